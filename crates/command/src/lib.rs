@@ -1,0 +1,1 @@
+//! Endpoint command lines: tokens, options, and the table of commands.

@@ -1,0 +1,17 @@
+//! Words shared by every part of muster: ids, time, platforms, sensors, tags.
+//!
+//! Everything here is plain data: no IO, no clock, no randomness. Other crates
+//! take these types as arguments so that one word means one thing from the wire
+//! to the store.
+
+#![forbid(unsafe_code)]
+
+mod id;
+mod platform;
+mod sensor;
+mod time;
+
+pub use id::{Did, Iid, Oid, Sid, TaskId};
+pub use platform::{Architecture, Platform};
+pub use sensor::{Sensor, Tag};
+pub use time::Timestamp;

@@ -1,0 +1,1 @@
+//! Detection and response rules: load, compile, evaluate.

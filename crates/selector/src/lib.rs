@@ -1,0 +1,1 @@
+//! Sensor selector expressions: parse, evaluate, index.

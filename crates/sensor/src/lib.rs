@@ -1,0 +1,1 @@
+//! The muster sensor: one small agent per endpoint.

@@ -1,0 +1,2 @@
+//! The `muster-sensor` program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The muster server: REST API, sensor gateway, tasking, streams and outputs.

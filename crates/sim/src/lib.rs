@@ -1,0 +1,1 @@
+//! Simulation of servers, sensors, links and disks from one seed.

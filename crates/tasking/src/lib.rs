@@ -1,0 +1,1 @@
+//! Who is owed which task, and what became of it: pure decisions.

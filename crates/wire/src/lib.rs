@@ -1,0 +1,1 @@
+//! Messages between sensor and server, and their framing.
