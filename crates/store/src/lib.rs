@@ -1,1 +1,25 @@
-//! Durable state: narrow traits in domain words, a memory and an SQLite adapter.
+//! Durable state behind narrow, domain-worded operations.
+//!
+//! One [`Store`] serves a whole server. Changes are [`Write`]s, committed in
+//! lists that are atomic: all of a list or none of it. [`Store::commit`] answers
+//! **after** the commit is on disk; many callers share one disk sync (group
+//! commit). Reads go to [`Read`], and see everything that was answered before.
+//!
+//! The adapters (memory, SQLite) pass one conformance suite.
+//!
+//! # Invariants
+//!
+//! 1. `commit` never answers `Ok` before the list is durable.
+//! 2. A list that fails leaves no trace, and harms no other list.
+//! 3. When the disk is full, commits fail with [`StoreError::Full`], reads go
+//!    on, and commits work again without a restart once there is room.
+//! 4. Every row belongs to one organization, and every read names it, but for
+//!    the loading of all state at start.
+
+#![forbid(unsafe_code)]
+
+mod row;
+mod store;
+
+pub use row::*;
+pub use store::{Options, Read, Store, StoreError};

@@ -1,0 +1,251 @@
+//! What is stored: rows and changes, in domain words.
+
+use muster_model::{Oid, Sensor, Sid, TaskId, Timestamp};
+use muster_tasking::Target;
+use roaring::RoaringBitmap;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// One change. A list of them is one atomic commit.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Creates or replaces a configuration record.
+    PutRecord {
+        /// The record; its `revision` is ignored: the store counts it up from 1.
+        record: Record,
+        /// What must be stored now for the change to be made.
+        expect: Expect,
+    },
+    /// Deletes a configuration record; deleting one that is not there is no error.
+    DeleteRecord {
+        /// Owner.
+        oid: Oid,
+        /// Kind word.
+        kind: &'static str,
+        /// Name within the kind.
+        key: String,
+    },
+    /// Creates or replaces a sensor.
+    PutSensor(Box<SensorRow>),
+    /// Notes the highest event sequence number stored from a sensor's spool.
+    PutSpool {
+        /// Owner.
+        oid: Oid,
+        /// The sensor.
+        ordinal: u32,
+        /// Which spool; another id starts over.
+        spool_id: [u8; 16],
+        /// Highest stored sequence number.
+        seq: u64,
+    },
+    /// Creates a reliable task; fails with [`crate::StoreError::Conflict`] if the number or id is taken.
+    CreateTask(Box<TaskRow>),
+    /// Replaces the control part of a task (paused, stopped …).
+    PutTaskControl {
+        /// Owner.
+        oid: Oid,
+        /// Number of the task.
+        task: u64,
+        /// JSON text.
+        control: String,
+    },
+    /// Creates or replaces what is known of targets.
+    PutTargets {
+        /// Owner.
+        oid: Oid,
+        /// Task number, sensor ordinal, target.
+        targets: Vec<(u64, u32, Target)>,
+    },
+    /// Forgets a task with its targets (retention).
+    DeleteTask {
+        /// Owner.
+        oid: Oid,
+        /// Number of the task.
+        task: u64,
+    },
+    /// Keeps records of streams.
+    Append(Vec<Entry>),
+    /// Forgets records of a stream (retention).
+    Trim {
+        /// Owner.
+        oid: Oid,
+        /// Which stream.
+        stream: Stream,
+        /// Records older than this go.
+        before: Timestamp,
+        /// Then the oldest go until at most this many bytes of bodies are left.
+        bytes_max: u64,
+    },
+    /// Appends to the durable queue of an output.
+    Enqueue {
+        /// Owner.
+        oid: Oid,
+        /// Name of the output.
+        output: String,
+        /// The record as it will be sent, in order.
+        bodies: Vec<Vec<u8>>,
+    },
+    /// Takes delivered records out of the queue of an output: all up to and including `through`.
+    Dequeue {
+        /// Owner.
+        oid: Oid,
+        /// Name of the output.
+        output: String,
+        /// Position of the last delivered record.
+        through: u64,
+    },
+}
+
+/// Condition on the stored record for a [`Write::PutRecord`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expect {
+    /// Nothing is asked.
+    Any,
+    /// There must be none.
+    Absent,
+    /// It must have this revision.
+    Revision(u64),
+}
+
+/// A configuration record: organizations, keys, outputs, hive records …
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Owner.
+    pub oid: Oid,
+    /// Kind word, such as `output` or `hive/dr-general`.
+    pub kind: String,
+    /// Name within the kind.
+    pub key: String,
+    /// JSON text.
+    pub body: String,
+    /// Counts the writes of this record, from 1.
+    pub revision: u64,
+}
+
+/// A sensor as stored: the record, and what only the server needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SensorRow {
+    /// Dense number within the organization, never reused; bitmaps are over these.
+    pub ordinal: u32,
+    /// The record.
+    pub sensor: Sensor,
+    /// Ed25519 public key, 32 bytes.
+    pub public_key: Vec<u8>,
+    /// Counts the enrolments of this identity, from 1.
+    pub epoch: u64,
+    /// Tasks with a number below this belong to an earlier epoch.
+    pub epoch_task: u64,
+    /// Journal of this epoch, 16 bytes; empty before the first connection.
+    pub journal_id: Vec<u8>,
+    /// Boot id reported last.
+    pub boot_id: String,
+    /// Machine fingerprint, from which the device id is made.
+    pub fingerprint: String,
+    /// The server was asked to isolate or rejoin at least once: it owns the flag.
+    pub owns_isolation: bool,
+    /// The same for sealing.
+    pub owns_seal: bool,
+    /// When `deleted_sensor` was last emitted for it; zero is never.
+    pub denied_at: Timestamp,
+}
+
+/// A reliable task as stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskRow {
+    /// Owner.
+    pub oid: Oid,
+    /// Rises within the organization; also the order of delivery.
+    pub number: u64,
+    /// The published id.
+    pub task_id: TaskId,
+    /// JSON text of what was asked.
+    pub spec: String,
+    /// JSON text of what may change later.
+    pub control: String,
+    /// The target set, fixed at creation; targets that joined a dynamic task have a row of their own.
+    pub targets: RoaringBitmap,
+}
+
+/// A stream whose records are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Stream {
+    /// Events of sensors.
+    Event = 0,
+    /// Detections.
+    Detect = 1,
+    /// Audit.
+    Audit = 2,
+    /// Deployment events.
+    Deployment = 3,
+    /// Artifact events.
+    Artifact = 4,
+}
+
+/// One kept record of a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Owner.
+    pub oid: Oid,
+    /// Which stream.
+    pub stream: Stream,
+    /// The sensor it is about, if it is about one.
+    pub sid: Option<Sid>,
+    /// `event_id`, `detect_id` …
+    pub id: Uuid,
+    /// Event time.
+    pub time: Timestamp,
+    /// Event type, detection category, audit type.
+    pub kind: String,
+    /// Atom of the object (`routing/this`).
+    pub this_atom: Option<[u8; 16]>,
+    /// Atom of the responsible process (`routing/parent`).
+    pub parent_atom: Option<[u8; 16]>,
+    /// `routing/investigation_id`.
+    pub investigation_id: Option<String>,
+    /// The whole record as JSON text.
+    pub body: Vec<u8>,
+}
+
+/// Which entries to read. All conditions are ANDed.
+#[derive(Clone, Debug)]
+pub struct EntryQuery {
+    /// Owner.
+    pub oid: Oid,
+    /// Which stream.
+    pub stream: Stream,
+    /// Only of this sensor.
+    pub sid: Option<Sid>,
+    /// Only of this kind (event type, category).
+    pub kind: Option<String>,
+    /// Only with exactly this investigation id.
+    pub investigation_id: Option<String>,
+    /// From this event time on.
+    pub from: Timestamp,
+    /// Up to and including this event time.
+    pub to: Timestamp,
+    /// Oldest first if true, else newest first.
+    pub forward: bool,
+    /// Go on after this place, as an earlier page gave it.
+    pub cursor: Option<String>,
+    /// At most this many, 1 to 10,000.
+    pub limit: usize,
+}
+
+/// A page of entries.
+#[derive(Clone, Debug, Default)]
+pub struct EntryPage {
+    /// In the order asked for (event time, then order of arrival).
+    pub entries: Vec<Entry>,
+    /// Where the next page begins; `None` on the last page.
+    pub cursor: Option<String>,
+}
+
+/// One waiting record of an output's queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queued {
+    /// Place in the queue; rises.
+    pub position: u64,
+    /// The record as it will be sent.
+    pub body: Vec<u8>,
+}

@@ -1,0 +1,135 @@
+//! The receipt chain: what is known of one task on one sensor.
+
+use muster_model::Timestamp;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Where one target of a task stands.
+///
+/// The order is the order of the chain: a later state is never followed by an
+/// earlier one, except that a receipt of the endpoint overrides `removed` (what
+/// was already under way when it was untasked did happen).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum TargetState {
+    /// Owed, and not yet handed to a link.
+    #[default]
+    Queued = 0,
+    /// Handed to a link; not yet confirmed.
+    Sent = 1,
+    /// Journalled by the sensor: it is not offered again.
+    Confirmed = 2,
+    /// The sensor is about to run it, or running it.
+    Started = 3,
+    /// Ran to its end; `code` says how.
+    Finished = 4,
+    /// The sensor died between start and end; it did not run again.
+    Interrupted = 5,
+    /// The sensor declined to run it; `error` says why.
+    Refused = 6,
+    /// Outside the time window of its conditions.
+    NotNow = 7,
+    /// The sensor, or its platform, does not know the command.
+    Unsupported = 8,
+    /// Its time to live ran out before it could begin.
+    Expired = 9,
+    /// Taken back by an operator, or the sensor was deleted or enrolled again.
+    Removed = 10,
+}
+
+impl TargetState {
+    /// Every state, in the order of the chain.
+    pub const ALL: [Self; 11] = [
+        Self::Queued,
+        Self::Sent,
+        Self::Confirmed,
+        Self::Started,
+        Self::Finished,
+        Self::Interrupted,
+        Self::Refused,
+        Self::NotNow,
+        Self::Unsupported,
+        Self::Expired,
+        Self::Removed,
+    ];
+
+    /// The word for it in every interface.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sent => "sent",
+            Self::Confirmed => "confirmed",
+            Self::Started => "started",
+            Self::Finished => "finished",
+            Self::Interrupted => "interrupted",
+            Self::Refused => "refused",
+            Self::NotNow => "not_now",
+            Self::Unsupported => "unsupported",
+            Self::Expired => "expired",
+            Self::Removed => "removed",
+        }
+    }
+
+    /// The state stored under this number.
+    #[must_use]
+    pub fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).copied()
+    }
+
+    /// The state with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+
+    /// Whether the sensor still has to confirm: only these are offered.
+    #[must_use]
+    pub const fn is_pending(self) -> bool {
+        matches!(self, Self::Queued | Self::Sent)
+    }
+
+    /// Whether nothing more will happen.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        self as u8 >= Self::Finished as u8
+    }
+}
+
+impl fmt::Display for TargetState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What is known of one task on one sensor. An instant of zero is "not yet".
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each instant belongs to the state of the same name")]
+pub struct Target {
+    pub state: TargetState,
+    /// How often it was handed to a link.
+    pub attempts: u32,
+    pub sent_at: Timestamp,
+    pub confirmed_at: Timestamp,
+    pub started_at: Timestamp,
+    /// When it came to its final state.
+    pub ended_at: Timestamp,
+    /// `ERROR` of the answer: 0 (or 200 of a transfer) is success.
+    pub code: i32,
+    /// Readable reason of anything but success.
+    pub error: Option<Box<str>>,
+}
+
+impl Target {
+    /// Finished, and not with success. Source: reference/sensor.md section 11
+    /// (0 is success, 200 is success of a transfer).
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        match self.state {
+            TargetState::Finished => !matches!(self.code, 0 | 200),
+            TargetState::Interrupted | TargetState::Refused | TargetState::Unsupported => true,
+            _ => false,
+        }
+    }
+}
