@@ -1,9 +1,33 @@
 //! Who is owed which task, and what became of it: pure decisions.
 //!
-//! Time, randomness and fleet facts are arguments; nothing here does IO.
+//! Time, randomness and fleet facts are arguments; nothing here does IO. The
+//! server asks, makes the answer durable, and only then acts on it:
+//!
+//! | step | asks | makes durable | then |
+//! |---|---|---|---|
+//! | create | [`Task::new`] | the task | [`Queue::insert`], offers |
+//! | offer | [`Queue::offer`], [`Queue::due`] | the targets, now `sent` | hands them to the link |
+//! | receipt | [`Queue::receipt`] | the target | [`Queue::apply`], acknowledges |
+//! | untask | [`Queue::untask`] | the task's control | answers |
+//!
+//! # Invariants (numbers of the design, section 3)
+//!
+//! 4. An expired or removed target is never offered: [`Queue::offer`] looks only
+//!    at targets that are still open, and expiry closes them first.
+//! 5. Every target has one state, and states only move along the chain.
 
 #![forbid(unsafe_code)]
 
+mod explain;
+mod pace;
+mod queue;
+mod spec;
 mod target;
+mod task;
 
+pub use explain::Explanation;
+pub use pace::{FailureLimit, Pace};
+pub use queue::{Fault, Offer, Queue, RETRY_FIRST, RETRY_LONGEST, Report, Untasked};
+pub use spec::{CONTEXT_BYTES_MAX, Conditions, Control, DEFAULT_TTL_S, Spec, SpecError, TTL_S_MAX, Weekdays, Window};
 pub use target::{Target, TargetState};
+pub use task::{Counts, Task};

@@ -1,0 +1,505 @@
+//! All tasks of one organization, and which of them a sensor is owed next.
+//!
+//! Tasks with few targets are found through their targets ([`NARROW_TARGETS_MAX`]),
+//! tasks with many are looked through one by one: a sensor that connects pays
+//! for the tasks that concern it and for the few wide ones, not for all.
+
+use crate::spec::Control;
+use crate::target::{Target, TargetState};
+use crate::task::Task;
+use muster_model::{TaskId, Timestamp};
+use roaring::RoaringBitmap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
+
+/// First wait for a confirmation before a task is sent again on the same link.
+/// Source: reference/sensor.md section 12.2.
+pub const RETRY_FIRST: Duration = Duration::from_secs(60);
+
+/// The wait doubles up to this. Source: the same.
+pub const RETRY_LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// Up to this many targets, a task is listed under each of them. Bounds what
+/// the creation of one task costs; above, one bit test per connection is cheaper.
+const NARROW_TARGETS_MAX: u64 = 4_096;
+
+/// All tasks of one organization.
+#[derive(Debug, Default)]
+pub struct Queue {
+    tasks: BTreeMap<u64, Task>,
+    by_id: HashMap<TaskId, u64>,
+    narrow: HashMap<u32, Vec<u64>>,
+    wide: BTreeSet<u64>,
+    unconfirmed: HashMap<u32, Attempt>,
+    retries: BTreeSet<(Timestamp, u32)>,
+    last_number: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Attempt {
+    number: u64,
+    retry_at: Timestamp,
+    wait: Duration,
+}
+
+/// A task to hand to a link once `target` is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    /// Number of the task.
+    pub number: u64,
+    /// The sensor.
+    pub ordinal: u32,
+    /// What to store first: `sent`, with this attempt counted.
+    pub target: Target,
+    before: Target,
+}
+
+/// A step that an endpoint reports.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Of which task.
+    pub task_id: TaskId,
+    /// Where it stands there.
+    pub state: TargetState,
+    /// When, by the endpoint's clock.
+    pub at: Timestamp,
+    /// `ERROR` of the answer.
+    pub code: i32,
+    /// Readable reason.
+    pub error: Option<Box<str>>,
+}
+
+/// Why a report cannot be used. The endpoint is told to forget it all the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// No such task: it was forgotten, or never was.
+    #[error("no such task")]
+    UnknownTask,
+    /// The task is not for this sensor.
+    #[error("the task is not for this sensor")]
+    NotATarget,
+}
+
+/// What an untask took back from one task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Untasked {
+    /// Number of the task.
+    pub number: u64,
+    /// The control to store.
+    pub control: Control,
+    /// Targets that were still queued: they never get it.
+    pub deleted: RoaringBitmap,
+    /// Targets to which it was sent, without a confirmation yet: they are not
+    /// offered it again, but may have it.
+    pub withdrawn: RoaringBitmap,
+    before: Control,
+}
+
+impl Queue {
+    /// The number for the next task.
+    #[must_use]
+    pub fn next_number(&self) -> u64 {
+        self.last_number + 1
+    }
+
+    /// Keeps a number from being used again, though its task is forgotten.
+    pub fn reserve(&mut self, number: u64) {
+        self.last_number = self.last_number.max(number);
+    }
+
+    /// Takes in a task that is stored.
+    pub fn insert(&mut self, task: Task) {
+        self.reserve(task.number);
+        self.by_id.insert(task.spec.task_id, task.number);
+        self.index(&task);
+        self.tasks.insert(task.number, task);
+    }
+
+    fn index(&mut self, task: &Task) {
+        if task.targets.len() > NARROW_TARGETS_MAX || task.spec.dynamic {
+            self.wide.insert(task.number);
+        } else {
+            for ordinal in &task.open {
+                self.narrow.entry(ordinal).or_default().push(task.number);
+            }
+        }
+    }
+
+    /// A task by its number.
+    #[must_use]
+    pub fn task(&self, number: u64) -> Option<&Task> {
+        self.tasks.get(&number)
+    }
+
+    /// A task by its published id.
+    #[must_use]
+    pub fn find(&self, id: TaskId) -> Option<&Task> {
+        self.tasks.get(self.by_id.get(&id)?)
+    }
+
+    /// All tasks, oldest first.
+    pub fn tasks(&self) -> impl DoubleEndedIterator<Item = &Task> {
+        self.tasks.values()
+    }
+
+    /// Tasks that a sensor has not confirmed yet, in the order in which it gets them.
+    #[must_use]
+    pub fn owed(&self, ordinal: u32, now: Timestamp) -> Vec<&Task> {
+        let mut owed: Vec<&Task> = self
+            .candidates(ordinal)
+            .filter_map(|number| self.tasks.get(&number))
+            .filter(|task| task.open.contains(ordinal) && now < task.spec.expires_at())
+            .collect();
+        owed.sort_by_key(|task| (!task.spec.urgent, task.number));
+        owed
+    }
+
+    fn candidates(&self, ordinal: u32) -> impl Iterator<Item = u64> + '_ {
+        self.narrow.get(&ordinal).into_iter().flatten().chain(&self.wide).copied()
+    }
+
+    /// What to hand to this sensor now, if anything; it must be online.
+    ///
+    /// Store the offer's target, then hand the task to the link; if storing
+    /// fails, give the offer back with [`Queue::revert`].
+    pub fn offer(&mut self, ordinal: u32, now: Timestamp) -> Option<Offer> {
+        if let Some(attempt) = self.unconfirmed.get(&ordinal).copied() {
+            if now < attempt.retry_at {
+                return None;
+            }
+            let is_open = self.tasks.get(&attempt.number).is_some_and(|task| task.open.contains(ordinal));
+            self.settle(ordinal);
+            if is_open {
+                let wait = (attempt.wait * 2).min(RETRY_LONGEST);
+                return self.send(attempt.number, ordinal, now, wait);
+            }
+        }
+        let owed = self.owed(ordinal, now);
+        let free: Vec<u64> = owed.into_iter().filter(|task| !task.is_held()).map(|task| task.number).collect();
+        free.into_iter()
+            .find(|number| self.pace_allows(*number, ordinal, now))
+            .and_then(|number| self.send(number, ordinal, now, RETRY_FIRST))
+    }
+
+    fn pace_allows(&mut self, number: u64, ordinal: u32, now: Timestamp) -> bool {
+        let Some(task) = self.tasks.get_mut(&number) else { return false };
+        let is_retry = task.by_state[TargetState::Sent as usize].contains(ordinal);
+        if is_retry {
+            return true;
+        }
+        if task.spec.pace.max_in_flight.is_some_and(|most| task.in_flight() >= u64::from(most)) {
+            return false;
+        }
+        task.spec.pace.max_per_second.is_none_or(|most| task.meter.take(now, most))
+    }
+
+    fn send(&mut self, number: u64, ordinal: u32, now: Timestamp, wait: Duration) -> Option<Offer> {
+        let task = self.tasks.get_mut(&number)?;
+        if now >= task.spec.expires_at() || !task.open.contains(ordinal) {
+            return None;
+        }
+        let before = task.known(ordinal).unwrap_or_default();
+        let target = Target {
+            state: TargetState::Sent,
+            attempts: before.attempts.saturating_add(1),
+            sent_at: if before.attempts == 0 { now } else { before.sent_at },
+            ..before.clone()
+        };
+        task.put(ordinal, target.clone());
+        let retry_at = now.saturating_add(wait);
+        self.unconfirmed.insert(ordinal, Attempt { number, retry_at, wait });
+        self.retries.insert((retry_at, ordinal));
+        Some(Offer { number, ordinal, target, before })
+    }
+
+    /// Undoes an offer that could not be stored.
+    pub fn revert(&mut self, offer: Offer) {
+        self.settle(offer.ordinal);
+        let Some(task) = self.tasks.get_mut(&offer.number) else { return };
+        if offer.before.attempts == 0 {
+            task.meter.give_back();
+        }
+        // It may have been taken back, or have expired, while the store was asked.
+        if task.open.contains(offer.ordinal) {
+            task.put(offer.ordinal, offer.before);
+        }
+    }
+
+    fn settle(&mut self, ordinal: u32) {
+        if let Some(attempt) = self.unconfirmed.remove(&ordinal) {
+            self.retries.remove(&(attempt.retry_at, ordinal));
+        }
+    }
+
+    /// Offers for all who are online and were not offered a task yet: one task
+    /// after its creation or resumption, or every task that paces itself.
+    ///
+    /// `random` gives the order of sensors for tasks that ask for a random one.
+    pub fn fan_out(
+        &mut self,
+        number: u64,
+        online: &RoaringBitmap,
+        now: Timestamp,
+        random: &mut dyn FnMut() -> u64,
+    ) -> Vec<Offer> {
+        let Some(task) = self.tasks.get(&number) else { return Vec::new() };
+        if task.is_held() || now >= task.spec.expires_at() {
+            return Vec::new();
+        }
+        let mut waiting: Vec<u32> =
+            (&task.open & online).iter().filter(|o| !self.unconfirmed.contains_key(o)).collect();
+        let pace = task.spec.pace.clone();
+        if pace.random_order {
+            shuffle(&mut waiting, random);
+        }
+        let is_paced = pace.max_per_second.is_some() || pace.max_in_flight.is_some();
+        let mut offers = Vec::with_capacity(if is_paced { 16 } else { waiting.len() });
+        for ordinal in waiting {
+            match self.offer(ordinal, now) {
+                Some(offer) => offers.push(offer),
+                None if is_paced => break,
+                None => {}
+            }
+        }
+        offers
+    }
+
+    /// Tasks that pace themselves and still have someone to go to.
+    #[must_use]
+    pub fn paced(&self, now: Timestamp) -> Vec<u64> {
+        let is_paced = |task: &&Task| {
+            let pace = &task.spec.pace;
+            (pace.max_per_second.is_some() || pace.max_in_flight.is_some()) && task.is_active(now) && !task.is_held()
+        };
+        self.tasks.values().filter(is_paced).map(|task| task.number).collect()
+    }
+
+    /// Sensors whose confirmation is overdue: ask for each [`Queue::offer`] again.
+    #[must_use]
+    pub fn overdue(&self, now: Timestamp) -> Vec<u32> {
+        self.retries.iter().take_while(|(at, _)| *at <= now).map(|(_, ordinal)| *ordinal).collect()
+    }
+
+    /// The link of a sensor is gone: what was sent on it is offered again on the next.
+    pub fn disconnected(&mut self, ordinal: u32) {
+        self.settle(ordinal);
+    }
+
+    /// What a report changes; `None` if it is known already. Store the target, then [`Queue::apply`] it.
+    ///
+    /// # Errors
+    ///
+    /// [`Fault`] if there is no such target.
+    pub fn receipt(&self, ordinal: u32, report: &Report) -> Result<Option<(u64, Target)>, Fault> {
+        let task = self.find(report.task_id).ok_or(Fault::UnknownTask)?;
+        let known = task.known(ordinal).ok_or(Fault::NotATarget)?;
+        Ok(advance(&known, report).map(|target| (task.number, target)))
+    }
+
+    /// Takes in a stored target. Tells whether the task holds itself back from
+    /// now on, because too many failed; its control is then to be stored.
+    pub fn apply(&mut self, number: u64, ordinal: u32, target: Target) -> bool {
+        if target.state > TargetState::Sent
+            && self.unconfirmed.get(&ordinal).is_some_and(|attempt| attempt.number == number)
+        {
+            self.settle(ordinal);
+        }
+        let Some(task) = self.tasks.get_mut(&number) else { return false };
+        let is_new = task.targets.insert(ordinal);
+        task.put(ordinal, target);
+        let total = task.targets.len();
+        let failed = task.failed.len().saturating_sub(task.control.forgiven);
+        let limit = task.spec.pace.stop_on_failures;
+        let stops = task.control.stopped.is_none() && limit.is_some_and(|limit| limit.is_exceeded(failed, total));
+        if stops {
+            task.control.stopped = Some(format!("{failed} of {total} targets failed"));
+        }
+        let is_closed = !task.open.contains(ordinal);
+        if is_closed && let Some(numbers) = self.narrow.get_mut(&ordinal) {
+            numbers.retain(|have| *have != number);
+            if numbers.is_empty() {
+                self.narrow.remove(&ordinal);
+            }
+        }
+        debug_assert!(!is_new || self.wide.contains(&number), "only dynamic tasks gain targets");
+        stops
+    }
+
+    /// Takes open targets back: of one task or of all, of some sensors or of all.
+    ///
+    /// Nothing of it is offered from this call on. Store every control; if that
+    /// fails, give all back with [`Queue::undo_untask`].
+    pub fn untask(&mut self, number: Option<u64>, sensors: Option<&RoaringBitmap>, now: Timestamp) -> Vec<Untasked> {
+        let numbers: Vec<u64> = match number {
+            Some(number) => vec![number],
+            None => self.tasks.keys().copied().collect(),
+        };
+        let mut all = Vec::new();
+        for number in numbers {
+            let Some(task) = self.tasks.get_mut(&number) else { continue };
+            task.expire(now);
+            let chosen = sensors.map_or_else(|| task.open.clone(), |sensors| &task.open & sensors);
+            if chosen.is_empty() {
+                continue;
+            }
+            let withdrawn = &chosen & &task.by_state[TargetState::Sent as usize];
+            let before = task.control.clone();
+            task.control.removed |= &chosen;
+            task.control.removed_at = now;
+            task.close(&chosen, TargetState::Removed, now);
+            let control = task.control.clone();
+            all.push(Untasked { number, control, deleted: &chosen - &withdrawn, withdrawn, before });
+        }
+        all
+    }
+
+    /// Undoes an untask that could not be stored.
+    pub fn undo_untask(&mut self, untasked: Vec<Untasked>) {
+        for undo in untasked {
+            let Some(task) = self.tasks.get_mut(&undo.number) else { continue };
+            task.control = undo.before;
+            for ordinal in &(&undo.deleted | &undo.withdrawn) {
+                if task.state_of(ordinal) != Some(TargetState::Removed) {
+                    continue;
+                }
+                let state = if undo.withdrawn.contains(ordinal) { TargetState::Sent } else { TargetState::Queued };
+                let known = task.known(ordinal).unwrap_or_default();
+                task.put(ordinal, Target { state, ended_at: Timestamp::ZERO, ..known });
+            }
+        }
+    }
+
+    /// Replaces what an operator may change: pause, resume.
+    pub fn set_control(&mut self, number: u64, control: Control) {
+        if let Some(task) = self.tasks.get_mut(&number) {
+            task.control = control;
+        }
+    }
+
+    /// A sensor begins to match a dynamic task: the target to store and apply.
+    #[must_use]
+    pub fn join(&self, number: u64, ordinal: u32, now: Timestamp) -> Option<Target> {
+        let task = self.tasks.get(&number)?;
+        let returns = task.state_of(ordinal) == Some(TargetState::Removed)
+            && task.known(ordinal).is_some_and(|target| target.attempts == 0)
+            && !task.control.removed.contains(ordinal);
+        let joins = task.spec.dynamic && now < task.spec.expires_at() && (!task.targets.contains(ordinal) || returns);
+        joins.then(Target::default)
+    }
+
+    /// A sensor stops matching a dynamic task: the target to store and apply, unless it was sent already.
+    #[must_use]
+    pub fn leave(&self, number: u64, ordinal: u32, now: Timestamp) -> Option<Target> {
+        let task = self.tasks.get(&number)?;
+        let leaves = task.spec.dynamic && task.state_of(ordinal) == Some(TargetState::Queued);
+        leaves.then(|| ended(Target::default(), TargetState::Removed, now, "no longer matches the selector"))
+    }
+
+    /// Numbers of dynamic tasks that are not over.
+    #[must_use]
+    pub fn dynamic(&self, now: Timestamp) -> Vec<u64> {
+        let is_live =
+            |number: &&u64| self.tasks.get(number).is_some_and(|task| task.spec.dynamic && task.is_active(now));
+        self.wide.iter().filter(is_live).copied().collect()
+    }
+
+    /// A sensor is gone, or has begun a new epoch: what this makes of its
+    /// targets, to store and apply. What was never sent is removed; what was
+    /// under way is interrupted if the journal that knew of it is lost.
+    #[must_use]
+    pub fn abandon(&self, ordinal: u32, now: Timestamp, reason: &str, journal_is_lost: bool) -> Vec<(u64, Target)> {
+        let concerned = self.tasks.values().filter_map(|task| Some((task, task.known(ordinal)?)));
+        concerned
+            .filter_map(|(task, known)| {
+                let state = match known.state {
+                    TargetState::Queued => TargetState::Removed,
+                    TargetState::Sent | TargetState::Confirmed | TargetState::Started if journal_is_lost => {
+                        TargetState::Interrupted
+                    }
+                    TargetState::Sent => TargetState::Removed,
+                    _ => return None,
+                };
+                Some((task.number, ended(known, state, now, reason)))
+            })
+            .collect()
+    }
+
+    /// Closes what has run out of time; gives the tasks in which anything was closed.
+    pub fn expire(&mut self, now: Timestamp) -> Vec<u64> {
+        let over: Vec<u64> = self
+            .tasks
+            .values_mut()
+            .filter(|task| now >= task.spec.expires_at())
+            .filter_map(|task| {
+                let had_open = !task.open.is_empty();
+                task.expire(now);
+                had_open.then_some(task.number)
+            })
+            .collect();
+        for number in &over {
+            self.unindex(*number);
+        }
+        over
+    }
+
+    fn unindex(&mut self, number: u64) {
+        if self.wide.remove(&number) {
+            return;
+        }
+        let Some(task) = self.tasks.get(&number) else { return };
+        for ordinal in &task.targets {
+            if let Some(numbers) = self.narrow.get_mut(&ordinal) {
+                numbers.retain(|have| *have != number);
+                if numbers.is_empty() {
+                    self.narrow.remove(&ordinal);
+                }
+            }
+        }
+    }
+
+    /// Forgets a task (retention).
+    pub fn forget(&mut self, number: u64) {
+        self.unindex(number);
+        if let Some(task) = self.tasks.remove(&number) {
+            self.by_id.remove(&task.spec.task_id);
+        }
+    }
+}
+
+fn ended(known: Target, state: TargetState, now: Timestamp, reason: &str) -> Target {
+    Target { state, ended_at: now, error: Some(reason.into()), ..known }
+}
+
+/// The next target after a report; `None` if the report tells nothing new.
+fn advance(known: &Target, report: &Report) -> Option<Target> {
+    let overrides = known.state.is_final()
+        && known.attempts > 0
+        && matches!(known.state, TargetState::Expired | TargetState::Removed)
+        && !matches!(report.state, TargetState::Expired | TargetState::Removed);
+    if !overrides && (known.state.is_final() || report.state <= known.state) {
+        return None;
+    }
+    let mut target = Target { state: report.state, error: None, ended_at: Timestamp::ZERO, ..known.clone() };
+    match report.state {
+        TargetState::Queued | TargetState::Sent => return None,
+        TargetState::Confirmed => target.confirmed_at = report.at,
+        TargetState::Started => target.started_at = report.at,
+        _ => {
+            target.ended_at = report.at;
+            target.code = report.code;
+            target.error.clone_from(&report.error);
+        }
+    }
+    Some(target)
+}
+
+fn shuffle(items: &mut [u32], random: &mut dyn FnMut() -> u64) {
+    for last in (1..items.len()).rev() {
+        let bound = u64::try_from(last).unwrap_or(u64::MAX).saturating_add(1);
+        items.swap(last, usize::try_from(random() % bound).unwrap_or(0));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+use super::*;
+use crate::{Conditions, FailureLimit, Pace, Spec};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_secs(1_000_000 + seconds)
+}
+
+fn spec(number: u64) -> Spec {
+    Spec {
+        task_id: TaskId(Uuid::from_u128(u128::from(number))),
+        command: "os_version".into(),
+        selector: "*".into(),
+        context: None,
+        ttl_s: 100,
+        created_at: at(0),
+        created_by: "test".into(),
+        dynamic: false,
+        urgent: false,
+        conditions: None::<Conditions>,
+        pace: Pace::default(),
+        total: 0,
+        tasked: 0,
+    }
+}
+
+fn create(queue: &mut Queue, targets: std::ops::Range<u32>, change: impl FnOnce(&mut Spec)) -> u64 {
+    let number = queue.next_number();
+    let mut spec = spec(number);
+    change(&mut spec);
+    queue.insert(Task::new(number, spec, Control::default(), targets.collect()));
+    number
+}
+
+fn report(number: u64, state: TargetState) -> Report {
+    Report { task_id: TaskId(Uuid::from_u128(u128::from(number))), state, at: at(1), code: 0, error: None }
+}
+
+fn confirm(queue: &mut Queue, number: u64, ordinal: u32, state: TargetState, code: i32) -> bool {
+    let (number, mut target) = queue.receipt(ordinal, &report(number, state)).unwrap().unwrap();
+    target.code = code;
+    queue.apply(number, ordinal, target)
+}
+
+#[test]
+fn a_sensor_gets_its_tasks_in_order_and_urgent_ones_first() {
+    let mut queue = Queue::default();
+    let first = create(&mut queue, 0..2, |_| {});
+    let second = create(&mut queue, 0..10_000, |_| {});
+    let urgent = create(&mut queue, 0..2, |spec| spec.urgent = true);
+
+    let mut order = Vec::new();
+    while let Some(offer) = queue.offer(1, at(1)) {
+        order.push(offer.number);
+        confirm(&mut queue, offer.number, 1, TargetState::Confirmed, 0);
+    }
+    assert_eq!(order, [urgent, first, second]);
+    assert_eq!(queue.offer(10_000, at(1)), None, "not a target of anything");
+}
+
+#[test]
+fn expiry_is_half_open_and_final_for_what_was_never_sent() {
+    let mut queue = Queue::default();
+    let number = create(&mut queue, 0..2, |_| {});
+    assert!(queue.offer(0, at(99)).is_some());
+    assert_eq!(queue.offer(1, at(100)), None);
+    queue.expire(at(100));
+    assert_eq!(queue.task(number).unwrap().state_of(1), Some(TargetState::Expired));
+    assert_eq!(queue.receipt(1, &report(number, TargetState::Confirmed)), Ok(None), "a lie: it was never sent");
+
+    let late = queue.receipt(0, &report(number, TargetState::Confirmed)).unwrap();
+    assert_eq!(late.map(|(_, target)| target.state), Some(TargetState::Confirmed), "it was sent in time");
+}
+
+#[test]
+fn untask_counts_only_what_cannot_arrive_any_more() {
+    let mut queue = Queue::default();
+    let number = create(&mut queue, 0..3, |_| {});
+    let sent = queue.offer(0, at(1)).unwrap();
+    let untasked = queue.untask(Some(number), None, at(2));
+    assert_eq!((untasked[0].deleted.len(), untasked[0].withdrawn.len()), (2, 1));
+    queue.disconnected(0);
+    assert_eq!((0..3).filter_map(|o| queue.offer(o, at(3))).count(), 0);
+
+    // The copy that was under way arrived after all: the truth wins.
+    confirm(&mut queue, number, sent.ordinal, TargetState::Confirmed, 0);
+    assert_eq!(queue.task(number).unwrap().state_of(0), Some(TargetState::Confirmed));
+    assert_eq!(queue.untask(Some(number), None, at(4)), vec![]);
+}
+
+#[test]
+fn an_offer_that_was_not_stored_is_offered_again_unless_taken_back() {
+    let mut queue = Queue::default();
+    let number = create(&mut queue, 0..2, |_| {});
+    let offer = queue.offer(0, at(1)).unwrap();
+    queue.revert(offer);
+    let again = queue.offer(0, at(1)).unwrap();
+    assert_eq!(again.target.attempts, 1);
+    let untasked = queue.untask(None, None, at(2));
+    queue.revert(again);
+    assert_eq!(queue.task(number).unwrap().state_of(0), Some(TargetState::Removed));
+    queue.undo_untask(untasked);
+    assert_eq!(queue.task(number).unwrap().counts()[..2], [1, 1]);
+}
+
+#[test]
+fn a_missing_confirmation_is_asked_for_again_with_longer_waits() {
+    let mut queue = Queue::default();
+    create(&mut queue, 0..1, |spec| spec.ttl_s = 100_000);
+    let mut now = at(0);
+    let mut waits = Vec::new();
+    assert!(queue.offer(0, now).is_some());
+    for _ in 0..6 {
+        let sent = now;
+        while queue.overdue(now).is_empty() {
+            now = now.saturating_add(Duration::from_secs(1));
+        }
+        waits.push(now.since(sent).as_secs());
+        assert!(queue.offer(0, now).is_some());
+    }
+    assert_eq!(waits, [60, 120, 240, 480, 900, 900]);
+}
+
+#[test]
+fn pace_limits_flight_and_failures_stop_the_rest() {
+    let mut queue = Queue::default();
+    let number = create(&mut queue, 0..100, |spec| {
+        spec.pace.max_in_flight = Some(10);
+        spec.pace.stop_on_failures = Some(FailureLimit::Count(2));
+    });
+    let online: RoaringBitmap = (0..100).collect();
+    let mut random = || 4;
+    let offers = queue.fan_out(number, &online, at(1), &mut random);
+    assert_eq!(offers.len(), 10);
+    let stops: Vec<bool> =
+        (0..4).map(|ordinal| confirm(&mut queue, number, ordinal, TargetState::Finished, 1)).collect();
+    assert_eq!(stops, [false, false, true, false]);
+    assert_eq!(queue.fan_out(number, &online, at(2), &mut random), vec![]);
+    assert_eq!(queue.task(number).unwrap().control.stopped.as_deref(), Some("3 of 100 targets failed"));
+}
+
+#[test]
+fn dynamic_tasks_gain_and_lose_targets_before_delivery_only() {
+    let mut queue = Queue::default();
+    let number = create(&mut queue, 0..1, |spec| spec.dynamic = true);
+    let joined = queue.join(number, 7, at(1)).unwrap();
+    queue.apply(number, 7, joined);
+    assert_eq!(queue.join(number, 7, at(1)), None, "joined already");
+    let left = queue.leave(number, 0, at(1)).unwrap();
+    queue.apply(number, 0, left);
+    assert_eq!(queue.offer(0, at(2)), None);
+    assert!(queue.join(number, 0, at(2)).is_some(), "matches again");
+    assert!(queue.offer(7, at(2)).is_some());
+    assert_eq!(queue.leave(number, 7, at(3)), None, "it may have it");
+}
+
+#[test]
+fn a_new_epoch_leaves_nothing_unknown() {
+    let mut queue = Queue::default();
+    let running = create(&mut queue, 0..1, |_| {});
+    let waiting = create(&mut queue, 0..1, |_| {});
+    queue.offer(0, at(1)).unwrap();
+    confirm(&mut queue, running, 0, TargetState::Started, 0);
+    for (number, target) in queue.abandon(0, at(2), "enrolled again", true) {
+        queue.apply(number, 0, target);
+    }
+    assert_eq!(queue.task(running).unwrap().state_of(0), Some(TargetState::Interrupted));
+    assert_eq!(queue.task(waiting).unwrap().state_of(0), Some(TargetState::Removed));
+    assert_eq!(queue.offer(0, at(3)), None);
+}
+
+proptest! {
+    /// Goal: counts always add up to the target set, nothing is offered after it
+    /// expired or was taken back, and a restart (restore from what was stored)
+    /// gives the same states. Method: random offers, receipts, untasks, link
+    /// losses and time steps over two tasks and eight sensors.
+    #[test]
+    fn states_add_up_and_survive_a_restart(steps in prop::collection::vec((0u8..7, 0u32..8, 0i64..30), 1..120)) {
+        let mut queue = Queue::default();
+        let numbers = [create(&mut queue, 0..8, |_| {}), create(&mut queue, 2..6, |spec| spec.ttl_s = 40)];
+        let mut stored: BTreeMap<(u64, u32), Target> = BTreeMap::new();
+        let mut now = at(0);
+        for (kind, ordinal, value) in steps {
+            let number = numbers[usize::from(value % 2 == 0)];
+            match kind {
+                0 => now = now.saturating_add(Duration::from_secs(value.unsigned_abs())),
+                1 | 2 => if let Some(offer) = queue.offer(ordinal, now) {
+                    let task = queue.task(offer.number).unwrap();
+                    prop_assert!(now < task.spec.expires_at());
+                    prop_assert!(!task.control.removed.contains(ordinal));
+                    stored.insert((offer.number, ordinal), offer.target);
+                },
+                3 => if let Ok(Some((number, target))) = queue.receipt(ordinal, &report(number, TargetState::Confirmed)) {
+                    stored.insert((number, ordinal), target.clone());
+                    queue.apply(number, ordinal, target);
+                },
+                4 => if let Ok(Some((number, target))) = queue.receipt(ordinal, &report(number, TargetState::Finished)) {
+                    stored.insert((number, ordinal), target.clone());
+                    queue.apply(number, ordinal, target);
+                },
+                5 => queue.disconnected(ordinal),
+                _ => { queue.untask(Some(number), Some(&RoaringBitmap::from_iter([ordinal])), now); }
+            }
+            queue.expire(now);
+            for number in numbers {
+                let task = queue.task(number).unwrap();
+                prop_assert_eq!(task.counts().iter().sum::<u64>(), task.targets().len());
+            }
+        }
+        for number in numbers {
+            let task = queue.task(number).unwrap();
+            let targets = if number == 1 { 0..8 } else { 2..6u32 };
+            let mut restored = Task::new(number, task.spec.clone(), task.control.clone(), targets.collect());
+            for ((of, ordinal), target) in &stored {
+                if *of == number {
+                    restored.restore(*ordinal, target.clone());
+                }
+            }
+            restored.expire(now);
+            prop_assert_eq!(restored.counts(), task.counts());
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! One task in memory: its target set, and who of it stands where.
+
+use crate::pace::Meter;
+use crate::spec::{Control, Spec};
+use crate::target::{Target, TargetState};
+use muster_model::Timestamp;
+use roaring::RoaringBitmap;
+use std::collections::BTreeMap;
+
+/// How many targets stand in each state, in the order of [`TargetState::ALL`].
+pub type Counts = [u64; TargetState::ALL.len()];
+
+/// One task, with one bit per sensor and state, so that a request for a million
+/// sensors costs kilobytes and its counts cost nothing.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Rises within the organization; the order of delivery.
+    pub number: u64,
+    /// What was asked.
+    pub spec: Spec,
+    /// What changed since.
+    pub control: Control,
+    /// Everyone it is for.
+    pub(crate) targets: RoaringBitmap,
+    /// Those who may still be offered it: queued or sent.
+    pub(crate) open: RoaringBitmap,
+    /// By state; the set of the queued is not kept, since it is the open rest.
+    pub(crate) by_state: [RoaringBitmap; TargetState::ALL.len()],
+    /// Ended, and not well.
+    pub(crate) failed: RoaringBitmap,
+    /// Details of targets that were sent and may still change.
+    pub(crate) under_way: BTreeMap<u32, Target>,
+    pub(crate) meter: Meter,
+}
+
+impl Task {
+    /// A task for these sensor ordinals, all queued.
+    #[must_use]
+    pub fn new(number: u64, spec: Spec, control: Control, targets: RoaringBitmap) -> Self {
+        let mut task = Self {
+            number,
+            spec,
+            control,
+            open: targets.clone(),
+            targets,
+            by_state: Default::default(),
+            failed: RoaringBitmap::new(),
+            under_way: BTreeMap::new(),
+            meter: Meter::default(),
+        };
+        let removed = &task.control.removed & &task.targets;
+        task.open -= &removed;
+        task.by_state[TargetState::Removed as usize] = removed;
+        task
+    }
+
+    /// Puts back what is stored of a target; also adds a target that joined later.
+    pub fn restore(&mut self, ordinal: u32, target: Target) {
+        self.targets.insert(ordinal);
+        let was_taken_back = target.state.is_pending() && self.control.removed.contains(ordinal);
+        let target = if was_taken_back {
+            Target { state: TargetState::Removed, ended_at: self.control.removed_at, ..target }
+        } else {
+            target
+        };
+        self.put(ordinal, target);
+    }
+
+    /// Everyone it is for.
+    #[must_use]
+    pub fn targets(&self) -> &RoaringBitmap {
+        &self.targets
+    }
+
+    /// Those who may still be offered it.
+    #[must_use]
+    pub fn open(&self) -> &RoaringBitmap {
+        &self.open
+    }
+
+    /// Those in a state.
+    #[must_use]
+    pub fn in_state(&self, state: TargetState) -> RoaringBitmap {
+        match state {
+            TargetState::Queued => &self.open - &self.by_state[TargetState::Sent as usize],
+            _ => self.by_state[state as usize].clone(),
+        }
+    }
+
+    /// The state of one target; `None` if the task is not for it.
+    #[must_use]
+    pub fn state_of(&self, ordinal: u32) -> Option<TargetState> {
+        if !self.targets.contains(ordinal) {
+            return None;
+        }
+        let stored =
+            TargetState::ALL.into_iter().skip(1).find(|state| self.by_state[*state as usize].contains(ordinal));
+        Some(stored.unwrap_or(TargetState::Queued))
+    }
+
+    /// How many stand where.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut counts = TargetState::ALL.map(|state| self.by_state[state as usize].len());
+        counts[0] = self.open.len() - counts[TargetState::Sent as usize];
+        counts
+    }
+
+    /// How many ended, and not well.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        self.failed.len()
+    }
+
+    /// Those who ended, and not well.
+    #[must_use]
+    pub fn failed_targets(&self) -> &RoaringBitmap {
+        &self.failed
+    }
+
+    /// How many have it and have not ended.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        use TargetState::{Confirmed, Sent, Started};
+        [Sent, Confirmed, Started].into_iter().map(|state| self.by_state[state as usize].len()).sum()
+    }
+
+    /// Whether it holds back: paused by an operator, or stopped by its failure limit.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.control.paused || self.control.stopped.is_some()
+    }
+
+    /// Whether it can still be offered to anyone.
+    #[must_use]
+    pub fn is_active(&self, now: Timestamp) -> bool {
+        now < self.spec.expires_at() && (self.spec.dynamic || !self.open.is_empty())
+    }
+
+    /// Closes what is open once its time has run out.
+    pub fn expire(&mut self, now: Timestamp) {
+        if now < self.spec.expires_at() || self.open.is_empty() {
+            return;
+        }
+        let open = std::mem::take(&mut self.open);
+        self.close(&open, TargetState::Expired, self.spec.expires_at());
+    }
+
+    /// Ends targets that are open, all in the same way.
+    pub(crate) fn close(&mut self, targets: &RoaringBitmap, state: TargetState, at: Timestamp) {
+        self.open -= targets;
+        self.by_state[TargetState::Sent as usize] -= targets;
+        self.by_state[state as usize] |= targets;
+        for (ordinal, target) in &mut self.under_way {
+            if targets.contains(*ordinal) {
+                target.state = state;
+                target.ended_at = at;
+            }
+        }
+    }
+
+    /// What is known of a target without asking the store: details only between
+    /// sent and the end, otherwise the state and the times that follow from it.
+    #[must_use]
+    pub fn known(&self, ordinal: u32) -> Option<Target> {
+        if let Some(target) = self.under_way.get(&ordinal) {
+            return Some(target.clone());
+        }
+        let state = self.state_of(ordinal)?;
+        let ended_at = match state {
+            TargetState::Expired => self.spec.expires_at(),
+            TargetState::Removed => self.control.removed_at,
+            _ => Timestamp::ZERO,
+        };
+        Some(Target { state, ended_at, ..Target::default() })
+    }
+
+    /// Sets the state of a target.
+    pub(crate) fn put(&mut self, ordinal: u32, target: Target) {
+        for set in &mut self.by_state {
+            set.remove(ordinal);
+        }
+        if target.state != TargetState::Queued {
+            self.by_state[target.state as usize].insert(ordinal);
+        }
+        if target.state.is_pending() {
+            self.open.insert(ordinal);
+        } else {
+            self.open.remove(ordinal);
+        }
+        if target.has_failed() {
+            self.failed.insert(ordinal);
+        } else {
+            self.failed.remove(ordinal);
+        }
+        if target.attempts > 0 && may_still_change(target.state) {
+            self.under_way.insert(ordinal, target);
+        } else {
+            self.under_way.remove(&ordinal);
+        }
+    }
+}
+
+/// Whether a receipt can still move a target that was sent: also one that expired
+/// or was taken back meanwhile, since the endpoint knows best what it did.
+fn may_still_change(state: TargetState) -> bool {
+    !state.is_final() || matches!(state, TargetState::Expired | TargetState::Removed)
+}
