@@ -1,0 +1,68 @@
+//! Records of keys and users.
+
+use crate::records::Kind;
+use muster_model::{Oid, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// API keys of organizations, by the digest of the key.
+pub const API_KEY: Kind<ApiKey> = Kind::new("api_key");
+/// Users of the server, by e-mail address; owned by the server.
+pub const USER: Kind<User> = Kind::new("user");
+/// Keys of users, by the digest of the key; owned by the server.
+pub const USER_KEY: Kind<UserKey> = Kind::new("user_key");
+/// Installation keys of organizations, by iid.
+pub const INSTALLATION_KEY: Kind<InstallationKeyRecord> = Kind::new("installation_key");
+
+/// An API key of an organization.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApiKey {
+    /// For people.
+    pub name: String,
+    /// Permission names.
+    pub permissions: Vec<String>,
+    /// Who made it.
+    pub by: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// CIDR from which it may be used; empty is anywhere.
+    #[serde(default)]
+    pub allowed_ip_range: String,
+}
+
+/// A user: permissions in each organization.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct User {
+    /// Published user id.
+    pub uid: String,
+    /// Permission names by organization.
+    pub organizations: BTreeMap<Oid, Vec<String>>,
+}
+
+/// A key of a user; it carries whatever the user may do.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UserKey {
+    /// E-mail address of the user.
+    pub email: String,
+    /// For people.
+    pub name: String,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// An installation key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InstallationKeyRecord {
+    /// For people.
+    pub description: String,
+    /// Put on every sensor that enrols with it.
+    pub tags: Vec<String>,
+    /// When.
+    pub created_at: Timestamp,
+    /// Secret part, hex. It is handed out again with the key, so that operators can
+    /// read the key at any time, as the published API lets them.
+    pub secret: String,
+    /// Asked for by the client; kept and given back.
+    #[serde(default)]
+    pub use_public_root_ca: bool,
+}

@@ -1,0 +1,252 @@
+//! Tokens: what a caller proved to be, for about an hour.
+
+use super::{API_KEY, Secrets, USER, USER_KEY, permission};
+use crate::records::{Records, SERVER};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use muster_model::{Oid, Timestamp};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+/// Validity of a token when the client names none. Source: reference/rest-api.md section 5.1.
+pub const TOKEN_TTL_S: i64 = 3_600;
+
+/// Longest validity that a client may ask for: a month.
+const TOKEN_TTL_S_MAX: i64 = 31 * 24 * 3_600;
+
+const AUDIENCE: &str = "lce_control_plane";
+
+/// Claims of a token. Source: reference/rest-api.md section 5.2.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the published token")]
+pub struct Claims {
+    pub aud: String,
+    pub exp: i64,
+    /// Identity shown in audit records.
+    pub email: String,
+    pub uid: String,
+    pub kid: String,
+    pub sip: String,
+    pub oid: ClaimedOrganizations,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub perms: Vec<String>,
+}
+
+/// Scope as the published token writes it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum ClaimedOrganizations {
+    /// Of an API key: organizations; the permissions stand beside.
+    Listed(Vec<Oid>),
+    /// Of a user: permissions by organization.
+    ByOrganization(BTreeMap<Oid, Vec<String>>),
+}
+
+/// What a caller may do where.
+#[derive(Clone, Debug, Default)]
+pub struct Scope(pub BTreeMap<Oid, BTreeSet<String>>);
+
+/// Someone with a valid token.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Shown in audit records: an e-mail address, or the name of a key.
+    pub identity: String,
+    /// Empty for API keys of organizations.
+    pub uid: String,
+    /// Digest of the credential; quotas are counted by it.
+    pub credential: String,
+    /// What it may do where.
+    pub scope: Scope,
+}
+
+impl Caller {
+    /// Whether the caller has a permission in an organization.
+    #[must_use]
+    pub fn may(&self, oid: Oid, permission: &str) -> bool {
+        self.scope.0.get(&oid).is_some_and(|permissions| permissions.contains(permission))
+    }
+
+    /// Whether the caller belongs to the organization at all.
+    #[must_use]
+    pub fn is_in(&self, oid: Oid) -> bool {
+        self.scope.0.contains_key(&oid)
+    }
+
+    /// Whether this is a user and not a key of an organization.
+    #[must_use]
+    pub fn is_user(&self) -> bool {
+        !self.uid.is_empty()
+    }
+}
+
+/// What a client sends to get a token.
+#[derive(Clone, Debug, Default)]
+pub struct Exchange<'a> {
+    /// The API key.
+    pub secret: &'a str,
+    /// An organization, `-` for none, or empty for all of the user's.
+    pub oid: &'a str,
+    /// Only for user keys.
+    pub uid: &'a str,
+    /// Absolute seconds, or a duration below 10⁹.
+    pub expiry: Option<i64>,
+    /// Restricts the permissions.
+    pub permissions: Option<Vec<&'a str>>,
+    /// Where the request came from.
+    pub source: Option<IpAddr>,
+}
+
+/// Why there is no token; the text is for the client, and names no secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// Unknown key, wrong organization, wrong user: which one is not told.
+    #[error("invalid API key or organization")]
+    Credential,
+    /// The key may not be used from there.
+    #[error("this API key may not be used from this address")]
+    Address,
+    /// Not one of ours, or tampered with.
+    #[error("invalid token")]
+    Token,
+    /// Its time is over.
+    #[error("token has expired")]
+    Expired,
+}
+
+impl Secrets {
+    /// Makes a token for a credential.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] without telling whether the key or the organization was wrong.
+    pub fn exchange(&self, records: &Records, exchange: &Exchange<'_>, now: Timestamp) -> Result<String, Refused> {
+        let caller = self.identify(records, exchange)?;
+        let now_s = now.as_secs();
+        let ttl = match exchange.expiry {
+            None | Some(..=0) => TOKEN_TTL_S,
+            Some(duration @ 1..1_000_000_000) => duration,
+            Some(absolute) => absolute - now_s,
+        };
+        let is_user = caller.is_user();
+        let permissions = caller.scope.0.values().next().into_iter().flatten().cloned().collect();
+        let claims = Claims {
+            aud: AUDIENCE.into(),
+            exp: now_s.saturating_add(ttl.clamp(1, TOKEN_TTL_S_MAX)),
+            email: caller.identity,
+            uid: caller.uid,
+            kid: caller.credential,
+            sip: exchange.source.map(|ip| ip.to_string()).unwrap_or_default(),
+            perms: if is_user { Vec::new() } else { permissions },
+            oid: if is_user {
+                let sorted = |set: BTreeSet<String>| set.into_iter().collect();
+                ClaimedOrganizations::ByOrganization(
+                    caller.scope.0.into_iter().map(|(oid, set)| (oid, sorted(set))).collect(),
+                )
+            } else {
+                ClaimedOrganizations::Listed(caller.scope.0.into_keys().collect())
+            },
+        };
+        let key = EncodingKey::from_secret(self.token_key.as_bytes());
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(|_| Refused::Token)
+    }
+
+    /// Finds out whose credential this is, and what it may do.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`], as for [`Secrets::exchange`].
+    pub fn identify(&self, records: &Records, exchange: &Exchange<'_>) -> Result<Caller, Refused> {
+        let credential = self.digest(exchange.secret.as_bytes());
+        let caller = match exchange.oid.parse::<Oid>() {
+            Ok(oid) if exchange.uid.is_empty() => {
+                let key = records.get(oid, API_KEY, &credential).ok_or(Refused::Credential)?;
+                if !allows(&key.allowed_ip_range, exchange.source) {
+                    return Err(Refused::Address);
+                }
+                let permissions = key.permissions.into_iter().collect();
+                Caller { identity: key.name, uid: String::new(), credential, scope: Scope([(oid, permissions)].into()) }
+            }
+            chosen => {
+                let key = records.get(SERVER, USER_KEY, &credential).ok_or(Refused::Credential)?;
+                let user = records.get(SERVER, USER, &key.email).ok_or(Refused::Credential)?;
+                if user.uid != exchange.uid && !exchange.uid.is_empty() {
+                    return Err(Refused::Credential);
+                }
+                let mut scope: BTreeMap<_, BTreeSet<String>> =
+                    user.organizations.into_iter().map(|(oid, names)| (oid, names.into_iter().collect())).collect();
+                match (chosen, exchange.oid) {
+                    (Ok(oid), _) => scope.retain(|have, _| *have == oid),
+                    (Err(_), "-" | "") => {}
+                    (Err(_), _) => return Err(Refused::Credential),
+                }
+                if scope.is_empty() && chosen_one(exchange.oid) {
+                    return Err(Refused::Credential);
+                }
+                Caller { identity: key.email, uid: user.uid, credential, scope: Scope(scope) }
+            }
+        };
+        Ok(restricted(caller, exchange.permissions.as_deref()))
+    }
+
+    /// Reads a token.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Token`] or [`Refused::Expired`].
+    pub fn verify(&self, token: &str, now: Timestamp) -> Result<Caller, Refused> {
+        let mut validation = Validation::new(Algorithm::HS256);
+        validation.set_audience(&[AUDIENCE]);
+        validation.validate_exp = false; // The clock is an argument here.
+        let key = DecodingKey::from_secret(self.token_key.as_bytes());
+        let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| Refused::Token)?.claims;
+        if claims.exp <= now.as_secs() {
+            return Err(Refused::Expired);
+        }
+        let scope = match claims.oid {
+            ClaimedOrganizations::Listed(oids) => {
+                oids.into_iter().map(|oid| (oid, claims.perms.iter().cloned().collect())).collect()
+            }
+            ClaimedOrganizations::ByOrganization(by) => {
+                by.into_iter().map(|(oid, names)| (oid, names.into_iter().collect())).collect()
+            }
+        };
+        Ok(Caller { identity: claims.email, uid: claims.uid, credential: claims.kid, scope: Scope(scope) })
+    }
+
+    /// Whether the credential behind a token still exists: a deleted key ends its tokens.
+    #[must_use]
+    pub fn is_alive(&self, records: &Records, caller: &Caller) -> bool {
+        if caller.is_user() {
+            return records.has(SERVER, USER_KEY, &caller.credential);
+        }
+        caller.scope.0.keys().all(|oid| records.has(*oid, API_KEY, &caller.credential))
+    }
+}
+
+fn chosen_one(oid: &str) -> bool {
+    !matches!(oid, "-" | "")
+}
+
+fn restricted(mut caller: Caller, permissions: Option<&[&str]>) -> Caller {
+    if let Some(only) = permissions {
+        for have in caller.scope.0.values_mut() {
+            have.retain(|name| only.contains(&name.as_str()));
+        }
+    }
+    caller
+}
+
+fn allows(range: &str, source: Option<IpAddr>) -> bool {
+    if range.is_empty() {
+        return true;
+    }
+    let network = range.parse::<ipnet::IpNet>();
+    matches!((network, source), (Ok(network), Some(source)) if network.contains(&source))
+}
+
+/// Every permission, for owners.
+#[must_use]
+pub fn owner_permissions() -> Vec<String> {
+    permission::all()
+}

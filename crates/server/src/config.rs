@@ -1,0 +1,82 @@
+//! How a server is set up; one validated value, made by the operator binary.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Everything a server must know before it starts.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Directory of the database, the private CA, payloads and artifacts.
+    pub data_dir: PathBuf,
+    /// TLS listener: sensors, REST API, streams. Port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Plain HTTP listener for the REST API; `None` is TLS only.
+    pub http: Option<SocketAddr>,
+    /// CONNECT listener for clients that know only the vendor's host names.
+    pub proxy: Option<SocketAddr>,
+    /// `host:port` by which sensors reach the TLS listener; default: the bound address.
+    pub public_address: Option<String>,
+    /// More names and addresses to put into the server certificate.
+    pub names: Vec<String>,
+    /// Bounds and retention.
+    pub limits: Limits,
+    /// Reject reliable tasks that name no target at all, as newer documents ask.
+    pub require_targeting: bool,
+    /// Let outputs and webhooks reach loopback and private addresses.
+    pub allow_private_destinations: bool,
+}
+
+/// Bounds with a unit each; the defaults suit one machine with 10,000 sensors.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Longest request body of the REST API, in bytes.
+    pub body_bytes: usize,
+    /// TLS handshakes under way at once; more wait in the accept queue.
+    pub handshakes: usize,
+    /// Online sensors per organization; 0 is no limit.
+    pub sensor_quota: u32,
+    /// Days that events, detections and audit records are kept.
+    pub retention_days: u32,
+    /// Bytes of kept records per organization and stream, oldest dropped first.
+    pub retention_bytes: u64,
+    /// Bytes of the database file; 0 is no limit but the disk.
+    pub store_bytes: u64,
+    /// REST calls per credential in a minute; 0 is no limit.
+    pub calls_per_minute: u32,
+    /// Bytes of one payload or artifact.
+    pub file_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 8 * 1024 * 1024,
+            handshakes: 256,
+            sensor_quota: 0,
+            retention_days: 30,
+            retention_bytes: 4 * 1024 * 1024 * 1024,
+            store_bytes: 0,
+            calls_per_minute: 0,
+            file_bytes: 4 * 1024 * 1024 * 1024,
+        }
+    }
+}
+
+impl Config {
+    /// A configuration for one directory on loopback, with free ports.
+    #[must_use]
+    pub fn loopback(data_dir: PathBuf) -> Self {
+        let free = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self {
+            data_dir,
+            listen: free,
+            http: Some(free),
+            proxy: Some(free),
+            public_address: None,
+            names: Vec::new(),
+            limits: Limits::default(),
+            require_targeting: false,
+            allow_private_destinations: true,
+        }
+    }
+}
