@@ -18,8 +18,13 @@
 
 #![forbid(unsafe_code)]
 
+mod memory;
+mod page;
 mod row;
 mod store;
 
 pub use row::*;
-pub use store::{Options, Read, Store, StoreError};
+pub use store::{
+    ENTRIES_PAGE_BYTES_MAX, ENTRIES_PAGE_MAX, Faults, OVERVIEW_SECONDS_MAX, Options, Read, Store, StoreError,
+    TRIM_ENTRIES_MAX,
+};

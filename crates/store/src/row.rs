@@ -1,5 +1,6 @@
 //! What is stored: rows and changes, in domain words.
 
+use crate::store::StoreError;
 use muster_model::{Oid, Sensor, Sid, TaskId, Timestamp};
 use muster_tasking::Target;
 use roaring::RoaringBitmap;
@@ -27,7 +28,7 @@ pub enum Write {
     },
     /// Creates or replaces a sensor.
     PutSensor(Box<SensorRow>),
-    /// Notes the highest event sequence number stored from a sensor's spool.
+    /// Notes the highest event sequence number stored from a sensor's spool; of the same spool it only rises.
     PutSpool {
         /// Owner.
         oid: Oid,
@@ -35,12 +36,12 @@ pub enum Write {
         ordinal: u32,
         /// Which spool; another id starts over.
         spool_id: [u8; 16],
-        /// Highest stored sequence number.
+        /// Highest stored sequence number, at most 2^63 - 1 (above that, it counts as that).
         seq: u64,
     },
     /// Creates a reliable task; fails with [`crate::StoreError::Conflict`] if the number or id is taken.
     CreateTask(Box<TaskRow>),
-    /// Replaces the control part of a task (paused, stopped …).
+    /// Replaces the control part of a task (paused, stopped …); nothing happens if the task is not there.
     PutTaskControl {
         /// Owner.
         oid: Oid,
@@ -49,7 +50,7 @@ pub enum Write {
         /// JSON text.
         control: String,
     },
-    /// Creates or replaces what is known of targets.
+    /// Creates or replaces what is known of targets; those of a task that is not there (forgotten) are dropped.
     PutTargets {
         /// Owner.
         oid: Oid,
@@ -65,7 +66,8 @@ pub enum Write {
     },
     /// Keeps records of streams.
     Append(Vec<Entry>),
-    /// Forgets records of a stream (retention).
+    /// Forgets records of a stream (retention), at most [`crate::TRIM_ENTRIES_MAX`] of them: repeat it while
+    /// [`crate::Read::stream_size`] shrinks.
     Trim {
         /// Owner.
         oid: Oid,
@@ -76,7 +78,7 @@ pub enum Write {
         /// Then the oldest go until at most this many bytes of bodies are left.
         bytes_max: u64,
     },
-    /// Appends to the durable queue of an output.
+    /// Appends to the durable queue of an output; positions rise from 1 and are never used again.
     Enqueue {
         /// Owner.
         oid: Oid,
@@ -105,6 +107,24 @@ pub enum Expect {
     Absent,
     /// It must have this revision.
     Revision(u64),
+}
+
+impl Expect {
+    /// Whether a record may be replaced that has the revision `have`, or is not there.
+    pub(crate) fn check(self, have: Option<u64>, record: &Record) -> Result<(), StoreError> {
+        let holds = match self {
+            Self::Any => true,
+            Self::Absent => have.is_none(),
+            Self::Revision(revision) => have == Some(revision),
+        };
+        match (holds, have) {
+            (true, _) => Ok(()),
+            (false, None) => Err(StoreError::Conflict(format!("{} {} is gone", record.kind, record.key))),
+            (false, Some(have)) => {
+                Err(StoreError::Conflict(format!("{} {} is at revision {have}", record.kind, record.key)))
+            }
+        }
+    }
 }
 
 /// A configuration record: organizations, keys, outputs, hive records …
@@ -164,6 +184,13 @@ pub struct TaskRow {
     pub control: String,
     /// The target set, fixed at creation; targets that joined a dynamic task have a row of their own.
     pub targets: RoaringBitmap,
+}
+
+impl TaskRow {
+    /// Its number or id is in use.
+    pub(crate) fn taken(&self) -> StoreError {
+        StoreError::Conflict(format!("task {} or its number {} is taken", self.task_id, self.number))
+    }
 }
 
 /// A stream whose records are kept.

@@ -1,10 +1,25 @@
 //! The store's face: how to open it, commit to it, read from it.
 
+use crate::memory::Memory;
 use crate::row::*;
 use muster_model::{Oid, Sid};
 use muster_tasking::Target;
-use std::path::PathBuf;
+use parking_lot::Mutex;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use uuid::Uuid;
+
+/// Most entries on a page, and most that a list of children holds: more would make one reader hold too much memory.
+pub const ENTRIES_PAGE_MAX: usize = 10_000;
+
+/// Bytes of bodies after which a page of entries ends early: a page is held in memory as a whole.
+pub const ENTRIES_PAGE_BYTES_MAX: usize = 16 << 20;
+
+/// Most seconds that an overview lists: each costs one seek.
+pub const OVERVIEW_SECONDS_MAX: usize = 10_000;
+
+/// Most entries that one [`Write::Trim`] forgets: it holds up every commit behind it.
+pub const TRIM_ENTRIES_MAX: usize = 10_000;
 
 /// Why a read or a commit failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -22,6 +37,9 @@ pub enum StoreError {
     /// The file is damaged, or not a store of this version.
     #[error("the store cannot be used: {0}")]
     Corrupt(String),
+    /// The cursor of an [`EntryQuery`] was not made by this store.
+    #[error("the cursor is not one that an earlier page gave")]
+    Cursor,
     /// Anything else the storage engine says.
     #[error("storage failed: {0}")]
     Failed(String),
@@ -38,7 +56,148 @@ pub struct Options {
 
 /// Durable state of one server. Cheap to clone.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    adapter: Adapter,
+}
+
+#[derive(Clone)]
+enum Adapter {
+    Memory(Arc<Memory>),
+}
+
+/// Makes the commits of a memory store fail, for tests and simulation.
+#[derive(Clone, Default)]
+pub struct Faults(Arc<Mutex<FaultPlan>>);
+
+#[derive(Default)]
+struct FaultPlan {
+    next: Vec<StoreError>,
+    all: Option<StoreError>,
+}
+
+impl Faults {
+    /// The next commit fails with this, and leaves no trace; may be called several times, the last one fails first.
+    pub fn fail_next(&self, error: StoreError) {
+        self.0.lock().next.push(error);
+    }
+
+    /// Every commit fails with this until it is called with `None`: a disk that fills up, and gets room again.
+    pub fn fail_all(&self, error: Option<StoreError>) {
+        self.0.lock().all = error;
+    }
+
+    pub(crate) fn take(&self) -> Option<StoreError> {
+        let mut plan = self.0.lock();
+        plan.next.pop().or_else(|| plan.all.clone())
+    }
+}
+
+impl Store {
+    /// An empty store that lasts as long as its last clone. What it answered is "durable":
+    /// a server that crashes in a simulation is started again with a clone.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::memory_with_faults().0
+    }
+
+    /// A memory store, and what makes its commits fail.
+    #[must_use]
+    pub fn memory_with_faults() -> (Self, Faults) {
+        let faults = Faults::default();
+        (Self { adapter: Adapter::Memory(Arc::new(Memory::new(faults.clone()))) }, faults)
+    }
+
+    /// Opens the store of a data directory, or makes it. Blocks: it checks the file and brings its schema up to date.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Corrupt`] if the file is damaged, of another program, or made by a newer muster;
+    /// [`StoreError::Full`] if there is no room to make it.
+    pub fn open(options: Options) -> Result<Self, StoreError> {
+        Err(StoreError::Failed(format!("cannot open {}", options.path.display())))
+    }
+
+    /// Commits a list of changes, all or none, and answers after it is on disk.
+    ///
+    /// # Errors
+    ///
+    /// On every error nothing of the list is stored. [`StoreError::Conflict`] if a condition did not hold,
+    /// [`StoreError::Full`] and [`StoreError::Busy`] if it may be tried again later.
+    ///
+    /// # Cancel safety
+    ///
+    /// A caller that stops waiting does not take the list back: it may or may not be committed.
+    pub async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        match &self.adapter {
+            Adapter::Memory(memory) => memory.commit(&writes),
+        }
+    }
+
+    /// [`Store::commit`] for threads that may block.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::commit`].
+    pub fn commit_blocking(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        match &self.adapter {
+            Adapter::Memory(memory) => memory.commit(&writes),
+        }
+    }
+
+    /// Runs `f` on one consistent view of everything committed, off the async threads.
+    ///
+    /// # Errors
+    ///
+    /// What `f` answers, or [`StoreError::Failed`] if no view could be opened.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        f: impl FnOnce(&mut dyn Read) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &self.adapter {
+            Adapter::Memory(memory) => memory.read(f),
+        }
+    }
+
+    /// [`Store::read`] for threads that may block.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::read`].
+    pub fn read_blocking<T>(&self, f: impl FnOnce(&mut dyn Read) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &self.adapter {
+            Adapter::Memory(memory) => memory.read(f),
+        }
+    }
+
+    /// Copies the store, as it is at this moment, into a new file while it is in use. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Failed`] if the file exists or cannot be written, or if the store is in memory.
+    pub fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        match &self.adapter {
+            Adapter::Memory(_) => {
+                Err(StoreError::Failed(format!("a memory store cannot be backed up to {}", to.display())))
+            }
+        }
+    }
+
+    /// Bytes that the store takes on disk; of a memory store, the bytes of the kept bodies.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        match &self.adapter {
+            Adapter::Memory(memory) => memory.size_bytes(),
+        }
+    }
+
+    /// Finishes the waiting commits and leaves one tidy file behind; later commits, also of clones, fail.
+    /// Dropping the last clone does the same. Blocks.
+    pub fn close(self) {
+        match &self.adapter {
+            Adapter::Memory(_) => {}
+        }
+    }
+}
 
 /// Everything that can be read. Blocking; use [`Store::read`] from async code.
 pub trait Read {
@@ -50,23 +209,28 @@ pub trait Read {
     fn sensors(&mut self, each: &mut dyn FnMut(SensorRow)) -> Result<(), StoreError>;
     /// Highest stored sequence number of a sensor's spool, if it is this spool.
     fn spool(&mut self, oid: Oid, ordinal: u32, spool_id: [u8; 16]) -> Result<Option<u64>, StoreError>;
-    /// Calls `each` with every task of every organization, oldest first.
+    /// Calls `each` with every task of every organization, by organization, then number: oldest first in each.
     fn tasks(&mut self, each: &mut dyn FnMut(TaskRow)) -> Result<(), StoreError>;
     /// Calls `each` with every stored target of a task, by ordinal.
     fn targets(&mut self, oid: Oid, task: u64, each: &mut dyn FnMut(u32, Target)) -> Result<(), StoreError>;
     /// The stored targets of a task with these ordinals (sorted); those without a row are left out.
     fn targets_of(&mut self, oid: Oid, task: u64, ordinals: &[u32]) -> Result<Vec<(u32, Target)>, StoreError>;
-    /// A page of kept records.
+    /// How many records of a stream are kept, and the bytes of their bodies.
+    fn stream_size(&mut self, oid: Oid, stream: Stream) -> Result<(u64, u64), StoreError>;
+    /// A page of kept records. It may be shorter than asked for and still have a cursor: it ends after
+    /// [`ENTRIES_PAGE_BYTES_MAX`]. Fails with [`StoreError::Cursor`] if the cursor cannot be read.
     fn entries(&mut self, query: &EntryQuery) -> Result<EntryPage, StoreError>;
-    /// A kept record by its id.
+    /// A kept record by its id; the one that came last, should there be several.
     fn entry(&mut self, oid: Oid, stream: Stream, id: Uuid) -> Result<Option<Entry>, StoreError>;
     /// The newest event of a sensor with this atom.
     fn entry_by_atom(&mut self, oid: Oid, sid: Sid, atom: [u8; 16]) -> Result<Option<Entry>, StoreError>;
-    /// Events of a sensor whose parent is this atom, oldest first, at most 10,000.
+    /// Events of a sensor whose parent is this atom, oldest first, at most [`ENTRIES_PAGE_MAX`] and
+    /// about [`ENTRIES_PAGE_BYTES_MAX`].
     fn children(&mut self, oid: Oid, sid: Sid, atom: [u8; 16]) -> Result<Vec<Entry>, StoreError>;
-    /// Seconds (Unix) at which the sensor has events between `from` and `to` seconds, sorted, each once, at most 10,000.
+    /// Seconds (Unix) at which the sensor has events, from second `from` up to and including second `to`, sorted,
+    /// each once, at most the first [`OVERVIEW_SECONDS_MAX`].
     fn overview(&mut self, oid: Oid, sid: Sid, from: i64, to: i64) -> Result<Vec<i64>, StoreError>;
-    /// Counts of events of a sensor by type between two instants (seconds).
+    /// Counts of events of a sensor by type, sorted by type, from second `from` up to and including second `to`.
     fn event_counts(&mut self, oid: Oid, sid: Sid, from: i64, to: i64) -> Result<Vec<(String, u64)>, StoreError>;
     /// The oldest waiting records of an output.
     fn queued(&mut self, oid: Oid, output: &str, limit: usize) -> Result<Vec<Queued>, StoreError>;

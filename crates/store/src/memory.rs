@@ -1,0 +1,246 @@
+//! The store in memory: for tests, simulation and throw-away servers.
+//!
+//! It is the readable statement of what every adapter does. A list is applied
+//! write by write while an undo step is kept for each change; a write that
+//! fails undoes the list, so that it leaves no trace.
+
+mod read;
+
+use crate::row::*;
+use crate::store::{Faults, Read, StoreError, TRIM_ENTRIES_MAX};
+use muster_model::{Oid, TaskId, Timestamp};
+use muster_tasking::Target;
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+
+/// The shared state, and the failures that a test asked for.
+pub(crate) struct Memory {
+    state: RwLock<State>,
+    faults: Faults,
+}
+
+impl Memory {
+    pub(crate) fn new(faults: Faults) -> Self {
+        Self { state: RwLock::default(), faults }
+    }
+
+    pub(crate) fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+        if let Some(error) = self.faults.take() {
+            return Err(error);
+        }
+        let mut state = self.state.write();
+        let mut change = Change { state: &mut state, undo: Vec::new() };
+        let result = writes.iter().try_for_each(|write| change.apply(write));
+        if result.is_err() {
+            change.undo_all();
+        }
+        result
+    }
+
+    pub(crate) fn read<T>(&self, f: impl FnOnce(&mut dyn Read) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        f(&mut read::View(&self.state.read()))
+    }
+
+    pub(crate) fn size_bytes(&self) -> u64 {
+        let state = self.state.read();
+        state.stream_sizes.values().map(|size| size.bytes).sum::<u64>()
+            + state.queues.values().map(|queue| queue.size.bytes).sum::<u64>()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    records: BTreeMap<(Oid, String, String), Record>,
+    sensors: BTreeMap<(Oid, u32), SensorRow>,
+    spools: BTreeMap<(Oid, u32), ([u8; 16], u64)>,
+    tasks: BTreeMap<(Oid, u64), TaskRow>,
+    task_ids: BTreeMap<(Oid, TaskId), u64>,
+    targets: BTreeMap<(Oid, u64, u32), Target>,
+    entries: BTreeMap<EntryKey, Entry>,
+    stream_sizes: BTreeMap<(Oid, Stream), Size>,
+    queues: BTreeMap<(Oid, String), Queue>,
+    queued: BTreeMap<(Oid, String, u64), Vec<u8>>,
+    /// Number of the next entry; those that an undone list took are left out.
+    next_entry: u64,
+}
+
+/// The last part counts arrivals.
+type EntryKey = (Oid, Stream, Timestamp, u64);
+
+#[derive(Clone, Copy, Default)]
+struct Size {
+    count: u64,
+    bytes: u64,
+}
+
+impl Size {
+    fn add(&mut self, body: &[u8]) {
+        self.count += 1;
+        self.bytes += body.len() as u64;
+    }
+
+    fn sub(&mut self, body: &[u8]) {
+        self.count -= 1;
+        self.bytes -= body.len() as u64;
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct Queue {
+    /// Position given out last.
+    last: u64,
+    size: Size,
+}
+
+type Undo = Box<dyn FnOnce(&mut State)>;
+type Table<K, V> = fn(&mut State) -> &mut BTreeMap<K, V>;
+
+/// One list being applied.
+struct Change<'a> {
+    state: &'a mut State,
+    undo: Vec<Undo>,
+}
+
+impl Change<'_> {
+    fn undo_all(self) {
+        for step in self.undo.into_iter().rev() {
+            step(self.state);
+        }
+    }
+
+    fn put<K: Ord + Clone + 'static, V: 'static>(&mut self, table: Table<K, V>, key: K, value: V) {
+        let old = table(self.state).insert(key.clone(), value);
+        self.undo.push(Box::new(move |state| {
+            match old {
+                Some(old) => table(state).insert(key, old),
+                None => table(state).remove(&key),
+            };
+        }));
+    }
+
+    fn delete<K: Ord + Clone + 'static, V: Clone + 'static>(&mut self, table: Table<K, V>, key: K) -> Option<V> {
+        let old = table(self.state).remove(&key)?;
+        let kept = old.clone();
+        self.undo.push(Box::new(move |state| {
+            table(state).insert(key, kept);
+        }));
+        Some(old)
+    }
+
+    fn apply(&mut self, write: &Write) -> Result<(), StoreError> {
+        match write {
+            Write::PutRecord { record, expect } => self.put_record(record, *expect)?,
+            Write::DeleteRecord { oid, kind, key } => {
+                self.delete(|state| &mut state.records, (*oid, (*kind).to_owned(), key.clone()));
+            }
+            Write::PutSensor(row) => {
+                self.put(|state| &mut state.sensors, (row.sensor.oid, row.ordinal), (**row).clone());
+            }
+            Write::PutSpool { oid, ordinal, spool_id, seq } => {
+                let seq = match self.state.spools.get(&(*oid, *ordinal)) {
+                    Some((id, have)) if id == spool_id => *have.max(seq),
+                    _ => *seq,
+                };
+                self.put(|state| &mut state.spools, (*oid, *ordinal), (*spool_id, seq));
+            }
+            Write::CreateTask(row) => self.create_task(row)?,
+            Write::PutTaskControl { oid, task, control } => {
+                if let Some(row) = self.state.tasks.get(&(*oid, *task)) {
+                    let row = TaskRow { control: control.clone(), ..row.clone() };
+                    self.put(|state| &mut state.tasks, (*oid, *task), row);
+                }
+            }
+            Write::PutTargets { oid, targets } => {
+                for (task, ordinal, target) in targets {
+                    if self.state.tasks.contains_key(&(*oid, *task)) {
+                        self.put(|state| &mut state.targets, (*oid, *task, *ordinal), target.clone());
+                    }
+                }
+            }
+            Write::DeleteTask { oid, task } => self.delete_task(*oid, *task),
+            Write::Append(entries) => entries.iter().for_each(|entry| self.append(entry)),
+            Write::Trim { oid, stream, before, bytes_max } => self.trim(*oid, *stream, *before, *bytes_max),
+            Write::Enqueue { oid, output, bodies } => self.enqueue(*oid, output, bodies),
+            Write::Dequeue { oid, output, through } => self.dequeue(*oid, output, *through),
+        }
+        Ok(())
+    }
+
+    fn put_record(&mut self, record: &Record, expect: Expect) -> Result<(), StoreError> {
+        let key = (record.oid, record.kind.clone(), record.key.clone());
+        let have = self.state.records.get(&key).map(|record| record.revision);
+        expect.check(have, record)?;
+        let record = Record { revision: have.unwrap_or(0) + 1, ..record.clone() };
+        self.put(|state| &mut state.records, key, record);
+        Ok(())
+    }
+
+    fn create_task(&mut self, row: &TaskRow) -> Result<(), StoreError> {
+        let (number, id) = ((row.oid, row.number), (row.oid, row.task_id));
+        if self.state.tasks.contains_key(&number) || self.state.task_ids.contains_key(&id) {
+            return Err(row.taken());
+        }
+        self.put(|state| &mut state.task_ids, id, row.number);
+        self.put(|state| &mut state.tasks, number, row.clone());
+        Ok(())
+    }
+
+    fn delete_task(&mut self, oid: Oid, task: u64) {
+        let Some(row) = self.delete(|state| &mut state.tasks, (oid, task)) else { return };
+        self.delete(|state| &mut state.task_ids, (oid, row.task_id));
+        let keys: Vec<_> =
+            self.state.targets.range((oid, task, 0)..=(oid, task, u32::MAX)).map(|(key, _)| *key).collect();
+        for key in keys {
+            self.delete(|state| &mut state.targets, key);
+        }
+    }
+
+    fn append(&mut self, entry: &Entry) {
+        let stream = (entry.oid, entry.stream);
+        let mut size = self.state.stream_sizes.get(&stream).copied().unwrap_or_default();
+        size.add(&entry.body);
+        self.put(|state| &mut state.stream_sizes, stream, size);
+        let key = (entry.oid, entry.stream, entry.time, self.state.next_entry);
+        self.state.next_entry += 1;
+        self.put(|state| &mut state.entries, key, entry.clone());
+    }
+
+    fn trim(&mut self, oid: Oid, stream: Stream, before: Timestamp, bytes_max: u64) {
+        let mut size = self.state.stream_sizes.get(&(oid, stream)).copied().unwrap_or_default();
+        let range = (oid, stream, Timestamp::from_micros(i64::MIN), 0)..=(oid, stream, Timestamp::MAX, u64::MAX);
+        let mut keys = Vec::new();
+        for (key, entry) in self.state.entries.range(range).take(TRIM_ENTRIES_MAX) {
+            if entry.time >= before && size.bytes <= bytes_max {
+                break;
+            }
+            size.sub(&entry.body);
+            keys.push(*key);
+        }
+        for key in keys {
+            self.delete(|state| &mut state.entries, key);
+        }
+        self.put(|state| &mut state.stream_sizes, (oid, stream), size);
+    }
+
+    fn enqueue(&mut self, oid: Oid, output: &str, bodies: &[Vec<u8>]) {
+        let mut queue = self.state.queues.get(&(oid, output.to_owned())).copied().unwrap_or_default();
+        for body in bodies {
+            queue.last += 1;
+            queue.size.add(body);
+            self.put(|state| &mut state.queued, (oid, output.to_owned(), queue.last), body.clone());
+        }
+        self.put(|state| &mut state.queues, (oid, output.to_owned()), queue);
+    }
+
+    fn dequeue(&mut self, oid: Oid, output: &str, through: u64) {
+        let Some(mut queue) = self.state.queues.get(&(oid, output.to_owned())).copied() else { return };
+        let range = (oid, output.to_owned(), 0)..=(oid, output.to_owned(), through);
+        let keys: Vec<_> = self.state.queued.range(range).map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            if let Some(body) = self.delete(|state| &mut state.queued, key) {
+                queue.size.sub(&body);
+            }
+        }
+        self.put(|state| &mut state.queues, (oid, output.to_owned()), queue);
+    }
+}
