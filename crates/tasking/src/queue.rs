@@ -297,6 +297,21 @@ impl Queue {
         Ok(advance(&known, report).map(|target| (task.number, target)))
     }
 
+    /// What several reports of one sensor change, each seen after those before
+    /// it. Reports that tell nothing new, or of no such target, are passed over.
+    #[must_use]
+    pub fn receipts(&self, ordinal: u32, reports: &[Report]) -> Vec<(u64, Target)> {
+        let mut changed: BTreeMap<u64, Target> = BTreeMap::new();
+        for report in reports {
+            let Some(task) = self.find(report.task_id) else { continue };
+            let known = changed.get(&task.number).cloned().or_else(|| task.known(ordinal));
+            if let Some(target) = known.and_then(|known| advance(&known, report)) {
+                changed.insert(task.number, target);
+            }
+        }
+        changed.into_iter().collect()
+    }
+
     /// Takes in a stored target. Tells whether the task holds itself back from
     /// now on, because too many failed; its control is then to be stored.
     pub fn apply(&mut self, number: u64, ordinal: u32, target: Target) -> bool {

@@ -167,7 +167,10 @@ pub struct Control {
     /// Targets that were taken back while they were still open.
     #[serde(default, with = "bitmap_text", skip_serializing_if = "RoaringBitmap::is_empty")]
     pub removed: RoaringBitmap,
-    /// When the last of them were taken back.
+    /// Targets whose platform does not know the command; they are never offered it.
+    #[serde(default, with = "bitmap_text", skip_serializing_if = "RoaringBitmap::is_empty")]
+    pub unsupported: RoaringBitmap,
+    /// When the last of the removed were taken back.
     #[serde(default)]
     pub removed_at: Timestamp,
 }

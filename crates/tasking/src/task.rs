@@ -49,8 +49,12 @@ impl Task {
             meter: Meter::default(),
         };
         let removed = &task.control.removed & &task.targets;
+        let unsupported = &task.control.unsupported & &task.targets;
         task.open -= &removed;
+        task.open -= &unsupported;
         task.by_state[TargetState::Removed as usize] = removed;
+        task.failed = unsupported.clone();
+        task.by_state[TargetState::Unsupported as usize] = unsupported;
         task
     }
 
@@ -170,6 +174,7 @@ impl Task {
         let ended_at = match state {
             TargetState::Expired => self.spec.expires_at(),
             TargetState::Removed => self.control.removed_at,
+            TargetState::Unsupported => self.spec.created_at,
             _ => Timestamp::ZERO,
         };
         Some(Target { state, ended_at, ..Target::default() })

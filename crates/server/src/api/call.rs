@@ -1,0 +1,143 @@
+//! What a handler gets and gives.
+
+use super::{ApiError, Form};
+use crate::access::Caller;
+use crate::app::App;
+use crate::organization::Organization;
+use bytes::Bytes;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use muster_model::Sid;
+use serde::Serialize;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// Body of every response.
+pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// An authorized request.
+pub struct Call {
+    /// The server.
+    pub app: Arc<App>,
+    /// Who calls; a caller without any scope on public routes.
+    pub caller: Caller,
+    /// The organization the call is about, as far as the route says one.
+    pub organization: Option<Arc<Organization>>,
+    /// Query parameters.
+    pub query: Form,
+    /// Form fields; empty if the body is something else.
+    pub form: Form,
+    /// The body; empty on streaming routes.
+    pub body: Bytes,
+    /// The body of a streaming route.
+    pub stream: Option<Incoming>,
+    /// Headers.
+    pub headers: http::HeaderMap,
+    /// Where it comes from.
+    pub source: Option<IpAddr>,
+    pub(super) path: HashMap<&'static str, String>,
+}
+
+impl Call {
+    /// A decoded segment of the path; empty if the route has no such name.
+    #[must_use]
+    pub fn path(&self, name: &str) -> &str {
+        self.path.get(name).map_or("", String::as_str)
+    }
+
+    /// The organization of the call.
+    ///
+    /// # Errors
+    ///
+    /// 400 if the route does not say one and the token has several.
+    pub fn organization(&self) -> Result<&Arc<Organization>, ApiError> {
+        self.organization.as_ref().ok_or_else(|| ApiError::bad_request("oid is required"))
+    }
+
+    /// The sensor id in the path.
+    ///
+    /// # Errors
+    ///
+    /// 404 if it is not an id.
+    pub fn sid(&self) -> Result<Sid, ApiError> {
+        self.path("sid").parse().map_err(|_| ApiError::not_found("sensor not found"))
+    }
+
+    /// A field of the form, or of the query where the form has none.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&str> {
+        self.form.get(name).or_else(|| self.query.get(name))
+    }
+
+    /// The JSON body.
+    ///
+    /// # Errors
+    ///
+    /// 400 saying where it is wrong.
+    pub fn json(&self) -> Result<Value, ApiError> {
+        serde_json::from_slice(&self.body).map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))
+    }
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Body,
+}
+
+impl Reply {
+    /// 200 with a JSON body.
+    pub fn json(value: &impl Serialize) -> Self {
+        let bytes = serde_json::to_vec(value).unwrap_or_else(|_| b"{}".to_vec());
+        Self::bytes("application/json", Bytes::from(bytes))
+    }
+
+    /// 200 with an empty object.
+    #[must_use]
+    pub fn done() -> Self {
+        Self::bytes("application/json", Bytes::from_static(b"{}"))
+    }
+
+    /// 200 with bytes of a media type.
+    #[must_use]
+    pub fn bytes(media_type: &str, bytes: Bytes) -> Self {
+        let body = Full::new(bytes).map_err(|never| match never {}).boxed_unsync();
+        Self { status: 200, headers: vec![("content-type", media_type.to_owned())], body }
+    }
+
+    /// 200 with a body that is produced as it goes.
+    #[must_use]
+    pub fn stream(media_type: &str, body: Body) -> Self {
+        Self { status: 200, headers: vec![("content-type", media_type.to_owned())], body }
+    }
+
+    /// The same reply with one more header.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The same reply with another status.
+    #[must_use]
+    pub fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+}
+
+impl From<&ApiError> for Reply {
+    fn from(error: &ApiError) -> Self {
+        let body = serde_json::json!({"error": error.message, "error_code": error.code});
+        let reply = Self::json(&body).status(error.status);
+        match error.retry_after_s {
+            Some(seconds) => reply.header("retry-after", seconds.to_string()),
+            None => reply,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Errors of the API and their HTTP statuses. Source: reference/rest-api.md section 4.
+
+use crate::access::Refused;
+use muster_store::StoreError;
+
+/// An error that a client sees: status, a stable code, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable word for programs (`docs/errors/<code>.md`).
+    pub code: &'static str,
+    /// For people; never holds a secret.
+    pub message: String,
+    /// Seconds after which trying again makes sense.
+    pub retry_after_s: Option<u32>,
+}
+
+impl ApiError {
+    fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), retry_after_s: None }
+    }
+
+    /// 400: the request is wrong; the message says how to mend it.
+    pub fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(400, "bad_request", message)
+    }
+
+    /// 401: no token, or not a valid one.
+    pub fn unauthorized(message: impl Into<String>) -> Self {
+        Self::new(401, "unauthorized", message)
+    }
+
+    /// 401 naming the permission, as the published API answers.
+    #[must_use]
+    pub fn missing_permission(permission: &str) -> Self {
+        Self::new(401, "missing_permission", format!("missing permission: {permission}"))
+    }
+
+    /// 403: known, and not allowed.
+    pub fn forbidden(message: impl Into<String>) -> Self {
+        Self::new(403, "forbidden", message)
+    }
+
+    /// 404: not there, or not yours to see.
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(404, "not_found", message)
+    }
+
+    /// 409: the request contradicts what is stored.
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(409, "conflict", message)
+    }
+
+    /// 413: larger than the bound, which the message names.
+    pub fn too_large(message: impl Into<String>) -> Self {
+        Self::new(413, "too_large", message)
+    }
+
+    /// 429: too many calls; try again after that many seconds.
+    #[must_use]
+    pub fn too_many(retry_after_s: u32) -> Self {
+        let message = "too many calls with this credential; wait and try again";
+        Self { retry_after_s: Some(retry_after_s), ..Self::new(429, "too_many_calls", message) }
+    }
+
+    /// 503: cannot be done now, nothing was changed.
+    pub fn unavailable(message: impl Into<String>) -> Self {
+        Self { retry_after_s: Some(5), ..Self::new(503, "unavailable", message) }
+    }
+
+    /// 500: a fault of the server; the detail goes to the log alone.
+    pub fn internal(detail: impl std::fmt::Display) -> Self {
+        tracing::error!(%detail, "a request failed inside the server");
+        Self::new(500, "internal", "the server failed to answer this request; its log says why")
+    }
+
+    /// The same error with another code.
+    #[must_use]
+    pub fn with_code(self, code: &'static str) -> Self {
+        Self { code, ..self }
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full => Self::unavailable(
+                "the disk of the server is full; nothing was changed. Free some space in its data directory and try again",
+            )
+            .with_code("store_full"),
+            StoreError::Busy => {
+                Self::unavailable("the server is busy writing; nothing was changed. Try again").with_code("store_busy")
+            }
+            StoreError::Conflict(what) => Self::conflict(format!("changed by someone else meanwhile: {what}")),
+            other => Self::internal(other),
+        }
+    }
+}
+
+impl From<Refused> for ApiError {
+    fn from(refused: Refused) -> Self {
+        Self::unauthorized(refused.to_string())
+    }
+}

@@ -1,0 +1,223 @@
+//! From an HTTP request to a handler: path, token, permission, body.
+
+use super::call::Body;
+use super::{Access, ApiError, Call, Form, Method, Reply, Route};
+use crate::access::Caller;
+use crate::app::App;
+use crate::clock;
+use crate::organization::Organization;
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, header};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use muster_model::{Oid, Sid};
+use percent_encoding::percent_decode_str;
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// All routes, found by path and method.
+pub struct Router {
+    routes: Vec<Route>,
+    by_path: matchit::Router<HashMap<Method, usize>>,
+}
+
+/// Path of a route as the router sees it.
+fn full_path(path: &str) -> String {
+    match path.strip_prefix('/') {
+        Some(outside) if outside.starts_with('/') => outside.to_owned(),
+        _ => format!("/v1{path}"),
+    }
+}
+
+impl Router {
+    /// Makes a router.
+    ///
+    /// # Panics
+    ///
+    /// If two routes contradict each other: a fault of the table, found by its test.
+    #[must_use]
+    pub fn new(routes: Vec<Route>) -> Self {
+        let mut methods: Vec<(String, HashMap<Method, usize>)> = Vec::new();
+        for (at, route) in routes.iter().enumerate() {
+            let path = full_path(route.path);
+            match methods.iter_mut().find(|(have, _)| *have == path) {
+                Some((_, by_method)) => assert!(by_method.insert(route.method, at).is_none(), "{path} twice"),
+                None => methods.push((path, HashMap::from([(route.method, at)]))),
+            }
+        }
+        let mut by_path = matchit::Router::new();
+        for (path, by_method) in methods {
+            by_path.insert(path.clone(), by_method).unwrap_or_else(|error| panic!("{path}: {error}"));
+        }
+        Self { routes, by_path }
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    fn find(&self, path: &str, method: &http::Method) -> Result<(&Route, HashMap<&'static str, String>), ApiError> {
+        let unknown = || ApiError::not_found(format!("no such path: {path}"));
+        let matched = self.by_path.at(path).map_err(|_| unknown())?;
+        let route = matched
+            .value
+            .iter()
+            .find(|(have, _)| have.name() == method.as_str())
+            .map(|(_, at)| &self.routes[*at])
+            .ok_or_else(|| ApiError { status: 405, ..unknown() }.with_code("method_not_allowed"))?;
+        let names = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+        let values = matched.params.iter().map(|(_, value)| percent_decode_str(value).decode_utf8_lossy().into_owned());
+        Ok((route, names.zip(values).collect()))
+    }
+}
+
+/// Collapses repeated slashes, and puts `/v1` before `who`, which old clients call without.
+/// Source: reference/rest-api.md section 3.
+fn clean_path(path: &str) -> String {
+    let mut clean = String::with_capacity(path.len());
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        clean.push('/');
+        clean.push_str(segment);
+    }
+    match clean.as_str() {
+        "" => "/".to_owned(),
+        "/who" => "/v1/who".to_owned(),
+        _ => clean,
+    }
+}
+
+/// Answers one request.
+pub async fn serve(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
+    let answer = tokio::spawn(answer(app, request, source)).await;
+    let reply = match answer {
+        Ok(Ok(reply)) => reply,
+        Ok(Err(error)) => Reply::from(&error),
+        Err(panic) => Reply::from(&ApiError::internal(panic)),
+    };
+    let mut response = Response::builder().status(reply.status).header(header::CACHE_CONTROL, "no-store");
+    for (name, value) in reply.headers {
+        response = response.header(name, value);
+    }
+    response.body(reply.body).unwrap_or_else(|error| {
+        let reply = Reply::from(&ApiError::internal(error));
+        let mut response = Response::new(reply.body);
+        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+        response
+    })
+}
+
+async fn answer(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr>) -> Result<Reply, ApiError> {
+    let (parts, incoming) = request.into_parts();
+    let path = clean_path(parts.uri.path());
+    let router = Arc::clone(&app.router);
+    let (route, path) = router.find(&path, &parts.method)?;
+    let query = Form::parse(parts.uri.query().unwrap_or_default().as_bytes())?;
+    let caller = authenticate(&app, route.access, &parts.headers)?;
+    app.meter.count(&caller.credential, app.config.limits.calls_per_minute)?;
+    let (body, stream) = if route.takes_stream {
+        (Bytes::new(), Some(incoming))
+    } else {
+        (read_body(incoming, app.config.limits.body_bytes).await?, None)
+    };
+    let is_form = !has_json(&parts.headers);
+    let form = if is_form { Form::parse(&body)? } else { Form::default() };
+    let organization = authorize(&app, route.access, &caller, &path, &form, &query)?;
+    let call = Call { app, caller, organization, query, form, body, stream, headers: parts.headers, source, path };
+    (route.handler)(call).await
+}
+
+fn has_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.starts_with("application/json") || kind.starts_with("application/octet-stream")
+}
+
+async fn read_body(incoming: Incoming, bytes_max: usize) -> Result<Bytes, ApiError> {
+    match Limited::new(incoming, bytes_max).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(ApiError::too_large(format!("the body is longer than {bytes_max} bytes")))
+        }
+        Err(error) => Err(ApiError::bad_request(format!("the body could not be read: {error}"))),
+    }
+}
+
+fn authenticate(app: &App, access: Access, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    if access == Access::Public {
+        let scope = crate::access::Scope::default();
+        return Ok(Caller { identity: String::new(), uid: String::new(), credential: String::new(), scope });
+    }
+    let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let value = value.ok_or_else(|| ApiError::unauthorized("missing header Authorization: Bearer TOKEN"))?;
+    let (scheme, token) = value.split_once(' ').unwrap_or(("", ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return Err(ApiError::unauthorized("the Authorization header must be: Bearer TOKEN"));
+    }
+    app.caller_of(token.trim(), clock::now())
+}
+
+/// Finds the organization and checks the permission. What one may not see is 404.
+fn authorize(
+    app: &App,
+    access: Access,
+    caller: &Caller,
+    path: &HashMap<&'static str, String>,
+    form: &Form,
+    query: &Form,
+) -> Result<Option<Arc<Organization>>, ApiError> {
+    let permission = match access {
+        Access::Public | Access::Token => None,
+        Access::Member => Some(None),
+        Access::May(permission) => Some(Some(permission)),
+    };
+    let Some(permission) = permission else { return Ok(None) };
+    let named = path.get("oid").map(String::as_str).or_else(|| form.get("oid")).or_else(|| query.get("oid"));
+    let organization = match (named, path.get("sid")) {
+        (Some(text), _) => text.parse::<Oid>().ok().and_then(|oid| app.organization(oid)),
+        (None, Some(sid)) => return by_sensor(app, caller, sid, permission).map(Some),
+        (None, None) => only_organization(app, caller)?,
+    };
+    let organization = organization
+        .filter(|organization| caller.is_in(organization.oid))
+        .ok_or_else(|| ApiError::not_found("organization not found"))?;
+    check(caller, organization.oid, permission)?;
+    Ok(Some(organization))
+}
+
+fn check(caller: &Caller, oid: Oid, permission: Option<&str>) -> Result<(), ApiError> {
+    match permission {
+        Some(permission) if !caller.may(oid, permission) => Err(ApiError::missing_permission(permission)),
+        _ => Ok(()),
+    }
+}
+
+fn only_organization(app: &App, caller: &Caller) -> Result<Option<Arc<Organization>>, ApiError> {
+    let mut oids = caller.scope.0.keys();
+    match (oids.next(), oids.next()) {
+        (Some(oid), None) => Ok(app.organization(*oid)),
+        _ => Err(ApiError::bad_request("oid is required")),
+    }
+}
+
+fn by_sensor(app: &App, caller: &Caller, sid: &str, permission: Option<&str>) -> Result<Arc<Organization>, ApiError> {
+    let not_found = || ApiError::not_found("sensor not found");
+    // A bare sensor id is accepted wherever an agent id is (`OID.IID.SID.PLATFORM.ARCH`).
+    let sid = sid.split('.').nth(2).unwrap_or(sid);
+    let sid: Sid = sid.parse().map_err(|_| not_found())?;
+    let mine = caller.scope.0.keys().filter_map(|oid| app.organization(*oid));
+    let organization = mine.into_iter().find(|organization| organization.state.lock().fleet.find(sid).is_some());
+    let organization = match organization {
+        Some(organization) => organization,
+        // Without the permission, whether the sensor exists is not told either.
+        None => {
+            if let Some((oid, _)) = caller.scope.0.iter().next() {
+                check(caller, *oid, permission)?;
+            }
+            return Err(not_found());
+        }
+    };
+    check(caller, organization.oid, permission)?;
+    Ok(organization)
+}

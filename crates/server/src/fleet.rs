@@ -1,0 +1,150 @@
+//! All sensors of one organization in memory, with the indexes that selectors use.
+//!
+//! A sensor's **ordinal** is its dense number within the organization. Sets of
+//! sensors are bitmaps over ordinals, here, in tasks and in the store.
+
+use muster_model::{Architecture, Did, Platform, Sensor, Sid};
+use muster_store::SensorRow;
+use roaring::RoaringBitmap;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The sensors of one organization.
+#[derive(Default)]
+pub struct Fleet {
+    rows: Vec<Option<Box<SensorRow>>>,
+    by_sid: HashMap<Sid, u32>,
+    by_device: HashMap<Did, RoaringBitmap>,
+    live: RoaringBitmap,
+    deleted: RoaringBitmap,
+    by_tag: HashMap<Arc<str>, RoaringBitmap>,
+    by_platform: HashMap<Platform, RoaringBitmap>,
+    by_architecture: HashMap<Architecture, RoaringBitmap>,
+    /// Sensors that have a tag with a time to live.
+    fading: RoaringBitmap,
+}
+
+impl Fleet {
+    /// The ordinal for the next new sensor.
+    #[must_use]
+    pub fn next_ordinal(&self) -> u32 {
+        u32::try_from(self.rows.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Takes in a sensor, new or changed.
+    pub fn put(&mut self, row: SensorRow) {
+        let ordinal = row.ordinal;
+        let place = ordinal as usize;
+        if place >= self.rows.len() {
+            self.rows.resize_with(place + 1, || None);
+        }
+        if let Some(old) = self.rows[place].take() {
+            self.unindex(ordinal, &old.sensor);
+        }
+        self.index(ordinal, &row.sensor);
+        self.rows[place] = Some(Box::new(row));
+    }
+
+    fn index(&mut self, ordinal: u32, sensor: &Sensor) {
+        self.by_sid.insert(sensor.sid, ordinal);
+        if sensor.deleted {
+            self.deleted.insert(ordinal);
+        } else {
+            self.live.insert(ordinal);
+        }
+        if let Some(did) = sensor.did {
+            self.by_device.entry(did).or_default().insert(ordinal);
+        }
+        for tag in &sensor.tags {
+            self.by_tag.entry(Arc::clone(&tag.name)).or_default().insert(ordinal);
+        }
+        if sensor.tags.iter().any(|tag| tag.expires_at.is_some()) {
+            self.fading.insert(ordinal);
+        }
+        self.by_platform.entry(sensor.platform).or_default().insert(ordinal);
+        self.by_architecture.entry(sensor.architecture).or_default().insert(ordinal);
+    }
+
+    fn unindex(&mut self, ordinal: u32, sensor: &Sensor) {
+        self.live.remove(ordinal);
+        self.deleted.remove(ordinal);
+        self.fading.remove(ordinal);
+        if let Some(set) = sensor.did.and_then(|did| self.by_device.get_mut(&did)) {
+            set.remove(ordinal);
+        }
+        for tag in &sensor.tags {
+            if let Some(set) = self.by_tag.get_mut(&tag.name) {
+                set.remove(ordinal);
+                if set.is_empty() {
+                    self.by_tag.remove(&tag.name);
+                }
+            }
+        }
+        if let Some(set) = self.by_platform.get_mut(&sensor.platform) {
+            set.remove(ordinal);
+        }
+        if let Some(set) = self.by_architecture.get_mut(&sensor.architecture) {
+            set.remove(ordinal);
+        }
+    }
+
+    /// A sensor by its ordinal, deleted ones too.
+    #[must_use]
+    pub fn row(&self, ordinal: u32) -> Option<&SensorRow> {
+        self.rows.get(ordinal as usize)?.as_deref()
+    }
+
+    /// The ordinal of a sensor, deleted ones too.
+    #[must_use]
+    pub fn ordinal(&self, sid: Sid) -> Option<u32> {
+        self.by_sid.get(&sid).copied()
+    }
+
+    /// A sensor that is not deleted.
+    #[must_use]
+    pub fn find(&self, sid: Sid) -> Option<&SensorRow> {
+        self.row(self.ordinal(sid)?).filter(|row| !row.sensor.deleted)
+    }
+
+    /// Ordinals of sensors that are not deleted.
+    #[must_use]
+    pub fn live(&self) -> &RoaringBitmap {
+        &self.live
+    }
+
+    /// Ordinals of sensors with a tag.
+    #[must_use]
+    pub fn tagged(&self, tag: &str) -> Option<&RoaringBitmap> {
+        self.by_tag.get(tag)
+    }
+
+    /// Ordinals of sensors with a tag that will go away by itself.
+    #[must_use]
+    pub fn fading(&self) -> &RoaringBitmap {
+        &self.fading
+    }
+
+    /// Every tag in use, sorted.
+    #[must_use]
+    pub fn tags(&self) -> Vec<Arc<str>> {
+        let mut tags: Vec<_> = self.by_tag.keys().cloned().collect();
+        tags.sort();
+        tags
+    }
+
+    /// Ordinals of the sensors on a device.
+    #[must_use]
+    pub fn on_device(&self, did: Did) -> Option<&RoaringBitmap> {
+        self.by_device.get(&did)
+    }
+
+    /// Ordinals by platform and architecture, for checks that depend on nothing else.
+    pub fn kinds(&self) -> impl Iterator<Item = (Platform, Architecture, RoaringBitmap)> + '_ {
+        self.by_platform.iter().flat_map(move |(platform, of_platform)| {
+            self.by_architecture
+                .iter()
+                .map(move |(architecture, set)| (*platform, *architecture, of_platform & set))
+                .filter(|(_, _, both)| !both.is_empty())
+        })
+    }
+}

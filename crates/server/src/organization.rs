@@ -1,0 +1,78 @@
+//! One organization in memory: its sensors, its tasks, its links.
+//!
+//! The state is behind one lock that is never held across a wait. Changes go:
+//! decide under the lock, make durable, apply under the lock, answer.
+
+use crate::fleet::Fleet;
+use crate::gateway::Link;
+use crate::records::{Kind, SERVER};
+use muster_model::{Oid, Sid, Timestamp};
+use muster_tasking::Queue;
+use parking_lot::Mutex;
+use roaring::RoaringBitmap;
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Organizations, by oid; owned by the server.
+pub const ORGANIZATION: Kind<Profile> = Kind::new("organization");
+
+/// Where organization records are kept.
+pub const ORGANIZATION_OWNER: Oid = SERVER;
+
+/// What is stored of an organization.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Profile {
+    /// For people.
+    pub name: String,
+    /// When.
+    pub created_at: Timestamp,
+    /// Online sensors allowed; 0 is as many as the server allows.
+    #[serde(default)]
+    pub sensor_quota: u32,
+}
+
+/// One organization.
+pub struct Organization {
+    /// Its id.
+    pub oid: Oid,
+    /// Everything that changes.
+    pub state: Mutex<State>,
+    /// One change of sensor records at a time: decide, store, apply.
+    pub sensor_changes: tokio::sync::Mutex<()>,
+}
+
+/// What changes in an organization.
+#[derive(Default)]
+pub struct State {
+    /// All sensors.
+    pub fleet: Fleet,
+    /// All reliable tasks.
+    pub queue: Queue,
+    /// Live links by sensor ordinal.
+    pub links: HashMap<u32, Arc<Link>>,
+    /// The same as a set.
+    pub online: RoaringBitmap,
+}
+
+impl Organization {
+    /// An organization with nothing in it.
+    #[must_use]
+    pub fn new(oid: Oid) -> Self {
+        Self { oid, state: Mutex::new(State::default()), sensor_changes: tokio::sync::Mutex::new(()) }
+    }
+}
+
+impl State {
+    /// The link of a sensor that is online.
+    #[must_use]
+    pub fn link_of(&self, sid: Sid) -> Option<&Arc<Link>> {
+        self.links.get(&self.fleet.ordinal(sid)?)
+    }
+
+    /// Whether a sensor has a live link.
+    #[must_use]
+    pub fn is_online(&self, ordinal: u32) -> bool {
+        self.links.contains_key(&ordinal)
+    }
+}
