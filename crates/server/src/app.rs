@@ -1,0 +1,179 @@
+//! The object graph of one server, built by hand.
+
+use crate::access::{Caller, Secrets};
+use crate::api::{ApiError, Router};
+use crate::config::Config;
+use crate::meter::Meter;
+use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Organization, Profile};
+use crate::pki::Pki;
+use crate::records::{Kind, Records, SERVER};
+use crate::stream::{Record, Streams};
+use crate::transfer::Transfers;
+use muster_model::{Oid, Timestamp};
+use muster_store::{Expect, Store, StoreError, Write};
+use muster_tasking::Task;
+use parking_lot::RwLock;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+const SECRETS: Kind<Secrets> = Kind::new("secrets");
+
+/// Everything that requests and links share.
+pub struct App {
+    /// How it is set up.
+    pub config: Config,
+    /// Durable state.
+    pub store: Store,
+    /// Configuration records.
+    pub records: Records,
+    /// Secrets of the server.
+    pub secrets: Secrets,
+    /// The private certificate authority and the server's certificate.
+    pub pki: Pki,
+    /// Live readers.
+    pub streams: Streams,
+    /// One-time transfers of files.
+    pub transfers: Transfers,
+    /// Calls per credential.
+    pub meter: Meter,
+    /// All routes.
+    pub router: Arc<Router>,
+    /// What was bound; set once at start.
+    pub bound: OnceLock<Bound>,
+    organizations: RwLock<BTreeMap<Oid, Arc<Organization>>>,
+}
+
+/// Addresses that the listeners are bound to.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound {
+    /// TLS.
+    pub tls: SocketAddr,
+    /// Plain HTTP.
+    pub http: Option<SocketAddr>,
+    /// CONNECT proxy.
+    pub proxy: Option<SocketAddr>,
+}
+
+impl App {
+    /// Loads all state of the store.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store says.
+    pub async fn load(config: Config, store: Store, pki: Pki) -> Result<Arc<Self>, StoreError> {
+        let records = Records::load(store.clone())?;
+        let secrets = match records.get(SERVER, SECRETS, "server") {
+            Some(secrets) => secrets,
+            None => {
+                let secrets = Secrets::generate();
+                records.put(SERVER, SECRETS, "server", &secrets, Expect::Absent, Vec::new()).await?;
+                secrets
+            }
+        };
+        let app = Arc::new(Self {
+            router: Arc::new(Router::new(crate::api::routes())),
+            streams: Streams::default(),
+            transfers: Transfers::default(),
+            meter: Meter::default(),
+            bound: OnceLock::new(),
+            organizations: RwLock::new(BTreeMap::new()),
+            config,
+            store,
+            records,
+            secrets,
+            pki,
+        });
+        app.load_organizations()?;
+        Ok(app)
+    }
+
+    fn load_organizations(&self) -> Result<(), StoreError> {
+        let mut organizations: BTreeMap<Oid, Organization> = self
+            .records
+            .list(ORGANIZATION_OWNER, ORGANIZATION)
+            .into_iter()
+            .filter_map(|(oid, _)| oid.parse().ok().map(|oid| (oid, Organization::new(oid))))
+            .collect();
+        self.store.read_blocking(|read| {
+            read.sensors(&mut |row| {
+                if let Some(organization) = organizations.get_mut(&row.sensor.oid) {
+                    organization.state.get_mut().fleet.put(row);
+                }
+            })?;
+            let mut rows = Vec::new();
+            read.tasks(&mut |row| rows.push(row))?;
+            for row in rows {
+                let Some(organization) = organizations.get_mut(&row.oid) else { continue };
+                let unreadable = |error: serde_json::Error| StoreError::Corrupt(format!("task {}: {error}", row.task_id));
+                let spec = serde_json::from_str(&row.spec).map_err(unreadable)?;
+                let control = serde_json::from_str(&row.control).map_err(unreadable)?;
+                let mut task = Task::new(row.number, spec, control, row.targets);
+                read.targets(row.oid, row.number, &mut |ordinal, target| task.restore(ordinal, target))?;
+                organization.state.get_mut().queue.insert(task);
+            }
+            Ok(())
+        })?;
+        *self.organizations.write() =
+            organizations.into_iter().map(|(oid, organization)| (oid, Arc::new(organization))).collect();
+        Ok(())
+    }
+
+    /// An organization.
+    #[must_use]
+    pub fn organization(&self, oid: Oid) -> Option<Arc<Organization>> {
+        self.organizations.read().get(&oid).cloned()
+    }
+
+    /// All organizations.
+    #[must_use]
+    pub fn organizations(&self) -> Vec<Arc<Organization>> {
+        self.organizations.read().values().cloned().collect()
+    }
+
+    /// Makes an organization.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store says.
+    pub async fn create_organization(&self, oid: Oid, profile: &Profile) -> Result<Arc<Organization>, StoreError> {
+        let key = oid.to_string();
+        self.records.put(ORGANIZATION_OWNER, ORGANIZATION, &key, profile, Expect::Absent, Vec::new()).await?;
+        let organization = Arc::new(Organization::new(oid));
+        self.organizations.write().insert(oid, Arc::clone(&organization));
+        Ok(organization)
+    }
+
+    /// The caller behind a token.
+    ///
+    /// # Errors
+    ///
+    /// 401 if the token is not valid, or the key behind it is gone.
+    pub fn caller_of(&self, token: &str, now: Timestamp) -> Result<Caller, ApiError> {
+        let caller = self.secrets.verify(token, now)?;
+        if !self.secrets.is_alive(&self.records, &caller) {
+            return Err(ApiError::unauthorized("the API key of this token was deleted"));
+        }
+        Ok(caller)
+    }
+
+    /// Hands records to live readers and outputs; gives what has to be stored of them.
+    #[must_use]
+    pub fn emit(&self, records: &[Record]) -> Vec<Write> {
+        for record in records {
+            self.streams.publish(record);
+        }
+        let mut writes = crate::output::enqueue(self, records);
+        if !records.is_empty() {
+            writes.push(Write::Append(records.iter().map(Record::entry).collect()));
+        }
+        writes
+    }
+
+    /// The address that sensors are told to connect to.
+    #[must_use]
+    pub fn sensor_address(&self) -> String {
+        let bound = || self.bound.get().map(|bound| bound.tls.to_string()).unwrap_or_default();
+        self.config.public_address.clone().unwrap_or_else(bound)
+    }
+}

@@ -1,0 +1,247 @@
+//! Making records of streams: what the server adds to what a sensor says.
+//!
+//! The sensor is not trusted for anything in `routing` but type, time, atoms and
+//! investigation id. Source: reference/events.md sections 1, 3, 9.
+
+use crate::access::Caller;
+use crate::stream::Record;
+use crate::{clock, random};
+use bytes::Bytes;
+use muster_model::{Oid, Sensor, Sid, Timestamp};
+use muster_store::Stream;
+use muster_wire::Event;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Longest event type.
+const TYPE_BYTES_MAX: usize = 128;
+
+/// An endpoint's clock may be this far off before the server corrects event times.
+/// Source: reference/events.md section 1.
+const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
+
+/// `routing` of a record.
+#[derive(Serialize)]
+struct Routing<'a> {
+    oid: Oid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sid: Option<Sid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iid: Option<muster_model::Iid>,
+    did: String,
+    event_type: &'a str,
+    event_time: i64,
+    event_id: Uuid,
+    hostname: &'a str,
+    ext_ip: &'a str,
+    int_ip: &'a str,
+    plat: u32,
+    arch: u8,
+    #[serde(skip_serializing_if = "is_zero")]
+    ext_plat: u32,
+    moduleid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    this: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    investigation_id: Option<&'a str>,
+    tags: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayed: Option<u8>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(code: &u32) -> bool {
+    *code == 0
+}
+
+#[derive(Serialize)]
+struct Envelope<'a, B: Serialize> {
+    routing: &'a Routing<'a>,
+    ts: String,
+    event: B,
+}
+
+/// The record of an event that a sensor sent; `None` if its body is not a JSON object.
+///
+/// `clock_offset_ms` is server time minus endpoint time, measured at connection.
+#[must_use]
+pub fn of_sensor(sensor: &Sensor, event: &Event, clock_offset_ms: i64) -> Option<Record> {
+    let text = std::str::from_utf8(&event.body).ok()?;
+    let body: &RawValue = serde_json::from_str(text).ok()?;
+    let is_object = body.get().starts_with('{');
+    if !is_object || event.event_type.is_empty() || event.event_type.len() > TYPE_BYTES_MAX {
+        return None;
+    }
+    let skewed = clock_offset_ms.unsigned_abs() > u64::try_from(CLOCK_SKEW_MAX.as_millis()).unwrap_or(u64::MAX);
+    let time_ms = if skewed { event.time_ms.saturating_add(clock_offset_ms) } else { event.time_ms };
+    let atom = |bytes: &[u8]| <[u8; 16]>::try_from(bytes).ok();
+    let investigation = Some(event.investigation_id.as_str()).filter(|id| !id.is_empty());
+    let routing = Routing {
+        event_type: &event.event_type,
+        event_time: time_ms,
+        moduleid: 2,
+        this: atom(&event.this_atom).map(|atom| crate::access::to_hex(&atom)),
+        parent: atom(&event.parent_atom).map(|atom| crate::access::to_hex(&atom)),
+        target: atom(&event.target_atom).map(|atom| crate::access::to_hex(&atom)),
+        investigation_id: investigation,
+        replayed: event.replayed.then_some(1),
+        ..routing_of(sensor)
+    };
+    Some(Record {
+        this_atom: atom(&event.this_atom),
+        parent_atom: atom(&event.parent_atom),
+        investigation_id: investigation.map(str::to_owned),
+        ..record(sensor, Stream::Event, &routing, body)
+    })
+}
+
+fn routing_of(sensor: &Sensor) -> Routing<'_> {
+    Routing {
+        oid: sensor.oid,
+        sid: Some(sensor.sid),
+        iid: Some(sensor.iid),
+        did: sensor.did.map(|did| did.to_string()).unwrap_or_default(),
+        event_type: "",
+        event_time: 0,
+        event_id: random::uuid(),
+        hostname: &sensor.hostname,
+        ext_ip: &sensor.ext_ip,
+        int_ip: &sensor.int_ip,
+        plat: sensor.platform.0,
+        arch: sensor.architecture.0,
+        ext_plat: sensor.ext_platform.0,
+        moduleid: 0,
+        this: None,
+        parent: None,
+        target: None,
+        investigation_id: None,
+        tags: sensor.tag_names().collect(),
+        replayed: None,
+    }
+}
+
+fn record(sensor: &Sensor, stream: Stream, routing: &Routing<'_>, event: impl Serialize) -> Record {
+    let time = Timestamp::from_millis(routing.event_time);
+    let envelope = Envelope { routing, ts: clock::text(time), event };
+    Record {
+        oid: sensor.oid,
+        stream,
+        sid: Some(sensor.sid),
+        tags: sensor.tags.iter().map(|tag| Arc::clone(&tag.name)).collect(),
+        kind: routing.event_type.to_owned(),
+        id: routing.event_id,
+        time,
+        this_atom: None,
+        parent_atom: None,
+        investigation_id: None,
+        body: serde_json::to_vec(&envelope).map(Bytes::from).unwrap_or_default(),
+    }
+}
+
+/// A deployment event of a sensor. Source: reference/sensor.md section 5.
+#[must_use]
+pub fn deployment(sensor: &Sensor, event_type: &str, event: &Value, now: Timestamp) -> Record {
+    let routing = Routing { event_type, event_time: now.as_millis(), ..routing_of(sensor) };
+    record(sensor, Stream::Deployment, &routing, event)
+}
+
+/// An artifact event (`ingest`, `export_complete`). Source: reference/events.md section 9.
+#[must_use]
+pub fn artifact(oid: Oid, sensor: Option<&Sensor>, event_type: &str, log: (&str, &str), event: &Value, now: Timestamp) -> Record {
+    let id = random::uuid();
+    let mut routing = json!({
+        "oid": oid, "event_type": event_type, "event_time": now.as_millis(), "event_id": id,
+        "log_id": log.0, "log_type": log.1,
+    });
+    if let (Some(sensor), Some(fields)) = (sensor, routing.as_object_mut()) {
+        fields.insert("sid".into(), json!(sensor.sid));
+        fields.insert("hostname".into(), json!(sensor.hostname));
+        fields.insert("tags".into(), json!(sensor.tag_names().collect::<Vec<_>>()));
+    }
+    let body = json!({"routing": routing, "ts": clock::text(now), "event": event});
+    plain(oid, Stream::Artifact, event_type, id, now, &body)
+}
+
+/// An event of the tasking extension itself, as of a log source with its name.
+/// Source: reference/sensor.md section 12.6.
+#[must_use]
+pub fn activity(oid: Oid, source: &str, event_type: &str, event: &Value, now: Timestamp) -> Record {
+    let id = random::uuid();
+    let sid = Sid(Uuid::new_v5(&oid.0, source.as_bytes()));
+    let body = json!({
+        "routing": {
+            "oid": oid, "sid": sid, "event_type": event_type, "event_time": now.as_millis(), "event_id": id,
+            "hostname": source, "plat": muster_model::Platform::JSON.0,
+            "arch": muster_model::Architecture::USP_ADAPTER.0, "tags": [],
+        },
+        "ts": clock::text(now),
+        "event": event,
+    });
+    Record { sid: Some(sid), ..plain(oid, Stream::Event, event_type, id, now, &body) }
+}
+
+/// Who did what, from where.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// Shown as `ident`.
+    pub identity: String,
+    /// `api`, `cli`, `system`.
+    pub origin: &'static str,
+    /// Source address.
+    pub source: Option<IpAddr>,
+}
+
+impl Actor {
+    /// A caller of the API.
+    #[must_use]
+    pub fn caller(caller: &Caller, source: Option<IpAddr>) -> Self {
+        Self { identity: caller.identity.clone(), origin: "api", source }
+    }
+
+    /// The server itself.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { identity: "muster".into(), origin: "system", source: None }
+    }
+}
+
+/// An audit record. Source: reference/events.md section 9.
+#[must_use]
+pub fn audit(oid: Oid, actor: &Actor, message: &str, entity: &Value, action: &str, detail: &Value, now: Timestamp) -> Record {
+    let mut mtd = json!({"action": action, "source_ip": actor.source.map(|ip| ip.to_string()).unwrap_or_default()});
+    if let (Some(mtd), Some(detail)) = (mtd.as_object_mut(), detail.as_object()) {
+        mtd.extend(detail.iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+    let etype = if actor.origin == "system" { "system_action" } else { "user_action" };
+    let body = json!({
+        "oid": oid, "ts": clock::rfc3339(now), "time": now.as_secs(), "etype": etype, "msg": message,
+        "origin": actor.origin, "ident": actor.identity, "entity": entity, "mtd": mtd,
+    });
+    let sid = entity.get("sid").and_then(Value::as_str).and_then(|sid| sid.parse().ok());
+    Record { sid, ..plain(oid, Stream::Audit, etype, random::uuid(), now, &body) }
+}
+
+fn plain(oid: Oid, stream: Stream, kind: &str, id: Uuid, time: Timestamp, body: &Value) -> Record {
+    Record {
+        oid,
+        stream,
+        sid: None,
+        tags: Arc::from([]),
+        kind: kind.to_owned(),
+        id,
+        time,
+        this_atom: None,
+        parent_atom: None,
+        investigation_id: None,
+        body: serde_json::to_vec(body).map(Bytes::from).unwrap_or_default(),
+    }
+}

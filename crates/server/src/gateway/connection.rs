@@ -1,0 +1,180 @@
+//! One connection of a sensor, from the WebSocket upgrade to its end.
+
+use super::admit::{self, Admitted};
+use super::link::Link;
+use crate::app::App;
+use crate::{event, random, sensor, tasking};
+use futures_util::{SinkExt as _, StreamExt as _};
+use muster_wire::{Assembler, Challenge, FRAME_BYTES_MAX, FromSensor, FromServer, encode, from_sensor, from_server};
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{self, Message};
+
+/// From the end of the TLS handshake to `Welcome`; a silent client is cut off.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
+
+/// Without a word from the sensor for this long, the link is dead; sensors ping every 30 s.
+const SILENCE_MAX: Duration = Duration::from_secs(95);
+
+/// Small buffers, because every idle link keeps them. Measured in `docs/benchmarks.md`.
+const READ_BUFFER_BYTES: usize = 1_024;
+
+/// What a sensor may have to write before it is cut off.
+const WRITE_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Any byte stream: TLS in production, a pipe in tests.
+pub trait Stream: AsyncRead + AsyncWrite + Send {}
+impl<T: AsyncRead + AsyncWrite + Send> Stream for T {}
+
+/// Boxed, so that the task of an idle link is small.
+type Socket = WebSocketStream<Pin<Box<dyn Stream>>>;
+
+/// Why a link ended; for the log alone.
+#[derive(Debug, thiserror::Error)]
+enum LinkError {
+    #[error("the link broke")]
+    Socket(#[from] tungstenite::Error),
+    #[error("the sensor sent something that is not of this protocol")]
+    Frame(#[from] muster_wire::FrameError),
+    #[error("the sensor said nothing for too long")]
+    Silence,
+    #[error("expected a hello")]
+    NoHello,
+}
+
+/// Serves one sensor on a connected stream until the link ends.
+pub async fn serve(app: Arc<App>, stream: Pin<Box<dyn Stream>>, source: Option<IpAddr>) {
+    let opened = timeout(HANDSHAKE_MAX, Box::pin(open(&app, stream, source))).await;
+    let (socket, admitted) = match opened {
+        Ok(Ok(Some(opened))) => opened,
+        Ok(Ok(None)) => return,
+        Ok(Err(error)) => {
+            tracing::debug!(?source, %error, "a sensor did not get through the handshake");
+            return;
+        }
+        Err(_) => return,
+    };
+    // A fresh task: the future of the handshake is large, an idle link must not keep it.
+    tokio::spawn(run(app, socket, admitted));
+}
+
+async fn open(
+    app: &Arc<App>,
+    stream: Pin<Box<dyn Stream>>,
+    source: Option<IpAddr>,
+) -> Result<Option<(Socket, Admitted)>, LinkError> {
+    let config = WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(0)
+        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
+        .max_message_size(Some(FRAME_BYTES_MAX))
+        .max_frame_size(Some(FRAME_BYTES_MAX));
+    let mut socket = tokio_tungstenite::accept_async_with_config(stream, Some(config)).await?;
+    let nonce: [u8; 32] = random::bytes();
+    let challenge = from_server::Message::Challenge(Challenge { nonce: nonce.to_vec() });
+    write(&mut socket, challenge).await?;
+    let mut assembler = Assembler::default();
+    let hello = loop {
+        let Some(message) = read(&mut socket, &mut assembler).await? else { return Ok(None) };
+        match message.and_then(|message| message.message) {
+            Some(from_sensor::Message::Hello(hello)) => break hello,
+            Some(_) => return Err(LinkError::NoHello),
+            None => {}
+        }
+    };
+    match admit::admit(app, &hello, &nonce, source).await {
+        Ok(admitted) => {
+            write(&mut socket, from_server::Message::Welcome(admitted.welcome.clone())).await?;
+            Ok(Some((socket, admitted)))
+        }
+        Err(answer) => {
+            write(&mut socket, *answer).await?;
+            let _ = socket.close(None).await;
+            Ok(None)
+        }
+    }
+}
+
+async fn run(app: Arc<App>, mut socket: Socket, admitted: Admitted) {
+    let Admitted { organization, ordinal, link, clock_offset_ms, .. } = admitted;
+    let place = sensor::Place { organization, ordinal };
+    Box::pin(tasking::deliver_next(&app, &place)).await;
+    let ended = exchange(&app, &mut socket, &place, &link, clock_offset_ms).await;
+    if let Err(error) = ended {
+        tracing::debug!(ordinal, %error, "a link ended");
+    }
+    Box::pin(sensor::went_offline(&app, &place, &link)).await;
+    let _ = timeout(Duration::from_secs(2), socket.close(None)).await;
+}
+
+async fn exchange(
+    app: &Arc<App>,
+    socket: &mut Socket,
+    place: &sensor::Place,
+    link: &Link,
+    clock_offset_ms: i64,
+) -> Result<(), LinkError> {
+    let mut assembler = Assembler::default();
+    loop {
+        tokio::select! {
+            biased;
+            () = link.woken() => {
+                let is_last = link.is_closed();
+                for message in link.take() {
+                    feed(socket, &message).await?;
+                }
+                socket.flush().await?;
+                if is_last {
+                    return Ok(());
+                }
+            }
+            read = timeout(SILENCE_MAX, read(socket, &mut assembler)) => {
+                let Some(message) = read.map_err(|_| LinkError::Silence)?? else { return Ok(()) };
+                if let Some(message) = message.and_then(|message| message.message) {
+                    // Boxed: what a message needs must not stay with an idle link.
+                    Box::pin(handle(app, place, link, message, clock_offset_ms)).await;
+                }
+            }
+        }
+    }
+}
+
+async fn handle(app: &Arc<App>, place: &sensor::Place, link: &Link, message: from_sensor::Message, clock_offset_ms: i64) {
+    match message {
+        from_sensor::Message::Receipts(receipts) => tasking::receive(app, place, link, receipts).await,
+        from_sensor::Message::Events(events) => event::receive(app, place, link, events, clock_offset_ms).await,
+        from_sensor::Message::Sync(state) => sensor::reported(app, place, &state).await,
+        from_sensor::Message::Transfer(request) => crate::transfer::grant(app, place, link, request),
+        from_sensor::Message::Hello(_) => link.close(),
+    }
+}
+
+/// The next whole message: `None` at the end of the link, `Some(None)` after a
+/// control frame or a part. Cancel safe, since both layers below are.
+async fn read(socket: &mut Socket, assembler: &mut Assembler) -> Result<Option<Option<FromSensor>>, LinkError> {
+    match socket.next().await {
+        None => Ok(None),
+        Some(Ok(Message::Binary(frame))) => Ok(Some(assembler.push(&frame)?)),
+        Some(Ok(Message::Close(_))) => Ok(None),
+        Some(Ok(_)) => Ok(Some(None)),
+        Some(Err(error)) => Err(error.into()),
+    }
+}
+
+async fn write(socket: &mut Socket, message: from_server::Message) -> Result<(), LinkError> {
+    feed(socket, &FromServer { message: Some(message) }).await?;
+    Ok(socket.flush().await?)
+}
+
+async fn feed(socket: &mut Socket, message: &FromServer) -> Result<(), LinkError> {
+    for frame in encode(message)? {
+        socket.feed(Message::Binary(frame.into())).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! The server's end of one live link: a bounded queue of messages to the sensor.
+
+use muster_wire::{FromServer, from_server};
+use parking_lot::Mutex;
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::Notify;
+
+/// Messages that may wait for one link. A sensor that does not read is cut off.
+const WAITING_MAX: usize = 1_024;
+
+/// Messages on their way to one sensor.
+pub struct Link {
+    /// Tells this link from earlier ones of the same sensor.
+    pub generation: u64,
+    /// Boot id that the sensor reported.
+    pub boot_id: String,
+    /// Hostname that the sensor reported.
+    pub hostname: String,
+    waiting: Mutex<VecDeque<FromServer>>,
+    wake: Notify,
+    closed: AtomicBool,
+}
+
+impl Link {
+    /// A link with nothing to say.
+    #[must_use]
+    pub fn new(generation: u64, boot_id: String, hostname: String) -> Self {
+        Self {
+            generation,
+            boot_id,
+            hostname,
+            waiting: Mutex::new(VecDeque::new()),
+            wake: Notify::new(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Queues a message; a link whose queue is full is closed instead.
+    pub fn send(&self, message: from_server::Message) {
+        let mut waiting = self.waiting.lock();
+        if waiting.len() >= WAITING_MAX {
+            drop(waiting);
+            self.close();
+            return;
+        }
+        waiting.push_back(FromServer { message: Some(message) });
+        drop(waiting);
+        self.wake.notify_one();
+    }
+
+    /// Ends the link once what is queued was written.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// Whether the link was told to end.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Waits until there is something to do. Cancel safe: a wake-up is not lost.
+    pub async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// Takes what is queued.
+    pub fn take(&self) -> VecDeque<FromServer> {
+        std::mem::take(&mut self.waiting.lock())
+    }
+}
