@@ -3,23 +3,69 @@
 //! `MUSTER_CONFORMANCE_DIR` points it at another folder of the same format. It is
 //! a plain program, so that the count is printed when everything passes too.
 
-#[path = "shared/cases.rs"]
-mod cases;
+#[path = "shared/golden.rs"]
+mod golden;
 #[path = "shared/roster.rs"]
 mod roster;
 
-use cases::{Case, Expected, Field, Golden, View};
+use golden::Record;
 use muster_model::Sensor;
 use muster_selector::Selector;
 use roster::Roster;
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 /// The fields that every view must have.
 const FIELD_COUNT: usize = 20;
 
+/// The whole of `selectors/cases.yaml`.
+#[derive(Deserialize)]
+struct Golden {
+    sensors: BTreeMap<String, Entry>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    record: Record,
+    view: View,
+}
+
+/// What the evaluator is to see.
+#[derive(Deserialize)]
+struct View {
+    #[serde(flatten)]
+    fields: BTreeMap<String, Field>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Field {
+    Flag(bool),
+    UnixSeconds(i64),
+    Text(String),
+    Tags(Vec<String>),
+}
+
+#[derive(Deserialize)]
+struct Case {
+    id: String,
+    expression: String,
+    sensor: String,
+    expect: Expected,
+    error_kind: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Expected {
+    Truth(bool),
+    Word(String),
+}
+
 fn main() -> ExitCode {
-    let golden = cases::read();
+    let golden = golden::read::<Golden>();
     let roster = Roster::new(golden.sensors.values().map(|entry| entry.record.sensor()).collect());
     let by_name: BTreeMap<&str, usize> = golden.sensors.keys().map(String::as_str).zip(0..).collect();
     let projections = failed_projections(&golden, &roster);

@@ -5,7 +5,7 @@ use muster_selector::{Flag, Fleet};
 use roaring::RoaringBitmap;
 use std::collections::BTreeMap;
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Roster {
     sensors: Vec<Sensor>,
     all: RoaringBitmap,

@@ -1,29 +1,15 @@
-//! The golden cases: reading them, and projecting API records onto sensors.
+//! The golden file: reading it, and projecting its API records onto sensors.
 //!
 //! Source: reference/selectors.md sections 1 and 12; the header of the file itself.
 
 use muster_model::{Architecture, Platform, Sensor, Tag, Timestamp};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use serde::de::DeserializeOwned;
 use std::path::PathBuf;
 
-/// The whole of `selectors/cases.yaml`.
-#[derive(Deserialize)]
-pub struct Golden {
-    pub sensors: BTreeMap<String, Entry>,
-    pub cases: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-pub struct Entry {
-    pub record: Record,
-    pub view: View,
-}
-
 /// A sensor as the API gives it: codes, UTC text, either spelling of the flags.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 pub struct Record {
     sid: Option<String>,
     oid: Option<String>,
@@ -58,40 +44,8 @@ enum Instant {
     Text(String),
 }
 
-/// What the evaluator is to see.
-#[derive(Deserialize)]
-pub struct View {
-    #[serde(flatten)]
-    pub fields: BTreeMap<String, Field>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub enum Field {
-    Flag(bool),
-    UnixSeconds(i64),
-    Text(String),
-    Tags(Vec<String>),
-}
-
-#[derive(Deserialize)]
-pub struct Case {
-    pub id: String,
-    pub expression: String,
-    pub sensor: String,
-    pub expect: Expected,
-    pub error_kind: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(untagged)]
-pub enum Expected {
-    Truth(bool),
-    Word(String),
-}
-
-/// Reads the golden cases from `MUSTER_CONFORMANCE_DIR`, or from this repository.
-pub fn read() -> Golden {
+/// Reads what `T` wants of the golden file from `MUSTER_CONFORMANCE_DIR`, or from this repository.
+pub fn read<T: DeserializeOwned>() -> T {
     let own = concat!(env!("CARGO_MANIFEST_DIR"), "/../../conformance");
     let folder = std::env::var_os("MUSTER_CONFORMANCE_DIR").map_or_else(|| PathBuf::from(own), PathBuf::from);
     let path = folder.join("selectors/cases.yaml");
