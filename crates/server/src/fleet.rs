@@ -4,6 +4,7 @@
 //! sensors are bitmaps over ordinals, here, in tasks and in the store.
 
 use muster_model::{Architecture, Did, Platform, Sensor, Sid};
+use muster_selector::Flag;
 use muster_store::SensorRow;
 use roaring::RoaringBitmap;
 use std::collections::HashMap;
@@ -15,8 +16,9 @@ pub struct Fleet {
     rows: Vec<Option<Box<SensorRow>>>,
     by_sid: HashMap<Sid, u32>,
     by_device: HashMap<Did, RoaringBitmap>,
+    all: RoaringBitmap,
     live: RoaringBitmap,
-    deleted: RoaringBitmap,
+    by_flag: HashMap<Flag, RoaringBitmap>,
     by_tag: HashMap<Arc<str>, RoaringBitmap>,
     by_platform: HashMap<Platform, RoaringBitmap>,
     by_architecture: HashMap<Architecture, RoaringBitmap>,
@@ -47,10 +49,12 @@ impl Fleet {
 
     fn index(&mut self, ordinal: u32, sensor: &Sensor) {
         self.by_sid.insert(sensor.sid, ordinal);
-        if sensor.deleted {
-            self.deleted.insert(ordinal);
-        } else {
+        self.all.insert(ordinal);
+        if !sensor.deleted {
             self.live.insert(ordinal);
+        }
+        for flag in Flag::ALL.into_iter().filter(|flag| flag.is_set(sensor)) {
+            self.by_flag.entry(flag).or_default().insert(ordinal);
         }
         if let Some(did) = sensor.did {
             self.by_device.entry(did).or_default().insert(ordinal);
@@ -67,7 +71,9 @@ impl Fleet {
 
     fn unindex(&mut self, ordinal: u32, sensor: &Sensor) {
         self.live.remove(ordinal);
-        self.deleted.remove(ordinal);
+        for set in self.by_flag.values_mut() {
+            set.remove(ordinal);
+        }
         self.fading.remove(ordinal);
         if let Some(set) = sensor.did.and_then(|did| self.by_device.get_mut(&did)) {
             set.remove(ordinal);
@@ -112,12 +118,6 @@ impl Fleet {
         &self.live
     }
 
-    /// Ordinals of sensors with a tag.
-    #[must_use]
-    pub fn tagged(&self, tag: &str) -> Option<&RoaringBitmap> {
-        self.by_tag.get(tag)
-    }
-
     /// Ordinals of sensors with a tag that will go away by itself.
     #[must_use]
     pub fn fading(&self) -> &RoaringBitmap {
@@ -146,5 +146,35 @@ impl Fleet {
                 .map(move |(architecture, set)| (*platform, *architecture, of_platform & set))
                 .filter(|(_, _, both)| !both.is_empty())
         })
+    }
+}
+
+impl muster_selector::Fleet for Fleet {
+    fn all(&self) -> &RoaringBitmap {
+        &self.all
+    }
+
+    fn sensor(&self, ordinal: u32) -> Option<&Sensor> {
+        self.row(ordinal).map(|row| &row.sensor)
+    }
+
+    fn by_sid(&self, sid: Sid) -> Option<u32> {
+        self.ordinal(sid)
+    }
+
+    fn tagged(&self, tag: &str) -> Option<&RoaringBitmap> {
+        self.by_tag.get(tag)
+    }
+
+    fn on_platform(&self, platform: Platform) -> Option<&RoaringBitmap> {
+        self.by_platform.get(&platform)
+    }
+
+    fn with_architecture(&self, architecture: Architecture) -> Option<&RoaringBitmap> {
+        self.by_architecture.get(&architecture)
+    }
+
+    fn flagged(&self, flag: Flag) -> Option<&RoaringBitmap> {
+        self.by_flag.get(&flag)
     }
 }

@@ -1,1 +1,33 @@
 //! The muster server: REST API, sensor gateway, tasking, streams and outputs.
+//!
+//! Where to start: [`Server::start`] builds the [`app::App`] and its listeners.
+//! A request comes in through [`api`], a sensor through [`gateway`]; both call
+//! the use cases in [`tasking`], [`sensor`] and [`event`], which decide under
+//! one lock per organization, make the decision durable through the store, and
+//! only then act on it.
+
+#![forbid(unsafe_code)]
+
+pub mod access;
+pub mod api;
+pub mod app;
+pub mod clock;
+pub mod config;
+pub mod event;
+mod fleet;
+pub mod gateway;
+mod meter;
+pub mod organization;
+pub mod output;
+mod payload;
+mod pki;
+pub mod random;
+pub mod records;
+pub mod sensor;
+mod server;
+pub mod stream;
+pub mod tasking;
+pub mod transfer;
+
+pub use pki::SERVER_NAME;
+pub use server::{Server, StartError};

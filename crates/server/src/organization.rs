@@ -53,6 +53,8 @@ pub struct State {
     pub links: HashMap<u32, Arc<Link>>,
     /// The same as a set.
     pub online: RoaringBitmap,
+    /// Spool of each online sensor, and its highest stored event.
+    pub spools: HashMap<u32, ([u8; 16], u64)>,
 }
 
 impl Organization {

@@ -1,0 +1,49 @@
+//! Taking in events of sensors: each once, in order, acknowledged when stored.
+
+use super::of_sensor;
+use crate::app::App;
+use crate::gateway::Link;
+use crate::sensor::Place;
+use muster_store::Write;
+use muster_wire::{Events, EventsAck, from_server};
+use std::sync::Arc;
+
+/// Takes in a batch of a sensor's spool.
+///
+/// What was stored before an acknowledgement was lost is recognised by its
+/// sequence number, and neither stored nor published again.
+pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events, clock_offset_ms: i64) {
+    let organization = &place.organization;
+    let (spool_id, stored_seq, sensor) = {
+        let state = organization.state.lock();
+        let Some((spool_id, seq)) = state.spools.get(&place.ordinal).copied() else { return };
+        let Some(row) = state.fleet.row(place.ordinal) else { return };
+        (spool_id, seq, row.sensor.clone())
+    };
+    let mut seq = stored_seq;
+    let mut records = Vec::with_capacity(events.events.len());
+    for event in &events.events {
+        if event.seq <= seq {
+            continue;
+        }
+        seq = event.seq;
+        match of_sensor(&sensor, event, clock_offset_ms) {
+            Some(record) => records.push(record),
+            None => tracing::warn!(sid = %sensor.sid, seq, "an event is not a JSON object and was dropped"),
+        }
+    }
+    if seq > stored_seq {
+        let mut writes = app.emit(&records);
+        writes.push(Write::PutSpool { oid: organization.oid, ordinal: place.ordinal, spool_id, seq });
+        if let Err(error) = app.store.commit(writes).await {
+            // Not acknowledged: the sensor keeps them, and sends them at its next connection.
+            tracing::warn!(%error, "events could not be stored");
+            link.close();
+            return;
+        }
+        if let Some(spool) = organization.state.lock().spools.get_mut(&place.ordinal) {
+            spool.1 = seq;
+        }
+    }
+    link.send(from_server::Message::EventsAck(EventsAck { seq }));
+}

@@ -1,0 +1,134 @@
+//! Who gets a link: enrolment, proof of identity, quota, deletion, clones.
+//!
+//! Source: reference/sensor.md sections 2, 4, 6.
+
+use super::link::Link;
+use crate::access::INSTALLATION_KEY;
+use crate::app::App;
+use crate::organization::Organization;
+use crate::{clock, random, sensor};
+use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
+use muster_model::{Iid, Oid, Sid};
+use muster_store::StoreError;
+use muster_wire::{Claim, Enrol, Enrolled, Hello, Refusal, Refused, Resume, SensorState, Welcome, from_server, proof_bytes};
+use std::net::IpAddr;
+use std::sync::Arc;
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+
+/// Seconds after which a sensor that was refused for good tries again.
+const RETRY_REFUSED_S: u32 = 3_600;
+
+/// Seconds after which a sensor that found the server full or busy tries again.
+const RETRY_BUSY_S: u32 = 30;
+
+/// A sensor with its link.
+pub struct Admitted {
+    /// Its organization.
+    pub organization: Arc<Organization>,
+    /// Its number there.
+    pub ordinal: u32,
+    /// Its link, already the current one.
+    pub link: Arc<Link>,
+    /// What to tell it.
+    pub welcome: Welcome,
+    /// Server time minus endpoint time.
+    pub clock_offset_ms: i64,
+}
+
+/// What a sensor is told instead of `Welcome`.
+pub(super) type Answer = Box<from_server::Message>;
+
+/// Decides about a hello.
+pub(super) async fn admit(app: &Arc<App>, hello: &Hello, nonce: &[u8], source: Option<IpAddr>) -> Result<Admitted, Answer> {
+    let state = hello.state.clone().unwrap_or_default();
+    match &hello.claim {
+        Some(Claim::Enrol(enrol)) => {
+            let sid = self::enrol(app, enrol, &state, source).await?;
+            let enrolled = Enrolled { sid: sid.0.as_bytes().to_vec() };
+            Err(Box::new(from_server::Message::Enrolled(enrolled)))
+        }
+        Some(Claim::Resume(resume)) => self::resume(app, resume, &state, nonce, source).await,
+        None => Err(refuse(Refusal::Identity, "the hello names no one", RETRY_REFUSED_S)),
+    }
+}
+
+fn refuse(reason: Refusal, text: &str, retry_after_s: u32) -> Answer {
+    Box::new(from_server::Message::Refused(Refused { reason: reason.into(), text: text.to_owned(), retry_after_s }))
+}
+
+fn busy(error: &StoreError) -> Answer {
+    tracing::warn!(%error, "a sensor was sent away because the store cannot write");
+    refuse(Refusal::Busy, "the server cannot write now; try again later", RETRY_BUSY_S)
+}
+
+async fn enrol(app: &Arc<App>, enrol: &Enrol, state: &SensorState, source: Option<IpAddr>) -> Result<Sid, Answer> {
+    let wrong_key = || refuse(Refusal::Key, "unknown or deleted installation key", RETRY_REFUSED_S);
+    let oid = Oid(Uuid::from_slice(&enrol.oid).map_err(|_| wrong_key())?);
+    let iid = Iid(Uuid::from_slice(&enrol.iid).map_err(|_| wrong_key())?);
+    let organization = app.organization(oid).ok_or_else(wrong_key)?;
+    let key = app.records.get(oid, INSTALLATION_KEY, &iid.to_string()).ok_or_else(wrong_key)?;
+    let secret = crate::access::to_hex(&enrol.secret);
+    if !bool::from(key.secret.as_bytes().ct_eq(secret.as_bytes())) {
+        return Err(wrong_key());
+    }
+    if enrol.public_key.len() != 32 {
+        return Err(refuse(Refusal::Identity, "the public key must have 32 bytes", RETRY_REFUSED_S));
+    }
+    let new = sensor::Enrolment { iid, tags: &key.tags, public_key: &enrol.public_key, state, source };
+    sensor::enrol(app, &organization, &new).await.map_err(|error| busy(&error))
+}
+
+async fn resume(
+    app: &Arc<App>,
+    resume: &Resume,
+    state: &SensorState,
+    nonce: &[u8],
+    source: Option<IpAddr>,
+) -> Result<Admitted, Answer> {
+    let unknown = || refuse(Refusal::Identity, "unknown sensor, or a wrong signature", RETRY_REFUSED_S);
+    let oid = Oid(Uuid::from_slice(&resume.oid).map_err(|_| unknown())?);
+    let sid = Sid(Uuid::from_slice(&resume.sid).map_err(|_| unknown())?);
+    let organization = app.organization(oid).ok_or_else(unknown)?;
+    let (ordinal, public_key, deleted) = {
+        let guard = organization.state.lock();
+        let ordinal = guard.fleet.ordinal(sid).ok_or_else(unknown)?;
+        let row = guard.fleet.row(ordinal).ok_or_else(unknown)?;
+        (ordinal, row.public_key.clone(), row.sensor.deleted)
+    };
+    let key = UnparsedPublicKey::new(&ED25519, &public_key);
+    key.verify(&proof_bytes(nonce, oid, sid), &resume.signature).map_err(|_| unknown())?;
+    let place = sensor::Place { organization: Arc::clone(&organization), ordinal };
+    if deleted {
+        sensor::denied(app, &place).await;
+        return Err(refuse(Refusal::Deleted, "this sensor was deleted", RETRY_REFUSED_S));
+    }
+    if is_over_quota(app, &organization, ordinal) {
+        sensor::over_quota(app, &place).await;
+        return Err(refuse(Refusal::Quota, "the quota of online sensors is used up", RETRY_BUSY_S * 10));
+    }
+    let link = Arc::new(Link::new(random::number(), state.boot_id.clone(), state.hostname.clone()));
+    let seen = sensor::went_online(app, &place, &link, state, source).await.map_err(|error| busy(&error))?;
+    let now = clock::now();
+    let welcome = Welcome {
+        server_now_ms: now.as_millis(),
+        epoch: seen.epoch,
+        flags: Some(seen.flags),
+        sleeper: seen.sleeper,
+        spool_seq: seen.spool_seq,
+    };
+    let clock_offset_ms = now.as_millis().saturating_sub(state.now_ms);
+    Ok(Admitted { organization, ordinal, link, welcome, clock_offset_ms })
+}
+
+fn is_over_quota(app: &App, organization: &Organization, ordinal: u32) -> bool {
+    let profile = app.records.get(
+        crate::organization::ORGANIZATION_OWNER,
+        crate::organization::ORGANIZATION,
+        &organization.oid.to_string(),
+    );
+    let own = profile.map_or(0, |profile| profile.sensor_quota);
+    let quota = if own == 0 { app.config.limits.sensor_quota } else { own };
+    let state = organization.state.lock();
+    quota != 0 && !state.is_online(ordinal) && state.online.len() >= u64::from(quota)
+}

@@ -1,0 +1,122 @@
+//! Listeners, and the life of a whole server.
+
+mod listen;
+mod proxy;
+
+use crate::app::{App, Bound};
+use crate::config::Config;
+use crate::pki::{Pki, PkiError};
+use muster_store::{Options, Store, StoreError};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error("cannot use the data directory {path}")]
+    Directory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// A server that runs; dropping it stops it without waiting.
+pub struct Server {
+    /// What it shares.
+    pub app: Arc<App>,
+    /// What it listens on.
+    pub bound: Bound,
+    tasks: JoinSet<()>,
+}
+
+impl Server {
+    /// Opens the store of the data directory, and starts to serve.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] says what to mend.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let path = config.data_dir.clone();
+        std::fs::create_dir_all(&path).map_err(|source| StartError::Directory { path: path.clone(), source })?;
+        let bytes_max = (config.limits.store_bytes > 0).then_some(config.limits.store_bytes);
+        let store = Store::open(Options { path: path.join("muster.db"), bytes_max })?;
+        Self::start_on(config, store).await
+    }
+
+    /// Starts to serve on a store that is open already.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`] says what to mend.
+    pub async fn start_on(config: Config, store: Store) -> Result<Self, StartError> {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let pki = Pki::open(&config)?;
+        let tls = bind(config.listen).await?;
+        let http = bind_some(config.http).await?;
+        let proxy = bind_some(config.proxy).await?;
+        let address = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
+        let bound = Bound {
+            tls: address(&tls, config.listen),
+            http: http.as_ref().zip(config.http).map(|(listener, asked)| address(listener, asked)),
+            proxy: proxy.as_ref().zip(config.proxy).map(|(listener, asked)| address(listener, asked)),
+        };
+        let app = App::load(config, store, pki).await?;
+        let _ = app.bound.set(bound);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(listen::tls(Arc::clone(&app), tls));
+        if let Some(http) = http {
+            tasks.spawn(listen::plain(Arc::clone(&app), http));
+        }
+        if let Some(proxy) = proxy {
+            tasks.spawn(proxy::run(proxy, bound.tls));
+        }
+        tasks.spawn(crate::tasking::run_ticker(Arc::clone(&app)));
+        Ok(Self { app, bound, tasks })
+    }
+
+    /// Stops: ends all links, and waits until what was accepted is stored.
+    pub async fn stop(mut self) {
+        self.tasks.shutdown().await;
+        for organization in self.app.organizations() {
+            organization.state.lock().links.values().for_each(|link| link.close());
+        }
+        // An empty commit is answered after all that were accepted before it.
+        if let Err(error) = self.app.store.commit(Vec::new()).await {
+            tracing::warn!(%error, "the last commit failed");
+        }
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+async fn bind_some(address: Option<SocketAddr>) -> Result<Option<TcpListener>, StartError> {
+    match address {
+        Some(address) => bind(address).await.map(Some),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,25 @@
+//! Reliable and direct tasking: the use cases around [`muster_tasking::Queue`].
+//!
+//! Both doors (the extension and the older service) and the command line end
+//! here. Source: reference/sensor.md sections 10 and 12.
+
+mod control;
+mod create;
+mod deliver;
+mod direct;
+mod inquire;
+mod tick;
+
+pub use control::{Choice, pause, resume, untask};
+pub use create::{Created, NewTask, create};
+pub use deliver::{abandon, deliver_next, fan_out, matching_changed, receive};
+pub use direct::send_direct;
+pub use inquire::{explain, list, overview, page_of_targets, preview};
+pub use tick::run as run_ticker;
+
+/// Name of the extension; also the source of its activity events.
+pub const EXTENSION: &str = "ext-reliable-tasking";
+
+/// Activity events about single targets are made for tasks of at most this many
+/// targets: beyond, the counts of the task say more, and cost less.
+const ACTIVITY_TARGETS_MAX: u64 = 10_000;

@@ -1,0 +1,82 @@
+//! Direct tasking: now, or not at all. Source: reference/sensor.md section 10.
+
+use crate::api::ApiError;
+use crate::app::App;
+use crate::event::{self, Actor};
+use crate::sensor::Place;
+use crate::{clock, payload, random};
+use muster_command::Command;
+use muster_tasking::CONTEXT_BYTES_MAX;
+use muster_wire::{Deliver, from_server};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A direct task that did not begin within this time is dropped.
+/// Source: reference/sensor.md section 10.2.
+const LIFETIME: Duration = Duration::from_secs(60);
+
+/// Command lines in one call.
+const COMMANDS_MAX: usize = 100;
+
+/// Sends command lines to a sensor, in order.
+///
+/// # Errors
+///
+/// 400 if any of them is wrong (nothing is sent then) or the sensor is offline.
+pub async fn send_direct(
+    app: &Arc<App>,
+    place: &Place,
+    commands: &[&str],
+    investigation_id: Option<&str>,
+    actor: &Actor,
+) -> Result<(), ApiError> {
+    let bad = |text: &str| ApiError::bad_request(text.to_owned());
+    if commands.is_empty() {
+        return Err(bad("tasks is required: at least one command line"));
+    }
+    if commands.len() > COMMANDS_MAX {
+        return Err(ApiError::bad_request(format!("at most {COMMANDS_MAX} tasks in one call")));
+    }
+    if investigation_id.is_some_and(|id| id.len() > CONTEXT_BYTES_MAX) {
+        return Err(ApiError::bad_request(format!("investigation_id must be at most {CONTEXT_BYTES_MAX} bytes")));
+    }
+    let oid = place.organization.oid;
+    let mut parsed = Vec::new();
+    for line in commands {
+        let command = Command::parse(line).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        payload::require(app, oid, &command)?;
+        parsed.push(command);
+    }
+    let now = clock::now();
+    let (link, epoch, entity) = {
+        let state = place.organization.state.lock();
+        let row = state.fleet.row(place.ordinal).ok_or_else(|| ApiError::not_found("sensor not found"))?;
+        for command in &parsed {
+            let checked = command.spec.require_support(row.sensor.platform, row.sensor.architecture);
+            checked.map_err(|error| ApiError::bad_request(error.to_string()))?;
+        }
+        let link = state.links.get(&place.ordinal).cloned().ok_or_else(|| bad("sensor not online"))?;
+        let entity = json!({"type": "sensor", "sid": row.sensor.sid, "hostname": row.sensor.hostname});
+        (link, row.epoch, entity)
+    };
+    let tell = |line: &&str| {
+        let detail = json!({"task": line, "investigation_id": investigation_id});
+        event::audit(oid, actor, "sensor tasked", &entity, "task", &detail, now)
+    };
+    let records: Vec<_> = commands.iter().map(tell).collect();
+    app.store.commit(app.emit(&records)).await?;
+    for line in commands {
+        link.send(from_server::Message::Deliver(Deliver {
+            task_id: random::uuid().as_bytes().to_vec(),
+            epoch,
+            command: (*line).to_owned(),
+            investigation_id: investigation_id.unwrap_or_default().to_owned(),
+            not_after_ms: now.saturating_add(LIFETIME).as_millis(),
+            lifetime_ms: u64::try_from(LIFETIME.as_millis()).unwrap_or(u64::MAX),
+            wants_receipts: false,
+            conditions: None,
+        }));
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! Questions about tasks: list, counts, pages of targets, explanations, dry runs.
+
+use crate::api::ApiError;
+use crate::app::App;
+use crate::clock;
+use crate::organization::{Organization, State};
+use muster_model::{Sid, TaskId, Timestamp};
+use muster_selector::Selector;
+use muster_tasking::{Target, TargetState, Task};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// Sensors named in one answer of `list`; beyond, counts only.
+const LISTED_MAX: usize = 10_000;
+
+/// Sensors shown by a dry run when the caller names no number.
+const PREVIEW_DEFAULT: usize = 10;
+
+/// Most sensors on one page.
+const PAGE_MAX: usize = 1_000;
+
+/// Pending tasks of the sensors of a selector, in the shapes of both generations.
+/// Source: reference/sensor.md section 12.3.
+#[must_use]
+pub fn list(organization: &Organization, selector: &Selector) -> Value {
+    let now = clock::now();
+    let state = organization.state.lock();
+    let sensors = (!selector.is_all()).then(|| selector.select(&state.fleet));
+    let mut by_sensor: Map<String, Value> = Map::new();
+    let mut requests = Vec::new();
+    let mut listed = 0;
+    for task in state.queue.tasks().filter(|task| now < task.spec.expires_at()) {
+        let pending = sensors.as_ref().map_or_else(|| task.open().clone(), |sensors| task.open() & sensors);
+        if pending.is_empty() {
+            continue;
+        }
+        for ordinal in pending.iter().take(LISTED_MAX - listed) {
+            let Some(row) = state.fleet.row(ordinal) else { continue };
+            let of_sensor = by_sensor.entry(row.sensor.sid.to_string()).or_insert_with(|| json!({}));
+            let attempts = task.known(ordinal).map_or(0, |target| target.attempts);
+            of_sensor[task.spec.task_id.to_string()] = pending_entry(task, attempts);
+            listed += 1;
+        }
+        requests.push(request(&state, task, &pending));
+    }
+    let mut answer = json!({"tasks": by_sensor, "requests": requests});
+    if listed >= LISTED_MAX {
+        answer["truncated"] = json!(true);
+    }
+    answer
+}
+
+fn pending_entry(task: &Task, attempts: u32) -> Value {
+    let spec = &task.spec;
+    json!({
+        "task": spec.command, "command": spec.command, "context": spec.context, "sensor_selector": spec.selector,
+        "created": spec.created_at.as_secs(), "expiry": spec.expires_at().as_secs(), "ttl": spec.ttl_s,
+        "attempts": attempts,
+    })
+}
+
+fn request(state: &State, task: &Task, pending: &roaring::RoaringBitmap) -> Value {
+    let sids = |set: &roaring::RoaringBitmap| -> Vec<Sid> {
+        set.iter().take(LISTED_MAX).filter_map(|ordinal| Some(state.fleet.row(ordinal)?.sensor.sid)).collect()
+    };
+    let unanswered = task.open() | &task.in_state(TargetState::Removed) | &task.in_state(TargetState::Unsupported);
+    let acked = task.targets() - &unanswered;
+    let failed: Map<String, Value> = task
+        .failed_targets()
+        .iter()
+        .take(LISTED_MAX)
+        .filter_map(|ordinal| {
+            let state_name = task.state_of(ordinal)?.name();
+            Some((state.fleet.row(ordinal)?.sensor.sid.to_string(), json!(state_name)))
+        })
+        .collect();
+    let mut value = summary(task);
+    value["acked"] = json!(sids(&acked));
+    value["pending"] = json!(sids(pending));
+    value["failed"] = Value::Object(failed);
+    value
+}
+
+/// A request with its counts per state.
+fn summary(task: &Task) -> Value {
+    let spec = &task.spec;
+    let counts: Map<String, Value> = TargetState::ALL
+        .into_iter()
+        .zip(task.counts())
+        .map(|(state, count)| (state.name().to_owned(), json!(count)))
+        .collect();
+    json!({
+        "task_id": spec.task_id, "task": spec.command, "sensor_selector": spec.selector, "context": spec.context,
+        "ttl": spec.ttl_s, "created": spec.created_at.as_secs(), "created_by": spec.created_by,
+        "expiry": spec.expires_at().as_secs(), "total": task.targets().len(), "counts": counts,
+        "failures": task.failed(), "dynamic": spec.dynamic, "urgent": spec.urgent, "paused": task.control.paused,
+        "stopped": task.control.stopped, "conditions": spec.conditions, "pace": spec.pace,
+    })
+}
+
+/// Every task of the organization, newest first, with its counts.
+#[must_use]
+pub fn overview(organization: &Organization, limit: usize) -> Value {
+    let state = organization.state.lock();
+    let requests: Vec<Value> = state.queue.tasks().rev().take(limit.clamp(1, PAGE_MAX)).map(summary).collect();
+    json!({"requests": requests})
+}
+
+/// One task: its counts, and a page of its targets.
+///
+/// # Errors
+///
+/// 404 for an unknown task, 400 for an unknown state or cursor.
+pub async fn page_of_targets(
+    app: &Arc<App>,
+    organization: &Arc<Organization>,
+    id: TaskId,
+    only: Option<&str>,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Value, ApiError> {
+    let state_wanted = match only {
+        None | Some("") => None,
+        Some(name) => Some(TargetState::from_name(name).ok_or_else(|| {
+            ApiError::bad_request(format!("unknown state: {name}; one of {}", TargetState::ALL.map(TargetState::name).join(", ")))
+        })?),
+    };
+    let after: Option<u32> = match cursor {
+        None | Some("") => None,
+        Some(text) => Some(text.parse().map_err(|_| ApiError::bad_request("cursor is not one that was given out"))?),
+    };
+    let limit = limit.clamp(1, PAGE_MAX);
+    let (number, mut answer, ordinals, has_more) = {
+        let mut state = organization.state.lock();
+        state.queue.expire(clock::now());
+        let task = state.queue.find(id).ok_or_else(|| ApiError::not_found("no such task"))?;
+        let of_state = state_wanted.map(|wanted| task.in_state(wanted));
+        let set = of_state.as_ref().unwrap_or_else(|| task.targets());
+        let mut rest = set.range(after.map_or(0, |after| after.saturating_add(1))..);
+        let ordinals: Vec<u32> = rest.by_ref().take(limit).collect();
+        (task.number, summary(task), ordinals, rest.next().is_some())
+    };
+    let oid = organization.oid;
+    let asked = ordinals.clone();
+    let stored = app.store.read(move |read| read.targets_of(oid, number, &asked)).await?;
+    let state = organization.state.lock();
+    let task = state.queue.task(number).ok_or_else(|| ApiError::not_found("no such task"))?;
+    let mut stored = stored.into_iter().peekable();
+    let mut targets = Vec::with_capacity(ordinals.len());
+    for ordinal in &ordinals {
+        let of_store = stored.next_if(|(have, _)| have == ordinal).map(|(_, target)| target);
+        targets.push(target_value(&state, task, *ordinal, of_store));
+    }
+    answer["targets"] = Value::Array(targets);
+    if let Some(last) = ordinals.last().filter(|_| has_more) {
+        answer["cursor"] = json!(last.to_string());
+    }
+    Ok(answer)
+}
+
+/// What memory knows of the state is newer than the store; the store knows the times.
+fn merged(task: &Task, ordinal: u32, stored: Option<Target>) -> Target {
+    let known = task.known(ordinal).unwrap_or_default();
+    match stored {
+        Some(stored) if stored.state == known.state => stored,
+        Some(stored) => Target { state: known.state, ended_at: known.ended_at, ..stored },
+        None => known,
+    }
+}
+
+fn target_value(state: &State, task: &Task, ordinal: u32, stored: Option<Target>) -> Value {
+    let target = merged(task, ordinal, stored);
+    let row = state.fleet.row(ordinal);
+    let ms = |at: Timestamp| (at != Timestamp::ZERO).then(|| at.as_millis());
+    json!({
+        "sid": row.map(|row| row.sensor.sid), "hostname": row.map(|row| &row.sensor.hostname),
+        "state": target.state.name(), "attempts": target.attempts, "online": state.is_online(ordinal),
+        "sent": ms(target.sent_at), "confirmed": ms(target.confirmed_at), "started": ms(target.started_at),
+        "ended": ms(target.ended_at), "code": (target.state == TargetState::Finished).then_some(target.code),
+        "error": target.error,
+    })
+}
+
+/// Why a sensor has, had, or does not have a task.
+///
+/// # Errors
+///
+/// 404 for an unknown task or sensor.
+pub async fn explain(app: &Arc<App>, organization: &Arc<Organization>, id: TaskId, sid: Sid) -> Result<Value, ApiError> {
+    let (number, ordinal) = {
+        let state = organization.state.lock();
+        let task = state.queue.find(id).ok_or_else(|| ApiError::not_found("no such task"))?;
+        let ordinal = state.fleet.ordinal(sid).ok_or_else(|| ApiError::not_found("sensor not found"))?;
+        (task.number, ordinal)
+    };
+    let oid = organization.oid;
+    let stored = app.store.read(move |read| read.targets_of(oid, number, &[ordinal])).await?;
+    let stored = stored.into_iter().next().map(|(_, target)| target);
+    let now = clock::now();
+    let mut state = organization.state.lock();
+    state.queue.expire(now);
+    let task = state.queue.task(number).ok_or_else(|| ApiError::not_found("no such task"))?;
+    let target = task.state_of(ordinal).map(|_| merged(task, ordinal, stored.clone()));
+    let explanation = state.queue.explain(task, ordinal, target.as_ref(), state.is_online(ordinal), now);
+    Ok(json!({
+        "task_id": id, "sid": sid, "code": explanation.code, "explanation": explanation.text,
+        "target": target.map(|_| target_value(&state, task, ordinal, stored)),
+    }))
+}
+
+/// Which sensors a request would reach now; changes nothing.
+#[must_use]
+pub fn preview(organization: &Organization, selector: &Selector, limit: Option<usize>) -> Value {
+    let state = organization.state.lock();
+    let targets = selector.select(&state.fleet);
+    let first: Vec<Value> = targets
+        .iter()
+        .take(limit.unwrap_or(PREVIEW_DEFAULT).min(PAGE_MAX))
+        .filter_map(|ordinal| {
+            let sensor = &state.fleet.row(ordinal)?.sensor;
+            Some(json!({"sid": sensor.sid, "hostname": sensor.hostname, "online": state.is_online(ordinal)}))
+        })
+        .collect();
+    json!({
+        "total_sensors": targets.len(), "online_sensors": targets.intersection_len(&state.online),
+        "sensors": first, "selector": selector.text(), "explanation": selector.explain(),
+    })
+}
