@@ -21,6 +21,7 @@
 mod memory;
 mod page;
 mod row;
+mod sqlite;
 mod store;
 
 pub use row::*;
