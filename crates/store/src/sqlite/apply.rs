@@ -276,7 +276,7 @@ impl<'c> Tables<'c> {
         };
         let through = integer(through);
         self.execute(
-            "UPDATE queue SET count = count - gone.count, bytes = bytes - gone.bytes
+            "UPDATE queue SET count = queue.count - gone.count, bytes = queue.bytes - gone.bytes
              FROM (SELECT count(*) AS count, coalesce(sum(length(body)), 0) AS bytes
                    FROM queued WHERE queue = ?1 AND position <= ?2) AS gone
              WHERE id = ?1",
