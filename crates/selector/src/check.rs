@@ -15,7 +15,8 @@ use memchr::memmem::Finder;
 /// Most patterns in one selector: together with the size of one it bounds memory to 64 MiB.
 const PATTERNS_MAX: u32 = 64;
 
-/// Deepest nesting of `any` and `all`: each level multiplies the work by the number of tags.
+/// Deepest nesting of `any` and `all`: each level multiplies the work for a sensor by its number of
+/// tags, so that depth without a bound would let one short selector stall the server.
 const COLLECTION_DEPTH_MAX: usize = 2;
 
 /// A checked expression, and whether it mentions `is_del`.
@@ -206,4 +207,57 @@ fn label(condition: &Match<'_>) -> Box<str> {
         Operation::Flag => field.to_owned(),
     };
     label.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{ErrorKind, Selector};
+
+    fn kind(text: &str) -> Result<(), ErrorKind> {
+        Selector::parse(text).map(|_| ()).map_err(|error| error.kind)
+    }
+
+    #[test]
+    fn elements_of_collections_are_strings_and_hide_fields() {
+        let cases = [
+            ("any tags as t { t == a and `b` not in t }", Ok(())),
+            ("all \"/tags\" as t { any tags as u { t is empty or u matches x } }", Ok(())),
+            ("(any tags as t { t is empty }) or kernel", Ok(())),
+            ("kernel or any tags as t { t is empty }", Ok(())),
+            ("any tags as hostname { hostname is nil }", Err(ErrorKind::Type)),
+            ("any tags as is_del { is_del }", Err(ErrorKind::Parse)),
+            ("any tags as t { u == a }", Err(ErrorKind::UnknownField)),
+            ("(any tags as t { t == a }) and t == a", Err(ErrorKind::UnknownField)),
+            ("any hostname as t { t == a }", Err(ErrorKind::Type)),
+            ("any tags as t { any t as u { u == a } }", Err(ErrorKind::Type)),
+            ("any tags as i, t { t == a }", Err(ErrorKind::Parse)),
+            ("any tags as t { t == a } or kernel", Err(ErrorKind::Parse)),
+            ("any tags as t { t == 1}", Err(ErrorKind::Parse)),
+            ("tags.0 == a", Err(ErrorKind::UnknownField)),
+            ("tags is nil", Ok(())),
+            ("hostname is nil", Err(ErrorKind::Type)),
+        ];
+        for (text, outcome) in cases {
+            assert_eq!(kind(text), outcome, "{text}");
+        }
+        assert!(!Selector::parse("any tags as is_del { is_del == x }").unwrap().mentions_deleted());
+    }
+
+    #[test]
+    fn patterns_and_collections_are_bounded() {
+        let patterns = |count: usize| vec!["hostname matches x"; count].join(" or ");
+        assert_eq!(kind(&patterns(64)), Ok(()));
+        assert_eq!(kind(&patterns(65)), Err(ErrorKind::Regex));
+
+        let nested = |depth: usize| format!("{}t == a{}", "any tags as t { ".repeat(depth), " }".repeat(depth));
+        assert_eq!(kind(&nested(2)), Ok(()));
+        assert_eq!(kind(&nested(3)), Err(ErrorKind::Parse));
+    }
+
+    #[test]
+    fn the_first_mistake_from_the_left_is_reported() {
+        let text = "kernel or enroll == x and os == linux or hostname matches `[`";
+        let error = Selector::parse(text).unwrap_err();
+        assert_eq!((error.kind, error.offset), (ErrorKind::Value, 20));
+    }
 }

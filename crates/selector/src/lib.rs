@@ -95,7 +95,9 @@ impl Selector {
         self.0.mentions_deleted
     }
 
-    /// Whether the expression is true of the sensor, deleted or not. Does not allocate.
+    /// Whether the expression is true of the sensor, deleted or not.
+    ///
+    /// Does not allocate, but for `contains` and `matches` on a platform code without a name.
     #[must_use]
     pub fn matches(&self, sensor: &Sensor) -> bool {
         self.0.root.holds(sensor, None)

@@ -59,8 +59,9 @@ impl Selector {
     }
 }
 
+/// Only what the language takes for white space: a stray character must not come to mean every sensor.
 fn is_blank(text: &str) -> bool {
-    text.trim().is_empty()
+    text.trim_matches([' ', '\t', '\r', '\n']).is_empty()
 }
 
 /// A value as a literal: in backticks, or in single quotes, which can hold backticks too.

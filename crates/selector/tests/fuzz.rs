@@ -1,8 +1,8 @@
 //! Fuzzing without a fuzzer: mutated golden expressions, from fixed seeds.
 //!
-//! Coverage-guided fuzzing needs sanitizer flags that the pinned stable compiler
-//! does not have, so that a check which everybody can run is bounded and seeded
-//! instead. It asks for what must hold of any text: no panic, an answer that is the
+//! Coverage-guided fuzzing (cargo-fuzz) needs a nightly compiler for its sanitizer
+//! flags; this runs with the pinned stable one, in seconds, the same way every
+//! time. It asks for what must hold of any text: no panic, an answer that is the
 //! same for one sensor and for the fleet, and an error that points into the text.
 
 #[path = "shared/golden.rs"]

@@ -18,9 +18,12 @@
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod memory;
 mod page;
 mod row;
+mod sqlite;
 mod store;
 
 pub use row::*;

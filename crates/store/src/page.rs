@@ -38,17 +38,19 @@ impl PageBuilder {
         Self { page: EntryPage::default(), limit: limit.clamp(1, ENTRIES_PAGE_MAX), bytes: 0, last: None }
     }
 
-    /// Adds an entry, or answers `false` if it belongs to the next page.
-    pub(crate) fn push(&mut self, place: Place, entry: impl FnOnce() -> Entry) -> bool {
-        if self.page.entries.len() >= self.limit || self.bytes >= ENTRIES_PAGE_BYTES_MAX {
-            self.page.cursor = self.last.map(|last| format!("{}.{}", last.time.as_micros(), last.arrival));
-            return false;
-        }
-        let entry = entry();
+    pub(crate) fn is_full(&self) -> bool {
+        self.page.entries.len() >= self.limit || self.bytes >= ENTRIES_PAGE_BYTES_MAX
+    }
+
+    pub(crate) fn push(&mut self, place: Place, entry: Entry) {
         self.bytes += entry.body.len();
         self.page.entries.push(entry);
         self.last = Some(place);
-        true
+    }
+
+    /// Notes that there is more behind the last entry.
+    pub(crate) fn end(&mut self) {
+        self.page.cursor = self.last.map(|last| format!("{}.{}", last.time.as_micros(), last.arrival));
     }
 
     pub(crate) fn finish(self) -> EntryPage {

@@ -2,6 +2,7 @@
 
 use crate::memory::Memory;
 use crate::row::*;
+use crate::sqlite::Sqlite;
 use muster_model::{Oid, Sid};
 use muster_tasking::Target;
 use parking_lot::Mutex;
@@ -63,6 +64,7 @@ pub struct Store {
 #[derive(Clone)]
 enum Adapter {
     Memory(Arc<Memory>),
+    Sqlite(Arc<Sqlite>),
 }
 
 /// Makes the commits of a memory store fail, for tests and simulation.
@@ -114,7 +116,7 @@ impl Store {
     /// [`StoreError::Corrupt`] if the file is damaged, of another program, or made by a newer muster;
     /// [`StoreError::Full`] if there is no room to make it.
     pub fn open(options: Options) -> Result<Self, StoreError> {
-        Err(StoreError::Failed(format!("cannot open {}", options.path.display())))
+        Ok(Self { adapter: Adapter::Sqlite(Arc::new(Sqlite::open(&options)?)) })
     }
 
     /// Commits a list of changes, all or none, and answers after it is on disk.
@@ -130,6 +132,7 @@ impl Store {
     pub async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         match &self.adapter {
             Adapter::Memory(memory) => memory.commit(&writes),
+            Adapter::Sqlite(sqlite) => sqlite.commit(writes).await,
         }
     }
 
@@ -141,6 +144,7 @@ impl Store {
     pub fn commit_blocking(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         match &self.adapter {
             Adapter::Memory(memory) => memory.commit(&writes),
+            Adapter::Sqlite(sqlite) => sqlite.commit_blocking(writes),
         }
     }
 
@@ -155,6 +159,7 @@ impl Store {
     ) -> Result<T, StoreError> {
         match &self.adapter {
             Adapter::Memory(memory) => memory.read(f),
+            Adapter::Sqlite(sqlite) => sqlite.read(f).await,
         }
     }
 
@@ -166,6 +171,7 @@ impl Store {
     pub fn read_blocking<T>(&self, f: impl FnOnce(&mut dyn Read) -> Result<T, StoreError>) -> Result<T, StoreError> {
         match &self.adapter {
             Adapter::Memory(memory) => memory.read(f),
+            Adapter::Sqlite(sqlite) => sqlite.read_blocking(f),
         }
     }
 
@@ -179,6 +185,7 @@ impl Store {
             Adapter::Memory(_) => {
                 Err(StoreError::Failed(format!("a memory store cannot be backed up to {}", to.display())))
             }
+            Adapter::Sqlite(sqlite) => sqlite.backup(to),
         }
     }
 
@@ -187,6 +194,7 @@ impl Store {
     pub fn size_bytes(&self) -> u64 {
         match &self.adapter {
             Adapter::Memory(memory) => memory.size_bytes(),
+            Adapter::Sqlite(sqlite) => sqlite.size_bytes(),
         }
     }
 
@@ -195,6 +203,7 @@ impl Store {
     pub fn close(self) {
         match &self.adapter {
             Adapter::Memory(_) => {}
+            Adapter::Sqlite(sqlite) => sqlite.close(),
         }
     }
 }

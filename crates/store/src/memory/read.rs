@@ -86,9 +86,14 @@ impl Read for View<'_> {
             let is_wanted = query.sid.is_none_or(|sid| entry.sid == Some(sid))
                 && query.kind.as_ref().is_none_or(|kind| *kind == entry.kind)
                 && query.investigation_id.as_ref().is_none_or(|id| entry.investigation_id.as_ref() == Some(id));
-            if is_after && is_wanted && !page.push(place, || entry.clone()) {
+            if !is_after || !is_wanted {
+                continue;
+            }
+            if page.is_full() {
+                page.end();
                 break;
             }
+            page.push(place, entry.clone());
         }
         Ok(page.finish())
     }
@@ -107,8 +112,8 @@ impl Read for View<'_> {
         let mut page = PageBuilder::new(ENTRIES_PAGE_MAX);
         for (arrival, entry) in self.events_of(oid, sid, EARLIEST, Timestamp::MAX) {
             let place = Place { time: entry.time, arrival };
-            if entry.parent_atom == Some(atom) && !page.push(place, || entry.clone()) {
-                break;
+            if entry.parent_atom == Some(atom) && !page.is_full() {
+                page.push(place, entry.clone());
             }
         }
         Ok(page.finish().entries)

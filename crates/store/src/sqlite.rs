@@ -1,0 +1,193 @@
+//! The durable store: one SQLite file in WAL mode.
+//!
+//! One thread owns the connection that writes ([`writer`]); callers hand it
+//! lists through a bounded queue. Reads use a few connections of their own,
+//! and never wait for the writer.
+
+mod apply;
+mod open;
+mod read;
+mod writer;
+
+use crate::row::Write;
+use crate::store::{Options, Read, StoreError};
+use open::{file_error, store_error};
+use parking_lot::{Condvar, Mutex};
+use rusqlite::Connection;
+use rusqlite::backup::Backup;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use tokio::sync::{Semaphore, oneshot};
+use writer::{Answer, List, Message};
+
+/// Lists that may wait for the writer; more are refused at once, so that their callers can say so to theirs.
+const WAITING_LISTS_MAX: usize = 8_192;
+
+/// Connections that read. Reads are short, and mostly bound by the processor.
+const READERS: usize = 4;
+
+pub(crate) struct Sqlite {
+    path: PathBuf,
+    sender: SyncSender<Message>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    readers: Readers,
+    /// Async reads wait here, and not on a thread.
+    reading: Semaphore,
+}
+
+impl Sqlite {
+    pub(crate) fn open(options: &Options) -> Result<Self, StoreError> {
+        let conn = open::writer(options)?;
+        let idle = (0..READERS).map(|_| open::reader(&options.path)).collect::<Result<_, _>>()?;
+        let (sender, inbox) = sync_channel(WAITING_LISTS_MAX);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || writer::run(&conn, &inbox))
+            .map_err(|error| StoreError::Failed(format!("the writer thread cannot start: {error}")))?;
+        Ok(Self {
+            path: options.path.clone(),
+            sender,
+            thread: Mutex::new(Some(thread)),
+            readers: Readers { state: Mutex::new(ReadersState { idle, is_open: true }), returned: Condvar::new() },
+            reading: Semaphore::new(READERS),
+        })
+    }
+
+    fn send(&self, writes: Vec<Write>, answer: Answer) -> Result<(), StoreError> {
+        self.sender.try_send(Message::List(List { writes, answer })).map_err(|error| match error {
+            TrySendError::Full(_) => StoreError::Busy,
+            TrySendError::Disconnected(_) => closed(),
+        })
+    }
+
+    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        let (answer, result) = oneshot::channel();
+        self.send(writes, Answer::Async(answer))?;
+        result.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    pub(crate) fn commit_blocking(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        let (answer, result) = sync_channel(1);
+        self.send(writes, Answer::Blocking(answer))?;
+        result.recv().unwrap_or_else(|_| Err(closed()))
+    }
+
+    pub(crate) async fn read<T: Send + 'static>(
+        self: &Arc<Self>,
+        f: impl FnOnce(&mut dyn Read) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let _permit = self.reading.acquire().await.map_err(|_| closed())?;
+        let sqlite = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || sqlite.read_blocking(f));
+        read.await.unwrap_or_else(|error| Err(StoreError::Failed(format!("a read did not end: {error}"))))
+    }
+
+    pub(crate) fn read_blocking<T>(
+        &self,
+        f: impl FnOnce(&mut dyn Read) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let reader = Reader { conn: Some(self.readers.take()?), readers: &self.readers };
+        let conn = reader.conn.as_ref().ok_or_else(closed)?;
+        // The transaction makes it one view, and ends when it is dropped.
+        let transaction = conn.unchecked_transaction().map_err(store_error)?;
+        f(&mut read::View(&transaction))
+    }
+
+    pub(crate) fn backup(&self, to: &Path) -> Result<(), StoreError> {
+        open::create_private(to).map_err(|error| file_error(to, &error))?;
+        self.copy(to).inspect_err(|_| drop(std::fs::remove_file(to)))
+    }
+
+    /// Copies page by page in one go: the copy is the state at one moment, and commits go on meanwhile.
+    fn copy(&self, to: &Path) -> Result<(), StoreError> {
+        let from = open::reader(&self.path)?;
+        let mut copy = Connection::open(to).map_err(store_error)?;
+        Backup::new(&from, &mut copy).and_then(|backup| backup.step(-1)).map_err(store_error)?;
+        copy.close().map_err(|(_, error)| store_error(error))?;
+        let sync = |path: &Path| std::fs::File::open(path).and_then(|file| file.sync_all());
+        sync(to).map_err(|error| file_error(to, &error))?;
+        match to.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => sync(folder).map_err(|error| file_error(folder, &error)),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn size_bytes(&self) -> u64 {
+        let size = |suffix: &str| {
+            let mut path = self.path.clone().into_os_string();
+            path.push(suffix);
+            std::fs::metadata(path).map_or(0, |file| file.len())
+        };
+        size("") + size("-wal") + size("-shm")
+    }
+
+    pub(crate) fn close(&self) {
+        let Some(thread) = self.thread.lock().take() else { return };
+        // Readers first: the connection that is closed last removes the log.
+        self.readers.close();
+        // An error means that the writer ended already.
+        drop(self.sender.send(Message::Close));
+        if thread.join().is_err() {
+            tracing::error!("the writer thread ended by a panic");
+        }
+    }
+}
+
+impl Drop for Sqlite {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+fn closed() -> StoreError {
+    StoreError::Failed("the store is closed".into())
+}
+
+struct Readers {
+    state: Mutex<ReadersState>,
+    returned: Condvar,
+}
+
+struct ReadersState {
+    idle: Vec<Connection>,
+    is_open: bool,
+}
+
+impl Readers {
+    fn take(&self) -> Result<Connection, StoreError> {
+        let mut state = self.state.lock();
+        while state.is_open {
+            if let Some(conn) = state.idle.pop() {
+                return Ok(conn);
+            }
+            self.returned.wait(&mut state);
+        }
+        Err(closed())
+    }
+
+    fn close(&self) {
+        let mut state = self.state.lock();
+        state.is_open = false;
+        state.idle.clear();
+        self.returned.notify_all();
+    }
+}
+
+/// A connection on loan; goes back when dropped, also when a read panics.
+struct Reader<'a> {
+    conn: Option<Connection>,
+    readers: &'a Readers,
+}
+
+impl Drop for Reader<'_> {
+    fn drop(&mut self) {
+        let Some(conn) = self.conn.take() else { return };
+        let mut state = self.readers.state.lock();
+        if state.is_open {
+            state.idle.push(conn);
+            self.readers.returned.notify_one();
+        }
+    }
+}

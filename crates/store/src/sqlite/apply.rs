@@ -1,0 +1,287 @@
+//! Each [`Write`] as plain SQL.
+
+use super::open::store_error;
+use crate::row::*;
+use crate::store::{StoreError, TRIM_ENTRIES_MAX};
+use muster_model::{Oid, Timestamp};
+use muster_tasking::Target;
+use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use std::collections::{BTreeMap, HashMap};
+
+/// Row numbers of tasks and organizations remembered; past this they are looked up anew. About 3 MB.
+const REMEMBERED_MAX: usize = 65_536;
+
+/// The tables, written to inside of a transaction.
+pub(super) struct Tables<'c> {
+    conn: &'c Connection,
+    tasks: HashMap<(Oid, u64), i64>,
+    organizations: HashMap<Oid, i64>,
+}
+
+/// Numbers above 2^63 - 1 do not occur, except as "everything".
+pub(super) fn integer(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+impl<'c> Tables<'c> {
+    pub(super) fn new(conn: &'c Connection) -> Self {
+        Self { conn, tasks: HashMap::new(), organizations: HashMap::new() }
+    }
+
+    /// To be called after every rollback: what is remembered may have been rolled back too.
+    pub(super) fn forget(&mut self) {
+        self.tasks.clear();
+        self.organizations.clear();
+    }
+
+    pub(super) fn apply(&mut self, write: &Write) -> Result<(), StoreError> {
+        match write {
+            Write::PutRecord { record, expect } => self.put_record(record, *expect),
+            Write::DeleteRecord { oid, kind, key } => self.execute(
+                "DELETE FROM record WHERE oid = ?1 AND kind = ?2 AND key = ?3",
+                params![oid.0.as_bytes(), kind, key],
+            ),
+            Write::PutSensor(row) => self.put_sensor(row),
+            Write::PutSpool { oid, ordinal, spool_id, seq } => self.execute(
+                "INSERT INTO spool (oid, ordinal, spool_id, seq) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (oid, ordinal) DO UPDATE SET
+                     seq = iif(spool_id = excluded.spool_id, max(seq, excluded.seq), excluded.seq),
+                     spool_id = excluded.spool_id",
+                params![oid.0.as_bytes(), ordinal, spool_id, integer(*seq)],
+            ),
+            Write::CreateTask(row) => self.create_task(row),
+            Write::PutTaskControl { oid, task, control } => self.execute(
+                "UPDATE task SET control = ?3 WHERE oid = ?1 AND number = ?2",
+                params![oid.0.as_bytes(), integer(*task), control],
+            ),
+            Write::PutTargets { oid, targets } => {
+                targets.iter().try_for_each(|(task, ordinal, target)| self.put_target(*oid, *task, *ordinal, target))
+            }
+            Write::DeleteTask { oid, task } => {
+                self.tasks.remove(&(*oid, *task));
+                self.execute(
+                    "DELETE FROM task WHERE oid = ?1 AND number = ?2",
+                    params![oid.0.as_bytes(), integer(*task)],
+                )
+            }
+            Write::Append(entries) => self.append(entries),
+            Write::Trim { oid, stream, before, bytes_max } => self.trim(*oid, *stream, *before, *bytes_max),
+            Write::Enqueue { oid, output, bodies } => self.enqueue(*oid, output, bodies),
+            Write::Dequeue { oid, output, through } => self.dequeue(*oid, output, *through),
+        }
+    }
+
+    fn execute(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
+        self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map(drop).map_err(store_error)
+    }
+
+    fn find<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut statement = self.conn.prepare_cached(sql).map_err(store_error)?;
+        statement.query_row(params, read).optional().map_err(store_error)
+    }
+
+    fn put_record(&self, record: &Record, expect: Expect) -> Result<(), StoreError> {
+        let oid = record.oid.0.as_bytes();
+        let have: Option<i64> = self.find(
+            "SELECT revision FROM record WHERE oid = ?1 AND kind = ?2 AND key = ?3",
+            params![oid, record.kind, record.key],
+            |row| row.get(0),
+        )?;
+        expect.check(have.map(i64::cast_unsigned), record)?;
+        self.execute(
+            "INSERT OR REPLACE INTO record (oid, kind, key, body, revision) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![oid, record.kind, record.key, record.body, have.unwrap_or(0) + 1],
+        )
+    }
+
+    fn put_sensor(&self, row: &SensorRow) -> Result<(), StoreError> {
+        let body = serde_json::to_string(row).map_err(|error| StoreError::Failed(error.to_string()))?;
+        self.execute(
+            "INSERT OR REPLACE INTO sensor (oid, ordinal, body) VALUES (?1, ?2, ?3)",
+            params![row.sensor.oid.0.as_bytes(), row.ordinal, body],
+        )
+    }
+
+    fn create_task(&self, row: &TaskRow) -> Result<(), StoreError> {
+        let mut targets = row.targets.clone();
+        // Runs instead of bits: a whole fleet is a few bytes.
+        targets.optimize();
+        let mut bytes = Vec::with_capacity(targets.serialized_size());
+        targets.serialize_into(&mut bytes).map_err(|error| StoreError::Failed(error.to_string()))?;
+        let mut statement = self
+            .conn
+            .prepare_cached(
+                "INSERT OR IGNORE INTO task (oid, number, task_id, spec, control, targets)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )
+            .map_err(store_error)?;
+        let (oid, id) = (row.oid.0.as_bytes(), row.task_id.0.as_bytes());
+        let added = statement.execute(params![oid, integer(row.number), id, row.spec, row.control, bytes]);
+        if added.map_err(store_error)? == 0 { Err(row.taken()) } else { Ok(()) }
+    }
+
+    /// Row number of a task, if it is there.
+    fn task_row(&mut self, oid: Oid, task: u64) -> Result<Option<i64>, StoreError> {
+        if let Some(row) = self.tasks.get(&(oid, task)) {
+            return Ok(Some(*row));
+        }
+        let found = self.find(
+            "SELECT id FROM task WHERE oid = ?1 AND number = ?2",
+            params![oid.0.as_bytes(), integer(task)],
+            |row| row.get(0),
+        )?;
+        if let Some(row) = found {
+            if self.tasks.len() >= REMEMBERED_MAX {
+                self.tasks.clear();
+            }
+            self.tasks.insert((oid, task), row);
+        }
+        Ok(found)
+    }
+
+    fn put_target(&mut self, oid: Oid, task: u64, ordinal: u32, target: &Target) -> Result<(), StoreError> {
+        let Some(task) = self.task_row(oid, task)? else { return Ok(()) };
+        self.execute(
+            "INSERT INTO target (task, ordinal, state, attempts, sent_at, confirmed_at, started_at, ended_at, code, error)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+             ON CONFLICT (task, ordinal) DO UPDATE SET
+                 state = excluded.state, attempts = excluded.attempts, sent_at = excluded.sent_at,
+                 confirmed_at = excluded.confirmed_at, started_at = excluded.started_at,
+                 ended_at = excluded.ended_at, code = excluded.code, error = excluded.error",
+            params![
+                task,
+                ordinal,
+                target.state as u8,
+                target.attempts,
+                target.sent_at.as_micros(),
+                target.confirmed_at.as_micros(),
+                target.started_at.as_micros(),
+                target.ended_at.as_micros(),
+                target.code,
+                target.error.as_deref(),
+            ],
+        )
+    }
+
+    /// Short number of an organization that has entries; given at its first.
+    fn organization(&mut self, oid: Oid) -> Result<i64, StoreError> {
+        if let Some(org) = self.organizations.get(&oid) {
+            return Ok(*org);
+        }
+        let id = params![oid.0.as_bytes()];
+        self.execute("INSERT OR IGNORE INTO organization (oid) VALUES (?1)", id)?;
+        let org = self.find("SELECT org FROM organization WHERE oid = ?1", id, |row| row.get(0))?;
+        let org = org.ok_or_else(|| StoreError::Failed("an organization has no number".into()))?;
+        if self.organizations.len() >= REMEMBERED_MAX {
+            self.organizations.clear();
+        }
+        self.organizations.insert(oid, org);
+        Ok(org)
+    }
+
+    fn append(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
+        let mut added = BTreeMap::<(i64, Stream), (i64, i64)>::new();
+        for entry in entries {
+            let org = self.organization(entry.oid)?;
+            self.execute(
+                "INSERT INTO entry (org, stream, time, sid, id, kind, this_atom, parent_atom, investigation_id, body)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                params![
+                    org,
+                    entry.stream as u8,
+                    entry.time.as_micros(),
+                    entry.sid.as_ref().map(|sid| sid.0.as_bytes()),
+                    entry.id.as_bytes(),
+                    entry.kind,
+                    entry.this_atom,
+                    entry.parent_atom,
+                    entry.investigation_id,
+                    entry.body,
+                ],
+            )?;
+            let size = added.entry((org, entry.stream)).or_default();
+            *size = (size.0 + 1, size.1 + integer(entry.body.len() as u64));
+        }
+        added.into_iter().try_for_each(|((org, stream), (count, bytes))| self.resize(org, stream, count, bytes))
+    }
+
+    fn resize(&self, org: i64, stream: Stream, count: i64, bytes: i64) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO stream_size (org, stream, count, bytes) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (org, stream) DO UPDATE SET count = count + excluded.count, bytes = bytes + excluded.bytes",
+            params![org, stream as u8, count, bytes],
+        )
+    }
+
+    fn trim(&mut self, oid: Oid, stream: Stream, before: Timestamp, bytes_max: u64) -> Result<(), StoreError> {
+        let org = self.organization(oid)?;
+        let size = "SELECT bytes FROM stream_size WHERE org = ?1 AND stream = ?2";
+        let Some(bytes) = self.find(size, params![org, stream as u8], |row| row.get::<_, i64>(0))? else {
+            return Ok(());
+        };
+        let over = bytes.saturating_sub(integer(bytes_max));
+        let (mut gone, mut gone_bytes) = (Vec::new(), 0_i64);
+        let mut oldest = self
+            .conn
+            .prepare_cached(
+                "SELECT arrival, time, length(body) FROM entry INDEXED BY entry_time
+                 WHERE org = ?1 AND stream = ?2 ORDER BY time, arrival LIMIT ?3",
+            )
+            .map_err(store_error)?;
+        let mut rows = oldest.query(params![org, stream as u8, TRIM_ENTRIES_MAX as i64]).map_err(store_error)?;
+        while let Some(row) = rows.next().map_err(store_error)? {
+            let time: i64 = row.get(1).map_err(store_error)?;
+            if time >= before.as_micros() && gone_bytes >= over {
+                break;
+            }
+            gone.push(row.get::<_, i64>(0).map_err(store_error)?);
+            gone_bytes += row.get::<_, i64>(2).map_err(store_error)?;
+        }
+        for arrival in &gone {
+            self.execute("DELETE FROM entry WHERE arrival = ?1", [arrival])?;
+        }
+        self.resize(org, stream, -integer(gone.len() as u64), -gone_bytes)
+    }
+
+    fn enqueue(&self, oid: Oid, output: &str, bodies: &[Vec<u8>]) -> Result<(), StoreError> {
+        let bytes: usize = bodies.iter().map(Vec::len).sum();
+        let queue = self.find(
+            "INSERT INTO queue (oid, output, last, count, bytes) VALUES (?1, ?2, ?3, ?3, ?4)
+             ON CONFLICT (oid, output) DO UPDATE SET
+                 last = last + excluded.last, count = count + excluded.count, bytes = bytes + excluded.bytes
+             RETURNING id, last",
+            params![oid.0.as_bytes(), output, integer(bodies.len() as u64), integer(bytes as u64)],
+            |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
+        )?;
+        let (queue, last) = queue.ok_or_else(|| StoreError::Failed("a queue has no number".into()))?;
+        let first = last - integer(bodies.len() as u64) + 1;
+        for (position, body) in (first..).zip(bodies) {
+            self.execute(
+                "INSERT INTO queued (queue, position, body) VALUES (?1, ?2, ?3)",
+                params![queue, position, body],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn dequeue(&self, oid: Oid, output: &str, through: u64) -> Result<(), StoreError> {
+        let queue = "SELECT id FROM queue WHERE oid = ?1 AND output = ?2";
+        let Some(queue) = self.find(queue, params![oid.0.as_bytes(), output], |row| row.get::<_, i64>(0))? else {
+            return Ok(());
+        };
+        let through = integer(through);
+        self.execute(
+            "UPDATE queue SET count = queue.count - gone.count, bytes = queue.bytes - gone.bytes
+             FROM (SELECT count(*) AS count, coalesce(sum(length(body)), 0) AS bytes
+                   FROM queued WHERE queue = ?1 AND position <= ?2) AS gone
+             WHERE id = ?1",
+            params![queue, through],
+        )?;
+        self.execute("DELETE FROM queued WHERE queue = ?1 AND position <= ?2", params![queue, through])
+    }
+}

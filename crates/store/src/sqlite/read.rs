@@ -1,0 +1,381 @@
+//! Each read as plain SQL.
+
+use super::apply::integer;
+use super::open::store_error;
+use crate::page::{PageBuilder, Place, whole_seconds};
+use crate::row::*;
+use crate::store::{ENTRIES_PAGE_MAX, OVERVIEW_SECONDS_MAX, Read, StoreError};
+use muster_model::{Oid, Sid, TaskId, Timestamp};
+use muster_tasking::{Target, TargetState};
+use roaring::RoaringBitmap;
+use rusqlite::types::Value;
+use rusqlite::{Connection, OptionalExtension, Params, Row, params, params_from_iter};
+use uuid::Uuid;
+
+/// Columns of an entry, as [`entry_of`] reads them.
+const ENTRY: &str = "SELECT arrival, sid, id, time, kind, this_atom, parent_atom, investigation_id, body FROM entry";
+
+/// Columns of a target, as [`target_of`] reads them.
+const TARGET: &str =
+    "SELECT ordinal, state, attempts, sent_at, confirmed_at, started_at, ended_at, code, error FROM target";
+
+/// One consistent view of the database: a connection inside of a transaction.
+pub(super) struct View<'c>(pub(super) &'c Connection);
+
+fn unreadable(what: &str, error: impl std::fmt::Display) -> StoreError {
+    StoreError::Corrupt(format!("a stored {what} cannot be read: {error}; restore a backup made by `muster backup`"))
+}
+
+fn id_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Uuid> {
+    row.get(column).map(Uuid::from_bytes)
+}
+
+fn time_of(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_micros)
+}
+
+fn record_of(row: &Row<'_>) -> rusqlite::Result<Record> {
+    Ok(Record {
+        oid: Oid(id_of(row, 0)?),
+        kind: row.get(1)?,
+        key: row.get(2)?,
+        body: row.get(3)?,
+        revision: row.get::<_, i64>(4)?.cast_unsigned(),
+    })
+}
+
+fn target_of(row: &Row<'_>) -> Result<(u32, Target), StoreError> {
+    let read = || -> rusqlite::Result<_> {
+        let target = Target {
+            state: TargetState::Queued,
+            attempts: row.get(2)?,
+            sent_at: time_of(row, 3)?,
+            confirmed_at: time_of(row, 4)?,
+            started_at: time_of(row, 5)?,
+            ended_at: time_of(row, 6)?,
+            code: row.get(7)?,
+            error: row.get::<_, Option<String>>(8)?.map(String::into_boxed_str),
+        };
+        Ok((row.get(0)?, row.get::<_, u8>(1)?, target))
+    };
+    let (ordinal, code, target) = read().map_err(store_error)?;
+    let state = TargetState::from_code(code).ok_or_else(|| unreadable("target", format!("state {code}")))?;
+    Ok((ordinal, Target { state, ..target }))
+}
+
+fn entry_of(row: &Row<'_>, oid: Oid, stream: Stream) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        oid,
+        stream,
+        sid: row.get::<_, Option<[u8; 16]>>(1)?.map(|sid| Sid(Uuid::from_bytes(sid))),
+        id: id_of(row, 2)?,
+        time: time_of(row, 3)?,
+        kind: row.get(4)?,
+        this_atom: row.get(5)?,
+        parent_atom: row.get(6)?,
+        investigation_id: row.get(7)?,
+        body: row.get(8)?,
+    })
+}
+
+fn place_of(row: &Row<'_>) -> rusqlite::Result<Place> {
+    Ok(Place { time: time_of(row, 3)?, arrival: row.get::<_, i64>(0)?.cast_unsigned() })
+}
+
+impl View<'_> {
+    /// Calls `each` with every row until it answers `false`.
+    fn scan(
+        &self,
+        sql: &str,
+        params: impl Params,
+        mut each: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut statement = self.0.prepare_cached(sql).map_err(store_error)?;
+        let mut rows = statement.query(params).map_err(store_error)?;
+        while let Some(row) = rows.next().map_err(store_error)? {
+            if !each(row)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn find<T>(
+        &self,
+        sql: &str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut statement = self.0.prepare_cached(sql).map_err(store_error)?;
+        statement.query_row(params, read).optional().map_err(store_error)
+    }
+
+    fn organization(&self, oid: Oid) -> Result<Option<i64>, StoreError> {
+        self.find("SELECT org FROM organization WHERE oid = ?1", params![oid.0.as_bytes()], |row| row.get(0))
+    }
+
+    fn task_row(&self, oid: Oid, task: u64) -> Result<Option<i64>, StoreError> {
+        let params = params![oid.0.as_bytes(), integer(task)];
+        self.find("SELECT id FROM task WHERE oid = ?1 AND number = ?2", params, |row| row.get(0))
+    }
+
+    /// Reads entries in the order of the rows until the page is full.
+    fn page(
+        &self,
+        sql: &str,
+        params: impl Params,
+        (oid, stream): (Oid, Stream),
+        limit: usize,
+    ) -> Result<EntryPage, StoreError> {
+        let mut page = PageBuilder::new(limit);
+        self.scan(sql, params, |row| {
+            let place = place_of(row).map_err(store_error)?;
+            if page.is_full() {
+                page.end();
+                return Ok(false);
+            }
+            page.push(place, entry_of(row, oid, stream).map_err(store_error)?);
+            Ok(true)
+        })?;
+        Ok(page.finish())
+    }
+}
+
+/// The statement for a page of entries, and its parameters. Each index is named: without statistics SQLite may pick
+/// one that reads a whole stream.
+fn entries_sql(query: &EntryQuery, org: i64, cursor: Option<Place>) -> (String, Vec<Value>) {
+    let index = match (&query.investigation_id, query.sid) {
+        (Some(_), _) => "entry_investigation",
+        (None, Some(_)) => "entry_sensor",
+        (None, None) => "entry_time",
+    };
+    let (mut from, mut to) = (query.from, query.to);
+    if let Some(place) = cursor {
+        if query.forward { from = from.max(place.time) } else { to = to.min(place.time) }
+    }
+    let mut sql = format!("{ENTRY} INDEXED BY {index} WHERE org = ? AND stream = ? AND time >= ? AND time <= ?");
+    let mut values: Vec<Value> =
+        vec![org.into(), i64::from(query.stream as u8).into(), from.as_micros().into(), to.as_micros().into()];
+    if let Some(sid) = query.sid {
+        sql += " AND sid = ?";
+        values.push(sid.0.as_bytes().to_vec().into());
+    }
+    if let Some(kind) = &query.kind {
+        sql += " AND kind = ?";
+        values.push(kind.clone().into());
+    }
+    if let Some(id) = &query.investigation_id {
+        sql += " AND investigation_id = ?";
+        values.push(id.clone().into());
+    }
+    if let Some(place) = cursor {
+        sql += if query.forward { " AND (time, arrival) > (?, ?)" } else { " AND (time, arrival) < (?, ?)" };
+        values.push(place.time.as_micros().into());
+        values.push(integer(place.arrival).into());
+    }
+    sql += if query.forward { " ORDER BY time, arrival" } else { " ORDER BY time DESC, arrival DESC" };
+    (sql, values)
+}
+
+impl Read for View<'_> {
+    fn records(&mut self, oid: Option<Oid>, kind: Option<&str>) -> Result<Vec<Record>, StoreError> {
+        let mut records = Vec::new();
+        let mut each = |row: &Row<'_>| {
+            records.push(record_of(row).map_err(store_error)?);
+            Ok(true)
+        };
+        match oid {
+            Some(oid) => self.scan(
+                "SELECT oid, kind, key, body, revision FROM record
+                 WHERE oid = ?1 AND (?2 IS NULL OR kind = ?2) ORDER BY oid, kind, key",
+                params![oid.0.as_bytes(), kind],
+                &mut each,
+            ),
+            None => self.scan(
+                "SELECT oid, kind, key, body, revision FROM record
+                 WHERE ?1 IS NULL OR kind = ?1 ORDER BY oid, kind, key",
+                params![kind],
+                &mut each,
+            ),
+        }?;
+        Ok(records)
+    }
+
+    fn record(&mut self, oid: Oid, kind: &str, key: &str) -> Result<Option<Record>, StoreError> {
+        self.find(
+            "SELECT oid, kind, key, body, revision FROM record WHERE oid = ?1 AND kind = ?2 AND key = ?3",
+            params![oid.0.as_bytes(), kind, key],
+            record_of,
+        )
+    }
+
+    fn sensors(&mut self, each: &mut dyn FnMut(SensorRow)) -> Result<(), StoreError> {
+        self.scan("SELECT body FROM sensor ORDER BY oid, ordinal", [], |row| {
+            let body = row.get_ref(0).map_err(store_error)?;
+            let body = body.as_str().map_err(|error| unreadable("sensor", error))?;
+            each(serde_json::from_str(body).map_err(|error| unreadable("sensor", error))?);
+            Ok(true)
+        })
+    }
+
+    fn spool(&mut self, oid: Oid, ordinal: u32, spool_id: [u8; 16]) -> Result<Option<u64>, StoreError> {
+        let seq: Option<i64> = self.find(
+            "SELECT seq FROM spool WHERE oid = ?1 AND ordinal = ?2 AND spool_id = ?3",
+            params![oid.0.as_bytes(), ordinal, spool_id],
+            |row| row.get(0),
+        )?;
+        Ok(seq.map(i64::cast_unsigned))
+    }
+
+    fn tasks(&mut self, each: &mut dyn FnMut(TaskRow)) -> Result<(), StoreError> {
+        let sql = "SELECT oid, number, task_id, spec, control, targets FROM task ORDER BY oid, number";
+        self.scan(sql, [], |row| {
+            let targets = row.get_ref(5).map_err(store_error)?;
+            let targets = targets.as_blob().map_err(|error| unreadable("target set", error))?;
+            let targets = RoaringBitmap::deserialize_from(targets).map_err(|error| unreadable("target set", error))?;
+            let read = || -> rusqlite::Result<_> {
+                Ok(TaskRow {
+                    oid: Oid(id_of(row, 0)?),
+                    number: row.get::<_, i64>(1)?.cast_unsigned(),
+                    task_id: TaskId(id_of(row, 2)?),
+                    spec: row.get(3)?,
+                    control: row.get(4)?,
+                    targets,
+                })
+            };
+            each(read().map_err(store_error)?);
+            Ok(true)
+        })
+    }
+
+    fn targets(&mut self, oid: Oid, task: u64, each: &mut dyn FnMut(u32, Target)) -> Result<(), StoreError> {
+        let Some(task) = self.task_row(oid, task)? else { return Ok(()) };
+        self.scan(&format!("{TARGET} WHERE task = ?1 ORDER BY ordinal"), [task], |row| {
+            let (ordinal, target) = target_of(row)?;
+            each(ordinal, target);
+            Ok(true)
+        })
+    }
+
+    fn targets_of(&mut self, oid: Oid, task: u64, ordinals: &[u32]) -> Result<Vec<(u32, Target)>, StoreError> {
+        let Some(task) = self.task_row(oid, task)? else { return Ok(Vec::new()) };
+        let mut found = Vec::new();
+        let sql = format!("{TARGET} WHERE task = ?1 AND ordinal = ?2");
+        for ordinal in ordinals {
+            self.scan(&sql, params![task, ordinal], |row| {
+                found.push(target_of(row)?);
+                Ok(true)
+            })?;
+        }
+        Ok(found)
+    }
+
+    fn stream_size(&mut self, oid: Oid, stream: Stream) -> Result<(u64, u64), StoreError> {
+        let size: Option<(i64, i64)> = self.find(
+            "SELECT count, bytes FROM stream_size
+             WHERE org = (SELECT org FROM organization WHERE oid = ?1) AND stream = ?2",
+            params![oid.0.as_bytes(), stream as u8],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        Ok(size.map_or((0, 0), |(count, bytes)| (count.cast_unsigned(), bytes.cast_unsigned())))
+    }
+
+    fn entries(&mut self, query: &EntryQuery) -> Result<EntryPage, StoreError> {
+        let cursor = query.cursor_place()?;
+        let Some(org) = self.organization(query.oid)? else { return Ok(EntryPage::default()) };
+        let (sql, values) = entries_sql(query, org, cursor);
+        self.page(&sql, params_from_iter(values), (query.oid, query.stream), query.limit)
+    }
+
+    fn entry(&mut self, oid: Oid, stream: Stream, id: Uuid) -> Result<Option<Entry>, StoreError> {
+        self.find(
+            &format!(
+                "{ENTRY} INDEXED BY entry_id WHERE id = ?1 AND stream = ?2
+                 AND org = (SELECT org FROM organization WHERE oid = ?3) ORDER BY arrival DESC LIMIT 1"
+            ),
+            params![id.as_bytes(), stream as u8, oid.0.as_bytes()],
+            |row| entry_of(row, oid, stream),
+        )
+    }
+
+    fn entry_by_atom(&mut self, oid: Oid, sid: Sid, atom: [u8; 16]) -> Result<Option<Entry>, StoreError> {
+        self.find(
+            &format!(
+                "{ENTRY} INDEXED BY entry_this WHERE sid = ?1 AND this_atom = ?2 AND stream = 0
+                 AND org = (SELECT org FROM organization WHERE oid = ?3) ORDER BY time DESC, arrival DESC LIMIT 1"
+            ),
+            params![sid.0.as_bytes(), atom, oid.0.as_bytes()],
+            |row| entry_of(row, oid, Stream::Event),
+        )
+    }
+
+    fn children(&mut self, oid: Oid, sid: Sid, atom: [u8; 16]) -> Result<Vec<Entry>, StoreError> {
+        let sql = format!(
+            "{ENTRY} INDEXED BY entry_parent WHERE sid = ?1 AND parent_atom = ?2 AND stream = 0
+             AND org = (SELECT org FROM organization WHERE oid = ?3) ORDER BY time, arrival"
+        );
+        let params = params![sid.0.as_bytes(), atom, oid.0.as_bytes()];
+        Ok(self.page(&sql, params, (oid, Stream::Event), ENTRIES_PAGE_MAX)?.entries)
+    }
+
+    fn overview(&mut self, oid: Oid, sid: Sid, from: i64, to: i64) -> Result<Vec<i64>, StoreError> {
+        let Some(org) = self.organization(oid)? else { return Ok(Vec::new()) };
+        let (mut from, to) = whole_seconds(from, to);
+        let mut seconds = Vec::new();
+        // One seek for each second, however many events it has.
+        while seconds.len() < OVERVIEW_SECONDS_MAX && from <= to {
+            let next = self.find(
+                "SELECT time FROM entry INDEXED BY entry_sensor
+                 WHERE org = ?1 AND sid = ?2 AND stream = 0 AND time >= ?3 AND time <= ?4 ORDER BY time LIMIT 1",
+                params![org, sid.0.as_bytes(), from.as_micros(), to.as_micros()],
+                |row| time_of(row, 0),
+            )?;
+            let Some(time) = next else { break };
+            seconds.push(time.as_secs());
+            let Some(second) = time.as_secs().checked_add(1) else { break };
+            from = Timestamp::from_secs(second);
+        }
+        Ok(seconds)
+    }
+
+    fn event_counts(&mut self, oid: Oid, sid: Sid, from: i64, to: i64) -> Result<Vec<(String, u64)>, StoreError> {
+        let Some(org) = self.organization(oid)? else { return Ok(Vec::new()) };
+        let (from, to) = whole_seconds(from, to);
+        let mut counts = Vec::new();
+        self.scan(
+            "SELECT kind, count(*) FROM entry INDEXED BY entry_sensor
+             WHERE org = ?1 AND sid = ?2 AND stream = 0 AND time >= ?3 AND time <= ?4 GROUP BY kind ORDER BY kind",
+            params![org, sid.0.as_bytes(), from.as_micros(), to.as_micros()],
+            |row| {
+                let count: i64 = row.get(1).map_err(store_error)?;
+                counts.push((row.get(0).map_err(store_error)?, count.cast_unsigned()));
+                Ok(true)
+            },
+        )?;
+        Ok(counts)
+    }
+
+    fn queued(&mut self, oid: Oid, output: &str, limit: usize) -> Result<Vec<Queued>, StoreError> {
+        let mut queued = Vec::new();
+        self.scan(
+            "SELECT position, body FROM queued
+             WHERE queue = (SELECT id FROM queue WHERE oid = ?1 AND output = ?2) ORDER BY position LIMIT ?3",
+            params![oid.0.as_bytes(), output, integer(limit as u64)],
+            |row| {
+                let position: i64 = row.get(0).map_err(store_error)?;
+                queued.push(Queued { position: position.cast_unsigned(), body: row.get(1).map_err(store_error)? });
+                Ok(true)
+            },
+        )?;
+        Ok(queued)
+    }
+
+    fn queue_size(&mut self, oid: Oid, output: &str) -> Result<(u64, u64), StoreError> {
+        let size: Option<(i64, i64)> = self.find(
+            "SELECT count, bytes FROM queue WHERE oid = ?1 AND output = ?2",
+            params![oid.0.as_bytes(), output],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        Ok(size.map_or((0, 0), |(count, bytes)| (count.cast_unsigned(), bytes.cast_unsigned())))
+    }
+}

@@ -1,0 +1,203 @@
+//! The one thread that writes: many lists share one disk sync.
+//!
+//! # Invariants
+//!
+//! 1. A list is answered `Ok` only after the `COMMIT` that holds it returned.
+//! 2. Each list stands in a savepoint of its own: one that fails leaves the others of its batch alone.
+//! 3. When `COMMIT` fails, every list of the batch fails, and the batch is rolled back.
+
+use super::apply::Tables;
+use super::open::{store_error, wait_for_locks};
+use crate::row::Write;
+use crate::store::StoreError;
+use rusqlite::Connection;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// Most lists in one commit. Larger batches gain little: the sync is shared by enough already.
+const BATCH_LISTS_MAX: usize = 256;
+
+/// A batch takes no further list after this time, so that no caller waits long for others.
+const BATCH_TIME: Duration = Duration::from_millis(2);
+
+/// After this long without a commit, the log is copied back and cut.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// How long the tidying in a quiet moment waits for readers that still need the log.
+const TIDY_WAIT: Duration = Duration::from_millis(50);
+
+/// What the writer is told.
+pub(super) enum Message {
+    /// Commit this.
+    List(List),
+    /// Finish.
+    Close,
+}
+
+/// A list of changes, and who waits for it.
+pub(super) struct List {
+    pub(super) writes: Vec<Write>,
+    pub(super) answer: Answer,
+}
+
+/// Where the result goes. A caller that is gone is no error.
+pub(super) enum Answer {
+    Async(oneshot::Sender<Result<(), StoreError>>),
+    Blocking(SyncSender<Result<(), StoreError>>),
+}
+
+impl Answer {
+    fn send(self, result: Result<(), StoreError>) {
+        match self {
+            Self::Async(sender) => drop(sender.send(result)),
+            Self::Blocking(sender) => drop(sender.send(result)),
+        }
+    }
+}
+
+/// Lists of one commit with what came of them.
+type Batch = Vec<(List, Result<(), StoreError>)>;
+
+/// Commits lists until it is told to close, or no one can send any more.
+pub(super) fn run(conn: &Connection, inbox: &Receiver<Message>) {
+    let mut writer = Writer { conn, tables: Tables::new(conn), is_tidy: true };
+    let mut is_open = true;
+    while is_open {
+        let wait = if writer.is_tidy { Duration::MAX } else { QUIET };
+        match inbox.recv_timeout(wait) {
+            Ok(Message::List(first)) => is_open = writer.commit(first, inbox),
+            Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => is_open = false,
+            Err(RecvTimeoutError::Timeout) => writer.tidy(),
+        }
+    }
+    writer.tidy();
+}
+
+struct Writer<'c> {
+    conn: &'c Connection,
+    tables: Tables<'c>,
+    /// Nothing was committed since the log was last cut.
+    is_tidy: bool,
+}
+
+/// The whole transaction was rolled back under a list.
+struct RolledBack;
+
+impl Writer<'_> {
+    /// Commits the first list and what waits behind it; `false` if it came upon the order to close.
+    fn commit(&mut self, first: List, inbox: &Receiver<Message>) -> bool {
+        self.is_tidy = false;
+        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
+            first.answer.send(Err(error));
+            return true;
+        }
+        let began = Instant::now();
+        let mut is_open = true;
+        let mut batch: Batch = Vec::with_capacity(BATCH_LISTS_MAX);
+        let mut next = Some(first);
+        let mut state = Ok(());
+        while let Some(list) = next.take() {
+            let applied = self.apply(&list.writes);
+            let (result, after) = match applied {
+                Ok(result) => (result, Ok(())),
+                Err(RolledBack) => (Ok(()), Err(RolledBack)),
+            };
+            batch.push((list, result));
+            state = after;
+            if state.is_err() || batch.len() >= BATCH_LISTS_MAX || began.elapsed() >= BATCH_TIME {
+                break;
+            }
+            match inbox.try_recv() {
+                Ok(Message::List(list)) => next = Some(list),
+                Ok(Message::Close) => is_open = false,
+                Err(_) => {}
+            }
+        }
+        match state {
+            Ok(()) => self.finish(batch),
+            Err(RolledBack) => self.one_by_one(batch),
+        }
+        is_open
+    }
+
+    /// Applies a list in a savepoint. The inner result is that of the list alone.
+    fn apply(&mut self, writes: &[Write]) -> Result<Result<(), StoreError>, RolledBack> {
+        let result = self.execute("SAVEPOINT list").and_then(|()| writes.iter().try_for_each(|w| self.tables.apply(w)));
+        if result.is_ok() {
+            return Ok(self.execute("RELEASE list"));
+        }
+        self.tables.forget();
+        // SQLite itself rolls everything back after some errors, among them a full disk.
+        if self.conn.is_autocommit()
+            || self.execute("ROLLBACK TO list").and_then(|()| self.execute("RELEASE list")).is_err()
+        {
+            return Err(RolledBack);
+        }
+        Ok(result)
+    }
+
+    /// Commits and answers the batch.
+    fn finish(&mut self, batch: Batch) {
+        let committed = self.execute("COMMIT");
+        if let Err(error) = &committed {
+            tracing::error!(%error, lists = batch.len(), "a commit failed; nothing of it is stored");
+            self.roll_back();
+        }
+        let is_full = matches!(committed, Err(StoreError::Full))
+            || batch.iter().any(|(_, result)| matches!(result, Err(StoreError::Full)));
+        for (list, result) in batch {
+            list.answer.send(committed.clone().and(result));
+        }
+        if is_full {
+            // Copying the log back and cutting it may give the room that the next commit needs.
+            self.tidy();
+        }
+    }
+
+    /// After one list tore down the transaction: gives each list of the batch a transaction of its own, so that
+    /// only those fail that cannot be stored.
+    fn one_by_one(&mut self, batch: Batch) {
+        self.roll_back();
+        for (list, _) in batch {
+            if let Err(error) = self.execute("BEGIN IMMEDIATE") {
+                list.answer.send(Err(error));
+                continue;
+            }
+            let result = list.writes.iter().try_for_each(|write| self.tables.apply(write));
+            if result.is_err() {
+                self.roll_back();
+                list.answer.send(result);
+            } else {
+                self.finish(vec![(list, Ok(()))]);
+            }
+        }
+        self.tidy();
+    }
+
+    fn roll_back(&mut self) {
+        self.tables.forget();
+        if !self.conn.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
+        }
+    }
+
+    /// Copies the log back into the file and cuts it. Not being able to is no harm: the log only stays longer.
+    fn tidy(&mut self) {
+        self.is_tidy = true;
+        let checkpoint = || {
+            wait_for_locks(self.conn, Some(TIDY_WAIT))?;
+            self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            wait_for_locks(self.conn, None)
+        };
+        if let Err(error) = checkpoint() {
+            tracing::debug!(%error, "the log was not cut");
+        }
+    }
+
+    fn execute(&self, sql: &str) -> Result<(), StoreError> {
+        self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map(drop).map_err(store_error)
+    }
+}

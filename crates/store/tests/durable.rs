@@ -1,0 +1,263 @@
+//! What only the durable adapter has: full disks, damaged files, crashes, backups, shared syncs.
+
+use muster_model::{Oid, TaskId, Timestamp};
+use muster_store::{Entry, Expect, Options, Record, Store, StoreError, Stream, TaskRow, Write};
+use muster_tasking::Target;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use uuid::Uuid;
+
+const OID: Oid = Oid(Uuid::from_u128(1));
+
+/// Set for the child process of the crash test: the file that it writes to.
+const CRASH_PATH: &str = "MUSTER_STORE_CRASH_PATH";
+
+fn open(path: &Path) -> Result<Store, StoreError> {
+    Store::open(Options { path: path.to_owned(), bytes_max: None })
+}
+
+fn folder() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("store.db");
+    (folder, path)
+}
+
+fn put(key: &str, expect: Expect) -> Write {
+    let record = Record { oid: OID, kind: "k".into(), key: key.into(), body: "{}".into(), revision: 0 };
+    Write::PutRecord { record, expect }
+}
+
+fn keys(store: &Store) -> Vec<String> {
+    let records = store.read_blocking(|view| view.records(Some(OID), None)).expect("records");
+    records.into_iter().map(|record| record.key).collect()
+}
+
+fn large(id: u128) -> Write {
+    Write::Append(vec![Entry {
+        oid: OID,
+        stream: Stream::Event,
+        sid: None,
+        id: Uuid::from_u128(id),
+        time: Timestamp::from_secs(1),
+        kind: "X".into(),
+        this_atom: None,
+        parent_atom: None,
+        investigation_id: None,
+        body: vec![b'x'; 50_000],
+    }])
+}
+
+/// Commits large entries until there is no room; answers how many fit.
+fn fill(store: &Store) -> u128 {
+    for id in 0..10_000 {
+        match store.commit_blocking(vec![large(id)]) {
+            Ok(()) => {}
+            Err(StoreError::Full) => return id,
+            Err(error) => panic!("full, and not {error}"),
+        }
+    }
+    panic!("the store never fills up");
+}
+
+fn entry_count(store: &Store) -> u64 {
+    store.read_blocking(|view| view.stream_size(OID, Stream::Event)).expect("a size").0
+}
+
+#[test]
+fn a_full_store_answers_reads_and_takes_commits_again_once_there_is_room() {
+    let (_folder, path) = folder();
+    let store = Store::open(Options { path, bytes_max: Some(2 << 20) }).expect("a store");
+    store.commit_blocking(vec![put("before", Expect::Any)]).expect("room");
+    let fitted = fill(&store);
+    assert!(fitted > 10, "{fitted} fitted");
+    assert_eq!(u128::from(entry_count(&store)), fitted);
+    assert_eq!(keys(&store), ["before"]);
+
+    let trim = Write::Trim { oid: OID, stream: Stream::Event, before: Timestamp::MAX, bytes_max: 0 };
+    store.commit_blocking(vec![trim]).expect("forgetting needs no room");
+    store.commit_blocking(vec![put("after", Expect::Any), large(1)]).expect("room again");
+    assert_eq!(keys(&store), ["after", "before"]);
+    assert_eq!(entry_count(&store), 1);
+}
+
+#[tokio::test]
+async fn lists_of_one_batch_do_not_harm_each_other() {
+    let (_folder, path) = folder();
+    let store = Store::open(Options { path, bytes_max: Some(4 << 20) }).expect("a store");
+    store.commit(vec![put("taken", Expect::Any)]).await.expect("room");
+    let mut waiting = Vec::new();
+    for n in 0..300 {
+        let store = store.clone();
+        waiting.push(tokio::spawn(async move {
+            let good = put(&format!("{n:03}"), Expect::Absent);
+            let list = match n % 30 {
+                7 => vec![good, put("taken", Expect::Absent)],
+                // Does not fit at all: it tears down the whole transaction.
+                19 => std::iter::once(good).chain((0..100).map(large)).collect(),
+                _ => vec![good],
+            };
+            (n, store.commit(list).await)
+        }));
+    }
+    let mut expected = vec!["taken".to_owned()];
+    for waiter in waiting {
+        let (n, result) = waiter.await.expect("the task ends");
+        match (n % 30, result) {
+            (7, Err(StoreError::Conflict(_))) | (19, Err(StoreError::Full)) => {}
+            (7 | 19, result) => panic!("list {n} gave {result:?}"),
+            (_, result) => {
+                result.expect("good lists are committed");
+                expected.push(format!("{n:03}"));
+            }
+        }
+    }
+    expected.sort();
+    assert_eq!(keys(&store), expected);
+    assert_eq!(entry_count(&store), 0);
+}
+
+#[test]
+fn files_that_are_not_a_sound_store_are_refused_untouched() {
+    let refused = |path: &Path, why: &str| {
+        let before = std::fs::read(path).expect("the file");
+        match open(path) {
+            Err(StoreError::Corrupt(text)) => assert!(text.contains(why), "{text}"),
+            Err(error) => panic!("corrupt, and not {error}"),
+            Ok(_) => panic!("a file was taken that has {why:?}"),
+        }
+        assert!(std::fs::read(path).expect("the file") == before, "the file was changed");
+    };
+
+    let (_folder, path) = folder();
+    std::fs::write(&path, "hello, I am a diary. ".repeat(500)).expect("written");
+    refused(&path, "muster backup");
+
+    let (_folder, path) = folder();
+    rusqlite::Connection::open(&path).and_then(|c| c.execute_batch("CREATE TABLE t (a)")).expect("a database");
+    refused(&path, "another program");
+
+    let (_folder, path) = folder();
+    open(&path).expect("a store").close();
+    let newer = "INSERT INTO schema_version VALUES (999)";
+    rusqlite::Connection::open(&path).and_then(|c| c.execute_batch(newer)).expect("a newer store");
+    refused(&path, "newer muster");
+
+    let (_folder, path) = folder();
+    let store = open(&path).expect("a store");
+    store.commit_blocking((0..2_000).map(|n| put(&format!("{n}"), Expect::Any)).collect()).expect("room");
+    store.close();
+    let mut bytes = std::fs::read(&path).expect("the file");
+    let middle = bytes.len() / 2 / 4096 * 4096;
+    bytes[middle..middle + 4096].fill(0xa5);
+    std::fs::write(&path, bytes).expect("written");
+    refused(&path, "muster backup");
+}
+
+#[test]
+fn a_backup_is_a_store_and_replaces_no_file() {
+    let (folder, path) = folder();
+    let store = open(&path).expect("a store");
+    store.commit_blocking(vec![put("a", Expect::Any)]).expect("room");
+    let copy = folder.path().join("copy.db");
+    store.backup(&copy).expect("a copy");
+    store.commit_blocking(vec![put("b", Expect::Any)]).expect("room");
+    assert!(store.backup(&copy).is_err());
+    assert_eq!(keys(&open(&copy).expect("the copy opens")), ["a"]);
+}
+
+#[test]
+fn a_closed_store_is_one_file_and_takes_nothing_more() {
+    let (folder, path) = folder();
+    let store = open(&path).expect("a store");
+    let clone = store.clone();
+    store.commit_blocking(vec![put("a", Expect::Any)]).expect("room");
+    store.close();
+    assert!(clone.commit_blocking(vec![put("b", Expect::Any)]).is_err());
+    let files: Vec<_> = std::fs::read_dir(folder.path()).expect("files").flatten().map(|f| f.file_name()).collect();
+    assert_eq!(files, ["store.db"]);
+    assert_eq!(keys(&open(&path).expect("it opens again")), ["a"]);
+}
+
+#[test]
+fn a_million_targets_are_a_few_bytes() {
+    let (_folder, path) = folder();
+    let store = open(&path).expect("a store");
+    let targets = (0..1_000_000).collect();
+    let (spec, control) = ("{}".to_owned(), "{}".to_owned());
+    let row = TaskRow { oid: OID, number: 1, task_id: TaskId(Uuid::nil()), spec, control, targets };
+    store.commit_blocking(vec![Write::CreateTask(Box::new(row))]).expect("room");
+    store.close();
+    let conn = rusqlite::Connection::open(&path).expect("the file");
+    let bytes: i64 = conn.query_row("SELECT length(targets) FROM task", [], |row| row.get(0)).expect("a row");
+    assert!(bytes < 300, "{bytes} bytes");
+}
+
+/// The child of the crash test: commits and says so, until it is killed. In an ordinary run it does nothing.
+#[test]
+fn crash_child() {
+    let Some(path) = std::env::var_os(CRASH_PATH) else { return };
+    let store = open(Path::new(&path)).expect("the store opens after a crash");
+    let next = keys(&store).len();
+    let threads: Vec<_> = (0..4)
+        .map(|thread| {
+            let store = store.clone();
+            std::thread::spawn(move || {
+                for n in 0..100_000 {
+                    let key = format!("{next}-{thread}-{n}");
+                    let targets = Write::PutTargets { oid: OID, targets: vec![(1, n, Target::default())] };
+                    store.commit_blocking(vec![put(&key, Expect::Absent), targets]).expect("a commit");
+                    println!("ack {key}");
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().expect("it is killed before it ends"));
+}
+
+#[test]
+fn what_was_acknowledged_survives_kill_9() {
+    let (_folder, path) = folder();
+    let mut acknowledged = Vec::new();
+    // Kills after this many acknowledgements: from the middle of opening up to some checkpoints.
+    for kill_after in [0, 1, 2, 17, 90, 255, 256, 700, 1_300, 5_000] {
+        let mut child = Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "crash_child", "--nocapture"])
+            .env(CRASH_PATH, &path)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("a child");
+        let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let mut count = 0;
+        let mut note = |line: std::io::Result<String>| -> u32 {
+            let line = line.unwrap_or_default();
+            // The harness may print in front of it on the same line.
+            let key = line.split_once("ack ").map(|(_, key)| key.to_owned());
+            count += u32::from(key.is_some());
+            acknowledged.extend(key);
+            count
+        };
+        if kill_after > 0 {
+            while let Some(line) = lines.next() {
+                if note(line) >= kill_after {
+                    break;
+                }
+            }
+        }
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        // What it said between the last line read and its end counts too; a torn last line does not.
+        let rest: Vec<_> = lines.collect();
+        let whole = rest.len().saturating_sub(1);
+        for line in rest.into_iter().take(whole) {
+            note(line);
+        }
+        assert!(count >= kill_after);
+
+        let store = open(&path).expect("quick_check finds nothing");
+        let kept: std::collections::HashSet<String> = keys(&store).into_iter().collect();
+        let lost: Vec<_> = acknowledged.iter().filter(|key| !kept.contains(*key)).collect();
+        assert!(lost.is_empty(), "lost after {kill_after}: {lost:?}");
+    }
+}
