@@ -11,7 +11,7 @@ mod key;
 mod permission;
 mod token;
 
-pub use key::{API_KEY, ApiKey, INSTALLATION_KEY, InstallationKeyRecord, USER, User, USER_KEY, UserKey};
+pub use key::{API_KEY, ApiKey, INSTALLATION_KEY, InstallationKeyRecord, USER, USER_KEY, User, UserKey};
 pub use permission::{PERMISSIONS, is_known_permission, role_permissions};
 pub use token::{Caller, Claims, Exchange, Refused, Scope, TOKEN_TTL_S, owner_permissions};
 

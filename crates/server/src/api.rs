@@ -7,11 +7,25 @@
 //!
 //! Wire conventions: reference/rest-api.md section 3.
 
+mod artifacts;
 mod call;
+mod description;
 mod error;
+mod extensions;
 mod form;
+mod insight;
+mod keys;
+mod live;
+mod organizations;
+mod outputs;
+mod payloads;
 mod route;
 mod router;
+mod sensors;
+mod services;
+mod tags;
+mod token;
+mod users;
 
 pub use call::{Call, Reply};
 pub use error::ApiError;
@@ -22,5 +36,21 @@ pub use router::{Router, serve};
 /// Every route of the server.
 #[must_use]
 pub fn routes() -> Vec<Route> {
-    Vec::new()
+    let areas = [
+        token::routes(),
+        organizations::routes(),
+        keys::routes(),
+        users::routes(),
+        sensors::routes(),
+        tags::routes(),
+        extensions::routes(),
+        services::routes(),
+        outputs::routes(),
+        insight::routes(),
+        artifacts::routes(),
+        payloads::routes(),
+        live::routes(),
+        description::routes(),
+    ];
+    areas.into_iter().flatten().collect()
 }

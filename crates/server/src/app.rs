@@ -105,7 +105,8 @@ impl App {
             read.tasks(&mut |row| rows.push(row))?;
             for row in rows {
                 let Some(organization) = organizations.get_mut(&row.oid) else { continue };
-                let unreadable = |error: serde_json::Error| StoreError::Corrupt(format!("task {}: {error}", row.task_id));
+                let unreadable =
+                    |error: serde_json::Error| StoreError::Corrupt(format!("task {}: {error}", row.task_id));
                 let spec = serde_json::from_str(&row.spec).map_err(unreadable)?;
                 let control = serde_json::from_str(&row.control).map_err(unreadable)?;
                 let mut task = Task::new(row.number, spec, control, row.targets);

@@ -160,7 +160,14 @@ pub fn deployment(sensor: &Sensor, event_type: &str, event: &Value, now: Timesta
 
 /// An artifact event (`ingest`, `export_complete`). Source: reference/events.md section 9.
 #[must_use]
-pub fn artifact(oid: Oid, sensor: Option<&Sensor>, event_type: &str, log: (&str, &str), event: &Value, now: Timestamp) -> Record {
+pub fn artifact(
+    oid: Oid,
+    sensor: Option<&Sensor>,
+    event_type: &str,
+    log: (&str, &str),
+    event: &Value,
+    now: Timestamp,
+) -> Record {
     let id = random::uuid();
     let mut routing = json!({
         "oid": oid, "event_type": event_type, "event_time": now.as_millis(), "event_id": id,
@@ -220,7 +227,15 @@ impl Actor {
 
 /// An audit record. Source: reference/events.md section 9.
 #[must_use]
-pub fn audit(oid: Oid, actor: &Actor, message: &str, entity: &Value, action: &str, detail: &Value, now: Timestamp) -> Record {
+pub fn audit(
+    oid: Oid,
+    actor: &Actor,
+    message: &str,
+    entity: &Value,
+    action: &str,
+    detail: &Value,
+    now: Timestamp,
+) -> Record {
     let mut mtd = json!({"action": action, "source_ip": actor.source.map(|ip| ip.to_string()).unwrap_or_default()});
     if let (Some(mtd), Some(detail)) = (mtd.as_object_mut(), detail.as_object()) {
         mtd.extend(detail.iter().map(|(name, value)| (name.clone(), value.clone())));

@@ -39,7 +39,9 @@ pub enum PkiError {
         source: std::io::Error,
     },
     /// A stored key or certificate is damaged.
-    #[error("{path} is damaged; restore it from a backup, or delete the folder to make a new authority (every sensor must then enrol again)")]
+    #[error(
+        "{path} is damaged; restore it from a backup, or delete the folder to make a new authority (every sensor must then enrol again)"
+    )]
     Damaged {
         /// Which.
         path: PathBuf,
@@ -80,9 +82,8 @@ impl Pki {
             write_private(&authority_path, &certificate.pem())?;
         }
         let damaged = |path: &Path| PkiError::Damaged { path: path.to_owned() };
-        let read = |path: &Path| {
-            fs::read_to_string(path).map_err(|source| PkiError::File { path: path.to_owned(), source })
-        };
+        let read =
+            |path: &Path| fs::read_to_string(path).map_err(|source| PkiError::File { path: path.to_owned(), source });
         let key = KeyPair::from_pem(&read(&key_path)?).map_err(|_| damaged(&key_path))?;
         let authority = CertificateDer::from_pem_slice(read(&authority_path)?.as_bytes())
             .map_err(|_| damaged(&authority_path))?
@@ -142,8 +143,7 @@ fn server_tls(
 
 fn write_private(path: &Path, text: &str) -> Result<(), PkiError> {
     let at = |source| PkiError::File { path: path.to_owned(), source };
-    let mut file =
-        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(at)?;
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(at)?;
     file.write_all(text.as_bytes()).map_err(at)?;
     file.sync_all().map_err(at)
 }

@@ -109,7 +109,8 @@ impl Records {
         let body = serde_json::to_string(value).map_err(|error| StoreError::Failed(error.to_string()))?;
         let _one_at_a_time = self.writing.lock().await;
         let place = (oid, kind.word.to_owned());
-        let stored = self.cache.read().get(&place).and_then(|records| records.get(key)).map_or(0, |record| record.revision);
+        let stored =
+            self.cache.read().get(&place).and_then(|records| records.get(key)).map_or(0, |record| record.revision);
         let record =
             Record { oid, kind: kind.word.to_owned(), key: key.to_owned(), body, revision: stored.saturating_add(1) };
         let mut writes = vec![Write::PutRecord { record: record.clone(), expect }];

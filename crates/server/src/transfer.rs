@@ -11,6 +11,11 @@ pub struct Transfers {}
 
 /// Answers a sensor that wants to move a file.
 pub fn grant(_app: &App, _place: &Place, link: &Link, request: TransferRequest) {
-    let grant = TransferGrant { id: request.id, status: 503, error: "transfers are not available".into(), ..TransferGrant::default() };
+    let grant = TransferGrant {
+        id: request.id,
+        status: 503,
+        error: "transfers are not available".into(),
+        ..TransferGrant::default()
+    };
     link.send(from_server::Message::Grant(grant));
 }

@@ -78,7 +78,8 @@ impl Call {
     ///
     /// 400 saying where it is wrong.
     pub fn json(&self) -> Result<Value, ApiError> {
-        serde_json::from_slice(&self.body).map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))
+        serde_json::from_slice(&self.body)
+            .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))
     }
 }
 

@@ -102,7 +102,8 @@ mod tests {
 
     #[test]
     fn raw_json_in_a_field_survives() {
-        let body = br#"oid=1&action=task&data={"selector":"plat==windows","task":"run --shell-command whoami","ttl":3600}"#;
+        let body =
+            br#"oid=1&action=task&data={"selector":"plat==windows","task":"run --shell-command whoami","ttl":3600}"#;
         let form = Form::parse(body).unwrap();
         let json = r#"{"selector":"plat==windows","task":"run --shell-command whoami","ttl":3600}"#;
         assert_eq!(form.get("data"), Some(json));

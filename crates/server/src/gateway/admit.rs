@@ -10,7 +10,9 @@ use crate::{clock, random, sensor};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use muster_model::{Iid, Oid, Sid};
 use muster_store::StoreError;
-use muster_wire::{Claim, Enrol, Enrolled, Hello, Refusal, Refused, Resume, SensorState, Welcome, from_server, proof_bytes};
+use muster_wire::{
+    Claim, Enrol, Enrolled, Hello, Refusal, Refused, Resume, SensorState, Welcome, from_server, proof_bytes,
+};
 use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
@@ -40,7 +42,12 @@ pub struct Admitted {
 pub(super) type Answer = Box<from_server::Message>;
 
 /// Decides about a hello.
-pub(super) async fn admit(app: &Arc<App>, hello: &Hello, nonce: &[u8], source: Option<IpAddr>) -> Result<Admitted, Answer> {
+pub(super) async fn admit(
+    app: &Arc<App>,
+    hello: &Hello,
+    nonce: &[u8],
+    source: Option<IpAddr>,
+) -> Result<Admitted, Answer> {
     let state = hello.state.clone().unwrap_or_default();
     match &hello.claim {
         Some(Claim::Enrol(enrol)) => {

@@ -145,7 +145,13 @@ async fn exchange(
     }
 }
 
-async fn handle(app: &Arc<App>, place: &sensor::Place, link: &Link, message: from_sensor::Message, clock_offset_ms: i64) {
+async fn handle(
+    app: &Arc<App>,
+    place: &sensor::Place,
+    link: &Link,
+    message: from_sensor::Message,
+    clock_offset_ms: i64,
+) {
     match message {
         from_sensor::Message::Receipts(receipts) => tasking::receive(app, place, link, receipts).await,
         from_sensor::Message::Events(events) => event::receive(app, place, link, events, clock_offset_ms).await,

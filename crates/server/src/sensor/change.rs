@@ -59,7 +59,15 @@ pub async fn update(
             let now = clock::now();
             records.extend(rows.iter().map(|row| {
                 let entity = json!({"type": "sensor", "sid": row.sensor.sid, "hostname": row.sensor.hostname});
-                event::audit(organization.oid, change.actor, change.message, &entity, change.action, &change.detail, now)
+                event::audit(
+                    organization.oid,
+                    change.actor,
+                    change.message,
+                    &entity,
+                    change.action,
+                    &change.detail,
+                    now,
+                )
             }));
         }
         let mut writes: Vec<Write> = rows.iter().map(|row| Write::PutSensor(Box::new(row.clone()))).collect();
@@ -166,7 +174,13 @@ pub async fn sweep_tags(app: &Arc<App>, organization: &Arc<Organization>, now: T
 /// # Errors
 ///
 /// As [`update`].
-pub async fn set_flag(app: &Arc<App>, place: &Place, flag: Flag, wanted: bool, actor: &Actor) -> Result<(), StoreError> {
+pub async fn set_flag(
+    app: &Arc<App>,
+    place: &Place,
+    flag: Flag,
+    wanted: bool,
+    actor: &Actor,
+) -> Result<(), StoreError> {
     let (message, action) = match (flag, wanted) {
         (Flag::Isolation, true) => ("network isolation requested", "isolate"),
         (Flag::Isolation, false) => ("end of network isolation requested", "rejoin"),

@@ -195,12 +195,7 @@ pub async fn went_online(
     // Whatever was sent on an earlier link may be lost: it is offered again.
     guard.queue.disconnected(place.ordinal);
     let row = guard.fleet.row(place.ordinal).ok_or_else(|| StoreError::Failed("the sensor vanished".into()))?;
-    Ok(Seen {
-        epoch: row.epoch,
-        flags: wanted_flags(row),
-        sleeper: row.sensor.has_tag("lc:sleeper"),
-        spool_seq,
-    })
+    Ok(Seen { epoch: row.epoch, flags: wanted_flags(row), sleeper: row.sensor.has_tag("lc:sleeper"), spool_seq })
 }
 
 async fn spool_seq(app: &App, place: &Place, state: &SensorState) -> Result<u64, StoreError> {

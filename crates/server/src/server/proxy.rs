@@ -43,7 +43,8 @@ async fn serve(mut client: TcpStream, server: SocketAddr) -> std::io::Result<()>
         Err(_) => return Ok(()),
     };
     let host = target.as_deref().and_then(|target| target.strip_suffix(":443"));
-    let is_ours = host.is_some_and(|host| host == DOMAIN || host.strip_suffix(DOMAIN).is_some_and(|sub| sub.ends_with('.')));
+    let is_ours =
+        host.is_some_and(|host| host == DOMAIN || host.strip_suffix(DOMAIN).is_some_and(|sub| sub.ends_with('.')));
     if !is_ours {
         let refusal = "HTTP/1.1 403 Forbidden\r\ncontent-length: 61\r\nconnection: close\r\n\r\n\
              only CONNECT to *.limacharlie.io:443 is led to this server.\r\n";

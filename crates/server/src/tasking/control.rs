@@ -71,7 +71,12 @@ pub async fn untask(
 /// # Errors
 ///
 /// 404 for an unknown task, 503 while the store cannot write.
-pub async fn pause(app: &Arc<App>, organization: &Arc<Organization>, id: TaskId, actor: &Actor) -> Result<(), ApiError> {
+pub async fn pause(
+    app: &Arc<App>,
+    organization: &Arc<Organization>,
+    id: TaskId,
+    actor: &Actor,
+) -> Result<(), ApiError> {
     change(app, organization, id, actor, "pause", |control, _| control.paused = true).await.map(|_| ())
 }
 
@@ -80,7 +85,12 @@ pub async fn pause(app: &Arc<App>, organization: &Arc<Organization>, id: TaskId,
 /// # Errors
 ///
 /// As [`pause`].
-pub async fn resume(app: &Arc<App>, organization: &Arc<Organization>, id: TaskId, actor: &Actor) -> Result<(), ApiError> {
+pub async fn resume(
+    app: &Arc<App>,
+    organization: &Arc<Organization>,
+    id: TaskId,
+    actor: &Actor,
+) -> Result<(), ApiError> {
     let number = change(app, organization, id, actor, "resume", |control, failed| {
         control.paused = false;
         control.stopped = None;
@@ -111,7 +121,8 @@ async fn change(
         (number, before, after)
     };
     let entity = json!({"type": "reliable_task", "name": id});
-    let record = event::audit(organization.oid, actor, "reliable task changed", &entity, action, &json!({}), clock::now());
+    let record =
+        event::audit(organization.oid, actor, "reliable task changed", &entity, action, &json!({}), clock::now());
     let control = serde_json::to_string(&after).map_err(ApiError::internal)?;
     let mut writes = vec![Write::PutTaskControl { oid: organization.oid, task: number, control }];
     writes.extend(app.emit(&[record]));

@@ -10,7 +10,7 @@ use crate::{clock, event, random};
 use muster_model::{TaskId, Timestamp};
 use muster_selector::Selector;
 use muster_store::{StoreError, Write};
-use muster_tasking::{Offer, Report, Task, TargetState};
+use muster_tasking::{Offer, Report, TargetState, Task};
 use muster_wire::{AckedStep, Conditions, Deliver, Receipt, Receipts, ReceiptsAck, Step, from_server};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -78,7 +78,9 @@ fn hand_over(organization: &Organization, offers: &[Offer]) -> Vec<Record> {
         if !task.open().contains(offer.ordinal) || now >= task.spec.expires_at() {
             continue;
         }
-        let (Some(link), Some(row)) = (state.links.get(&offer.ordinal), state.fleet.row(offer.ordinal)) else { continue };
+        let (Some(link), Some(row)) = (state.links.get(&offer.ordinal), state.fleet.row(offer.ordinal)) else {
+            continue;
+        };
         link.send(from_server::Message::Deliver(message(task, row.epoch, now)));
         if task.targets().len() <= ACTIVITY_TARGETS_MAX {
             let about = json!({"task_id": task.spec.task_id, "sid": row.sensor.sid});
@@ -123,7 +125,8 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, receipts: Recei
     let organization = &place.organization;
     let (changed, records) = {
         let state = organization.state.lock();
-        let reports: Vec<Report> = receipts.receipts.iter().filter_map(|receipt| report(&state, place, receipt)).collect();
+        let reports: Vec<Report> =
+            receipts.receipts.iter().filter_map(|receipt| report(&state, place, receipt)).collect();
         let changed = state.queue.receipts(place.ordinal, &reports);
         let targets = changed.iter().map(|(number, target)| (*number, place.ordinal, target.clone()));
         let targets: Vec<_> = targets.collect();
@@ -189,7 +192,9 @@ fn activity(organization: &Organization, state: &State, targets: &[(u64, u32, mu
     let now = clock::now();
     let mut records = Vec::new();
     for (number, ordinal, target) in targets {
-        let Some(task) = state.queue.task(*number).filter(|task| task.targets().len() <= ACTIVITY_TARGETS_MAX) else { continue };
+        let Some(task) = state.queue.task(*number).filter(|task| task.targets().len() <= ACTIVITY_TARGETS_MAX) else {
+            continue;
+        };
         let Some(row) = state.fleet.row(*ordinal) else { continue };
         let was_pending = task.state_of(*ordinal).is_some_and(TargetState::is_pending);
         let mut about = json!({"task_id": task.spec.task_id, "sid": row.sensor.sid});

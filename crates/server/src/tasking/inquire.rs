@@ -122,7 +122,10 @@ pub async fn page_of_targets(
     let state_wanted = match only {
         None | Some("") => None,
         Some(name) => Some(TargetState::from_name(name).ok_or_else(|| {
-            ApiError::bad_request(format!("unknown state: {name}; one of {}", TargetState::ALL.map(TargetState::name).join(", ")))
+            ApiError::bad_request(format!(
+                "unknown state: {name}; one of {}",
+                TargetState::ALL.map(TargetState::name).join(", ")
+            ))
         })?),
     };
     let after: Option<u32> = match cursor {
@@ -186,7 +189,12 @@ fn target_value(state: &State, task: &Task, ordinal: u32, stored: Option<Target>
 /// # Errors
 ///
 /// 404 for an unknown task or sensor.
-pub async fn explain(app: &Arc<App>, organization: &Arc<Organization>, id: TaskId, sid: Sid) -> Result<Value, ApiError> {
+pub async fn explain(
+    app: &Arc<App>,
+    organization: &Arc<Organization>,
+    id: TaskId,
+    sid: Sid,
+) -> Result<Value, ApiError> {
     let (number, ordinal) = {
         let state = organization.state.lock();
         let task = state.queue.find(id).ok_or_else(|| ApiError::not_found("no such task"))?;

@@ -74,7 +74,8 @@ async fn retain(app: &Arc<App>, organization: &Arc<Organization>) {
     let oid = organization.oid;
     let day = Duration::from_secs(24 * 3_600);
     let before = muster_model::Timestamp::from_micros(
-        now.as_micros().saturating_sub(i64::try_from((day * app.config.limits.retention_days).as_micros()).unwrap_or(0)),
+        now.as_micros()
+            .saturating_sub(i64::try_from((day * app.config.limits.retention_days).as_micros()).unwrap_or(0)),
     );
     let streams = [Stream::Event, Stream::Detect, Stream::Audit, Stream::Deployment, Stream::Artifact];
     let trim = |stream| Write::Trim { oid, stream, before, bytes_max: app.config.limits.retention_bytes };

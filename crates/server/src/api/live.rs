@@ -1,0 +1,8 @@
+//! Live streams. Source: reference/rest-api.md section 9.
+
+use super::Route;
+
+/// The routes of this area.
+pub(super) fn routes() -> Vec<Route> {
+    Vec::new()
+}

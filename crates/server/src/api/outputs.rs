@@ -1,0 +1,8 @@
+//! Outputs. Source: reference/rest-api.md section 7.6.
+
+use super::Route;
+
+/// The routes of this area.
+pub(super) fn routes() -> Vec<Route> {
+    Vec::new()
+}

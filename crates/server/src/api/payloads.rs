@@ -1,0 +1,8 @@
+//! Payloads. Source: reference/rest-api.md section 7.10.
+
+use super::Route;
+
+/// The routes of this area.
+pub(super) fn routes() -> Vec<Route> {
+    Vec::new()
+}
