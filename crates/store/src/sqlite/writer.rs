@@ -96,16 +96,14 @@ impl Writer<'_> {
         let mut is_open = true;
         let mut batch: Batch = Vec::with_capacity(BATCH_LISTS_MAX);
         let mut next = Some(first);
-        let mut state = Ok(());
         while let Some(list) = next.take() {
-            let applied = self.apply(&list.writes);
-            let (result, after) = match applied {
-                Ok(result) => (result, Ok(())),
-                Err(RolledBack) => (Ok(()), Err(RolledBack)),
+            let Ok(result) = self.apply(&list.writes) else {
+                batch.push((list, Ok(())));
+                self.one_by_one(batch);
+                return is_open;
             };
             batch.push((list, result));
-            state = after;
-            if state.is_err() || batch.len() >= BATCH_LISTS_MAX || began.elapsed() >= BATCH_TIME {
+            if batch.len() >= BATCH_LISTS_MAX || began.elapsed() >= BATCH_TIME {
                 break;
             }
             match inbox.try_recv() {
@@ -114,10 +112,7 @@ impl Writer<'_> {
                 Err(_) => {}
             }
         }
-        match state {
-            Ok(()) => self.finish(batch),
-            Err(RolledBack) => self.one_by_one(batch),
-        }
+        self.finish(batch);
         is_open
     }
 
