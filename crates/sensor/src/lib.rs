@@ -3,8 +3,8 @@
 //! [`agent`] decides, without any input or output, what follows from each
 //! message, answer and instant; a simulation drives it as well as this crate
 //! does. Around it: [`journal`] and [`spool`] keep its memory on disk, [`link`]
-//! talks to the server, [`executor`] carries commands out, [`collector`] watches
-//! the endpoint, and [`sensor`] ties them together in one thread.
+//! talks to the server, [`executor`] carries commands out, and [`sensor`] ties
+//! them together in one thread.
 //!
 //! # Invariants
 //!
@@ -18,6 +18,13 @@
 
 pub mod agent;
 pub mod checked;
+pub mod clock;
+pub mod commands;
+pub mod executor;
+pub mod identity;
 pub mod journal;
+pub mod link;
+pub mod platform;
+pub mod sensor;
 pub mod spool;
 pub mod state_dir;

@@ -1,0 +1,4 @@
+//! Linux.
+
+pub mod host;
+pub mod system;
