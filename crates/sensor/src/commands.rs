@@ -4,8 +4,13 @@
 //! executor adds the echo of the arguments, `ERROR` and the rest. Source:
 //! reference/commands.md section 6.
 
+mod directory;
 mod failure;
+mod file;
+mod inventory;
+mod network;
 mod os_version;
+pub(crate) mod process;
 mod run;
 
 use std::future::Future;
@@ -46,6 +51,24 @@ pub enum Handler {
 
 /// Commands of this build, sorted by name.
 const HANDLERS: &[(&str, Handler)] = &[
+    ("dir_find_hash", Handler::Blocking(directory::find_hash)),
+    ("dir_list", Handler::Blocking(directory::list)),
+    ("dns_resolve", Handler::Blocking(network::resolve)),
+    ("file_del", Handler::Blocking(file::delete)),
+    ("file_get", Handler::Blocking(file::get)),
+    ("file_hash", Handler::Blocking(file::hash)),
+    ("file_info", Handler::Blocking(file::info)),
+    ("file_mov", Handler::Blocking(file::rename)),
+    ("mem_map", Handler::Blocking(process::memory_map)),
+    ("netstat", Handler::Blocking(network::netstat)),
+    ("os_drivers", Handler::Blocking(inventory::drivers)),
+    ("os_kill_process", Handler::Blocking(process::kill)),
+    ("os_packages", Handler::Blocking(inventory::packages)),
+    ("os_processes", Handler::Blocking(process::list)),
+    ("os_resume", Handler::Blocking(process::resume)),
+    ("os_services", Handler::Blocking(inventory::services)),
+    ("os_suspend", Handler::Blocking(process::suspend)),
+    ("os_users", Handler::Blocking(inventory::users)),
     ("os_version", Handler::Blocking(os_version::os_version)),
     ("restart", Handler::Blocking(nothing)),
     ("run", Handler::Waiting(|job| Box::pin(run::run(job)))),

@@ -1,17 +1,20 @@
 //! Carries tasks out and puts their answers together.
 
+use std::fs;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt as _;
 use muster_command::{Command, Reply};
+use muster_model::Sid;
 use muster_wire::Event;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use crate::agent::{Afterwards, Answer, Run, Verdict, event};
+use crate::atom;
 use crate::clock;
 use crate::commands::{self, Failure, Fields, Handler, Job, Kind, code};
 
@@ -35,6 +38,38 @@ pub struct Toolbox {
     pub is_sealed: AtomicBool,
     /// Where to tell things.
     pub to_sensor: mpsc::Sender<ToSensor>,
+    /// Who this sensor is; `None` before enrolment.
+    pub sid: Mutex<Option<Sid>>,
+    /// Id of this boot.
+    pub boot_id: String,
+}
+
+impl Toolbox {
+    /// Atom of a process, as text.
+    #[must_use]
+    pub fn process_atom(&self, pid: u32, start_ticks: u64) -> String {
+        let sid = *self.sid.lock().unwrap_or_else(PoisonError::into_inner);
+        atom::text(&atom::of_process(sid, &self.boot_id, pid, start_ticks))
+    }
+
+    /// Refuses what would change the sensor's own files while it is sealed.
+    ///
+    /// # Errors
+    ///
+    /// A refusal with `ERROR` 5.
+    pub fn refuse_if_protected(&self, path: &Path) -> Result<(), Failure> {
+        if !self.is_sealed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // The file itself may be a link elsewhere; what is changed is its directory.
+        let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
+        let place = parent.zip(path.file_name()).map_or_else(|| path.to_owned(), |(parent, name)| parent.join(name));
+        let own = std::env::current_exe().is_ok_and(|own| own == place);
+        if own || place.starts_with(&self.state_dir) || self.state_dir.starts_with(&place) {
+            return Err(Failure::refused(code::ACCESS_DENIED, "the sensor is sealed and protects its own files"));
+        }
+        Ok(())
+    }
 }
 
 /// Carries out one task and tells its end.

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod agent;
+pub mod atom;
 pub mod checked;
 pub mod clock;
 pub mod commands;

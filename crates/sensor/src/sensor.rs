@@ -7,7 +7,7 @@ mod status;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -133,8 +133,13 @@ impl<'a> Sensor<'a> {
         let mut agent = Agent::new(setup, opened.ledger, now);
         agent.observed(event("STARTING_UP", json!({}), None, now));
         let (to_sensor, told) = mpsc::channel(CHANNEL_MESSAGES);
-        let tools =
-            Toolbox { state_dir: dir.path().to_owned(), is_sealed: AtomicBool::new(false), to_sensor };
+        let tools = Toolbox {
+            state_dir: dir.path().to_owned(),
+            is_sealed: AtomicBool::new(false),
+            to_sensor,
+            sid: Mutex::new(identity.sid()),
+            boot_id: boot_id.clone(),
+        };
         let link = Link {
             number: 0,
             say: None,
@@ -313,6 +318,7 @@ impl<'a> Sensor<'a> {
         tracing::info!(%sid, "enrolled");
         self.identity.enrolled(sid, &self.dir.file(identity::FILE));
         self.agent.rename(Some(sid));
+        *self.tools.sid.lock().unwrap_or_else(PoisonError::into_inner) = Some(sid);
         self.agent.disconnected();
         self.link.say = None;
         self.link.connect_at = Some(Instant::now());

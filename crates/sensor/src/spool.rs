@@ -36,6 +36,8 @@ pub const BYTES_MAX: u64 = 50 * 1024 * 1024;
 const SEGMENT_BYTES: u64 = 1024 * 1024;
 /// Sequence numbers reserved at a time; each reservation is one small file written.
 const RESERVED: u64 = 1 << 20;
+/// Highest number that a server may claim to have: a million events a second for ages.
+const SEQ_MAX: u64 = 1 << 62;
 
 /// Bounds of a spool; smaller in tests.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +138,7 @@ impl Spool {
     }
 
     fn reserve(&mut self) -> io::Result<()> {
-        self.reserved += RESERVED;
+        self.reserved = self.reserved.max(self.next_seq) + RESERVED;
         let head = [&self.id[..], &self.reserved.to_be_bytes()].concat();
         write_atomically(&self.dir.join("head"), &head)
     }
@@ -283,8 +285,9 @@ impl agent::Spool for Spool {
     }
 
     fn acknowledge(&mut self, seq: u64) -> Result<(), StorageError> {
-        // Server and sensor may disagree after a state directory was copied back.
-        if seq >= self.next_seq {
+        // Server and sensor may disagree after a state directory was copied back. A number
+        // beyond all reason must not use the numbers up.
+        if (self.next_seq..SEQ_MAX).contains(&seq) {
             self.next_seq = seq + 1;
         }
         self.forget(seq).map_err(|error| StorageError(format!("cannot shorten the spool: {error}")))

@@ -16,6 +16,7 @@ pub mod code {
     pub const ACCESS_DENIED: i32 = 5;
     pub const CRC: i32 = 23;
     pub const NOT_SUPPORTED: i32 = 50;
+    pub const BAD_NET_NAME: i32 = 67;
     pub const INVALID_PARAMETER: i32 = 87;
     pub const BUSY: i32 = 170;
     pub const FILE_TOO_LARGE: i32 = 223;
