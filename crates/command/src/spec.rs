@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use muster_model::{Architecture, Platform};
 
-use crate::{Argument, Arguments, CommandError, Kind, Need, Place};
+use crate::{Argument, Arguments, CommandError, Element, Kind, Need, Place};
 
 /// A command of the master table. Source: reference/commands.md section 5.
 #[derive(Debug)]
@@ -190,12 +190,12 @@ fn names(option: &Argument) -> String {
 fn meaning(option: &Argument) -> String {
     let kind = match option.kind {
         Kind::Flag => "flag".to_owned(),
-        Kind::Text | Kind::FreeText | Kind::List(_) => "text".to_owned(),
+        Kind::Text | Kind::FreeText | Kind::List(Element::Text) => "text".to_owned(),
         Kind::Number(min, max) => format!("decimal number from {min} to {max}"),
         Kind::Address => "hexadecimal number".to_owned(),
         Kind::Size => "bytes; hexadecimal by position, decimal by name".to_owned(),
-        Kind::Atom => "32 hexadecimal digits".to_owned(),
-        Kind::Digest => "MD5, SHA-1 or SHA-256 digest".to_owned(),
+        Kind::Atom | Kind::List(Element::Atom) => "32 hexadecimal digits".to_owned(),
+        Kind::Digest | Kind::List(Element::Digest) => "MD5, SHA-1 or SHA-256 digest".to_owned(),
         Kind::PatternOr(_) => "pattern with * and ?".to_owned(),
         Kind::Event => "event type".to_owned(),
         Kind::Choice(words) => format!("one of: {}", words.join(", ")),

@@ -54,11 +54,12 @@ pub(crate) fn nearest(name: &str) -> Option<&'static str> {
     if name.len() > SUGGESTION_BYTES_MAX {
         return None;
     }
+    let name = name.to_ascii_lowercase();
     commands()
         .iter()
         .map(|spec| spec.name)
         .chain(aliases().map(|(alias, _)| alias))
-        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .map(|known| (strsim::jaro_winkler(&name, known), known))
         .filter(|(similarity, _)| *similarity >= SUGGESTION_SIMILARITY_MIN)
         .max_by(|one, other| one.0.total_cmp(&other.0))
         .map(|(_, known)| known)
