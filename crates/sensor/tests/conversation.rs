@@ -5,9 +5,13 @@ mod fake_server;
 
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use fake_server::{Conversation, FakeServer};
 use muster_sensor::sensor::{self, Config};
-use muster_wire::{AckedStep, Claim, Deliver, Event, Receipt, ReceiptsAck, Step, from_sensor, from_server};
+use muster_wire::{
+    AckedStep, Claim, Conditions, Deliver, Event, Receipt, ReceiptsAck, Step, Transfer, TransferGrant, TransferRequest,
+    from_sensor, from_server,
+};
 use tokio::task::JoinHandle;
 
 const TASK: [u8; 16] = [7; 16];
@@ -115,4 +119,108 @@ async fn a_sensor_enrols_resumes_runs_once_and_sends_again_what_was_not_acknowle
     assert_eq!(receipts.last().unwrap().code, 0);
     assert!(events.iter().all(|event| event.seq > last_seq), "what the server has does not come again");
     assert_eq!(std::fs::read_to_string(marker).unwrap(), "x\n", "the task had its effect once");
+}
+
+/// Listens until the sensor asks for a transfer.
+async fn transfer_request(link: &mut Conversation) -> TransferRequest {
+    loop {
+        if let from_sensor::Message::Transfer(request) = link.hear().await {
+            return request;
+        }
+    }
+}
+
+/// Puts a sensor on a link.
+async fn welcomed(server: &FakeServer, state_dir: &tempfile::TempDir) -> (JoinHandle<()>, Conversation) {
+    let sensor = start(server, state_dir);
+    server.accept().await.enrol().await;
+    let mut link = server.accept().await;
+    link.welcome(1, 0).await;
+    (sensor, link)
+}
+
+fn body(events: &[Event], task: [u8; 16]) -> serde_json::Value {
+    let answer = events.iter().rfind(|event| event.task_id == task).unwrap();
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+#[tokio::test]
+async fn a_payload_runs_only_if_it_is_the_one_that_was_ordered() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let (_sensor, mut link) = welcomed(&server, &state_dir).await;
+    let payload = b"#!/bin/sh\necho got $1\n";
+    let sha256 = digest(&SHA256, payload).as_ref().to_vec();
+    let grant = |request: &TransferRequest, sha256: &[u8]| TransferGrant {
+        id: request.id,
+        token: "token-1".to_owned(),
+        sha256: sha256.to_vec(),
+        size: payload.len() as u64,
+        ..TransferGrant::default()
+    };
+
+    let line = "run --payload-name tool.sh --arguments \"'a b'\"";
+    link.say(from_server::Message::Deliver(deliver(TASK, line))).await;
+    let request = transfer_request(&mut link).await;
+    assert_eq!(request.transfer, Some(Transfer::Payload("tool.sh".to_owned())));
+    link.say(from_server::Message::Grant(grant(&request, &sha256))).await;
+    let (line, _) = server.transfer("200 OK", payload).await;
+    assert_eq!(line, "GET /transfer/token-1 HTTP/1.1");
+    let (receipts, events) = outcome(&mut link, TASK).await;
+    assert_eq!(receipts.last().unwrap().code, 0);
+    assert_eq!(body(&events, TASK)["STDOUT"], "got a b\n");
+
+    // The server grants what it says it grants, but something else comes.
+    link.say(from_server::Message::Deliver(deliver([8; 16], "run --payload-name tool.sh"))).await;
+    let request = transfer_request(&mut link).await;
+    link.say(from_server::Message::Grant(grant(&request, &[0; 32]))).await;
+    server.transfer("200 OK", payload).await;
+    let (receipts, _) = outcome(&mut link, [8; 16]).await;
+    assert_eq!((receipts.last().unwrap().step, receipts.last().unwrap().code), (Step::Finished as i32, 23));
+
+    // The operator ordered another content than the server now has under that name.
+    let conditions = Some(Conditions { payload_sha256: vec![9; 32], ..Conditions::default() });
+    let order = Deliver { conditions, ..deliver([9; 16], "run --payload-name tool.sh") };
+    link.say(from_server::Message::Deliver(order)).await;
+    let request = transfer_request(&mut link).await;
+    link.say(from_server::Message::Grant(grant(&request, &sha256))).await;
+    let (receipts, _) = outcome(&mut link, [9; 16]).await;
+    assert_eq!(receipts.last().unwrap().step, Step::Refused as i32);
+    assert_eq!(std::fs::read_dir(state_dir.path().join("tmp")).unwrap().count(), 0, "payloads do not stay");
+}
+
+#[tokio::test]
+async fn files_travel_whole_and_refusals_are_told() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let (_sensor, mut link) = welcomed(&server, &state_dir).await;
+    let file = state_dir.path().join("large");
+    let content: Vec<u8> = (0..300_000_u32).flat_map(u32::to_be_bytes).collect();
+    std::fs::write(&file, &content).unwrap();
+
+    let line = format!("artifact_get --file {} --type txt --payload-id p-1", file.display());
+    link.say(from_server::Message::Deliver(deliver(TASK, &line))).await;
+    let request = transfer_request(&mut link).await;
+    let Some(Transfer::Artifact(offer)) = &request.transfer else { panic!("no artifact is offered") };
+    assert_eq!((offer.size, offer.payload_id.as_str(), offer.retention_days), (1_200_000, "p-1", 30));
+    let grant = TransferGrant { id: request.id, token: "t".to_owned(), ..TransferGrant::default() };
+    link.say(from_server::Message::Grant(grant)).await;
+    let (line, got) = server.transfer("200 OK", b"").await;
+    assert_eq!(line, "PUT /transfer/t HTTP/1.1");
+    assert!(got == content);
+    let (receipts, events) = outcome(&mut link, TASK).await;
+    assert_eq!(receipts.last().unwrap().code, 200);
+    assert_eq!(body(&events, TASK)["PAYLOAD_ID"], "p-1");
+
+    let target = state_dir.path().join("target");
+    let line = format!("put --payload-name x --payload-path {}", target.display());
+    link.say(from_server::Message::Deliver(deliver([8; 16], &line))).await;
+    let request = transfer_request(&mut link).await;
+    let error = "payload not found: x".to_owned();
+    let refusal = TransferGrant { id: request.id, status: 404, error: error.clone(), ..TransferGrant::default() };
+    link.say(from_server::Message::Grant(refusal)).await;
+    let (receipts, events) = outcome(&mut link, [8; 16]).await;
+    assert_eq!((receipts.last().unwrap().code, receipts.last().unwrap().error.as_str()), (404, error.as_str()));
+    assert_eq!(body(&events, [8; 16])["ERROR"], 404);
+    assert!(!target.exists());
 }
