@@ -155,6 +155,18 @@ impl Spool {
         (self.index.len(), self.live_bytes)
     }
 
+    /// Number of the newest event; 0 before the first.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.next_seq - 1
+    }
+
+    /// Whether everything up to this number was acknowledged or lost.
+    #[must_use]
+    pub fn is_done_with(&self, seq: u64) -> bool {
+        self.index.front().is_none_or(|place| place.seq > seq)
+    }
+
     /// What was lost since this spool was opened.
     #[must_use]
     pub fn losses(&self) -> Losses {

@@ -1,12 +1,9 @@
 //! The sensor against a server that speaks the real protocol over a real TLS socket.
 
-#[path = "conversation/fake_server.rs"]
-mod fake_server;
-
 use std::time::Duration;
 
+use crate::fake_server::{Conversation, FakeServer};
 use aws_lc_rs::digest::{SHA256, digest};
-use fake_server::{Conversation, FakeServer};
 use muster_sensor::sensor::{self, Config};
 use muster_wire::{
     AckedStep, Claim, Conditions, Deliver, Event, Receipt, ReceiptsAck, Step, Transfer, TransferGrant, TransferRequest,
