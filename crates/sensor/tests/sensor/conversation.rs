@@ -6,8 +6,8 @@ use crate::fake_server::{Conversation, FakeServer};
 use aws_lc_rs::digest::{SHA256, digest};
 use muster_sensor::sensor::{self, Config};
 use muster_wire::{
-    AckedStep, Claim, Conditions, Deliver, Event, Receipt, ReceiptsAck, Step, Transfer, TransferGrant, TransferRequest,
-    from_sensor, from_server,
+    AckedStep, Claim, Conditions, Deliver, Event, EventsAck, Receipt, ReceiptsAck, Step, Transfer, TransferGrant,
+    TransferRequest, from_sensor, from_server,
 };
 use tokio::task::JoinHandle;
 
@@ -53,8 +53,9 @@ async fn outcome(link: &mut Conversation, task: [u8; 16]) -> (Vec<Receipt>, Vec<
             from_sensor::Message::Events(more) => events.extend(more.events),
             _ => {}
         }
-        let is_answered =
-            events.iter().any(|event: &Event| event.task_id == task && event.event_type != "CLOUD_NOTIFICATION");
+        let is_answered = events
+            .iter()
+            .any(|event: &Event| event.task_id == task && !event.replayed && event.event_type != "CLOUD_NOTIFICATION");
         if is_answered && receipts.iter().any(|receipt: &Receipt| receipt.step >= Step::Finished as i32) {
             return (receipts, events);
         }
@@ -220,4 +221,86 @@ async fn files_travel_whole_and_refusals_are_told() {
     assert_eq!((receipts.last().unwrap().code, receipts.last().unwrap().error.as_str()), (404, error.as_str()));
     assert_eq!(body(&events, [8; 16])["ERROR"], 404);
     assert!(!target.exists());
+}
+
+/// Listens for an event that fits.
+async fn event(link: &mut Conversation, fits: impl Fn(&Event, &serde_json::Value) -> bool) -> Event {
+    loop {
+        if let from_sensor::Message::Events(events) = link.hear().await {
+            let seq = events.events.last().map_or(0, |event| event.seq);
+            link.say(from_server::Message::EventsAck(EventsAck { seq })).await;
+            let fitting = |event: &&Event| serde_json::from_slice(&event.body).is_ok_and(|body| fits(event, &body));
+            if let Some(found) = events.events.iter().find(fitting) {
+                return found.clone();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_process_is_seen_to_begin_and_to_end_under_one_atom_and_stays_in_the_history() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let (_sensor, mut link) = welcomed(&server, &state_dir).await;
+    // Collection is at work when it has told of the processes that were there.
+    event(&mut link, |event, body| event.event_type == "EXISTING_PROCESS" && body["PROCESS_ID"] == std::process::id())
+        .await;
+    let mut child = std::process::Command::new("sleep").arg("300").spawn().unwrap();
+    let pid = child.id();
+    let begun = event(&mut link, |event, body| {
+        event.event_type == "NEW_PROCESS" && body["PROCESS_ID"] == pid && body["COMMAND_LINE"] == "sleep 300"
+    })
+    .await;
+    let body: serde_json::Value = serde_json::from_slice(&begun.body).unwrap();
+    assert_eq!(body["PARENT"]["PROCESS_ID"], std::process::id());
+    assert_eq!((begun.this_atom.len(), begun.parent_atom.len()), (16, 16));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let ended =
+        event(&mut link, |event, body| event.event_type == "TERMINATE_PROCESS" && body["PROCESS_ID"] == pid).await;
+    assert_eq!(ended.parent_atom, begun.this_atom);
+
+    let root: String = begun.this_atom.iter().map(|byte| format!("{byte:02x}")).collect();
+    link.say(from_server::Message::Deliver(deliver(TASK, &format!("history_dump -r {root}")))).await;
+    let (_, events) = outcome(&mut link, TASK).await;
+    let replayed: Vec<&str> =
+        events.iter().filter(|event| event.replayed).map(|event| event.event_type.as_str()).collect();
+    assert_eq!(replayed, ["NEW_PROCESS", "TERMINATE_PROCESS"]);
+    assert!(events.iter().filter(|event| event.replayed).all(|event| event.investigation_id == "case-7/1"));
+    assert_eq!(body_of(&events, "HISTORY_DUMP_REP")["COUNT"], 2);
+}
+
+fn body_of(events: &[Event], event_type: &str) -> serde_json::Value {
+    serde_json::from_slice(&events.iter().find(|event| event.event_type == event_type).unwrap().body).unwrap()
+}
+
+#[tokio::test]
+async fn restart_without_an_identity_enrols_anew_and_drops_what_the_old_one_was_ordered() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let (_sensor, mut link) = welcomed(&server, &state_dir).await;
+    let before = link.hello.state.clone().unwrap();
+    link.say(from_server::Message::Deliver(deliver([8; 16], "os_version"))).await;
+    outcome(&mut link, [8; 16]).await;
+    std::fs::remove_file(state_dir.path().join("identity.json")).unwrap();
+    link.say(from_server::Message::Deliver(deliver(TASK, "restart"))).await;
+    let mut steps = Vec::new();
+    while steps.last() != Some(&(Step::Finished as i32)) {
+        match link.hear().await {
+            from_sensor::Message::Receipts(more) => {
+                steps
+                    .extend(more.receipts.iter().filter(|receipt| receipt.task_id == TASK).map(|receipt| receipt.step));
+            }
+            from_sensor::Message::Events(events) => {
+                assert!(events.events.iter().all(|event| event.task_id != TASK), "restart says nothing");
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(steps, [Step::Confirmed as i32, Step::Started as i32, Step::Finished as i32]);
+    drop(link);
+    let link = server.accept().await;
+    assert!(matches!(link.hello.claim, Some(Claim::Enrol(_))));
+    let after = link.hello.state.as_ref().unwrap();
+    assert!(after.journal_id != before.journal_id && after.spool_id != before.spool_id);
 }
