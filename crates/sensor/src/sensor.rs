@@ -3,10 +3,12 @@
 //! Everything happens on one thread; only commands that block have threads of
 //! their own. The loop sleeps until there is something to do.
 
+pub mod delay;
 mod ending;
 mod status;
 mod transfers;
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,11 +88,14 @@ enum End {
 /// # Errors
 ///
 /// Any [`SensorError`] that trying again cannot mend.
-pub async fn run(config: Config) -> Result<(), SensorError> {
+pub async fn run(mut config: Config) -> Result<(), SensorError> {
     let dir =
         StateDir::open(&config.state_dir).map_err(|error| SensorError::StateDir(config.state_dir.clone(), error))?;
+    delay::wait(&dir).await?;
     loop {
         let mut sensor = Sensor::open(&config, &dir)?;
+        // A sensor whose identity is removed enrols again with the key it had.
+        config.key.get_or_insert_with(|| sensor.identity.key().clone());
         match sensor.live().await {
             Ok(End::Stopped) => return Ok(()),
             Ok(End::Again) => tracing::info!("the sensor begins anew"),
@@ -136,6 +141,10 @@ struct Link {
 impl<'a> Sensor<'a> {
     fn open(config: &Config, dir: &'a StateDir) -> Result<Self, SensorError> {
         let identity = Identity::load(&dir.file(identity::FILE), config.key.clone())?;
+        if identity.sid().is_none() {
+            // What was ordered from an earlier identity of this endpoint must not run, nor be reported.
+            forget_tasks(dir)?;
+        }
         let opened = Journal::open(&dir.file("journal"), fresh_id())?;
         if let Some(repair) = opened.repair {
             tracing::warn!("{repair}");
@@ -498,6 +507,12 @@ fn protect_again(tools: &Toolbox, remembered: &Remembered) {
             tracing::error!(error = failure.message, "the endpoint should be isolated and is not");
         }
     }
+}
+
+fn forget_tasks(dir: &StateDir) -> io::Result<()> {
+    let removed = [fs::remove_file(dir.file("journal")), fs::remove_dir_all(dir.file("spool"))];
+    let failed = removed.into_iter().filter_map(Result::err).find(|error| error.kind() != io::ErrorKind::NotFound);
+    failed.map_or(Ok(()), Err)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
