@@ -4,6 +4,8 @@
 //! executor adds the echo of the arguments, `ERROR` and the rest. Source:
 //! reference/commands.md section 6.
 
+mod agent;
+mod collection;
 mod directory;
 mod failure;
 mod file;
@@ -12,6 +14,7 @@ mod network;
 mod os_version;
 pub(crate) mod process;
 mod run;
+mod transfer;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -23,6 +26,7 @@ use serde_json::{Map, Value};
 use crate::agent::{Look, Run};
 use crate::executor::Toolbox;
 
+pub use collection::Added;
 pub use failure::{Failure, Kind, code};
 
 /// Fields of a reply.
@@ -51,14 +55,20 @@ pub enum Handler {
 
 /// Commands of this build, sorted by name.
 const HANDLERS: &[(&str, Handler)] = &[
+    ("artifact_get", Handler::Waiting(|job| Box::pin(transfer::artifact_get(job)))),
     ("dir_find_hash", Handler::Blocking(directory::find_hash)),
     ("dir_list", Handler::Blocking(directory::list)),
     ("dns_resolve", Handler::Blocking(network::resolve)),
+    ("exfil_add", Handler::Blocking(collection::add)),
+    ("exfil_del", Handler::Blocking(collection::remove)),
+    ("exfil_get", Handler::Blocking(collection::list)),
     ("file_del", Handler::Blocking(file::delete)),
     ("file_get", Handler::Blocking(file::get)),
     ("file_hash", Handler::Blocking(file::hash)),
     ("file_info", Handler::Blocking(file::info)),
     ("file_mov", Handler::Blocking(file::rename)),
+    ("get_debug_data", Handler::Blocking(agent::debug_data)),
+    ("history_dump", Handler::Blocking(collection::history_dump)),
     ("mem_map", Handler::Blocking(process::memory_map)),
     ("netstat", Handler::Blocking(network::netstat)),
     ("os_drivers", Handler::Blocking(inventory::drivers)),
@@ -70,8 +80,15 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("os_suspend", Handler::Blocking(process::suspend)),
     ("os_users", Handler::Blocking(inventory::users)),
     ("os_version", Handler::Blocking(os_version::os_version)),
+    ("put", Handler::Waiting(|job| Box::pin(transfer::put(job)))),
+    ("reboot", Handler::Blocking(agent::switch_off)),
+    ("rejoin_network", Handler::Blocking(agent::rejoin)),
     ("restart", Handler::Blocking(nothing)),
     ("run", Handler::Waiting(|job| Box::pin(run::run(job)))),
+    ("seal", Handler::Blocking(agent::seal)),
+    ("segregate_network", Handler::Blocking(agent::isolate)),
+    ("shutdown", Handler::Blocking(agent::switch_off)),
+    ("uninstall", Handler::Blocking(agent::uninstall)),
 ];
 
 /// How to carry out the command of this name; `None` if this build cannot.
@@ -91,7 +108,10 @@ pub fn look(line: &str) -> Look {
             return Look {
                 request: spec.map_or_else(|| "UNKNOWN_REQ".to_owned(), |spec| spec.request()),
                 reply: spec.map_or("RECEIPT", |spec| reply(spec.reply)).to_owned(),
-                refusal: Some((if spec.is_some() { code::INVALID_PARAMETER } else { code::NOT_SUPPORTED }, error.to_string())),
+                refusal: Some((
+                    if spec.is_some() { code::INVALID_PARAMETER } else { code::NOT_SUPPORTED },
+                    error.to_string(),
+                )),
                 is_silent: false,
             };
         }

@@ -5,18 +5,21 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use muster_command::{Command, Reply};
 use muster_model::Sid;
-use muster_wire::Event;
+use muster_wire::{Event, InstallationKey, Transfer, TransferGrant};
 use serde_json::Value;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::agent::{Afterwards, Answer, Run, Verdict, event};
-use crate::atom;
+use crate::atom::{self, Atom};
 use crate::clock;
-use crate::commands::{self, Failure, Fields, Handler, Job, Kind, code};
+use crate::commands::{self, Added, Failure, Fields, Handler, Job, Kind, code};
+use crate::link::Route;
+use crate::spool::Losses;
 
 /// Longest event body of a reply; longer ones are split. Source: reference/events.md section 3.
 const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -26,8 +29,25 @@ const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub enum ToSensor {
     /// A task ended.
     Answered(Answer),
-    /// Something happened.
+    /// Something happened on the endpoint; the collection decides whether it is sent.
     Observed(Event),
+    /// Something to send in any case.
+    Reported(Event),
+    /// A command wants to move a file.
+    Transfer(Transfer, oneshot::Sender<TransferGrant>),
+    /// Isolation or seal changed.
+    ProtectionChanged,
+}
+
+/// Numbers about the spool.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    /// What was lost since the sensor started.
+    pub losses: Losses,
+    /// Events that wait.
+    pub queued_events: usize,
+    /// Bytes that wait.
+    pub queued_bytes: u64,
 }
 
 /// What commands share.
@@ -42,14 +62,43 @@ pub struct Toolbox {
     pub sid: Mutex<Option<Sid>>,
     /// Id of this boot.
     pub boot_id: String,
+    /// Key of the server.
+    pub key: InstallationKey,
+    /// Way to the server.
+    pub route: Arc<Route>,
+    /// Whether the endpoint is isolated.
+    pub is_isolated: AtomicBool,
+    /// Whether collection rests.
+    pub is_asleep: AtomicBool,
+    /// Whether the kernel tells of processes, or they are polled.
+    pub has_process_events: AtomicBool,
+    /// Event types added to the collection by hand.
+    pub added: Mutex<Added>,
+    /// Numbers about the spool.
+    pub stats: Mutex<Stats>,
+    /// When the sensor started.
+    pub begun: Instant,
 }
 
 impl Toolbox {
     /// Atom of a process, as text.
     #[must_use]
     pub fn process_atom(&self, pid: u32, start_ticks: u64) -> String {
+        atom::text(&self.process_atom_bytes(pid, start_ticks))
+    }
+
+    /// Atom of a process.
+    #[must_use]
+    pub fn process_atom_bytes(&self, pid: u32, start_ticks: u64) -> Atom {
         let sid = *self.sid.lock().unwrap_or_else(PoisonError::into_inner);
-        atom::text(&atom::of_process(sid, &self.boot_id, pid, start_ticks))
+        atom::of_process(sid, &self.boot_id, pid, start_ticks)
+    }
+
+    /// Asks the server for a transfer; `None` if the sensor stops.
+    pub async fn request_transfer(&self, wanted: Transfer) -> Option<TransferGrant> {
+        let (grant, granted) = oneshot::channel();
+        self.to_sensor.send(ToSensor::Transfer(wanted, grant)).await.ok()?;
+        granted.await.ok()
     }
 
     /// Refuses what would change the sensor's own files while it is sealed.

@@ -87,11 +87,9 @@ impl Identity {
     }
 
     fn save(&self, path: &Path) {
-        let stored =
-            Stored { key: self.key.to_text(), sid: self.sid, private_key: STANDARD.encode(&self.pkcs8) };
-        let written = serde_json::to_vec(&stored)
-            .map_err(io::Error::other)
-            .and_then(|bytes| write_atomically(path, &bytes));
+        let stored = Stored { key: self.key.to_text(), sid: self.sid, private_key: STANDARD.encode(&self.pkcs8) };
+        let written =
+            serde_json::to_vec(&stored).map_err(io::Error::other).and_then(|bytes| write_atomically(path, &bytes));
         if let Err(error) = written {
             // Source: reference/sensor.md section 2.
             tracing::error!(%error, "the identity cannot be stored; it lives in memory only and is lost at the next restart");

@@ -4,8 +4,11 @@
 //! cannot keep the sensor from hearing it. What is said and what follows from
 //! what is heard is decided elsewhere (module `agent`).
 
+pub mod transfer;
+
 use std::io;
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -48,14 +51,61 @@ pub enum FromLink {
     Down(u64, String),
 }
 
+/// How to reach the server: by its name, or by pinned addresses while the endpoint
+/// is isolated and no name can be resolved.
+#[derive(Debug, Default)]
+pub struct Route {
+    pinned: Mutex<Vec<SocketAddr>>,
+    last: Mutex<Option<SocketAddr>>,
+}
+
+/// Addresses that are pinned at most: more than any balanced name has.
+const PINNED_MAX: usize = 16;
+
+impl Route {
+    /// Uses only these addresses; none means that the name is resolved.
+    pub fn pin(&self, addresses: Vec<SocketAddr>) {
+        *self.pinned.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
+    }
+
+    /// The addresses in use instead of the name.
+    #[must_use]
+    pub fn pinned(&self) -> Vec<SocketAddr> {
+        self.pinned.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Every address that the server may be reached at: pinned, last used, resolved. Blocks.
+    #[must_use]
+    pub fn addresses(&self, key: &InstallationKey) -> Vec<SocketAddr> {
+        let mut all = self.pinned();
+        all.extend(*self.last.lock().unwrap_or_else(PoisonError::into_inner));
+        all.extend(std::net::ToSocketAddrs::to_socket_addrs(&key.address).into_iter().flatten());
+        all.sort_unstable();
+        all.dedup();
+        all.truncate(PINNED_MAX);
+        all
+    }
+
+    async fn open(&self, key: &InstallationKey) -> io::Result<TcpStream> {
+        let pinned = self.pinned();
+        let tcp = if pinned.is_empty() {
+            TcpStream::connect(&key.address).await?
+        } else {
+            TcpStream::connect(pinned.as_slice()).await?
+        };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = tcp.peer_addr().ok();
+        Ok(tcp)
+    }
+}
+
 /// Opens a TLS connection to the server of the key, trusting nothing but its authority.
 ///
 /// # Errors
 ///
 /// An [`io::Error`] with a text that says at which step it failed.
-pub async fn connect(key: &InstallationKey, alpn: &[u8]) -> io::Result<TlsStream<TcpStream>> {
+pub async fn connect(key: &InstallationKey, route: &Route, alpn: &[u8]) -> io::Result<TlsStream<TcpStream>> {
     let config = tls_config(key, alpn)?;
-    let tcp = TcpStream::connect(&key.address).await;
+    let tcp = route.open(key).await;
     let tcp = tcp.map_err(|error| io::Error::new(error.kind(), format!("cannot reach {}: {error}", key.address)))?;
     tcp.set_nodelay(true)?;
     rustix::net::sockopt::set_socket_keepalive(&tcp, true)?;
@@ -81,12 +131,13 @@ fn tls_config(key: &InstallationKey, alpn: &[u8]) -> io::Result<ClientConfig> {
 /// Connects and converses until the link ends; tells the end as [`FromLink::Down`].
 pub async fn run(
     key: InstallationKey,
+    route: Arc<Route>,
     number: u64,
     heard: mpsc::Sender<FromLink>,
     said: mpsc::Receiver<from_sensor::Message>,
 ) {
     let opened = timeout(HANDSHAKE_MAX, async {
-        let tls = connect(&key, LINK_ALPN).await?;
+        let tls = connect(&key, &route, LINK_ALPN).await?;
         upgrade(tls, &key.server_name).await
     });
     let reason = match opened.await {

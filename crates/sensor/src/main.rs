@@ -30,6 +30,9 @@ struct RunArguments {
     /// Directory for identity, journal and spool
     #[arg(long, env = "LC_DATA_DIRECTORY", default_value = "/opt/limacharlie")]
     state_dir: PathBuf,
+    /// Size of the local history of events, in MiB
+    #[arg(long, default_value_t = 60)]
+    history_mib: u64,
     /// Write more to the log
     #[arg(short, long)]
     verbose: bool,
@@ -52,7 +55,8 @@ fn main() -> ExitCode {
 fn run(arguments: RunArguments) -> Result<(), String> {
     let key = key_text(arguments.key.as_deref()).map(|text| InstallationKey::from_text(&text)).transpose();
     let key = key.map_err(|error| error.to_string())?;
-    let config = Config { key, state_dir: arguments.state_dir, backoff: backoff() };
+    let history_bytes = arguments.history_mib.saturating_mul(1024 * 1024);
+    let config = Config { key, state_dir: arguments.state_dir, backoff: backoff(), history_bytes };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_stack_size(512 * 1024)

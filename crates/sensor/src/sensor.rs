@@ -3,12 +3,14 @@
 //! Everything happens on one thread; only commands that block have threads of
 //! their own. The loop sleeps until there is something to do.
 
+mod ending;
 mod status;
+mod transfers;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use muster_model::Sid;
@@ -20,14 +22,17 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::agent::{Afterwards, Agent, Effect, Setup, StorageError, event};
-use crate::executor::{self, ToSensor, Toolbox};
+use crate::executor::{self, Stats, ToSensor, Toolbox};
+use crate::history::History;
 use crate::identity::{self, Identity, IdentityError};
 use crate::journal::Journal;
 use crate::link::{self, Backoff, FromLink};
 use crate::platform::host;
-use crate::spool::{Bounds, Spool};
+use crate::protection::{self, Remembered};
+use crate::spool::{Bounds, Losses, Spool};
 use crate::state_dir::StateDir;
-use crate::{clock, commands};
+use crate::{clock, collector, commands};
+use transfers::Transfers;
 
 /// Interval of `SYNC`. Source: reference/sensor.md section 4.
 const SYNC_EVERY: Duration = Duration::from_secs(600);
@@ -36,6 +41,8 @@ const SYNC_EVERY: Duration = Duration::from_secs(600);
 const CHANNEL_MESSAGES: usize = 1_024;
 /// Things heard that share one flush of the journal.
 const BATCH_MAX: usize = 256;
+/// Interval of loss reports. Source: reference/events.md section 5.6.
+const LOSSES_EVERY: Duration = Duration::from_secs(60);
 /// Wait before the sensor begins anew after its disk failed.
 const DISK_WAIT: Duration = Duration::from_secs(5);
 
@@ -48,6 +55,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// First wait before connecting again.
     pub backoff: Duration,
+    /// Bytes of the history on disk; 0 keeps none.
+    pub history_bytes: u64,
 }
 
 /// Why a sensor cannot run.
@@ -78,7 +87,8 @@ enum End {
 ///
 /// Any [`SensorError`] that trying again cannot mend.
 pub async fn run(config: Config) -> Result<(), SensorError> {
-    let dir = StateDir::open(&config.state_dir).map_err(|error| SensorError::StateDir(config.state_dir.clone(), error))?;
+    let dir =
+        StateDir::open(&config.state_dir).map_err(|error| SensorError::StateDir(config.state_dir.clone(), error))?;
     loop {
         let mut sensor = Sensor::open(&config, &dir)?;
         match sensor.live().await {
@@ -105,9 +115,14 @@ struct Sensor<'a> {
     link: Link,
     boot_id: String,
     fingerprint: String,
-    begun: Instant,
     sync_at: Instant,
     end: Option<Afterwards>,
+    transfers: Transfers,
+    history: History,
+    remembered: Remembered,
+    is_collecting: bool,
+    /// Losses that were reported, and when.
+    reported: (Losses, Option<Instant>),
 }
 
 /// The link as the loop sees it.
@@ -127,8 +142,7 @@ impl<'a> Sensor<'a> {
         }
         let spool = Spool::open(&dir.file("spool"), fresh_id(), Bounds::default())?;
         let boot_id = host::boot_id();
-        let setup =
-            Setup { oid: identity.oid(), sid: identity.sid(), boot_id: boot_id.clone(), look: commands::look };
+        let setup = Setup { oid: identity.oid(), sid: identity.sid(), boot_id: boot_id.clone(), look: commands::look };
         let now = clock::now();
         let mut agent = Agent::new(setup, opened.ledger, now);
         agent.observed(event("STARTING_UP", json!({}), None, now));
@@ -139,13 +153,19 @@ impl<'a> Sensor<'a> {
             to_sensor,
             sid: Mutex::new(identity.sid()),
             boot_id: boot_id.clone(),
+            key: identity.key().clone(),
+            route: Arc::default(),
+            is_isolated: AtomicBool::new(false),
+            is_asleep: AtomicBool::new(false),
+            has_process_events: AtomicBool::new(false),
+            added: Mutex::default(),
+            stats: Mutex::default(),
+            begun: std::time::Instant::now(),
         };
-        let link = Link {
-            number: 0,
-            say: None,
-            connect_at: Some(Instant::now()),
-            backoff: Backoff::new(config.backoff),
-        };
+        let remembered = Remembered::load(&dir.file(protection::FILE))?;
+        protect_again(&tools, &remembered);
+        let link =
+            Link { number: 0, say: None, connect_at: Some(Instant::now()), backoff: Backoff::new(config.backoff) };
         Ok(Self {
             dir,
             identity,
@@ -158,14 +178,19 @@ impl<'a> Sensor<'a> {
             link,
             boot_id,
             fingerprint: host::fingerprint(),
-            begun: Instant::now(),
             sync_at: Instant::now() + SYNC_EVERY,
             end: None,
+            transfers: Transfers::default(),
+            history: History::open(&dir.file("history"), config.history_bytes)?,
+            remembered,
+            is_collecting: false,
+            reported: (Losses::default(), None),
         })
     }
 
     async fn live(&mut self) -> Result<End, StorageError> {
         let mut terminate = Signals::new();
+        self.collect();
         self.settle()?;
         loop {
             if let Some(end) = self.end.take() {
@@ -202,9 +227,10 @@ impl<'a> Sensor<'a> {
     }
 
     fn wake(&self) -> Option<Instant> {
-        let agent = self.agent.deadline().map(|boot_ms| {
-            Instant::now() + Duration::from_millis(boot_ms.saturating_sub(host::boot_ms()))
-        });
+        let agent = self
+            .agent
+            .deadline()
+            .map(|boot_ms| Instant::now() + Duration::from_millis(boot_ms.saturating_sub(host::boot_ms())));
         let sync = self.agent.is_connected().then_some(self.sync_at);
         [agent, sync, self.link.connect_at].into_iter().flatten().min()
     }
@@ -227,7 +253,7 @@ impl<'a> Sensor<'a> {
         let (say, said) = mpsc::channel(CHANNEL_MESSAGES);
         self.link.say = Some(say);
         let (key, heard) = (self.identity.key().clone(), self.heard.0.clone());
-        tokio::spawn(link::run(key, self.link.number, heard, said));
+        tokio::spawn(link::run(key, Arc::clone(&self.tools.route), self.link.number, heard, said));
     }
 
     fn hear(&mut self, heard: FromLink) {
@@ -263,11 +289,74 @@ impl<'a> Sensor<'a> {
     fn take(&mut self, told: ToSensor) {
         match told {
             ToSensor::Answered(answer) => self.agent.answered(answer, clock::now()),
-            ToSensor::Observed(event) => self.agent.observed(event),
+            ToSensor::Observed(event) => self.observe(event),
+            ToSensor::Reported(event) => self.agent.observed(event),
+            ToSensor::Transfer(wanted, grant) => {
+                let request = self.transfers.begin(wanted, grant);
+                if self.agent.is_connected() {
+                    self.say(from_sensor::Message::Transfer(request));
+                }
+            }
+            ToSensor::ProtectionChanged => {
+                self.remember_protection();
+                if self.agent.is_connected() {
+                    self.sync("SYNC");
+                }
+            }
+        }
+    }
+
+    /// Puts an event into the history, and on its way if the collection wants it.
+    fn observe(&mut self, event: Event) {
+        if let Err(error) = self.history.push(&event) {
+            tracing::debug!(%error, "an event is not in the history");
+        }
+        let is_wanted = lock(&self.tools.added).sends(&event.event_type, host::boot_ms());
+        if is_wanted {
+            self.agent.observed(event);
+        }
+    }
+
+    fn remember_protection(&mut self) {
+        self.remembered.is_isolated = self.tools.is_isolated.load(Ordering::Relaxed);
+        self.remembered.is_sealed = self.tools.is_sealed.load(Ordering::Relaxed);
+        self.remembered.boot_id.clone_from(&self.boot_id);
+        if self.remembered.is_isolated {
+            self.remembered.servers = self.tools.route.pinned();
+        }
+        if let Err(error) = self.remembered.save(&self.dir.file(protection::FILE)) {
+            tracing::error!(%error, "isolation and seal are in force but cannot be remembered");
+        }
+    }
+
+    /// Counts, and reports losses once a minute at most. Source: reference/events.md section 5.6.
+    fn account(&mut self) {
+        let losses = self.spool.losses();
+        let (queued_events, queued_bytes) = self.spool.queued();
+        *lock(&self.tools.stats) = Stats { losses, queued_events, queued_bytes };
+        if losses != self.reported.0 && self.reported.1.is_none_or(|at| at.elapsed() >= LOSSES_EVERY) {
+            let body = json!({
+                "LOSS_EVICTED_EVENTS": losses.events - self.reported.0.events,
+                "LOSS_EVICTED_BYTES": losses.bytes - self.reported.0.bytes,
+            });
+            self.reported = (losses, Some(Instant::now()));
+            self.agent.observed(event("DATA_DROPPED", body, None, clock::now()));
+        }
+    }
+
+    fn collect(&mut self) {
+        // Atoms are made from the sensor's id, so collection begins when it has one.
+        if self.is_collecting || self.identity.sid().is_none() {
+            return;
+        }
+        match collector::start(Arc::clone(&self.tools)) {
+            Ok(()) => self.is_collecting = true,
+            Err(error) => tracing::error!(%error, "nothing is collected"),
         }
     }
 
     fn settle(&mut self) -> Result<(), StorageError> {
+        self.account();
         // Effects may decide more: a connection is followed by its events.
         loop {
             let effects = self.agent.settle(&mut self.journal, &mut self.spool, clock::now())?;
@@ -290,13 +379,18 @@ impl<'a> Sensor<'a> {
                 tracing::info!("the link is up");
                 self.sync("CONNECTED");
                 self.write_status();
+                self.collect();
+                for request in self.transfers.again() {
+                    self.say(from_sensor::Message::Transfer(request));
+                }
             }
             Effect::Run(run) => {
                 tracing::info!(task = ?run.task, "a task begins");
                 tokio::spawn(executor::carry_out(run, Arc::clone(&self.tools)));
             }
             Effect::Enforce(flags) => self.enforce(flags),
-            Effect::Sleep(_) | Effect::Granted(_) => {}
+            Effect::Sleep(is_asleep) => self.tools.is_asleep.store(is_asleep, Ordering::Relaxed),
+            Effect::Granted(grant) => self.transfers.granted(grant),
             Effect::Enrolled(sid) => self.enrolled(sid),
             Effect::Close(wait, reason) => {
                 tracing::warn!(%reason, wait_s = wait.as_secs(), "the link is closed");
@@ -318,13 +412,21 @@ impl<'a> Sensor<'a> {
         tracing::info!(%sid, "enrolled");
         self.identity.enrolled(sid, &self.dir.file(identity::FILE));
         self.agent.rename(Some(sid));
-        *self.tools.sid.lock().unwrap_or_else(PoisonError::into_inner) = Some(sid);
+        *lock(&self.tools.sid) = Some(sid);
         self.agent.disconnected();
         self.link.say = None;
         self.link.connect_at = Some(Instant::now());
     }
 
-    fn enforce(&mut self, _flags: Flags) {}
+    fn enforce(&mut self, flags: Flags) {
+        let wanted = (flags.isolate.or(self.remembered.isolate), flags.seal.or(self.remembered.seal));
+        if wanted != (self.remembered.isolate, self.remembered.seal) {
+            (self.remembered.isolate, self.remembered.seal) = wanted;
+            self.remember_protection();
+        }
+        let tools = Arc::clone(&self.tools);
+        tokio::task::spawn_blocking(move || protection::enforce(&tools, flags));
+    }
 
     fn state(&self) -> SensorState {
         SensorState {
@@ -336,7 +438,7 @@ impl<'a> Sensor<'a> {
             platform: host::PLATFORM.0,
             architecture: u32::from(host::ARCHITECTURE.0),
             kernel: false,
-            isolated: false,
+            isolated: self.tools.is_isolated.load(Ordering::Relaxed),
             sealed: self.tools.is_sealed.load(Ordering::Relaxed),
             journal_id: self.journal.id().to_vec(),
             spool_id: self.spool.id().to_vec(),
@@ -351,39 +453,6 @@ impl<'a> Sensor<'a> {
         let state = self.state();
         self.agent.observed(state_event(event_type, &state));
         self.say(from_sensor::Message::Sync(state));
-    }
-
-    /// Waits until the server has stored what it was sent, or a few seconds.
-    async fn flush(&mut self) -> Result<(), StorageError> {
-        const FLUSH_MAX: Duration = Duration::from_secs(3);
-        let until = Instant::now() + FLUSH_MAX;
-        while self.agent.is_connected() && !self.is_flushed() {
-            tokio::select! {
-                Some(heard) = self.heard.1.recv() => self.hear(heard),
-                Some(told) = self.told.recv() => self.take(told),
-                () = tokio::time::sleep_until(until) => break,
-            }
-            self.take_more();
-            self.settle()?;
-        }
-        self.link.say = None;
-        // The link's last frames leave while it closes.
-        if let Ok(Some(FromLink::Down(..))) = tokio::time::timeout(Duration::from_millis(500), self.heard.1.recv()).await {
-            tracing::debug!("the link is closed");
-        }
-        Ok(())
-    }
-
-    fn is_flushed(&self) -> bool {
-        self.spool.queued().0 == 0 && self.agent.ledger().unacknowledged().is_empty()
-    }
-
-    async fn conclude(&mut self, afterwards: Afterwards) -> Result<End, StorageError> {
-        self.flush().await?;
-        match afterwards {
-            Afterwards::Restart => Ok(End::Again),
-            Afterwards::Uninstall | Afterwards::Shutdown | Afterwards::Reboot => Ok(End::Stopped),
-        }
     }
 }
 
@@ -404,13 +473,35 @@ struct Signals(Vec<Signal>);
 
 impl Signals {
     fn new() -> Self {
-        Self([SignalKind::terminate(), SignalKind::interrupt()].into_iter().filter_map(|kind| signal(kind).ok()).collect())
+        Self(
+            [SignalKind::terminate(), SignalKind::interrupt()]
+                .into_iter()
+                .filter_map(|kind| signal(kind).ok())
+                .collect(),
+        )
     }
 
     async fn recv(&mut self) {
         let each = self.0.iter_mut().map(|signal| Box::pin(signal.recv()));
         futures_util::future::select_all(each).await;
     }
+}
+
+/// Brings back into force what a restart must not end.
+fn protect_again(tools: &Toolbox, remembered: &Remembered) {
+    if remembered.must_seal(&tools.boot_id) {
+        protection::set_sealed(tools, true);
+    }
+    if remembered.must_isolate(&tools.boot_id) {
+        tools.route.pin(remembered.servers.clone());
+        if let Err(failure) = protection::set_isolated(tools, true) {
+            tracing::error!(error = failure.message, "the endpoint should be isolated and is not");
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn fresh_id() -> [u8; 16] {

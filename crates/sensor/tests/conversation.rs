@@ -17,6 +17,7 @@ fn start(server: &FakeServer, state_dir: &tempfile::TempDir) -> JoinHandle<()> {
         key: Some(server.key.clone()),
         state_dir: state_dir.path().to_owned(),
         backoff: Duration::from_millis(20),
+        history_bytes: 1 << 20,
     };
     tokio::spawn(async move { sensor::run(config).await.unwrap() })
 }
@@ -51,7 +52,8 @@ async fn outcome(link: &mut Conversation, task: [u8; 16]) -> (Vec<Receipt>, Vec<
             from_sensor::Message::Events(more) => events.extend(more.events),
             _ => {}
         }
-        let is_answered = events.iter().any(|event: &Event| event.task_id == task && event.event_type != "CLOUD_NOTIFICATION");
+        let is_answered =
+            events.iter().any(|event: &Event| event.task_id == task && event.event_type != "CLOUD_NOTIFICATION");
         if is_answered && receipts.iter().any(|receipt: &Receipt| receipt.step >= Step::Finished as i32) {
             return (receipts, events);
         }
@@ -75,7 +77,8 @@ async fn a_sensor_enrols_resumes_runs_once_and_sends_again_what_was_not_acknowle
     let mut link = server.accept().await;
     let spool_id = link.hello.state.as_ref().unwrap().spool_id.clone();
     link.welcome(1, 0).await;
-    link.say(from_server::Message::Deliver(deliver(TASK, &format!("run \"echo x >> {}; exit 3\"", marker.display())))).await;
+    link.say(from_server::Message::Deliver(deliver(TASK, &format!("run \"echo x >> {}; exit 3\"", marker.display()))))
+        .await;
     let (receipts, events) = outcome(&mut link, TASK).await;
     assert_eq!(steps(&receipts), [Step::Confirmed as i32, Step::Started as i32, Step::Finished as i32]);
     assert_eq!(receipts[2].code, 3);
@@ -84,7 +87,7 @@ async fn a_sensor_enrols_resumes_runs_once_and_sends_again_what_was_not_acknowle
     assert_eq!(of_task, ["CLOUD_NOTIFICATION", "RECEIPT"]);
     assert!(events.iter().any(|event| event.event_type == "STARTING_UP"));
     assert!(events.iter().is_sorted_by_key(|event| event.seq));
-    let last_seq = events.last().unwrap().seq;
+    let last_seq = events.iter().rfind(|event| event.task_id == TASK).unwrap().seq;
 
     kill(sensor).await;
     drop(link);

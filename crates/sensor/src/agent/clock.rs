@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn windows_keep_to_their_minutes_and_to_the_weekday_on_which_they_begin() {
-        let office = Conditions { window_start_min: 540, window_end_min: 1_020, weekdays: 0b1_1111, ..Default::default() };
+        let office =
+            Conditions { window_start_min: 540, window_end_min: 1_020, weekdays: 0b1_1111, ..Default::default() };
         for (now, inside) in
             [(at(0, 539), false), (at(0, 540), true), (at(4, 1_019), true), (at(4, 1_020), false), (at(5, 600), false)]
         {

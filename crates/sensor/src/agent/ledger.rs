@@ -196,9 +196,9 @@ impl Ledger {
 impl Task {
     fn acked_steps(&self, id: TaskId) -> impl Iterator<Item = Record> {
         let acked = self.acked;
-        (0..16).filter(move |step| acked & bit(*step) != 0).map(move |step| {
-            Record::Acked(AckedStep { task_id: id.0.as_bytes().to_vec(), step })
-        })
+        (0..16)
+            .filter(move |step| acked & bit(*step) != 0)
+            .map(move |step| Record::Acked(AckedStep { task_id: id.0.as_bytes().to_vec(), step }))
     }
 }
 

@@ -302,11 +302,8 @@ fn old_tasks_are_forgotten_only_when_they_are_over_acknowledged_and_many() {
         let deliver = Deliver { wants_receipts: number % 2 == 0, ..order(number) };
         let accepted = Accepted { deliver: Some(deliver), wall_ms: 0, lifetime_ms: 1_000, ..Accepted::default() };
         ledger.apply(&Record::Accepted(accepted));
-        let receipt = Receipt {
-            task_id: id(number).0.as_bytes().to_vec(),
-            step: Step::Finished as i32,
-            ..Receipt::default()
-        };
+        let receipt =
+            Receipt { task_id: id(number).0.as_bytes().to_vec(), step: Step::Finished as i32, ..Receipt::default() };
         ledger.apply(&Record::Step(receipt));
     }
     let soon = Now { wall_ms: 23 * 3_600_000, ..Now::default() };

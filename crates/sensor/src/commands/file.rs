@@ -94,7 +94,8 @@ pub(super) fn described(path: &Path, metadata: &fs::Metadata) -> Fields {
 fn attributes(path: &Path, metadata: &fs::Metadata) -> u32 {
     let kind = metadata.file_type();
     let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    let is_plain = kind.is_file() || kind.is_fifo() || kind.is_socket() || kind.is_block_device() || kind.is_char_device();
+    let is_plain =
+        kind.is_file() || kind.is_fifo() || kind.is_socket() || kind.is_block_device() || kind.is_char_device();
     [
         (metadata.mode() & 0o222 == 0, 0x1),
         (is_hidden, 0x2),
@@ -152,7 +153,8 @@ pub(super) fn delete(job: &Job) -> Outcome {
     let metadata = fs::symlink_metadata(path).map_err(|error| Failure::at(path, &error))?;
     if metadata.is_dir() {
         let is_empty = fs::read_dir(path).map_err(|error| Failure::at(path, &error))?.next().is_none();
-        let failure = if is_empty { (code::DIRECTORY, "is a directory") } else { (145, "is a directory that is not empty") };
+        let failure =
+            if is_empty { (code::DIRECTORY, "is a directory") } else { (145, "is a directory that is not empty") };
         return Err(Failure::new(failure.0, failure.1));
     }
     fs::remove_file(path).map_err(|error| Failure::at(path, &error))?;
@@ -177,7 +179,8 @@ fn copy_over(from: &Path, to: &Path) -> Result<(), Failure> {
     drop(open_regular(from)?);
     let name = to.file_name().ok_or_else(|| Failure::new(123, "the destination names no file"))?;
     let partial = to.with_file_name(format!("{}.part", name.to_string_lossy()));
-    let copied = fs::copy(from, &partial).and_then(|_| File::open(&partial)?.sync_all()).and_then(|()| fs::rename(&partial, to));
+    let copied =
+        fs::copy(from, &partial).and_then(|_| File::open(&partial)?.sync_all()).and_then(|()| fs::rename(&partial, to));
     if let Err(error) = copied {
         // Nothing is lost if the remains cannot be removed: the source is whole.
         let _ = fs::remove_file(&partial);
@@ -190,4 +193,3 @@ fn copy_over(from: &Path, to: &Path) -> Result<(), Failure> {
 pub(super) fn is_among(digests: &Digests, wanted: &[String]) -> bool {
     wanted.iter().any(|digest| *digest == digests.sha256 || *digest == digests.sha1)
 }
-

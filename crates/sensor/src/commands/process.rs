@@ -20,7 +20,8 @@ fn named(job: &Job) -> Result<Named, Failure> {
     if let Some(wanted) = job.arguments.text("processatom") {
         let found = process::pids().into_iter().find_map(|pid| {
             let start_ticks = process::start_ticks(pid)?;
-            (job.tools.process_atom(pid, start_ticks) == wanted).then_some(Named { pid, start_ticks: Some(start_ticks) })
+            (job.tools.process_atom(pid, start_ticks) == wanted)
+                .then_some(Named { pid, start_ticks: Some(start_ticks) })
         });
         return found.ok_or_else(|| gone(format!("atom {wanted}")));
     }
@@ -147,4 +148,3 @@ fn control(job: &Job, what: Control) -> Outcome {
     process::control(named.pid, named.start_ticks, what)?;
     Ok(fields(json!({"PROCESS_ID": named.pid})))
 }
-

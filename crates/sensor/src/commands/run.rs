@@ -1,7 +1,12 @@
-//! `run`: a shell command on the endpoint.
+//! `run`: a shell command or a payload on the endpoint.
 
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -10,8 +15,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
+use uuid::Uuid;
 
-use super::{Failure, Fields, Job, Outcome, code, fields};
+use super::{Failure, Fields, Job, Outcome, code, fields, transfer};
 
 /// Longest output that is kept of each stream; beyond it the field is absent.
 /// Source: reference/commands.md section 6.1.
@@ -19,14 +25,64 @@ const OUTPUT_BYTES_MAX: usize = 1_048_576;
 /// How long output is awaited after the process ended: what it left running in
 /// the background may hold the pipes open for ever.
 const LINGER: Duration = Duration::from_millis(500);
+/// Attempts to start a program that is busy, and the wait between them.
+const BUSY_RETRIES: u32 = 10;
+const BUSY_WAIT: Duration = Duration::from_millis(20);
 /// The default of the command line, which always gives one.
 const TIMEOUT_S: i64 = 60;
 
 pub(super) async fn run(job: Job) -> Outcome {
-    let line = job.arguments.text("shell-command").unwrap_or_default().to_owned();
+    if job.arguments.has("user") {
+        return Err(Failure::unsupported("this sensor cannot run as another user"));
+    }
+    if let Some(name) = job.arguments.text("payload-name") {
+        return run_payload(&job, name).await;
+    }
+    let line = job.arguments.text("shell-command").unwrap_or_default();
+    refuse_own_files(&job, line)?;
     let mut command = Command::new("/bin/sh");
-    command.arg("-c").arg(&line);
+    command.arg("-c").arg(line);
     execute(command, &job).await
+}
+
+/// What a shell will do cannot be known; a sealed sensor refuses what names its files.
+fn refuse_own_files(job: &Job, line: &str) -> Result<(), Failure> {
+    let own = std::env::current_exe().unwrap_or_default();
+    let names_own = [own.as_path(), &job.tools.state_dir]
+        .iter()
+        .any(|path| !path.as_os_str().is_empty() && line.contains(&*path.to_string_lossy()));
+    if names_own && job.tools.is_sealed.load(Ordering::Relaxed) {
+        return Err(Failure::refused(code::ACCESS_DENIED, "the sensor is sealed and protects its own files"));
+    }
+    Ok(())
+}
+
+async fn run_payload(job: &Job, name: &str) -> Outcome {
+    let dir = transfer::private_dir(job)?.join(Uuid::new_v4().simple().to_string());
+    fs::DirBuilder::new().mode(0o700).create(&dir)?;
+    let outcome = run_payload_in(job, name, &dir).await;
+    // What cannot be removed stays private to the sensor.
+    let _ = fs::remove_dir_all(&dir);
+    outcome
+}
+
+async fn run_payload_in(job: &Job, name: &str, dir: &Path) -> Outcome {
+    let file = dir.join(transfer::base_name(name));
+    transfer::fetch(job, name, &file).await?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o700))?;
+    let arguments = muster_command::split_arguments(job.arguments.text("arguments").unwrap_or_default());
+    let arguments = arguments.map_err(|error| Failure::new(code::INVALID_PARAMETER, error.to_string()))?;
+    let is_program = transfer::begins_with(&file, b"#!") || transfer::begins_with(&file, b"\x7fELF");
+    let mut command = match job.arguments.text("interpreter") {
+        None if is_program => Command::new(&file),
+        interpreter => {
+            let mut command = Command::new(interpreter.unwrap_or("/bin/sh"));
+            command.arg(&file);
+            command
+        }
+    };
+    command.args(arguments);
+    execute(command, job).await
 }
 
 /// Runs a prepared command with the limits of the job.
@@ -43,7 +99,7 @@ async fn execute(mut command: Command, job: &Job) -> Outcome {
         .stderr(Stdio::piped())
         .process_group(0);
     let begun = Instant::now();
-    let mut child = command.spawn()?;
+    let mut child = spawn(&mut command).await?;
     let group = Group(child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())));
     let pid = child.id();
     let (stop, stopped) = watch::channel(false);
@@ -66,6 +122,18 @@ async fn execute(mut command: Command, job: &Job) -> Outcome {
         }
         Err(failure) => Err(failure.with(reply)),
     }
+}
+
+/// A program that was just written is busy while another command starts at the same
+/// instant, since its process holds the descriptor until it executes.
+async fn spawn(command: &mut Command) -> io::Result<Child> {
+    for _ in 0..BUSY_RETRIES {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => tokio::time::sleep(BUSY_WAIT).await,
+            spawned => return spawned,
+        }
+    }
+    command.spawn()
 }
 
 async fn wait(child: &mut Child, limit: Duration) -> Result<i32, Failure> {

@@ -14,7 +14,7 @@ impl Sensor<'_> {
             "sid": self.identity.sid(),
             "oid": self.identity.oid(),
             "last_update": clock::now().wall_ms / 1_000,
-            "uptime": self.begun.elapsed().as_secs(),
+            "uptime": self.tools.begun.elapsed().as_secs(),
             "is_connected": self.agent.is_connected(),
         });
         if let Err(error) = write_atomically(&status_file(self.dir.path()), status.to_string().as_bytes()) {

@@ -101,8 +101,7 @@ impl Segment {
     /// Keeps only these payloads; gives their new offsets.
     pub(super) fn rewrite(&mut self, path: &Path, kept: &[(u64, u32)]) -> io::Result<Vec<u64>> {
         let fresh = path.with_extension("new");
-        let file =
-            OpenOptions::new().create(true).truncate(true).read(true).write(true).mode(0o600).open(&fresh)?;
+        let file = OpenOptions::new().create(true).truncate(true).read(true).write(true).mode(0o600).open(&fresh)?;
         let mut next = Self { file, bytes: 0, is_dirty: false };
         let mut moved = Vec::with_capacity(kept.len());
         for (at, bytes) in kept {

@@ -56,13 +56,23 @@ fn parse(passwd: &str, shadow: &str, group: &str) -> Vec<Account> {
         let (uid, gid) = (columns.nth(1)?.parse().ok()?, columns.next()?.parse().ok()?);
         let mut rest = || columns.next().unwrap_or_default().to_owned();
         let (full_name, home, shell) = (rest(), rest(), rest());
-        Some(Account { is_locked: is_locked(shadow, &name), groups: groups(group, &name, gid), name, uid, gid, full_name, home, shell })
+        Some(Account {
+            is_locked: is_locked(shadow, &name),
+            groups: groups(group, &name, gid),
+            name,
+            uid,
+            gid,
+            full_name,
+            home,
+            shell,
+        })
     };
     passwd.lines().filter_map(account).collect()
 }
 
 fn is_locked(shadow: &str, name: &str) -> Option<bool> {
-    let mut columns = shadow.lines().map(|line| line.split(':')).find_map(|mut line| (line.next()? == name).then_some(line))?;
+    let mut columns =
+        shadow.lines().map(|line| line.split(':')).find_map(|mut line| (line.next()? == name).then_some(line))?;
     columns.next().map(|password| password.starts_with(['!', '*']))
 }
 

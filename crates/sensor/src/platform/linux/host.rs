@@ -7,8 +7,11 @@ use muster_model::{Architecture, Platform};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Product ids that mean nothing: many machines carry them.
-const PLACEHOLDER_IDS: &[&str] =
-    &["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff", "03000200-0400-0500-0006-000700080009"];
+const PLACEHOLDER_IDS: &[&str] = &[
+    "00000000-0000-0000-0000-000000000000",
+    "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    "03000200-0400-0500-0006-000700080009",
+];
 
 /// The platform of this build.
 pub const PLATFORM: Platform = Platform::LINUX;

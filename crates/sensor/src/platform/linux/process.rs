@@ -179,7 +179,8 @@ mod tests {
 
     #[test]
     fn arguments_with_blanks_are_quoted() {
-        let line = |arguments: &[&str]| command_line(&arguments.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+        let line =
+            |arguments: &[&str]| command_line(&arguments.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
         assert_eq!(line(&["sh", "-c", "echo \"a b\""]), r#"sh -c "echo \"a b\"""#);
         assert_eq!(line(&["x", ""]), r#"x """#);
         assert_eq!(line(&[]), "");

@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn the_build_is_the_first_number_after_the_dash() {
-        let release = "NAME=Ubuntu\nPRETTY_NAME=\"Ubuntu 22.04.4 LTS\"\nVERSION_ID=\"22.04\"\nID=ubuntu\nID_LIKE=debian\n";
+        let release =
+            "NAME=Ubuntu\nPRETTY_NAME=\"Ubuntu 22.04.4 LTS\"\nVERSION_ID=\"22.04\"\nID=ubuntu\nID_LIKE=debian\n";
         let version = parse(release, "5.15.0-107-generic".to_owned());
         assert_eq!((version.name.as_str(), version.id.as_str()), ("Ubuntu 22.04.4 LTS", "ubuntu"));
         assert_eq!((version.version.as_str(), version.build), ("22.04", 107));
