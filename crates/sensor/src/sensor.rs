@@ -59,6 +59,8 @@ pub struct Config {
     pub backoff: Duration,
     /// Bytes of the history on disk; 0 keeps none.
     pub history_bytes: u64,
+    /// Step after which the program dies; for tests of the whole program.
+    pub crash_at: Option<i32>,
 }
 
 /// Why a sensor cannot run.
@@ -126,6 +128,7 @@ struct Sensor<'a> {
     history: History,
     remembered: Remembered,
     is_collecting: bool,
+    crash_at: Option<i32>,
     /// Losses that were reported, and when.
     reported: (Losses, Option<Instant>),
 }
@@ -193,6 +196,7 @@ impl<'a> Sensor<'a> {
             history: History::open(&dir.file("history"), config.history_bytes)?,
             remembered,
             is_collecting: false,
+            crash_at: config.crash_at,
             reported: (Losses::default(), None),
         })
     }
@@ -372,7 +376,23 @@ impl<'a> Sensor<'a> {
             if effects.is_empty() {
                 return Ok(());
             }
+            self.crash_if_told(&effects);
             effects.into_iter().for_each(|effect| self.act(effect));
+        }
+    }
+
+    /// Dies between a durable step and everything that follows from it, when a test
+    /// says at which step (`MUSTER_TEST_CRASH_AT`, a number of the wire's steps).
+    fn crash_if_told(&self, effects: &[Effect]) {
+        let Some(step) = self.crash_at else { return };
+        let is_at_step = effects.iter().any(|effect| match effect {
+            Effect::Send(from_sensor::Message::Receipts(sent)) => {
+                sent.receipts.iter().any(|receipt| receipt.step == step)
+            }
+            _ => false,
+        });
+        if is_at_step {
+            std::process::abort();
         }
     }
 
