@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::agent::{Afterwards, Agent, Effect, Setup, StorageError, event};
+use crate::agent::{self, Afterwards, Agent, Effect, Setup, StorageError, event};
 use crate::executor::{self, Stats, ToSensor, Toolbox};
 use crate::history::History;
 use crate::identity::{self, Identity, IdentityError};
@@ -43,6 +43,8 @@ const SYNC_EVERY: Duration = Duration::from_secs(600);
 const CHANNEL_MESSAGES: usize = 1_024;
 /// Things heard that share one flush of the journal.
 const BATCH_MAX: usize = 256;
+/// Length from which a journal is compacted at a start.
+const COMPACTION_BYTES_MIN: u64 = 256 * 1024;
 /// Interval of loss reports. Source: reference/events.md section 5.6.
 const LOSSES_EVERY: Duration = Duration::from_secs(60);
 /// Wait before the sensor begins anew after its disk failed.
@@ -148,7 +150,7 @@ impl<'a> Sensor<'a> {
             // What was ordered from an earlier identity of this endpoint must not run, nor be reported.
             forget_tasks(dir)?;
         }
-        let opened = Journal::open(&dir.file("journal"), fresh_id())?;
+        let mut opened = Journal::open(&dir.file("journal"), fresh_id())?;
         if let Some(repair) = opened.repair {
             tracing::warn!("{repair}");
         }
@@ -156,6 +158,10 @@ impl<'a> Sensor<'a> {
         let boot_id = host::boot_id();
         let setup = Setup { oid: identity.oid(), sid: identity.sid(), boot_id: boot_id.clone(), look: commands::look };
         let now = clock::now();
+        if opened.journal.bytes() > COMPACTION_BYTES_MIN {
+            let records = opened.ledger.compact(now);
+            agent::Journal::replace(&mut opened.journal, &records).map_err(io::Error::other)?;
+        }
         let mut agent = Agent::new(setup, opened.ledger, now);
         agent.observed(event("STARTING_UP", json!({}), None, now));
         let (to_sensor, told) = mpsc::channel(CHANNEL_MESSAGES);
