@@ -28,6 +28,7 @@ mod token;
 mod users;
 
 pub use call::{Call, Reply};
+pub use description::document;
 pub use error::ApiError;
 pub use form::Form;
 pub use route::{Access, Method, Route};

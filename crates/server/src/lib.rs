@@ -14,6 +14,7 @@ pub mod app;
 pub mod clock;
 pub mod config;
 pub mod event;
+pub mod extension;
 mod fleet;
 pub mod gateway;
 mod meter;

@@ -137,7 +137,7 @@ fn sensor(owner: u128, ordinal: u32) -> SensorRow {
         sid: sid(owner * 1_000 + u128::from(ordinal)),
         oid: oid(owner),
         iid: Iid(Uuid::from_u128(9)),
-        did: (ordinal % 2 == 0).then(|| Did(Uuid::from_u128(8))),
+        did: ordinal.is_multiple_of(2).then(|| Did(Uuid::from_u128(8))),
         platform: Platform::LINUX,
         ext_platform: Platform::default(),
         architecture: Architecture::X64,

@@ -6,6 +6,7 @@ use crate::sqlite::Sqlite;
 use muster_model::{Oid, Sid};
 use muster_tasking::Target;
 use parking_lot::Mutex;
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -73,14 +74,14 @@ pub struct Faults(Arc<Mutex<FaultPlan>>);
 
 #[derive(Default)]
 struct FaultPlan {
-    next: Vec<StoreError>,
+    next: VecDeque<StoreError>,
     all: Option<StoreError>,
 }
 
 impl Faults {
-    /// The next commit fails with this, and leaves no trace; may be called several times, the last one fails first.
+    /// The next commit fails with this, and leaves no trace; called several times, so do those after it.
     pub fn fail_next(&self, error: StoreError) {
-        self.0.lock().next.push(error);
+        self.0.lock().next.push_back(error);
     }
 
     /// Every commit fails with this until it is called with `None`: a disk that fills up, and gets room again.
@@ -90,7 +91,7 @@ impl Faults {
 
     pub(crate) fn take(&self) -> Option<StoreError> {
         let mut plan = self.0.lock();
-        plan.next.pop().or_else(|| plan.all.clone())
+        plan.next.pop_front().or_else(|| plan.all.clone())
     }
 }
 

@@ -117,6 +117,85 @@ async fn lists_of_one_batch_do_not_harm_each_other() {
     assert_eq!(entry_count(&store), 0);
 }
 
+/// Set for the child of the full disk test: a folder on a small file system of its own.
+const SMALL_DISK: &str = "MUSTER_STORE_SMALL_DISK";
+
+/// The child of the full disk test. In an ordinary run it does nothing.
+#[test]
+fn full_disk_child() {
+    let Some(folder) = std::env::var_os(SMALL_DISK).map(PathBuf::from) else { return };
+    let ballast = folder.join("ballast");
+    std::fs::write(&ballast, vec![0; 8 << 20]).expect("room for the ballast");
+    let store = open(&folder.join("store.db")).expect("room for a store");
+    store.commit_blocking(vec![put("before", Expect::Any)]).expect("room");
+    let fitted = fill(&store);
+    assert!(fitted > 10, "{fitted} fitted");
+    assert!(matches!(store.commit_blocking(vec![large(0)]), Err(StoreError::Full)));
+    assert_eq!((keys(&store), u128::from(entry_count(&store))), (vec!["before".to_owned()], fitted));
+
+    std::fs::remove_file(&ballast).expect("the ballast goes");
+    store.commit_blocking(vec![put("after", Expect::Any), large(1)]).expect("room again");
+    store.close();
+    let store = open(&folder.join("store.db")).expect("a sound store");
+    assert_eq!((keys(&store).len(), u128::from(entry_count(&store))), (2, fitted + 1));
+    println!("the full disk was survived");
+}
+
+#[test]
+fn a_full_disk_is_survived_without_a_restart() {
+    let (folder, _) = folder();
+    let mount = "mount -t tmpfs -o size=16m tmpfs \"$1\" || exit 77; exec \"$0\" --exact full_disk_child --nocapture";
+    let child = Command::new("unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c", mount])
+        .args([std::env::current_exe().expect("this program").as_path(), folder.path()])
+        .env(SMALL_DISK, folder.path())
+        .output();
+    match child {
+        Ok(child) if child.status.success() => {
+            let output = String::from_utf8_lossy(&child.stdout);
+            assert!(output.contains("the full disk was survived"), "{output}");
+        }
+        Ok(child) if String::from_utf8_lossy(&child.stdout).contains("running 1 test") => {
+            panic!("{}{}", String::from_utf8_lossy(&child.stdout), String::from_utf8_lossy(&child.stderr));
+        }
+        other => println!("skipped: no file system of our own can be mounted here: {other:?}"),
+    }
+}
+
+#[test]
+fn a_full_queue_refuses_and_loses_nothing_that_it_took() {
+    let (_folder, path) = folder();
+    let store = open(&path).expect("a store");
+    let blocker = rusqlite::Connection::open(&path).expect("the file");
+    // The writer waits for this lock while the queue fills up behind it.
+    blocker.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let committed = runtime.block_on(async {
+        let lists: Vec<_> = (0..9_000)
+            .map(|n| {
+                let store = store.clone();
+                tokio::spawn(async move { store.commit(vec![put(&n.to_string(), Expect::Absent)]).await })
+            })
+            .collect();
+        // Each turn runs some of them; after this many, all have sent their list.
+        for _ in 0..lists.len() {
+            tokio::task::yield_now().await;
+        }
+        blocker.execute_batch("ROLLBACK").expect("unlocked");
+        let (mut committed, mut refused) = (0, 0);
+        for list in lists {
+            match list.await.expect("the task ends") {
+                Ok(()) => committed += 1,
+                Err(StoreError::Busy) => refused += 1,
+                Err(error) => panic!("busy, and not {error}"),
+            }
+        }
+        assert!(refused > 0 && committed >= 8_000, "{committed} committed, {refused} refused");
+        committed
+    });
+    assert_eq!(keys(&store).len(), committed);
+}
+
 #[test]
 fn files_that_are_not_a_sound_store_are_refused_untouched() {
     let refused = |path: &Path, why: &str| {
@@ -239,7 +318,7 @@ fn what_was_acknowledged_survives_kill_9() {
             count
         };
         if kill_after > 0 {
-            while let Some(line) = lines.next() {
+            for line in lines.by_ref() {
                 if note(line) >= kill_after {
                     break;
                 }

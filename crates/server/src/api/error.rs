@@ -93,6 +93,7 @@ impl From<StoreError> for ApiError {
                 Self::unavailable("the server is busy writing; nothing was changed. Try again").with_code("store_busy")
             }
             StoreError::Conflict(what) => Self::conflict(format!("changed by someone else meanwhile: {what}")),
+            StoreError::Cursor => Self::bad_request("cursor is not one that was given out"),
             other => Self::internal(other),
         }
     }

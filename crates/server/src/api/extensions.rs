@@ -1,8 +1,129 @@
 //! Extensions: subscription, schema, requests. Source: reference/rest-api.md sections 7.7 and 10.
 
-use super::Route;
+use super::{Access, ApiError, Call, Method, Reply, Route};
+use crate::clock;
+use crate::event::{self, Actor};
+use crate::extension::{self, BUILT_IN, SUBSCRIPTION, Subscription};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::read::GzDecoder;
+use muster_store::Expect;
+use serde_json::{Map, Value, json};
+use std::io::Read as _;
+
+/// What compressed request data may grow to.
+const DATA_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// The routes of this area.
 pub(super) fn routes() -> Vec<Route> {
-    Vec::new()
+    use Access::{May, Member};
+    let one = "/orgs/{oid}/subscription/extension/{name}";
+    vec![
+        Route::new(
+            Method::Get,
+            "/orgs/{oid}/subscriptions",
+            Member,
+            "Extensions that the organization is subscribed to",
+            list,
+        ),
+        Route::new(Method::Post, one, May("ext.sub"), "Subscribe to an extension", subscribe),
+        Route::new(Method::Delete, one, May("ext.sub"), "End a subscription", unsubscribe),
+        Route::new(Method::Patch, one, May("ext.sub"), "Rotate the key of an extension", rekey),
+        Route::new(Method::Get, "/extension/schema/{name}", Member, "What an extension takes and gives", schema)
+            .query("oid", "Organization id"),
+        Route::new(
+            Method::Post,
+            "/extension/request/{name}",
+            May("ext.request"),
+            "Ask an extension for something",
+            request,
+        )
+        .needs("oid", "Organization id")
+        .needs("action", "Name of the action")
+        .form("data", "JSON object of the action's fields")
+        .form("gzdata", "The same as base64 of gzip"),
+    ]
+}
+
+async fn list(call: Call) -> Result<Reply, ApiError> {
+    let organization = call.organization()?;
+    let subscriptions = call.app.records.list(organization.oid, SUBSCRIPTION);
+    let by_name: Map<String, Value> = subscriptions
+        .into_iter()
+        .map(|(name, subscription)| (name, json!({"by": subscription.by, "since": subscription.created_at.as_secs()})))
+        .collect();
+    Ok(Reply::json(&by_name))
+}
+
+fn known(call: &Call) -> Result<&str, ApiError> {
+    let name = call.path("name");
+    if BUILT_IN.contains(&name) {
+        return Ok(name);
+    }
+    Err(ApiError::not_found(format!("no such extension: {name}; available: {}", BUILT_IN.join(", "))))
+}
+
+async fn subscribe(call: Call) -> Result<Reply, ApiError> {
+    change(&call, "extension subscribed", "subscribe").await
+}
+
+async fn unsubscribe(call: Call) -> Result<Reply, ApiError> {
+    change(&call, "extension unsubscribed", "unsubscribe").await
+}
+
+async fn change(call: &Call, message: &str, action: &str) -> Result<Reply, ApiError> {
+    let name = known(call)?;
+    let oid = call.organization()?.oid;
+    let now = clock::now();
+    let actor = Actor::caller(&call.caller, call.source);
+    let entity = json!({"type": "extension", "name": name});
+    let record = event::audit(oid, &actor, message, &entity, action, &json!({}), now);
+    let writes = call.app.emit(&[record]);
+    if action == "subscribe" {
+        let subscription = Subscription { created_at: now, by: actor.identity };
+        call.app.records.put(oid, SUBSCRIPTION, name, &subscription, Expect::Any, writes).await?;
+    } else {
+        call.app.records.delete(oid, SUBSCRIPTION, name, writes).await?;
+    }
+    Ok(Reply::done())
+}
+
+/// Built-in extensions run inside the server and have no key of their own.
+async fn rekey(call: Call) -> Result<Reply, ApiError> {
+    known(&call)?;
+    Ok(Reply::done())
+}
+
+async fn schema(call: Call) -> Result<Reply, ApiError> {
+    extension::schema(known(&call)?).map(|schema| Reply::json(&schema)).ok_or_else(|| ApiError::not_found("no schema"))
+}
+
+async fn request(call: Call) -> Result<Reply, ApiError> {
+    let organization = call.organization()?;
+    let action = call.form.require("action")?;
+    let data = data_of(&call)?;
+    let actor = Actor::caller(&call.caller, call.source);
+    let answer = extension::request(&call.app, organization, call.path("name"), action, &data, &actor).await?;
+    Ok(Reply::json(&json!({"data": answer, "error": "", "version": 1})))
+}
+
+/// `data` as JSON text, or `gzdata` as base64 of gzip of it; neither is an empty object.
+fn data_of(call: &Call) -> Result<Value, ApiError> {
+    let bad = |what: &str, error: &dyn std::fmt::Display| ApiError::bad_request(format!("{what}: {error}"));
+    let text = match (call.form.get("gzdata"), call.form.get("data")) {
+        (Some(packed), _) if !packed.is_empty() => {
+            let bytes = STANDARD.decode(packed).map_err(|error| bad("gzdata is not base64", &error))?;
+            let mut text = String::new();
+            let mut unpacked = GzDecoder::new(bytes.as_slice()).take(DATA_BYTES_MAX);
+            unpacked.read_to_string(&mut text).map_err(|error| bad("gzdata is not gzip of text", &error))?;
+            text
+        }
+        (_, Some(text)) => text.to_owned(),
+        _ => String::new(),
+    };
+    if text.trim().is_empty() {
+        return Ok(json!({}));
+    }
+    let value: Value = serde_json::from_str(&text).map_err(|error| bad("data is not JSON", &error))?;
+    if value.is_object() { Ok(value) } else { Err(ApiError::bad_request("data must be a JSON object")) }
 }

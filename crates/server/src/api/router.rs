@@ -23,7 +23,7 @@ pub struct Router {
 }
 
 /// Path of a route as the router sees it.
-fn full_path(path: &str) -> String {
+pub(super) fn full_path(path: &str) -> String {
     match path.strip_prefix('/') {
         Some(outside) if outside.starts_with('/') => outside.to_owned(),
         _ => format!("/v1{path}"),

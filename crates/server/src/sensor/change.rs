@@ -140,7 +140,7 @@ pub async fn take_tags(
     actor: &Actor,
 ) -> Result<u64, StoreError> {
     let change = Change { actor, message: "tags removed", action: "remove_tag", detail: json!({"tags": tags}) };
-    let edit = |row: &mut SensorRow| tags.iter().fold(false, |changed, tag| row.sensor.take_tag(tag) || changed);
+    let edit = |row: &mut SensorRow| tags.iter().filter(|tag| row.sensor.take_tag(tag)).count() > 0;
     update(app, organization, ordinals, Some(&change), edit).await
 }
 

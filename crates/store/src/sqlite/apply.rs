@@ -242,6 +242,7 @@ impl<'c> Tables<'c> {
             gone.push(row.get::<_, i64>(0).map_err(store_error)?);
             gone_bytes += row.get::<_, i64>(2).map_err(store_error)?;
         }
+        drop(rows);
         for arrival in &gone {
             self.execute("DELETE FROM entry WHERE arrival = ?1", [arrival])?;
         }

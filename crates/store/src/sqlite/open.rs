@@ -17,11 +17,12 @@ const CHECKED_BYTES_MAX: u64 = 1 << 30;
 /// How long to wait for another program that looks into the file, such as a copying tool.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// After this many pages (4 KiB each) the log is copied back into the file, by the commit that reaches it.
-const CHECKPOINT_PAGES: u32 = 4_000;
+/// After this many pages (4 KiB each) the log is copied back into the file, by the commit that reaches it. A disk that
+/// was full needs about this much room before commits work again, since pages are copied before the log starts anew.
+const CHECKPOINT_PAGES: u32 = 1_000;
 
 /// The log file is cut to this size when it is reused.
-const LOG_BYTES_MAX: u64 = 64 << 20;
+const LOG_BYTES_MAX: u64 = 16 << 20;
 
 /// Statements kept prepared on each connection; there are fewer in the code.
 const STATEMENTS_MAX: usize = 96;

@@ -381,3 +381,36 @@ impl Read for View<'_> {
         Ok(size.map_or((0, 0), |(count, bytes)| (count.cast_unsigned(), bytes.cast_unsigned())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A query that sorts or scans costs as much as the stream is long.
+    #[test]
+    fn every_page_follows_an_index_in_its_order() {
+        let conn = Connection::open_in_memory().expect("a database");
+        conn.execute_batch(include_str!("migrations/0001_first.sql")).expect("the schema");
+        let place = Place { time: Timestamp::from_micros(5), arrival: 6 };
+        for n in 0..32 {
+            let has = |bit: u32| n & (1 << bit) != 0;
+            let query = EntryQuery {
+                oid: Oid(Uuid::nil()),
+                stream: Stream::Event,
+                sid: has(0).then_some(Sid(Uuid::nil())),
+                kind: has(1).then(|| "X".to_owned()),
+                investigation_id: has(2).then(|| "X".to_owned()),
+                from: Timestamp::ZERO,
+                to: Timestamp::MAX,
+                forward: has(3),
+                cursor: None,
+                limit: 10,
+            };
+            let (sql, values) = entries_sql(&query, 1, has(4).then_some(place));
+            let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a plan");
+            let steps = plan.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).expect("steps");
+            let steps: Vec<String> = steps.map(|step| step.expect("a step")).collect();
+            assert!(steps.len() == 1 && steps[0].contains("time>? AND time<?"), "{sql}: {steps:?}");
+        }
+    }
+}

@@ -96,16 +96,14 @@ impl Writer<'_> {
         let mut is_open = true;
         let mut batch: Batch = Vec::with_capacity(BATCH_LISTS_MAX);
         let mut next = Some(first);
-        let mut state = Ok(());
         while let Some(list) = next.take() {
-            let applied = self.apply(&list.writes);
-            let (result, after) = match applied {
-                Ok(result) => (result, Ok(())),
-                Err(RolledBack) => (Ok(()), Err(RolledBack)),
+            let Ok(result) = self.apply(&list.writes) else {
+                batch.push((list, Ok(())));
+                self.one_by_one(batch);
+                return is_open;
             };
             batch.push((list, result));
-            state = after;
-            if state.is_err() || batch.len() >= BATCH_LISTS_MAX || began.elapsed() >= BATCH_TIME {
+            if batch.len() >= BATCH_LISTS_MAX || began.elapsed() >= BATCH_TIME {
                 break;
             }
             match inbox.try_recv() {
@@ -114,18 +112,18 @@ impl Writer<'_> {
                 Err(_) => {}
             }
         }
-        match state {
-            Ok(()) => self.finish(batch),
-            Err(RolledBack) => self.one_by_one(batch),
-        }
+        self.finish(batch);
         is_open
     }
 
     /// Applies a list in a savepoint. The inner result is that of the list alone.
     fn apply(&mut self, writes: &[Write]) -> Result<Result<(), StoreError>, RolledBack> {
-        let result = self.execute("SAVEPOINT list").and_then(|()| writes.iter().try_for_each(|w| self.tables.apply(w)));
+        let result = self
+            .execute("SAVEPOINT list")
+            .and_then(|()| writes.iter().try_for_each(|write| self.tables.apply(write)))
+            .and_then(|()| self.execute("RELEASE list"));
         if result.is_ok() {
-            return Ok(self.execute("RELEASE list"));
+            return Ok(result);
         }
         self.tables.forget();
         // SQLite itself rolls everything back after some errors, among them a full disk.
@@ -144,14 +142,15 @@ impl Writer<'_> {
             tracing::error!(%error, lists = batch.len(), "a commit failed; nothing of it is stored");
             self.roll_back();
         }
-        let is_full = matches!(committed, Err(StoreError::Full))
-            || batch.iter().any(|(_, result)| matches!(result, Err(StoreError::Full)));
+        if matches!(committed, Err(StoreError::Full))
+            || batch.iter().any(|(_, result)| matches!(result, Err(StoreError::Full)))
+        {
+            // Copying the log back and starting it anew may give the room that the next commit needs. Before the
+            // answers, so that a caller who makes room does not race with the copying.
+            self.tidy();
+        }
         for (list, result) in batch {
             list.answer.send(committed.clone().and(result));
-        }
-        if is_full {
-            // Copying the log back and cutting it may give the room that the next commit needs.
-            self.tidy();
         }
     }
 

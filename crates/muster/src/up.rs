@@ -1,0 +1,132 @@
+//! `muster up`: everything on one machine, from one directory.
+
+pub mod environment;
+mod identity;
+pub mod local_sensor;
+
+use crate::data_dir::DataDir;
+use crate::stop::StopSignals;
+use environment::Environment;
+use identity::Identity;
+use local_sensor::LocalSensor;
+use muster_server::Server;
+use muster_server::config::Config;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Wait before a local sensor that failed is started again; doubled up to the longest.
+const RESTART_FIRST: Duration = Duration::from_secs(1);
+const RESTART_LONGEST: Duration = Duration::from_secs(60);
+
+/// Connector id that Live Response clients send beside the key.
+const CONNECTOR: &str = "MUSTER";
+
+/// Arguments of `muster up`.
+#[derive(clap::Args)]
+pub struct UpArgs {
+    /// Directory that holds everything: database, certificates, keys
+    #[arg(long, value_name = "DIR", env = "MUSTER_DATA_DIR", default_value = "./muster-data")]
+    pub data_dir: PathBuf,
+    /// TLS address for sensors, API and streams; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8443")]
+    pub listen: SocketAddr,
+    /// Plain HTTP address for the API; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub http: SocketAddr,
+    /// Do not start a sensor on this machine
+    #[arg(long)]
+    pub no_sensor: bool,
+}
+
+/// Runs until a signal stops it.
+///
+/// # Errors
+///
+/// Whatever keeps the server from starting.
+pub async fn run(args: UpArgs) -> anyhow::Result<()> {
+    let mut signals = StopSignals::new()?;
+    let data_dir = DataDir::take(&args.data_dir)?;
+    let before = Environment::read(&data_dir.path)?;
+    let config = Config {
+        listen: args.listen,
+        http: Some(args.http),
+        public_address: None,
+        ..Config::loopback(data_dir.path.clone())
+    };
+    let server = Server::start(config).await.map_err(crate::serve::explain_start)?;
+    let identity = identity::ensure(&server.app, before.as_ref()).await?;
+    let environment = environment_of(&server, &identity, &data_dir.path);
+    environment.write(&data_dir.path)?;
+    print_ready(&server, &args.data_dir);
+    if args.no_sensor {
+        signals.received().await;
+    } else {
+        run_with_sensor(&data_dir.path, &identity, &mut signals).await?;
+    }
+    println!("Stopping.");
+    crate::serve::stop(server).await;
+    Ok(())
+}
+
+async fn run_with_sensor(data_dir: &Path, identity: &Identity, signals: &mut StopSignals) -> anyhow::Result<()> {
+    let mut wait = RESTART_FIRST;
+    loop {
+        let mut sensor = LocalSensor::start(data_dir, &identity.installation_key)?;
+        let meant_to = tokio::select! {
+            () = signals.received() => {
+                sensor.stop().await;
+                return Ok(());
+            }
+            meant_to = sensor.ended() => meant_to,
+        };
+        if meant_to {
+            println!("The local sensor has ended; the next `muster up` starts it again.");
+            signals.received().await;
+            return Ok(());
+        }
+        let log = data_dir.join("sensor.log");
+        eprintln!("The local sensor failed ({} says why); next try in {} s.", log.display(), wait.as_secs());
+        tokio::select! {
+            () = signals.received() => return Ok(()),
+            () = tokio::time::sleep(wait) => wait = (wait * 2).min(RESTART_LONGEST),
+        }
+    }
+}
+
+/// An address as someone on this machine reaches it.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
+}
+
+fn environment_of(server: &Server, identity: &Identity, data_dir: &Path) -> Environment {
+    let tls = format!("https://{}", reachable(server.bound.tls));
+    let http = server.bound.http.map_or_else(|| tls.clone(), |http| format!("http://{}", reachable(http)));
+    let proxy = server.bound.proxy.map(|proxy| format!("http://{}", reachable(proxy))).unwrap_or_default();
+    let bundle = data_dir.join("pki").join("ca.pem").display().to_string();
+    let variables = [
+        ("LC_API_URL", http.clone()),
+        ("LC_JWT_URL", format!("{http}/jwt")),
+        ("LC_OID", identity.oid.to_string()),
+        ("LC_API_KEY", identity.api_key.clone()),
+        ("SSL_CERT_FILE", bundle.clone()),
+        ("REQUESTS_CA_BUNDLE", bundle),
+        ("MUSTER_COMPAT_PROXY", proxy),
+        ("CBLR_URL", tls.clone()),
+        ("CBLR_TOKEN", format!("{}/{CONNECTOR}", identity.api_key)),
+        ("MUSTER_URL", tls),
+        ("MUSTER_INSTALL_KEY", identity.installation_key.clone()),
+    ];
+    Environment(variables.map(|(name, value)| (name.to_owned(), value)).into())
+}
+
+fn print_ready(server: &Server, data_dir: &Path) {
+    let http = server.bound.http.map(|http| format!(" and http://{}", reachable(http))).unwrap_or_default();
+    println!("muster {} is up on https://{}{http}", env!("CARGO_PKG_VERSION"), reachable(server.bound.tls));
+    println!("To use it from another shell:  source {}", data_dir.join(environment::FILE).display());
+}

@@ -1,0 +1,568 @@
+//! What a sensor does about each message, answer and instant: decisions only.
+//!
+//! The agent is told things ([`Agent::hear`], [`Agent::answered`],
+//! [`Agent::tick`], …) and collects what must follow. [`Agent::settle`] then makes
+//! it durable and returns the [`Effect`]s to carry out. Several things may be
+//! told before one `settle`; they share its writes to disk.
+//!
+//! # Invariants
+//!
+//! 1. An effect is returned only after every record it rests on is durable: a
+//!    receipt after its step, a run after `Started`.
+//! 2. Answers of a task are durable in the spool before its `Finished` is in the
+//!    journal; its `CLOUD_NOTIFICATION` enters the spool only after the task is in
+//!    the journal, since the server may take either for a confirmation.
+//! 3. A task id runs at most once, whatever is told and wherever it crashes.
+//!
+//! # What is not here
+//!
+//! No clock, no randomness, no file, no socket: [`Now`], [`Journal`] and
+//! [`Spool`] come as arguments. If `settle` fails, memory is ahead of the disk:
+//! throw the agent away and make one from what the disk says.
+
+mod clock;
+mod events;
+mod ledger;
+mod record;
+#[cfg(test)]
+mod tests;
+mod window;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use muster_model::{Oid, Sid, TaskId};
+use muster_wire::{
+    Deliver, Event, Flags, Receipt, Receipts, ReceiptsAck, Step, TransferGrant, Welcome, from_sensor, from_server,
+};
+
+pub use clock::{Now, is_within};
+pub use events::{event, notification};
+pub use ledger::{Ledger, REMEMBERED_MAX, REMEMBERED_MIN, task_id};
+pub use record::{Accepted, Batch, Entry, Record};
+
+use window::Window;
+
+/// Tasks that run at the same time: a responder's session and a few long ones.
+pub const RUNNING_MAX: usize = 4;
+/// How long the next task waits for the one before it. Tasks that were sent in
+/// order mostly rest on each other; a long one must not block the endpoint.
+pub const ORDER_WAIT_MS: u64 = 2_000;
+/// Longest readable reason in a receipt.
+const ERROR_CHARS_MAX: usize = 500;
+/// Receipts per message: far below the message limit with the longest reasons.
+const RECEIPTS_PER_MESSAGE: usize = 128;
+
+/// Where tasks and their steps are remembered.
+pub trait Journal {
+    /// Makes the records durable, all or none. One call costs one flush.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when they are not known to be durable.
+    fn append(&mut self, records: &[Record]) -> Result<(), StorageError>;
+
+    /// Whether so much was appended that [`Journal::replace`] is worth its cost.
+    fn is_grown(&self) -> bool;
+
+    /// Puts these records in place of all there are, durably, all or none.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`]; the old records are then still in force.
+    fn replace(&mut self, records: &[Record]) -> Result<(), StorageError>;
+}
+
+/// Where events wait until the server has stored them.
+pub trait Spool {
+    /// Takes an event in, gives it the next sequence number, and returns that.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when it could not be written.
+    fn push(&mut self, event: Event) -> Result<u64, StorageError>;
+
+    /// Makes everything pushed so far durable.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when it is not known to be durable.
+    fn sync(&mut self) -> Result<(), StorageError>;
+
+    /// The next events after `seq`, in order, within both bounds; one event at
+    /// least, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when they cannot be read.
+    fn read_after(&mut self, seq: u64, events_max: usize, bytes_max: usize) -> Result<Vec<Event>, StorageError>;
+
+    /// Forgets everything up to `seq`.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`] when it could not be forgotten; it will be sent again.
+    fn acknowledge(&mut self, seq: u64) -> Result<(), StorageError>;
+}
+
+/// The disk did not do what it should.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct StorageError(pub String);
+
+/// What is known of a command line before it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Request name for the notification, such as `OS_VERSION_REQ`.
+    pub request: String,
+    /// Event type of the answer, such as `OS_VERSION_REP`.
+    pub reply: String,
+    /// `ERROR` and reason, if it cannot be run.
+    pub refusal: Option<(i32, String)>,
+    /// No event at all, not even the notification (`restart`).
+    pub is_silent: bool,
+}
+
+/// Who the agent is, and what it can do.
+#[derive(Clone)]
+pub struct Setup {
+    /// Organization.
+    pub oid: Oid,
+    /// `None` before enrolment.
+    pub sid: Option<Sid>,
+    /// Id of this boot.
+    pub boot_id: String,
+    /// Looks at a command line without running it.
+    pub look: fn(&str) -> Look,
+}
+
+/// One task to carry out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The task.
+    pub task: TaskId,
+    /// Its command line.
+    pub command: String,
+    /// Goes onto every event that the task causes.
+    pub investigation_id: String,
+    /// SHA-256 that the payload must have; empty is any.
+    pub payload_sha256: Vec<u8>,
+}
+
+/// How a task ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Ran to its end, with this `ERROR` and reason.
+    Finished(i32, String),
+    /// Was not run, for this reason.
+    Refused(i32, String),
+    /// Cannot be run here.
+    Unsupported(String),
+}
+
+/// What happens to the sensor itself once the end of a task is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Afterwards {
+    /// Begin anew with what is on disk.
+    Restart,
+    /// Remove the sensor from the endpoint.
+    Uninstall,
+    /// Switch the endpoint off.
+    Shutdown,
+    /// Boot the endpoint anew.
+    Reboot,
+}
+
+/// The end of a task, as the executor tells it.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The task.
+    pub task: TaskId,
+    /// How it ended.
+    pub verdict: Verdict,
+    /// What it has to say, in order.
+    pub events: Vec<Event>,
+    /// What follows for the sensor itself.
+    pub afterwards: Option<Afterwards>,
+}
+
+/// Something for the outside world to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Prove who this is over the nonce, and report the state.
+    Hello(Vec<u8>),
+    /// Say this on the link.
+    Send(from_sensor::Message),
+    /// The link is up: report state, emit `CONNECTED`.
+    Connected,
+    /// Carry out a task; tell the end with [`Agent::answered`].
+    Run(Run),
+    /// Bring isolation and seal to these flags.
+    Enforce(Flags),
+    /// Stop or resume collection.
+    Sleep(bool),
+    /// A transfer was granted or refused.
+    Granted(TransferGrant),
+    /// Remember this identity and connect again.
+    Enrolled(Sid),
+    /// Close the link and wait at least so long before the next.
+    Close(Duration, String),
+    /// Do this to the sensor itself.
+    Afterwards(Afterwards),
+}
+
+/// The deciding part of a sensor.
+pub struct Agent {
+    setup: Setup,
+    ledger: Ledger,
+    waiting: VecDeque<TaskId>,
+    running: BTreeMap<TaskId, u64>,
+    link: Option<Up>,
+    out: Outbox,
+}
+
+struct Up {
+    epoch: u64,
+    /// Milliseconds to add to `boot_ms` to get the server's clock.
+    server_ahead_ms: i64,
+    window: Window,
+}
+
+/// What was decided and is not durable yet.
+#[derive(Default)]
+struct Outbox {
+    answers: Vec<Event>,
+    records: Vec<Record>,
+    receipts: Vec<Receipt>,
+    events: Vec<Event>,
+    acknowledged: Option<u64>,
+    effects: Vec<Effect>,
+}
+
+impl Agent {
+    /// Begins where the ledger ended: what had started is interrupted, what had
+    /// only been confirmed waits to run.
+    #[must_use]
+    pub fn new(setup: Setup, ledger: Ledger, now: Now) -> Self {
+        let mut agent = Self {
+            setup,
+            ledger,
+            waiting: VecDeque::new(),
+            running: BTreeMap::new(),
+            link: None,
+            out: Outbox::default(),
+        };
+        let open: Vec<_> =
+            agent.ledger.open().map(|(id, task)| (id, task.has(Step::Started), task.deliver().cloned())).collect();
+        for (id, had_started, deliver) in open {
+            match deliver {
+                Some(deliver) if had_started => agent.interrupt(id, &deliver, now),
+                _ => agent.waiting.push_back(id),
+            }
+        }
+        agent.start_due(now);
+        agent
+    }
+
+    /// Takes a message of the server.
+    pub fn hear(&mut self, message: from_server::Message, now: Now) {
+        use from_server::Message;
+        match message {
+            Message::Challenge(challenge) => self.out.effects.push(Effect::Hello(challenge.nonce)),
+            Message::Enrolled(enrolled) => match uuid::Uuid::from_slice(&enrolled.sid) {
+                Ok(sid) => self.out.effects.push(Effect::Enrolled(Sid(sid))),
+                Err(_) => self.close(Duration::from_mins(1), "the server gave a damaged identity"),
+            },
+            Message::Refused(refused) => {
+                let wait = Duration::from_secs(u64::from(refused.retry_after_s.max(1)));
+                self.close(wait, &format!("the server refused this sensor: {}", refused.text));
+            }
+            Message::Welcome(welcome) => self.welcome(&welcome, now),
+            Message::Deliver(deliver) => self.deliver(deliver, now),
+            Message::ReceiptsAck(ack) => self.receipts_stored(&ack),
+            Message::EventsAck(ack) => self.events_stored(ack.seq),
+            Message::Flags(flags) => self.out.effects.push(Effect::Enforce(flags)),
+            Message::Grant(grant) => self.out.effects.push(Effect::Granted(grant)),
+        }
+    }
+
+    /// The link is gone.
+    pub fn disconnected(&mut self) {
+        self.link = None;
+    }
+
+    /// Whether the server has welcomed this sensor on a link that still lives.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// The sensor's identity was given or taken away.
+    pub fn rename(&mut self, sid: Option<Sid>) {
+        self.setup.sid = sid;
+    }
+
+    /// Time passed; call it at [`Agent::deadline`] at the latest.
+    pub fn tick(&mut self, now: Now) {
+        self.start_due(now);
+    }
+
+    /// Sends everything unacknowledged once more. For links on which the server
+    /// was too busy to store what it got.
+    pub fn resend(&mut self) {
+        let Some(up) = self.link.as_mut() else { return };
+        up.window.rewind();
+        self.out.receipts = self.ledger.unacknowledged();
+    }
+
+    /// By when (`boot_ms`) [`Agent::tick`] has something to decide.
+    #[must_use]
+    pub fn deadline(&self) -> Option<u64> {
+        if self.waiting.is_empty() || self.running.len() >= RUNNING_MAX {
+            return None;
+        }
+        self.running.values().max().map(|newest| newest.saturating_add(ORDER_WAIT_MS))
+    }
+
+    /// Something happened on the endpoint.
+    pub fn observed(&mut self, event: Event) {
+        self.out.events.push(event);
+    }
+
+    /// A task ended. Ends of tasks that do not run (after a restart of the
+    /// executor, say) change nothing.
+    pub fn answered(&mut self, answer: Answer, now: Now) {
+        if self.running.remove(&answer.task).is_none() {
+            return;
+        }
+        self.out.answers.extend(answer.events);
+        let (step, code, error) = match answer.verdict {
+            Verdict::Finished(code, error) => (Step::Finished, code, error),
+            Verdict::Refused(code, error) => (Step::Refused, code, error),
+            Verdict::Unsupported(error) => (Step::Unsupported, events::NOT_SUPPORTED, error),
+        };
+        self.step(answer.task, step, code, &error, now);
+        self.out.effects.extend(answer.afterwards.map(Effect::Afterwards));
+        self.start_due(now);
+    }
+
+    /// Tasks that have begun and not ended.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// What is remembered of tasks.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Makes durable what was decided, in the order that the invariants ask for,
+    /// and returns what is to be done.
+    ///
+    /// # Errors
+    ///
+    /// [`StorageError`]: nothing may be done; make a new agent from the disk.
+    pub fn settle(
+        &mut self,
+        journal: &mut impl Journal,
+        spool: &mut impl Spool,
+        now: Now,
+    ) -> Result<Vec<Effect>, StorageError> {
+        let out = std::mem::take(&mut self.out);
+        if !out.answers.is_empty() {
+            for event in out.answers {
+                spool.push(event)?;
+            }
+            spool.sync()?;
+        }
+        if !out.records.is_empty() {
+            journal.append(&out.records)?;
+            if journal.is_grown() {
+                let records = self.ledger.compact(now);
+                journal.replace(&records)?;
+            }
+        }
+        for event in out.events {
+            spool.push(event)?;
+        }
+        if let Some(seq) = out.acknowledged {
+            spool.acknowledge(seq)?;
+        }
+        let mut effects = Vec::new();
+        if let Some(up) = self.link.as_mut() {
+            for receipts in out.receipts.chunks(RECEIPTS_PER_MESSAGE) {
+                effects.push(Effect::Send(from_sensor::Message::Receipts(Receipts { receipts: receipts.to_vec() })));
+            }
+            up.window.fill(spool, &mut effects)?;
+        }
+        effects.extend(out.effects);
+        Ok(effects)
+    }
+
+    fn close(&mut self, wait: Duration, reason: &str) {
+        self.out.effects.push(Effect::Close(wait, reason.to_owned()));
+    }
+
+    fn welcome(&mut self, welcome: &Welcome, now: Now) {
+        let boot_ms = i64::try_from(now.boot_ms).unwrap_or(i64::MAX);
+        self.link = Some(Up {
+            epoch: welcome.epoch,
+            server_ahead_ms: welcome.server_now_ms.saturating_sub(boot_ms),
+            window: Window::new(welcome.spool_seq),
+        });
+        self.out.acknowledged = Some(welcome.spool_seq);
+        self.out.receipts = self.ledger.unacknowledged();
+        self.out.effects.push(Effect::Connected);
+        self.out.effects.extend(welcome.flags.map(Effect::Enforce));
+        self.out.effects.push(Effect::Sleep(welcome.sleeper));
+    }
+
+    fn events_stored(&mut self, seq: u64) {
+        let Some(up) = self.link.as_mut() else { return };
+        if let Some(seq) = up.window.acknowledge(seq) {
+            self.out.acknowledged = Some(seq);
+        }
+    }
+
+    fn receipts_stored(&mut self, ack: &ReceiptsAck) {
+        for step in &ack.steps {
+            if self.ledger.awaits(step) {
+                self.record(Record::Acked(step.clone()));
+            }
+        }
+    }
+
+    fn record(&mut self, record: Record) {
+        self.ledger.apply(&record);
+        self.out.records.push(record);
+    }
+
+    fn deliver(&mut self, deliver: Deliver, now: Now) {
+        let (Some(up), Some(id)) = (self.link.as_ref(), task_id(&deliver.task_id)) else { return };
+        let (epoch, lifetime_ms) = (up.epoch, up.lifetime_ms(&deliver, now));
+        if let Some(task) = self.ledger.get(id) {
+            self.answer_again(id, task.receipts().cloned().collect(), &deliver, now);
+            return;
+        }
+        if self.ledger.is_full() {
+            return;
+        }
+        self.record(Record::Accepted(Accepted {
+            deliver: Some(deliver.clone()),
+            wall_ms: now.wall_ms,
+            boot_ms: now.boot_ms,
+            boot_id: self.setup.boot_id.clone(),
+            lifetime_ms,
+        }));
+        self.step(id, Step::Confirmed, 0, "", now);
+        self.notify(id, &deliver, now);
+        if deliver.epoch != epoch {
+            let reason = format!("made for enrolment {} of this sensor, which is at {epoch}", deliver.epoch);
+            self.step(id, Step::Refused, events::INVALID_PARAMETER, &reason, now);
+        } else if lifetime_ms == 0 {
+            self.step(id, Step::Expired, events::TIMEOUT, "its time had passed when it arrived", now);
+        } else {
+            self.waiting.push_back(id);
+            self.start_due(now);
+        }
+    }
+
+    fn answer_again(&mut self, id: TaskId, receipts: Vec<Receipt>, deliver: &Deliver, now: Now) {
+        if deliver.wants_receipts {
+            self.out.receipts.extend(receipts);
+        } else {
+            self.notify(id, deliver, now);
+        }
+    }
+
+    fn notify(&mut self, id: TaskId, deliver: &Deliver, now: Now) {
+        let look = (self.setup.look)(&deliver.command);
+        if !look.is_silent {
+            let sid = self.setup.sid.unwrap_or(Sid(uuid::Uuid::nil()));
+            self.out.events.push(notification(&look.request, self.setup.oid, sid, id, deliver, now));
+        }
+    }
+
+    fn step(&mut self, id: TaskId, step: Step, code: i32, error: &str, now: Now) {
+        let Some(task) = self.ledger.get(id) else { return };
+        let Some(deliver) = task.deliver() else { return };
+        let (epoch, wants_receipts) = (deliver.epoch, deliver.wants_receipts);
+        let receipt = Receipt {
+            task_id: id.0.as_bytes().to_vec(),
+            step: step as i32,
+            at_ms: now.wall_ms,
+            code,
+            error: error.chars().take(ERROR_CHARS_MAX).collect(),
+            epoch,
+        };
+        if wants_receipts {
+            self.out.receipts.push(receipt.clone());
+        }
+        self.record(Record::Step(receipt));
+    }
+
+    fn interrupt(&mut self, id: TaskId, deliver: &Deliver, now: Now) {
+        let look = (self.setup.look)(&deliver.command);
+        let reason = "the sensor stopped while this ran; it was not run again";
+        if !look.is_silent {
+            let body = serde_json::json!({"ERROR": events::BROKEN_PIPE, "ERROR_MESSAGE": reason});
+            self.out.answers.push(event(&look.reply, body, Some((id, &deliver.investigation_id)), now));
+        }
+        self.step(id, Step::Interrupted, events::BROKEN_PIPE, reason, now);
+    }
+
+    fn start_due(&mut self, now: Now) {
+        while self.running.len() < RUNNING_MAX {
+            let newest = self.running.values().max();
+            if newest.is_some_and(|newest| now.boot_ms < newest.saturating_add(ORDER_WAIT_MS)) {
+                return;
+            }
+            let Some(id) = self.waiting.pop_front() else { return };
+            self.start(id, now);
+        }
+    }
+
+    fn start(&mut self, id: TaskId, now: Now) {
+        let Some((task, deliver)) = self.ledger.get(id).and_then(|task| Some((task, task.deliver()?.clone()))) else {
+            return;
+        };
+        if task.is_expired(now, &self.setup.boot_id) {
+            return self.step(id, Step::Expired, events::TIMEOUT, "its time passed before it could begin", now);
+        }
+        let conditions = deliver.conditions.clone().unwrap_or_default();
+        if !is_within(&conditions, now) {
+            return self.step(id, Step::NotNow, 0, "outside its time window", now);
+        }
+        let look = (self.setup.look)(&deliver.command);
+        if let Some((code, reason)) = look.refusal {
+            let body = serde_json::json!({"ERROR": code, "ERROR_MESSAGE": reason});
+            // After the notification, which must not be in the spool before the journal knows the task.
+            self.out.events.push(event(&look.reply, body, Some((id, &deliver.investigation_id)), now));
+            let step = if code == events::NOT_SUPPORTED { Step::Unsupported } else { Step::Refused };
+            return self.step(id, step, code, &reason, now);
+        }
+        self.step(id, Step::Started, 0, "", now);
+        self.running.insert(id, now.boot_ms);
+        self.out.effects.push(Effect::Run(Run {
+            task: id,
+            command: deliver.command,
+            investigation_id: deliver.investigation_id,
+            payload_sha256: conditions.payload_sha256,
+        }));
+    }
+}
+
+impl Up {
+    /// How long from now the task may begin: the span it came with, or what the
+    /// server's clock leaves of it if the message lay in a buffer for long.
+    fn lifetime_ms(&self, deliver: &Deliver, now: Now) -> u64 {
+        if deliver.not_after_ms == 0 {
+            return deliver.lifetime_ms;
+        }
+        let server_ms = i64::try_from(now.boot_ms).unwrap_or(i64::MAX).saturating_add(self.server_ahead_ms);
+        let left_ms = deliver.not_after_ms.saturating_sub(server_ms);
+        deliver.lifetime_ms.min(u64::try_from(left_ms).unwrap_or(0))
+    }
+}

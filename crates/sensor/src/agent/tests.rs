@@ -1,0 +1,328 @@
+use muster_wire::{AckedStep, Challenge, Conditions, EventsAck};
+use uuid::Uuid;
+
+use super::*;
+
+/// A disk that fails at its n-th write.
+#[derive(Default)]
+struct Disk {
+    records: Vec<Record>,
+    events: VecDeque<Event>,
+    seq: u64,
+    writes_left: Option<usize>,
+}
+
+impl Disk {
+    fn write(&mut self) -> Result<(), StorageError> {
+        match self.writes_left.as_mut() {
+            Some(0) => return Err(StorageError("the power went".to_owned())),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn ledger(&self) -> Ledger {
+        let mut ledger = Ledger::default();
+        self.records.iter().for_each(|record| ledger.apply(record));
+        ledger
+    }
+}
+
+struct JournalOf<'a>(&'a std::cell::RefCell<Disk>);
+struct SpoolOf<'a>(&'a std::cell::RefCell<Disk>);
+
+impl Journal for JournalOf<'_> {
+    fn append(&mut self, records: &[Record]) -> Result<(), StorageError> {
+        let mut disk = self.0.borrow_mut();
+        disk.write()?;
+        disk.records.extend_from_slice(records);
+        Ok(())
+    }
+    fn is_grown(&self) -> bool {
+        false
+    }
+    fn replace(&mut self, records: &[Record]) -> Result<(), StorageError> {
+        self.0.borrow_mut().records = records.to_vec();
+        Ok(())
+    }
+}
+
+impl Spool for SpoolOf<'_> {
+    fn push(&mut self, mut event: Event) -> Result<u64, StorageError> {
+        let mut disk = self.0.borrow_mut();
+        disk.write()?;
+        disk.seq += 1;
+        event.seq = disk.seq;
+        disk.events.push_back(event);
+        Ok(disk.seq)
+    }
+    fn sync(&mut self) -> Result<(), StorageError> {
+        Ok(())
+    }
+    fn read_after(&mut self, seq: u64, events_max: usize, _: usize) -> Result<Vec<Event>, StorageError> {
+        Ok(self.0.borrow().events.iter().filter(|event| event.seq > seq).take(events_max).cloned().collect())
+    }
+    fn acknowledge(&mut self, seq: u64) -> Result<(), StorageError> {
+        self.0.borrow_mut().events.retain(|event| event.seq > seq);
+        Ok(())
+    }
+}
+
+fn look(line: &str) -> Look {
+    let refusal = (line == "unknown").then(|| (events::NOT_SUPPORTED, "unknown command".to_owned()));
+    Look { request: "RUN_REQ".to_owned(), reply: "RECEIPT".to_owned(), refusal, is_silent: false }
+}
+
+fn setup() -> Setup {
+    Setup { oid: Oid(Uuid::from_u128(1)), sid: Some(Sid(Uuid::from_u128(2))), boot_id: "boot".to_owned(), look }
+}
+
+fn at(boot_ms: u64) -> Now {
+    Now { wall_ms: 1_700_000_000_000 + boot_ms.cast_signed(), boot_ms, utc_offset_s: 0 }
+}
+
+fn id(number: u128) -> TaskId {
+    TaskId(Uuid::from_u128(number))
+}
+
+fn order(number: u128) -> Deliver {
+    Deliver {
+        task_id: id(number).0.as_bytes().to_vec(),
+        epoch: 3,
+        command: "run x".to_owned(),
+        investigation_id: "case".to_owned(),
+        lifetime_ms: 60_000,
+        wants_receipts: true,
+        ..Deliver::default()
+    }
+}
+
+fn welcome(agent: &mut Agent, now: Now) {
+    let welcome = Welcome { server_now_ms: now.wall_ms, epoch: 3, ..Welcome::default() };
+    agent.hear(from_server::Message::Welcome(welcome), now);
+}
+
+/// An agent with its disk, on a link.
+struct Bench {
+    disk: std::cell::RefCell<Disk>,
+    agent: Agent,
+}
+
+impl Bench {
+    fn new(disk: Disk, now: Now) -> Self {
+        let mut agent = Agent::new(setup(), disk.ledger(), now);
+        welcome(&mut agent, now);
+        Self { disk: disk.into(), agent }
+    }
+
+    fn settle(&mut self, now: Now) -> Result<Vec<Effect>, StorageError> {
+        self.agent.settle(&mut JournalOf(&self.disk), &mut SpoolOf(&self.disk), now)
+    }
+
+    fn deliver(&mut self, deliver: Deliver, now: Now) -> Vec<Effect> {
+        self.agent.hear(from_server::Message::Deliver(deliver), now);
+        self.settle(now).unwrap()
+    }
+
+    fn crash(self) -> Disk {
+        Disk { writes_left: None, ..self.disk.into_inner() }
+    }
+}
+
+fn runs(effects: &[Effect]) -> usize {
+    effects.iter().filter(|effect| matches!(effect, Effect::Run(_))).count()
+}
+
+fn sent(effects: &[Effect]) -> Vec<(Step, i32)> {
+    let receipts = effects.iter().filter_map(|effect| match effect {
+        Effect::Send(from_sensor::Message::Receipts(receipts)) => Some(&receipts.receipts),
+        _ => None,
+    });
+    receipts.flatten().map(|receipt| (Step::try_from(receipt.step).unwrap(), receipt.code)).collect()
+}
+
+fn finished(number: u128) -> Answer {
+    let body = serde_json::json!({"ERROR": 0});
+    let events = vec![event("RECEIPT", body, Some((id(number), "case")), at(1))];
+    Answer { task: id(number), verdict: Verdict::Finished(0, String::new()), events, afterwards: None }
+}
+
+#[test]
+fn a_crash_at_any_write_runs_a_task_at_most_once_and_loses_neither_it_nor_its_answer() {
+    for writes in 0..8 {
+        let mut effects_count = 0;
+        let disk = Disk { writes_left: Some(writes), ..Disk::default() };
+        let mut bench = Bench::new(disk, at(0));
+        bench.agent.hear(from_server::Message::Deliver(order(1)), at(0));
+        let began = bench.settle(at(0)).map(|effects| runs(&effects));
+        effects_count += began.clone().unwrap_or(0);
+        if began == Ok(1) {
+            bench.agent.answered(finished(1), at(1));
+            let _ = bench.settle(at(1));
+        }
+        let disk = bench.crash();
+        let had_confirmed = disk.ledger().get(id(1)).is_some();
+        if !had_confirmed {
+            assert!(disk.events.is_empty(), "an event of an unknown task would confirm it: {writes}");
+        }
+
+        let mut bench = Bench::new(disk, at(10));
+        effects_count += runs(&bench.settle(at(10)).unwrap());
+        effects_count += runs(&bench.deliver(order(1), at(10)));
+        bench.agent.answered(finished(1), at(11));
+        bench.settle(at(11)).unwrap();
+        let task = bench.agent.ledger().get(id(1)).unwrap();
+        assert!(task.has_ended(), "no task stays without an end: {writes}");
+        assert_eq!(task.receipts().next().unwrap().step, Step::Confirmed as i32);
+        if task.has(Step::Finished) {
+            assert_eq!(effects_count, 1);
+            let answers = bench.disk.borrow().events.iter().filter(|event| event.event_type == "RECEIPT").count();
+            assert!(answers >= 1, "finished without an answer: {writes}");
+        } else {
+            assert!(task.has(Step::Interrupted) && effects_count <= 1, "{writes}");
+        }
+    }
+}
+
+#[test]
+fn what_had_only_been_confirmed_runs_after_a_restart_unless_its_time_has_passed() {
+    let mut first = Bench::new(Disk::default(), at(0));
+    assert_eq!(runs(&first.deliver(order(1), at(0))), 1);
+    assert_eq!(runs(&first.deliver(order(2), at(1))), 0, "the second waits for the first");
+    let disk = first.crash();
+    let records = disk.records.clone();
+
+    let mut soon = Bench::new(disk, at(59_000));
+    let effects = soon.settle(at(59_000)).unwrap();
+    assert_eq!(runs(&effects), 1);
+    assert!(sent(&effects).contains(&(Step::Interrupted, events::BROKEN_PIPE)));
+
+    let mut late = Bench::new(Disk { records: records.clone(), ..Disk::default() }, at(60_001));
+    let effects = late.settle(at(60_001)).unwrap();
+    assert_eq!(runs(&effects), 0);
+    assert!(sent(&effects).contains(&(Step::Expired, events::TIMEOUT)));
+
+    // After a reboot the count since boot says nothing; the wall clock does.
+    let ledger = Disk { records, ..Disk::default() }.ledger();
+    let rebooted = Setup { boot_id: "another boot".to_owned(), ..setup() };
+    let now = Now { wall_ms: at(0).wall_ms + 60_002, boot_ms: 5, utc_offset_s: 0 };
+    assert!(Agent::new(rebooted, ledger, now).ledger().get(id(2)).unwrap().has(Step::Expired));
+}
+
+#[test]
+fn a_second_copy_is_answered_with_the_receipts_of_the_first() {
+    let mut bench = Bench::new(Disk::default(), at(0));
+    bench.deliver(order(1), at(0));
+    bench.agent.answered(finished(1), at(5));
+    bench.settle(at(5)).unwrap();
+    let acked = [Step::Confirmed, Step::Started, Step::Finished]
+        .map(|step| AckedStep { task_id: id(1).0.as_bytes().to_vec(), step: step as i32 });
+    bench.agent.hear(from_server::Message::ReceiptsAck(ReceiptsAck { steps: acked.to_vec() }), at(6));
+    bench.settle(at(6)).unwrap();
+    assert!(bench.agent.ledger().unacknowledged().is_empty());
+    let mut bench = Bench::new(bench.crash(), at(7));
+    assert!(sent(&bench.settle(at(7)).unwrap()).is_empty(), "acknowledged receipts are not sent again");
+    let effects = bench.deliver(order(1), at(8));
+    assert_eq!(sent(&effects), [(Step::Confirmed, 0), (Step::Started, 0), (Step::Finished, 0)]);
+    assert_eq!(runs(&effects), 0);
+}
+
+#[test]
+fn a_task_that_must_not_run_says_why() {
+    let mut bench = Bench::new(Disk::default(), at(1_000));
+    let cases = [
+        (Deliver { epoch: 2, ..order(1) }, Step::Refused),
+        (Deliver { lifetime_ms: 0, ..order(2) }, Step::Expired),
+        (Deliver { not_after_ms: at(500).wall_ms, ..order(3) }, Step::Expired),
+        (Deliver { command: "unknown".to_owned(), ..order(4) }, Step::Unsupported),
+        (
+            Deliver {
+                // 2023-11-14T22:13:20Z
+                conditions: Some(Conditions { window_start_min: 0, window_end_min: 60, ..Conditions::default() }),
+                ..order(5)
+            },
+            Step::NotNow,
+        ),
+    ];
+    for (deliver, step) in cases {
+        let effects = bench.deliver(deliver, at(1_000));
+        let steps: Vec<Step> = sent(&effects).into_iter().map(|(step, _)| step).collect();
+        assert_eq!((steps, runs(&effects)), (vec![Step::Confirmed, step], 0));
+    }
+}
+
+#[test]
+fn tasks_begin_in_order_and_a_long_one_holds_the_next_for_two_seconds() {
+    let mut bench = Bench::new(Disk::default(), at(0));
+    for number in 1..=3 {
+        bench.deliver(order(number), at(0));
+    }
+    assert_eq!((bench.agent.running(), bench.agent.deadline()), (1, Some(ORDER_WAIT_MS)));
+    bench.agent.tick(at(ORDER_WAIT_MS - 1));
+    assert_eq!(bench.agent.running(), 1);
+    bench.agent.tick(at(ORDER_WAIT_MS));
+    assert_eq!(bench.agent.running(), 2);
+    bench.agent.answered(finished(1), at(2_100));
+    bench.agent.answered(finished(2), at(2_200));
+    assert_eq!(bench.agent.running(), 1, "the third follows the end of those before it");
+    assert!(bench.agent.ledger().get(id(3)).unwrap().has(Step::Started));
+}
+
+#[test]
+fn events_under_way_are_bounded_and_come_again_on_the_next_link() {
+    let mut bench = Bench::new(Disk::default(), at(0));
+    bench.settle(at(0)).unwrap();
+    for _ in 0..2_000 {
+        bench.agent.observed(event("NEW_PROCESS", serde_json::json!({}), None, at(1)));
+    }
+    let sequence = |effects: &[Effect]| -> Vec<u64> {
+        let batches = effects.iter().filter_map(|effect| match effect {
+            Effect::Send(from_sensor::Message::Events(events)) => Some(events.events.iter().map(|event| event.seq)),
+            _ => None,
+        });
+        batches.flatten().collect()
+    };
+    let first = sequence(&bench.settle(at(1)).unwrap());
+    assert_eq!(first, (1..=512).collect::<Vec<u64>>());
+    bench.agent.hear(from_server::Message::EventsAck(EventsAck { seq: 100 }), at(2));
+    assert_eq!(sequence(&bench.settle(at(2)).unwrap()), (513..=612).collect::<Vec<u64>>());
+    bench.agent.disconnected();
+    welcome(&mut bench.agent, at(3));
+    assert_eq!(sequence(&bench.settle(at(3)).unwrap()).first(), Some(&101));
+    bench.agent.hear(from_server::Message::EventsAck(EventsAck { seq: u64::MAX }), at(4));
+    bench.settle(at(4)).unwrap();
+    assert!(!bench.disk.borrow().events.is_empty(), "what was not sent cannot be acknowledged");
+}
+
+#[test]
+fn old_tasks_are_forgotten_only_when_they_are_over_acknowledged_and_many() {
+    let mut ledger = Ledger::default();
+    for number in 0..2_000 {
+        let deliver = Deliver { wants_receipts: number % 2 == 0, ..order(number) };
+        let accepted = Accepted { deliver: Some(deliver), wall_ms: 0, lifetime_ms: 1_000, ..Accepted::default() };
+        ledger.apply(&Record::Accepted(accepted));
+        let receipt =
+            Receipt { task_id: id(number).0.as_bytes().to_vec(), step: Step::Finished as i32, ..Receipt::default() };
+        ledger.apply(&Record::Step(receipt));
+    }
+    let soon = Now { wall_ms: 23 * 3_600_000, ..Now::default() };
+    assert_eq!(ledger.clone().compact(soon).len(), 4_000, "a day has not passed");
+    let records = ledger.compact(Now { wall_ms: 25 * 3_600_000, ..Now::default() });
+    let mut again = Ledger::default();
+    records.iter().for_each(|record| again.apply(record));
+    assert!(again.get(id(0)).is_some(), "its receipt was never acknowledged");
+    assert!(again.get(id(1)).is_none());
+    assert!(again.get(id(1_999)).is_some(), "it is among the newest");
+    assert_eq!(again.unacknowledged().len(), 1_000);
+}
+
+#[test]
+fn a_challenge_is_answered_before_any_welcome() {
+    let mut agent = Agent::new(setup(), Ledger::default(), at(0));
+    agent.hear(from_server::Message::Challenge(Challenge { nonce: vec![5; 32] }), at(0));
+    agent.hear(from_server::Message::Deliver(order(1)), at(0));
+    let disk = std::cell::RefCell::new(Disk::default());
+    let effects = agent.settle(&mut JournalOf(&disk), &mut SpoolOf(&disk), at(0)).unwrap();
+    assert_eq!(effects, [Effect::Hello(vec![5; 32])], "and no task is taken before the welcome");
+}

@@ -1,0 +1,161 @@
+//! Watches the endpoint and makes events of what happens. Source: reference/events.md section 5.1.
+//!
+//! Processes are told by the kernel where it lets the sensor listen, and polled
+//! elsewhere. One thread; it sleeps unless something happens.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use muster_wire::Event;
+use serde_json::{Value, json};
+
+use crate::agent::event;
+use crate::atom::{self, Atom};
+use crate::clock;
+use crate::commands::process::description;
+use crate::executor::{ToSensor, Toolbox};
+use crate::platform::accounts::Names;
+use crate::platform::process::{self, Process};
+use crate::platform::process_events::{Change, Listener};
+
+/// Interval of polling: short enough to see what people start, cheap enough to not be seen.
+const POLL_EVERY: Duration = Duration::from_secs(2);
+/// Stack of the thread; it recurses nowhere.
+const STACK_BYTES: usize = 256 * 1024;
+/// Processes remembered for their end; more than any kernel's default limit of ids.
+const KNOWN_MAX: usize = 65_536;
+
+struct Collector {
+    tools: Arc<Toolbox>,
+    known: HashMap<u32, Known>,
+    names: Names,
+}
+
+#[derive(Clone, Copy)]
+struct Known {
+    atom: Atom,
+    parent_pid: u32,
+}
+
+/// Begins to watch; ends by itself when nobody listens to the toolbox any more.
+///
+/// # Errors
+///
+/// An [`std::io::Error`] when no thread can be had.
+pub fn start(tools: Arc<Toolbox>) -> std::io::Result<()> {
+    let collector = Collector { tools, known: HashMap::new(), names: Names::read() };
+    thread::Builder::new().name("collector".to_owned()).stack_size(STACK_BYTES).spawn(|| collector.run()).map(drop)
+}
+
+impl Collector {
+    fn run(mut self) {
+        // Listening begins before the look around, so that nothing falls between.
+        let listener = Listener::open();
+        self.tools.has_process_events.store(listener.is_ok(), Ordering::Relaxed);
+        for pid in process::pids() {
+            self.appeared(pid, "EXISTING_PROCESS");
+        }
+        match listener {
+            Ok(listener) => self.listen(&listener),
+            Err(error) => {
+                tracing::debug!(%error, "the kernel does not tell of processes; they are polled");
+                self.poll();
+            }
+        }
+    }
+
+    fn listen(&mut self, listener: &Listener) {
+        let mut changes = Vec::new();
+        while !self.tools.to_sensor.is_closed() {
+            changes.clear();
+            if listener.wait(&mut changes).is_err() {
+                // Overrun: some changes are lost; a look around finds what they left.
+                self.look_around();
+            }
+            for change in &changes {
+                match *change {
+                    Change::Executed(pid) => self.appeared(pid, "NEW_PROCESS"),
+                    Change::Exited(pid, status) => self.ended(pid, Some(status)),
+                }
+            }
+        }
+    }
+
+    fn poll(&mut self) {
+        while !self.tools.to_sensor.is_closed() {
+            thread::sleep(POLL_EVERY);
+            self.look_around();
+        }
+    }
+
+    fn look_around(&mut self) {
+        let pids = process::pids();
+        let gone: Vec<u32> = self.known.keys().filter(|pid| !pids.contains(pid)).copied().collect();
+        gone.into_iter().for_each(|pid| self.ended(pid, None));
+        for pid in pids {
+            if !self.known.contains_key(&pid) {
+                self.appeared(pid, "NEW_PROCESS");
+            }
+        }
+    }
+
+    fn appeared(&mut self, pid: u32, event_type: &str) {
+        let Some(process) = process::describe(pid) else { return };
+        // Kernel threads are reported once, as existing. Source: reference/events.md section 5.1.
+        if process.path.is_none() && process.command_line.is_empty() && event_type == "NEW_PROCESS" {
+            return;
+        }
+        let atom = self.atom(&process);
+        if self.known.len() < KNOWN_MAX {
+            self.known.insert(pid, Known { atom, parent_pid: process.parent_pid });
+        }
+        if self.tools.is_asleep.load(Ordering::Relaxed) {
+            return;
+        }
+        if process.uid.is_some_and(|uid| self.names.get(uid).is_none()) {
+            self.names = Names::read();
+        }
+        let parent = process::describe(process.parent_pid);
+        let mut body = description(&process, &self.names, &self.tools);
+        // On the event itself these are in its routing.
+        body.remove("THIS_ATOM");
+        body.remove("PARENT_ATOM");
+        if let Some(parent) = &parent {
+            body.insert("PARENT".to_owned(), Value::Object(description(parent, &self.names, &self.tools)));
+        }
+        let mut happened = event(event_type, Value::Object(body), None, clock::now());
+        happened.this_atom = atom.to_vec();
+        happened.parent_atom = parent.map(|parent| self.atom(&parent).to_vec()).unwrap_or_default();
+        self.tell(happened);
+    }
+
+    fn ended(&mut self, pid: u32, status: Option<u32>) {
+        // What was never reported as running is not reported as ended.
+        let Some(known) = self.known.remove(&pid) else { return };
+        if self.tools.is_asleep.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut body = json!({"PROCESS_ID": pid, "PARENT_PROCESS_ID": known.parent_pid});
+        if let Some(status) = status {
+            // As a shell shows it: the exit code, or 128 and the signal.
+            let signal = status & 0x7f;
+            body["EXIT_CODE"] = if signal == 0 { (status >> 8) & 0xff } else { 128 + signal }.into();
+        }
+        let mut happened = event("TERMINATE_PROCESS", body, None, clock::now());
+        happened.this_atom = atom::random().to_vec();
+        happened.parent_atom = known.atom.to_vec();
+        self.tell(happened);
+    }
+
+    fn atom(&self, process: &Process) -> Atom {
+        self.tools.process_atom_bytes(process.pid, process.start_ticks)
+    }
+
+    fn tell(&self, happened: Event) {
+        // Nobody is left to tell when the sensor stops; the loop then ends.
+        let _ = self.tools.to_sensor.blocking_send(ToSensor::Observed(happened));
+    }
+}

@@ -1,0 +1,150 @@
+//! Commands on processes. Source: reference/commands.md sections 6.4 and 6.5.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{Failure, Fields, Job, Outcome, code, fields};
+use crate::executor::Toolbox;
+use crate::platform::accounts::Names;
+use crate::platform::process::{self, Control, Process, Region};
+
+/// A process that an operator named: by atom, which wins, or by id.
+struct Named {
+    pid: u32,
+    start_ticks: Option<u64>,
+}
+
+fn named(job: &Job) -> Result<Named, Failure> {
+    let gone = |what: String| Failure::new(code::INVALID_PARAMETER, format!("no process with {what}"));
+    if let Some(wanted) = job.arguments.text("processatom") {
+        let found = process::pids().into_iter().find_map(|pid| {
+            let start_ticks = process::start_ticks(pid)?;
+            (job.tools.process_atom(pid, start_ticks) == wanted)
+                .then_some(Named { pid, start_ticks: Some(start_ticks) })
+        });
+        return found.ok_or_else(|| gone(format!("atom {wanted}")));
+    }
+    let pid = job.arguments.number("pid").and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
+    match process::start_ticks(pid) {
+        Some(start_ticks) => Ok(Named { pid, start_ticks: Some(start_ticks) }),
+        None => Err(gone(format!("id {pid}"))),
+    }
+}
+
+pub(super) fn list(job: &Job) -> Outcome {
+    let only = job.arguments.number("pid").and_then(|pid| u32::try_from(pid).ok());
+    let with_modules = !job.arguments.flag("is-no-modules");
+    let names = Names::read();
+    let pids = only.map_or_else(process::pids, |pid| vec![pid]);
+    let processes: Vec<Value> = pids
+        .into_iter()
+        .filter_map(process::describe)
+        .map(|process| {
+            let mut described = description(&process, &names, &job.tools);
+            if with_modules {
+                described.insert("MODULES".to_owned(), modules(process.pid).into());
+            }
+            Value::Object(described)
+        })
+        .collect();
+    if processes.is_empty() {
+        return Err(Failure::new(code::INVALID_PARAMETER, "no such process"));
+    }
+    Ok(fields(json!({"PROCESSES": processes})))
+}
+
+/// The published description of a process. Source: reference/events.md section 5.1.
+pub(crate) fn description(process: &Process, names: &Names, tools: &Toolbox) -> Fields {
+    let mut found = fields(json!({
+        "PROCESS_ID": process.pid,
+        "PARENT_PROCESS_ID": process.parent_pid,
+        "COMMAND_LINE": process.command_line,
+        "THREADS": process.threads,
+        "MEMORY_USAGE": process.memory_bytes,
+        "CREATION_TIME": process.created_ms,
+        "THIS_ATOM": tools.process_atom(process.pid, process.start_ticks),
+    }));
+    let mut add = |name: &str, value: Option<Value>| value.map(|value| found.insert(name.to_owned(), value));
+    add("FILE_PATH", process.path.clone().map(Value::from));
+    add("USER_ID", process.uid.map(Value::from));
+    add("USER_NAME", process.uid.and_then(|uid| names.get(uid)).map(Value::from));
+    let parent = process::start_ticks(process.parent_pid).map(|ticks| tools.process_atom(process.parent_pid, ticks));
+    add("PARENT_ATOM", parent.map(Value::from));
+    found
+}
+
+fn modules(pid: u32) -> Vec<Value> {
+    let mut modules: Vec<(String, u64, u64)> = Vec::new();
+    for region in process::regions(pid).unwrap_or_default() {
+        let Some(path) = region.path.filter(|path| path.starts_with('/')) else { continue };
+        match modules.last_mut() {
+            Some((last, base, bytes)) if *last == path => *bytes = (region.base + region.bytes).saturating_sub(*base),
+            _ => modules.push((path, region.base, region.bytes)),
+        }
+    }
+    modules
+        .into_iter()
+        .map(|(path, base, bytes)| {
+            json!({
+                "BASE_ADDRESS": base,
+                "MEMORY_SIZE": bytes,
+                "MODULE_NAME": module_name(&path),
+                "FILE_PATH": path,
+                "PROCESS_ID": pid,
+            })
+        })
+        .collect()
+}
+
+fn module_name(path: &str) -> String {
+    Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+pub(super) fn memory_map(job: &Job) -> Outcome {
+    let pid = named(job)?.pid;
+    let regions = process::regions(pid)?;
+    let region = |region: &Region| {
+        let mut found = fields(json!({
+            "BASE_ADDRESS": region.base,
+            "MEMORY_SIZE": region.bytes,
+            "MEMORY_TYPE": region.kind,
+            "MEMORY_ACCESS": region.access,
+        }));
+        if let Some(path) = &region.path {
+            found.insert("FILE_PATH".to_owned(), path.clone().into());
+            if path.starts_with('/') {
+                found.insert("MODULE_NAME".to_owned(), module_name(path).into());
+            }
+        }
+        Value::Object(found)
+    };
+    Ok(fields(json!({"PROCESS_ID": pid, "MEMORY_MAP": regions.iter().map(region).collect::<Vec<_>>()})))
+}
+
+pub(super) fn kill(job: &Job) -> Outcome {
+    control(job, Control::Kill)
+}
+
+pub(super) fn suspend(job: &Job) -> Outcome {
+    control(job, Control::Suspend)
+}
+
+pub(super) fn resume(job: &Job) -> Outcome {
+    control(job, Control::Resume)
+}
+
+fn control(job: &Job, what: Control) -> Outcome {
+    let named = named(job)?;
+    if named.pid == std::process::id() {
+        return Err(Failure::refused(code::ACCESS_DENIED, "this is the sensor itself"));
+    }
+    if named.pid == 1 {
+        return Err(Failure::refused(code::INVALID_PARAMETER, "the first process of a system cannot be controlled"));
+    }
+    if job.arguments.number("tid").is_some_and(|tid| tid != i64::from(named.pid)) {
+        return Err(Failure::unsupported("Linux cannot stop a single thread"));
+    }
+    process::control(named.pid, named.start_ticks, what)?;
+    Ok(fields(json!({"PROCESS_ID": named.pid})))
+}

@@ -1,0 +1,223 @@
+//! `run`: a shell command or a payload on the endpoint.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use serde_json::json;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use uuid::Uuid;
+
+use super::{Failure, Fields, Job, Outcome, code, fields, transfer};
+
+/// Longest output that is kept of each stream; beyond it the field is absent.
+/// Source: reference/commands.md section 6.1.
+const OUTPUT_BYTES_MAX: usize = 1_048_576;
+/// How long output is awaited after the process ended: what it left running in
+/// the background may hold the pipes open for ever.
+const LINGER: Duration = Duration::from_millis(500);
+/// Attempts to start a program that is busy, and the wait between them.
+const BUSY_RETRIES: u32 = 10;
+const BUSY_WAIT: Duration = Duration::from_millis(20);
+/// The default of the command line, which always gives one.
+const TIMEOUT_S: i64 = 60;
+
+pub(super) async fn run(job: Job) -> Outcome {
+    if job.arguments.has("user") {
+        return Err(Failure::unsupported("this sensor cannot run as another user"));
+    }
+    if let Some(name) = job.arguments.text("payload-name") {
+        return run_payload(&job, name).await;
+    }
+    let line = job.arguments.text("shell-command").unwrap_or_default();
+    refuse_own_files(&job, line)?;
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(line);
+    execute(command, &job).await
+}
+
+/// What a shell will do cannot be known; a sealed sensor refuses what names its files.
+fn refuse_own_files(job: &Job, line: &str) -> Result<(), Failure> {
+    let own = std::env::current_exe().unwrap_or_default();
+    let names_own = [own.as_path(), &job.tools.state_dir]
+        .iter()
+        .any(|path| !path.as_os_str().is_empty() && line.contains(&*path.to_string_lossy()));
+    if names_own && job.tools.is_sealed.load(Ordering::Relaxed) {
+        return Err(Failure::refused(code::ACCESS_DENIED, "the sensor is sealed and protects its own files"));
+    }
+    Ok(())
+}
+
+async fn run_payload(job: &Job, name: &str) -> Outcome {
+    let dir = transfer::private_dir(job)?.join(Uuid::new_v4().simple().to_string());
+    fs::DirBuilder::new().mode(0o700).create(&dir)?;
+    let outcome = run_payload_in(job, name, &dir).await;
+    // What cannot be removed stays private to the sensor.
+    let _ = fs::remove_dir_all(&dir);
+    outcome
+}
+
+async fn run_payload_in(job: &Job, name: &str, dir: &Path) -> Outcome {
+    let file = dir.join(transfer::base_name(name));
+    transfer::fetch(job, name, &file).await?;
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o700))?;
+    let arguments = muster_command::split_arguments(job.arguments.text("arguments").unwrap_or_default());
+    let arguments = arguments.map_err(|error| Failure::new(code::INVALID_PARAMETER, error.to_string()))?;
+    let is_program = transfer::begins_with(&file, b"#!") || transfer::begins_with(&file, b"\x7fELF");
+    let mut command = match job.arguments.text("interpreter") {
+        None if is_program => Command::new(&file),
+        interpreter => {
+            let mut command = Command::new(interpreter.unwrap_or("/bin/sh"));
+            command.arg(&file);
+            command
+        }
+    };
+    command.args(arguments);
+    execute(command, job).await
+}
+
+/// Runs a prepared command with the limits of the job.
+async fn execute(mut command: Command, job: &Job) -> Outcome {
+    let limit = Duration::from_secs(job.arguments.number("timeout").unwrap_or(TIMEOUT_S).unsigned_abs());
+    command
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("HOME", "/root")
+        .env("LANG", "C.UTF-8")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    let begun = Instant::now();
+    let mut child = spawn(&mut command).await?;
+    let group = Group(child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())));
+    let pid = child.id();
+    let (stop, stopped) = watch::channel(false);
+    let stdout = tokio::spawn(collect(child.stdout.take(), stopped.clone()));
+    let stderr = tokio::spawn(collect(child.stderr.take(), stopped));
+    let ended = wait(&mut child, limit).await;
+    if ended.is_err() {
+        drop(group);
+    } else {
+        group.release();
+    }
+    let (stdout, stderr) = linger(stdout, stderr, stop).await;
+    let mut reply = fields(json!({"PROCESS_ID": pid, "DURATION_MS": begun.elapsed().as_millis() as u64}));
+    add_output(&mut reply, "STDOUT", stdout);
+    add_output(&mut reply, "STDERR", stderr);
+    match ended {
+        Ok(exit) => {
+            reply.insert("ERROR".to_owned(), exit.into());
+            Ok(reply)
+        }
+        Err(failure) => Err(failure.with(reply)),
+    }
+}
+
+/// A program that was just written is busy while another command starts at the same
+/// instant, since its process holds the descriptor until it executes.
+async fn spawn(command: &mut Command) -> io::Result<Child> {
+    for _ in 0..BUSY_RETRIES {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => tokio::time::sleep(BUSY_WAIT).await,
+            spawned => return spawned,
+        }
+    }
+    command.spawn()
+}
+
+async fn wait(child: &mut Child, limit: Duration) -> Result<i32, Failure> {
+    let status = timeout(limit, child.wait()).await;
+    let status = status.map_err(|_| {
+        Failure::new(code::TIMEOUT, format!("killed after {} s; raise --timeout to let it run longer", limit.as_secs()))
+    })??;
+    Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
+}
+
+type Collected = Option<Vec<u8>>;
+
+async fn linger(
+    stdout: tokio::task::JoinHandle<Collected>,
+    stderr: tokio::task::JoinHandle<Collected>,
+    stop: watch::Sender<bool>,
+) -> (Collected, Collected) {
+    let both = async { tokio::join!(stdout, stderr) };
+    tokio::pin!(both);
+    let (stdout, stderr) = match timeout(LINGER, &mut both).await {
+        Ok(both) => both,
+        Err(_) => {
+            stop.send_replace(true);
+            both.await
+        }
+    };
+    (stdout.ok().flatten(), stderr.ok().flatten())
+}
+
+/// Reads to the end, or until told to stop. Output beyond the limit is read and
+/// thrown away, so that the process does not block; the whole is then absent.
+async fn collect(pipe: Option<impl AsyncRead + Unpin>, mut stopped: watch::Receiver<bool>) -> Collected {
+    let mut pipe = pipe?;
+    let (mut kept, mut buffer, mut is_over) = (Vec::new(), [0; 8 * 1024], false);
+    loop {
+        let read = tokio::select! {
+            read = pipe.read(&mut buffer) => read.unwrap_or(0),
+            _ = stopped.changed() => 0,
+        };
+        if read == 0 {
+            return (!is_over).then_some(kept);
+        }
+        is_over |= kept.len() + read > OUTPUT_BYTES_MAX;
+        if is_over {
+            kept = Vec::new();
+        } else {
+            kept.extend_from_slice(&buffer[..read]);
+        }
+    }
+}
+
+fn add_output(reply: &mut Fields, name: &str, output: Collected) {
+    if let Some(bytes) = output {
+        reply.insert(name.to_owned(), decode(&bytes).into());
+    }
+}
+
+fn decode(bytes: &[u8]) -> String {
+    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
+        String::from_utf16_lossy(&units)
+    };
+    match bytes {
+        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
+        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
+        _ => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}
+
+/// A process group that is killed with its guard: at a timeout, or when the sensor stops.
+struct Group(Option<Pid>);
+
+impl Group {
+    /// The leader ended by itself; what it left in the background may live on.
+    fn release(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(pid) = self.0 {
+            // It may have ended in between; then there is nothing to kill.
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+    }
+}

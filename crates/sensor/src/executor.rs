@@ -1,0 +1,243 @@
+//! Carries tasks out and puts their answers together.
+
+use std::fs;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use futures_util::FutureExt as _;
+use muster_command::{Command, Reply};
+use muster_model::Sid;
+use muster_wire::{Event, InstallationKey, Transfer, TransferGrant};
+use serde_json::Value;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::agent::{Afterwards, Answer, Run, Verdict, event};
+use crate::atom::{self, Atom};
+use crate::clock;
+use crate::commands::{self, Added, Failure, Fields, Handler, Job, Kind, code};
+use crate::link::Route;
+use crate::spool::Losses;
+
+/// Longest event body of a reply; longer ones are split. Source: reference/events.md section 3.
+const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// What commands tell the sensor while they run, and when they end.
+#[derive(Debug)]
+pub enum ToSensor {
+    /// A task ended.
+    Answered(Answer),
+    /// Something happened on the endpoint; the collection decides whether it is sent.
+    Observed(Event),
+    /// Something to send in any case.
+    Reported(Event),
+    /// A command wants to move a file.
+    Transfer(Transfer, oneshot::Sender<TransferGrant>),
+    /// Isolation or seal changed.
+    ProtectionChanged,
+}
+
+/// Numbers about the spool.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Stats {
+    /// What was lost since the sensor started.
+    pub losses: Losses,
+    /// Events that wait.
+    pub queued_events: usize,
+    /// Bytes that wait.
+    pub queued_bytes: u64,
+}
+
+/// What commands share.
+pub struct Toolbox {
+    /// The state directory.
+    pub state_dir: PathBuf,
+    /// Whether the sensor protects itself.
+    pub is_sealed: AtomicBool,
+    /// Where to tell things.
+    pub to_sensor: mpsc::Sender<ToSensor>,
+    /// Who this sensor is; `None` before enrolment.
+    pub sid: Mutex<Option<Sid>>,
+    /// Id of this boot.
+    pub boot_id: String,
+    /// Key of the server.
+    pub key: InstallationKey,
+    /// Way to the server.
+    pub route: Arc<Route>,
+    /// Whether the endpoint is isolated.
+    pub is_isolated: AtomicBool,
+    /// Whether collection rests.
+    pub is_asleep: AtomicBool,
+    /// Whether the kernel tells of processes, or they are polled.
+    pub has_process_events: AtomicBool,
+    /// Event types added to the collection by hand.
+    pub added: Mutex<Added>,
+    /// Numbers about the spool.
+    pub stats: Mutex<Stats>,
+    /// When the sensor started.
+    pub begun: Instant,
+}
+
+impl Toolbox {
+    /// Atom of a process, as text.
+    #[must_use]
+    pub fn process_atom(&self, pid: u32, start_ticks: u64) -> String {
+        atom::text(&self.process_atom_bytes(pid, start_ticks))
+    }
+
+    /// Atom of a process.
+    #[must_use]
+    pub fn process_atom_bytes(&self, pid: u32, start_ticks: u64) -> Atom {
+        let sid = *self.sid.lock().unwrap_or_else(PoisonError::into_inner);
+        atom::of_process(sid, &self.boot_id, pid, start_ticks)
+    }
+
+    /// Asks the server for a transfer; `None` if the sensor stops.
+    pub async fn request_transfer(&self, wanted: Transfer) -> Option<TransferGrant> {
+        let (grant, granted) = oneshot::channel();
+        self.to_sensor.send(ToSensor::Transfer(wanted, grant)).await.ok()?;
+        granted.await.ok()
+    }
+
+    /// Refuses what would change the sensor's own files while it is sealed.
+    ///
+    /// # Errors
+    ///
+    /// A refusal with `ERROR` 5.
+    pub fn refuse_if_protected(&self, path: &Path) -> Result<(), Failure> {
+        if !self.is_sealed.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        // The file itself may be a link elsewhere; what is changed is its directory.
+        let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
+        let place = parent.zip(path.file_name()).map_or_else(|| path.to_owned(), |(parent, name)| parent.join(name));
+        let own = std::env::current_exe().is_ok_and(|own| own == place);
+        if own || place.starts_with(&self.state_dir) || self.state_dir.starts_with(&place) {
+            return Err(Failure::refused(code::ACCESS_DENIED, "the sensor is sealed and protects its own files"));
+        }
+        Ok(())
+    }
+}
+
+/// Carries out one task and tells its end.
+pub async fn carry_out(run: Run, tools: Arc<Toolbox>) {
+    let answer = match Command::parse(&run.command) {
+        Ok(command) => answer(command, run, &tools).await,
+        Err(error) => Answer {
+            task: run.task,
+            verdict: Verdict::Refused(code::INVALID_PARAMETER, error.to_string()),
+            events: Vec::new(),
+            afterwards: None,
+        },
+    };
+    // The sensor may be stopping; the task is then found interrupted at its next start.
+    let _ = tools.to_sensor.send(ToSensor::Answered(answer)).await;
+}
+
+async fn answer(command: Command, run: Run, tools: &Arc<Toolbox>) -> Answer {
+    let (task, investigation_id) = (run.task, run.investigation_id.clone());
+    let echo = echo(&command);
+    let (name, reply) = (command.spec.name, command.spec.reply);
+    let job = Job { arguments: command.arguments, run, tools: Arc::clone(tools) };
+    let outcome = match commands::handler(name) {
+        Some(Handler::Waiting(handler)) => AssertUnwindSafe(handler(job)).catch_unwind().await.map_err(drop),
+        Some(Handler::Blocking(handler)) => tokio::task::spawn_blocking(move || handler(&job)).await.map_err(drop),
+        None => Ok(Err(Failure::unsupported(format!("this sensor does not support {name}")))),
+    };
+    let outcome = outcome.unwrap_or_else(|()| Err(Failure::new(code::INVALID_FUNCTION, "the command crashed")));
+    let is_done = outcome.is_ok();
+    let (fields, verdict) = conclude(echo, outcome);
+    let is_silent = matches!(reply, Reply::Nothing | Reply::Notification) && is_done;
+    let events = if is_silent { Vec::new() } else { parts(fields) }
+        .into_iter()
+        .map(|body| event(commands::reply(reply), body, Some((task, &investigation_id)), clock::now()))
+        .collect();
+    Answer { task, verdict, events, afterwards: afterwards(name).filter(|_| is_done) }
+}
+
+fn afterwards(name: &str) -> Option<Afterwards> {
+    match name {
+        "restart" => Some(Afterwards::Restart),
+        "uninstall" => Some(Afterwards::Uninstall),
+        "shutdown" => Some(Afterwards::Shutdown),
+        "reboot" => Some(Afterwards::Reboot),
+        _ => None,
+    }
+}
+
+fn conclude(mut fields: Fields, outcome: commands::Outcome) -> (Fields, Verdict) {
+    match outcome {
+        Ok(found) => {
+            fields.extend(found);
+            let code = fields.entry("ERROR").or_insert_with(|| 0.into()).as_i64().unwrap_or(0);
+            let code = i32::try_from(code).unwrap_or(i32::MAX);
+            (fields, Verdict::Finished(code, String::new()))
+        }
+        Err(failure) => {
+            fields.extend(failure.fields);
+            fields.insert("ERROR".to_owned(), failure.code.into());
+            fields.insert("ERROR_MESSAGE".to_owned(), failure.message.clone().into());
+            let verdict = match failure.kind {
+                Kind::Failed => Verdict::Finished(failure.code, failure.message),
+                Kind::Refused => Verdict::Refused(failure.code, failure.message),
+                Kind::Unsupported => Verdict::Unsupported(failure.message),
+            };
+            (fields, verdict)
+        }
+    }
+}
+
+/// The request's own arguments as the reply repeats them. Source: reference/commands.md section 6.
+fn echo(command: &Command) -> Fields {
+    const NAMES: &[(&str, &str)] = &[
+        ("depth", "DIRECTORY_LIST_DEPTH"),
+        ("domain", "DOMAIN_NAME"),
+        ("dst", "DESTINATION"),
+        ("file", "FILE_PATH"),
+        ("file-exp", "FILE_PATH"),
+        ("hash", "HASH"),
+        ("payload-name", "PAYLOAD_NAME"),
+        ("pid", "PROCESS_ID"),
+        ("root-dir", "DIRECTORY_PATH"),
+        ("shell-command", "COMMAND_LINE"),
+        ("src", "SOURCE"),
+    ];
+    let arguments = &command.arguments;
+    let value = |name: &str| -> Option<Value> {
+        let text = arguments.text(name).map(Value::from);
+        let number = || arguments.number(name).map(Value::from);
+        let list = || Some(arguments.list(name)).filter(|list| !list.is_empty()).map(Value::from);
+        text.or_else(number).or_else(list)
+    };
+    NAMES.iter().filter_map(|(name, field)| Some(((*field).to_owned(), value(name)?))).collect()
+}
+
+/// Splits a reply that is too long for one event along its longest list, and
+/// numbers the parts. Source: reference/commands.md section 6.2.
+fn parts(fields: Fields) -> Vec<Value> {
+    let whole = Value::Object(fields);
+    let bytes = whole.to_string().len();
+    if bytes <= REPLY_BYTES_MAX {
+        return vec![whole];
+    }
+    let Value::Object(mut fields) = whole else { return Vec::new() };
+    let longest = fields.iter().filter_map(|(name, value)| Some((name.clone(), value.as_array()?.len())));
+    let longest = longest.max_by_key(|(_, length)| *length).map(|(name, _)| name);
+    let Some((name, Value::Array(list))) = longest.and_then(|name| fields.remove_entry(&name)) else {
+        return vec![Value::Object(fields)];
+    };
+    // Half the bound, since elements differ in length.
+    let count = bytes.div_ceil(REPLY_BYTES_MAX / 2).max(1);
+    let chunks: Vec<&[Value]> = list.chunks(list.len().div_ceil(count).max(1)).collect();
+    let parts = chunks.len();
+    let part = |(at, chunk): (usize, &&[Value])| {
+        let mut fields = fields.clone();
+        fields.insert(name.clone(), Value::from(chunk.to_vec()));
+        fields.insert("PART".to_owned(), (at + 1).into());
+        fields.insert("PARTS".to_owned(), parts.into());
+        Value::Object(fields)
+    };
+    chunks.iter().enumerate().map(part).collect()
+}

@@ -1,0 +1,13 @@
+//! Linux.
+
+pub mod accounts;
+pub mod host;
+pub mod isolation;
+pub mod packages;
+pub mod power;
+pub mod process;
+pub mod process_events;
+pub mod seal;
+pub mod services;
+pub mod sockets;
+pub mod system;

@@ -1,0 +1,60 @@
+//! Switching the endpoint off, and removing the sensor from it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::geteuid;
+use rustix::system::{RebootCommand, reboot};
+
+use super::seal::UNIT;
+
+/// Whether the sensor may switch the endpoint off at all.
+#[must_use]
+pub fn may_switch() -> bool {
+    // A sensor under test shares the machine with other work.
+    geteuid().is_root() && std::env::var_os("MUSTER_TEST_SANDBOX").is_none()
+}
+
+/// Switches the endpoint off or boots it anew: by the service manager, which ends
+/// other programs in order, else at once.
+///
+/// # Errors
+///
+/// What the kernel says when both ways are barred.
+pub fn switch_off(and_on_again: bool) -> io::Result<()> {
+    let verb = if and_on_again { "reboot" } else { "poweroff" };
+    if run("systemctl", &[verb]) {
+        return Ok(());
+    }
+    rustix::fs::sync();
+    reboot(if and_on_again { RebootCommand::Restart } else { RebootCommand::PowerOff })?;
+    Ok(())
+}
+
+/// Removes unit and installed program. A program elsewhere is a working copy and stays.
+pub fn remove_installation() {
+    if Path::new(UNIT).exists() {
+        run("systemctl", &["disable", "muster-sensor.service"]);
+        remove(Path::new(UNIT));
+        run("systemctl", &["daemon-reload"]);
+    }
+    if let Ok(own) = std::env::current_exe()
+        && ["/usr/", "/opt/"].iter().any(|prefix| own.starts_with(prefix))
+    {
+        remove(&own);
+    }
+}
+
+fn remove(path: &Path) {
+    if let Err(error) = fs::remove_file(path) {
+        tracing::warn!(path = %path.display(), %error, "cannot be removed");
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}

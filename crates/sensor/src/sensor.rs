@@ -1,0 +1,519 @@
+//! The running sensor: one loop that hears, decides, makes durable, and acts.
+//!
+//! Everything happens on one thread; only commands that block have threads of
+//! their own. The loop sleeps until there is something to do.
+
+mod ending;
+mod status;
+mod transfers;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use muster_model::Sid;
+use muster_wire::{Event, Flags, Hello, InstallationKey, SensorState, from_sensor};
+use serde_json::json;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::agent::{Afterwards, Agent, Effect, Setup, StorageError, event};
+use crate::executor::{self, Stats, ToSensor, Toolbox};
+use crate::history::History;
+use crate::identity::{self, Identity, IdentityError};
+use crate::journal::Journal;
+use crate::link::{self, Backoff, FromLink};
+use crate::platform::host;
+use crate::protection::{self, Remembered};
+use crate::spool::{Bounds, Losses, Spool};
+use crate::state_dir::StateDir;
+use crate::{clock, collector, commands};
+use transfers::Transfers;
+
+/// Interval of `SYNC`. Source: reference/sensor.md section 4.
+const SYNC_EVERY: Duration = Duration::from_secs(600);
+/// Messages on their way between the loop and its link or its commands. The
+/// event window and the number of receipts per message keep far below it.
+const CHANNEL_MESSAGES: usize = 1_024;
+/// Things heard that share one flush of the journal.
+const BATCH_MAX: usize = 256;
+/// Interval of loss reports. Source: reference/events.md section 5.6.
+const LOSSES_EVERY: Duration = Duration::from_secs(60);
+/// Wait before the sensor begins anew after its disk failed.
+const DISK_WAIT: Duration = Duration::from_secs(5);
+
+/// How a sensor is started.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Key for the first enrolment.
+    pub key: Option<InstallationKey>,
+    /// Directory for everything that must survive.
+    pub state_dir: PathBuf,
+    /// First wait before connecting again.
+    pub backoff: Duration,
+    /// Bytes of the history on disk; 0 keeps none.
+    pub history_bytes: u64,
+}
+
+/// Why a sensor cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SensorError {
+    /// The state directory cannot be used, most likely because another sensor does.
+    #[error("the state directory {0} cannot be used (does another sensor run on it?)")]
+    StateDir(PathBuf, #[source] io::Error),
+    /// There is no identity to run with.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// The file system failed.
+    #[error("the sensor's files cannot be used")]
+    Io(#[from] io::Error),
+}
+
+/// What a run of the sensor ended with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Stopped,
+    Again,
+}
+
+/// Runs until a signal or a command ends it.
+///
+/// # Errors
+///
+/// Any [`SensorError`] that trying again cannot mend.
+pub async fn run(config: Config) -> Result<(), SensorError> {
+    let dir =
+        StateDir::open(&config.state_dir).map_err(|error| SensorError::StateDir(config.state_dir.clone(), error))?;
+    loop {
+        let mut sensor = Sensor::open(&config, &dir)?;
+        match sensor.live().await {
+            Ok(End::Stopped) => return Ok(()),
+            Ok(End::Again) => tracing::info!("the sensor begins anew"),
+            Err(error) => {
+                tracing::error!(%error, "the disk failed; the sensor begins anew with what is on it");
+                drop(sensor);
+                tokio::time::sleep(DISK_WAIT).await;
+            }
+        }
+    }
+}
+
+struct Sensor<'a> {
+    dir: &'a StateDir,
+    identity: Identity,
+    agent: Agent,
+    journal: Journal,
+    spool: Spool,
+    tools: Arc<Toolbox>,
+    told: mpsc::Receiver<ToSensor>,
+    heard: (mpsc::Sender<FromLink>, mpsc::Receiver<FromLink>),
+    link: Link,
+    boot_id: String,
+    fingerprint: String,
+    sync_at: Instant,
+    end: Option<Afterwards>,
+    transfers: Transfers,
+    history: History,
+    remembered: Remembered,
+    is_collecting: bool,
+    /// Losses that were reported, and when.
+    reported: (Losses, Option<Instant>),
+}
+
+/// The link as the loop sees it.
+struct Link {
+    number: u64,
+    say: Option<mpsc::Sender<from_sensor::Message>>,
+    connect_at: Option<Instant>,
+    backoff: Backoff,
+}
+
+impl<'a> Sensor<'a> {
+    fn open(config: &Config, dir: &'a StateDir) -> Result<Self, SensorError> {
+        let identity = Identity::load(&dir.file(identity::FILE), config.key.clone())?;
+        let opened = Journal::open(&dir.file("journal"), fresh_id())?;
+        if let Some(repair) = opened.repair {
+            tracing::warn!("{repair}");
+        }
+        let spool = Spool::open(&dir.file("spool"), fresh_id(), Bounds::default())?;
+        let boot_id = host::boot_id();
+        let setup = Setup { oid: identity.oid(), sid: identity.sid(), boot_id: boot_id.clone(), look: commands::look };
+        let now = clock::now();
+        let mut agent = Agent::new(setup, opened.ledger, now);
+        agent.observed(event("STARTING_UP", json!({}), None, now));
+        let (to_sensor, told) = mpsc::channel(CHANNEL_MESSAGES);
+        let tools = Toolbox {
+            state_dir: dir.path().to_owned(),
+            is_sealed: AtomicBool::new(false),
+            to_sensor,
+            sid: Mutex::new(identity.sid()),
+            boot_id: boot_id.clone(),
+            key: identity.key().clone(),
+            route: Arc::default(),
+            is_isolated: AtomicBool::new(false),
+            is_asleep: AtomicBool::new(false),
+            has_process_events: AtomicBool::new(false),
+            added: Mutex::default(),
+            stats: Mutex::default(),
+            begun: std::time::Instant::now(),
+        };
+        let remembered = Remembered::load(&dir.file(protection::FILE))?;
+        protect_again(&tools, &remembered);
+        let link =
+            Link { number: 0, say: None, connect_at: Some(Instant::now()), backoff: Backoff::new(config.backoff) };
+        Ok(Self {
+            dir,
+            identity,
+            agent,
+            journal: opened.journal,
+            spool,
+            tools: Arc::new(tools),
+            told,
+            heard: mpsc::channel(CHANNEL_MESSAGES),
+            link,
+            boot_id,
+            fingerprint: host::fingerprint(),
+            sync_at: Instant::now() + SYNC_EVERY,
+            end: None,
+            transfers: Transfers::default(),
+            history: History::open(&dir.file("history"), config.history_bytes)?,
+            remembered,
+            is_collecting: false,
+            reported: (Losses::default(), None),
+        })
+    }
+
+    async fn live(&mut self) -> Result<End, StorageError> {
+        let mut terminate = Signals::new();
+        self.collect();
+        self.settle()?;
+        loop {
+            if let Some(end) = self.end.take() {
+                return self.conclude(end).await;
+            }
+            let wake = self.wake();
+            tokio::select! {
+                Some(heard) = self.heard.1.recv() => self.hear(heard),
+                Some(told) = self.told.recv() => self.take(told),
+                () = link::wait_until(wake) => self.wake_up(),
+                () = terminate.recv() => {
+                    self.agent.observed(event("SHUTTING_DOWN", json!({}), None, clock::now()));
+                    self.settle()?;
+                    self.flush().await?;
+                    return Ok(End::Stopped);
+                }
+            }
+            self.take_more();
+            self.settle()?;
+        }
+    }
+
+    /// What arrived in the meantime shares the flush of what is settled next.
+    fn take_more(&mut self) {
+        for _ in 0..BATCH_MAX {
+            if let Ok(heard) = self.heard.1.try_recv() {
+                self.hear(heard);
+            } else if let Ok(told) = self.told.try_recv() {
+                self.take(told);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn wake(&self) -> Option<Instant> {
+        let agent = self
+            .agent
+            .deadline()
+            .map(|boot_ms| Instant::now() + Duration::from_millis(boot_ms.saturating_sub(host::boot_ms())));
+        let sync = self.agent.is_connected().then_some(self.sync_at);
+        [agent, sync, self.link.connect_at].into_iter().flatten().min()
+    }
+
+    fn wake_up(&mut self) {
+        let instant = Instant::now();
+        self.agent.tick(clock::now());
+        if self.link.connect_at.is_some_and(|at| at <= instant) {
+            self.connect();
+        }
+        if self.agent.is_connected() && self.sync_at <= instant {
+            self.sync("SYNC");
+            self.agent.resend();
+        }
+    }
+
+    fn connect(&mut self) {
+        self.link.connect_at = None;
+        self.link.number += 1;
+        let (say, said) = mpsc::channel(CHANNEL_MESSAGES);
+        self.link.say = Some(say);
+        let (key, heard) = (self.identity.key().clone(), self.heard.0.clone());
+        tokio::spawn(link::run(key, Arc::clone(&self.tools.route), self.link.number, heard, said));
+    }
+
+    fn hear(&mut self, heard: FromLink) {
+        match heard {
+            FromLink::Heard(number, message) if number == self.link.number && self.link.say.is_some() => {
+                self.agent.hear(message, clock::now());
+            }
+            FromLink::Down(number, reason) if number == self.link.number => {
+                if self.link.say.is_some() {
+                    tracing::info!(%reason, "the link is down");
+                }
+                self.hang_up(None);
+            }
+            // Of a link that was given up.
+            _ => {}
+        }
+    }
+
+    /// Gives the link up and plans the next attempt.
+    fn hang_up(&mut self, wait: Option<Duration>) {
+        if self.agent.is_connected() {
+            self.link.backoff.reset();
+        }
+        self.agent.disconnected();
+        if self.link.say.take().is_none() && self.link.connect_at.is_some() {
+            return;
+        }
+        let back_off = self.link.backoff.next_wait(dice());
+        self.link.connect_at = Some(Instant::now() + wait.map_or(back_off, |wait| wait.max(back_off)));
+        self.write_status();
+    }
+
+    fn take(&mut self, told: ToSensor) {
+        match told {
+            ToSensor::Answered(answer) => self.agent.answered(answer, clock::now()),
+            ToSensor::Observed(event) => self.observe(event),
+            ToSensor::Reported(event) => self.agent.observed(event),
+            ToSensor::Transfer(wanted, grant) => {
+                let request = self.transfers.begin(wanted, grant);
+                if self.agent.is_connected() {
+                    self.say(from_sensor::Message::Transfer(request));
+                }
+            }
+            ToSensor::ProtectionChanged => {
+                self.remember_protection();
+                if self.agent.is_connected() {
+                    self.sync("SYNC");
+                }
+            }
+        }
+    }
+
+    /// Puts an event into the history, and on its way if the collection wants it.
+    fn observe(&mut self, event: Event) {
+        if let Err(error) = self.history.push(&event) {
+            tracing::debug!(%error, "an event is not in the history");
+        }
+        let is_wanted = lock(&self.tools.added).sends(&event.event_type, host::boot_ms());
+        if is_wanted {
+            self.agent.observed(event);
+        }
+    }
+
+    fn remember_protection(&mut self) {
+        self.remembered.is_isolated = self.tools.is_isolated.load(Ordering::Relaxed);
+        self.remembered.is_sealed = self.tools.is_sealed.load(Ordering::Relaxed);
+        self.remembered.boot_id.clone_from(&self.boot_id);
+        if self.remembered.is_isolated {
+            self.remembered.servers = self.tools.route.pinned();
+        }
+        if let Err(error) = self.remembered.save(&self.dir.file(protection::FILE)) {
+            tracing::error!(%error, "isolation and seal are in force but cannot be remembered");
+        }
+    }
+
+    /// Counts, and reports losses once a minute at most. Source: reference/events.md section 5.6.
+    fn account(&mut self) {
+        let losses = self.spool.losses();
+        let (queued_events, queued_bytes) = self.spool.queued();
+        *lock(&self.tools.stats) = Stats { losses, queued_events, queued_bytes };
+        if losses != self.reported.0 && self.reported.1.is_none_or(|at| at.elapsed() >= LOSSES_EVERY) {
+            let body = json!({
+                "LOSS_EVICTED_EVENTS": losses.events - self.reported.0.events,
+                "LOSS_EVICTED_BYTES": losses.bytes - self.reported.0.bytes,
+            });
+            self.reported = (losses, Some(Instant::now()));
+            self.agent.observed(event("DATA_DROPPED", body, None, clock::now()));
+        }
+    }
+
+    fn collect(&mut self) {
+        // Atoms are made from the sensor's id, so collection begins when it has one.
+        if self.is_collecting || self.identity.sid().is_none() {
+            return;
+        }
+        match collector::start(Arc::clone(&self.tools)) {
+            Ok(()) => self.is_collecting = true,
+            Err(error) => tracing::error!(%error, "nothing is collected"),
+        }
+    }
+
+    fn settle(&mut self) -> Result<(), StorageError> {
+        self.account();
+        // Effects may decide more: a connection is followed by its events.
+        loop {
+            let effects = self.agent.settle(&mut self.journal, &mut self.spool, clock::now())?;
+            if effects.is_empty() {
+                return Ok(());
+            }
+            effects.into_iter().for_each(|effect| self.act(effect));
+        }
+    }
+
+    fn act(&mut self, effect: Effect) {
+        match effect {
+            Effect::Hello(nonce) => {
+                let claim = self.identity.claim(&nonce, &self.fingerprint);
+                let hello = Hello { claim: Some(claim), state: Some(self.state()) };
+                self.say(from_sensor::Message::Hello(Box::new(hello)));
+            }
+            Effect::Send(message) => self.say(message),
+            Effect::Connected => {
+                tracing::info!("the link is up");
+                self.sync("CONNECTED");
+                self.write_status();
+                self.collect();
+                for request in self.transfers.again() {
+                    self.say(from_sensor::Message::Transfer(request));
+                }
+            }
+            Effect::Run(run) => {
+                tracing::info!(task = ?run.task, "a task begins");
+                tokio::spawn(executor::carry_out(run, Arc::clone(&self.tools)));
+            }
+            Effect::Enforce(flags) => self.enforce(flags),
+            Effect::Sleep(is_asleep) => self.tools.is_asleep.store(is_asleep, Ordering::Relaxed),
+            Effect::Granted(grant) => self.transfers.granted(grant),
+            Effect::Enrolled(sid) => self.enrolled(sid),
+            Effect::Close(wait, reason) => {
+                tracing::warn!(%reason, wait_s = wait.as_secs(), "the link is closed");
+                self.hang_up(Some(wait));
+            }
+            Effect::Afterwards(afterwards) => self.end = Some(afterwards),
+        }
+    }
+
+    fn say(&mut self, message: from_sensor::Message) {
+        let Some(say) = &self.link.say else { return };
+        if say.try_send(message).is_err() {
+            // Everything unacknowledged is sent again on the next link.
+            self.hang_up(None);
+        }
+    }
+
+    fn enrolled(&mut self, sid: Sid) {
+        tracing::info!(%sid, "enrolled");
+        self.identity.enrolled(sid, &self.dir.file(identity::FILE));
+        self.agent.rename(Some(sid));
+        *lock(&self.tools.sid) = Some(sid);
+        self.agent.disconnected();
+        self.link.say = None;
+        self.link.connect_at = Some(Instant::now());
+    }
+
+    fn enforce(&mut self, flags: Flags) {
+        let wanted = (flags.isolate.or(self.remembered.isolate), flags.seal.or(self.remembered.seal));
+        if wanted != (self.remembered.isolate, self.remembered.seal) {
+            (self.remembered.isolate, self.remembered.seal) = wanted;
+            self.remember_protection();
+        }
+        let tools = Arc::clone(&self.tools);
+        tokio::task::spawn_blocking(move || protection::enforce(&tools, flags));
+    }
+
+    fn state(&self) -> SensorState {
+        SensorState {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            boot_id: self.boot_id.clone(),
+            hostname: host::hostname(),
+            int_ip: host::internal_ip(),
+            mac_addr: host::mac_address(),
+            platform: host::PLATFORM.0,
+            architecture: u32::from(host::ARCHITECTURE.0),
+            kernel: false,
+            isolated: self.tools.is_isolated.load(Ordering::Relaxed),
+            sealed: self.tools.is_sealed.load(Ordering::Relaxed),
+            journal_id: self.journal.id().to_vec(),
+            spool_id: self.spool.id().to_vec(),
+            now_ms: clock::now().wall_ms,
+            fingerprint: self.fingerprint.clone(),
+        }
+    }
+
+    /// Tells the server and the rules how the sensor stands.
+    fn sync(&mut self, event_type: &str) {
+        self.sync_at = Instant::now() + SYNC_EVERY;
+        let state = self.state();
+        self.agent.observed(state_event(event_type, &state));
+        self.say(from_sensor::Message::Sync(state));
+    }
+}
+
+/// `CONNECTED` and `SYNC`. Source: reference/events.md section 5.6.
+fn state_event(event_type: &str, state: &SensorState) -> Event {
+    let body = json!({
+        "HOST_NAME": state.hostname,
+        "IS_SEGREGATED": u8::from(state.isolated),
+        "KERNEL_ACQ_AVAILABLE": u8::from(state.kernel),
+        "MAC_ADDRESS": state.mac_addr,
+        "SEAL_STATUS": {"ERROR": 0, "IS_DISABLED": u8::from(!state.sealed)},
+    });
+    event(event_type, body, None, clock::now())
+}
+
+/// The signals that end a sensor.
+struct Signals(Vec<Signal>);
+
+impl Signals {
+    fn new() -> Self {
+        Self(
+            [SignalKind::terminate(), SignalKind::interrupt()]
+                .into_iter()
+                .filter_map(|kind| signal(kind).ok())
+                .collect(),
+        )
+    }
+
+    async fn recv(&mut self) {
+        let each = self.0.iter_mut().map(|signal| Box::pin(signal.recv()));
+        futures_util::future::select_all(each).await;
+    }
+}
+
+/// Brings back into force what a restart must not end.
+fn protect_again(tools: &Toolbox, remembered: &Remembered) {
+    if remembered.must_seal(&tools.boot_id) {
+        protection::set_sealed(tools, true);
+    }
+    if remembered.must_isolate(&tools.boot_id) {
+        tools.route.pin(remembered.servers.clone());
+        if let Err(failure) = protection::set_isolated(tools, true) {
+            tracing::error!(error = failure.message, "the endpoint should be isolated and is not");
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn fresh_id() -> [u8; 16] {
+    *Uuid::new_v4().as_bytes()
+}
+
+fn dice() -> f64 {
+    f64::from(u16::from_be_bytes([Uuid::new_v4().as_bytes()[0], Uuid::new_v4().as_bytes()[1]])) / f64::from(u16::MAX)
+}
+
+/// Path of the status file in a state directory.
+#[must_use]
+pub fn status_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("hcp_hbs_status.json")
+}

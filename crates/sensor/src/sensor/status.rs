@@ -1,0 +1,24 @@
+//! The status file, for people and monitoring on the endpoint.
+
+use serde_json::json;
+
+use super::{Sensor, status_file};
+use crate::clock;
+use crate::state_dir::write_atomically;
+
+impl Sensor<'_> {
+    /// Writes the status file. Source: reference/sensor.md section 3.
+    pub(super) fn write_status(&self) {
+        let status = json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "sid": self.identity.sid(),
+            "oid": self.identity.oid(),
+            "last_update": clock::now().wall_ms / 1_000,
+            "uptime": self.tools.begun.elapsed().as_secs(),
+            "is_connected": self.agent.is_connected(),
+        });
+        if let Err(error) = write_atomically(&status_file(self.dir.path()), status.to_string().as_bytes()) {
+            tracing::debug!(%error, "the status file cannot be written");
+        }
+    }
+}

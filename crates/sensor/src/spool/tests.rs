@@ -1,0 +1,84 @@
+use super::*;
+use crate::agent::Spool as _;
+
+const SMALL: Bounds = Bounds { events: 100, bytes: 20_000, segment_bytes: 2_000 };
+
+fn telemetry() -> Event {
+    Event { event_type: "NEW_PROCESS".to_owned(), body: vec![b'x'; 100], ..Event::default() }
+}
+
+fn answer() -> Event {
+    Event { event_type: "RECEIPT".to_owned(), task_id: vec![1; 16], body: vec![b'y'; 100], ..Event::default() }
+}
+
+fn bytes_on_disk(dir: &Path) -> u64 {
+    fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
+}
+
+#[test]
+fn events_survive_a_restart_and_go_with_their_acknowledgement() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(dir.path(), [1; 16], SMALL).unwrap();
+    let seqs: Vec<u64> = (0..50).map(|_| spool.push(telemetry()).unwrap()).collect();
+    spool.acknowledge(seqs[20]).unwrap();
+    drop(spool);
+    let mut spool = Spool::open(dir.path(), [2; 16], SMALL).unwrap();
+    assert_eq!(spool.id(), [1; 16]);
+    spool.acknowledge(seqs[20]).unwrap();
+    let again: Vec<u64> = spool.read_after(0, 100, 1 << 20).unwrap().iter().map(|event| event.seq).collect();
+    assert_eq!(again, seqs[21..]);
+    assert!(spool.push(telemetry()).unwrap() > seqs[49]);
+    spool.acknowledge(u64::MAX - 1).unwrap();
+    assert_eq!(spool.queued(), (0, 0));
+    assert_eq!(bytes_on_disk(dir.path()), 24, "only the head is left");
+}
+
+#[test]
+fn numbers_are_not_given_twice_even_if_every_segment_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let last = Spool::open(dir.path(), [1; 16], SMALL).unwrap().push(telemetry()).unwrap();
+    for (_, path) in segment::list(dir.path()).unwrap() {
+        fs::remove_file(path).unwrap();
+    }
+    assert!(Spool::open(dir.path(), [1; 16], SMALL).unwrap().push(telemetry()).unwrap() > last);
+}
+
+#[test]
+fn a_full_spool_drops_the_oldest_telemetry_before_any_answer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(dir.path(), [1; 16], SMALL).unwrap();
+    let answers: Vec<u64> = (0..40)
+        .map(|_| {
+            (0..25).for_each(|_| assert!(spool.push(telemetry()).is_ok()));
+            spool.push(answer()).unwrap()
+        })
+        .collect();
+    let (count, bytes) = spool.queued();
+    assert!(count <= SMALL.events && bytes <= SMALL.bytes);
+    assert_eq!(spool.losses().events, 40 * 26 - count as u64);
+    let kept = spool.read_after(0, 1_000, 1 << 20).unwrap();
+    assert!(kept.is_sorted_by_key(|event| event.seq));
+    let kept_answers: Vec<u64> = kept.iter().filter(|event| !event.task_id.is_empty()).map(|event| event.seq).collect();
+    assert_eq!(kept_answers, answers);
+    assert!(bytes_on_disk(dir.path()) <= SMALL.bytes * 2 + SMALL.segment_bytes);
+
+    (0..200).for_each(|_| assert!(spool.push(answer()).is_ok()));
+    assert!(spool.queued().0 <= SMALL.events, "answers alone are bounded too");
+}
+
+#[test]
+fn a_damaged_event_does_not_take_the_rest_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(dir.path(), [1; 16], SMALL).unwrap();
+    (0..5).for_each(|_| assert!(spool.push(answer()).is_ok()));
+    drop(spool);
+    let (_, path) = segment::list(dir.path()).unwrap().remove(0);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[60] ^= 1;
+    bytes.truncate(bytes.len() - 3);
+    fs::write(&path, bytes).unwrap();
+    let mut spool = Spool::open(dir.path(), [1; 16], SMALL).unwrap();
+    assert_eq!(spool.read_after(0, 10, 1 << 20).unwrap().len(), 3);
+    let seq = spool.push(answer()).unwrap();
+    assert_eq!(spool.read_after(seq - 1, 10, 1 << 20).unwrap().len(), 1);
+}

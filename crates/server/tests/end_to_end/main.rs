@@ -1,0 +1,114 @@
+//! Reliable tasking with a real server, a real store and real sensor processes.
+
+mod world;
+
+use serde_json::json;
+use world::{World, eventually};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_offline_sensor_gets_its_task_when_it_comes_back() {
+    let mut world = World::new().await;
+    let mut sensor = world.sensor("one");
+    let sid = world.online(1).await.remove(0);
+    let tagged = world.ask("preview", &json!({"tag": "from-key"})).await;
+    assert_eq!(tagged["sensors"][0]["sid"], json!(sid), "tags of the key are put on at enrolment");
+    sensor.kill();
+    world.online(0).await;
+
+    let mark = world.folder.path().join("mark");
+    let command = format!("run --shell-command \"echo done >> {}\"", mark.display());
+    let created = world.ask("task", &json!({"task": command, "selector": "plat == linux", "context": "ctx-1"})).await;
+    assert_eq!((&created["total_sensors"], &created["tasked_sensors"]), (&json!(1), &json!(0)));
+    let task_id = created["task_id"].as_str().unwrap().to_owned();
+    let listed = world.ask("list", &json!({})).await;
+    assert_eq!(listed["tasks"][&sid][&task_id]["task"], json!(command));
+
+    // The server restarts while the task waits.
+    world.stop_server().await;
+    world.start_server().await;
+    let explained = world.ask("explain", &json!({"task_id": task_id, "sid": sid})).await;
+    assert_eq!(explained["code"], "offline");
+
+    sensor.start();
+    let got = world.counted(&task_id, "finished", 1).await;
+    let target = &got["targets"][0];
+    for time in ["sent", "confirmed", "started", "ended"] {
+        assert!(target[time].as_i64().is_some(), "{time} is missing: {target}");
+    }
+    assert_eq!((&target["code"], &target["attempts"]), (&json!(0), &json!(1)));
+    assert_eq!(std::fs::read_to_string(&mark).unwrap(), "done\n");
+    assert_eq!(world.ask("list", &json!({})).await["tasks"], json!({}));
+
+    // Restarts of the sensor do not run it again, and the server knows no more tasks for it.
+    sensor.kill();
+    sensor.start();
+    world.online(1).await;
+    let again = world.ask("task", &json!({"task": "os_version"})).await;
+    world.counted(again["task_id"].as_str().unwrap(), "finished", 1).await;
+    assert_eq!(std::fs::read_to_string(&mark).unwrap(), "done\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_back_never_arrives() {
+    let world = World::new().await;
+    let mut sensor = world.sensor("one");
+    world.online(1).await;
+    sensor.kill();
+    world.online(0).await;
+    let mark = world.folder.path().join("mark");
+    let command = format!("run --shell-command \"touch {}\"", mark.display());
+    let created = world.ask("task", &json!({"task": command})).await;
+    let untasked = world.ask("untask", &json!({"task_id": created["task_id"]})).await;
+    assert_eq!(untasked, json!({"deleted": 1}));
+    sensor.start();
+    world.online(1).await;
+    let later = world.ask("task", &json!({"task": "os_version"})).await;
+    world.counted(later["task_id"].as_str().unwrap(), "finished", 1).await;
+    assert!(!mark.exists());
+    let got = world.ask("get", &json!({"task_id": created["task_id"], "state": "removed"})).await;
+    assert_eq!(got["counts"]["removed"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_sensor_joins_a_dynamic_task_only() {
+    let world = World::new().await;
+    let first = world.ask("task", &json!({"task": "os_version"})).await;
+    assert_eq!(first["total_sensors"], 0);
+    let dynamic = world.ask("task", &json!({"task": "os_version", "dynamic": true, "selector": "vip in tags"})).await;
+    let _sensor = world.sensor("late");
+    let sid = world.online(1).await.remove(0);
+    let (status, answer) = world.call("POST", &format!("{sid}/tags"), &[("tags", "vip")]).await;
+    assert_eq!(status, 200, "{answer}");
+    world.counted(dynamic["task_id"].as_str().unwrap(), "finished", 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_carry_the_context_and_are_kept() {
+    let world = World::new().await;
+    let _sensor = world.sensor("one");
+    let sid = world.online(1).await.remove(0);
+    let created = world.ask("task", &json!({"task": "os_version", "context": "audit-2024"})).await;
+    world.counted(created["task_id"].as_str().unwrap(), "finished", 1).await;
+    let app = &world.server.as_ref().unwrap().app;
+    let (oid, sid) = (world.oid, sid.parse().unwrap());
+    let query = muster_store::EntryQuery {
+        oid,
+        stream: muster_store::Stream::Event,
+        sid: Some(sid),
+        kind: None,
+        investigation_id: Some("audit-2024".into()),
+        from: muster_model::Timestamp::ZERO,
+        to: muster_model::Timestamp::MAX,
+        forward: true,
+        cursor: None,
+        limit: 10,
+    };
+    let kinds = eventually("the answer is stored", async || {
+        let query = query.clone();
+        let page = app.store.read(move |read| read.entries(&query)).await.unwrap();
+        let kinds: Vec<String> = page.entries.into_iter().map(|entry| entry.kind).collect();
+        (kinds.len() >= 2).then_some(kinds)
+    })
+    .await;
+    assert_eq!(kinds, ["CLOUD_NOTIFICATION", "OS_VERSION_REP"]);
+}
