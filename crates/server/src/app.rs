@@ -7,6 +7,7 @@ use crate::meter::Meter;
 use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Organization, Profile};
 use crate::pki::Pki;
 use crate::records::{Kind, Records, SERVER};
+use crate::replay::Replays;
 use crate::stream::{Record, Streams};
 use crate::transfer::Transfers;
 use muster_model::{Oid, Timestamp};
@@ -37,6 +38,8 @@ pub struct App {
     pub transfers: Transfers,
     /// Calls per credential.
     pub meter: Meter,
+    /// Calls that must not be carried out twice.
+    pub replays: Replays,
     /// All routes.
     pub router: Arc<Router>,
     /// What was bound; set once at start.
@@ -76,6 +79,7 @@ impl App {
             streams: Streams::default(),
             transfers: Transfers::default(),
             meter: Meter::default(),
+            replays: Replays::default(),
             bound: OnceLock::new(),
             organizations: RwLock::new(BTreeMap::new()),
             config,
