@@ -44,6 +44,8 @@ impl Bench {
             key,
             route: Arc::default(),
             is_isolated: AtomicBool::new(false),
+            wanted: Mutex::default(),
+            changing: Mutex::default(),
             is_asleep: AtomicBool::new(false),
             has_process_events: AtomicBool::new(false),
             added: Mutex::default(),

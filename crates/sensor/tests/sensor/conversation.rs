@@ -305,3 +305,29 @@ async fn restart_without_an_identity_enrols_anew_and_drops_what_the_old_one_was_
     let after = link.hello.state.as_ref().unwrap();
     assert!(after.journal_id != before.journal_id && after.spool_id != before.spool_id);
 }
+
+#[tokio::test]
+async fn a_restart_ends_what_runs_and_reports_it_as_interrupted() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let (_sensor, mut link) = welcomed(&server, &state_dir).await;
+    let pid_file = state_dir.path().join("pid");
+    link.say(from_server::Message::Deliver(deliver(
+        TASK,
+        &format!("run 'echo $$ > {}; exec sleep 300'", pid_file.display()),
+    )))
+    .await;
+    while !std::fs::read_to_string(&pid_file).is_ok_and(|text| text.ends_with('\n')) {
+        tokio::task::yield_now().await;
+    }
+    link.say(from_server::Message::Deliver(deliver([8; 16], "restart"))).await;
+    // The link ends; what was never acknowledged comes again on the next.
+    let mut link = server.accept().await;
+    link.welcome(1, 0).await;
+    let (receipts, events) = outcome(&mut link, TASK).await;
+    assert_eq!(receipts.last().unwrap().step, Step::Interrupted as i32);
+    assert_eq!(body(&events, TASK)["ERROR"], 109);
+    let pid: u32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    let process = muster_sensor::platform::process::describe(pid);
+    assert!(process.is_none_or(|process| process.path.is_none()), "what ran lives on");
+}
