@@ -12,7 +12,7 @@
 //! directory), `LC_VERBOSE`, `RUST_LOG`, `DISABLE_NETLINK` (poll processes). For tests:
 //! `MUSTER_TEST_BACKOFF_MS` (first wait before connecting again),
 //! `MUSTER_TEST_CRASH_AT` (number of the step after which the program dies),
-//! `MUSTER_TEST_SANDBOX` (never isolate or switch off this machine).
+//! `MUSTER_TEST_SANDBOX` and `MUSTER_TEST_NAMESPACE` (see [`guard`]).
 //!
 //! # Invariants
 //!
@@ -31,6 +31,7 @@ pub mod clock;
 pub mod collector;
 pub mod commands;
 pub mod executor;
+pub mod guard;
 pub mod health;
 pub mod history;
 pub mod identity;
