@@ -9,7 +9,7 @@
 //! # Environment
 //!
 //! `LC_INSTALLATION_KEY` or `MUSTER_INSTALL_KEY` (key), `LC_DATA_DIRECTORY` (state
-//! directory), `LC_VERBOSE`, `RUST_LOG`, `DISABLE_NETLINK` (poll processes). For tests:
+//! directory), `LC_PROXY` (`host:port`), `LC_VERBOSE`, `RUST_LOG`, `DISABLE_NETLINK` (poll processes). For tests:
 //! `MUSTER_TEST_BACKOFF_MS` (first wait before connecting again),
 //! `MUSTER_TEST_CRASH_AT` (number of the step after which the program dies),
 //! `MUSTER_TEST_SANDBOX` and `MUSTER_TEST_NAMESPACE` (see [`guard`]).

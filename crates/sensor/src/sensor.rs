@@ -29,7 +29,7 @@ use crate::executor::{self, Stats, ToSensor, Toolbox};
 use crate::history::History;
 use crate::identity::{self, Identity, IdentityError};
 use crate::journal::Journal;
-use crate::link::{self, Backoff, FromLink};
+use crate::link::{self, Backoff, FromLink, Route};
 use crate::platform::host;
 use crate::protection::{self, Remembered};
 use crate::spool::{Bounds, Losses, Spool};
@@ -62,6 +62,8 @@ pub struct Config {
     pub backoff: Duration,
     /// Bytes of the history on disk; 0 keeps none.
     pub history_bytes: u64,
+    /// `host:port` of an HTTP proxy to go through.
+    pub proxy: Option<String>,
     /// Step after which the program dies; for tests of the whole program.
     pub crash_at: Option<i32>,
 }
@@ -175,7 +177,7 @@ impl<'a> Sensor<'a> {
             sid: Mutex::new(identity.sid()),
             boot_id: boot_id.clone(),
             key: identity.key().clone(),
-            route: Arc::default(),
+            route: Arc::new(Route::new(config.proxy.clone())),
             is_isolated: AtomicBool::new(false),
             wanted: Mutex::default(),
             changing: Mutex::default(),
@@ -269,6 +271,7 @@ impl<'a> Sensor<'a> {
         if self.agent.is_connected() && self.sync_at <= instant {
             self.sync("SYNC");
             self.agent.resend();
+            self.write_status();
         }
     }
 
