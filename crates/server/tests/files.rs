@@ -12,7 +12,7 @@ use muster_server::gateway::Link;
 use muster_server::sensor::{self, Enrolment, Place};
 use muster_server::{clock, transfer};
 use muster_store::{Expect, Store, Stream};
-use muster_wire::{ArtifactOffer, SensorState, Transfer, TransferGrant, TransferRequest, from_server};
+use muster_wire::{ArtifactOffer, Event, SensorState, Transfer, TransferGrant, TransferRequest, from_server};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use std::io::Read as _;
@@ -241,6 +241,24 @@ async fn collection_rules_are_kept_as_written() {
     assert_eq!(host.get(path).await, json!({"r1": rule}));
     host.delete(path, &json!({"name": "r1"})).await;
     assert_eq!(host.get(path).await, json!({}));
+}
+
+#[tokio::test]
+async fn a_sensor_cannot_make_two_lines_of_one_record() {
+    let host = Host::start().await;
+    let organization = host.app().organization(OID).unwrap();
+    let state = SensorState::default();
+    let new = Enrolment { iid: Iid(Uuid::nil()), tags: &[], public_key: &[0; 32], state: &state, source: None };
+    let sid = sensor::enrol(host.app(), &organization, &new).await.unwrap();
+    let sensor = organization.state.lock().fleet.find(sid).unwrap().sensor.clone();
+    let sent = |body: &str| {
+        let sent = Event { event_type: "A".into(), body: body.into(), ..Event::default() };
+        muster_server::event::of_sensor(&sensor, &sent, 0)
+    };
+    let record = sent("{\"a\":\r\n{\n\"b\": \"x\\ny\"}}").unwrap();
+    assert!(!record.body.iter().any(|byte| matches!(byte, b'\n' | b'\r')));
+    assert_eq!(serde_json::from_slice::<Value>(&record.body).unwrap()["event"], json!({"a": {"b": "x\ny"}}));
+    assert!(sent("{\"a\": \"x\ny\"}").is_none(), "a line end inside a string is not JSON");
 }
 
 /// What a sensor is answered to a request for a transfer.
