@@ -241,3 +241,16 @@ fn tidy_dir(dir: &Path, is_kept: impl Fn(&str) -> bool) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_507() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            let error = failed(kind.into());
+            assert_eq!((error.status, error.code), (507, "disk_full"));
+        }
+    }
+}
