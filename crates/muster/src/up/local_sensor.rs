@@ -13,7 +13,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 /// Variable that carries the installation key to the process: arguments are visible to everyone on the machine.
 const KEY_VARIABLE: &str = "MUSTER_INSTALL_KEY";
@@ -46,7 +46,7 @@ pub fn run_process(args: &ProcessArgs) -> anyhow::Result<()> {
         // The same way out as for a person's Ctrl-C: what is on its way is handed in or kept.
         let _ = kill_process(rustix::process::getpid(), Signal::TERM);
     })?;
-    let config = Config { key: Some(key), state_dir: args.state_dir.clone(), backoff: BACKOFF };
+    let config = Config { backoff: BACKOFF, ..Config::new(Some(key), args.state_dir.clone()) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(sensor::run(config));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -56,6 +56,8 @@ pub fn run_process(args: &ProcessArgs) -> anyhow::Result<()> {
 /// A local sensor that runs.
 pub struct LocalSensor {
     child: Child,
+    /// Our end of the pipe; waiting for a child would close it if the child still had it.
+    _pipe: Option<ChildStdin>,
 }
 
 impl LocalSensor {
@@ -68,7 +70,7 @@ impl LocalSensor {
         let program = std::env::current_exe().context("cannot find the program file of muster")?;
         let log_path = data_dir.join("sensor.log");
         let log = File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
-        let child = Command::new(program)
+        let mut child = Command::new(program)
             .arg("sensor-process")
             .arg("--state-dir")
             .arg(data_dir.join("sensor"))
@@ -81,7 +83,7 @@ impl LocalSensor {
             .kill_on_drop(true)
             .spawn()
             .context("cannot start the local sensor")?;
-        Ok(Self { child })
+        Ok(Self { _pipe: child.stdin.take(), child })
     }
 
     /// Waits until the sensor ends by itself; tells whether it meant to. Cancel safe.

@@ -9,14 +9,11 @@ use world::{World, eventually};
 async fn an_offline_sensor_gets_its_task_when_it_comes_back() {
     let mut world = World::new().await;
     let mut sensor = world.sensor("one");
-    let sensors = world.online(1).await;
-    let sid = sensors[0]["sid"].as_str().unwrap().to_owned();
-    assert_eq!(sensors[0]["tags"], json!(["from-key"]));
+    let sid = world.online(1).await.remove(0);
+    let tagged = world.ask("preview", &json!({"tag": "from-key"})).await;
+    assert_eq!(tagged["sensors"][0]["sid"], json!(sid), "tags of the key are put on at enrolment");
     sensor.kill();
     world.online(0).await;
-
-    let (status, answer) = world.call("POST", &sid, &[("tasks", "os_version")]).await;
-    assert_eq!((status, &answer["error"]), (400, &json!("sensor not online")));
 
     let mark = world.folder.path().join("mark");
     let command = format!("run --shell-command \"echo done >> {}\"", mark.display());
@@ -79,9 +76,9 @@ async fn a_new_sensor_joins_a_dynamic_task_only() {
     assert_eq!(first["total_sensors"], 0);
     let dynamic = world.ask("task", &json!({"task": "os_version", "dynamic": true, "selector": "vip in tags"})).await;
     let _sensor = world.sensor("late");
-    let sid = world.online(1).await[0]["sid"].as_str().unwrap().to_owned();
-    let (status, _) = world.call("POST", &format!("{sid}/tags"), &[("tags", "vip")]).await;
-    assert_eq!(status, 200);
+    let sid = world.online(1).await.remove(0);
+    let (status, answer) = world.call("POST", &format!("{sid}/tags"), &[("tags", "vip")]).await;
+    assert_eq!(status, 200, "{answer}");
     world.counted(dynamic["task_id"].as_str().unwrap(), "finished", 1).await;
 }
 
@@ -89,7 +86,7 @@ async fn a_new_sensor_joins_a_dynamic_task_only() {
 async fn answers_carry_the_context_and_are_kept() {
     let world = World::new().await;
     let _sensor = world.sensor("one");
-    let sid = world.online(1).await[0]["sid"].as_str().unwrap().to_owned();
+    let sid = world.online(1).await.remove(0);
     let created = world.ask("task", &json!({"task": "os_version", "context": "audit-2024"})).await;
     world.counted(created["task_id"].as_str().unwrap(), "finished", 1).await;
     let app = &world.server.as_ref().unwrap().app;

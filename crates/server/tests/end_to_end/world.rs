@@ -100,12 +100,14 @@ impl World {
         sensor
     }
 
-    /// Waits until the organization has this many sensors online.
-    pub async fn online(&self, wanted: usize) -> Vec<Value> {
+    /// Waits until the organization has this many sensors online; gives their ids.
+    pub async fn online(&self, wanted: usize) -> Vec<String> {
+        let organization = self.server().app.organization(self.oid).unwrap();
         eventually("sensors online", async || {
-            let (_, answer) = self.call("GET", &format!("sensors/{}?is_online_only=true", self.oid), &[]).await;
-            let sensors = answer["sensors"].as_array().cloned().unwrap_or_default();
-            (sensors.len() == wanted).then_some(sensors)
+            let state = organization.state.lock();
+            let online = state.online.iter().filter_map(|ordinal| state.fleet.row(ordinal));
+            let sids: Vec<String> = online.map(|row| row.sensor.sid.to_string()).collect();
+            (sids.len() == wanted).then_some(sids)
         })
         .await
     }
