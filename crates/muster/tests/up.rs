@@ -139,6 +139,16 @@ async fn a_data_directory_keeps_its_identity_and_its_tasks_whatever_ends_the_ser
     client(&without_env, "LC_API_URL").whoami().await.unwrap();
 }
 
+async fn wait_until_online(data_dir: &Path) {
+    let client = client(&sourced(data_dir), "LC_API_URL");
+    let everyone = Targeting { selector: Some("*".into()), ..Targeting::default() };
+    let until = Instant::now() + Duration::from_secs(30);
+    while client.preview_reliable_task(&everyone, 1).await.unwrap().online_sensors == 0 {
+        assert!(Instant::now() < until, "the local sensor does not come online");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 /// Waits until no process holds the state of the local sensor.
 fn wait_for_the_end_of_the_sensor(data_dir: &Path) {
     let lock = File::open(data_dir.join("sensor").join("lock")).unwrap();
@@ -149,8 +159,8 @@ fn wait_for_the_end_of_the_sensor(data_dir: &Path) {
     }
 }
 
-#[test]
-fn the_first_start_tells_its_story_and_later_ones_are_quiet() {
+#[tokio::test]
+async fn the_first_start_tells_its_story_and_later_ones_are_quiet() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
 
@@ -171,7 +181,9 @@ fn the_first_start_tells_its_story_and_later_ones_are_quiet() {
     wait_for_the_end_of_the_sensor(&data_dir);
 
     // Killed, the server cannot stop its sensor: the sensor must see it by itself.
-    Up::start(&data_dir, &[]).signal(Signal::KILL);
+    let up = Up::start(&data_dir, &[]);
+    wait_until_online(&data_dir).await;
+    up.signal(Signal::KILL);
     wait_for_the_end_of_the_sensor(&data_dir);
 }
 
