@@ -4,11 +4,11 @@
 //! cannot keep the sensor from hearing it. What is said and what follows from
 //! what is heard is decided elsewhere (module `agent`).
 
+mod route;
 pub mod transfer;
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,6 +30,8 @@ use tokio_tungstenite::tungstenite::Message as WebSocketMessage;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+pub use route::Route;
+
 /// Time for TCP, TLS and the WebSocket upgrade together, and then for each of the
 /// first answers. Source: reference/sensor.md section 4.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
@@ -37,6 +39,8 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// Silence after which the link is dead: three pings without an answer.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
+/// Idle time after which TCP looks whether the other side is still there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// Messages of the server until the handshake is over: challenge and welcome.
 const HANDSHAKE_MESSAGES: u32 = 2;
 /// WebSocket read buffer: it never shrinks, so it is small.
@@ -51,53 +55,6 @@ pub enum FromLink {
     Down(u64, String),
 }
 
-/// How to reach the server: by its name, or by pinned addresses while the endpoint
-/// is isolated and no name can be resolved.
-#[derive(Debug, Default)]
-pub struct Route {
-    pinned: Mutex<Vec<SocketAddr>>,
-    last: Mutex<Option<SocketAddr>>,
-}
-
-/// Addresses that are pinned at most: more than any balanced name has.
-const PINNED_MAX: usize = 16;
-
-impl Route {
-    /// Uses only these addresses; none means that the name is resolved.
-    pub fn pin(&self, addresses: Vec<SocketAddr>) {
-        *self.pinned.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
-    }
-
-    /// The addresses in use instead of the name.
-    #[must_use]
-    pub fn pinned(&self) -> Vec<SocketAddr> {
-        self.pinned.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Every address that the server may be reached at: pinned, last used, resolved. Blocks.
-    #[must_use]
-    pub fn addresses(&self, key: &InstallationKey) -> Vec<SocketAddr> {
-        let mut all = self.pinned();
-        all.extend(*self.last.lock().unwrap_or_else(PoisonError::into_inner));
-        all.extend(std::net::ToSocketAddrs::to_socket_addrs(&key.address).into_iter().flatten());
-        all.sort_unstable();
-        all.dedup();
-        all.truncate(PINNED_MAX);
-        all
-    }
-
-    async fn open(&self, key: &InstallationKey) -> io::Result<TcpStream> {
-        let pinned = self.pinned();
-        let tcp = if pinned.is_empty() {
-            TcpStream::connect(&key.address).await?
-        } else {
-            TcpStream::connect(pinned.as_slice()).await?
-        };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = tcp.peer_addr().ok();
-        Ok(tcp)
-    }
-}
-
 /// Opens a TLS connection to the server of the key, trusting nothing but its authority.
 ///
 /// # Errors
@@ -109,6 +66,7 @@ pub async fn connect(key: &InstallationKey, route: &Route, alpn: &[u8]) -> io::R
     let tcp = tcp.map_err(|error| io::Error::new(error.kind(), format!("cannot reach {}: {error}", key.address)))?;
     tcp.set_nodelay(true)?;
     rustix::net::sockopt::set_socket_keepalive(&tcp, true)?;
+    rustix::net::sockopt::set_tcp_keepidle(&tcp, KEEPALIVE_IDLE)?;
     let name = ServerName::try_from(key.server_name.clone()).map_err(io::Error::other)?;
     let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
     tls.map_err(|error| io::Error::new(error.kind(), format!("TLS with {}: {error}", key.address)))
@@ -276,5 +234,20 @@ pub async fn wait_until(instant: Option<Instant>) {
     match instant {
         Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_minute_and_begin_anew_after_a_healthy_link() {
+        let mut backoff = Backoff::new(Duration::from_secs(1));
+        let waits: Vec<u64> = (0..9).map(|_| backoff.next_wait(1.0).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(backoff.next_wait(0.0), Duration::from_secs(12), "the dice spread a fleet");
+        backoff.reset();
+        assert_eq!(backoff.next_wait(0.0), Duration::from_millis(200));
     }
 }

@@ -3,10 +3,12 @@
 //! Everything happens on one thread; only commands that block have threads of
 //! their own. The loop sleeps until there is something to do.
 
+pub mod delay;
 mod ending;
 mod status;
 mod transfers;
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,15 +20,16 @@ use muster_wire::{Event, Flags, Hello, InstallationKey, SensorState, from_sensor
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::agent::{Afterwards, Agent, Effect, Setup, StorageError, event};
+use crate::agent::{self, Afterwards, Agent, Effect, Setup, StorageError, event};
 use crate::executor::{self, Stats, ToSensor, Toolbox};
 use crate::history::History;
 use crate::identity::{self, Identity, IdentityError};
 use crate::journal::Journal;
-use crate::link::{self, Backoff, FromLink};
+use crate::link::{self, Backoff, FromLink, Route};
 use crate::platform::host;
 use crate::protection::{self, Remembered};
 use crate::spool::{Bounds, Losses, Spool};
@@ -41,10 +44,17 @@ const SYNC_EVERY: Duration = Duration::from_secs(600);
 const CHANNEL_MESSAGES: usize = 1_024;
 /// Things heard that share one flush of the journal.
 const BATCH_MAX: usize = 256;
+/// Length from which a journal is compacted at a start.
+const COMPACTION_BYTES_MIN: u64 = 256 * 1024;
 /// Interval of loss reports. Source: reference/events.md section 5.6.
 const LOSSES_EVERY: Duration = Duration::from_secs(60);
 /// Wait before the sensor begins anew after its disk failed.
 const DISK_WAIT: Duration = Duration::from_secs(5);
+
+/// Wait before the first attempt to connect again.
+const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+/// Bytes of local history on disk.
+const HISTORY_BYTES: u64 = 60 * 1024 * 1024;
 
 /// How a sensor is started.
 #[derive(Clone, Debug)]
@@ -57,6 +67,19 @@ pub struct Config {
     pub backoff: Duration,
     /// Bytes of the history on disk; 0 keeps none.
     pub history_bytes: u64,
+    /// `host:port` of an HTTP proxy to go through.
+    pub proxy: Option<String>,
+    /// Step after which the program dies; for tests of the whole program.
+    pub crash_at: Option<i32>,
+}
+
+impl Config {
+    /// How an ordinary sensor is started: history as on any endpoint
+    /// (reference/sensor.md section 3), quick first reconnection.
+    #[must_use]
+    pub fn new(key: Option<InstallationKey>, state_dir: PathBuf) -> Self {
+        Self { key, state_dir, backoff: BACKOFF_FIRST, history_bytes: HISTORY_BYTES, crash_at: None }
+    }
 }
 
 /// Why a sensor cannot run.
@@ -86,11 +109,14 @@ enum End {
 /// # Errors
 ///
 /// Any [`SensorError`] that trying again cannot mend.
-pub async fn run(config: Config) -> Result<(), SensorError> {
+pub async fn run(mut config: Config) -> Result<(), SensorError> {
     let dir =
         StateDir::open(&config.state_dir).map_err(|error| SensorError::StateDir(config.state_dir.clone(), error))?;
+    delay::wait(&dir).await?;
     loop {
         let mut sensor = Sensor::open(&config, &dir)?;
+        // A sensor whose identity is removed enrols again with the key it had.
+        config.key.get_or_insert_with(|| sensor.identity.key().clone());
         match sensor.live().await {
             Ok(End::Stopped) => return Ok(()),
             Ok(End::Again) => tracing::info!("the sensor begins anew"),
@@ -121,6 +147,9 @@ struct Sensor<'a> {
     history: History,
     remembered: Remembered,
     is_collecting: bool,
+    /// Tasks being carried out; they end with the sensor, and are then interrupted.
+    running: JoinSet<()>,
+    crash_at: Option<i32>,
     /// Losses that were reported, and when.
     reported: (Losses, Option<Instant>),
 }
@@ -136,7 +165,11 @@ struct Link {
 impl<'a> Sensor<'a> {
     fn open(config: &Config, dir: &'a StateDir) -> Result<Self, SensorError> {
         let identity = Identity::load(&dir.file(identity::FILE), config.key.clone())?;
-        let opened = Journal::open(&dir.file("journal"), fresh_id())?;
+        if identity.sid().is_none() {
+            // What was ordered from an earlier identity of this endpoint must not run, nor be reported.
+            forget_tasks(dir)?;
+        }
+        let mut opened = Journal::open(&dir.file("journal"), fresh_id())?;
         if let Some(repair) = opened.repair {
             tracing::warn!("{repair}");
         }
@@ -144,6 +177,10 @@ impl<'a> Sensor<'a> {
         let boot_id = host::boot_id();
         let setup = Setup { oid: identity.oid(), sid: identity.sid(), boot_id: boot_id.clone(), look: commands::look };
         let now = clock::now();
+        if opened.journal.bytes() > COMPACTION_BYTES_MIN {
+            let records = opened.ledger.compact(now);
+            agent::Journal::replace(&mut opened.journal, &records).map_err(io::Error::other)?;
+        }
         let mut agent = Agent::new(setup, opened.ledger, now);
         agent.observed(event("STARTING_UP", json!({}), None, now));
         let (to_sensor, told) = mpsc::channel(CHANNEL_MESSAGES);
@@ -154,8 +191,10 @@ impl<'a> Sensor<'a> {
             sid: Mutex::new(identity.sid()),
             boot_id: boot_id.clone(),
             key: identity.key().clone(),
-            route: Arc::default(),
+            route: Arc::new(Route::new(config.proxy.clone())),
             is_isolated: AtomicBool::new(false),
+            wanted: Mutex::default(),
+            changing: Mutex::default(),
             is_asleep: AtomicBool::new(false),
             has_process_events: AtomicBool::new(false),
             added: Mutex::default(),
@@ -184,6 +223,8 @@ impl<'a> Sensor<'a> {
             history: History::open(&dir.file("history"), config.history_bytes)?,
             remembered,
             is_collecting: false,
+            running: JoinSet::new(),
+            crash_at: config.crash_at,
             reported: (Losses::default(), None),
         })
     }
@@ -244,6 +285,7 @@ impl<'a> Sensor<'a> {
         if self.agent.is_connected() && self.sync_at <= instant {
             self.sync("SYNC");
             self.agent.resend();
+            self.write_status();
         }
     }
 
@@ -331,6 +373,7 @@ impl<'a> Sensor<'a> {
 
     /// Counts, and reports losses once a minute at most. Source: reference/events.md section 5.6.
     fn account(&mut self) {
+        while self.running.try_join_next().is_some() {}
         let losses = self.spool.losses();
         let (queued_events, queued_bytes) = self.spool.queued();
         *lock(&self.tools.stats) = Stats { losses, queued_events, queued_bytes };
@@ -363,7 +406,23 @@ impl<'a> Sensor<'a> {
             if effects.is_empty() {
                 return Ok(());
             }
+            self.crash_if_told(&effects);
             effects.into_iter().for_each(|effect| self.act(effect));
+        }
+    }
+
+    /// Dies between a durable step and everything that follows from it, when a test
+    /// says at which step (`MUSTER_TEST_CRASH_AT`, a number of the wire's steps).
+    fn crash_if_told(&self, effects: &[Effect]) {
+        let Some(step) = self.crash_at else { return };
+        let is_at_step = effects.iter().any(|effect| match effect {
+            Effect::Send(from_sensor::Message::Receipts(sent)) => {
+                sent.receipts.iter().any(|receipt| receipt.step == step)
+            }
+            _ => false,
+        });
+        if is_at_step {
+            std::process::abort();
         }
     }
 
@@ -386,7 +445,7 @@ impl<'a> Sensor<'a> {
             }
             Effect::Run(run) => {
                 tracing::info!(task = ?run.task, "a task begins");
-                tokio::spawn(executor::carry_out(run, Arc::clone(&self.tools)));
+                self.running.spawn(executor::carry_out(run, Arc::clone(&self.tools)));
             }
             Effect::Enforce(flags) => self.enforce(flags),
             Effect::Sleep(is_asleep) => self.tools.is_asleep.store(is_asleep, Ordering::Relaxed),
@@ -424,8 +483,9 @@ impl<'a> Sensor<'a> {
             (self.remembered.isolate, self.remembered.seal) = wanted;
             self.remember_protection();
         }
+        *lock(&self.tools.wanted) = flags;
         let tools = Arc::clone(&self.tools);
-        tokio::task::spawn_blocking(move || protection::enforce(&tools, flags));
+        tokio::task::spawn_blocking(move || protection::enforce(&tools));
     }
 
     fn state(&self) -> SensorState {
@@ -498,6 +558,12 @@ fn protect_again(tools: &Toolbox, remembered: &Remembered) {
             tracing::error!(error = failure.message, "the endpoint should be isolated and is not");
         }
     }
+}
+
+fn forget_tasks(dir: &StateDir) -> io::Result<()> {
+    let removed = [fs::remove_file(dir.file("journal")), fs::remove_dir_all(dir.file("spool"))];
+    let failed = removed.into_iter().filter_map(Result::err).find(|error| error.kind() != io::ErrorKind::NotFound);
+    failed.map_or(Ok(()), Err)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,11 +7,16 @@
 //!
 //! Source: reference/rest-api.md section 5.
 
+mod grant;
 mod key;
 mod permission;
 mod token;
 
-pub use key::{API_KEY, ApiKey, INSTALLATION_KEY, InstallationKeyRecord, USER, USER_KEY, User, UserKey};
+pub use grant::{Without, require_grantable, require_keeper};
+pub use key::{
+    API_KEY, ApiKey, INGESTION_KEY, INSTALLATION_KEY, IngestionKey, InstallationKeyRecord, USER, USER_KEY, User,
+    UserKey,
+};
 pub use permission::{PERMISSIONS, is_known_permission, role_permissions};
 pub use token::{Caller, Claims, Exchange, Refused, Scope, TOKEN_TTL_S, owner_permissions};
 
@@ -48,4 +53,12 @@ impl Secrets {
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Reads hex; `None` if it is none.
+#[must_use]
+pub fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
 }

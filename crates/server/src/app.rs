@@ -5,8 +5,10 @@ use crate::api::{ApiError, Router};
 use crate::config::Config;
 use crate::meter::Meter;
 use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Organization, Profile};
+use crate::output::Outputs;
 use crate::pki::Pki;
 use crate::records::{Kind, Records, SERVER};
+use crate::replay::Replays;
 use crate::stream::{Record, Streams};
 use crate::transfer::Transfers;
 use muster_model::{Oid, Timestamp};
@@ -33,10 +35,14 @@ pub struct App {
     pub pki: Pki,
     /// Live readers.
     pub streams: Streams,
+    /// Outputs, compiled.
+    pub outputs: Outputs,
     /// One-time transfers of files.
     pub transfers: Transfers,
     /// Calls per credential.
     pub meter: Meter,
+    /// Calls that must not be carried out twice.
+    pub replays: Replays,
     /// All routes.
     pub router: Arc<Router>,
     /// What was bound; set once at start.
@@ -74,8 +80,10 @@ impl App {
         let app = Arc::new(Self {
             router: Arc::new(Router::new(crate::api::routes())),
             streams: Streams::default(),
+            outputs: Outputs::load(&records),
             transfers: Transfers::default(),
             meter: Meter::default(),
+            replays: Replays::default(),
             bound: OnceLock::new(),
             organizations: RwLock::new(BTreeMap::new()),
             config,
@@ -152,10 +160,8 @@ impl App {
     /// 401 if the token is not valid, or the key behind it is gone.
     pub fn caller_of(&self, token: &str, now: Timestamp) -> Result<Caller, ApiError> {
         let caller = self.secrets.verify(token, now)?;
-        if !self.secrets.is_alive(&self.records, &caller) {
-            return Err(ApiError::unauthorized("the API key of this token was deleted"));
-        }
-        Ok(caller)
+        let caller = self.secrets.as_of_now(&self.records, caller);
+        caller.ok_or_else(|| ApiError::unauthorized("the API key of this token was deleted"))
     }
 
     /// Hands records to live readers and outputs; gives what has to be stored of them.

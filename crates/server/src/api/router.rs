@@ -1,12 +1,13 @@
 //! From an HTTP request to a handler: path, token, permission, body.
 
-use super::call::Body;
+use super::call::{Body, bare_sensor_id};
 use super::{Access, ApiError, Call, Form, Method, Reply, Route};
 use crate::access::Caller;
 use crate::app::App;
 use crate::clock;
 use crate::organization::Organization;
 use bytes::Bytes;
+use http::uri::Scheme;
 use http::{HeaderMap, Request, Response, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -125,8 +126,25 @@ async fn answer(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr
     let is_form = !has_json(&parts.headers);
     let form = if is_form { Form::parse(&body)? } else { Form::default() };
     let organization = authorize(&app, route.access, &caller, &path, &form, &query)?;
-    let call = Call { app, caller, organization, query, form, body, stream, headers: parts.headers, source, path };
+    let base = base(&app, &parts);
+    let headers = parts.headers;
+    let call = Call { app, caller, organization, query, form, body, stream, headers, base, source, path };
     (route.handler)(call).await
+}
+
+/// Scheme and authority by which the client reached this server. A `Host` that is no authority is
+/// not repeated to anyone.
+fn base(app: &App, parts: &http::request::Parts) -> String {
+    let scheme = parts.extensions.get::<Scheme>().map_or("http", Scheme::as_str);
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let is_plain = |host: &&str| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+        !host.is_empty() && host.bytes().all(is_plain)
+    };
+    match host.filter(is_plain) {
+        Some(host) => format!("{scheme}://{host}"),
+        None => format!("https://{}", app.sensor_address()),
+    }
 }
 
 fn has_json(headers: &HeaderMap) -> bool {
@@ -203,11 +221,9 @@ fn only_organization(app: &App, caller: &Caller) -> Result<Option<Arc<Organizati
 
 fn by_sensor(app: &App, caller: &Caller, sid: &str, permission: Option<&str>) -> Result<Arc<Organization>, ApiError> {
     let not_found = || ApiError::not_found("sensor not found");
-    // A bare sensor id is accepted wherever an agent id is (`OID.IID.SID.PLATFORM.ARCH`).
-    let sid = sid.split('.').nth(2).unwrap_or(sid);
-    let sid: Sid = sid.parse().map_err(|_| not_found())?;
+    let sid: Sid = bare_sensor_id(sid).parse().map_err(|_| not_found())?;
     let mine = caller.scope.0.keys().filter_map(|oid| app.organization(*oid));
-    let organization = mine.into_iter().find(|organization| organization.state.lock().fleet.find(sid).is_some());
+    let organization = mine.into_iter().find(|organization| organization.state.lock().fleet.ordinal(sid).is_some());
     let organization = match organization {
         Some(organization) => organization,
         // Without the permission, whether the sensor exists is not told either.
