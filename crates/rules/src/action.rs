@@ -13,8 +13,8 @@ use crate::document::Document;
 use crate::evaluate::Metadata;
 use crate::load::Rule;
 use crate::path::{Path, Root};
-use crate::suppression::{Activation, CounterKey, Counters};
 pub(crate) use crate::suppression::Suppress;
+use crate::suppression::{Activation, CounterKey, Counters};
 use crate::template::{Template, TemplateError, Templates, to_data};
 use crate::transform::Spec;
 use crate::variables::Variables;
@@ -39,17 +39,57 @@ pub(crate) struct Action {
 /// What an action does.
 #[derive(Clone, Debug)]
 pub(crate) enum Effectuate {
-    Report { name: Template, is_published: bool, priority: Option<i64>, metadata: Option<Shape>, detect_data: Option<Shape> },
-    Task { command: Shape, investigation: Option<Text> },
-    AddTag { tag: Text, ttl: Option<i64>, is_entire_device: bool },
-    RemoveTag { tag: Text },
-    AddVar { name: Text, value: Text, ttl: Option<i64> },
-    DelVar { name: Text, value: Text },
-    Extension { name: Text, action: Text, request: Spec, is_based_on_report: bool },
-    Service { name: Text, request: Option<Shape>, is_based_on_report: bool },
-    Output { name: Text },
-    Wait { duration_ms: i64 },
-    HiveTag { is_added: bool, hive: Text, record: Text, tag: Text },
+    Report {
+        name: Template,
+        is_published: bool,
+        priority: Option<i64>,
+        metadata: Option<Shape>,
+        detect_data: Option<Shape>,
+    },
+    Task {
+        command: Shape,
+        investigation: Option<Text>,
+    },
+    AddTag {
+        tag: Text,
+        ttl: Option<i64>,
+        is_entire_device: bool,
+    },
+    RemoveTag {
+        tag: Text,
+    },
+    AddVar {
+        name: Text,
+        value: Text,
+        ttl: Option<i64>,
+    },
+    DelVar {
+        name: Text,
+        value: Text,
+    },
+    Extension {
+        name: Text,
+        action: Text,
+        request: Spec,
+        is_based_on_report: bool,
+    },
+    Service {
+        name: Text,
+        request: Option<Shape>,
+        is_based_on_report: bool,
+    },
+    Output {
+        name: Text,
+    },
+    Wait {
+        duration_ms: i64,
+    },
+    HiveTag {
+        is_added: bool,
+        hive: Text,
+        record: Text,
+        tag: Text,
+    },
     StartAgent(Box<Agent>),
     /// An action on the sensor without parameters: the name says which.
     Sensor,
@@ -66,7 +106,8 @@ impl Action {
     pub(crate) fn is_based_on_report(&self) -> bool {
         matches!(
             self.does,
-            Effectuate::Extension { is_based_on_report: true, .. } | Effectuate::Service { is_based_on_report: true, .. }
+            Effectuate::Extension { is_based_on_report: true, .. }
+                | Effectuate::Service { is_based_on_report: true, .. }
         )
     }
 }
@@ -84,7 +125,8 @@ impl Text {
         while let Some((before, after)) = left.split_once("<<") {
             let Some((path, rest)) = after.split_once(">>") else { break };
             marked.push_str(before);
-            let path = Path::new(path).ok_or_else(|| TemplateError("a lookback's path has too many parts".to_owned()))?;
+            let path =
+                Path::new(path).ok_or_else(|| TemplateError("a lookback's path has too many parts".to_owned()))?;
             marked.push_str(&format!("{MARK}{}{MARK}", lookbacks.len()));
             lookbacks.push(path);
             left = rest;
@@ -256,9 +298,17 @@ impl Acting<'_> {
                 None => return false,
             },
         };
-        let rendered: Vec<String> = suppress.keys.iter().map(|key| {
-            if key.is_literal() { key.text().to_owned() } else { key.render(context.data()).unwrap_or_else(|_| key.text().to_owned()) }
-        }).collect();
+        let rendered: Vec<String> = suppress
+            .keys
+            .iter()
+            .map(|key| {
+                if key.is_literal() {
+                    key.text().to_owned()
+                } else {
+                    key.render(context.data()).unwrap_or_else(|_| key.text().to_owned())
+                }
+            })
+            .collect();
         let field = |name: &str| {
             let routing = context.document.routing()?;
             context.document.child(routing, name).and_then(|node| context.document.text(node))
@@ -277,7 +327,12 @@ impl Acting<'_> {
         self.counters.count(&Activation { key, period_ms, max_count, min_count, increment, now_ms: self.now_ms })
     }
 
-    fn effect(&mut self, action: &Action, context: &Context<'_>, last_report: Option<&Value>) -> Result<Effect, String> {
+    fn effect(
+        &mut self,
+        action: &Action,
+        context: &Context<'_>,
+        last_report: Option<&Value>,
+    ) -> Result<Effect, String> {
         let sid = || {
             let sid = context.document.sid().filter(|sid| !sid.is_empty());
             sid.map(str::to_owned).ok_or_else(|| "the event has no sensor".to_owned())
@@ -344,7 +399,8 @@ fn request(action: &Action, event: &Context<'_>, last_report: Option<&Value>) ->
     let document;
     let based_on_report;
     let context = if action.is_based_on_report() {
-        let report = last_report.ok_or("no report was made for this match, so there is nothing to base the request on")?;
+        let report =
+            last_report.ok_or("no report was made for this match, so there is nothing to base the request on")?;
         document = Document::from_value(report);
         based_on_report = Context::with_value(&document, event.metadata, report.clone());
         &based_on_report

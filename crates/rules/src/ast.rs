@@ -97,7 +97,10 @@ pub(crate) struct Node {
 pub(crate) enum Op {
     All(Vec<Node>),
     Any(Vec<Node>),
-    Scope { path: Path, rule: Box<Node> },
+    Scope {
+        path: Path,
+        rule: Box<Node>,
+    },
     /// A shared detection in place of the node.
     External(Box<Node>),
     Test(Leaf),

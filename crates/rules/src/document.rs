@@ -52,7 +52,6 @@ struct Node {
 #[derive(Clone, Copy, Debug, Default)]
 struct Envelope {
     routing: Option<NodeIndex>,
-    event: Option<NodeIndex>,
     event_type: Option<Span>,
     sid: Option<Span>,
     this: Option<Span>,
@@ -249,7 +248,7 @@ impl Document {
     }
 
     fn find_envelope(&mut self) {
-        let mut found = Envelope { routing: self.child(0, "routing"), event: self.child(0, "event"), ..Envelope::default() };
+        let mut found = Envelope { routing: self.child(0, "routing"), ..Envelope::default() };
         for child in found.routing.into_iter().flat_map(|routing| self.children(routing)) {
             let node = self.nodes[child as usize];
             match (self.slice(node.key), node.kind) {

@@ -156,7 +156,12 @@ impl Engine {
     /// # Errors
     ///
     /// [`DocumentError`] if the bytes are no event; nothing was evaluated then.
-    pub fn process_json(&mut self, source: &Source<'_>, json: &[u8], facts: &Facts<'_>) -> Result<&Outcome, DocumentError> {
+    pub fn process_json(
+        &mut self,
+        source: &Source<'_>,
+        json: &[u8],
+        facts: &Facts<'_>,
+    ) -> Result<&Outcome, DocumentError> {
         let mut document = std::mem::take(&mut self.document);
         let parsed = document.parse(json);
         if parsed.is_ok() {
@@ -219,7 +224,8 @@ impl Pass<'_> {
             Way::EachRule => self.rules.all_of(source.target, &mut candidates),
         }
         if !self.state.waiting.is_empty() {
-            let waiting = self.state.waiting.keys().filter_map(|fingerprint| self.rules.by_fingerprint.get(fingerprint));
+            let waiting =
+                self.state.waiting.keys().filter_map(|fingerprint| self.rules.by_fingerprint.get(fingerprint));
             candidates.extend(waiting.filter(|index| self.rules.rule(**index).target() == source.target));
             candidates.sort_unstable();
             candidates.dedup();

@@ -37,9 +37,7 @@ mod variables;
 pub use action::{Decided, Effect};
 pub use ast::Target;
 pub use document::{DOCUMENT_BYTES_MAX, Document, DocumentError};
-pub use engine::{
-    ArtifactFacts, CHAIN_DEPTH_MAX, DETECTIONS_PER_EVENT_MAX, Engine, Facts, Outcome, Source, Way,
-};
+pub use engine::{ArtifactFacts, CHAIN_DEPTH_MAX, DETECTIONS_PER_EVENT_MAX, Engine, Facts, Outcome, Source, Way};
 pub use load::{FalsePositive, LoadError, NoResources, RULE_BYTES_MAX, Resources, Rule, RuleLoader, RuleMeta, Warning};
 pub use plan::RuleSet;
 pub use stateful::TRACKERS_MAX;

@@ -148,7 +148,11 @@ impl<'a> RuleLoader<'a> {
         let setting = Setting { is_stateless: true, ..Setting::default() };
         let node = loader.node(&Cursor::new(inner, "data"), setting)?;
         if loader.is_stateful {
-            return Err(Cursor::new(inner, "data").error("rule/stateful", "a false-positive rule cannot be stateful", ""));
+            return Err(Cursor::new(inner, "data").error(
+                "rule/stateful",
+                "a false-positive rule cannot be stateful",
+                "",
+            ));
         }
         Ok(FalsePositive { name: name.to_owned(), node })
     }
@@ -244,8 +248,8 @@ fn detection_names(events: &[Box<str>]) -> Box<[Box<str>]> {
         return Box::default();
     }
     let mut names: Vec<Box<str>> = events.to_vec();
-    let bare = |event: &Box<str>| event.strip_prefix('_').filter(|name| !name.starts_with('_')).map(Into::into);
-    names.extend(events.iter().filter_map(bare));
+    let bare = |event: &str| event.strip_prefix('_').filter(|name| !name.starts_with('_')).map(Into::into);
+    names.extend(events.iter().filter_map(|event| bare(event)));
     names.into()
 }
 

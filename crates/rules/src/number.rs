@@ -22,10 +22,10 @@ impl Number {
         if text.len() > NUMBER_BYTES_MAX || !digits.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
             return None;
         }
-        if digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            if let Ok(int) = text.parse() {
-                return Some(Self::Int(int));
-            }
+        if digits.bytes().all(|byte| byte.is_ascii_digit())
+            && let Ok(int) = text.parse()
+        {
+            return Some(Self::Int(int));
         }
         let is_decimal = digits.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-".contains(&byte));
         let float: f64 = if is_decimal { text.parse().ok()? } else { return None };

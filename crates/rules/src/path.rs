@@ -54,13 +54,12 @@ impl Path {
         (parts.len() <= PATH_PARTS_MAX).then(|| Self { parts: parts.into(), is_ambiguous: wild > 1 })
     }
 
-    /// Whether the path holds a wildcard, which costs a walk of the subtree.
-    pub(crate) fn is_wild(&self) -> bool {
-        self.parts.iter().any(|part| !matches!(part, Part::Name(..)))
-    }
-
     /// Calls `visit` with each selected node until it breaks.
-    pub(crate) fn select<'a>(&self, root: Root<'a>, visit: &mut dyn FnMut(NodeIndex) -> ControlFlow<()>) -> ControlFlow<()> {
+    pub(crate) fn select<'a>(
+        &self,
+        root: Root<'a>,
+        visit: &mut dyn FnMut(NodeIndex) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
         if root.document.is_empty() {
             return ControlFlow::Continue(());
         }
@@ -129,7 +128,14 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn name(&mut self, node: NodeIndex, name: &str, index: Option<u32>, rest: &[Part], parts: &[Part]) -> ControlFlow<()> {
+    fn name(
+        &mut self,
+        node: NodeIndex,
+        name: &str,
+        index: Option<u32>,
+        rest: &[Part],
+        parts: &[Part],
+    ) -> ControlFlow<()> {
         let document = self.document;
         match document.kind(node) {
             Kind::Object => match document.child(node, name) {

@@ -180,9 +180,8 @@ impl Interner {
             Some(id) => *id,
             None => {
                 let id = self.predicates.len() as u32;
-                let subject = shared::reads_samples(&leaf.predicate).then(|| {
-                    self.subject(&leaf.predicate.path, &leaf.predicate.transform)
-                });
+                let subject = shared::reads_samples(&leaf.predicate)
+                    .then(|| self.subject(&leaf.predicate.path, &leaf.predicate.transform));
                 self.predicates.push(leaf.predicate.clone());
                 self.subject_of.push(subject);
                 self.uses.push(0);

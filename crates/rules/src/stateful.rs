@@ -104,7 +104,13 @@ impl RuleState {
     }
 
     /// Takes one event as an anchor. `has_fired` tells that this event completed a tracker of the rule.
-    pub(crate) fn open(&mut self, rule: &Rule, fed: &Fed<'_>, leaves: &mut dyn Leaves, has_fired: bool) -> Option<Fire> {
+    pub(crate) fn open(
+        &mut self,
+        rule: &Rule,
+        fed: &Fed<'_>,
+        leaves: &mut dyn Leaves,
+        has_fired: bool,
+    ) -> Option<Fire> {
         let is_blocked = (has_fired || !self.trackers.is_empty()) && has_events_context(&rule.detect.root);
         let mut metadata = Metadata::default();
         let left = Residual::open(&rule.detect.root, fed, leaves, &mut metadata, is_blocked);
@@ -261,7 +267,14 @@ fn has_follow(node: &Node) -> bool {
 
 impl Machine {
     /// Feeds one event; true once the node is satisfied.
-    fn feed(&mut self, node: &Node, is_related: bool, fed: &Fed<'_>, leaves: &mut dyn Leaves, metadata: &mut Metadata) -> bool {
+    fn feed(
+        &mut self,
+        node: &Node,
+        is_related: bool,
+        fed: &Fed<'_>,
+        leaves: &mut dyn Leaves,
+        metadata: &mut Metadata,
+    ) -> bool {
         if self.is_done {
             return true;
         }
@@ -278,7 +291,14 @@ impl Machine {
         self.is_done
     }
 
-    fn feed_parts(&mut self, node: &Node, is_related: bool, fed: &Fed<'_>, leaves: &mut dyn Leaves, metadata: &mut Metadata) -> bool {
+    fn feed_parts(
+        &mut self,
+        node: &Node,
+        is_related: bool,
+        fed: &Fed<'_>,
+        leaves: &mut dyn Leaves,
+        metadata: &mut Metadata,
+    ) -> bool {
         let rules = parts(node);
         self.children.resize_with(rules.len(), Machine::default);
         let is_shown = is_related && evaluate::sees(node, &fed.sight, leaves);
@@ -294,7 +314,14 @@ impl Machine {
         is_complete
     }
 
-    fn feed_tracks(&mut self, follow: &Follow, is_anchor: bool, fed: &Fed<'_>, leaves: &mut dyn Leaves, metadata: &mut Metadata) -> bool {
+    fn feed_tracks(
+        &mut self,
+        follow: &Follow,
+        is_anchor: bool,
+        fed: &Fed<'_>,
+        leaves: &mut dyn Leaves,
+        metadata: &mut Metadata,
+    ) -> bool {
         let before = self.tracks.len();
         self.tracks.retain_mut(|track| !track.feed(follow, fed, leaves, metadata));
         let mut is_complete = self.tracks.len() < before;

@@ -172,7 +172,8 @@ pub(crate) fn to_data(value: &Value) -> Data {
         Value::String(text) => Data::String(text.as_str().into()),
         Value::Array(items) => Data::List(items.iter().map(to_data).collect()),
         Value::Object(map) => {
-            let map: BTreeMap<Arc<str>, Data> = map.iter().map(|(key, item)| (key.as_str().into(), to_data(item))).collect();
+            let map: BTreeMap<Arc<str>, Data> =
+                map.iter().map(|(key, item)| (key.as_str().into(), to_data(item))).collect();
             Data::Map(Arc::new(map))
         }
     }
@@ -201,7 +202,10 @@ mod tests {
             ("{{ base \"/usr/lib//\" }}", "lib"),
             ("{{ join \"+\" .l }} {{ index (split \"\\\\\" .p) 1 }} {{ replace \"x\" \"z\" \"xx\" }}", "x+y a zz"),
             ("{{ json .o }}", "{\"a\":1,\"b\":\"\\u003c\"}"),
-            ("{{ parsetime \"{\\\"from\\\":\\\"epoch_s\\\",\\\"to\\\":\\\"2006-01-02T15:04:05Z07:00\\\"}\" .t }}", "2023-11-14T22:13:20Z"),
+            (
+                "{{ parsetime \"{\\\"from\\\":\\\"epoch_s\\\",\\\"to\\\":\\\"2006-01-02T15:04:05Z07:00\\\"}\" .t }}",
+                "2023-11-14T22:13:20Z",
+            ),
             ("{{ token \"x\" }}", "9dd4e461268c8034f5c8564e155c67a6"),
             ("{{ print 1 2 \"a\" 3 }}{{ printf \"%05d\" 42 }}", "1 2a300042"),
         ];

@@ -4,8 +4,8 @@
 //! Source: reference/detection-response.md section 26.
 
 use muster_rules::{
-    ArtifactFacts, Document, Effect, Engine, Facts, FalsePositive, LoadError, Resources, Rule, RuleLoader, RuleMeta, RuleSet,
-    Source, Suppression, Target, Way,
+    ArtifactFacts, Document, Effect, Engine, Facts, FalsePositive, LoadError, Resources, Rule, RuleLoader, RuleMeta,
+    RuleSet, Source, Suppression, Target, Way,
 };
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -40,7 +40,12 @@ struct Seen {
 fn load_rule(loader: &RuleLoader<'_>, rule: &Value) -> Result<Option<Rule>, LoadError> {
     let text = |key: &str, default: &str| rule[key].as_str().unwrap_or(default).to_owned();
     let tags = rule["tags"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
-    let meta = RuleMeta { name: text("name", "rule"), namespace: text("namespace", "general"), author: text("author", ""), tags };
+    let meta = RuleMeta {
+        name: text("name", "rule"),
+        namespace: text("namespace", "general"),
+        author: text("author", ""),
+        tags,
+    };
     let loaded = loader.rule_value(meta, rule)?;
     Ok((rule["enabled"] != false).then_some(loaded))
 }
@@ -103,7 +108,8 @@ fn is_subset(expected: &Value, actual: &Value) -> bool {
             expected.len() == actual.len() && expected.iter().zip(actual).all(|(e, a)| is_subset(e, a))
         }
         (Value::Number(expected), Value::Number(actual)) => {
-            expected == actual || expected.as_f64() == actual.as_f64() && expected.as_f64().is_some_and(|n| n.abs() < 9e15)
+            expected == actual
+                || expected.as_f64() == actual.as_f64() && expected.as_f64().is_some_and(|n| n.abs() < 9e15)
         }
         _ => expected == actual,
     }

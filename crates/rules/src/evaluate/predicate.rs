@@ -52,7 +52,13 @@ pub(crate) fn holds(predicate: &Predicate, sight: &Sight<'_>) -> bool {
             let right = right_side(*comparison, operand, sight);
             let is_variable = matches!(operand, Operand::Variable(_));
             any_sample(predicate, root, &mut |sample| {
-                right.iter().any(|right| if is_variable { equals_text(*comparison, right, sample) } else { compares(*comparison, right, sample) })
+                right.iter().any(|right| {
+                    if is_variable {
+                        equals_text(*comparison, right, sample)
+                    } else {
+                        compares(*comparison, right, sample)
+                    }
+                })
             })
         }
         _ => any_sample(predicate, root, &mut |sample| sample_holds(predicate, sample, sight.now_ms)),
@@ -64,9 +70,9 @@ pub(crate) fn sample_holds(predicate: &Predicate, sample: &Sample<'_>, now_ms: i
     match &predicate.test {
         Test::Compare(comparison, Operand::Literal(literal)) => compares(*comparison, literal, sample),
         Test::Matches(pattern) => sample.text.is_some_and(|text| pattern.is_match(text)),
-        Test::Distance { values, max, is_case_sensitive } => {
-            sample.text_for(*is_case_sensitive).is_some_and(|text| values.iter().any(|value| is_near(value, &text, *max)))
-        }
+        Test::Distance { values, max, is_case_sensitive } => sample
+            .text_for(*is_case_sensitive)
+            .is_some_and(|text| values.iter().any(|value| is_near(value, &text, *max))),
         Test::OlderThan { seconds } => number_at(sample).is_some_and(|time| is_older(time.to_i64(), *seconds, now_ms)),
         Test::Network(network) => sample.text.is_some_and(|text| address::is_in(network, text)),
         Test::Address(class) => sample.text.is_some_and(|text| address::is_of(*class, text)),
@@ -91,7 +97,12 @@ pub(crate) fn any_sample(predicate: &Predicate, root: Root<'_>, check: &mut dyn 
 }
 
 /// Whether any scalar at a path, as transformed text, satisfies `check`.
-pub(crate) fn any_text(path: &Path, transform: &Transform, root: Root<'_>, check: &mut dyn FnMut(&str) -> bool) -> bool {
+pub(crate) fn any_text(
+    path: &Path,
+    transform: &Transform,
+    root: Root<'_>,
+    check: &mut dyn FnMut(&str) -> bool,
+) -> bool {
     let mut is_found = false;
     let _ = path.select_values(root, &mut |node| {
         if let Some(text) = root.document.scalar_text(node) {
@@ -166,9 +177,7 @@ fn measures(predicate: &Predicate, sight: &Sight<'_>) -> bool {
 
 /// The values of a right side that is not written in the rule.
 fn right_side(comparison: Comparison, operand: &Operand, sight: &Sight<'_>) -> Vec<Scalar> {
-    let text = |text: &str| {
-        Scalar::Text(if comparison.is_case_sensitive() { text.to_owned() } else { folded(text) })
-    };
+    let text = |text: &str| Scalar::Text(if comparison.is_case_sensitive() { text.to_owned() } else { folded(text) });
     match operand {
         Operand::Literal(literal) => vec![literal.clone()],
         Operand::Variable(name) => sight.variables.values(name, sight.now_ms).map(text).collect(),
@@ -267,5 +276,7 @@ fn is_older(time: i64, seconds: i64, now_ms: i64) -> bool {
 
 fn is_near(value: &str, text: &str, max: usize) -> bool {
     let (left, right) = (value.chars().count(), text.chars().count());
-    right <= DISTANCE_CHARS_MAX && left.abs_diff(right) <= max && (left.max(right) <= max || strsim::levenshtein(value, text) <= max)
+    right <= DISTANCE_CHARS_MAX
+        && left.abs_diff(right) <= max
+        && (left.max(right) <= max || strsim::levenshtein(value, text) <= max)
 }

@@ -98,7 +98,11 @@ impl<'t> Cursor<'t> {
     pub(super) fn count_of(&self, key: &str) -> Result<Option<i64>, LoadError> {
         let Some(value) = self.integer_of(key)? else { return Ok(None) };
         if value < 0 {
-            return Err(self.error("rule/out-of-range", format!("{key} is {value}"), format!("{key} must not be negative")));
+            return Err(self.error(
+                "rule/out-of-range",
+                format!("{key} is {value}"),
+                format!("{key} must not be negative"),
+            ));
         }
         Ok(Some(value))
     }

@@ -37,7 +37,8 @@ mod tests {
 
     #[test]
     fn durations_are_gos() {
-        for (text, ms) in [("1h30m", 5_400_000), ("1.5h", 5_400_000), ("10ms", 10), ("1m0.5s", 60_500), ("1000µs", 1)] {
+        for (text, ms) in [("1h30m", 5_400_000), ("1.5h", 5_400_000), ("10ms", 10), ("1m0.5s", 60_500), ("1000µs", 1)]
+        {
             assert_eq!(parse_ms(text), Some(ms), "{text}");
         }
         for text in ["", "1d", "5", "-1s", "s", "1s ", "1.2.3s", "one hour"] {

@@ -18,28 +18,115 @@ const REPEAT_COUNT_MAX: i64 = 10_000;
 const WITHIN_SECONDS_MAX: i64 = 366 * 86_400;
 
 pub(super) const OPERATORS: &[&str] = &[
-    "and", "ask ai", "cidr", "contains", "ends with", "exists", "external", "is", "is 32 bit", "is 64 bit", "is arm",
-    "is carbon_black", "is chrome", "is gcp", "is greater than", "is json", "is linux", "is lower than", "is mac", "is net",
-    "is older than", "is platform", "is private address", "is private ipv4 address", "is private ipv6 address",
-    "is public address", "is public ipv4 address", "is public ipv6 address", "is tagged", "is text", "is windows", "lookup",
-    "matches", "or", "pivot", "scope", "starts with", "string distance", "yara",
+    "and",
+    "ask ai",
+    "cidr",
+    "contains",
+    "ends with",
+    "exists",
+    "external",
+    "is",
+    "is 32 bit",
+    "is 64 bit",
+    "is arm",
+    "is carbon_black",
+    "is chrome",
+    "is gcp",
+    "is greater than",
+    "is json",
+    "is linux",
+    "is lower than",
+    "is mac",
+    "is net",
+    "is older than",
+    "is platform",
+    "is private address",
+    "is private ipv4 address",
+    "is private ipv6 address",
+    "is public address",
+    "is public ipv4 address",
+    "is public ipv6 address",
+    "is tagged",
+    "is text",
+    "is windows",
+    "lookup",
+    "matches",
+    "or",
+    "pivot",
+    "scope",
+    "starts with",
+    "string distance",
+    "yara",
 ];
 
 /// The operators that rules on artifacts may use (section 2.3).
 const ARTIFACT_OPERATORS: &[&str] = &[
-    "is", "and", "or", "exists", "contains", "starts with", "ends with", "is greater than", "is lower than", "matches",
-    "string distance", "lookup", "external", "yara",
+    "is",
+    "and",
+    "or",
+    "exists",
+    "contains",
+    "starts with",
+    "ends with",
+    "is greater than",
+    "is lower than",
+    "matches",
+    "string distance",
+    "lookup",
+    "external",
+    "yara",
 ];
 
 const FOLLOWS: [(&str, Relation); 3] =
     [("with child", Relation::Child), ("with descendant", Relation::Descendant), ("with events", Relation::Events)];
 
 const NODE_KEYS: &[&str] = &[
-    "op", "event", "events", "not", "case sensitive", "times", "file name", "sub domain", "with child", "with descendant",
-    "with events", "count", "within", "is stateless", "report latest event", "target", "artifact type", "artifact path",
-    "artifact source", "log type", "log path", "log source", "path", "value", "re", "rules", "rule", "resource",
-    "metadata_rules", "max", "length of", "seconds", "cidr", "name", "tag", "truthy", "from", "to", "definition", "prompt",
-    "data", "questions", "response_schema", "max_tokens", "timeout", "cache_ttl",
+    "op",
+    "event",
+    "events",
+    "not",
+    "case sensitive",
+    "times",
+    "file name",
+    "sub domain",
+    "with child",
+    "with descendant",
+    "with events",
+    "count",
+    "within",
+    "is stateless",
+    "report latest event",
+    "target",
+    "artifact type",
+    "artifact path",
+    "artifact source",
+    "log type",
+    "log path",
+    "log source",
+    "path",
+    "value",
+    "re",
+    "rules",
+    "rule",
+    "resource",
+    "metadata_rules",
+    "max",
+    "length of",
+    "seconds",
+    "cidr",
+    "name",
+    "tag",
+    "truthy",
+    "from",
+    "to",
+    "definition",
+    "prompt",
+    "data",
+    "questions",
+    "response_schema",
+    "max_tokens",
+    "timeout",
+    "cache_ttl",
 ];
 
 /// Where a node stands, which decides what its keys may mean.
@@ -66,7 +153,11 @@ impl Setting {
 impl Loader<'_> {
     pub(super) fn node(&mut self, at: &Cursor<'_>, setting: Setting) -> Result<Node, LoadError> {
         self.nodes_left = self.nodes_left.checked_sub(1).ok_or_else(|| {
-            at.error("rule/too-large", format!("the rule has more than {NODES_MAX} nodes"), "split it into several rules")
+            at.error(
+                "rule/too-large",
+                format!("the rule has more than {NODES_MAX} nodes"),
+                "split it into several rules",
+            )
         })?;
         if setting.depth > NODE_DEPTH_MAX {
             let message = format!("nodes nest deeper than {NODE_DEPTH_MAX} levels");
@@ -106,7 +197,11 @@ impl Loader<'_> {
             return Err(rule.error("rule/stateful", "rules on artifacts cannot be stateful", "remove the key"));
         }
         if setting.is_stateless {
-            self.warn("rule/stateful", "a node here keeps no state, so what follows never happens".to_owned(), rule.place.clone());
+            self.warn(
+                "rule/stateful",
+                "a node here keeps no state, so what follows never happens".to_owned(),
+                rule.place.clone(),
+            );
         }
         let inner = Setting { is_following: true, ..setting.deeper() };
         Ok(Some(Box::new(Follow { relation, rule: self.node(&rule, inner)? })))

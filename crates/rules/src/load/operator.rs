@@ -13,9 +13,9 @@ use crate::fold::folded;
 use crate::number::Number;
 use crate::path::{PATH_PARTS_MAX, Path};
 use crate::pattern::Pattern;
+use core::net::IpAddr;
 use ipnet::IpNet;
 use muster_model::Platform;
-use core::net::IpAddr;
 use std::sync::Arc;
 
 /// Longest text that `string distance` compares, in characters: the cost is the product of both lengths.
@@ -53,16 +53,15 @@ impl Loader<'_> {
             "exists" => Test::Exists { is_truthy: at.flag("truthy", false)? },
             "matches" => matches(at)?,
             "string distance" => distance(at)?,
-            "is older than" => {
-                Test::OlderThan { seconds: at.need("seconds", "give an age in seconds")?.integer()? }
-            }
+            "is older than" => Test::OlderThan { seconds: at.need("seconds", "give an age in seconds")?.integer()? },
             "cidr" => Test::Network(network(at)?),
             _ => match address_class(operator) {
                 Some(class) => Test::Address(class),
                 None => self.comparison(at, operator)?,
             },
         };
-        let has_transform = matches!(operator, "is" | "contains" | "starts with" | "ends with" | "matches" | "string distance");
+        let has_transform =
+            matches!(operator, "is" | "contains" | "starts with" | "ends with" | "matches" | "string distance");
         Ok((path, if has_transform { transform(at)? } else { Transform::default() }, test))
     }
 
@@ -82,7 +81,8 @@ impl Loader<'_> {
     }
 
     fn operand(&mut self, at: &Cursor<'_>, comparison: Comparison) -> Result<Operand, LoadError> {
-        let is_textual = !matches!(comparison, Comparison::Is { .. } | Comparison::Greater { .. } | Comparison::Lower { .. });
+        let is_textual =
+            !matches!(comparison, Comparison::Is { .. } | Comparison::Greater { .. } | Comparison::Lower { .. });
         let scalar = match &at.tree.kind {
             Kind::Text(text) => return self.text_operand(at, text, comparison),
             Kind::Number(number) if is_textual => Scalar::Text(number.to_string()),
@@ -100,16 +100,22 @@ impl Loader<'_> {
     }
 
     fn text_operand(&mut self, at: &Cursor<'_>, text: &str, comparison: Comparison) -> Result<Operand, LoadError> {
-        let inside = |open: &str, close: &str| text.strip_prefix(open)?.strip_suffix(close).filter(|inner| !inner.is_empty());
+        let inside =
+            |open: &str, close: &str| text.strip_prefix(open)?.strip_suffix(close).filter(|inner| !inner.is_empty());
         if let Some(inner) = inside("<<", ">>") {
             return Ok(Operand::Lookback(path_from(at, inner)?));
         }
         if let Some(name) = inside("[[", "]]") {
             return Ok(Operand::Variable(name.into()));
         }
-        if text.contains("{{") {
-            let template = self.template(at, text)?;
-            return Ok(Operand::Template(template));
+        if text.split_once("{{").is_some_and(|(_, rest)| rest.contains("}}")) {
+            // Published rules look for text such as "{{0}{1}}" literally: what is no template is text.
+            match self.template(at, text) {
+                Ok(template) => return Ok(Operand::Template(template)),
+                Err(cause) => {
+                    self.warn("rule/literal-braces", format!("taken literally: {}", cause.message), at.place.clone())
+                }
+            }
         }
         if matches!(comparison, Comparison::Greater { .. } | Comparison::Lower { .. }) {
             return Ok(Operand::Literal(match Number::from_text(text) {
@@ -125,10 +131,12 @@ impl Loader<'_> {
         let path = path(at)?;
         let resource = at.need("resource", "name a lookup, such as hive://lookup/NAME")?;
         let reference = resource.text()?;
-        let name = ["hive://lookup/", "lcr://lookup/", "lookup/"].iter().find_map(|prefix| reference.strip_prefix(prefix));
+        let name =
+            ["hive://lookup/", "lcr://lookup/", "lookup/"].iter().find_map(|prefix| reference.strip_prefix(prefix));
         let name = name.unwrap_or(reference);
         if !self.resources.has_lookup(name) {
-            let message = format!("lookup {name:?} is not available in replay: supply it in the request's \"lookups\" field");
+            let message =
+                format!("lookup {name:?} is not available in replay: supply it in the request's \"lookups\" field");
             return Err(resource.error("rule/unknown-lookup", message, "or name a lookup that exists"));
         }
         let metadata = at.get("metadata_rules").map(|rules| self.node(&rules, setting.stateless())).transpose()?;
@@ -164,20 +172,24 @@ pub(super) fn path_from(at: &Cursor<'_>, text: &str) -> Result<Path, LoadError> 
 fn substring_count(at: &Cursor<'_>) -> Result<u32, LoadError> {
     let is_stateful = at.get("within").is_some();
     let Some(count) = at.get("count").filter(|_| !is_stateful) else { return Ok(1) };
-    u32::try_from(count.integer()?).ok().filter(|count| *count > 0).ok_or_else(|| {
-        count.error("rule/out-of-range", "count is out of range", "count must be at least 1")
-    })
+    u32::try_from(count.integer()?)
+        .ok()
+        .filter(|count| *count > 0)
+        .ok_or_else(|| count.error("rule/out-of-range", "count is out of range", "count must be at least 1"))
 }
 
 fn transform(at: &Cursor<'_>) -> Result<Transform, LoadError> {
-    let labels = match at.get("sub domain") {
-        None => None,
-        Some(slice) => {
-            let text = slice.label()?;
-            let help = "write a slice such as 0:2, -2:, -1 or :";
-            Some(labels(&text).ok_or_else(|| slice.error("rule/bad-slice", format!("sub domain {text:?} is not a slice"), help))?)
-        }
-    };
+    let labels =
+        match at.get("sub domain") {
+            None => None,
+            Some(slice) => {
+                let text = slice.label()?;
+                let help = "write a slice such as 0:2, -2:, -1 or :";
+                Some(labels(&text).ok_or_else(|| {
+                    slice.error("rule/bad-slice", format!("sub domain {text:?} is not a slice"), help)
+                })?)
+            }
+        };
     Ok(Transform { is_file_name: at.flag("file name", false)?, labels })
 }
 
@@ -244,7 +256,9 @@ fn address_class(operator: &str) -> Option<AddressClass> {
 fn sensor_test(at: &Cursor<'_>, operator: &str) -> Result<Option<Test>, LoadError> {
     let code = |name: &str| Platform::from_name(name).map(|platform| i64::from(platform.0));
     let name = match operator {
-        "is windows" | "is linux" | "is chrome" | "is text" | "is json" | "is gcp" | "is carbon_black" => &operator[3..],
+        "is windows" | "is linux" | "is chrome" | "is text" | "is json" | "is gcp" | "is carbon_black" => {
+            &operator[3..]
+        }
         "is mac" => "macos",
         "is net" => "vpn",
         "is platform" => &at.need("name", "give a platform such as windows")?.label()?,

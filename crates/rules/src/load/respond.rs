@@ -22,9 +22,25 @@ const ACTIONS_MAX: usize = 256;
 const KEYS_MAX: usize = 64;
 
 const ACTIONS: &[&str] = &[
-    "add hive tag", "add tag", "add var", "del var", "extension request", "isolate network", "output", "re-enroll",
-    "rejoin network", "remove hive tag", "remove tag", "report", "seal", "service request", "start ai agent", "task",
-    "undelete sensor", "unseal", "wait",
+    "add hive tag",
+    "add tag",
+    "add var",
+    "del var",
+    "extension request",
+    "isolate network",
+    "output",
+    "re-enroll",
+    "rejoin network",
+    "remove hive tag",
+    "remove tag",
+    "report",
+    "seal",
+    "service request",
+    "start ai agent",
+    "task",
+    "undelete sensor",
+    "unseal",
+    "wait",
 ];
 
 impl Loader<'_> {
@@ -34,7 +50,11 @@ impl Loader<'_> {
         }
         let items = at.items()?;
         if items.len() > ACTIONS_MAX {
-            return Err(at.error("rule/too-large", format!("respond has more than {ACTIONS_MAX} actions"), "split the rule"));
+            return Err(at.error(
+                "rule/too-large",
+                format!("respond has more than {ACTIONS_MAX} actions"),
+                "split the rule",
+            ));
         }
         let mut actions: Vec<Action> = Vec::new();
         for item in &items {
@@ -42,7 +62,11 @@ impl Loader<'_> {
             let is_report = matches!(action.does, Effectuate::Report { .. });
             if is_artifact && !is_report {
                 let help = "rules on artifacts may only report";
-                return Err(item.error("rule/action-not-allowed", format!("action {:?} does not work on artifacts", action.name), help));
+                return Err(item.error(
+                    "rule/action-not-allowed",
+                    format!("action {:?} does not work on artifacts", action.name),
+                    help,
+                ));
             }
             let has_report = actions.iter().any(|action| matches!(action.does, Effectuate::Report { .. }));
             if action.is_based_on_report() && !has_report {
@@ -178,7 +202,8 @@ impl Loader<'_> {
     fn command(&mut self, at: &Cursor<'_>) -> Result<Shape, LoadError> {
         match &at.tree.kind {
             Kind::List(_) => {
-                let items: Result<_, _> = at.items()?.iter().map(|item| self.parse_text(item).map(Shape::Text)).collect();
+                let items: Result<_, _> =
+                    at.items()?.iter().map(|item| self.parse_text(item).map(Shape::Text)).collect();
                 Ok(Shape::List(items?))
             }
             _ => self.parse_text(at).map(Shape::Text),
@@ -208,9 +233,8 @@ impl Loader<'_> {
                 Ok(Shape::List(items?))
             }
             Kind::Map(entries) => {
-                let inner = |(key, tree): &(String, _)| {
-                    Ok((key.clone(), self.shape(&Cursor { tree, place: at.join(key) })?))
-                };
+                let inner =
+                    |(key, tree): &(String, _)| Ok((key.clone(), self.shape(&Cursor { tree, place: at.join(key) })?));
                 Ok(Shape::Map(entries.iter().map(inner).collect::<Result<_, LoadError>>()?))
             }
             _ => Ok(Shape::Literal(at.tree.to_value())),
@@ -219,7 +243,8 @@ impl Loader<'_> {
 
     fn spec(&mut self, at: &Cursor<'_>) -> Result<Spec, LoadError> {
         at.entries()?;
-        Spec::new(self.templates, &at.tree.to_value()).map_err(|cause| at.error("rule/bad-transform", cause.to_string(), ""))
+        Spec::new(self.templates, &at.tree.to_value())
+            .map_err(|cause| at.error("rule/bad-transform", cause.to_string(), ""))
     }
 }
 

@@ -13,7 +13,11 @@ const TEST_EVENTS_MAX: usize = 10_000;
 pub(super) fn check(rule: &Rule, at: &Cursor<'_>, resources: &dyn Resources) -> Result<(), LoadError> {
     if rule.detect.is_stateful {
         let message = "error parsing rule: rule context does not support stateful operators";
-        return Err(at.error("rule/stateful-tests", message, "remove tests, or with child, with descendant, with events"));
+        return Err(at.error(
+            "rule/stateful-tests",
+            message,
+            "remove tests, or with child, with descendant, with events",
+        ));
     }
     let mut events_left = TEST_EVENTS_MAX;
     for is_match in [true, false] {
@@ -21,9 +25,9 @@ pub(super) fn check(rule: &Rule, at: &Cursor<'_>, resources: &dyn Resources) -> 
         for (index, test) in tests.items()?.iter().enumerate() {
             let mut is_matched = false;
             for event in test.items()? {
-                events_left = events_left
-                    .checked_sub(1)
-                    .ok_or_else(|| event.error("rule/too-large", "tests hold too many events", "keep the telling ones"))?;
+                events_left = events_left.checked_sub(1).ok_or_else(|| {
+                    event.error("rule/too-large", "tests hold too many events", "keep the telling ones")
+                })?;
                 is_matched |= one(rule, &event, is_match, index + 1, resources)?;
             }
             if is_matched != is_match {
@@ -37,7 +41,13 @@ pub(super) fn check(rule: &Rule, at: &Cursor<'_>, resources: &dyn Resources) -> 
 }
 
 /// Whether one event matches; of another type it is an error in `match` and skipped in `non_match`.
-fn one(rule: &Rule, at: &Cursor<'_>, is_match: bool, number: usize, resources: &dyn Resources) -> Result<bool, LoadError> {
+fn one(
+    rule: &Rule,
+    at: &Cursor<'_>,
+    is_match: bool,
+    number: usize,
+    resources: &dyn Resources,
+) -> Result<bool, LoadError> {
     let document = Document::from_value(&at.tree.to_value());
     let expected = &rule.detect.root.events;
     let kind = replay::event_type(rule.target(), &document).unwrap_or_default();

@@ -16,8 +16,22 @@ const CLUES_MAX: usize = 4096;
 
 /// Text that ordinary events are full of, so finding it says little.
 const ORDINARY: &[&str] = &[
-    ".exe", ".dll", "c:\\windows\\system32\\", "c:\\program files (x86)\\", "\\appdata\\local\\", "c:\\users\\", "http://",
-    "https://", "/usr/bin/", "/usr/sbin/", "/usr/local/", "/bin/", ".com", "microsoft", "\\microsoft\\windows\\", "system",
+    ".exe",
+    ".dll",
+    "c:\\windows\\system32\\",
+    "c:\\program files (x86)\\",
+    "\\appdata\\local\\",
+    "c:\\users\\",
+    "http://",
+    "https://",
+    "/usr/bin/",
+    "/usr/sbin/",
+    "/usr/local/",
+    "/bin/",
+    ".com",
+    "microsoft",
+    "\\microsoft\\windows\\",
+    "system",
 ];
 
 /// One thing to look for in the values at one path.
@@ -98,11 +112,13 @@ fn predicate(predicate: &Predicate, interner: &mut Interner) -> Option<Cover> {
         Test::Platform(_) | Test::Architecture(_) | Test::Tagged(_) => return None,
         // Length and existence look at nodes that hold no value, such as empty lists.
         Test::Exists { .. }
-        | Test::Compare(Comparison::Greater { is_length: true } | Comparison::Lower { is_length: true }, _) => return None,
-        Test::Compare(comparison, Operand::Literal(literal)) => comparison_clue(*comparison, literal).map(|clue| vec![clue]),
-        Test::Matches(pattern) => {
-            required(pattern).map(|texts| texts.into_iter().map(Clue::PatternText).collect())
+        | Test::Compare(Comparison::Greater { is_length: true } | Comparison::Lower { is_length: true }, _) => {
+            return None;
         }
+        Test::Compare(comparison, Operand::Literal(literal)) => {
+            comparison_clue(*comparison, literal).map(|clue| vec![clue])
+        }
+        Test::Matches(pattern) => required(pattern).map(|texts| texts.into_iter().map(Clue::PatternText).collect()),
         Test::Network(network) => Some(vec![Clue::Network(*network)]),
         _ => None,
     };

@@ -1,8 +1,8 @@
 //! The clues of all rules about one path, searched in one pass over its values.
 
+use super::Interner;
 use super::cover::{Clue, Cover, Place};
 use super::shared::{Samples, Scratch};
-use super::Interner;
 use crate::document::Document;
 use crate::evaluate::address;
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
@@ -91,7 +91,8 @@ impl Draft {
         let kind = if bytes <= TABLE_TEXT_BYTES_MAX { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
         if !texts.is_empty() {
             let patterns = texts.iter().map(|text| &text.0);
-            index.automaton = AhoCorasick::builder().match_kind(MatchKind::Standard).kind(Some(kind)).build(patterns).ok();
+            index.automaton =
+                AhoCorasick::builder().match_kind(MatchKind::Standard).kind(Some(kind)).build(patterns).ok();
         }
         if index.automaton.is_none() && !texts.is_empty() {
             // Too many states for an automaton: looking at every event is slow and right.
@@ -174,20 +175,18 @@ impl Index {
                 }
             }
         }
-        if !self.wholes.is_empty() {
-            if let Some(rules) = self.wholes.get(text) {
-                self.each(*rules, found);
-            }
+        if let Some(rules) = self.wholes.get(text) {
+            self.each(*rules, found);
         }
         if !text.is_ascii() {
             self.each(self.patterns, found);
         }
         if let Some(address) = (!self.networks.is_empty()).then(|| address::parse(text)).flatten() {
             for (is_v4, prefix, networks) in &self.networks {
-                if *is_v4 == address.is_ipv4() {
-                    if let Some(rules) = networks.get(&first_address(address, *prefix)) {
-                        self.each(*rules, found);
-                    }
+                if *is_v4 == address.is_ipv4()
+                    && let Some(rules) = networks.get(&first_address(address, *prefix))
+                {
+                    self.each(*rules, found);
                 }
             }
         }

@@ -18,7 +18,7 @@ const JSON_DEPTH_MAX: usize = 256;
 pub(super) fn register(base: Template, anon_seed: &str) -> Template {
     let seed = anon_seed.to_owned();
     escapers(printers(base))
-        .func(strict::FIELD_FUNCTION, |args| strict::field(args))
+        .func(strict::FIELD_FUNCTION, strict::field)
         .func("token", |args| text_of(args, "token").and_then(|text| made(hex_md5(&[&text]))))
         .func("anon", move |args| text_of(args, "anon").and_then(|text| made(hex_md5(&[&seed, &text]))))
         .func("json", |args| json(args, None))

@@ -14,7 +14,17 @@ use std::fmt::Write;
 const LAYOUT_BYTES_MAX: usize = 256;
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 const WEEKDAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
@@ -29,8 +39,8 @@ struct Conversion {
 ///
 /// `spec` is JSON text `{"from": L1, "to": L2}`; `from` may be `epoch_s` or `epoch_ms`.
 pub(crate) fn convert(spec: &str, text: &str) -> Result<String, String> {
-    let spec: Conversion = serde_json::from_str(spec)
-        .map_err(|_| "parsetime needs JSON text with \"from\" and \"to\"".to_owned())?;
+    let spec: Conversion =
+        serde_json::from_str(spec).map_err(|_| "parsetime needs JSON text with \"from\" and \"to\"".to_owned())?;
     if spec.from.len() > LAYOUT_BYTES_MAX || spec.to.len() > LAYOUT_BYTES_MAX {
         return Err(format!("a time layout has at most {LAYOUT_BYTES_MAX} bytes"));
     }
@@ -113,10 +123,15 @@ const FIELDS: &[(&str, Field<'static>)] = &[
 
 fn next_field(layout: &str) -> (Field<'_>, &str) {
     if let Some(lead @ ('.' | ',')) = layout.chars().next() {
-        let digits = layout[1..].bytes().take_while(|byte| *byte == layout.as_bytes().get(1).copied().unwrap_or(0)).count();
+        let digits =
+            layout[1..].bytes().take_while(|byte| *byte == layout.as_bytes().get(1).copied().unwrap_or(0)).count();
         let is_fixed = layout[1..].starts_with('0');
         let rest = &layout[1 + digits..];
-        if digits > 0 && digits <= 9 && (is_fixed || layout[1..].starts_with('9')) && !rest.starts_with(|c: char| c.is_ascii_digit()) {
+        if digits > 0
+            && digits <= 9
+            && (is_fixed || layout[1..].starts_with('9'))
+            && !rest.starts_with(|c: char| c.is_ascii_digit())
+        {
             return (Field::Fraction { digits, is_fixed, lead }, rest);
         }
     }
@@ -196,7 +211,9 @@ impl Reading<'_> {
                 self.second = self.padded(pad)?;
                 self.fraction(9, false);
             }
-            Field::Fraction { digits, is_fixed, .. } => self.fraction(digits, is_fixed).then_some(()).or((!is_fixed || self.nanos > 0).then_some(()))?,
+            Field::Fraction { digits, is_fixed, .. } => {
+                self.fraction(digits, is_fixed).then_some(()).or((!is_fixed || self.nanos > 0).then_some(()))?
+            }
             Field::Noon(is_upper) => {
                 let (noon, rest) = self.left.split_at_checked(2)?;
                 self.is_afternoon = Some(match (noon, is_upper) {
@@ -306,7 +323,9 @@ fn write_field(out: &mut String, field: Field<'_>, time: &Zoned) {
         Field::Hour12(pad) => write_padded(out, hour12, pad),
         Field::Minute(pad) => write_padded(out, time.minute(), pad),
         Field::Second(pad) => write_padded(out, time.second(), pad),
-        Field::Fraction { digits, is_fixed, lead } => write_fraction(out, time.subsec_nanosecond(), digits, is_fixed, lead),
+        Field::Fraction { digits, is_fixed, lead } => {
+            write_fraction(out, time.subsec_nanosecond(), digits, is_fixed, lead)
+        }
         Field::Noon(is_upper) => out.write_str(match (time.hour() >= 12, is_upper) {
             (true, true) => "PM",
             (false, true) => "AM",
@@ -366,7 +385,12 @@ mod tests {
     fn layouts_read_and_write_as_go_does() {
         let cases = [
             ("2006/01/02 15:04:05", "2006-01-02 15:04:05 MST", "2023/05/10 22:35:48", "2023-05-10 22:35:48 UTC"),
-            ("Mon, 02 Jan 2006 15:04:05 -0700", "2006-01-02T15:04:05Z07:00", "Tue, 14 Nov 2023 22:13:20 +0100", "2023-11-14T22:13:20+01:00"),
+            (
+                "Mon, 02 Jan 2006 15:04:05 -0700",
+                "2006-01-02T15:04:05Z07:00",
+                "Tue, 14 Nov 2023 22:13:20 +0100",
+                "2023-11-14T22:13:20+01:00",
+            ),
             ("2006-01-02T15:04:05.000Z", "Jan _2 3:04PM .000", "2023-11-04T22:13:20.250Z", "Nov  4 10:13PM .250"),
             ("epoch_ms", "2006-01-02 15:04:05.999", "1700000000123", "2023-11-14 22:13:20.123"),
         ];

@@ -93,14 +93,16 @@ fn each(value: &Value, rest: &[Step]) -> Result<Option<Value>, String> {
 fn child<'v>(value: &'v Value, key: &[Glob]) -> Option<&'v Value> {
     match value {
         Value::Object(map) => {
-            let plain: Option<String> = key.iter().map(|part| if let Glob::Letter(letter) = part { Some(*letter) } else { None }).collect();
+            let plain: Option<String> =
+                key.iter().map(|part| if let Glob::Letter(letter) = part { Some(*letter) } else { None }).collect();
             match plain {
                 Some(name) => map.get(&name),
                 None => map.iter().find(|(name, _)| is_glob_match(key, name)).map(|(_, item)| item),
             }
         }
         Value::Array(items) => {
-            let digits: Option<String> = key.iter().map(|part| if let Glob::Letter(letter) = part { Some(*letter) } else { None }).collect();
+            let digits: Option<String> =
+                key.iter().map(|part| if let Glob::Letter(letter) = part { Some(*letter) } else { None }).collect();
             items.get(digits?.parse::<usize>().ok()?)
         }
         _ => None,
@@ -138,7 +140,9 @@ fn modify(value: &Value, name: &str, argument: Option<&str>) -> Result<Option<Va
         ("extract", Value::String(text)) => extract_pattern(argument)?.named_groups(text).map(|groups| {
             Value::Object(groups.into_iter().map(|(name, text)| (name, Value::String(text))).collect::<Map<_, _>>())
         }),
-        ("parsetime", Value::String(text)) => layout::convert(argument.unwrap_or_default(), text).ok().map(Value::String),
+        ("parsetime", Value::String(text)) => {
+            layout::convert(argument.unwrap_or_default(), text).ok().map(Value::String)
+        }
         ("parsetime", Value::Number(number)) => {
             layout::convert(argument.unwrap_or_default(), &number.to_string()).ok().map(Value::String)
         }
