@@ -1,6 +1,6 @@
 //! Measures the engine: one JSON line per figure, with name, value, unit and parameters.
 //!
-//! `cargo run --release -p muster-rules --example throughput -- --rules 1500 [--events 20000] [--file RULES]`
+//! `cargo run --release -p muster-rules --example throughput -- --rules 1500 [--events 20000] [--naive-events 2000] [--file RULES]`
 //!
 //! Rules and events are generated from a seed. With `--file`, rules are read instead: one JSON
 //! rule per line, or a JSON list. Beside the shared plan stand the naive way (each rule in
@@ -15,8 +15,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 const SEED: u64 = 7;
-/// Naive evaluation is slow, so it sees fewer events.
-const NAIVE_EVENTS_MAX: usize = 2_000;
 /// One event in so many is made to match some rule.
 const HIT_EVERY: usize = 100;
 /// Each figure is the best of so many rounds, since other work shares the machine.
@@ -211,19 +209,22 @@ fn provoke(event: &mut Value, node: &Value) {
 struct Options {
     rules: usize,
     events: usize,
+    /// Naive evaluation is slow, so it sees fewer events.
+    naive_events: usize,
     file: Option<String>,
 }
 
 fn options() -> Options {
-    let mut options = Options { rules: 1500, events: 20_000, file: None };
+    let mut options = Options { rules: 1500, events: 20_000, naive_events: 2_000, file: None };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
         let value = args.next().unwrap_or_else(|| panic!("{name} needs a value"));
         match name.as_str() {
             "--rules" => options.rules = value.parse().expect("--rules takes a number"),
             "--events" => options.events = value.parse().expect("--events takes a number"),
+            "--naive-events" => options.naive_events = value.parse().expect("--naive-events takes a number"),
             "--file" => options.file = Some(value),
-            _ => panic!("unknown option {name}; options are --rules, --events and --file"),
+            _ => panic!("unknown option {name}; options are --rules, --events, --naive-events and --file"),
         }
     }
     options
@@ -310,7 +311,10 @@ fn main() {
     let (matches, seconds) = measure(&mut Engine::new(set.clone(), Way::Shared), &events);
     print("events.shared", events.len() as f64 / seconds, "1/s", &params);
     print("events.matches", matches as f64, "1", &params);
-    let few = &events[..events.len().min(NAIVE_EVENTS_MAX)];
+    if options.naive_events == 0 {
+        return;
+    }
+    let few = &events[..events.len().min(options.naive_events)];
     let (_, seconds) = measure(&mut Engine::new(set, Way::EachRule), few);
     print("events.each_rule", few.len() as f64 / seconds, "1/s", &params);
 }

@@ -6,8 +6,10 @@
 //! pass settles these; what Go refuses is refused.
 
 use regex::bytes::{Regex, RegexBuilder};
+use std::fmt;
 use std::iter::Peekable;
 use std::str::Chars;
+use std::sync::{Arc, OnceLock};
 
 /// Longest pattern, in bytes.
 pub(crate) const PATTERN_BYTES_MAX: usize = 16 << 10;
@@ -21,12 +23,20 @@ const PATTERN_DEPTH_MAX: u32 = 128;
 const REPEAT_MAX: u32 = 1000;
 
 /// A compiled pattern with the text that it was made from.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Pattern {
     /// In this engine's dialect, flags included.
     pub(crate) translated: String,
     pub(crate) is_case_sensitive: bool,
-    regex: Regex,
+    /// Made when it is first used: most patterns of a large set never run, thanks to the plan.
+    regex: Arc<OnceLock<Option<Regex>>>,
+}
+
+/// What tells patterns apart, without the compiled part.
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.translated, self.is_case_sensitive)
+    }
 }
 
 impl Pattern {
@@ -36,35 +46,43 @@ impl Pattern {
             return Err(format!("the pattern has {} bytes; at most {PATTERN_BYTES_MAX} are allowed", go.len()));
         }
         let translated = translate(go)?;
-        let regex = RegexBuilder::new(&translated)
-            .case_insensitive(!is_case_sensitive)
-            .size_limit(PATTERN_PROGRAM_BYTES_MAX)
-            .dfa_size_limit(PATTERN_CACHE_BYTES_MAX)
-            .nest_limit(PATTERN_DEPTH_MAX)
-            .build()
-            .map_err(|cause| match cause {
-                regex::Error::CompiledTooBig(_) => {
-                    format!("the pattern needs more than {PATTERN_PROGRAM_BYTES_MAX} bytes when compiled")
-                }
-                other => other.to_string(),
-            })?;
-        Ok(Self { translated, is_case_sensitive, regex })
+        build(&translated, is_case_sensitive).map_err(|cause| match cause {
+            regex::Error::CompiledTooBig(_) => {
+                format!("the pattern needs more than {PATTERN_PROGRAM_BYTES_MAX} bytes when compiled")
+            }
+            other => other.to_string(),
+        })?;
+        Ok(Self { translated, is_case_sensitive, regex: Arc::default() })
+    }
+
+    fn regex(&self) -> Option<&Regex> {
+        self.regex.get_or_init(|| build(&self.translated, self.is_case_sensitive).ok()).as_ref()
     }
 
     /// Whether the pattern is found anywhere in the text.
     pub(crate) fn is_match(&self, text: &str) -> bool {
-        self.regex.is_match(text.as_bytes())
+        self.regex().is_some_and(|regex| regex.is_match(text.as_bytes()))
     }
 
     /// Named groups of the first match.
     pub(crate) fn named_groups(&self, text: &str) -> Option<Vec<(String, String)>> {
-        let captures = self.regex.captures(text.as_bytes())?;
-        let groups = self.regex.capture_names().flatten().filter_map(|name| {
+        let regex = self.regex()?;
+        let captures = regex.captures(text.as_bytes())?;
+        let groups = regex.capture_names().flatten().filter_map(|name| {
             let found = captures.name(name)?;
             Some((name.to_owned(), String::from_utf8_lossy(found.as_bytes()).into_owned()))
         });
         Some(groups.collect())
     }
+}
+
+fn build(translated: &str, is_case_sensitive: bool) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(translated)
+        .case_insensitive(!is_case_sensitive)
+        .size_limit(PATTERN_PROGRAM_BYTES_MAX)
+        .dfa_size_limit(PATTERN_CACHE_BYTES_MAX)
+        .nest_limit(PATTERN_DEPTH_MAX)
+        .build()
 }
 
 fn translate(go: &str) -> Result<String, String> {
