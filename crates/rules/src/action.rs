@@ -251,6 +251,8 @@ pub(crate) struct Acting<'a> {
     pub(crate) console_url: Option<&'a str>,
     pub(crate) counters: &'a dyn Counters,
     pub(crate) variables: &'a mut Variables,
+    /// Whether rules look at detections, so that they must be made into documents.
+    pub(crate) has_readers: bool,
     /// Asks whether a false-positive rule drops a detection.
     pub(crate) is_false_positive: &'a mut dyn FnMut(&Document) -> bool,
     pub(crate) effects: &'a mut Vec<Decided>,
@@ -270,13 +272,13 @@ impl Acting<'_> {
                 continue;
             }
             if is_report {
-                if let Some((record, document)) = self.report(firing, action, context) {
-                    last_report = Some(record);
-                    made.push(document);
+                if let Some(document) = self.report(firing, action, context) {
+                    last_report = Some(self.effects.len() - 1);
+                    made.extend(document);
                 }
                 continue;
             }
-            let outcome = self.effect(action, context, last_report.as_ref()).unwrap_or_else(|message| Effect::Error {
+            let outcome = self.effect(action, context, last_report).unwrap_or_else(|message| Effect::Error {
                 failed: action.name.to_owned(),
                 place: action.place.to_string(),
                 message,
@@ -327,12 +329,7 @@ impl Acting<'_> {
         self.counters.count(&Activation { key, period_ms, max_count, min_count, increment, now_ms: self.now_ms })
     }
 
-    fn effect(
-        &mut self,
-        action: &Action,
-        context: &Context<'_>,
-        last_report: Option<&Value>,
-    ) -> Result<Effect, String> {
+    fn effect(&mut self, action: &Action, context: &Context<'_>, last_report: Option<usize>) -> Result<Effect, String> {
         let sid = || {
             let sid = context.document.sid().filter(|sid| !sid.is_empty());
             sid.map(str::to_owned).ok_or_else(|| "the event has no sensor".to_owned())
@@ -370,13 +367,19 @@ impl Acting<'_> {
                 }
             }
             Effectuate::Extension { .. } | Effectuate::Service { .. } | Effectuate::StartAgent(_) => {
+                let last_report = last_report.map(|at| &self.effects[at].effect);
+                let last_report = last_report.and_then(|effect| match effect {
+                    Effect::Report { detection, .. } => Some(detection),
+                    _ => None,
+                });
                 return request(action, context, last_report);
             }
             Effectuate::Sensor => effect::on_sensor(action.name, sid()?)?,
         })
     }
 
-    fn report(&mut self, firing: &Firing<'_>, action: &Action, context: &Context<'_>) -> Option<(Value, Document)> {
+    /// Makes a detection, unless a false-positive rule drops it; as a document if rules read it.
+    fn report(&mut self, firing: &Firing<'_>, action: &Action, context: &Context<'_>) -> Option<Option<Document>> {
         let reporting = Reporting { firing, action, context, now_ms: self.now_ms, console_url: self.console_url };
         *self.reports_made += 1;
         let made = reporting.make(self.entropy, *self.reports_made)?;
@@ -384,13 +387,15 @@ impl Acting<'_> {
             let (failed, place) = (action.name.to_owned(), action.place.to_string());
             self.push(firing.rule, Effect::Error { failed, place, message });
         }
-        let document = Document::from_value(&made.record);
-        if (self.is_false_positive)(&document) {
+        let document = self.has_readers.then(|| Document::from_value(&made.record));
+        if document.as_ref().is_some_and(|document| (self.is_false_positive)(document)) {
             return None;
         }
-        let effect = Effect::Report { name: made.name, published: made.is_published, detection: made.record.clone() };
-        self.push(firing.rule, effect);
-        Some((made.record, document))
+        self.push(
+            firing.rule,
+            Effect::Report { name: made.name, published: made.is_published, detection: made.record },
+        );
+        Some(document)
     }
 }
 

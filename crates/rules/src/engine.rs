@@ -286,6 +286,7 @@ impl Pass<'_> {
             console_url: facts.console_url,
             counters: facts.counters,
             variables: &mut self.state.variables,
+            has_readers: rules.listens_to(Target::Detection) || !rules.false_positives.is_empty(),
             is_false_positive: &mut is_false_positive,
             effects: &mut self.outcome.effects,
             reports_made: &mut self.reports_made,
