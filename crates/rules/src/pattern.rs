@@ -50,7 +50,8 @@ impl Pattern {
             regex::Error::CompiledTooBig(_) => {
                 format!("the pattern needs more than {PATTERN_PROGRAM_BYTES_MAX} bytes when compiled")
             }
-            other => other.to_string(),
+            // The last line says what is wrong; the ones before repeat the pattern.
+            other => other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
         })?;
         Ok(Self { translated, is_case_sensitive, regex: Arc::default() })
     }

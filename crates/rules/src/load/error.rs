@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+/// Messages quote the rule, which may be large; they are cut at so many bytes.
+const MESSAGE_BYTES_MAX: usize = 1000;
+
 /// A rule that cannot be loaded. Data, so that a command line and a console can show it their own way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadError {
@@ -21,7 +24,12 @@ pub struct LoadError {
 
 impl LoadError {
     pub(crate) fn new(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { code, message: message.into(), help: help.into(), place: String::new(), line: 0, column: 0 }
+        let mut message = message.into();
+        if message.len() > MESSAGE_BYTES_MAX {
+            message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+            message.push('…');
+        }
+        Self { code, message, help: help.into(), place: String::new(), line: 0, column: 0 }
     }
 }
 

@@ -13,8 +13,9 @@ use std::fmt;
 
 /// Largest rule text, in bytes.
 pub const RULE_BYTES_MAX: usize = 1 << 20;
-/// Deepest nesting of a rule.
-pub(crate) const RULE_DEPTH_MAX: usize = 64;
+/// Deepest nesting of a rule: some eighteen operators in each other. The YAML reader
+/// recurses with large frames, so this also keeps it well inside of a 2 MiB stack.
+pub(crate) const RULE_DEPTH_MAX: usize = 40;
 /// Most values in one rule, after aliases are expanded.
 const RULE_VALUES_MAX: usize = 100_000;
 
