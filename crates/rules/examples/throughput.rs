@@ -284,7 +284,7 @@ fn main() {
     let mut random = Random(SEED + 1);
     let make = |at: usize| {
         let mut event = event(&mut random);
-        if at % HIT_EVERY == 0 {
+        if at.is_multiple_of(HIT_EVERY) {
             provoke(&mut event, &values[random.below(values.len())]["detect"]);
         }
         event.to_string().into_bytes()

@@ -54,6 +54,11 @@ impl Path {
         (parts.len() <= PATH_PARTS_MAX).then(|| Self { parts: parts.into(), is_ambiguous: wild > 1 })
     }
 
+    /// Whether the path holds a wildcard, which costs a walk of the subtree.
+    pub(crate) fn is_wild(&self) -> bool {
+        self.parts.iter().any(|part| matches!(part, Part::Many))
+    }
+
     /// Calls `visit` with each selected node until it breaks.
     pub(crate) fn select<'a>(
         &self,

@@ -145,6 +145,11 @@ impl RuleSet {
     }
 }
 
+/// Whether something can be searched for, so that a rule is not evaluated on every event of its types.
+pub(crate) fn has_cover(root: &Node) -> bool {
+    cover::of(root, &mut Interner::default()).is_some()
+}
+
 /// Gives equal predicates one id, and equal paths one subject.
 #[derive(Default)]
 pub(crate) struct Interner {

@@ -12,6 +12,48 @@ use std::sync::{Arc, Mutex};
 
 const ROUNDS: u64 = 3_000;
 
+/// What rules and events are spoiled with.
+const PIECES: &[&str] = &[
+    "{{",
+    "}}",
+    "<<",
+    ">>",
+    "[[",
+    "{{ .event.",
+    "| json",
+    "\\",
+    "/",
+    "*",
+    "?",
+    "%s",
+    "\u{0}",
+    "é",
+    "\u{F8FF}1\u{F8FF}",
+    "(?i",
+    "[a-",
+    "{1,",
+    "@extract:",
+    "#.",
+    "&a ",
+    "*a ",
+    "!!binary ",
+    "? ",
+    ": ",
+    "- ",
+    "\n",
+    "\t",
+    "\"",
+    "'",
+    "9999999999999999999",
+    "-1",
+    "1e999",
+    "nan",
+    "0x",
+    "2006",
+    "null",
+    "|@reverse",
+];
+
 fn code(text: &str) -> &'static str {
     match RuleLoader::new(&NoResources, "").rule(RuleMeta::general("r"), text) {
         Ok(_) => "loaded",
@@ -65,46 +107,6 @@ fn bombs_are_refused_with_the_reason() {
 /// Goal: no input panics or hangs. Method: valid rules and events, cut, joined and spoiled at random places.
 #[test]
 fn spoiled_rules_and_events_never_panic() {
-    let pieces = [
-        "{{",
-        "}}",
-        "<<",
-        ">>",
-        "[[",
-        "{{ .event.",
-        "| json",
-        "\\",
-        "/",
-        "*",
-        "?",
-        "%s",
-        "\u{0}",
-        "é",
-        "\u{F8FF}1\u{F8FF}",
-        "(?i",
-        "[a-",
-        "{1,",
-        "@extract:",
-        "#.",
-        "&a ",
-        "*a ",
-        "!!binary ",
-        "? ",
-        ": ",
-        "- ",
-        "\n",
-        "\t",
-        "\"",
-        "'",
-        "9999999999999999999",
-        "-1",
-        "1e999",
-        "nan",
-        "0x",
-        "2006",
-        "null",
-        "|@reverse",
-    ];
     let loader = RuleLoader::new(&NoResources, "");
     let counters = Mutex::new(Suppression::new(64));
     let (mut loaded, mut parsed) = (0, 0);
@@ -117,7 +119,7 @@ fn spoiled_rules_and_events_never_panic() {
                 match random.below(3) {
                     0 => letters.truncate(at.max(letters.len() / 2)),
                     1 => drop(letters.splice(at..(at + 1).min(letters.len()), [])),
-                    _ => drop(letters.splice(at..at, random.of(&pieces).chars())),
+                    _ => drop(letters.splice(at..at, random.of(PIECES).chars())),
                 }
             }
             letters.into_iter().collect::<String>()

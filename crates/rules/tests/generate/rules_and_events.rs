@@ -55,7 +55,8 @@ const TEXTS: &[&str] = &[
     "a.b.c",
     "/x/ab",
 ];
-const PATTERNS: &[&str] = &["cmd", "^C:.*\\.exe$", "[k]\\.exe", "(ab|cmd)+", "é", "\\d+", "a.?b", "(?-i)CMD", "x*", "s\\.exe"];
+const PATTERNS: &[&str] =
+    &["cmd", "^C:.*\\.exe$", "[k]\\.exe", "(ab|cmd)+", "é", "\\d+", "a.?b", "(?-i)CMD", "x*", "s\\.exe"];
 const NETWORKS: &[&str] = &["10.0.0.0/8", "10.1.2.3", "0.0.0.0/0", "2001:db8::/32", "::/0"];
 const KINDS: &[&str] = &["X", "Y", "Z"];
 
