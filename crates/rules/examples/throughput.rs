@@ -315,6 +315,8 @@ fn main() {
         return;
     }
     let few = &events[..events.len().min(options.naive_events)];
-    let (_, seconds) = measure(&mut Engine::new(set, Way::EachRule), few);
+    let (shared_matches, _) = measure(&mut Engine::new(set.clone(), Way::Shared), few);
+    let (naive_matches, seconds) = measure(&mut Engine::new(set, Way::EachRule), few);
+    assert_eq!(shared_matches, naive_matches, "the shared plan must match what each rule in turn matches");
     print("events.each_rule", few.len() as f64 / seconds, "1/s", &params);
 }

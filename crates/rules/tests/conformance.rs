@@ -121,10 +121,10 @@ fn is_map_subset(expected: &Map<String, Value>, actual: &Map<String, Value>) -> 
 
 fn compare(case: &Case<'_>, seen: &Seen) -> Result<(), String> {
     let expect = &case.0["expect"];
-    if let Some(matched) = expect["matched"].as_bool() {
-        if matched == seen.matched_events.is_empty() {
-            return Err(format!("matched should be {matched}"));
-        }
+    if let Some(matched) = expect["matched"].as_bool()
+        && matched == seen.matched_events.is_empty()
+    {
+        return Err(format!("matched should be {matched}"));
     }
     if let Some(events) = expect["matched_events"].as_array() {
         let events: Vec<usize> = events.iter().filter_map(Value::as_u64).map(|at| at as usize).collect();
