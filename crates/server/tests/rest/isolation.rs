@@ -11,9 +11,19 @@ use serde_json::Value;
 /// a new route either belongs to an organization, or its own test shows what it keeps back.
 const UNCHECKED: &[&str] = &["GET /orgs/new", "GET /user/orgs", "GET /who", "POST /orgs/new"];
 
-/// Routes that anyone may call; the handler checks whatever credential the client sends in its own way.
-const PUBLIC: &[&str] =
-    &["GET //docs", "GET //openapi.json", "GET /orgs/{oid}/url", "POST //", "POST //jwt", "POST //{oid}"];
+/// Routes that anyone may call; the handler checks whatever the client sends instead of a token: an API key,
+/// an ingestion key, a one-time address of a file. Each has a test of its own.
+const PUBLIC: &[&str] = &[
+    "GET //docs",
+    "GET //openapi.json",
+    "GET //transfer/{token}",
+    "GET /orgs/{oid}/url",
+    "POST //",
+    "POST //ingest",
+    "POST //jwt",
+    "POST //{oid}",
+    "PUT //transfer/{token}",
+];
 
 struct Case {
     label: String,
