@@ -91,7 +91,7 @@ pub enum Verb {
     /// API keys: list, create, delete
     #[command(subcommand)]
     Key(key::KeyVerb),
-    /// Installation keys: list, create, delete
+    /// Installation keys: list, get, create, delete
     #[command(subcommand)]
     InstallKey(key::InstallKeyVerb),
     /// Outputs: where streams are sent

@@ -39,6 +39,11 @@ pub enum KeyVerb {
 pub enum InstallKeyVerb {
     /// List installation keys
     List,
+    /// Print one, as an endpoint needs it
+    Get {
+        /// Its id, from `muster install-key list`
+        iid: String,
+    },
     /// Make an installation key
     ///
     ///   muster install-key create "Berlin laptops" --tags berlin,laptop
@@ -111,9 +116,12 @@ pub async fn run_install(verb: InstallKeyVerb, client: &Client, json: bool) -> a
                 show::json(&keys);
                 return Ok(());
             }
-            let rows =
-                keys.values().map(|key| vec![key.iid.clone(), key.desc.clone(), key.tags.clone(), key.key.clone()]);
-            show::table(&["ID", "DESCRIPTION", "TAGS", "KEY"], rows, "No installation keys.");
+            let rows = keys.values().map(|key| vec![key.iid.clone(), key.desc.clone(), key.tags.clone()]);
+            show::table(&["ID", "DESCRIPTION", "TAGS"], rows, "No installation keys.");
+        }
+        InstallKeyVerb::Get { iid } => {
+            let key = client.installation_key(&iid).await?;
+            if json { show::json(&key) } else { show::line(&key.key) }
         }
         InstallKeyVerb::Create { description, tags } => {
             let key = client.create_installation_key(&description, &tags).await?;

@@ -33,7 +33,8 @@ impl Drop for Server {
 fn start(folder: &TempDir) -> Option<Server> {
     let data = folder.path().join("data");
     std::fs::create_dir(&data).unwrap();
-    let probe = Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "tmpfs"]).arg(&data).stderr(Stdio::null()).status();
+    let probe =
+        Command::new("unshare").args(["-m", "mount", "-t", "tmpfs", "tmpfs"]).arg(&data).stderr(Stdio::null()).status();
     if !probe.is_ok_and(|status| status.success()) {
         return None;
     }

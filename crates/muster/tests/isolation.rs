@@ -30,7 +30,20 @@ impl Cable {
         let (a, b) = (format!("mst{id}a"), format!("mst{id}b"));
         let made = ip(&["netns", "add", &cable.server])
             && ip(&["netns", "add", &cable.sensor])
-            && ip(&["link", "add", &a, "netns", &cable.server, "type", "veth", "peer", "name", &b, "netns", &cable.sensor]);
+            && ip(&[
+                "link",
+                "add",
+                &a,
+                "netns",
+                &cable.server,
+                "type",
+                "veth",
+                "peer",
+                "name",
+                &b,
+                "netns",
+                &cable.sensor,
+            ]);
         let up = |namespace: &str, device: &str, address: &str| {
             ip(&["-n", namespace, "addr", "add", &format!("{address}/30"), "dev", device])
                 && ip(&["-n", namespace, "link", "set", device, "up"])
@@ -49,7 +62,8 @@ impl Cable {
     /// Whether the sensor's side reaches a port of the server's side.
     fn reaches(&self, port: u16) -> bool {
         let connect = format!("exec 3<>/dev/tcp/{SERVER_IP}/{port}");
-        let status = Self::command(&self.sensor, "timeout").args(["2", "bash", "-c", &connect]).stderr(Stdio::null()).status();
+        let status =
+            Self::command(&self.sensor, "timeout").args(["2", "bash", "-c", &connect]).stderr(Stdio::null()).status();
         status.is_ok_and(|status| status.success())
     }
 }

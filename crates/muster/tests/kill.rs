@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -127,7 +127,8 @@ impl Operator {
     async fn new(folder: &Path) -> Self {
         let env = wait_for_env(folder);
         let http = reqwest::Client::builder().timeout(Duration::from_secs(20)).build().unwrap();
-        let mut operator = Self { http, base: env["LC_API_URL"].clone(), oid: env["LC_OID"].clone(), token: String::new() };
+        let mut operator =
+            Self { http, base: env["LC_API_URL"].clone(), oid: env["LC_OID"].clone(), token: String::new() };
         let form = [("oid", env["LC_OID"].as_str()), ("secret", env["LC_API_KEY"].as_str())];
         operator.token = operator.send("jwt", &form).await["jwt"].as_str().unwrap().to_owned();
         operator
@@ -253,7 +254,8 @@ async fn kills_lose_nothing_and_double_nothing() {
 
     let lines: HashMap<&String, HashMap<u64, u32>> = sids.iter().map(|sid| (sid, count(&effects.join(sid)))).collect();
     let has_ended = |answer: &Value| {
-        !["queued", "sent", "confirmed", "started"].contains(&answer["targets"][0]["state"].as_str().unwrap_or("queued"))
+        !["queued", "sent", "confirmed", "started"]
+            .contains(&answer["targets"][0]["state"].as_str().unwrap_or("queued"))
     };
     let mut interrupted = 0;
     for (at, sid, task_id) in &tasks {

@@ -11,7 +11,8 @@ use serde_json::Value;
 /// a new route either belongs to an organization, or its own test shows what it keeps back.
 const UNCHECKED: &[&str] = &["GET /orgs/new", "GET /user/orgs", "GET /who", "POST /orgs/new"];
 
-/// Routes that anyone may call; the handler checks whatever credential the client sends in its own way.
+/// Routes that anyone may call; the handler checks whatever the client sends instead of a token: an API key,
+/// an ingestion key, a one-time address of a file. Each has a test of its own.
 const PUBLIC: &[&str] = &[
     "GET //docs",
     "GET //openapi.json",
