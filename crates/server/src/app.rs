@@ -5,6 +5,7 @@ use crate::api::{ApiError, Router};
 use crate::config::Config;
 use crate::meter::Meter;
 use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Organization, Profile};
+use crate::output::Outputs;
 use crate::pki::Pki;
 use crate::records::{Kind, Records, SERVER};
 use crate::stream::{Record, Streams};
@@ -33,6 +34,8 @@ pub struct App {
     pub pki: Pki,
     /// Live readers.
     pub streams: Streams,
+    /// Outputs, compiled.
+    pub outputs: Outputs,
     /// One-time transfers of files.
     pub transfers: Transfers,
     /// Calls per credential.
@@ -74,6 +77,7 @@ impl App {
         let app = Arc::new(Self {
             router: Arc::new(Router::new(crate::api::routes())),
             streams: Streams::default(),
+            outputs: Outputs::load(&records),
             transfers: Transfers::default(),
             meter: Meter::default(),
             bound: OnceLock::new(),

@@ -1,10 +1,253 @@
 //! Outputs: where streams are sent, from durable queues.
+//!
+//! [`enqueue`] runs where records are made, and puts those that an output wants
+//! into its queue, in the commit that keeps them. One worker per output takes
+//! them out again: reads a batch, delivers, forgets. What was delivered and not
+//! yet forgotten when the server died is delivered again: at least once, in the
+//! order of the queue.
+//!
+//! Source: reference/events.md sections 11, 12.
 
+pub mod destination;
+mod file;
+mod filter;
+mod format;
+mod settings;
+mod syslog;
+mod transform;
+mod webhook;
+mod worker;
+
+pub use settings::MODULES;
+pub use worker::run;
+
+use crate::api::ApiError;
 use crate::app::App;
+use crate::clock;
+use crate::event::{self, Actor};
+use crate::records::{Kind, Records};
 use crate::stream::Record;
-use muster_store::Write;
+use filter::Filter;
+use format::Format;
+use muster_model::Oid;
+use muster_store::{Expect, StoreError, Stream, Write};
+use parking_lot::RwLock;
+use serde_json::{Map, Value, json};
+use settings::Module;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Notify;
+
+/// Outputs of organizations, by name; the settings as the client wrote them, with `module` and `for`.
+pub const OUTPUT: Kind<Map<String, Value>> = Kind::new("output");
+
+/// Outputs per organization: each has a worker and a queue.
+const OUTPUTS_MAX: usize = 64;
+
+/// Longest name, in bytes.
+const NAME_BYTES_MAX: usize = 128;
+
+/// A position behind every record of a queue.
+const ALL: u64 = i64::MAX.cast_unsigned();
+
+/// What an output is fed with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Feed {
+    Of(Stream),
+    /// Only what rules send to it by name.
+    Tailored,
+}
+
+/// One output, ready to match and deliver.
+pub struct Output {
+    oid: Oid,
+    name: String,
+    feed: Feed,
+    filter: Filter,
+    format: Format,
+    module: Module,
+    is_delete_on_failure: bool,
+    /// The settings it was made of: tells whether a change is one.
+    settings: Map<String, Value>,
+    /// Wakes the worker.
+    wake: Notify,
+    /// Bytes in the queue, roughly: records are counted before their commit.
+    waiting_bytes: AtomicU64,
+}
+
+impl Output {
+    fn compile(oid: Oid, name: &str, settings: Map<String, Value>) -> Result<Self, ApiError> {
+        let read = settings::Settings(&settings);
+        Ok(Self {
+            oid,
+            name: name.to_owned(),
+            feed: read.feed()?,
+            filter: Filter::read(&read)?,
+            format: Format::read(&read)?,
+            module: Module::read(&read)?,
+            is_delete_on_failure: read.flag("is_delete_on_failure")?,
+            settings,
+            wake: Notify::new(),
+            waiting_bytes: AtomicU64::new(0),
+        })
+    }
+
+    fn queue(&self, bodies: Vec<Vec<u8>>) -> Write {
+        let bytes: usize = bodies.iter().map(Vec::len).sum();
+        self.waiting_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.wake.notify_one();
+        Write::Enqueue { oid: self.oid, output: self.name.clone(), bodies }
+    }
+
+    fn forget(&self, through: u64) -> Write {
+        Write::Dequeue { oid: self.oid, output: self.name.clone(), through }
+    }
+}
+
+/// All outputs of the server, compiled.
+#[derive(Default)]
+pub struct Outputs {
+    by_organization: RwLock<HashMap<Oid, Arc<[Arc<Output>]>>>,
+    changed: Notify,
+}
+
+impl Outputs {
+    /// Compiles the stored outputs of all organizations.
+    pub fn load(records: &Records) -> Self {
+        let outputs = Self::default();
+        for oid in records.owners(OUTPUT) {
+            outputs.reload(records, oid);
+        }
+        outputs
+    }
+
+    /// Compiles the stored outputs of one organization; those that did not change stay as they are.
+    fn reload(&self, records: &Records, oid: Oid) {
+        let mut by_organization = self.by_organization.write();
+        let old = by_organization.remove(&oid).unwrap_or_else(|| Arc::from([]));
+        let mut new = Vec::new();
+        for (name, settings) in records.list(oid, OUTPUT) {
+            let same = old.iter().find(|output| output.name == name && output.settings == settings);
+            match same.map_or_else(|| Output::compile(oid, &name, settings).map(Arc::new), |same| Ok(Arc::clone(same)))
+            {
+                Ok(output) => new.push(output),
+                Err(error) => report(oid, &name, &error.message),
+            }
+        }
+        if !new.is_empty() {
+            by_organization.insert(oid, new.into());
+        }
+        drop(by_organization);
+        self.changed.notify_one();
+    }
+
+    /// Makes a changed output start over with an unchanged configuration too: that is how it is re-enabled.
+    fn restart(&self, records: &Records, oid: Oid, name: &str) {
+        if let Some(outputs) = self.by_organization.write().get_mut(&oid) {
+            *outputs = outputs.iter().filter(|output| output.name != name).cloned().collect();
+        }
+        self.reload(records, oid);
+    }
+
+    fn of(&self, oid: Oid) -> Option<Arc<[Arc<Output>]>> {
+        self.by_organization.read().get(&oid).cloned()
+    }
+
+    fn all(&self) -> Vec<Arc<Output>> {
+        self.by_organization.read().values().flat_map(|outputs| outputs.iter().cloned()).collect()
+    }
+}
 
 /// What has to be stored so that outputs get these records.
-pub fn enqueue(_app: &App, _records: &[Record]) -> Vec<Write> {
-    Vec::new()
+pub fn enqueue(app: &App, records: &[Record]) -> Vec<Write> {
+    let mut writes = Vec::new();
+    let Some(first) = records.first() else { return writes };
+    let Some(outputs) = app.outputs.of(first.oid) else { return writes };
+    for output in outputs.iter() {
+        let wanted: Vec<Vec<u8>> = records
+            .iter()
+            .filter(|record| record.oid == output.oid && output.feed == Feed::Of(record.stream))
+            .filter(|record| !record.is_private() && output.filter.admits(record))
+            .map(|record| record.body.to_vec())
+            .collect();
+        if !wanted.is_empty() {
+            writes.push(output.queue(wanted));
+        }
+    }
+    writes
+}
+
+/// What has to be stored so that the `tailored` output of this name gets a record; `None` if there
+/// is no such output, or its filters do not want the record.
+#[must_use]
+pub fn send_tailored(app: &App, oid: Oid, name: &str, record: &Record) -> Option<Write> {
+    let outputs = app.outputs.of(oid)?;
+    let output = outputs.iter().find(|output| output.name == name && output.feed == Feed::Tailored)?;
+    let is_wanted = record.oid == oid && !record.is_private() && output.filter.admits(record);
+    is_wanted.then(|| output.queue(vec![record.body.to_vec()]))
+}
+
+/// Creates or replaces an output; gives it as stored.
+///
+/// # Errors
+///
+/// 400 naming the setting that is missing or wrong; else whatever the store says.
+pub async fn put(
+    app: &App,
+    oid: Oid,
+    name: &str,
+    settings: Map<String, Value>,
+    actor: &Actor,
+) -> Result<Map<String, Value>, ApiError> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        return Err(ApiError::bad_request(format!("name must have 1 to {NAME_BYTES_MAX} bytes, without line ends")));
+    }
+    let is_new = !app.records.has(oid, OUTPUT, name);
+    if is_new && app.records.count(oid, OUTPUT) >= OUTPUTS_MAX {
+        return Err(ApiError::conflict(format!("an organization may have {OUTPUTS_MAX} outputs; delete one first")));
+    }
+    let settings = settings::normal(settings, name)?;
+    let output = Output::compile(oid, name, settings.clone())?;
+    output.module.check_destination(app.config.allow_private_destinations).await?;
+    let entity = json!({"type": "output", "name": name});
+    let detail = json!({"module": settings.get("module"), "for": settings.get("for")});
+    let record = event::audit(oid, actor, "output set", &entity, "set_output", &detail, clock::now());
+    let mut beside = app.emit(&[record]);
+    if is_new {
+        // What an earlier output of this name left is not for this one.
+        beside.push(output.forget(ALL));
+    }
+    app.records.put(oid, OUTPUT, name, &settings, Expect::Any, beside).await?;
+    app.outputs.restart(&app.records, oid, name);
+    Ok(settings)
+}
+
+/// Deletes an output with all that waits for it; tells whether it was there.
+///
+/// # Errors
+///
+/// Whatever the store says.
+pub async fn delete(app: &App, oid: Oid, name: &str, actor: &Actor) -> Result<bool, StoreError> {
+    if !app.records.has(oid, OUTPUT, name) {
+        return Ok(false);
+    }
+    let entity = json!({"type": "output", "name": name});
+    let record = event::audit(oid, actor, "output deleted", &entity, "delete_output", &json!({}), clock::now());
+    let mut beside = app.emit(&[record]);
+    beside.push(Write::Dequeue { oid, output: name.to_owned(), through: ALL });
+    let was_there = app.records.delete(oid, OUTPUT, name, beside).await?;
+    app.outputs.reload(&app.records, oid);
+    Ok(was_there)
+}
+
+/// All outputs of an organization, as stored.
+#[must_use]
+pub fn list(app: &App, oid: Oid) -> BTreeMap<String, Map<String, Value>> {
+    app.records.list(oid, OUTPUT).into_iter().collect()
+}
+
+/// Tells operators that an output is in trouble.
+fn report(oid: Oid, name: &str, text: &str) {
+    tracing::warn!(%oid, component = format!("outputs/{name}"), text, "an output failed");
 }

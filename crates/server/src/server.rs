@@ -94,6 +94,7 @@ impl Server {
             tasks.spawn(proxy::run(proxy, bound.tls));
         }
         tasks.spawn(crate::tasking::run_ticker(Arc::clone(&app)));
+        tasks.spawn(crate::output::run(Arc::clone(&app)));
         Ok(Self { app, bound, tasks })
     }
 

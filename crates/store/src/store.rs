@@ -242,7 +242,7 @@ pub trait Read {
     fn overview(&mut self, oid: Oid, sid: Sid, from: i64, to: i64) -> Result<Vec<i64>, StoreError>;
     /// Counts of events of a sensor by type, sorted by type, from second `from` up to and including second `to`.
     fn event_counts(&mut self, oid: Oid, sid: Sid, from: i64, to: i64) -> Result<Vec<(String, u64)>, StoreError>;
-    /// The oldest waiting records of an output.
+    /// The oldest waiting records of an output, fewer than asked for after [`ENTRIES_PAGE_BYTES_MAX`].
     fn queued(&mut self, oid: Oid, output: &str, limit: usize) -> Result<Vec<Queued>, StoreError>;
     /// How many records wait for an output, and their bytes.
     fn queue_size(&mut self, oid: Oid, output: &str) -> Result<(u64, u64), StoreError>;

@@ -1,8 +1,56 @@
-//! Outputs. Source: reference/rest-api.md section 7.6.
+//! Outputs. Source: reference/rest-api.md section 7.6, reference/events.md section 11.1.
 
-use super::Route;
+use super::{Access, ApiError, Call, Method, Reply, Route};
+use crate::event::Actor;
+use crate::output;
+use serde_json::{Map, Value, json};
 
 /// The routes of this area.
 pub(super) fn routes() -> Vec<Route> {
-    Vec::new()
+    vec![
+        Route::new(Method::Get, "/outputs/{oid}", Access::May("output.list"), "All outputs", list),
+        Route::new(Method::Post, "/outputs/{oid}", Access::May("output.set"), "Creates or replaces an output", set)
+            .needs("name", "name of the output")
+            .needs("module", "file, syslog, webhook or webhook_bulk")
+            .needs("type", "event, detect, audit, deployment, artifact or tailored"),
+        Route::new(Method::Delete, "/outputs/{oid}", Access::May("output.del"), "Deletes an output", delete)
+            .needs("name", "name of the output"),
+    ]
+}
+
+async fn list(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let mut answer = Map::new();
+    answer.insert(oid.to_string(), json!(output::list(&call.app, oid)));
+    Ok(Reply::json(&answer))
+}
+
+async fn set(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let settings = match call.form.pairs().next() {
+        Some(_) => call.form.pairs().map(|(name, value)| (name.to_owned(), Value::from(value))).collect(),
+        None if call.body.is_empty() => Map::new(),
+        None => match call.json()? {
+            Value::Object(settings) => settings,
+            _ => return Err(ApiError::bad_request("the body must be an object of settings")),
+        },
+    };
+    let name = settings.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if name.is_empty() {
+        return Err(ApiError::bad_request("name is required"));
+    }
+    let actor = Actor::caller(&call.caller, call.source);
+    let stored = output::put(&call.app, oid, &name, settings, &actor).await?;
+    Ok(Reply::json(&stored))
+}
+
+async fn delete(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let name = call.field("name").filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| ApiError::bad_request("name is required"))?;
+    let actor = Actor::caller(&call.caller, call.source);
+    match output::delete(&call.app, oid, name, &actor).await? {
+        true => Ok(Reply::done()),
+        false => Err(ApiError::not_found("output not found")),
+    }
 }

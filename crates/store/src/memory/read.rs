@@ -3,7 +3,7 @@
 use super::State;
 use crate::page::{PageBuilder, Place, whole_seconds};
 use crate::row::*;
-use crate::store::{ENTRIES_PAGE_MAX, OVERVIEW_SECONDS_MAX, Read, StoreError};
+use crate::store::{ENTRIES_PAGE_BYTES_MAX, ENTRIES_PAGE_MAX, OVERVIEW_SECONDS_MAX, Read, StoreError};
 use muster_model::{Oid, Sid, Timestamp};
 use muster_tasking::Target;
 use std::collections::{BTreeMap, BTreeSet};
@@ -137,7 +137,12 @@ impl Read for View<'_> {
 
     fn queued(&mut self, oid: Oid, output: &str, limit: usize) -> Result<Vec<Queued>, StoreError> {
         let range = (oid, output.to_owned(), 0)..=(oid, output.to_owned(), u64::MAX);
-        let queued = self.0.queued.range(range).take(limit);
+        let mut bytes = 0;
+        let queued = self.0.queued.range(range).take(limit).take_while(|(_, body)| {
+            let has_room = bytes < ENTRIES_PAGE_BYTES_MAX;
+            bytes += body.len();
+            has_room
+        });
         Ok(queued.map(|(key, body)| Queued { position: key.2, body: body.clone() }).collect())
     }
 

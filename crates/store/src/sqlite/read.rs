@@ -4,7 +4,7 @@ use super::apply::integer;
 use super::open::store_error;
 use crate::page::{PageBuilder, Place, whole_seconds};
 use crate::row::*;
-use crate::store::{ENTRIES_PAGE_MAX, OVERVIEW_SECONDS_MAX, Read, StoreError};
+use crate::store::{ENTRIES_PAGE_BYTES_MAX, ENTRIES_PAGE_MAX, OVERVIEW_SECONDS_MAX, Read, StoreError};
 use muster_model::{Oid, Sid, TaskId, Timestamp};
 use muster_tasking::{Target, TargetState};
 use roaring::RoaringBitmap;
@@ -356,15 +356,17 @@ impl Read for View<'_> {
     }
 
     fn queued(&mut self, oid: Oid, output: &str, limit: usize) -> Result<Vec<Queued>, StoreError> {
-        let mut queued = Vec::new();
+        let (mut queued, mut bytes) = (Vec::new(), 0);
         self.scan(
             "SELECT position, body FROM queued
              WHERE queue = (SELECT id FROM queue WHERE oid = ?1 AND output = ?2) ORDER BY position LIMIT ?3",
             params![oid.0.as_bytes(), output, integer(limit as u64)],
             |row| {
                 let position: i64 = row.get(0).map_err(store_error)?;
-                queued.push(Queued { position: position.cast_unsigned(), body: row.get(1).map_err(store_error)? });
-                Ok(true)
+                let body: Vec<u8> = row.get(1).map_err(store_error)?;
+                bytes += body.len();
+                queued.push(Queued { position: position.cast_unsigned(), body });
+                Ok(bytes < ENTRIES_PAGE_BYTES_MAX)
             },
         )?;
         Ok(queued)

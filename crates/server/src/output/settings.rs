@@ -1,0 +1,168 @@
+//! Settings of outputs: text or JSON, read into what a worker needs.
+
+use super::destination::{self, HostPort};
+use super::{Feed, file, syslog, webhook};
+use crate::api::ApiError;
+use muster_store::Stream;
+use serde_json::{Map, Value};
+
+/// Modules that work here.
+pub const MODULES: &[&str] = &["file", "syslog", "webhook", "webhook_bulk"];
+
+/// Settings of one output that may be kept.
+const SETTINGS_MAX: usize = 64;
+
+/// Bytes of all settings of an output.
+const SETTINGS_BYTES_MAX: usize = 64 * 1024;
+
+/// Reads settings; every error is a 400 that names the setting.
+pub(super) struct Settings<'a>(pub(super) &'a Map<String, Value>);
+
+impl Settings<'_> {
+    /// A setting as text, whatever it came as; `None` if absent or empty.
+    pub(super) fn text(&self, name: &str) -> Option<String> {
+        let text = match self.0.get(name)? {
+            Value::String(text) => text.clone(),
+            Value::Null => return None,
+            other => other.to_string(),
+        };
+        (!text.is_empty()).then_some(text)
+    }
+
+    pub(super) fn require(&self, name: &str) -> Result<String, ApiError> {
+        let module = self.text("module").unwrap_or_default();
+        self.text(name).ok_or_else(|| ApiError::bad_request(format!("{name} is required for module {module}")))
+    }
+
+    pub(super) fn flag(&self, name: &str) -> Result<bool, ApiError> {
+        match self.text(name).as_deref() {
+            None | Some("false" | "False" | "FALSE" | "0") => Ok(false),
+            Some("true" | "True" | "TRUE" | "1") => Ok(true),
+            Some(_) => Err(ApiError::bad_request(format!("{name} must be true or false"))),
+        }
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn number(&self, name: &str, min: u64, max: u64) -> Result<Option<u64>, ApiError> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| (min..=max).contains(number));
+        let wrong = || ApiError::bad_request(format!("{name} must be a whole number from {min} to {max}"));
+        number.map(Some).ok_or_else(wrong)
+    }
+
+    /// Lines of text, or a JSON list; blanks trimmed, empty ones dropped.
+    pub(super) fn lines(&self, name: &str) -> Result<Vec<String>, ApiError> {
+        let trimmed = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
+        match self.0.get(name) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::String(text)) => Ok(text.lines().filter_map(trimmed).collect()),
+            Some(Value::Array(items)) => Ok(items.iter().filter_map(Value::as_str).filter_map(trimmed).collect()),
+            Some(_) => Err(ApiError::bad_request(format!("{name} must be lines of text"))),
+        }
+    }
+
+    pub(super) fn feed(&self) -> Result<Feed, ApiError> {
+        match self.text("for").as_deref() {
+            Some("event") => Ok(Feed::Of(Stream::Event)),
+            Some("detect" | "detection") => Ok(Feed::Of(Stream::Detect)),
+            Some("audit") => Ok(Feed::Of(Stream::Audit)),
+            Some("deployment") => Ok(Feed::Of(Stream::Deployment)),
+            Some("artifact") => Ok(Feed::Of(Stream::Artifact)),
+            Some("tailored") => Ok(Feed::Tailored),
+            None => Err(ApiError::bad_request("type is required")),
+            Some(other) => Err(ApiError::bad_request(format!(
+                "type {other} is not available on this server; available: event, detect, audit, deployment, artifact, tailored"
+            ))),
+        }
+    }
+}
+
+/// The settings as they are kept: `type` becomes `for`, and `name` is there.
+/// Source: reference/rest-api.md section 7.6.
+pub(super) fn normal(mut settings: Map<String, Value>, name: &str) -> Result<Map<String, Value>, ApiError> {
+    settings.remove("oid");
+    let written = settings.remove("type").filter(|written| written.as_str() != Some(""));
+    let feed = written.or_else(|| settings.remove("for")).unwrap_or_default();
+    let feed = if feed.as_str() == Some("detection") { Value::from("detect") } else { feed };
+    settings.insert("for".into(), feed);
+    settings.insert("name".into(), name.into());
+    let bytes: usize = settings.iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
+    if settings.len() > SETTINGS_MAX || bytes > SETTINGS_BYTES_MAX {
+        let bound = format!("an output may have {SETTINGS_MAX} settings and {SETTINGS_BYTES_MAX} bytes of them");
+        return Err(ApiError::bad_request(bound));
+    }
+    Ok(settings)
+}
+
+/// What delivers.
+pub(super) enum Module {
+    File(file::Settings),
+    Syslog(syslog::Settings),
+    Webhook(webhook::Settings),
+}
+
+impl Module {
+    pub(super) fn read(settings: &Settings<'_>) -> Result<Self, ApiError> {
+        match settings.text("module").as_deref() {
+            Some("file") => file::Settings::read(settings).map(Self::File),
+            Some("syslog") => syslog::Settings::read(settings).map(Self::Syslog),
+            Some("webhook") => webhook::Settings::read(settings, false).map(Self::Webhook),
+            Some("webhook_bulk") => webhook::Settings::read(settings, true).map(Self::Webhook),
+            None => Err(ApiError::bad_request("module is required")),
+            Some(other) => Err(ApiError::bad_request(format!(
+                "module {other} is not available on this server; available: {}",
+                MODULES.join(", ")
+            ))),
+        }
+    }
+
+    /// Refuses addresses that an output may not reach. Names that do not resolve now may resolve
+    /// later, and are checked again at every connection.
+    pub(super) async fn check_destination(&self, allow_private: bool) -> Result<(), ApiError> {
+        let place: HostPort = match self {
+            Self::File(_) => return Ok(()),
+            Self::Syslog(settings) => settings.to.clone(),
+            Self::Webhook(settings) => settings.place()?,
+        };
+        match destination::resolve(&place, allow_private).await {
+            Err(destination::Unreachable::Private(address)) => Err(ApiError::bad_request(format!(
+                "dest_host leads to {address}, a private address, which this server does not allow for outputs"
+            ))),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn read(settings: Value) -> Result<(), String> {
+        let settings = normal(settings.as_object().cloned().unwrap_or_default(), "o").map_err(|error| error.message)?;
+        let settings = Settings(&settings);
+        settings.feed().and_then(|_| Module::read(&settings).map(|_| ())).map_err(|error| error.message)
+    }
+
+    #[test]
+    fn refusals_name_what_is_wrong() {
+        let cases = [
+            (json!({"type": "event"}), "module is required"),
+            (json!({"module": "syslog", "dest_host": "h:1"}), "type is required"),
+            (json!({"module": "syslog", "type": "event"}), "dest_host is required for module syslog"),
+            (json!({"module": "webhook", "type": "event", "dest_host": "https://h"}), "secret_key is required"),
+            (json!({"module": "kafka", "type": "event"}), "available: file, syslog, webhook, webhook_bulk"),
+            (json!({"module": "file", "type": "billing", "dir": "a"}), "type billing is not available"),
+            (json!({"module": "file", "type": "event", "dir": "../a"}), "dir must"),
+            (json!({"module": "file", "type": "event", "dir": "/a"}), "dir must"),
+            (json!({"module": "file", "type": "event", "dir": "a", "sec_per_file": "4000"}), "sec_per_file must"),
+            (json!({"module": "syslog", "type": "event", "dest_host": "nowhere"}), "dest_host must be host:port"),
+            (json!({"module": "syslog", "type": "event", "dest_host": "h:1", "is_tls": "maybe"}), "is_tls must"),
+        ];
+        for (settings, expected) in cases {
+            let message = read(settings.clone()).expect_err("refused");
+            assert!(message.contains(expected), "{settings}: {message}");
+        }
+        assert_eq!(read(json!({"module": "file", "type": "detection", "dir": "a/b", "unknown": 1})), Ok(()));
+    }
+}

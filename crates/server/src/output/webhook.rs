@@ -1,0 +1,154 @@
+//! Signed `POST`s of one record, or of a batch. Source: reference/events.md section 12.
+
+use super::destination::{self, HostPort};
+use super::format::Format;
+use super::settings;
+use crate::access::to_hex;
+use crate::api::ApiError;
+use aws_lc_rs::hmac;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use muster_store::Queued;
+use reqwest::{Client, Url};
+use std::borrow::Cow;
+use std::time::Duration;
+
+/// Records that one `webhook` output delivers between two commits: as many may come twice after a crash.
+const RECORDS_PER_TURN: usize = 32;
+
+/// Bytes of one bulk request; receivers commonly refuse more than a few MiB.
+const BULK_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Default and longest batch period, in seconds. Source: reference/events.md section 11.2.
+pub(super) const PERIOD_DEFAULT_S: u64 = 120;
+pub(super) const PERIOD_MAX_S: u64 = 3_600;
+
+/// Settings of `webhook` and `webhook_bulk`.
+pub(super) struct Settings {
+    url: Url,
+    key: hmac::Key,
+    header: Option<(HeaderName, HeaderValue)>,
+    has_json_body: bool,
+    /// How long a batch is collected; `None` sends each record by itself.
+    pub(super) period: Option<Duration>,
+}
+
+impl Settings {
+    pub(super) fn read(settings: &settings::Settings<'_>, is_bulk: bool) -> Result<Self, ApiError> {
+        let host = settings.require("dest_host")?;
+        let text = if host.contains("://") { host } else { format!("https://{host}") };
+        let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+        let header = match settings.text("auth_header_name") {
+            None => None,
+            Some(name) => {
+                let name = HeaderName::from_bytes(name.as_bytes());
+                let name = name.map_err(|_| ApiError::bad_request("auth_header_name is not a header name"))?;
+                let value = HeaderValue::from_str(&settings.text("auth_header_value").unwrap_or_default());
+                let mut value = value.map_err(|_| ApiError::bad_request("auth_header_value is not a header value"))?;
+                value.set_sensitive(true);
+                Some((name, value))
+            }
+        };
+        let has_json_body = match settings.text("body").as_deref() {
+            None | Some("form") => false,
+            Some("json") => true,
+            Some(_) => return Err(ApiError::bad_request("body must be form or json")),
+        };
+        let period_s = settings.number("sec_per_file", 1, PERIOD_MAX_S)?.unwrap_or(PERIOD_DEFAULT_S);
+        Ok(Self {
+            url: url.ok_or_else(|| ApiError::bad_request("dest_host must be an http or https URL"))?,
+            key: hmac::Key::new(hmac::HMAC_SHA256, settings.require("secret_key")?.as_bytes()),
+            header,
+            has_json_body,
+            period: is_bulk.then_some(Duration::from_secs(period_s)),
+        })
+    }
+
+    pub(super) fn place(&self) -> Result<HostPort, ApiError> {
+        let host = self.url.host_str().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let port = self.url.port_or_known_default().unwrap_or(443);
+        Ok(HostPort { host, port })
+    }
+}
+
+/// The HTTP client of one output.
+pub(super) struct Sink {
+    client: Client,
+    allow_private: bool,
+}
+
+impl Sink {
+    pub(super) fn new(allow_private: bool) -> Result<Self, String> {
+        let client = destination::http_client(allow_private).map_err(|error| error.to_string())?;
+        Ok(Self { client, allow_private })
+    }
+
+    /// Delivers the first records; tells how many are done with, also when it fails.
+    pub(super) async fn deliver(
+        &self,
+        settings: &Settings,
+        format: &Format,
+        records: &[Queued],
+    ) -> (usize, Result<(), String>) {
+        let place = match settings.place() {
+            Ok(place) => place,
+            Err(error) => return (0, Err(error.message)),
+        };
+        if let Err(error) = destination::resolve(&place, self.allow_private).await {
+            return (0, Err(error.to_string()));
+        }
+        if settings.period.is_some() {
+            let taken = bulk_size(records);
+            let lines: Vec<Cow<'_, [u8]>> =
+                records[..taken].iter().filter_map(|record| format.line(&record.body)).collect();
+            let sent = if lines.is_empty() { Ok(()) } else { self.send(settings, &format.batch(&lines)).await };
+            return (if sent.is_ok() { taken } else { 0 }, sent);
+        }
+        for (at, record) in records.iter().take(RECORDS_PER_TURN).enumerate() {
+            let Some(line) = format.line(&record.body) else { continue };
+            if let Err(error) = self.send(settings, &line).await {
+                return (at, Err(error));
+            }
+        }
+        (records.len().min(RECORDS_PER_TURN), Ok(()))
+    }
+
+    async fn send(&self, settings: &Settings, text: &[u8]) -> Result<(), String> {
+        let signature = to_hex(hmac::sign(&settings.key, text).as_ref());
+        let mut request = self.client.post(settings.url.clone()).header("lc-signature", signature);
+        if let Some((name, value)) = &settings.header {
+            request = request.header(name, value);
+        }
+        let request = if settings.has_json_body {
+            request.header(CONTENT_TYPE, "application/json").body(text.to_vec())
+        } else {
+            request.form(&[("data", String::from_utf8_lossy(text))])
+        };
+        // The URL may hold a secret, and stays out of the error.
+        let response = request.send().await.map_err(|error| describe(&error.without_url()))?;
+        let status = response.status();
+        if status.is_success() { Ok(()) } else { Err(format!("the receiver answered {status}")) }
+    }
+}
+
+/// The error with its causes: the outermost says little.
+fn describe(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// How many of the first records make one bulk request; at least one.
+fn bulk_size(records: &[Queued]) -> usize {
+    let mut bytes = 0;
+    let fits = records.iter().take_while(|record| {
+        bytes += record.body.len() + 1;
+        bytes <= BULK_BYTES_MAX
+    });
+    fits.count().max(1).min(records.len())
+}

@@ -1,0 +1,287 @@
+//! One worker per output: takes from the queue, delivers, forgets.
+//!
+//! A failed delivery is tried again five times, then the output is disabled for
+//! a while; its queue grows meanwhile, up to its bound. A change of the
+//! configuration ends the worker and begins a new one, which tries at once.
+//! Source: reference/events.md section 11.3.
+
+use super::settings::Module;
+use super::{Output, file, report, syslog, webhook};
+use crate::app::App;
+use crate::clock;
+use crate::event::Actor;
+use muster_store::{Queued, StoreError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{sleep, timeout};
+
+/// Bytes in the queue of one output; above, the oldest records are dropped.
+/// Source: reference/events.md section 11.3.
+const QUEUE_BYTES_MAX: u64 = 1 << 30;
+
+/// Most records of one read; the store ends a read earlier when they are large.
+const BATCH_MAX: usize = 1_000;
+
+/// Bytes that wait after which a bulk output does not wait for its period.
+const BULK_EARLY_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Pauses between the tries of a delivery.
+const RETRY_PAUSES: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+    Duration::from_secs(12),
+    Duration::from_secs(30),
+];
+
+/// How long an output is disabled: at first, and at most after doubling.
+const DISABLED_MIN: Duration = Duration::from_secs(5 * 60);
+const DISABLED_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// A woken worker looks again after this pause, doubling: records are counted before their commit.
+const LOOK_MIN: Duration = Duration::from_millis(2);
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
+/// A worker that nobody wakes looks after this time all the same.
+const IDLE_MAX: Duration = Duration::from_secs(60);
+
+/// How often queues are held against their bound, and ended workers are replaced.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Runs the workers of all outputs until dropped.
+pub async fn run(app: Arc<App>) {
+    let mut workers = JoinSet::new();
+    let mut running: Vec<(Arc<Output>, AbortHandle)> = Vec::new();
+    loop {
+        let outputs = app.outputs.all();
+        running.retain(|(running, handle)| {
+            let is_wanted = outputs.iter().any(|output| Arc::ptr_eq(output, running));
+            if !is_wanted {
+                handle.abort();
+            }
+            is_wanted && !handle.is_finished()
+        });
+        while workers.try_join_next().is_some() {}
+        for output in &outputs {
+            if !running.iter().any(|(running, _)| Arc::ptr_eq(output, running)) {
+                let handle = workers.spawn(work(Arc::clone(&app), Arc::clone(output)));
+                running.push((Arc::clone(output), handle));
+            }
+            if output.waiting_bytes.load(Ordering::Relaxed) > QUEUE_BYTES_MAX
+                && let Err(error) = drop_oldest(&app, output, QUEUE_BYTES_MAX).await
+            {
+                tracing::warn!(%error, "a queue could not be cut");
+            }
+        }
+        let _ = timeout(TICK, app.outputs.changed.notified()).await;
+    }
+}
+
+/// Drops the oldest records until at most so many bytes wait; tells how many went.
+async fn drop_oldest(app: &App, output: &Output, bytes_max: u64) -> Result<u64, StoreError> {
+    let mut dropped = 0;
+    loop {
+        let (oid, name) = (output.oid, output.name.clone());
+        let found = app.store.read(move |read| Ok((read.queue_size(oid, &name)?, read.queued(oid, &name, BATCH_MAX)?)));
+        let ((_, bytes), oldest) = found.await?;
+        output.waiting_bytes.store(bytes, Ordering::Relaxed);
+        let mut excess = bytes.saturating_sub(bytes_max);
+        let mut through = None;
+        for record in oldest {
+            if excess == 0 {
+                break;
+            }
+            excess = excess.saturating_sub(record.body.len() as u64);
+            through = Some(record.position);
+            dropped += 1;
+        }
+        let Some(through) = through else { break };
+        app.store.commit(vec![output.forget(through)]).await?;
+    }
+    if dropped > 0 {
+        report(output.oid, &output.name, &format!("the queue is full: the {dropped} oldest records were dropped"));
+    }
+    Ok(dropped)
+}
+
+/// What one output delivers with.
+enum Sink {
+    File(Option<file::Sink>),
+    Syslog(syslog::Sink),
+    Webhook(webhook::Sink),
+}
+
+impl Sink {
+    fn open(app: &App, output: &Output) -> Result<Self, String> {
+        let allow_private = app.config.allow_private_destinations;
+        Ok(match &output.module {
+            Module::File(settings) => {
+                let root = app.config.data_dir.join("outputs").join(output.oid.to_string());
+                Self::File(Some(file::Sink::new(settings.clone(), root)))
+            }
+            Module::Syslog(_) => Self::Syslog(syslog::Sink::new(allow_private)),
+            Module::Webhook(_) => Self::Webhook(webhook::Sink::new(allow_private)?),
+        })
+    }
+
+    /// Delivers the first records of a batch; tells how many are done with, also when it fails.
+    async fn deliver(&mut self, output: &Arc<Output>, records: Vec<Queued>) -> (usize, Result<(), String>) {
+        match (self, &output.module) {
+            (Self::File(sink), _) => {
+                let Some(mut taken) = sink.take() else { return (0, Err("the file is in use".into())) };
+                let (count, output) = (records.len(), Arc::clone(output));
+                let written = tokio::task::spawn_blocking(move || {
+                    let written = taken.write(&output.format, &records, clock::now());
+                    (taken, written)
+                });
+                match written.await {
+                    Ok((taken, written)) => {
+                        *sink = Some(taken);
+                        let done = if written.is_ok() { count } else { 0 };
+                        (done, written.map_err(|error| error.to_string()))
+                    }
+                    Err(error) => (0, Err(error.to_string())),
+                }
+            }
+            (Self::Syslog(sink), Module::Syslog(settings)) => sink.deliver(settings, &output.format, &records).await,
+            (Self::Webhook(sink), Module::Webhook(settings)) => sink.deliver(settings, &output.format, &records).await,
+            _ => (0, Err("the module changed".into())),
+        }
+    }
+}
+
+/// Counts failures in a row.
+#[derive(Default)]
+struct Trouble {
+    tries: usize,
+    disabled: Duration,
+}
+
+impl Trouble {
+    /// Another failure: how long to wait, and whether the output counts as disabled.
+    fn next(&mut self) -> (Duration, bool) {
+        if let Some(pause) = RETRY_PAUSES.get(self.tries) {
+            self.tries += 1;
+            return (*pause, false);
+        }
+        self.tries = 0;
+        self.disabled = (self.disabled * 2).clamp(DISABLED_MIN, DISABLED_MAX);
+        (self.disabled, true)
+    }
+}
+
+async fn work(app: Arc<App>, output: Arc<Output>) {
+    let mut sink = None;
+    let mut trouble = Trouble::default();
+    loop {
+        let records = next_batch(&app, &output).await;
+        let (done, delivered) = match sink.as_mut() {
+            Some(sink) => deliver(&app, sink, &output, records).await,
+            None => match Sink::open(&app, &output) {
+                Ok(opened) => deliver(&app, sink.insert(opened), &output, records).await,
+                Err(error) => (0, Err(error)),
+            },
+        };
+        if done > 0 {
+            trouble = Trouble::default();
+        }
+        let Err(error) = delivered else { continue };
+        if output.is_delete_on_failure {
+            report(output.oid, &output.name, &format!("{error}; the output is deleted, as it asks"));
+            match super::delete(&app, output.oid, &output.name, &Actor::system()).await {
+                Ok(_) => return,
+                Err(error) => tracing::warn!(%error, "an output could not be deleted"),
+            }
+        }
+        let is_first = trouble.tries == 0;
+        let (pause, is_disabled) = trouble.next();
+        if is_disabled {
+            let minutes = pause.as_secs() / 60;
+            report(output.oid, &output.name, &format!("{error}; the output is disabled for {minutes} minutes"));
+        } else if is_first {
+            report(output.oid, &output.name, &format!("{error}; it is tried again"));
+        }
+        sleep(pause).await;
+    }
+}
+
+/// Delivers, and forgets what was delivered. A forgetting that fails is repeated: the records are out already.
+async fn deliver(
+    app: &App,
+    sink: &mut Sink,
+    output: &Arc<Output>,
+    records: Vec<Queued>,
+) -> (usize, Result<(), String>) {
+    let marks: Vec<(u64, u64)> = records.iter().map(|record| (record.position, record.body.len() as u64)).collect();
+    let (done, delivered) = sink.deliver(output, records).await;
+    let Some((through, _)) = done.checked_sub(1).and_then(|last| marks.get(last)) else { return (done, delivered) };
+    let bytes: u64 = marks[..done].iter().map(|(_, bytes)| bytes).sum();
+    while let Err(error) = app.store.commit(vec![output.forget(*through)]).await {
+        tracing::warn!(%error, output = output.name, "delivered records could not be taken out of their queue");
+        sleep(LOOK_MAX).await;
+    }
+    let _ = output
+        .waiting_bytes
+        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |have| Some(have.saturating_sub(bytes)));
+    (done, delivered)
+}
+
+/// Waits until there is something to deliver, and for bulk outputs until their period is over.
+async fn next_batch(app: &App, output: &Output) -> Vec<Queued> {
+    let records = wait(app, output).await;
+    let Module::Webhook(settings) = &output.module else { return records };
+    let Some(period) = settings.period else { return records };
+    let _ = timeout(period, async {
+        while output.waiting_bytes.load(Ordering::Relaxed) < BULK_EARLY_BYTES {
+            output.wake.notified().await;
+        }
+    })
+    .await;
+    wait(app, output).await
+}
+
+/// Waits until the queue has something.
+async fn wait(app: &App, output: &Output) -> Vec<Queued> {
+    let mut pause = LOOK_MIN;
+    loop {
+        let (oid, name) = (output.oid, output.name.clone());
+        match app
+            .store
+            .read(move |read| Ok((read.queued(oid, &name, BATCH_MAX)?, read.queue_size(oid, &name)?.1)))
+            .await
+        {
+            Ok((records, bytes)) if !records.is_empty() => {
+                output.waiting_bytes.fetch_max(bytes, Ordering::Relaxed);
+                return records;
+            }
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, output = output.name, "a queue could not be read"),
+        }
+        if pause > LOOK_MAX {
+            let _ = timeout(IDLE_MAX, output.wake.notified()).await;
+            pause = LOOK_MIN;
+        } else {
+            pause = match timeout(pause, output.wake.notified()).await {
+                Ok(()) => LOOK_MIN,
+                Err(_) => pause * 2,
+            };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn five_tries_then_disabled_ever_longer() {
+        let mut trouble = Trouble::default();
+        let waits: Vec<(u64, bool)> =
+            (0..30).map(|_| trouble.next()).map(|(wait, off)| (wait.as_secs(), off)).collect();
+        assert_eq!(waits[..6], [(1, false), (2, false), (5, false), (12, false), (30, false), (300, true)]);
+        let disabled: Vec<u64> = waits.iter().filter(|(_, off)| *off).map(|(wait, _)| *wait).collect();
+        assert_eq!(disabled, [300, 600, 1_200, 2_400, 3_600]);
+    }
+}
