@@ -1,1 +1,40 @@
-//! Typed client of the REST API.
+//! Typed client of the REST API, as the command line and other programs of muster use it.
+//!
+//! [`Client::new`] takes [`Settings`]; it exchanges the API key for a token when
+//! it first needs one, and again when the server says that the token is over.
+//! Answers are structs of the fields that programs look at, each with `rest` for
+//! all others, so that printing one gives what the server said.
+//!
+//! Source: reference/rest-api.md.
+
+#![forbid(unsafe_code)]
+
+mod error;
+mod file;
+mod history;
+mod key;
+mod organization;
+mod output;
+mod reliable_task;
+mod sensor;
+mod stream;
+mod tag;
+mod task;
+mod transport;
+
+pub use error::ClientError;
+pub use file::{Artifact, ArtifactContent, Payload};
+pub use history::{Historic, History, Span};
+pub use key::{ApiKey, InstallationKey, NewApiKey};
+pub use organization::Whoami;
+pub use output::Output;
+pub use reliable_task::{
+    Conditions, Created, Explained, FailureLimit, NewTask, Pace, Preview, Previewed, Summary, Target, TargetPage,
+    Targeting, Untasked, Window,
+};
+pub use sensor::{Listing, Sensor, SensorState};
+pub use stream::{Filter, RecordStream, StreamKind};
+pub use transport::{Client, Settings};
+
+/// What the server said beyond the fields that are named.
+pub type Rest = serde_json::Map<String, serde_json::Value>;

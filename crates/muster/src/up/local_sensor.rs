@@ -13,7 +13,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 /// Variable that carries the installation key to the process: arguments are visible to everyone on the machine.
 const KEY_VARIABLE: &str = "MUSTER_INSTALL_KEY";
@@ -64,6 +64,8 @@ const HISTORY_BYTES: u64 = 60 * 1024 * 1024;
 /// A local sensor that runs.
 pub struct LocalSensor {
     child: Child,
+    /// Our end of the pipe; waiting for a child would close it if the child still had it.
+    _pipe: Option<ChildStdin>,
 }
 
 impl LocalSensor {
@@ -76,7 +78,7 @@ impl LocalSensor {
         let program = std::env::current_exe().context("cannot find the program file of muster")?;
         let log_path = data_dir.join("sensor.log");
         let log = File::create(&log_path).with_context(|| format!("cannot write {}", log_path.display()))?;
-        let child = Command::new(program)
+        let mut child = Command::new(program)
             .arg("sensor-process")
             .arg("--state-dir")
             .arg(data_dir.join("sensor"))
@@ -89,7 +91,7 @@ impl LocalSensor {
             .kill_on_drop(true)
             .spawn()
             .context("cannot start the local sensor")?;
-        Ok(Self { child })
+        Ok(Self { _pipe: child.stdin.take(), child })
     }
 
     /// Waits until the sensor ends by itself; tells whether it meant to. Cancel safe.

@@ -1,0 +1,249 @@
+//! Payloads and artifacts. Source: reference/rest-api.md section 7.10.
+
+use crate::history::Span;
+use crate::{Client, ClientError, Rest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::read::GzDecoder;
+use reqwest::{Method, Response, Url};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt as _;
+
+/// Most pages of a list of artifacts that are followed.
+const PAGES_MAX: usize = 10_000;
+
+/// What an artifact that comes inside an answer may unpack to; larger ones come as an address.
+const INLINE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// A payload: a file that tasks bring to endpoints.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Payload {
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// Bytes.
+    #[serde(default)]
+    pub size: u64,
+    /// Who uploaded it.
+    #[serde(default)]
+    pub by: String,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// An artifact: a file that came from an endpoint.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Its id.
+    pub payload_id: String,
+    /// Where it was on the endpoint.
+    #[serde(default)]
+    pub path: String,
+    /// The sensor it came from.
+    #[serde(default)]
+    pub source: String,
+    /// What it is.
+    #[serde(default)]
+    pub hint: String,
+    /// Bytes.
+    #[serde(default)]
+    pub size: u64,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+/// How an artifact is handed out.
+pub enum ArtifactContent {
+    /// All of it.
+    Inline(Vec<u8>),
+    /// An address that gives it without a token.
+    Address(String),
+}
+
+#[derive(Deserialize)]
+struct PayloadList {
+    payloads: BTreeMap<String, Payload>,
+}
+
+#[derive(Deserialize)]
+struct Put {
+    put_url: String,
+}
+
+#[derive(Deserialize)]
+struct Get {
+    get_url: String,
+}
+
+#[derive(Deserialize)]
+struct ArtifactPage {
+    logs: Vec<Artifact>,
+    next_cursor: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Original {
+    payload: Option<String>,
+    export: Option<String>,
+}
+
+impl Client {
+    /// Payloads by their name.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the server says.
+    pub async fn payloads(&self) -> Result<BTreeMap<String, Payload>, ClientError> {
+        Ok(self.get::<PayloadList>(&["payload", self.oid()], Vec::new()).await?.payloads)
+    }
+
+    /// Uploads a file as a payload, in place of the one of that name.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read; else whatever the server says.
+    pub async fn upload_payload(&self, name: &str, from: &Path) -> Result<(), ClientError> {
+        let at = |source| ClientError::File { path: from.to_owned(), source };
+        let file = File::open(from).await.map_err(at)?;
+        let length = file.metadata().await.map_err(at)?.len();
+        let put: Put = self.call(Method::POST, &["payload", self.oid(), name], Vec::new(), Vec::new()).await?;
+        let request = self
+            .http
+            .request(Method::PUT, address(&put.put_url)?)
+            .header("content-type", "application/octet-stream")
+            .header("content-length", length)
+            .body(file);
+        self.send(request).await.map(drop)
+    }
+
+    /// Downloads a payload into a new file; gives its size in bytes.
+    ///
+    /// # Errors
+    ///
+    /// If the file exists or cannot be written, 404 for an unknown payload.
+    pub async fn download_payload(&self, name: &str, to: &Path) -> Result<u64, ClientError> {
+        let get: Get = self.get(&["payload", self.oid(), name], Vec::new()).await?;
+        self.download(&get.get_url, to).await
+    }
+
+    /// Deletes a payload.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the server says.
+    pub async fn delete_payload(&self, name: &str) -> Result<(), ClientError> {
+        self.act(Method::DELETE, &["payload", self.oid(), name], Vec::new()).await
+    }
+
+    /// Artifacts that arrived in a span of time.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the server says.
+    pub async fn artifacts(&self, span: Span, sid: Option<&str>) -> Result<Vec<Artifact>, ClientError> {
+        let mut artifacts = Vec::new();
+        let mut cursor = None::<String>;
+        for _ in 0..PAGES_MAX {
+            let mut query = match &cursor {
+                Some(cursor) => vec![("cursor", cursor.clone())],
+                None => vec![("start", span.start_s.to_string()), ("end", span.end_s.to_string())],
+            };
+            query.extend(sid.map(|sid| ("sid", sid.to_owned())));
+            let page: ArtifactPage = self.get(&["insight", self.oid(), "artifacts"], query).await?;
+            artifacts.extend(page.logs);
+            cursor = page.next_cursor.filter(|next| !next.is_empty());
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(artifacts)
+    }
+
+    /// Downloads an artifact into a new file; gives its size in bytes.
+    ///
+    /// # Errors
+    ///
+    /// If the file exists or cannot be written, 404 for an unknown artifact.
+    pub async fn download_artifact(&self, id: &str, to: &Path) -> Result<u64, ClientError> {
+        match self.artifact(id).await? {
+            ArtifactContent::Address(url) => self.download(&url, to).await,
+            ArtifactContent::Inline(bytes) => {
+                let at = |source| ClientError::File { path: to.to_owned(), source };
+                let mut file = File::create_new(to).await.map_err(at)?;
+                file.write_all(&bytes).await.map_err(at)?;
+                file.sync_all().await.map_err(at)?;
+                Ok(bytes.len() as u64)
+            }
+        }
+    }
+
+    /// How an artifact is handed out.
+    ///
+    /// # Errors
+    ///
+    /// 404 for an unknown artifact.
+    pub async fn artifact(&self, id: &str) -> Result<ArtifactContent, ClientError> {
+        let path = ["insight", self.oid(), "artifacts", "originals", id];
+        let original: Original = self.call(Method::POST, &path, Vec::new(), Vec::new()).await?;
+        match (original.export, original.payload) {
+            (Some(url), _) => Ok(ArtifactContent::Address(url)),
+            (None, Some(packed)) => {
+                let wrong = |what: &str| ClientError::Answer(format!("the artifact is not {what}"));
+                let bytes = STANDARD.decode(packed).map_err(|_| wrong("base64"))?;
+                let mut content = Vec::new();
+                let mut unpacked = GzDecoder::new(bytes.as_slice()).take(INLINE_BYTES_MAX);
+                unpacked.read_to_end(&mut content).map_err(|_| wrong("gzip"))?;
+                Ok(ArtifactContent::Inline(content))
+            }
+            (None, None) => Err(ClientError::Answer("it holds neither the artifact nor its address".into())),
+        }
+    }
+
+    async fn download(&self, url: &str, to: &Path) -> Result<u64, ClientError> {
+        let response = self.send(self.http.request(Method::GET, address(url)?)).await?;
+        let at = |source| ClientError::File { path: to.to_owned(), source };
+        let mut file = File::create_new(to).await.map_err(at)?;
+        let written = self.copy(response, &mut file).await;
+        match written {
+            Ok(bytes) => file.sync_all().await.map(|()| bytes).map_err(at),
+            Err(error) => {
+                // A part of a file must not be taken for the whole.
+                let _ = tokio::fs::remove_file(to).await;
+                Err(error.into_client_error(at))
+            }
+        }
+    }
+
+    async fn copy(&self, mut response: Response, file: &mut File) -> Result<u64, CopyError> {
+        let mut bytes = 0;
+        while let Some(chunk) = response.chunk().await.map_err(|error| CopyError::Call(self.unreachable(&error)))? {
+            file.write_all(&chunk).await.map_err(CopyError::File)?;
+            bytes += chunk.len() as u64;
+        }
+        Ok(bytes)
+    }
+}
+
+enum CopyError {
+    Call(ClientError),
+    File(std::io::Error),
+}
+
+impl CopyError {
+    fn into_client_error(self, at: impl FnOnce(std::io::Error) -> ClientError) -> ClientError {
+        match self {
+            Self::Call(error) => error,
+            Self::File(error) => at(error),
+        }
+    }
+}
+
+fn address(url: &str) -> Result<Url, ClientError> {
+    Url::parse(url).map_err(|_| ClientError::Answer(format!("{url} is not an address")))
+}
