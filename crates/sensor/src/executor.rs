@@ -216,17 +216,15 @@ fn echo(command: &Command) -> Fields {
 
 /// Splits a reply that is too long for one event along its longest list, and
 /// numbers the parts. Source: reference/commands.md section 6.2.
-fn parts(fields: Fields) -> Vec<Value> {
-    let whole = Value::Object(fields);
-    let bytes = whole.to_string().len();
+fn parts(mut fields: Fields) -> Vec<Value> {
+    let bytes = length(&fields);
     if bytes <= REPLY_BYTES_MAX {
-        return vec![whole];
-    }
-    let Value::Object(mut fields) = whole else { return Vec::new() };
-    let longest = fields.iter().filter_map(|(name, value)| Some((name.clone(), value.as_array()?.len())));
-    let longest = longest.max_by_key(|(_, length)| *length).map(|(name, _)| name);
-    let Some((name, Value::Array(list))) = longest.and_then(|name| fields.remove_entry(&name)) else {
         return vec![Value::Object(fields)];
+    }
+    let lists = fields.iter().filter_map(|(name, value)| Some((name.clone(), value.as_array()?.len())));
+    let longest = lists.max_by_key(|(_, elements)| *elements).map(|(name, _)| name);
+    let Some((name, Value::Array(list))) = longest.and_then(|name| fields.remove_entry(&name)) else {
+        return vec![Value::Object(fit(fields))];
     };
     // Half the bound, since elements differ in length.
     let count = bytes.div_ceil(REPLY_BYTES_MAX / 2).max(1);
@@ -237,7 +235,60 @@ fn parts(fields: Fields) -> Vec<Value> {
         fields.insert(name.clone(), Value::from(chunk.to_vec()));
         fields.insert("PART".to_owned(), (at + 1).into());
         fields.insert("PARTS".to_owned(), parts.into());
-        Value::Object(fields)
+        Value::Object(fit(fields))
     };
     chunks.iter().enumerate().map(part).collect()
+}
+
+/// Leaves out the longest fields of what cannot be split, and says so. Output full
+/// of control characters grows sixfold when it becomes JSON.
+fn fit(mut fields: Fields) -> Fields {
+    while length(&fields) > REPLY_BYTES_MAX {
+        let longest = fields.iter().max_by_key(|(_, value)| value.to_string().len()).map(|(name, _)| name.clone());
+        let Some(name) = longest else { break };
+        fields.remove(&name);
+        fields.insert("ERROR_MESSAGE".to_owned(), format!("{name} is left out: it is too long for an event").into());
+    }
+    fields
+}
+
+fn length(fields: &Fields) -> usize {
+    serde_json::to_vec(fields).map_or(usize::MAX, |text| text.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn fields(value: Value) -> Fields {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn long_replies_are_split_along_their_list_and_nothing_is_lost() {
+        let list: Vec<Value> =
+            (0..300_000).map(|number| json!({"FILE_NAME": format!("file number {number}")})).collect();
+        let parts = parts(fields(json!({"DIRECTORY_PATH": "/x", "DIRECTORY_LIST": list, "ERROR": 0})));
+        assert!(parts.len() > 1 && parts.iter().all(|part| part.to_string().len() <= REPLY_BYTES_MAX));
+        let joined: Vec<Value> =
+            parts.iter().flat_map(|part| part["DIRECTORY_LIST"].as_array().unwrap().clone()).collect();
+        assert!(joined == list);
+        for (at, part) in parts.iter().enumerate() {
+            assert_eq!(
+                (&part["PART"], &part["PARTS"], &part["ERROR"]),
+                (&json!(at + 1), &json!(parts.len()), &json!(0))
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_split_is_left_out_by_name() {
+        let control = "\u{1}".repeat(1_000_000);
+        let parts = parts(fields(json!({"STDOUT": control, "STDERR": &control[1..], "ERROR": 3})));
+        assert_eq!((parts.len(), &parts[0]["ERROR"]), (1, &json!(3)));
+        assert!(parts[0].get("STDOUT").is_none() && parts[0].get("STDERR").is_some());
+        assert!(parts[0]["ERROR_MESSAGE"].as_str().unwrap().starts_with("STDOUT"));
+    }
 }

@@ -49,6 +49,13 @@ struct Stored {
     private_key: String,
 }
 
+/// Whether the stored identity, if there is one, has an id.
+#[must_use]
+pub fn is_enrolled(path: &Path) -> bool {
+    let stored = read_optional(path).ok().flatten().and_then(|bytes| serde_json::from_slice::<Stored>(&bytes).ok());
+    stored.is_some_and(|stored| stored.sid.is_some())
+}
+
 impl Identity {
     /// Reads the stored identity, or makes one from the key. A stored identity
     /// wins over the key, except that a key of the same organization and

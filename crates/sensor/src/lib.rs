@@ -23,6 +23,7 @@ pub mod clock;
 pub mod collector;
 pub mod commands;
 pub mod executor;
+pub mod health;
 pub mod history;
 pub mod identity;
 pub mod journal;

@@ -37,6 +37,8 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(30);
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// Silence after which the link is dead: three pings without an answer.
 const SILENCE_MAX: Duration = Duration::from_secs(90);
+/// Idle time after which TCP looks whether the other side is still there.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// Messages of the server until the handshake is over: challenge and welcome.
 const HANDSHAKE_MESSAGES: u32 = 2;
 /// WebSocket read buffer: it never shrinks, so it is small.
@@ -109,6 +111,7 @@ pub async fn connect(key: &InstallationKey, route: &Route, alpn: &[u8]) -> io::R
     let tcp = tcp.map_err(|error| io::Error::new(error.kind(), format!("cannot reach {}: {error}", key.address)))?;
     tcp.set_nodelay(true)?;
     rustix::net::sockopt::set_socket_keepalive(&tcp, true)?;
+    rustix::net::sockopt::set_tcp_keepidle(&tcp, KEEPALIVE_IDLE)?;
     let name = ServerName::try_from(key.server_name.clone()).map_err(io::Error::other)?;
     let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
     tls.map_err(|error| io::Error::new(error.kind(), format!("TLS with {}: {error}", key.address)))
@@ -276,5 +279,20 @@ pub async fn wait_until(instant: Option<Instant>) {
     match instant {
         Some(instant) => sleep_until(instant).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_minute_and_begin_anew_after_a_healthy_link() {
+        let mut backoff = Backoff::new(Duration::from_secs(1));
+        let waits: Vec<u64> = (0..9).map(|_| backoff.next_wait(1.0).as_secs()).collect();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(backoff.next_wait(0.0), Duration::from_secs(12), "the dice spread a fleet");
+        backoff.reset();
+        assert_eq!(backoff.next_wait(0.0), Duration::from_millis(200));
     }
 }

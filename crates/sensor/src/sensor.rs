@@ -3,10 +3,12 @@
 //! Everything happens on one thread; only commands that block have threads of
 //! their own. The loop sleeps until there is something to do.
 
+pub mod delay;
 mod ending;
 mod status;
 mod transfers;
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::agent::{Afterwards, Agent, Effect, Setup, StorageError, event};
+use crate::agent::{self, Afterwards, Agent, Effect, Setup, StorageError, event};
 use crate::executor::{self, Stats, ToSensor, Toolbox};
 use crate::history::History;
 use crate::identity::{self, Identity, IdentityError};
@@ -41,6 +43,8 @@ const SYNC_EVERY: Duration = Duration::from_secs(600);
 const CHANNEL_MESSAGES: usize = 1_024;
 /// Things heard that share one flush of the journal.
 const BATCH_MAX: usize = 256;
+/// Length from which a journal is compacted at a start.
+const COMPACTION_BYTES_MIN: u64 = 256 * 1024;
 /// Interval of loss reports. Source: reference/events.md section 5.6.
 const LOSSES_EVERY: Duration = Duration::from_secs(60);
 /// Wait before the sensor begins anew after its disk failed.
@@ -57,6 +61,8 @@ pub struct Config {
     pub backoff: Duration,
     /// Bytes of the history on disk; 0 keeps none.
     pub history_bytes: u64,
+    /// Step after which the program dies; for tests of the whole program.
+    pub crash_at: Option<i32>,
 }
 
 /// Why a sensor cannot run.
@@ -86,11 +92,14 @@ enum End {
 /// # Errors
 ///
 /// Any [`SensorError`] that trying again cannot mend.
-pub async fn run(config: Config) -> Result<(), SensorError> {
+pub async fn run(mut config: Config) -> Result<(), SensorError> {
     let dir =
         StateDir::open(&config.state_dir).map_err(|error| SensorError::StateDir(config.state_dir.clone(), error))?;
+    delay::wait(&dir).await?;
     loop {
         let mut sensor = Sensor::open(&config, &dir)?;
+        // A sensor whose identity is removed enrols again with the key it had.
+        config.key.get_or_insert_with(|| sensor.identity.key().clone());
         match sensor.live().await {
             Ok(End::Stopped) => return Ok(()),
             Ok(End::Again) => tracing::info!("the sensor begins anew"),
@@ -121,6 +130,7 @@ struct Sensor<'a> {
     history: History,
     remembered: Remembered,
     is_collecting: bool,
+    crash_at: Option<i32>,
     /// Losses that were reported, and when.
     reported: (Losses, Option<Instant>),
 }
@@ -136,7 +146,11 @@ struct Link {
 impl<'a> Sensor<'a> {
     fn open(config: &Config, dir: &'a StateDir) -> Result<Self, SensorError> {
         let identity = Identity::load(&dir.file(identity::FILE), config.key.clone())?;
-        let opened = Journal::open(&dir.file("journal"), fresh_id())?;
+        if identity.sid().is_none() {
+            // What was ordered from an earlier identity of this endpoint must not run, nor be reported.
+            forget_tasks(dir)?;
+        }
+        let mut opened = Journal::open(&dir.file("journal"), fresh_id())?;
         if let Some(repair) = opened.repair {
             tracing::warn!("{repair}");
         }
@@ -144,6 +158,10 @@ impl<'a> Sensor<'a> {
         let boot_id = host::boot_id();
         let setup = Setup { oid: identity.oid(), sid: identity.sid(), boot_id: boot_id.clone(), look: commands::look };
         let now = clock::now();
+        if opened.journal.bytes() > COMPACTION_BYTES_MIN {
+            let records = opened.ledger.compact(now);
+            agent::Journal::replace(&mut opened.journal, &records).map_err(io::Error::other)?;
+        }
         let mut agent = Agent::new(setup, opened.ledger, now);
         agent.observed(event("STARTING_UP", json!({}), None, now));
         let (to_sensor, told) = mpsc::channel(CHANNEL_MESSAGES);
@@ -184,6 +202,7 @@ impl<'a> Sensor<'a> {
             history: History::open(&dir.file("history"), config.history_bytes)?,
             remembered,
             is_collecting: false,
+            crash_at: config.crash_at,
             reported: (Losses::default(), None),
         })
     }
@@ -363,7 +382,23 @@ impl<'a> Sensor<'a> {
             if effects.is_empty() {
                 return Ok(());
             }
+            self.crash_if_told(&effects);
             effects.into_iter().for_each(|effect| self.act(effect));
+        }
+    }
+
+    /// Dies between a durable step and everything that follows from it, when a test
+    /// says at which step (`MUSTER_TEST_CRASH_AT`, a number of the wire's steps).
+    fn crash_if_told(&self, effects: &[Effect]) {
+        let Some(step) = self.crash_at else { return };
+        let is_at_step = effects.iter().any(|effect| match effect {
+            Effect::Send(from_sensor::Message::Receipts(sent)) => {
+                sent.receipts.iter().any(|receipt| receipt.step == step)
+            }
+            _ => false,
+        });
+        if is_at_step {
+            std::process::abort();
         }
     }
 
@@ -498,6 +533,12 @@ fn protect_again(tools: &Toolbox, remembered: &Remembered) {
             tracing::error!(error = failure.message, "the endpoint should be isolated and is not");
         }
     }
+}
+
+fn forget_tasks(dir: &StateDir) -> io::Result<()> {
+    let removed = [fs::remove_file(dir.file("journal")), fs::remove_dir_all(dir.file("spool"))];
+    let failed = removed.into_iter().filter_map(Result::err).find(|error| error.kind() != io::ErrorKind::NotFound);
+    failed.map_or(Ok(()), Err)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

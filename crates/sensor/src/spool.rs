@@ -34,6 +34,8 @@ pub const EVENTS_MAX: usize = 10_000;
 pub const BYTES_MAX: u64 = 50 * 1024 * 1024;
 /// Length after which a segment is closed and another begun.
 const SEGMENT_BYTES: u64 = 1024 * 1024;
+/// Longest event: what fits into a message of the wire with its envelope.
+const EVENT_BYTES_MAX: usize = muster_wire::MESSAGE_BYTES_MAX - 1024;
 /// Sequence numbers reserved at a time; each reservation is one small file written.
 const RESERVED: u64 = 1 << 20;
 /// Highest number that a server may claim to have: a million events a second for ages.
@@ -155,6 +157,18 @@ impl Spool {
         (self.index.len(), self.live_bytes)
     }
 
+    /// Number of the newest event; 0 before the first.
+    #[must_use]
+    pub fn newest(&self) -> u64 {
+        self.next_seq - 1
+    }
+
+    /// Whether everything up to this number was acknowledged or lost.
+    #[must_use]
+    pub fn is_done_with(&self, seq: u64) -> bool {
+        self.index.front().is_none_or(|place| place.seq > seq)
+    }
+
     /// What was lost since this spool was opened.
     #[must_use]
     pub fn losses(&self) -> Losses {
@@ -169,6 +183,11 @@ impl Spool {
         event.seq = seq;
         let is_answer = !event.task_id.is_empty() || !event.investigation_id.is_empty();
         let payload = event.encode_to_vec();
+        if payload.len() > EVENT_BYTES_MAX {
+            // It could never be sent, and would hold up everything behind it.
+            self.losses = Losses { events: self.losses.events + 1, bytes: self.losses.bytes + payload.len() as u64 };
+            return Ok(seq);
+        }
         let last = self.segments.last_key_value().filter(|(_, last)| last.bytes() < self.bounds.segment_bytes);
         let number = match last {
             Some((number, _)) => *number,

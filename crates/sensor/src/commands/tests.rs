@@ -1,1 +1,297 @@
+use std::fs;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use muster_model::{Iid, Oid, Sid, TaskId};
+use muster_wire::InstallationKey;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use super::*;
+use crate::agent::{Answer, Verdict};
+use crate::executor::{self, ToSensor};
+use crate::platform::process::{Control, control, describe};
+
+struct Bench {
+    dir: TempDir,
+    tools: Arc<Toolbox>,
+    told: mpsc::Receiver<ToSensor>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let state_dir = fs::canonicalize(dir.path()).unwrap().join("state");
+        fs::create_dir_all(state_dir.join("history")).unwrap();
+        let (to_sensor, told) = mpsc::channel(100);
+        let key = InstallationKey {
+            oid: Oid(Uuid::from_u128(1)),
+            iid: Iid(Uuid::from_u128(2)),
+            secret: Vec::new(),
+            address: "127.0.0.1:1".to_owned(),
+            server_name: "test".to_owned(),
+            ca_der: Vec::new(),
+        };
+        let tools = Toolbox {
+            state_dir,
+            is_sealed: AtomicBool::new(false),
+            to_sensor,
+            sid: Mutex::new(Some(Sid(Uuid::from_u128(3)))),
+            boot_id: "boot".to_owned(),
+            key,
+            route: Arc::default(),
+            is_isolated: AtomicBool::new(false),
+            is_asleep: AtomicBool::new(false),
+            has_process_events: AtomicBool::new(false),
+            added: Mutex::default(),
+            stats: Mutex::default(),
+            begun: std::time::Instant::now(),
+        };
+        Self { dir, tools: Arc::new(tools), told }
+    }
+
+    fn file(&self, name: &str, content: &str) -> String {
+        let path = self.dir.path().join(name);
+        fs::write(&path, content).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+
+    async fn answer(&mut self, line: &str) -> (Answer, Value) {
+        let run = Run {
+            task: TaskId(Uuid::from_u128(7)),
+            command: line.to_owned(),
+            investigation_id: "case".to_owned(),
+            payload_sha256: Vec::new(),
+        };
+        executor::carry_out(run, Arc::clone(&self.tools)).await;
+        loop {
+            if let ToSensor::Answered(answer) = self.told.recv().await.unwrap() {
+                let body = answer.events.first().map(|event| serde_json::from_slice(&event.body).unwrap());
+                return (answer, body.unwrap_or_default());
+            }
+        }
+    }
+
+    async fn reply(&mut self, line: &str) -> Value {
+        self.answer(line).await.1
+    }
+}
+
+#[test]
+fn handlers_are_sorted_and_belong_to_known_commands() {
+    assert!(HANDLERS.is_sorted_by_key(|row| row.0));
+    assert!(HANDLERS.iter().all(|(name, _)| muster_command::find(name).is_some_and(|spec| spec.name == *name)));
+}
+
+#[test]
+fn lines_that_cannot_run_are_looked_through_before() {
+    let refusal = |line| look(line).refusal.map(|(code, _)| code);
+    assert_eq!(refusal("os_version"), None);
+    assert_eq!(refusal("no_such_command"), Some(50));
+    assert_eq!(refusal("yara_scan x"), Some(50));
+    assert_eq!(refusal("mem_map --pid nine"), Some(87));
+    assert_eq!(look("mem_map --pid nine").reply, "MEM_MAP_REP");
+    assert!(look("restart").is_silent && !look("reboot --is-confirmed").is_silent);
+}
+
+#[tokio::test]
+async fn run_tells_exit_code_and_output_and_leaves_out_what_is_too_long() {
+    let mut bench = Bench::new();
+    let (answer, reply) = bench.answer("run --shell-command 'echo out; echo err >&2; exit 4'").await;
+    assert_eq!(answer.verdict, Verdict::Finished(4, String::new()));
+    assert_eq!((reply["STDOUT"].as_str(), reply["STDERR"].as_str()), (Some("out\n"), Some("err\n")));
+    assert_eq!((&reply["ERROR"], &reply["COMMAND_LINE"]), (&json!(4), &json!("echo out; echo err >&2; exit 4")));
+    assert_eq!(answer.events[0].event_type, "RECEIPT");
+    assert_eq!(answer.events[0].investigation_id, "case");
+
+    let reply = bench.reply("run 'kill -9 $$'").await;
+    assert_eq!(reply["ERROR"], 137);
+    let reply = bench.reply("run 'head -c 1048577 /dev/zero; echo small >&2'").await;
+    assert_eq!((reply.get("STDOUT"), reply["STDERR"].as_str()), (None, Some("small\n")));
+    let reply = bench.reply("run 'head -c 1048576 /dev/zero'").await;
+    assert_eq!(reply["STDOUT"].as_str().map(str::len), Some(1_048_576));
+}
+
+#[tokio::test]
+async fn a_command_that_runs_too_long_is_killed_with_its_children() {
+    let mut bench = Bench::new();
+    let reply = bench.reply("run --timeout 1 'echo begun; sleep 300 & echo $!; wait'").await;
+    assert_eq!(reply["ERROR"], 1460);
+    let output = reply["STDOUT"].as_str().unwrap().to_owned();
+    let pid: u32 = output.lines().nth(1).unwrap().parse().unwrap();
+    // Killed; if nobody has reaped it yet it has no image any more.
+    let process = describe(pid);
+    assert!(process.is_none_or(|process| process.path.is_none()), "the child lives on");
+}
+
+#[tokio::test]
+async fn what_a_command_leaves_in_the_background_does_not_hold_its_answer() {
+    let mut bench = Bench::new();
+    let reply = bench.reply("run --timeout 50 'sleep 300 & echo $!'").await;
+    assert_eq!(reply["ERROR"], 0);
+    let pid: u32 = reply["STDOUT"].as_str().unwrap().trim().parse().unwrap();
+    control(pid, None, Control::Kill).expect("it still runs");
+}
+
+#[tokio::test]
+async fn files_are_got_described_hashed_moved_and_deleted() {
+    let mut bench = Bench::new();
+    let path = bench.file("note.txt", "hello");
+    let reply = bench.reply(&format!("file_get {path} -o 1 -s 3")).await;
+    assert_eq!((&reply["FILE_SIZE"], &reply["FILE_CONTENT"], &reply["ERROR"]), (&json!(5), &json!("ZWxs"), &json!(0)));
+    assert_eq!(reply["FILE_PATH"], path.as_str());
+    let reply = bench.reply(&format!("file_info {path}")).await;
+    assert_eq!((&reply["FILE_SIZE"], &reply["ATTRIBUTES"]), (&json!(5), &json!(0x20)));
+    assert!(reply["MODIFICATION_TIME"].as_i64().unwrap() > 1_600_000_000_000);
+    let reply = bench.reply(&format!("file_hash {path}")).await;
+    assert_eq!(reply["HASH"], "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
+    assert_eq!(reply["HASH_SHA1"], "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d");
+    let moved = bench.dir.path().join("moved").to_str().unwrap().to_owned();
+    let reply = bench.reply(&format!("file_mov {path} {moved}")).await;
+    assert_eq!((&reply["ERROR"], &reply["SOURCE"]), (&json!(0), &json!(path)));
+    assert_eq!(bench.reply(&format!("file_del {moved}")).await["ERROR"], 0);
+    assert!(!Path::new(&moved).exists());
+}
+
+#[tokio::test]
+async fn file_errors_carry_the_published_codes() {
+    let mut bench = Bench::new();
+    let dir = bench.dir.path().to_str().unwrap().to_owned();
+    bench.file("file", "");
+    for (line, code) in [
+        (format!("file_get {dir}/none"), 2),
+        (format!("file_get {dir}/none/below"), 3),
+        (format!("file_get {dir}"), 267),
+        (format!("file_del {dir}"), 145),
+        (format!("file_hash {dir}/file/below"), 3),
+        (format!("dir_list {dir}/none"), 2),
+        ("file_get /dev/zero".to_owned(), 50),
+        ("mem_map 4294967295".to_owned(), 87),
+        (format!("os_kill_process {}", std::process::id()), 5),
+        ("os_kill_process 1".to_owned(), 87),
+    ] {
+        let reply = bench.reply(&line).await;
+        assert_eq!(reply["ERROR"], code, "{line}: {reply}");
+        assert!(reply["ERROR_MESSAGE"].is_string(), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn listings_go_as_deep_as_asked_and_do_not_follow_links() {
+    let mut bench = Bench::new();
+    let root = bench.dir.path().join("root");
+    fs::create_dir_all(root.join("a/b")).unwrap();
+    fs::write(root.join("a/b/deep.log"), "hello").unwrap();
+    fs::write(root.join("top.log"), "x").unwrap();
+    std::os::unix::fs::symlink("/", root.join("link")).unwrap();
+    let names = |reply: &Value| -> Vec<String> {
+        let list = reply["DIRECTORY_LIST"].as_array().unwrap();
+        let mut names: Vec<_> = list.iter().map(|entry| entry["FILE_NAME"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    };
+    let root = root.to_str().unwrap();
+    assert_eq!(names(&bench.reply(&format!("dir_list {root}")).await), ["a", "link", "top.log"]);
+    let reply = bench.reply(&format!("dir_list -d 5 {root} *.log")).await;
+    assert_eq!(names(&reply), ["deep.log", "top.log"]);
+    assert_eq!((&reply["FILE_PATH"], &reply["DIRECTORY_LIST_DEPTH"]), (&json!("*.log"), &json!(5)));
+    let hash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    assert_eq!(names(&bench.reply(&format!("dir_find_hash -d 5 --hash {hash} -- {root} *")).await), ["deep.log"]);
+}
+
+#[tokio::test]
+async fn a_sealed_sensor_protects_its_files_and_itself() {
+    let mut bench = Bench::new();
+    let own = bench.tools.state_dir.join("journal").to_str().unwrap().to_owned();
+    fs::write(&own, "x").unwrap();
+    bench.tools.is_sealed.store(true, Ordering::Relaxed);
+    let other = bench.file("other", "x");
+    for line in [
+        format!("file_del {own}"),
+        format!("file_mov {own} {other}"),
+        format!("file_mov {other} {own}"),
+        format!("file_mov {} /elsewhere", bench.dir.path().join("state").display()),
+        format!("run 'rm {own}'"),
+        format!("put --payload-name x --payload-path {own}"),
+        "uninstall --is-confirmed".to_owned(),
+    ] {
+        let (answer, reply) = bench.answer(&line).await;
+        assert!(matches!(answer.verdict, Verdict::Refused(5, _)), "{line}: {reply}");
+        assert_eq!((&reply["ERROR"], answer.afterwards), (&json!(5), None));
+    }
+    assert_eq!(bench.reply(&format!("file_del {other}")).await["ERROR"], 0, "other files are not protected");
+    bench.tools.is_sealed.store(false, Ordering::Relaxed);
+    assert_eq!(bench.reply(&format!("file_del {own}")).await["ERROR"], 0);
+}
+
+#[tokio::test]
+async fn the_sensor_finds_itself_among_processes_by_id_and_by_atom() {
+    let mut bench = Bench::new();
+    let own = std::process::id();
+    let reply = bench.reply(&format!("os_processes -p {own}")).await;
+    let process = &reply["PROCESSES"][0];
+    assert_eq!(process["PROCESS_ID"], own);
+    assert!(process["MODULES"].as_array().unwrap().iter().any(|module| module["FILE_PATH"] == process["FILE_PATH"]));
+    let atom = process["THIS_ATOM"].as_str().unwrap().to_owned();
+    let reply = bench.reply(&format!("mem_map -a {atom}")).await;
+    assert_eq!(reply["PROCESS_ID"], own);
+    let map = reply["MEMORY_MAP"].as_array().unwrap();
+    assert!(map.iter().any(|region| region["FILE_PATH"] == process["FILE_PATH"] && region["MEMORY_ACCESS"] == 2));
+    assert!(map.iter().any(|region| region["FILE_PATH"] == "[stack]" && region["MEMORY_ACCESS"] == 7));
+    let all = bench.reply("os_processes --is-no-modules").await;
+    assert!(all["PROCESSES"].as_array().unwrap().len() > 1 && all["PROCESSES"][0].get("MODULES").is_none());
+}
+
+#[tokio::test]
+async fn a_listener_of_the_test_is_in_the_list_of_sockets() {
+    let mut bench = Bench::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let reply = bench.reply("netstat").await;
+    let found = reply["NETWORK_ACTIVITY"].as_array().unwrap().iter().find(|socket| socket["SOURCE"]["PORT"] == port);
+    let found = found.unwrap();
+    assert_eq!((&found["PROTOCOL"], &found["STATE"]), (&json!("tcp4"), &json!(2)));
+    assert_eq!(found["PROCESS_ID"], std::process::id());
+}
+
+#[tokio::test]
+async fn types_added_to_the_collection_can_be_listed_and_removed() {
+    let mut bench = Bench::new();
+    assert_eq!(bench.reply("exfil_del MODULE_LOAD").await["ERROR"], 2);
+    assert_eq!(bench.reply("exfil_add MODULE_LOAD -e 60").await["ERROR"], 0);
+    assert!(bench.tools.added.lock().unwrap().sends("MODULE_LOAD", crate::platform::host::boot_ms()));
+    assert_eq!(bench.reply("exfil_get").await["LIST_NOTIFICATIONS"], json!(["MODULE_LOAD"]));
+    assert_eq!(bench.reply("exfil_del MODULE_LOAD").await["ERROR"], 0);
+    assert!(!bench.tools.added.lock().unwrap().sends("MODULE_LOAD", 0));
+    let watch = "exfil_add NEW_PROCESS --operator is --path FILE_PATH --value /bin/sh";
+    assert!(matches!(bench.answer(watch).await.0.verdict, Verdict::Unsupported(_)));
+}
+
+#[tokio::test]
+async fn memory_is_read_and_searched_where_it_is() {
+    let mut bench = Bench::new();
+    // Made at run time, so that it is in memory once and not in the image of the program.
+    let marker: String = ["muster", "marker", &Uuid::new_v4().simple().to_string()].join("-");
+    let address = marker.as_ptr() as u64;
+    let own = std::process::id();
+    let reply = bench.reply(&format!("mem_read -p {own} {address:x} {:x}", marker.len())).await;
+    use base64::Engine as _;
+    let expected = base64::engine::general_purpose::STANDARD.encode(&marker);
+    assert_eq!(reply["MEMORY_DUMP"], expected, "{reply}");
+    assert_eq!(bench.reply(&format!("mem_read -p {own} 10 10")).await["ERROR"], 487);
+
+    let reply = bench.reply(&format!("mem_find_string -s {marker} {own}")).await;
+    let found = reply["PROCESSES"][0]["STRINGS_FOUND"].as_array().unwrap();
+    assert!(found.iter().any(|place| place["MEMORY_ADDRESS"] == address), "{reply}");
+    let addresses: Vec<u64> = found.iter().map(|place| place["MEMORY_ADDRESS"].as_u64().unwrap()).collect();
+    assert!(addresses.windows(2).all(|pair| pair[0] < pair[1]), "each place once");
+
+    let path = bench.file("held", "");
+    let _held = fs::File::open(&path).unwrap();
+    let reply = bench.reply("mem_find_handle /held").await;
+    let handle = &reply["HANDLES"].as_array().unwrap().iter().find(|handle| handle["PROCESS_ID"] == own).unwrap();
+    assert_eq!((&handle["HANDLE_NAME"], &handle["HANDLE_TYPE"]), (&json!(path), &json!("File")));
+}

@@ -22,8 +22,8 @@ const CLOSE_MAX: Duration = Duration::from_millis(500);
 impl Sensor<'_> {
     /// Waits until the server has stored what it was sent, or a few seconds.
     pub(super) async fn flush(&mut self) -> Result<(), StorageError> {
-        let until = Instant::now() + FLUSH_MAX;
-        while self.agent.is_connected() && !self.is_flushed() {
+        let (until, newest) = (Instant::now() + FLUSH_MAX, self.spool.newest());
+        while self.agent.is_connected() && !self.is_flushed(newest) {
             tokio::select! {
                 Some(heard) = self.heard.1.recv() => self.hear(heard),
                 Some(told) = self.told.recv() => self.take(told),
@@ -41,8 +41,9 @@ impl Sensor<'_> {
         Ok(())
     }
 
-    fn is_flushed(&self) -> bool {
-        self.spool.queued().0 == 0 && self.agent.ledger().unacknowledged().is_empty()
+    /// What happens on the endpoint meanwhile is not waited for.
+    fn is_flushed(&self, newest: u64) -> bool {
+        self.spool.is_done_with(newest) && self.agent.ledger().unacknowledged().is_empty()
     }
 
     /// Does what a task asked for, now that its end is durable.

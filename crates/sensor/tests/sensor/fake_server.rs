@@ -14,6 +14,7 @@ use muster_wire::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio_rustls::TlsAcceptor;
@@ -54,7 +55,7 @@ impl FakeServer {
             .with_no_client_auth()
             .with_single_cert(vec![leaf.der().clone()], private)
             .unwrap();
-        config.alpn_protocols = vec![LINK_ALPN.to_vec()];
+        config.alpn_protocols = vec![LINK_ALPN.to_vec(), b"http/1.1".to_vec()];
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let key = InstallationKey {
             oid: Oid(Uuid::from_u128(1)),
@@ -115,5 +116,30 @@ impl Conversation {
         let server_now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap();
         let welcome = Welcome { server_now_ms, epoch, spool_seq, ..Welcome::default() };
         self.say(from_server::Message::Welcome(welcome)).await;
+    }
+}
+
+impl FakeServer {
+    /// Serves one transfer: gives the request line and body that came, answers with status and body.
+    pub async fn transfer(&self, status: &str, answer: &[u8]) -> (String, Vec<u8>) {
+        let (tcp, _) = tokio::time::timeout(PATIENCE, self.listener.accept()).await.unwrap().unwrap();
+        let mut tls = self.acceptor.accept(tcp).await.unwrap();
+        let mut heard = Vec::new();
+        let (head, length) = loop {
+            tls.read_buf(&mut heard).await.unwrap();
+            if let Some(end) = heard.windows(4).position(|window| window == b"\r\n\r\n") {
+                let head = String::from_utf8(heard.drain(..end + 4).collect()).unwrap();
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+                break (head, length.unwrap_or(0_usize));
+            }
+        };
+        while heard.len() < length {
+            tls.read_buf(&mut heard).await.unwrap();
+        }
+        let head_out = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n\r\n", answer.len());
+        tls.write_all(head_out.as_bytes()).await.unwrap();
+        tls.write_all(answer).await.unwrap();
+        tls.shutdown().await.unwrap();
+        (head.lines().next().unwrap().to_owned(), heard)
     }
 }

@@ -1,0 +1,307 @@
+//! The sensor against a server that speaks the real protocol over a real TLS socket.
+
+use std::time::Duration;
+
+use crate::fake_server::{Conversation, FakeServer};
+use aws_lc_rs::digest::{SHA256, digest};
+use muster_sensor::sensor::{self, Config};
+use muster_wire::{
+    AckedStep, Claim, Conditions, Deliver, Event, EventsAck, Receipt, ReceiptsAck, Step, Transfer, TransferGrant,
+    TransferRequest, from_sensor, from_server,
+};
+use tokio::task::JoinHandle;
+
+const TASK: [u8; 16] = [7; 16];
+
+fn start(server: &FakeServer, state_dir: &tempfile::TempDir) -> JoinHandle<()> {
+    let config = Config {
+        key: Some(server.key.clone()),
+        state_dir: state_dir.path().to_owned(),
+        backoff: Duration::from_millis(20),
+        history_bytes: 1 << 20,
+        crash_at: None,
+    };
+    tokio::spawn(async move { sensor::run(config).await.unwrap() })
+}
+
+/// Ends a sensor as a crash would: nothing of it runs on.
+async fn kill(sensor: JoinHandle<()>) {
+    sensor.abort();
+    assert!(sensor.await.unwrap_err().is_cancelled());
+}
+
+fn deliver(task: [u8; 16], command: &str) -> Deliver {
+    Deliver {
+        task_id: task.to_vec(),
+        epoch: 1,
+        command: command.to_owned(),
+        investigation_id: "case-7/1".to_owned(),
+        not_after_ms: 0,
+        lifetime_ms: 60_000,
+        wants_receipts: true,
+        conditions: None,
+    }
+}
+
+/// Listens until the task has taken its last step and its answer is here.
+async fn outcome(link: &mut Conversation, task: [u8; 16]) -> (Vec<Receipt>, Vec<Event>) {
+    let (mut receipts, mut events) = (Vec::new(), Vec::new());
+    loop {
+        match link.hear().await {
+            from_sensor::Message::Receipts(more) => {
+                receipts.extend(more.receipts.into_iter().filter(|receipt| receipt.task_id == task));
+            }
+            from_sensor::Message::Events(more) => events.extend(more.events),
+            _ => {}
+        }
+        let is_answered = events
+            .iter()
+            .any(|event: &Event| event.task_id == task && !event.replayed && event.event_type != "CLOUD_NOTIFICATION");
+        if is_answered && receipts.iter().any(|receipt: &Receipt| receipt.step >= Step::Finished as i32) {
+            return (receipts, events);
+        }
+    }
+}
+
+fn steps(receipts: &[Receipt]) -> Vec<i32> {
+    receipts.iter().map(|receipt| receipt.step).collect()
+}
+
+#[tokio::test]
+async fn a_sensor_enrols_resumes_runs_once_and_sends_again_what_was_not_acknowledged() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let marker = state_dir.path().join("ran");
+    let sensor = start(&server, &state_dir);
+
+    let link = server.accept().await;
+    assert!(matches!(link.hello.claim, Some(Claim::Enrol(_))), "the first connection enrols");
+    link.enrol().await;
+    let mut link = server.accept().await;
+    let spool_id = link.hello.state.as_ref().unwrap().spool_id.clone();
+    link.welcome(1, 0).await;
+    link.say(from_server::Message::Deliver(deliver(TASK, &format!("run \"echo x >> {}; exit 3\"", marker.display()))))
+        .await;
+    let (receipts, events) = outcome(&mut link, TASK).await;
+    assert_eq!(steps(&receipts), [Step::Confirmed as i32, Step::Started as i32, Step::Finished as i32]);
+    assert_eq!(receipts[2].code, 3);
+    let of_task: Vec<&str> =
+        events.iter().filter(|event| event.task_id == TASK).map(|event| event.event_type.as_str()).collect();
+    assert_eq!(of_task, ["CLOUD_NOTIFICATION", "RECEIPT"]);
+    assert!(events.iter().any(|event| event.event_type == "STARTING_UP"));
+    assert!(events.iter().is_sorted_by_key(|event| event.seq));
+    let last_seq = events.iter().rfind(|event| event.task_id == TASK).unwrap().seq;
+
+    kill(sensor).await;
+    drop(link);
+    let sensor = start(&server, &state_dir);
+    let mut link = server.accept().await;
+    assert!(matches!(link.hello.claim, Some(Claim::Resume(_))), "the identity survived");
+    assert_eq!(link.hello.state.as_ref().unwrap().spool_id, spool_id);
+    link.welcome(1, 0).await;
+    let (receipts, again) = outcome(&mut link, TASK).await;
+    assert_eq!(receipts.len(), 3, "unacknowledged receipts come again");
+    assert!(again.iter().any(|event| event.seq == last_seq), "unacknowledged events come again");
+
+    let acked = receipts.iter().map(|receipt| AckedStep { task_id: TASK.to_vec(), step: receipt.step }).collect();
+    link.say(from_server::Message::ReceiptsAck(ReceiptsAck { steps: acked })).await;
+    link.say(from_server::Message::Deliver(deliver(TASK, "run \"should not run\""))).await;
+    while !matches!(link.hear().await, from_sensor::Message::Receipts(_)) {}
+
+    kill(sensor).await;
+    drop(link);
+    let _sensor = start(&server, &state_dir);
+    let mut link = server.accept().await;
+    link.welcome(1, last_seq).await;
+    link.say(from_server::Message::Deliver(deliver([8; 16], "os_version"))).await;
+    let (receipts, events) = outcome(&mut link, [8; 16]).await;
+    assert_eq!(receipts.last().unwrap().code, 0);
+    assert!(events.iter().all(|event| event.seq > last_seq), "what the server has does not come again");
+    assert_eq!(std::fs::read_to_string(marker).unwrap(), "x\n", "the task had its effect once");
+}
+
+/// Listens until the sensor asks for a transfer.
+async fn transfer_request(link: &mut Conversation) -> TransferRequest {
+    loop {
+        if let from_sensor::Message::Transfer(request) = link.hear().await {
+            return request;
+        }
+    }
+}
+
+/// Puts a sensor on a link.
+async fn welcomed(server: &FakeServer, state_dir: &tempfile::TempDir) -> (JoinHandle<()>, Conversation) {
+    let sensor = start(server, state_dir);
+    server.accept().await.enrol().await;
+    let mut link = server.accept().await;
+    link.welcome(1, 0).await;
+    (sensor, link)
+}
+
+fn body(events: &[Event], task: [u8; 16]) -> serde_json::Value {
+    let answer = events.iter().rfind(|event| event.task_id == task).unwrap();
+    serde_json::from_slice(&answer.body).unwrap()
+}
+
+#[tokio::test]
+async fn a_payload_runs_only_if_it_is_the_one_that_was_ordered() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let (_sensor, mut link) = welcomed(&server, &state_dir).await;
+    let payload = b"#!/bin/sh\necho got $1\n";
+    let sha256 = digest(&SHA256, payload).as_ref().to_vec();
+    let grant = |request: &TransferRequest, sha256: &[u8]| TransferGrant {
+        id: request.id,
+        token: "token-1".to_owned(),
+        sha256: sha256.to_vec(),
+        size: payload.len() as u64,
+        ..TransferGrant::default()
+    };
+
+    let line = "run --payload-name tool.sh --arguments \"'a b'\"";
+    link.say(from_server::Message::Deliver(deliver(TASK, line))).await;
+    let request = transfer_request(&mut link).await;
+    assert_eq!(request.transfer, Some(Transfer::Payload("tool.sh".to_owned())));
+    link.say(from_server::Message::Grant(grant(&request, &sha256))).await;
+    let (line, _) = server.transfer("200 OK", payload).await;
+    assert_eq!(line, "GET /transfer/token-1 HTTP/1.1");
+    let (receipts, events) = outcome(&mut link, TASK).await;
+    assert_eq!(receipts.last().unwrap().code, 0);
+    assert_eq!(body(&events, TASK)["STDOUT"], "got a b\n");
+
+    // The server grants what it says it grants, but something else comes.
+    link.say(from_server::Message::Deliver(deliver([8; 16], "run --payload-name tool.sh"))).await;
+    let request = transfer_request(&mut link).await;
+    link.say(from_server::Message::Grant(grant(&request, &[0; 32]))).await;
+    server.transfer("200 OK", payload).await;
+    let (receipts, _) = outcome(&mut link, [8; 16]).await;
+    assert_eq!((receipts.last().unwrap().step, receipts.last().unwrap().code), (Step::Finished as i32, 23));
+
+    // The operator ordered another content than the server now has under that name.
+    let conditions = Some(Conditions { payload_sha256: vec![9; 32], ..Conditions::default() });
+    let order = Deliver { conditions, ..deliver([9; 16], "run --payload-name tool.sh") };
+    link.say(from_server::Message::Deliver(order)).await;
+    let request = transfer_request(&mut link).await;
+    link.say(from_server::Message::Grant(grant(&request, &sha256))).await;
+    let (receipts, _) = outcome(&mut link, [9; 16]).await;
+    assert_eq!(receipts.last().unwrap().step, Step::Refused as i32);
+    assert_eq!(std::fs::read_dir(state_dir.path().join("tmp")).unwrap().count(), 0, "payloads do not stay");
+}
+
+#[tokio::test]
+async fn files_travel_whole_and_refusals_are_told() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let (_sensor, mut link) = welcomed(&server, &state_dir).await;
+    let file = state_dir.path().join("large");
+    let content: Vec<u8> = (0..300_000_u32).flat_map(u32::to_be_bytes).collect();
+    std::fs::write(&file, &content).unwrap();
+
+    let line = format!("artifact_get --file {} --type txt --payload-id p-1", file.display());
+    link.say(from_server::Message::Deliver(deliver(TASK, &line))).await;
+    let request = transfer_request(&mut link).await;
+    let Some(Transfer::Artifact(offer)) = &request.transfer else { panic!("no artifact is offered") };
+    assert_eq!((offer.size, offer.payload_id.as_str(), offer.retention_days), (1_200_000, "p-1", 30));
+    let grant = TransferGrant { id: request.id, token: "t".to_owned(), ..TransferGrant::default() };
+    link.say(from_server::Message::Grant(grant)).await;
+    let (line, got) = server.transfer("200 OK", b"").await;
+    assert_eq!(line, "PUT /transfer/t HTTP/1.1");
+    assert!(got == content);
+    let (receipts, events) = outcome(&mut link, TASK).await;
+    assert_eq!(receipts.last().unwrap().code, 200);
+    assert_eq!(body(&events, TASK)["PAYLOAD_ID"], "p-1");
+
+    let target = state_dir.path().join("target");
+    let line = format!("put --payload-name x --payload-path {}", target.display());
+    link.say(from_server::Message::Deliver(deliver([8; 16], &line))).await;
+    let request = transfer_request(&mut link).await;
+    let error = "payload not found: x".to_owned();
+    let refusal = TransferGrant { id: request.id, status: 404, error: error.clone(), ..TransferGrant::default() };
+    link.say(from_server::Message::Grant(refusal)).await;
+    let (receipts, events) = outcome(&mut link, [8; 16]).await;
+    assert_eq!((receipts.last().unwrap().code, receipts.last().unwrap().error.as_str()), (404, error.as_str()));
+    assert_eq!(body(&events, [8; 16])["ERROR"], 404);
+    assert!(!target.exists());
+}
+
+/// Listens for an event that fits.
+async fn event(link: &mut Conversation, fits: impl Fn(&Event, &serde_json::Value) -> bool) -> Event {
+    loop {
+        if let from_sensor::Message::Events(events) = link.hear().await {
+            let seq = events.events.last().map_or(0, |event| event.seq);
+            link.say(from_server::Message::EventsAck(EventsAck { seq })).await;
+            let fitting = |event: &&Event| serde_json::from_slice(&event.body).is_ok_and(|body| fits(event, &body));
+            if let Some(found) = events.events.iter().find(fitting) {
+                return found.clone();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_process_is_seen_to_begin_and_to_end_under_one_atom_and_stays_in_the_history() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let (_sensor, mut link) = welcomed(&server, &state_dir).await;
+    // Collection is at work when it has told of the processes that were there.
+    event(&mut link, |event, body| event.event_type == "EXISTING_PROCESS" && body["PROCESS_ID"] == std::process::id())
+        .await;
+    let mut child = std::process::Command::new("sleep").arg("300").spawn().unwrap();
+    let pid = child.id();
+    let begun = event(&mut link, |event, body| {
+        event.event_type == "NEW_PROCESS" && body["PROCESS_ID"] == pid && body["COMMAND_LINE"] == "sleep 300"
+    })
+    .await;
+    let body: serde_json::Value = serde_json::from_slice(&begun.body).unwrap();
+    assert_eq!(body["PARENT"]["PROCESS_ID"], std::process::id());
+    assert_eq!((begun.this_atom.len(), begun.parent_atom.len()), (16, 16));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let ended =
+        event(&mut link, |event, body| event.event_type == "TERMINATE_PROCESS" && body["PROCESS_ID"] == pid).await;
+    assert_eq!(ended.parent_atom, begun.this_atom);
+
+    let root: String = begun.this_atom.iter().map(|byte| format!("{byte:02x}")).collect();
+    link.say(from_server::Message::Deliver(deliver(TASK, &format!("history_dump -r {root}")))).await;
+    let (_, events) = outcome(&mut link, TASK).await;
+    let replayed: Vec<&str> =
+        events.iter().filter(|event| event.replayed).map(|event| event.event_type.as_str()).collect();
+    assert_eq!(replayed, ["NEW_PROCESS", "TERMINATE_PROCESS"]);
+    assert!(events.iter().filter(|event| event.replayed).all(|event| event.investigation_id == "case-7/1"));
+    assert_eq!(body_of(&events, "HISTORY_DUMP_REP")["COUNT"], 2);
+}
+
+fn body_of(events: &[Event], event_type: &str) -> serde_json::Value {
+    serde_json::from_slice(&events.iter().find(|event| event.event_type == event_type).unwrap().body).unwrap()
+}
+
+#[tokio::test]
+async fn restart_without_an_identity_enrols_anew_and_drops_what_the_old_one_was_ordered() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let (_sensor, mut link) = welcomed(&server, &state_dir).await;
+    let before = link.hello.state.clone().unwrap();
+    link.say(from_server::Message::Deliver(deliver([8; 16], "os_version"))).await;
+    outcome(&mut link, [8; 16]).await;
+    std::fs::remove_file(state_dir.path().join("identity.json")).unwrap();
+    link.say(from_server::Message::Deliver(deliver(TASK, "restart"))).await;
+    let mut steps = Vec::new();
+    while steps.last() != Some(&(Step::Finished as i32)) {
+        match link.hear().await {
+            from_sensor::Message::Receipts(more) => {
+                steps
+                    .extend(more.receipts.iter().filter(|receipt| receipt.task_id == TASK).map(|receipt| receipt.step));
+            }
+            from_sensor::Message::Events(events) => {
+                assert!(events.events.iter().all(|event| event.task_id != TASK), "restart says nothing");
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(steps, [Step::Confirmed as i32, Step::Started as i32, Step::Finished as i32]);
+    drop(link);
+    let link = server.accept().await;
+    assert!(matches!(link.hello.claim, Some(Claim::Enrol(_))));
+    let after = link.hello.state.as_ref().unwrap();
+    assert!(after.journal_id != before.journal_id && after.spool_id != before.spool_id);
+}

@@ -1,0 +1,207 @@
+//! The real program, ended as the kernel ends it.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use crate::fake_server::{Conversation, FakeServer};
+use muster_wire::{Deliver, Receipt, Step, from_sensor, from_server};
+
+const TASK: [u8; 16] = [7; 16];
+
+/// The program; it does not outlive the test.
+pub struct Program(Child);
+
+impl Program {
+    fn start(server: &FakeServer, state_dir: &Path) -> Self {
+        Self::start_with(server, state_dir, None)
+    }
+
+    /// Starts it with the right to isolate and to switch off: only in a name space.
+    pub fn start_unguarded(server: &FakeServer, state_dir: &Path) -> Self {
+        let mut command = Self::command(server, state_dir);
+        Self(command.env_remove("MUSTER_TEST_SANDBOX").spawn().unwrap())
+    }
+
+    fn start_with(server: &FakeServer, state_dir: &Path, crash_at: Option<Step>) -> Self {
+        let mut command = Self::command(server, state_dir);
+        if let Some(step) = crash_at {
+            command.env("MUSTER_TEST_CRASH_AT", (step as i32).to_string());
+        }
+        Self(command.spawn().unwrap())
+    }
+
+    fn command(server: &FakeServer, state_dir: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_muster-sensor"));
+        command.args(["run", "--key", &server.key.to_text(), "--state-dir"]).arg(state_dir);
+        command.env("MUSTER_TEST_BACKOFF_MS", "20").env("MUSTER_TEST_SANDBOX", "1").stderr(Stdio::null());
+        command
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn deliver(task: [u8; 16], command: String) -> from_server::Message {
+    let task_id = task.to_vec();
+    let deliver =
+        Deliver { task_id, epoch: 1, command, lifetime_ms: 60_000, wants_receipts: true, ..Deliver::default() };
+    from_server::Message::Deliver(deliver)
+}
+
+/// Listens until the task has taken the step.
+async fn receipts_until(link: &mut Conversation, task: [u8; 16], step: Step) -> Vec<Receipt> {
+    let mut receipts: Vec<Receipt> = Vec::new();
+    while receipts.last().is_none_or(|last| last.step != step as i32) {
+        if let from_sensor::Message::Receipts(more) = link.hear().await {
+            receipts.extend(more.receipts.into_iter().filter(|receipt| receipt.task_id == task));
+        }
+    }
+    receipts
+}
+
+#[tokio::test]
+async fn a_task_during_which_the_sensor_is_killed_is_interrupted_and_not_run_again() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let marker = state_dir.path().join("ran");
+    let program = Program::start(&server, state_dir.path());
+    server.accept().await.enrol().await;
+    let mut link = server.accept().await;
+    link.welcome(1, 0).await;
+    let long = format!("run 'echo $$ >> {}; exec sleep 300'", marker.display());
+    link.say(deliver(TASK, long.clone())).await;
+    receipts_until(&mut link, TASK, Step::Started).await;
+    while !std::fs::read_to_string(&marker).is_ok_and(|text| text.ends_with('\n')) {
+        tokio::task::yield_now().await;
+    }
+    program.kill();
+    drop(link);
+
+    let _program = Program::start(&server, state_dir.path());
+    let mut link = server.accept().await;
+    link.welcome(1, 0).await;
+    let receipts = receipts_until(&mut link, TASK, Step::Interrupted).await;
+    let steps: Vec<i32> = receipts.iter().map(|receipt| receipt.step).collect();
+    assert_eq!(steps, [Step::Confirmed as i32, Step::Started as i32, Step::Interrupted as i32]);
+    link.say(deliver(TASK, long)).await;
+    link.say(deliver([8; 16], "os_version".to_owned())).await;
+    receipts_until(&mut link, [8; 16], Step::Finished).await;
+    let ran = std::fs::read_to_string(&marker).unwrap();
+    assert_eq!(ran.lines().count(), 1);
+    // What the first sensor left behind.
+    let leader = rustix::process::Pid::from_raw(ran.trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(leader, rustix::process::Signal::KILL).unwrap();
+}
+
+#[tokio::test]
+async fn files_are_private_and_a_second_sensor_on_them_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let server = FakeServer::start().await;
+    let parent = tempfile::tempdir().unwrap();
+    let state_dir = parent.path().join("state");
+    let _program = Program::start(&server, &state_dir);
+    server.accept().await.enrol().await;
+    let mut link = server.accept().await;
+    link.welcome(1, 0).await;
+    link.say(deliver(TASK, "os_version".to_owned())).await;
+    receipts_until(&mut link, TASK, Step::Finished).await;
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&state_dir), 0o700);
+    let mut files = 0;
+    for entry in std::fs::read_dir(&state_dir).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_file() {
+            assert_eq!(mode(&entry.path()), 0o600, "{}", entry.path().display());
+            files += 1;
+        }
+    }
+    assert!(files >= 3);
+
+    let mut second = Command::new(env!("CARGO_BIN_EXE_muster-sensor"));
+    let output = second.args(["run", "--state-dir"]).arg(&state_dir).output().unwrap();
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("another sensor"));
+}
+
+#[tokio::test]
+async fn a_sensor_that_is_told_to_stop_says_so_and_stops_cleanly() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let mut program = Program::start(&server, state_dir.path());
+    server.accept().await.enrol().await;
+    let mut link = server.accept().await;
+    link.welcome(1, 0).await;
+    while !matches!(link.hear().await, from_sensor::Message::Sync(_)) {}
+    let pid = rustix::process::Pid::from_child(&program.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    loop {
+        if let from_sensor::Message::Events(events) = link.hear().await {
+            if let Some(last) = events.events.last() {
+                link.say(from_server::Message::EventsAck(muster_wire::EventsAck { seq: last.seq })).await;
+            }
+            if events.events.iter().any(|event| event.event_type == "SHUTTING_DOWN") {
+                break;
+            }
+        }
+    }
+    let status = tokio::task::spawn_blocking(move || program.0.wait()).await.unwrap().unwrap();
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn an_idle_sensor_is_small() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let program = Program::start(&server, state_dir.path());
+    server.accept().await.enrol().await;
+    let mut link = server.accept().await;
+    link.welcome(1, 0).await;
+    link.say(deliver(TASK, "os_packages".to_owned())).await;
+    receipts_until(&mut link, TASK, Step::Finished).await;
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.0.id())).unwrap();
+    let kib = |name: &str| -> u64 {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    println!("resident {} KiB, of it not backed by files {} KiB", kib("VmRSS"), kib("RssAnon"));
+    // Pages of the program itself depend on how it was built.
+    assert!(kib("RssAnon") < 8 * 1024);
+}
+
+#[tokio::test]
+async fn a_death_between_any_step_and_what_follows_from_it_neither_repeats_nor_loses_the_task() {
+    for (crash_at, end, lines) in [(Step::Confirmed, Step::Interrupted, 0), (Step::Finished, Step::Finished, 1)] {
+        let server = FakeServer::start().await;
+        let state_dir = tempfile::tempdir().unwrap();
+        let marker = state_dir.path().join("ran");
+        let mut program = Program::start_with(&server, state_dir.path(), Some(crash_at));
+        server.accept().await.enrol().await;
+        let mut link = server.accept().await;
+        link.welcome(1, 0).await;
+        let command = format!("run 'echo x >> {}'", marker.display());
+        link.say(deliver(TASK, command.clone())).await;
+        let status = tokio::task::spawn_blocking(move || program.0.wait()).await.unwrap().unwrap();
+        assert!(!status.success(), "it dies at {crash_at:?}");
+        drop(link);
+
+        let _program = Program::start(&server, state_dir.path());
+        let mut link = server.accept().await;
+        link.welcome(1, 0).await;
+        link.say(deliver(TASK, command)).await;
+        let receipts = receipts_until(&mut link, TASK, end).await;
+        assert_eq!(receipts[0].step, Step::Confirmed as i32);
+        link.say(deliver([8; 16], "os_version".to_owned())).await;
+        receipts_until(&mut link, [8; 16], Step::Finished).await;
+        let ran = std::fs::read_to_string(&marker).unwrap_or_default();
+        assert_eq!(ran.lines().count(), lines, "died at {crash_at:?}");
+    }
+}
