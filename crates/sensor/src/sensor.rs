@@ -50,6 +50,11 @@ const LOSSES_EVERY: Duration = Duration::from_secs(60);
 /// Wait before the sensor begins anew after its disk failed.
 const DISK_WAIT: Duration = Duration::from_secs(5);
 
+/// Wait before the first attempt to connect again.
+const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+/// Bytes of local history on disk.
+const HISTORY_BYTES: u64 = 60 * 1024 * 1024;
+
 /// How a sensor is started.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -63,6 +68,15 @@ pub struct Config {
     pub history_bytes: u64,
     /// Step after which the program dies; for tests of the whole program.
     pub crash_at: Option<i32>,
+}
+
+impl Config {
+    /// How an ordinary sensor is started: history as on any endpoint
+    /// (reference/sensor.md section 3), quick first reconnection.
+    #[must_use]
+    pub fn new(key: Option<InstallationKey>, state_dir: PathBuf) -> Self {
+        Self { key, state_dir, backoff: BACKOFF_FIRST, history_bytes: HISTORY_BYTES, crash_at: None }
+    }
 }
 
 /// Why a sensor cannot run.
