@@ -1,5 +1,7 @@
 """Plain HTTP calls, for what a published client would not show: status, headers, bodies as sent."""
 
+import base64
+import gzip
 import json
 import urllib.error
 import urllib.parse
@@ -67,5 +69,10 @@ class Api:
         form = {"oid": self.server.oid, "action": action, "data": json.dumps(data)}
         return self("POST", "extension/request/ext-reliable-tasking", form)["data"]
 
+    @staticmethod
+    def unpacked(text: str):
+        """What a compressed field holds: base64 of gzip of JSON, or the value itself."""
+        return json.loads(gzip.decompress(base64.b64decode(text))) if isinstance(text, str) else text
+
     def sids(self) -> set[str]:
-        return {sensor["sid"] for sensor in self.extension("preview", selector="*", limit=1000)["sensors"]}
+        return {sensor["sid"] for sensor in self("GET", f"sensors/{self.server.oid}")["sensors"]}
