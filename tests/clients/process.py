@@ -62,12 +62,12 @@ class Process:
         code = self.child.poll()
         assert code is None, f"{self.child.args[:2]} ended with {code}:\n{self.text()[-4000:]}"
 
-    def stop(self, ask: int = signal.SIGTERM) -> int:
-        """Asks the process to stop, and kills it if it does not. Returns its exit code."""
+    def stop(self, ask: int = signal.SIGTERM, patience: float = STOP_MAX_S) -> int:
+        """Asks the process to stop, and kills it if it has not after so many seconds. Returns its exit code."""
         if self.child.poll() is None:
             self.child.send_signal(ask)
             try:
-                self.child.wait(STOP_MAX_S)
+                self.child.wait(patience)
             except subprocess.TimeoutExpired:
                 self.child.kill()
         return self.child.wait()

@@ -39,7 +39,7 @@ CHECKS = {
 }
 
 
-class Missing(Exception):
+class Missing(AssertionError):
     """A pointer leads nowhere."""
 
 

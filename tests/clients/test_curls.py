@@ -82,12 +82,12 @@ def await_answers(world, task_id: str) -> None:
 def await_event(world, context: str, event: str) -> None:
     """Waits until history has an answer of a sensor that carries the context."""
     known = world.variables()
-    path = f"insight/{world.server.oid}/{world.first.sid}?start={known['HOUR_AGO']}&end={known['SOON']}"
+    window = f"start={known['HOUR_AGO']}&end={known['SOON']}"
+    path = f"insight/{world.server.oid}/{world.first.sid}?{window}&event_type={event}"
 
     def found() -> bool:
         records = world.api.unpacked(world.api("GET", path)["events"])
-        answers = [record for record in records if record["routing"]["event_type"] == event]
-        return any(record["routing"].get("investigation_id") == context for record in answers)
+        return any(record["routing"].get("investigation_id") == context for record in records)
 
     eventually(f"{event} of {context}", found)
 
