@@ -43,8 +43,8 @@ pub use record::{Accepted, Batch, Entry, Record};
 
 use window::Window;
 
-/// Tasks that run at the same time: a responder's session and a few long ones.
-pub const RUNNING_MAX: usize = 4;
+/// Tasks that run at the same time: a responder's session and some long ones.
+pub const RUNNING_MAX: usize = 8;
 /// How long the next task waits for the one before it. Tasks that were sent in
 /// order mostly rest on each other; a long one must not block the endpoint.
 pub const ORDER_WAIT_MS: u64 = 2_000;

@@ -10,7 +10,7 @@ use std::time::Instant;
 use futures_util::FutureExt as _;
 use muster_command::{Command, Reply};
 use muster_model::Sid;
-use muster_wire::{Event, InstallationKey, Transfer, TransferGrant};
+use muster_wire::{Event, Flags, InstallationKey, Transfer, TransferGrant};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
@@ -68,6 +68,10 @@ pub struct Toolbox {
     pub route: Arc<Route>,
     /// Whether the endpoint is isolated.
     pub is_isolated: AtomicBool,
+    /// The server's flags, as they are to be enforced.
+    pub wanted: Mutex<Flags>,
+    /// Held while isolation or seal change, so that changes come one after the other.
+    pub changing: Mutex<()>,
     /// Whether collection rests.
     pub is_asleep: AtomicBool,
     /// Whether the kernel tells of processes, or they are polled.
@@ -268,8 +272,7 @@ mod tests {
 
     #[test]
     fn long_replies_are_split_along_their_list_and_nothing_is_lost() {
-        let list: Vec<Value> =
-            (0..300_000).map(|number| json!({"FILE_NAME": format!("file number {number}")})).collect();
+        let list: Vec<Value> = (0..100).map(|number| json!({"FILE_NAME": number.to_string().repeat(60_000)})).collect();
         let parts = parts(fields(json!({"DIRECTORY_PATH": "/x", "DIRECTORY_LIST": list, "ERROR": 0})));
         assert!(parts.len() > 1 && parts.iter().all(|part| part.to_string().len() <= REPLY_BYTES_MAX));
         let joined: Vec<Value> =

@@ -6,6 +6,14 @@
 //! talks to the server, [`executor`] carries commands out, and [`sensor`] ties
 //! them together in one thread.
 //!
+//! # Environment
+//!
+//! `LC_INSTALLATION_KEY` or `MUSTER_INSTALL_KEY` (key), `LC_DATA_DIRECTORY` (state
+//! directory), `LC_PROXY` (`host:port`), `LC_VERBOSE`, `RUST_LOG`, `DISABLE_NETLINK` (poll processes). For tests:
+//! `MUSTER_TEST_BACKOFF_MS` (first wait before connecting again),
+//! `MUSTER_TEST_CRASH_AT` (number of the step after which the program dies),
+//! `MUSTER_TEST_SANDBOX` and `MUSTER_TEST_NAMESPACE` (see [`guard`]).
+//!
 //! # Invariants
 //!
 //! 1. No task has its effect twice: `Started` is on disk before the effect, and
@@ -23,6 +31,7 @@ pub mod clock;
 pub mod collector;
 pub mod commands;
 pub mod executor;
+pub mod guard;
 pub mod health;
 pub mod history;
 pub mod identity;

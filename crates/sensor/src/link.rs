@@ -4,11 +4,11 @@
 //! cannot keep the sensor from hearing it. What is said and what follows from
 //! what is heard is decided elsewhere (module `agent`).
 
+mod route;
 pub mod transfer;
 
 use std::io;
-use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +29,8 @@ use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message as WebSocketMessage;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+
+pub use route::Route;
 
 /// Time for TCP, TLS and the WebSocket upgrade together, and then for each of the
 /// first answers. Source: reference/sensor.md section 4.
@@ -51,53 +53,6 @@ pub enum FromLink {
     Heard(u64, from_server::Message),
     /// The link ended, for this reason.
     Down(u64, String),
-}
-
-/// How to reach the server: by its name, or by pinned addresses while the endpoint
-/// is isolated and no name can be resolved.
-#[derive(Debug, Default)]
-pub struct Route {
-    pinned: Mutex<Vec<SocketAddr>>,
-    last: Mutex<Option<SocketAddr>>,
-}
-
-/// Addresses that are pinned at most: more than any balanced name has.
-const PINNED_MAX: usize = 16;
-
-impl Route {
-    /// Uses only these addresses; none means that the name is resolved.
-    pub fn pin(&self, addresses: Vec<SocketAddr>) {
-        *self.pinned.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
-    }
-
-    /// The addresses in use instead of the name.
-    #[must_use]
-    pub fn pinned(&self) -> Vec<SocketAddr> {
-        self.pinned.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Every address that the server may be reached at: pinned, last used, resolved. Blocks.
-    #[must_use]
-    pub fn addresses(&self, key: &InstallationKey) -> Vec<SocketAddr> {
-        let mut all = self.pinned();
-        all.extend(*self.last.lock().unwrap_or_else(PoisonError::into_inner));
-        all.extend(std::net::ToSocketAddrs::to_socket_addrs(&key.address).into_iter().flatten());
-        all.sort_unstable();
-        all.dedup();
-        all.truncate(PINNED_MAX);
-        all
-    }
-
-    async fn open(&self, key: &InstallationKey) -> io::Result<TcpStream> {
-        let pinned = self.pinned();
-        let tcp = if pinned.is_empty() {
-            TcpStream::connect(&key.address).await?
-        } else {
-            TcpStream::connect(pinned.as_slice()).await?
-        };
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = tcp.peer_addr().ok();
-        Ok(tcp)
-    }
 }
 
 /// Opens a TLS connection to the server of the key, trusting nothing but its authority.

@@ -14,7 +14,7 @@ use muster_wire::InstallationKey;
 /// Commands recurse nowhere; this holds their buffers.
 const THREAD_STACK_BYTES: usize = 512 * 1024;
 /// The tasks that run at the same time, and some for names and files.
-const BLOCKING_THREADS_MAX: usize = 8;
+const BLOCKING_THREADS_MAX: usize = 12;
 
 /// The muster sensor: carries out tasks of its server on this endpoint.
 #[derive(Parser)]
@@ -113,6 +113,7 @@ fn run(key: Option<&str>, options: Options) -> Result<(), String> {
         state_dir: options.state_dir,
         backoff: backoff(),
         history_bytes,
+        proxy: std::env::var("LC_PROXY").ok().filter(|proxy| !proxy.is_empty() && proxy != "!"),
         crash_at: test_number("MUSTER_TEST_CRASH_AT"),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()

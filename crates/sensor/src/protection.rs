@@ -6,9 +6,9 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use muster_wire::Flags;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -79,6 +79,11 @@ impl Remembered {
 ///
 /// [`Failure`] with `ERROR` 50 when the link cannot be exempted, 5 without privilege.
 pub fn set_isolated(tools: &Toolbox, isolate: bool) -> Result<(), Failure> {
+    let _changing = tools.changing.lock().unwrap_or_else(PoisonError::into_inner);
+    change_isolation(tools, isolate)
+}
+
+fn change_isolation(tools: &Toolbox, isolate: bool) -> Result<(), Failure> {
     if isolate {
         let servers = tools.route.addresses(&tools.key);
         isolation::isolate(&servers).map_err(failure)?;
@@ -105,13 +110,17 @@ pub fn set_sealed(tools: &Toolbox, is_sealed: bool) -> Vec<String> {
 }
 
 /// Brings isolation and seal to the server's flags, and reports each change. Blocks.
-pub fn enforce(tools: &Toolbox, flags: Flags) {
+///
+/// Calls may overtake each other; each goes by the newest flags.
+pub fn enforce(tools: &Toolbox) {
+    let _changing = tools.changing.lock().unwrap_or_else(PoisonError::into_inner);
+    let flags = *tools.wanted.lock().unwrap_or_else(PoisonError::into_inner);
     let tell = |message| {
         // Nobody is left to tell when the sensor stops.
         let _ = tools.to_sensor.blocking_send(message);
     };
     if let Some(isolate) = flags.isolate.filter(|isolate| *isolate != tools.is_isolated.load(Ordering::Relaxed)) {
-        let (code, message) = match set_isolated(tools, isolate) {
+        let (code, message) = match change_isolation(tools, isolate) {
             Ok(()) => (0, None),
             Err(failure) => (failure.code, Some(failure.message)),
         };

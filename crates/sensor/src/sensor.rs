@@ -20,6 +20,7 @@ use muster_wire::{Event, Flags, Hello, InstallationKey, SensorState, from_sensor
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -28,7 +29,7 @@ use crate::executor::{self, Stats, ToSensor, Toolbox};
 use crate::history::History;
 use crate::identity::{self, Identity, IdentityError};
 use crate::journal::Journal;
-use crate::link::{self, Backoff, FromLink};
+use crate::link::{self, Backoff, FromLink, Route};
 use crate::platform::host;
 use crate::protection::{self, Remembered};
 use crate::spool::{Bounds, Losses, Spool};
@@ -66,6 +67,8 @@ pub struct Config {
     pub backoff: Duration,
     /// Bytes of the history on disk; 0 keeps none.
     pub history_bytes: u64,
+    /// `host:port` of an HTTP proxy to go through.
+    pub proxy: Option<String>,
     /// Step after which the program dies; for tests of the whole program.
     pub crash_at: Option<i32>,
 }
@@ -144,6 +147,8 @@ struct Sensor<'a> {
     history: History,
     remembered: Remembered,
     is_collecting: bool,
+    /// Tasks being carried out; they end with the sensor, and are then interrupted.
+    running: JoinSet<()>,
     crash_at: Option<i32>,
     /// Losses that were reported, and when.
     reported: (Losses, Option<Instant>),
@@ -186,8 +191,10 @@ impl<'a> Sensor<'a> {
             sid: Mutex::new(identity.sid()),
             boot_id: boot_id.clone(),
             key: identity.key().clone(),
-            route: Arc::default(),
+            route: Arc::new(Route::new(config.proxy.clone())),
             is_isolated: AtomicBool::new(false),
+            wanted: Mutex::default(),
+            changing: Mutex::default(),
             is_asleep: AtomicBool::new(false),
             has_process_events: AtomicBool::new(false),
             added: Mutex::default(),
@@ -216,6 +223,7 @@ impl<'a> Sensor<'a> {
             history: History::open(&dir.file("history"), config.history_bytes)?,
             remembered,
             is_collecting: false,
+            running: JoinSet::new(),
             crash_at: config.crash_at,
             reported: (Losses::default(), None),
         })
@@ -277,6 +285,7 @@ impl<'a> Sensor<'a> {
         if self.agent.is_connected() && self.sync_at <= instant {
             self.sync("SYNC");
             self.agent.resend();
+            self.write_status();
         }
     }
 
@@ -364,6 +373,7 @@ impl<'a> Sensor<'a> {
 
     /// Counts, and reports losses once a minute at most. Source: reference/events.md section 5.6.
     fn account(&mut self) {
+        while self.running.try_join_next().is_some() {}
         let losses = self.spool.losses();
         let (queued_events, queued_bytes) = self.spool.queued();
         *lock(&self.tools.stats) = Stats { losses, queued_events, queued_bytes };
@@ -435,7 +445,7 @@ impl<'a> Sensor<'a> {
             }
             Effect::Run(run) => {
                 tracing::info!(task = ?run.task, "a task begins");
-                tokio::spawn(executor::carry_out(run, Arc::clone(&self.tools)));
+                self.running.spawn(executor::carry_out(run, Arc::clone(&self.tools)));
             }
             Effect::Enforce(flags) => self.enforce(flags),
             Effect::Sleep(is_asleep) => self.tools.is_asleep.store(is_asleep, Ordering::Relaxed),
@@ -473,8 +483,9 @@ impl<'a> Sensor<'a> {
             (self.remembered.isolate, self.remembered.seal) = wanted;
             self.remember_protection();
         }
+        *lock(&self.tools.wanted) = flags;
         let tools = Arc::clone(&self.tools);
-        tokio::task::spawn_blocking(move || protection::enforce(&tools, flags));
+        tokio::task::spawn_blocking(move || protection::enforce(&tools));
     }
 
     fn state(&self) -> SensorState {

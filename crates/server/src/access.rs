@@ -7,11 +7,16 @@
 //!
 //! Source: reference/rest-api.md section 5.
 
+mod grant;
 mod key;
 mod permission;
 mod token;
 
-pub use key::{API_KEY, ApiKey, INSTALLATION_KEY, InstallationKeyRecord, USER, USER_KEY, User, UserKey};
+pub use grant::{Without, require_grantable, require_keeper};
+pub use key::{
+    API_KEY, ApiKey, INGESTION_KEY, INSTALLATION_KEY, IngestionKey, InstallationKeyRecord, USER, USER_KEY, User,
+    UserKey,
+};
 pub use permission::{PERMISSIONS, is_known_permission, role_permissions};
 pub use token::{Caller, Claims, Exchange, Refused, Scope, TOKEN_TTL_S, owner_permissions};
 

@@ -25,9 +25,10 @@ mod sensors;
 mod services;
 mod tags;
 mod token;
+mod transfers;
 mod users;
 
-pub use call::{Call, Reply};
+pub use call::{Body, Call, Reply};
 pub use description::document;
 pub use error::ApiError;
 pub use form::Form;
@@ -50,6 +51,7 @@ pub fn routes() -> Vec<Route> {
         insight::routes(),
         artifacts::routes(),
         payloads::routes(),
+        transfers::routes(),
         live::routes(),
         description::routes(),
     ];

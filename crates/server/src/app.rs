@@ -160,10 +160,8 @@ impl App {
     /// 401 if the token is not valid, or the key behind it is gone.
     pub fn caller_of(&self, token: &str, now: Timestamp) -> Result<Caller, ApiError> {
         let caller = self.secrets.verify(token, now)?;
-        if !self.secrets.is_alive(&self.records, &caller) {
-            return Err(ApiError::unauthorized("the API key of this token was deleted"));
-        }
-        Ok(caller)
+        let caller = self.secrets.as_of_now(&self.records, caller);
+        caller.ok_or_else(|| ApiError::unauthorized("the API key of this token was deleted"))
     }
 
     /// Hands records to live readers and outputs; gives what has to be stored of them.

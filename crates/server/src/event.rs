@@ -80,7 +80,13 @@ struct Envelope<'a, B: Serialize> {
 #[must_use]
 pub fn of_sensor(sensor: &Sensor, event: &Event, clock_offset_ms: i64) -> Option<Record> {
     let text = std::str::from_utf8(&event.body).ok()?;
-    let body: &RawValue = serde_json::from_str(text).ok()?;
+    let mut body: &RawValue = serde_json::from_str(text).ok()?;
+    let one_line;
+    // Streams and outputs are lines: a line end between tokens would let a sensor make up records.
+    if text.contains(['\n', '\r']) {
+        one_line = RawValue::from_string(text.replace(['\n', '\r'], " ")).ok()?;
+        body = &one_line;
+    }
     let is_object = body.get().starts_with('{');
     if !is_object || event.event_type.is_empty() || event.event_type.len() > TYPE_BYTES_MAX {
         return None;

@@ -11,11 +11,13 @@
 pub mod access;
 pub mod api;
 pub mod app;
+pub mod artifact;
 pub mod clock;
 pub mod config;
 pub mod errors;
 pub mod event;
 pub mod extension;
+pub mod files;
 mod fleet;
 pub mod gateway;
 mod meter;

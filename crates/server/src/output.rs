@@ -159,7 +159,7 @@ impl Outputs {
     }
 }
 
-/// What has to be stored so that outputs get these records.
+/// What has to be stored so that outputs get these records, all of one organization.
 pub fn enqueue(app: &App, records: &[Record]) -> Vec<Write> {
     let mut writes = Vec::new();
     let Some(first) = records.first() else { return writes };

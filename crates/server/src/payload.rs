@@ -2,10 +2,15 @@
 
 use crate::api::ApiError;
 use crate::app::App;
+use crate::clock;
+use crate::event::{self, Actor};
+use crate::files::{self, Received, Shelf};
 use crate::records::Kind;
 use muster_command::{Command, CommandError};
 use muster_model::{Oid, Timestamp};
+use muster_store::Expect;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// Payloads of organizations, by name.
 pub const PAYLOAD: Kind<Payload> = Kind::new("payload");
@@ -34,5 +39,74 @@ pub fn require(app: &App, oid: Oid, command: &Command) -> Result<(), ApiError> {
             Err(ApiError::bad_request(CommandError::PayloadNotFound(name.to_owned()).to_string()))
         }
         _ => Ok(()),
+    }
+}
+
+/// Payloads per organization: their records are held in memory.
+const PAYLOADS_MAX: usize = 10_000;
+
+/// Longest name, in bytes.
+const NAME_BYTES_MAX: usize = 255;
+
+/// Checks that a payload may have this name.
+///
+/// # Errors
+///
+/// 400 for a name that cannot be one, 409 if there are too many payloads.
+pub fn require_room(app: &App, oid: Oid, name: &str) -> Result<(), ApiError> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        return Err(ApiError::bad_request(format!(
+            "a payload name has 1 to {NAME_BYTES_MAX} bytes, without line ends"
+        )));
+    }
+    if !app.records.has(oid, PAYLOAD, name) && app.records.count(oid, PAYLOAD) >= PAYLOADS_MAX {
+        let text = format!("an organization may have {PAYLOADS_MAX} payloads; delete one first");
+        return Err(ApiError::conflict(text));
+    }
+    Ok(())
+}
+
+/// Keeps an upload as the payload of this name, in place of an earlier one.
+///
+/// # Errors
+///
+/// 507 if the disk is full; the earlier one stays then.
+pub async fn keep(app: &App, oid: Oid, name: &str, received: Received, actor: &Actor) -> Result<(), ApiError> {
+    let _one_at_a_time = app.transfers.placing.lock().await;
+    require_room(app, oid, name)?;
+    let earlier = app.records.get(oid, PAYLOAD, name);
+    let now = clock::now();
+    let payload =
+        Payload { size: received.size, sha256: received.sha256.clone(), by: actor.identity.clone(), created_at: now };
+    received.keep(&files::path(app, Shelf::Payloads, oid, &payload.sha256)).await?;
+    let detail = json!({"size": payload.size, "sha256": payload.sha256});
+    let entity = json!({"type": "payload", "name": name});
+    let beside = app.emit(&[event::audit(oid, actor, "payload set", &entity, "set_payload", &detail, now)]);
+    let stored = app.records.put(oid, PAYLOAD, name, &payload, Expect::Any, beside).await;
+    for digest in earlier.map(|earlier| earlier.sha256).into_iter().chain([payload.sha256]) {
+        forget_unused(app, oid, &digest).await;
+    }
+    Ok(stored.map(|_| ())?)
+}
+
+/// Deletes a payload; tells whether it was there.
+///
+/// # Errors
+///
+/// Whatever the store says.
+pub async fn delete(app: &App, oid: Oid, name: &str, actor: &Actor) -> Result<bool, ApiError> {
+    let _one_at_a_time = app.transfers.placing.lock().await;
+    let Some(payload) = app.records.get(oid, PAYLOAD, name) else { return Ok(false) };
+    let entity = json!({"type": "payload", "name": name});
+    let record = event::audit(oid, actor, "payload deleted", &entity, "delete_payload", &json!({}), clock::now());
+    app.records.delete(oid, PAYLOAD, name, app.emit(&[record])).await?;
+    forget_unused(app, oid, &payload.sha256).await;
+    Ok(true)
+}
+
+/// Removes the file of a digest that no payload has.
+async fn forget_unused(app: &App, oid: Oid, digest: &str) {
+    if !app.records.list(oid, PAYLOAD).iter().any(|(_, payload)| payload.sha256 == digest) {
+        files::remove(&files::path(app, Shelf::Payloads, oid, digest)).await;
     }
 }

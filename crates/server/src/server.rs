@@ -85,6 +85,7 @@ impl Server {
         };
         let app = App::load(config, store, pki).await?;
         let _ = app.bound.set(bound);
+        crate::files::tidy(&app);
         let mut tasks = JoinSet::new();
         tasks.spawn(listen::tls(Arc::clone(&app), tls));
         if let Some(http) = http {
@@ -95,6 +96,7 @@ impl Server {
         }
         tasks.spawn(crate::tasking::run_ticker(Arc::clone(&app)));
         tasks.spawn(crate::output::run(Arc::clone(&app)));
+        tasks.spawn(crate::artifact::run(Arc::clone(&app)));
         Ok(Self { app, bound, tasks })
     }
 

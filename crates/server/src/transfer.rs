@@ -1,21 +1,244 @@
 //! One-time transfers: what is too large for a link travels by HTTP.
+//!
+//! A transfer is granted to someone who was authorized already, as a random
+//! token in a URL; the token works once and for a short time.
+//! Source: reference/rest-api.md section 7.10.
 
+use crate::api::ApiError;
 use crate::app::App;
+use crate::artifact::{self, Offer, Parts};
+use crate::event::Actor;
+use crate::files::{self, Shelf};
 use crate::gateway::Link;
+use crate::payload::PAYLOAD;
+use crate::random;
 use crate::sensor::Place;
-use muster_wire::{TransferGrant, TransferRequest, from_server};
+use muster_model::{Oid, Sid};
+use muster_wire::{TRANSFER_PATH, Transfer, TransferGrant, TransferRequest, from_server};
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// How long a grant may wait to be used.
+const GRANT_TTL: Duration = Duration::from_secs(10 * 60);
+
+/// Grants that may wait per organization, for its clients.
+const CLIENT_GRANTS_MAX: usize = 10_000;
+
+/// Grants that may wait per sensor: a sensor moves few files at once.
+const SENSOR_GRANTS_MAX: usize = 64;
+
+/// What a token is good for.
+pub enum What {
+    /// An upload that becomes the payload of this name.
+    PutPayload {
+        /// Name.
+        name: String,
+        /// Who asked.
+        actor: Actor,
+    },
+    /// An upload that becomes an artifact.
+    PutArtifact(Box<Offer>),
+    /// A download of a kept file.
+    Get {
+        /// Where it is kept.
+        shelf: Shelf,
+        /// Its name there.
+        name: String,
+    },
+}
+
+struct Granted {
+    oid: Oid,
+    sid: Option<Sid>,
+    what: What,
+}
+
+#[derive(Default)]
+struct Table {
+    by_token: HashMap<String, Granted>,
+    /// Oldest first: all live equally long.
+    order: VecDeque<(Instant, String)>,
+    waiting: HashMap<(Oid, Option<Sid>), usize>,
+}
+
+impl Table {
+    fn take(&mut self, token: &str) -> Option<Granted> {
+        let granted = self.by_token.remove(token)?;
+        let key = (granted.oid, granted.sid);
+        if let Some(waiting) = self.waiting.get_mut(&key) {
+            *waiting = waiting.saturating_sub(1);
+            if *waiting == 0 {
+                self.waiting.remove(&key);
+            }
+        }
+        Some(granted)
+    }
+
+    fn forget_expired(&mut self, now: Instant) {
+        while self.order.front().is_some_and(|(until, _)| *until <= now) {
+            if let Some((_, token)) = self.order.pop_front() {
+                self.take(&token);
+            }
+        }
+    }
+}
 
 /// Transfers that were granted and not used yet.
 #[derive(Default)]
-pub struct Transfers {}
+pub struct Transfers {
+    table: Mutex<Table>,
+    /// Uploads in parts.
+    pub(crate) parts: Parts,
+    /// One change of kept files with their records at a time.
+    pub(crate) placing: tokio::sync::Mutex<()>,
+}
+
+impl Transfers {
+    /// Makes a token.
+    ///
+    /// # Errors
+    ///
+    /// 503 if too many wait to be used.
+    pub fn grant(&self, oid: Oid, sid: Option<Sid>, what: What) -> Result<String, ApiError> {
+        let now = Instant::now();
+        let mut table = self.table.lock();
+        table.forget_expired(now);
+        let waiting = table.waiting.entry((oid, sid)).or_default();
+        if *waiting >= if sid.is_some() { SENSOR_GRANTS_MAX } else { CLIENT_GRANTS_MAX } {
+            return Err(ApiError::unavailable("too many transfers were asked for and not begun; wait and try again"));
+        }
+        *waiting += 1;
+        let token = crate::access::to_hex(&random::bytes::<32>());
+        let until = now + GRANT_TTL;
+        table.order.push_back((until, token.clone()));
+        table.by_token.insert(token.clone(), Granted { oid, sid, what });
+        Ok(token)
+    }
+
+    /// Uses a token up, if it is for this direction.
+    ///
+    /// # Errors
+    ///
+    /// 404 for a token that is unknown, used or expired.
+    pub fn take(&self, token: &str, is_upload: bool) -> Result<(Oid, What), ApiError> {
+        let unknown = || ApiError::not_found("this transfer is unknown, used or expired; ask for a new one");
+        let mut table = self.table.lock();
+        table.forget_expired(Instant::now());
+        let granted = table.by_token.get(token).ok_or_else(unknown)?;
+        if matches!(granted.what, What::Get { .. }) == is_upload {
+            return Err(unknown());
+        }
+        table.take(token).map(|granted| (granted.oid, granted.what)).ok_or_else(unknown)
+    }
+}
+
+/// URL of a token, below the address that the client used.
+#[must_use]
+pub fn url(base: &str, token: &str) -> String {
+    format!("{base}{TRANSFER_PATH}{token}")
+}
 
 /// Answers a sensor that wants to move a file.
-pub fn grant(_app: &App, _place: &Place, link: &Link, request: TransferRequest) {
-    let grant = TransferGrant {
-        id: request.id,
-        status: 503,
-        error: "transfers are not available".into(),
-        ..TransferGrant::default()
+pub fn grant(app: &App, place: &Place, link: &Link, request: TransferRequest) {
+    let granted = match request.transfer {
+        Some(Transfer::Artifact(offer)) => to_artifact(app, place, offer),
+        Some(Transfer::Payload(name)) => of_payload(app, place, &name),
+        None => Err(ApiError::bad_request("the request names nothing to move")),
     };
-    link.send(from_server::Message::Grant(grant));
+    let grant = granted.unwrap_or_else(|error| TransferGrant {
+        status: u32::from(error.status),
+        error: error.message,
+        ..TransferGrant::default()
+    });
+    link.send(from_server::Message::Grant(TransferGrant { id: request.id, ..grant }));
+}
+
+fn sid_of(place: &Place) -> Result<Sid, ApiError> {
+    let state = place.organization.state.lock();
+    let row = state.fleet.row(place.ordinal).ok_or_else(|| ApiError::not_found("sensor not found"))?;
+    Ok(row.sensor.sid)
+}
+
+fn to_artifact(app: &App, place: &Place, offer: muster_wire::ArtifactOffer) -> Result<TransferGrant, ApiError> {
+    let (oid, sid) = (place.organization.oid, sid_of(place)?);
+    let bytes_max = app.config.limits.file_bytes;
+    if offer.size > bytes_max {
+        return Err(ApiError::too_large(format!("a file may have at most {bytes_max} bytes")));
+    }
+    let offer = Offer::of_sensor(sid, offer)?;
+    artifact::require_new(app, oid, &offer.payload_id)?;
+    let payload_id = offer.payload_id.clone();
+    let token = app.transfers.grant(oid, Some(sid), What::PutArtifact(Box::new(offer)))?;
+    Ok(TransferGrant { token, payload_id, ..TransferGrant::default() })
+}
+
+fn of_payload(app: &App, place: &Place, name: &str) -> Result<TransferGrant, ApiError> {
+    let (oid, sid) = (place.organization.oid, sid_of(place)?);
+    let payload = app.records.get(oid, PAYLOAD, name).ok_or_else(|| ApiError::not_found("payload not found"))?;
+    let what = What::Get { shelf: Shelf::Payloads, name: payload.sha256.clone() };
+    let token = app.transfers.grant(oid, Some(sid), what)?;
+    let sha256 = u8_pairs(&payload.sha256);
+    Ok(TransferGrant { token, sha256, size: payload.size, ..TransferGrant::default() })
+}
+
+/// Bytes of lower-case hex.
+fn u8_pairs(hex: &str) -> Vec<u8> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).unwrap_or_default();
+    let byte = |pair: &[u8]| u8::try_from(pair.iter().fold(0, |sum, byte| sum * 16 + digit(byte))).unwrap_or_default();
+    hex.as_bytes().chunks(2).map(byte).collect()
+}
+
+/// Opens the file behind a download.
+///
+/// # Errors
+///
+/// 404 if the token or the file is gone.
+pub async fn open(app: &App, token: &str) -> Result<(u64, crate::api::Body), ApiError> {
+    let (oid, what) = app.transfers.take(token, false)?;
+    match what {
+        What::Get { shelf, name } => files::read(&files::path(app, shelf, oid, &name)).await,
+        What::PutPayload { .. } | What::PutArtifact(_) => Err(ApiError::not_found("this transfer is an upload")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn get() -> What {
+        What::Get { shelf: Shelf::Payloads, name: "x".into() }
+    }
+
+    #[test]
+    fn a_token_works_once_and_in_one_direction() {
+        let transfers = Transfers::default();
+        let oid = Oid(Uuid::from_u128(1));
+        let token = transfers.grant(oid, None, get()).unwrap();
+        assert!(transfers.take(&token, true).is_err());
+        assert!(transfers.take(&token, false).is_ok());
+        assert!(transfers.take(&token, false).is_err());
+    }
+
+    #[test]
+    fn one_sensor_cannot_use_up_the_grants_of_others() {
+        let transfers = Transfers::default();
+        let (oid, sid) = (Oid(Uuid::from_u128(1)), Some(Sid(Uuid::from_u128(2))));
+        let tokens: Vec<String> = (0..SENSOR_GRANTS_MAX).map(|_| transfers.grant(oid, sid, get()).unwrap()).collect();
+        assert_eq!(transfers.grant(oid, sid, get()).unwrap_err().status, 503);
+        assert!(transfers.grant(oid, Some(Sid(Uuid::from_u128(3))), get()).is_ok());
+        assert!(transfers.take(&tokens[0], false).is_ok());
+        assert!(transfers.grant(oid, sid, get()).is_ok());
+    }
+
+    #[test]
+    fn expired_grants_are_forgotten() {
+        let transfers = Transfers::default();
+        let oid = Oid(Uuid::from_u128(1));
+        transfers.grant(oid, None, get()).unwrap();
+        let mut table = transfers.table.lock();
+        table.forget_expired(Instant::now() + GRANT_TTL);
+        assert!(table.by_token.is_empty() && table.order.is_empty() && table.waiting.is_empty());
+    }
 }

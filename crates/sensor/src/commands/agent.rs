@@ -44,10 +44,9 @@ pub(super) fn seal(job: &Job) -> Outcome {
 
 /// The effect follows when the end of the task is durable; what can fail is looked at before.
 pub(super) fn switch_off(_: &Job) -> Outcome {
-    if power::may_switch() {
-        Ok(Fields::new())
-    } else {
-        Err(Failure::refused(code::ACCESS_DENIED, "this sensor may not switch the endpoint off"))
+    match power::objection() {
+        None => Ok(Fields::new()),
+        Some(objection) => Err(Failure::refused(code::ACCESS_DENIED, objection)),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -106,12 +107,18 @@ pub(super) fn find_string(job: &Job) -> Outcome {
     let wanted = job.arguments.list("strings");
     let pid = job.arguments.number("pid").and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
     let pids = if pid == 0 { process::pids() } else { vec![named(job)?.pid] };
+    let searcher =
+        AhoCorasick::new(wanted).map_err(|error| Failure::new(code::INVALID_PARAMETER, error.to_string()))?;
     let (begun, mut places, mut processes) = (Instant::now(), 0, Vec::new());
     for pid in pids {
-        let found = search(pid, wanted, PLACES_MAX - places, begun);
+        let found = search(pid, &searcher, PLACES_MAX - places, begun);
         match found {
             Ok(found) if !found.is_empty() => {
                 places += found.len();
+                let found: Vec<Value> = found
+                    .into_iter()
+                    .map(|(which, address)| json!({"STRING": wanted[which], "MEMORY_ADDRESS": address}))
+                    .collect();
                 processes.push(json!({"PROCESS_ID": pid, "STRINGS_FOUND": found}));
             }
             // Of all processes some are always gone or out of reach.
@@ -126,29 +133,21 @@ pub(super) fn find_string(job: &Job) -> Outcome {
     Ok(reply)
 }
 
-fn search(pid: u32, wanted: &[String], places_max: usize, begun: Instant) -> std::io::Result<Vec<Value>> {
-    let overlap = wanted.iter().map(String::len).max().unwrap_or(1) - 1;
+fn search(pid: u32, wanted: &AhoCorasick, places_max: usize, begun: Instant) -> std::io::Result<Vec<(usize, u64)>> {
+    let overlap = wanted.max_pattern_len().saturating_sub(1);
     let (mut found, mut from) = (Vec::new(), 0);
     memory::walk(pid, overlap, |_, base, piece| {
-        for text in wanted {
-            for at in positions(piece, text.as_bytes()) {
-                let address = base + at as u64;
-                // What lies in the overlap was found in the piece before.
-                if address >= from && found.len() < places_max {
-                    found.push(json!({"STRING": text, "MEMORY_ADDRESS": address}));
-                }
+        for place in wanted.find_overlapping_iter(piece) {
+            let address = base + place.start() as u64;
+            // What lies in the overlap as a whole was found in the piece before.
+            if base + place.end() as u64 > from && found.len() < places_max {
+                found.push((place.pattern().as_usize(), address));
             }
         }
-        from = base + (piece.len() - overlap.min(piece.len())) as u64;
+        from = base + piece.len() as u64;
         found.len() < places_max && begun.elapsed() < TIME_MAX
     })?;
     Ok(found)
-}
-
-fn positions<'a>(haystack: &'a [u8], needle: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
-    let first = needle.first().copied();
-    let candidates = haystack.iter().enumerate().filter(move |(_, byte)| Some(**byte) == first);
-    candidates.filter_map(move |(at, _)| haystack[at..].starts_with(needle).then_some(at))
 }
 
 pub(super) fn handles(job: &Job) -> Outcome {

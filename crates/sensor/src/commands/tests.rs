@@ -44,6 +44,8 @@ impl Bench {
             key,
             route: Arc::default(),
             is_isolated: AtomicBool::new(false),
+            wanted: Mutex::default(),
+            changing: Mutex::default(),
             is_asleep: AtomicBool::new(false),
             has_process_events: AtomicBool::new(false),
             added: Mutex::default(),
@@ -294,4 +296,16 @@ async fn memory_is_read_and_searched_where_it_is() {
     let reply = bench.reply("mem_find_handle /held").await;
     let handle = &reply["HANDLES"].as_array().unwrap().iter().find(|handle| handle["PROCESS_ID"] == own).unwrap();
     assert_eq!((&handle["HANDLE_NAME"], &handle["HANDLE_TYPE"]), (&json!(path), &json!("File")));
+}
+
+#[tokio::test]
+async fn a_development_build_leaves_the_machine_alone() {
+    let mut bench = Bench::new();
+    for line in ["shutdown --is-confirmed", "reboot --is-confirmed"] {
+        let (answer, reply) = bench.answer(line).await;
+        assert_eq!((&reply["ERROR"], answer.afterwards), (&json!(5), None), "{line}");
+    }
+    let (answer, reply) = bench.answer("segregate_network").await;
+    assert_eq!((&reply["ERROR"], answer.events[0].event_type.as_str()), (&json!(50), "SEGREGATE_NETWORK"));
+    assert!(!bench.tools.is_isolated.load(Ordering::Relaxed) && bench.tools.route.pinned().is_empty());
 }

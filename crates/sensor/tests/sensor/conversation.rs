@@ -14,14 +14,19 @@ use tokio::task::JoinHandle;
 const TASK: [u8; 16] = [7; 16];
 
 fn start(server: &FakeServer, state_dir: &tempfile::TempDir) -> JoinHandle<()> {
-    let config = Config {
+    let config = config(server, state_dir);
+    tokio::spawn(async move { sensor::run(config).await.unwrap() })
+}
+
+fn config(server: &FakeServer, state_dir: &tempfile::TempDir) -> Config {
+    Config {
         key: Some(server.key.clone()),
         state_dir: state_dir.path().to_owned(),
         backoff: Duration::from_millis(20),
         history_bytes: 1 << 20,
+        proxy: None,
         crash_at: None,
-    };
-    tokio::spawn(async move { sensor::run(config).await.unwrap() })
+    }
 }
 
 /// Ends a sensor as a crash would: nothing of it runs on.
@@ -304,4 +309,55 @@ async fn restart_without_an_identity_enrols_anew_and_drops_what_the_old_one_was_
     assert!(matches!(link.hello.claim, Some(Claim::Enrol(_))));
     let after = link.hello.state.as_ref().unwrap();
     assert!(after.journal_id != before.journal_id && after.spool_id != before.spool_id);
+}
+
+#[tokio::test]
+async fn a_restart_ends_what_runs_and_reports_it_as_interrupted() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let (_sensor, mut link) = welcomed(&server, &state_dir).await;
+    let pid_file = state_dir.path().join("pid");
+    link.say(from_server::Message::Deliver(deliver(
+        TASK,
+        &format!("run 'echo $$ > {}; exec sleep 300'", pid_file.display()),
+    )))
+    .await;
+    while !std::fs::read_to_string(&pid_file).is_ok_and(|text| text.ends_with('\n')) {
+        tokio::task::yield_now().await;
+    }
+    link.say(from_server::Message::Deliver(deliver([8; 16], "restart"))).await;
+    // The link ends; what was never acknowledged comes again on the next.
+    let mut link = server.accept().await;
+    link.welcome(1, 0).await;
+    let (receipts, events) = outcome(&mut link, TASK).await;
+    assert_eq!(receipts.last().unwrap().step, Step::Interrupted as i32);
+    assert_eq!(body(&events, TASK)["ERROR"], 109);
+    let pid: u32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
+    let process = muster_sensor::platform::process::describe(pid);
+    assert!(process.is_none_or(|process| process.path.is_none()), "what ran lives on");
+}
+
+#[tokio::test]
+async fn a_sensor_goes_through_the_proxy_it_was_given() {
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional};
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = Config { proxy: Some(proxy.local_addr().unwrap().to_string()), ..config(&server, &state_dir) };
+    let _sensor = tokio::spawn(async move { sensor::run(config).await.unwrap() });
+    let lead = async {
+        let mut from = BufReader::new(proxy.accept().await.unwrap().0);
+        let mut asked = String::new();
+        while !asked.ends_with("\r\n\r\n") {
+            from.read_line(&mut asked).await.unwrap();
+        }
+        assert!(asked.starts_with(&format!("CONNECT {} HTTP/1.1\r\n", server.key.address)), "{asked}");
+        from.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        let mut to = tokio::net::TcpStream::connect(&server.key.address).await.unwrap();
+        copy_bidirectional(&mut from, &mut to).await.unwrap();
+    };
+    tokio::select! {
+        () = lead => panic!("the link ended"),
+        link = server.accept() => assert!(matches!(link.hello.claim, Some(Claim::Enrol(_)))),
+    }
 }

@@ -7,7 +7,7 @@ use muster_wire::{Deliver, Flags, from_sensor, from_server};
 use crate::fake_server::{Conversation, FakeServer};
 use crate::process::Program;
 
-const IN_NAMESPACE: &str = "MUSTER_TEST_IN_NAMESPACE";
+const IN_NAMESPACE: &str = "MUSTER_TEST_NAMESPACE";
 const TEST: &str = "isolation::isolation_comes_and_goes_with_flags_and_tasks_and_outlives_the_sensor";
 
 fn is_isolated() -> bool {

@@ -205,3 +205,19 @@ async fn a_death_between_any_step_and_what_follows_from_it_neither_repeats_nor_l
         assert_eq!(ran.lines().count(), lines, "died at {crash_at:?}");
     }
 }
+
+#[tokio::test]
+async fn uninstalling_reports_first_and_leaves_nothing_behind() {
+    let server = FakeServer::start().await;
+    let parent = tempfile::tempdir().unwrap();
+    let state_dir = parent.path().join("state");
+    let mut program = Program::start(&server, &state_dir);
+    server.accept().await.enrol().await;
+    let mut link = server.accept().await;
+    link.welcome(1, 0).await;
+    link.say(deliver(TASK, "uninstall --is-confirmed".to_owned())).await;
+    receipts_until(&mut link, TASK, Step::Finished).await;
+    drop(link);
+    let status = tokio::task::spawn_blocking(move || program.0.wait()).await.unwrap().unwrap();
+    assert!(status.success() && !state_dir.exists());
+}

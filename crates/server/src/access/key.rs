@@ -66,3 +66,17 @@ pub struct InstallationKeyRecord {
     #[serde(default)]
     pub use_public_root_ca: bool,
 }
+
+/// Ingestion keys of organizations, by name.
+pub const INGESTION_KEY: Kind<IngestionKey> = Kind::new("ingestion_key");
+
+/// A key with which artifacts and logs are uploaded.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct IngestionKey {
+    /// The key, a UUID. It is listed again for those with `ingestkey.ctrl`, as in the published API.
+    pub key: String,
+    /// Who made it.
+    pub by: String,
+    /// When.
+    pub created_at: Timestamp,
+}

@@ -215,13 +215,25 @@ impl Secrets {
         Ok(Caller { identity: claims.email, uid: claims.uid, credential: claims.kid, scope: Scope(scope) })
     }
 
-    /// Whether the credential behind a token still exists: a deleted key ends its tokens.
+    /// Takes from a caller what was taken from the credential or the user since the token was made.
+    /// `None` if the credential is gone: a deleted key ends its tokens.
     #[must_use]
-    pub fn is_alive(&self, records: &Records, caller: &Caller) -> bool {
+    pub fn as_of_now(&self, records: &Records, mut caller: Caller) -> Option<Caller> {
         if caller.is_user() {
-            return records.has(SERVER, USER_KEY, &caller.credential);
+            let key = records.get(SERVER, USER_KEY, &caller.credential)?;
+            let user = records.get(SERVER, USER, &key.email).filter(|user| user.uid == caller.uid)?;
+            caller.scope.0.retain(|oid, have| {
+                let present = user.organizations.get(oid);
+                have.retain(|name| present.is_some_and(|present| present.contains(name)));
+                present.is_some()
+            });
+            return Some(caller);
         }
-        caller.scope.0.keys().all(|oid| records.has(*oid, API_KEY, &caller.credential))
+        for (oid, have) in &mut caller.scope.0 {
+            let key = records.get(*oid, API_KEY, &caller.credential)?;
+            have.retain(|name| key.permissions.contains(name));
+        }
+        Some(caller)
     }
 }
 

@@ -1,8 +1,208 @@
-//! Artifacts and one-time transfers. Source: reference/rest-api.md section 7.10.
+//! Artifacts and their collection rules. Source: reference/rest-api.md section 7.10.
 
-use super::Route;
+use super::{Access, ApiError, Call, Method, Reply, Route};
+use crate::artifact::{self, ARTIFACT, Artifact, INGESTION_KEY, Offer, Part};
+use crate::clock;
+use crate::event::{self, Actor};
+use crate::files::Shelf;
+use crate::records::Kind;
+use crate::transfer::{self, What};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http::header::AUTHORIZATION;
+use muster_model::{Oid, Timestamp};
+use muster_store::Expect;
+use serde_json::{Map, Value, json};
+use subtle::ConstantTimeEq as _;
+
+/// Artifacts on a page.
+const PAGE: usize = 1_000;
+
+/// Collection rules of organizations, by name; kept as the client wrote them.
+const ARTIFACT_RULE: Kind<Value> = Kind::new("artifact_rule");
+
+/// Collection rules per organization.
+const RULES_MAX: usize = 1_000;
+
+/// Longest name of a rule, in bytes.
+const RULE_NAME_BYTES_MAX: usize = 255;
 
 /// The routes of this area.
 pub(super) fn routes() -> Vec<Route> {
-    Vec::new()
+    let (list_access, write_access) = (Access::May("insight.list"), Access::May("insight.ctrl"));
+    vec![
+        Route::new(Method::Get, "/insight/{oid}/artifacts", list_access, "Kept artifacts, newest first", list)
+            .query("start", "from this second on (Unix)")
+            .query("end", "up to and including this second (Unix)")
+            .query("cursor", "next_cursor of the page before")
+            .query("sid", "only of this sensor")
+            .query("hint", "only of this type word")
+            .query("source", "only of this source"),
+        Route::new(
+            Method::Post,
+            "/insight/{oid}/artifacts/originals/{id}",
+            Access::May("insight.evt.get"),
+            "A one-time URL to get an artifact",
+            original,
+        ),
+        Route::new(Method::Get, "/insight/{oid}/artifacts/rules", list_access, "Collection rules", rules),
+        Route::new(Method::Post, "/insight/{oid}/artifacts/rules", write_access, "Sets a collection rule", set_rule)
+            .needs("name", "name of the rule"),
+        Route::new(
+            Method::Delete,
+            "/insight/{oid}/artifacts/rules",
+            write_access,
+            "Deletes a collection rule",
+            delete_rule,
+        )
+        .needs("name", "name of the rule"),
+        Route::new(Method::Post, "//ingest", Access::Public, "Uploads an artifact with an ingestion key", ingest)
+            .streaming(),
+    ]
+}
+
+fn shown(payload_id: &str, artifact: &Artifact) -> Value {
+    json!({
+        "payload_id": payload_id, "path": artifact.path, "source": artifact.source, "hint": artifact.hint,
+        "size": artifact.size, "sha256": artifact.sha256, "sid": artifact.sid,
+        "ts": artifact.created_at.as_secs(), "expires": artifact.expires_at.as_secs(),
+    })
+}
+
+/// Where a page of artifacts begins.
+struct Place<'a> {
+    start: i64,
+    end: i64,
+    after: Option<(i64, &'a str)>,
+}
+
+impl<'a> Place<'a> {
+    /// Reads a cursor: start, end, and place of the last artifact, joined by dots.
+    fn parse(cursor: &'a str) -> Option<Self> {
+        let mut parts = cursor.splitn(4, '.');
+        let mut number = || parts.next()?.parse().ok();
+        let (start, end, at) = (number()?, number()?, number()?);
+        Some(Self { start, end, after: Some((at, parts.next()?)) })
+    }
+}
+
+async fn list(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let query = &call.query;
+    let wanted = |name: &str| query.get(name).filter(|value| !value.is_empty());
+    // Only the first page says from when to when; the cursor remembers it.
+    let place = match wanted("cursor").filter(|cursor| *cursor != "-") {
+        Some(cursor) => {
+            Place::parse(cursor).ok_or_else(|| ApiError::bad_request("cursor is not one that an earlier page gave"))?
+        }
+        None => Place {
+            start: query.number("start")?.unwrap_or(0),
+            end: query.number("end")?.unwrap_or(i64::MAX),
+            after: None,
+        },
+    };
+    let has = |name: &str, value: &str| wanted(name).is_none_or(|wanted| wanted == value);
+    let sid = |artifact: &Artifact| artifact.sid.map(|sid| sid.to_string()).unwrap_or_default();
+    let mut found: Vec<(String, Artifact)> = call.app.records.list(oid, ARTIFACT);
+    found.retain(|(id, artifact)| {
+        let second = artifact.created_at.as_secs();
+        let here = (artifact.created_at.as_micros(), id.as_str());
+        (place.start..=place.end).contains(&second)
+            && place.after.is_none_or(|after| here < after)
+            && has("sid", &sid(artifact))
+            && has("hint", &artifact.hint)
+            && has("source", &artifact.source)
+    });
+    found.sort_by(|(a, one), (b, other)| (other.created_at, b).cmp(&(one.created_at, a)));
+    let cursor = found
+        .get(PAGE - 1)
+        .filter(|_| found.len() > PAGE)
+        .map(|(id, artifact)| format!("{}.{}.{}.{id}", place.start, place.end, artifact.created_at.as_micros()));
+    found.truncate(PAGE);
+    let logs: Vec<Value> = found.iter().map(|(id, artifact)| shown(id, artifact)).collect();
+    Ok(Reply::json(&json!({"logs": logs, "next_cursor": cursor})))
+}
+
+async fn original(call: Call) -> Result<Reply, ApiError> {
+    let (oid, id) = (call.organization()?.oid, call.path("id"));
+    let artifact = call.app.records.get(oid, ARTIFACT, id).ok_or_else(|| ApiError::not_found("artifact not found"))?;
+    let what = What::Get { shelf: Shelf::Artifacts, name: id.to_owned() };
+    let token = call.app.transfers.grant(oid, None, what)?;
+    artifact::exported(&call.app, oid, id, &artifact).await?;
+    Ok(Reply::json(&json!({"export": transfer::url(&call.base, &token)})))
+}
+
+async fn rules(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let rules: Map<String, Value> = call.app.records.list(oid, ARTIFACT_RULE).into_iter().collect();
+    Ok(Reply::json(&rules))
+}
+
+fn told(call: &Call, oid: Oid, name: &str, message: &str, action: &str, now: Timestamp) -> Vec<muster_store::Write> {
+    let actor = Actor::caller(&call.caller, call.source);
+    let entity = json!({"type": "artifact_rule", "name": name});
+    call.app.emit(&[event::audit(oid, &actor, message, &entity, action, &json!({}), now)])
+}
+
+async fn set_rule(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let rule = match call.form.pairs().next() {
+        Some(_) => call.form.pairs().map(|(name, value)| (name.to_owned(), Value::from(value))).collect(),
+        None => call.json()?,
+    };
+    let name = rule.get("name").and_then(Value::as_str).unwrap_or_default();
+    if name.is_empty() || name.len() > RULE_NAME_BYTES_MAX {
+        return Err(ApiError::bad_request(format!("name is required, with at most {RULE_NAME_BYTES_MAX} bytes")));
+    }
+    let records = &call.app.records;
+    if !records.has(oid, ARTIFACT_RULE, name) && records.count(oid, ARTIFACT_RULE) >= RULES_MAX {
+        return Err(ApiError::conflict(format!("an organization may have {RULES_MAX} collection rules")));
+    }
+    let beside = told(&call, oid, name, "artifact rule set", "set_artifact_rule", clock::now());
+    records.put(oid, ARTIFACT_RULE, name, &rule, Expect::Any, beside).await?;
+    Ok(Reply::done())
+}
+
+async fn delete_rule(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let name = call.field("name").filter(|name| !name.is_empty());
+    let name = name.ok_or_else(|| ApiError::bad_request("name is required"))?;
+    if !call.app.records.has(oid, ARTIFACT_RULE, name) {
+        return Err(ApiError::not_found("collection rule not found"));
+    }
+    let beside = told(&call, oid, name, "artifact rule deleted", "delete_artifact_rule", clock::now());
+    call.app.records.delete(oid, ARTIFACT_RULE, name, beside).await?;
+    Ok(Reply::done())
+}
+
+/// The organization whose ingestion key the request carries (`Basic oid:key`).
+fn ingesting(call: &Call) -> Result<Oid, ApiError> {
+    let refused =
+        || ApiError::unauthorized("ingestion needs the header Authorization: Basic base64(oid:ingestion key)");
+    let value = call.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(refused)?;
+    let (scheme, encoded) = value.split_once(' ').ok_or_else(refused)?;
+    let decoded = BASE64_STANDARD.decode(encoded.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let decoded = decoded.filter(|_| scheme.eq_ignore_ascii_case("basic")).ok_or_else(refused)?;
+    let (oid, key) = decoded.split_once(':').ok_or_else(refused)?;
+    let oid: Oid = oid.parse().map_err(|_| refused())?;
+    let keys = call.app.records.list(oid, INGESTION_KEY);
+    let is_one = |have: &str| bool::from(have.as_bytes().ct_eq(key.as_bytes()));
+    if keys.iter().any(|(_, have)| !have.key.is_empty() && is_one(&have.key)) { Ok(oid) } else { Err(refused()) }
+}
+
+async fn ingest(mut call: Call) -> Result<Reply, ApiError> {
+    let oid = ingesting(&call)?;
+    let header = |name: &str| call.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let path = BASE64_STANDARD.decode(header("lc-path"));
+    let path = path.map_err(|_| ApiError::bad_request("lc-path must be base64"))?;
+    let path = String::from_utf8_lossy(&path);
+    let days = match header("lc-retention-days") {
+        "" => 0,
+        text => text.parse().map_err(|_| ApiError::bad_request("lc-retention-days must be a whole number"))?,
+    };
+    let offer = Offer::new(header("lc-payload-id"), &path, header("lc-hint"), header("lc-source"), days)?;
+    let part = Part::parse(Some(header("lc-part")))?;
+    let body = call.stream.take().ok_or_else(|| ApiError::bad_request("the request has no body"))?;
+    let payload_id = artifact::ingest(&call.app, oid, offer, part, body).await?;
+    Ok(Reply::json(&json!({"payload_id": payload_id})))
 }

@@ -40,6 +40,8 @@ pub struct Call {
     pub stream: Option<Incoming>,
     /// Headers.
     pub headers: http::HeaderMap,
+    /// `https://host:port`, as the client addressed this server; begins URLs that are given out.
+    pub base: String,
     /// Where it comes from.
     pub source: Option<IpAddr>,
     pub(super) path: HashMap<&'static str, String>,

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::clock;
 use crate::organization::Organization;
 use bytes::Bytes;
+use http::uri::Scheme;
 use http::{HeaderMap, Request, Response, header};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
@@ -125,8 +126,25 @@ async fn answer(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr
     let is_form = !has_json(&parts.headers);
     let form = if is_form { Form::parse(&body)? } else { Form::default() };
     let organization = authorize(&app, route.access, &caller, &path, &form, &query)?;
-    let call = Call { app, caller, organization, query, form, body, stream, headers: parts.headers, source, path };
+    let base = base(&app, &parts);
+    let headers = parts.headers;
+    let call = Call { app, caller, organization, query, form, body, stream, headers, base, source, path };
     (route.handler)(call).await
+}
+
+/// Scheme and authority by which the client reached this server. A `Host` that is no authority is
+/// not repeated to anyone.
+fn base(app: &App, parts: &http::request::Parts) -> String {
+    let scheme = parts.extensions.get::<Scheme>().map_or("http", Scheme::as_str);
+    let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let is_plain = |host: &&str| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+        !host.is_empty() && host.bytes().all(is_plain)
+    };
+    match host.filter(is_plain) {
+        Some(host) => format!("{scheme}://{host}"),
+        None => format!("https://{}", app.sensor_address()),
+    }
 }
 
 fn has_json(headers: &HeaderMap) -> bool {

@@ -1,8 +1,192 @@
-//! Users and their permissions. Source: reference/rest-api.md section 7.4.
+//! Users of the organization and what they may do. Source: reference/rest-api.md section 7.4.
 
-use super::Route;
+use super::{Access, ApiError, Call, Method, Reply, Route};
+use crate::access::{USER, User, Without, require_grantable, require_keeper, role_permissions};
+use crate::random;
+use crate::records::SERVER;
+use muster_model::Oid;
+use muster_store::Expect;
+use serde_json::{Map, Value, json};
+
+/// Longest e-mail address, in bytes. Source: RFC 5321 section 4.5.3.1.
+const EMAIL_BYTES_MAX: usize = 254;
+
+/// Users of the whole server.
+const USERS_MAX: usize = 10_000;
+
+const ROLES: &str = "Owner, Administrator, Operator, Viewer, Basic";
 
 /// The routes of this area.
 pub(super) fn routes() -> Vec<Route> {
-    Vec::new()
+    use Access::May;
+    use Method::{Delete, Get, Post, Put};
+    let users = "/orgs/{oid}/users";
+    let permissions = "/orgs/{oid}/users/permissions";
+    vec![
+        Route::new(Get, users, May("user.ctrl"), "E-mail addresses of the users", list),
+        Route::new(Post, users, May("user.ctrl"), "Make someone a user of the organization", invite)
+            .needs("email", "E-mail address")
+            .form("role", "Owner, Administrator, Operator, Viewer or Basic; absent is no permission at all"),
+        Route::new(Delete, users, May("user.ctrl"), "Remove a user from the organization", remove)
+            .needs("email", "E-mail address"),
+        Route::new(Get, permissions, May("user.ctrl"), "Permissions of each user", list_permissions),
+        Route::new(Post, permissions, May("user.ctrl"), "Give a user a permission that the caller has", grant)
+            .needs("email", "E-mail address")
+            .needs("perm", "Permission"),
+        Route::new(Delete, permissions, May("user.ctrl"), "Take a permission from a user", revoke)
+            .needs("email", "E-mail address")
+            .needs("perm", "Permission"),
+        Route::new(Put, "/orgs/{oid}/users/role", May("user.ctrl"), "Give a user the permissions of a role", set_role)
+            .needs("email", "E-mail address")
+            .needs("role", "Owner, Administrator, Operator, Viewer or Basic"),
+    ]
+}
+
+/// Users of an organization with their permissions there.
+fn of(call: &Call, oid: Oid) -> impl Iterator<Item = (String, Vec<String>)> {
+    let users = call.app.records.list(SERVER, USER).into_iter();
+    users.filter_map(move |(email, mut user)| Some((email, user.organizations.remove(&oid)?)))
+}
+
+async fn list(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let emails: Vec<String> = of(&call, oid).map(|(email, _)| email).collect();
+    Ok(Reply::json(&json!({"users": emails})))
+}
+
+async fn list_permissions(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let permissions: Map<String, Value> = of(&call, oid).map(|(email, names)| (email, json!(names))).collect();
+    let direct: Vec<String> = permissions.keys().cloned().collect();
+    Ok(Reply::json(&json!({
+        "user_permissions": permissions, "direct_users": direct, "from_groups": {}, "group_info": {},
+    })))
+}
+
+/// An e-mail address in the form in which users are stored: in lower case, so that nobody is there twice.
+fn checked_email(text: Option<&str>) -> Result<String, ApiError> {
+    let email = text.map(|text| text.trim().to_lowercase()).filter(|email| !email.is_empty());
+    let email = email.ok_or_else(|| ApiError::bad_request("email is required"))?;
+    let has_parts = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    if !has_parts || email.len() > EMAIL_BYTES_MAX || email.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(ApiError::bad_request("email is not an e-mail address"));
+    }
+    Ok(email)
+}
+
+fn of_role(role: &str) -> Result<Vec<String>, ApiError> {
+    role_permissions(role).ok_or_else(|| ApiError::bad_request(format!("unknown role: {role}; one of {ROLES}")))
+}
+
+/// A user of this organization with its revision. Users of others are not told.
+fn member(call: &Call, oid: Oid, email: &str) -> Result<(User, u64), ApiError> {
+    let stored = call.app.records.get_with_revision(SERVER, USER, email);
+    let stored = stored.filter(|(user, _)| user.organizations.contains_key(&oid));
+    stored.ok_or_else(|| ApiError::not_found("user not found"))
+}
+
+async fn store(
+    call: &Call,
+    oid: Oid,
+    (email, user, expect): (&str, &User, Expect),
+    (message, action): (&str, &str),
+) -> Result<(), ApiError> {
+    let entity = json!({"type": "user", "name": email});
+    let detail = json!({"permissions": user.organizations.get(&oid)});
+    let beside = call.audit(oid, message, &entity, action, &detail);
+    call.app.records.put(SERVER, USER, email, user, expect, beside).await?;
+    Ok(())
+}
+
+async fn invite(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let email = checked_email(call.field("email"))?;
+    let permissions = match call.field("role").filter(|role| !role.is_empty()) {
+        Some(role) => of_role(role)?,
+        None => Vec::new(),
+    };
+    require_grantable(&call.caller, oid, &permissions)?;
+    let (mut user, expect) = match call.app.records.get_with_revision(SERVER, USER, &email) {
+        Some((user, revision)) => (user, Expect::Revision(revision)),
+        None if call.app.records.count(SERVER, USER) >= USERS_MAX => {
+            return Err(ApiError::bad_request(format!("a server has at most {USERS_MAX} users")));
+        }
+        None => (User { uid: random::uuid().to_string(), ..User::default() }, Expect::Absent),
+    };
+    if user.organizations.contains_key(&oid) {
+        return Ok(Reply::done());
+    }
+    user.organizations.insert(oid, permissions);
+    store(&call, oid, (&email, &user, expect), ("user added", "add_user")).await?;
+    Ok(Reply::done())
+}
+
+async fn remove(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let email = checked_email(call.field("email"))?;
+    let (mut user, revision) = member(&call, oid, &email)?;
+    require_keeper(&call.app.records, oid, &Without::User(&email))?;
+    user.organizations.remove(&oid);
+    store(&call, oid, (&email, &user, Expect::Revision(revision)), ("user removed", "remove_user")).await?;
+    Ok(Reply::done())
+}
+
+fn permission(call: &Call) -> Result<String, ApiError> {
+    let name = call.field("perm").map(str::trim).filter(|name| !name.is_empty());
+    name.map(str::to_owned).ok_or_else(|| ApiError::bad_request("perm is required"))
+}
+
+async fn grant(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let (email, name) = (checked_email(call.field("email"))?, permission(&call)?);
+    require_grantable(&call.caller, oid, [&name])?;
+    let (mut user, revision) = member(&call, oid, &email)?;
+    let have = user.organizations.entry(oid).or_default();
+    if !have.contains(&name) {
+        have.push(name);
+        have.sort_unstable();
+        store(&call, oid, (&email, &user, Expect::Revision(revision)), ("permission given", "grant")).await?;
+    }
+    Ok(Reply::done())
+}
+
+async fn revoke(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let (email, name) = (checked_email(call.field("email"))?, permission(&call)?);
+    let (mut user, revision) = member(&call, oid, &email)?;
+    let have = user.organizations.entry(oid).or_default();
+    if !have.contains(&name) {
+        return Err(ApiError::not_found(format!("this user does not have {name}")));
+    }
+    have.retain(|have| *have != name);
+    require_keeper_unless_same(&call, oid, &email, &user)?;
+    store(&call, oid, (&email, &user, Expect::Revision(revision)), ("permission taken", "revoke")).await?;
+    Ok(Reply::done())
+}
+
+/// A user that keeps the means to manage the organization locks nobody out.
+fn require_keeper_unless_same(call: &Call, oid: Oid, email: &str, changed: &User) -> Result<(), ApiError> {
+    let names = changed.organizations.get(&oid);
+    let still = |name: &str| names.is_some_and(|names| names.iter().any(|have| have == name));
+    if still("apikey.ctrl") || still("user.ctrl") {
+        return Ok(());
+    }
+    require_keeper(&call.app.records, oid, &Without::User(email))
+}
+
+async fn set_role(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    // JSON from the Python client, a form from the Go library.
+    let json = if call.body.first() == Some(&b'{') { call.json()? } else { Value::Null };
+    let field = |name: &str| json[name].as_str().or_else(|| call.field(name));
+    let email = checked_email(field("email"))?;
+    let role = field("role").filter(|role| !role.is_empty());
+    let role = role.ok_or_else(|| ApiError::bad_request(format!("role is required: one of {ROLES}")))?;
+    let permissions = of_role(role)?;
+    require_grantable(&call.caller, oid, &permissions)?;
+    let (mut user, revision) = member(&call, oid, &email)?;
+    user.organizations.insert(oid, permissions.clone());
+    require_keeper_unless_same(&call, oid, &email, &user)?;
+    store(&call, oid, (&email, &user, Expect::Revision(revision)), ("role given", "set_role")).await?;
+    Ok(Reply::json(&json!({"success": true, "role": role, "permissions": permissions})))
 }

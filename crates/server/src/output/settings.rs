@@ -98,7 +98,7 @@ pub(super) fn normal(mut settings: Map<String, Value>, name: &str) -> Result<Map
 pub(super) enum Module {
     File(file::Settings),
     Syslog(syslog::Settings),
-    Webhook(webhook::Settings),
+    Webhook(Box<webhook::Settings>),
 }
 
 impl Module {
@@ -106,8 +106,8 @@ impl Module {
         match settings.text("module").as_deref() {
             Some("file") => file::Settings::read(settings).map(Self::File),
             Some("syslog") => syslog::Settings::read(settings).map(Self::Syslog),
-            Some("webhook") => webhook::Settings::read(settings, false).map(Self::Webhook),
-            Some("webhook_bulk") => webhook::Settings::read(settings, true).map(Self::Webhook),
+            Some("webhook") => webhook::Settings::read(settings, false).map(Box::new).map(Self::Webhook),
+            Some("webhook_bulk") => webhook::Settings::read(settings, true).map(Box::new).map(Self::Webhook),
             None => Err(ApiError::bad_request("module is required")),
             Some(other) => Err(ApiError::bad_request(format!(
                 "module {other} is not available on this server; available: {}",

@@ -275,6 +275,24 @@ async fn wait(app: &App, output: &Output) -> Vec<Queued> {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_full_queue_loses_its_oldest_records() {
+        let dir = tempfile::tempdir().unwrap();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let config = crate::config::Config::loopback(dir.path().to_owned());
+        let pki = crate::pki::Pki::open(&config).unwrap();
+        let app = App::load(config, muster_store::Store::memory(), pki).await.unwrap();
+        let settings = serde_json::json!({"module": "file", "for": "event", "dir": "d"});
+        let oid = muster_model::Oid(uuid::Uuid::from_u128(1));
+        let output = Output::compile(oid, "o", settings.as_object().cloned().unwrap()).unwrap();
+        app.store.commit(vec![output.queue(vec![vec![b'x'; 100]; 10])]).await.unwrap();
+        assert_eq!(drop_oldest(&app, &output, 350).await.unwrap(), 7);
+        let left = app.store.read(move |read| read.queued(oid, "o", 10)).await.unwrap();
+        assert_eq!(left.iter().map(|record| record.position).collect::<Vec<_>>(), [8, 9, 10]);
+        assert_eq!(output.waiting_bytes.load(Ordering::Relaxed), 300);
+        assert_eq!(drop_oldest(&app, &output, 350).await.unwrap(), 0);
+    }
+
     #[test]
     fn five_tries_then_disabled_ever_longer() {
         let mut trouble = Trouble::default();

@@ -7,6 +7,7 @@ use crate::api;
 use crate::app::App;
 use crate::gateway;
 use http::Request;
+use http::uri::Scheme;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -44,7 +45,7 @@ pub async fn tls(app: Arc<App>, listener: TcpListener) {
             if stream.get_ref().1.alpn_protocol() == Some(muster_wire::LINK_ALPN) {
                 tokio::spawn(gateway::serve(app, Box::pin(stream), Some(from.ip())));
             } else {
-                tokio::spawn(http(app, stream, from));
+                tokio::spawn(http(app, stream, from, Scheme::HTTPS));
             }
         });
     }
@@ -54,7 +55,7 @@ pub async fn tls(app: Arc<App>, listener: TcpListener) {
 pub async fn plain(app: Arc<App>, listener: TcpListener) {
     loop {
         if let Some((stream, from)) = accept(&listener).await {
-            tokio::spawn(http(Arc::clone(&app), stream, from));
+            tokio::spawn(http(Arc::clone(&app), stream, from, Scheme::HTTP));
         }
     }
 }
@@ -73,8 +74,14 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     }
 }
 
-async fn http(app: Arc<App>, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, from: SocketAddr) {
-    let service = service_fn(move |request: Request<Incoming>| {
+async fn http(
+    app: Arc<App>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    from: SocketAddr,
+    scheme: Scheme,
+) {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(scheme.clone());
         let app = Arc::clone(&app);
         async move { Ok::<_, Infallible>(api::serve(app, request, Some(from.ip())).await) }
     });

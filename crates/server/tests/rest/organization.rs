@@ -40,3 +40,132 @@ async fn the_organization_tells_what_it_is_and_where() {
     assert_eq!((status, &urls["url"]["replay"], &urls["url"]["logs"]), (200, &json!(tls), &json!(tls)));
     assert_eq!(urls["url"]["search"], format!("https://{tls}"));
 }
+
+#[tokio::test]
+async fn a_key_gives_only_what_its_maker_has_and_ends_with_its_deletion() {
+    let world = World::new().await;
+    let path = format!("orgs/{}/keys", world.oid);
+    let form = [("key_name", "small"), ("perms", "sensor.list,apikey.ctrl"), ("allowed_ip_range", "127.0.0.0/8")];
+    let made = world.ok("POST", &path, &form).await;
+    let (secret, hash) = (made["api_key"].as_str().unwrap(), made["key_hash"].as_str().unwrap());
+    let listed = world.ok("GET", &path, &[]).await;
+    assert_eq!(listed["api_keys"][hash]["priv"], json!(["apikey.ctrl", "sensor.list"]));
+    assert!(!listed.to_string().contains(secret) && !format!("{:?}", world.audited().await).contains(secret));
+
+    let oid = world.oid.to_string();
+    let (status, answer) = world.call_as(None, "POST", "/jwt", &[("secret", secret), ("oid", &oid)]).await;
+    assert_eq!(status, 200, "{answer}");
+    let token = answer["jwt"].as_str().unwrap();
+    let more = [("key_name", "more"), ("perms", "sensor.list,sensor.task")];
+    let (status, answer) = world.call_as(Some(token), "POST", &path, &more).await;
+    assert!(status == 403 && answer["error"].as_str().unwrap().contains("sensor.task"), "{answer}");
+    let same = [("key_name", "same"), ("perms", "sensor.list")];
+    assert_eq!(world.call_as(Some(token), "POST", &path, &same).await.0, 200);
+    for wrong in [("perms", "no.such"), ("allowed_ip_range", "here")] {
+        assert_eq!(world.refused("POST", &path, &[("key_name", "x"), wrong]).await.0, 400);
+    }
+
+    world.ok("DELETE", &path, &[("key_hash", hash)]).await;
+    assert_eq!(world.call_as(Some(token), "GET", &format!("sensors/{oid}"), &[]).await.0, 401);
+}
+
+#[tokio::test]
+async fn the_last_key_that_can_manage_stays() {
+    let world = World::new().await;
+    let path = format!("orgs/{}/keys", world.oid);
+    let listed = world.ok("GET", &path, &[]).await;
+    let own = listed["api_keys"].as_object().unwrap().keys().next().unwrap().clone();
+    world.ok("POST", &path, &[("key_name", "weak"), ("perms", "sensor.list")]).await;
+    assert_eq!(world.refused("DELETE", &path, &[("key_hash", &own)]).await.0, 409);
+    world.ok("POST", &path, &[("key_name", "strong"), ("perms", "apikey.ctrl")]).await;
+    world.ok("DELETE", &path, &[("key_hash", &own)]).await;
+}
+
+#[tokio::test]
+async fn users_get_roles_and_permissions_and_lose_them_at_once() {
+    let world = World::new().await;
+    let (oid, users) = (world.oid, format!("orgs/{}/users", world.oid));
+    let permissions = format!("{users}/permissions");
+    world.ok("POST", &users, &[("email", "Ana@Example.com")]).await;
+    assert_eq!(world.ok("GET", &users, &[]).await, json!({"users": ["ana@example.com"]}));
+    let ana = ("email", "ana@example.com");
+    world.ok("POST", &permissions, &[ana, ("perm", "sensor.list")]).await;
+    assert_eq!(
+        world.ok("GET", &permissions, &[]).await["user_permissions"],
+        json!({"ana@example.com": ["sensor.list"]})
+    );
+    let request = world.request("PUT", &format!("{users}/role")).bearer_auth(&world.token);
+    let answer = request.json(&json!({"email": "ana@example.com", "role": "Basic"})).send().await.unwrap();
+    let answer: serde_json::Value = answer.json().await.unwrap();
+    assert_eq!(answer["permissions"], json!(["org.get", "sensor.list", "sensor.get"]));
+
+    // A user with a token of before loses what is taken from her now.
+    let token = world.user("bob@example.com", [(oid, vec!["sensor.list".into(), "user.ctrl".into()])].into()).await;
+    let bob = ("email", "bob@example.com");
+    let list = format!("sensors/{oid}");
+    assert_eq!(world.call_as(Some(&token), "GET", &list, &[]).await.0, 200);
+    let escalation = world.call_as(Some(&token), "POST", &permissions, &[bob, ("perm", "org.del")]).await;
+    assert_eq!(escalation.0, 403);
+    let role = world.call_as(Some(&token), "PUT", &format!("{users}/role"), &[bob, ("role", "Owner")]).await;
+    assert_eq!(role.0, 403);
+    world.ok("DELETE", &permissions, &[bob, ("perm", "sensor.list")]).await;
+    assert_eq!(world.call_as(Some(&token), "GET", &list, &[]).await.1["error_code"], "missing_permission");
+    world.ok("DELETE", &users, &[bob]).await;
+    assert_eq!(world.call_as(Some(&token), "GET", &list, &[]).await.0, 404);
+    assert_eq!(world.refused("DELETE", &users, &[bob]).await.0, 404);
+}
+
+#[tokio::test]
+async fn a_user_makes_an_organization_and_may_do_everything_in_it() {
+    let world = World::new().await;
+    assert_eq!(world.refused("POST", "orgs/new", &[("name", "mine")]).await.0, 403);
+    let secret_token = world.user("eve@example.com", [(world.oid, vec!["org.get".into()])].into()).await;
+    let (status, made) = world.call_as(Some(&secret_token), "POST", "orgs/new", &[("name", "mine")]).await;
+    assert_eq!(status, 200, "{made}");
+    let made = made["data"]["oid"].as_str().unwrap();
+    // The token was made before; a new one has the new organization in it.
+    let before = world.call_as(Some(&secret_token), "GET", "user/orgs", &[]).await.1;
+    assert_eq!(before["total"], 1);
+    let records = &world.server.app.records;
+    let user = records.get(muster_server::records::SERVER, muster_server::access::USER, "eve@example.com").unwrap();
+    let oid = made.parse().unwrap();
+    assert_eq!(user.organizations[&oid], muster_server::access::owner_permissions());
+}
+
+#[tokio::test]
+async fn settings_quota_and_errors_are_kept() {
+    let world = World::new().await;
+    let oid = world.oid;
+    assert_eq!(world.refused("GET", &format!("configs/{oid}/vt"), &[]).await.0, 404);
+    world.ok("POST", &format!("configs/{oid}/vt"), &[("value", "key=1")]).await;
+    let setting = world.ok("GET", &format!("configs/{oid}/vt"), &[]).await;
+    assert_eq!(setting, json!({"config": "vt", "value": "key=1"}));
+    assert!(!format!("{:?}", world.audited().await).contains("key=1"));
+    world.ok("POST", &format!("orgs/{oid}/quota"), &[("quota", "25")]).await;
+    let usage = world.ok("GET", &format!("quota_usage/{oid}"), &[]).await;
+    assert_eq!((&usage["quota"], &usage["usage"]), (&json!(25), &json!(0)));
+    assert_eq!(world.refused("POST", &format!("orgs/{oid}/quota"), &[("quota", "-1")]).await.0, 400);
+
+    let app = &world.server.app;
+    muster_server::errors::report(app, oid, "outputs/one", "connection refused").await;
+    muster_server::errors::report(app, oid, "outputs/one", "no route to host").await;
+    let errors = world.ok("GET", &format!("errors/{oid}"), &[]).await;
+    assert_eq!(errors["errors"].as_array().unwrap().len(), 1);
+    assert_eq!(errors["errors"][0]["error"], "no route to host");
+    world.ok("DELETE", &format!("errors/{oid}/outputs%2Fone"), &[]).await;
+    assert_eq!(world.ok("GET", &format!("errors/{oid}"), &[]).await, json!({"errors": []}));
+
+    world.ok("POST", &format!("orgs/{oid}/resources"), &[("res_cat", "replicant"), ("res_name", "yara")]).await;
+    let resources = world.ok("GET", &format!("orgs/{oid}/resources"), &[]).await;
+    assert_eq!(resources, json!({"resources": {"replicant": ["yara"]}}));
+    world.ok("DELETE", &format!("orgs/{oid}/resources"), &[("res_cat", "replicant"), ("res_name", "yara")]).await;
+    let schema = world.ok("GET", &format!("orgs/{oid}/schema/NEW_PROCESS"), &[]).await;
+    assert!(schema["schema"]["elements"].as_array().unwrap().contains(&json!("s:event/FILE_PATH")));
+    let linux = world.ok("GET", &format!("orgs/{oid}/schema?platform=linux"), &[]).await;
+    let names = linux["event_types"].as_array().unwrap();
+    assert!(names.contains(&json!("evt:NEW_PROCESS")) && !names.contains(&json!("evt:WEL")));
+    let made = world.ok("POST", &format!("insight/{oid}/ingestion_keys"), &[("name", "i1")]).await;
+    let keys = world.ok("GET", &format!("insight/{oid}/ingestion_keys"), &[]).await;
+    assert_eq!(keys, json!({"keys": {"i1": made["key"]}}));
+    world.ok("DELETE", &format!("insight/{oid}/ingestion_keys?name=i1"), &[]).await;
+}

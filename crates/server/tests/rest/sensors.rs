@@ -3,6 +3,7 @@
 use crate::world::World;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use muster_wire::{FromServer, from_server};
 use serde_json::{Value, json};
 use std::io::Read as _;
 
@@ -136,4 +137,33 @@ async fn an_offline_sensor_is_not_tasked() {
     }
     assert_eq!(world.refused("POST", &sid, &[]).await.0, 400);
     assert_eq!(world.refused("POST", &sid, &[("tasks", "no_such_command")]).await.0, 400);
+}
+
+#[tokio::test]
+async fn a_repeated_call_tasks_once() {
+    let world = World::new().await;
+    let id = world.sensor("one", &[]).await;
+    let (sid, link) = (id.to_string(), world.link(id).await);
+    let shown = world.ok("GET", &sid, &[]).await;
+    assert!(shown["is_online"] == true && !shown["online"].as_object().unwrap().is_empty());
+    assert_eq!(world.ok("POST", &format!("online/{}", world.oid), &[]).await, json!({&sid: true}));
+    let send = async |key: Option<&str>, command: &str| {
+        let mut request = world.request("POST", &sid).bearer_auth(&world.token);
+        if let Some(key) = key {
+            request = request.header("x-idempotent-key", key);
+        }
+        let answer = request.form(&[("tasks", command), ("investigation_id", "case-1")]).send().await.unwrap();
+        assert_eq!(answer.status(), 200);
+        let delivered = |message: &FromServer| matches!(message.message, Some(from_server::Message::Deliver(_)));
+        link.take().iter().filter(|message| delivered(message)).count()
+    };
+    link.take();
+    assert_eq!(send(Some("k1"), "os_version").await, 1);
+    assert_eq!(send(Some("k1"), "os_version").await, 0);
+    assert_eq!(send(Some("k2"), "os_version").await, 1);
+    // Another command under the same key is another call, and without a key each call counts.
+    assert_eq!(send(Some("k1"), "os_processes").await, 1);
+    assert_eq!(send(None, "os_version").await + send(None, "os_version").await, 2);
+    let tasked = world.audited().await.into_iter().filter(|(action, _)| action == "task").count();
+    assert_eq!(tasked, 5);
 }

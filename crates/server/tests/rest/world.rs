@@ -3,14 +3,16 @@
 use muster_model::{Architecture, Iid, Oid, Platform, Sid, Timestamp};
 use muster_server::access::{API_KEY, ApiKey, Exchange, USER, USER_KEY, User, UserKey, owner_permissions};
 use muster_server::config::Config;
+use muster_server::gateway::Link;
 use muster_server::organization::Profile;
 use muster_server::records::SERVER;
-use muster_server::sensor::{self, Enrolment};
+use muster_server::sensor::{self, Enrolment, Place};
 use muster_server::{Server, clock, random};
 use muster_store::{EntryQuery, Expect, Store, Stream};
 use muster_wire::SensorState;
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 pub struct World {
@@ -92,6 +94,18 @@ impl World {
         let new = Enrolment { iid, tags: &tags, public_key: &[7; 32], state: &state, source: None };
         let app = &self.server.app;
         sensor::enrol(app, &app.organization(self.oid).unwrap(), &new).await.unwrap()
+    }
+
+    /// Gives a sensor a live link that nobody reads.
+    pub async fn link(&self, sid: Sid) -> Arc<Link> {
+        let app = &self.server.app;
+        let organization = app.organization(self.oid).unwrap();
+        let ordinal = organization.state.lock().fleet.ordinal(sid).unwrap();
+        let place = Place { organization, ordinal };
+        let link = Arc::new(Link::new(random::number(), "boot".into(), "host".into()));
+        let state = SensorState { hostname: "host".into(), ..SensorState::default() };
+        sensor::went_online(app, &place, &link, &state, None).await.unwrap();
+        link
     }
 
     /// Calls as the owner.

@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each test target uses a part")]
 
-use muster_model::{Oid, Timestamp};
+use muster_model::Oid;
 use muster_server::access::{API_KEY, ApiKey, Exchange, owner_permissions};
 use muster_server::app::App;
 use muster_server::config::Config;
@@ -127,6 +127,6 @@ pub fn event(number: u32, kind: &str) -> Record {
 }
 
 pub fn record(stream: Stream, kind: &str, body: &Value) -> Record {
-    let record = event::activity(OID, "test", kind, &json!({}), Timestamp::from_secs(1_731_403_200));
+    let record = event::activity(OID, "test", kind, &json!({}), clock::now());
     Record { stream, body: body.to_string().into(), ..record }
 }

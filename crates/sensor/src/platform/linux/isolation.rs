@@ -9,6 +9,8 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
+use crate::guard;
+
 /// Name of the table.
 const TABLE: &str = "inet muster";
 
@@ -40,8 +42,8 @@ pub fn isolate(servers: &[SocketAddr]) -> Result<(), IsolationError> {
     if servers.is_empty() {
         return Err(IsolationError::NoExemption);
     }
-    if std::env::var_os("MUSTER_TEST_SANDBOX").is_some() {
-        return Err(IsolationError::Refused("this sensor is under test and shares the machine".to_owned()));
+    if let Some(objection) = guard::objection() {
+        return Err(IsolationError::Refused(objection.to_owned()));
     }
     // Connections are reset at once where the kernel can; else they starve.
     match load(&ruleset(servers, true)) {

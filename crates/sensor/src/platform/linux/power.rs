@@ -9,12 +9,12 @@ use rustix::process::geteuid;
 use rustix::system::{RebootCommand, reboot};
 
 use super::seal::UNIT;
+use crate::guard;
 
-/// Whether the sensor may switch the endpoint off at all.
+/// Why the sensor cannot switch the endpoint off; `None` if it can.
 #[must_use]
-pub fn may_switch() -> bool {
-    // A sensor under test shares the machine with other work.
-    geteuid().is_root() && std::env::var_os("MUSTER_TEST_SANDBOX").is_none()
+pub fn objection() -> Option<&'static str> {
+    guard::objection().or_else(|| (!geteuid().is_root()).then_some("the sensor does not run as root"))
 }
 
 /// Switches the endpoint off or boots it anew: by the service manager, which ends
@@ -35,6 +35,9 @@ pub fn switch_off(and_on_again: bool) -> io::Result<()> {
 
 /// Removes unit and installed program. A program elsewhere is a working copy and stays.
 pub fn remove_installation() {
+    if guard::objection().is_some() {
+        return;
+    }
     if Path::new(UNIT).exists() {
         run("systemctl", &["disable", "muster-sensor.service"]);
         remove(Path::new(UNIT));

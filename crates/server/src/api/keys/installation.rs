@@ -1,6 +1,7 @@
 //! Installation keys: how sensors enrol. Source: reference/sensor.md section 2.
 
 use super::super::{Access, ApiError, Call, Method, Reply, Route, tags};
+use super::KEYS_MAX;
 use crate::access::{INSTALLATION_KEY, InstallationKeyRecord, from_hex, to_hex};
 use crate::app::App;
 use crate::{SERVER_NAME, clock, random};
@@ -8,9 +9,6 @@ use muster_model::{Iid, Oid};
 use muster_store::Expect;
 use muster_wire::InstallationKey;
 use serde_json::{Map, Value, json};
-
-/// Installation keys of one organization.
-const KEYS_MAX: usize = 1_000;
 
 /// Longest description, in bytes.
 const DESCRIPTION_BYTES_MAX: usize = 1_024;

@@ -1,0 +1,66 @@
+//! Giving permissions, and never locking everyone out.
+
+use super::{API_KEY, Caller, USER, USER_KEY, is_known_permission};
+use crate::api::ApiError;
+use crate::records::{Records, SERVER};
+use muster_model::Oid;
+use std::collections::BTreeSet;
+
+/// Permissions with which a locked organization can be opened again.
+const KEEPING: [&str; 2] = ["apikey.ctrl", "user.ctrl"];
+
+/// Checks that a caller may give these permissions to someone else: nobody gives what they do not have.
+///
+/// # Errors
+///
+/// 400 for a permission that does not exist, 403 for one that the caller has not.
+pub fn require_grantable<'a>(
+    caller: &Caller,
+    oid: Oid,
+    permissions: impl IntoIterator<Item = &'a String>,
+) -> Result<(), ApiError> {
+    for permission in permissions {
+        if !is_known_permission(permission) {
+            return Err(ApiError::bad_request(format!("unknown permission: {permission}")));
+        }
+        if !caller.may(oid, permission) {
+            return Err(ApiError::forbidden(format!("cannot grant {permission}, which you do not have yourself")));
+        }
+    }
+    Ok(())
+}
+
+/// What is about to be taken away.
+pub enum Without<'a> {
+    /// An API key, by its hash.
+    Key(&'a str),
+    /// A user, or those permissions of hers that [`KEEPING`] names.
+    User(&'a str),
+}
+
+/// Checks that somebody can still manage the keys or users of an organization afterwards.
+///
+/// # Errors
+///
+/// 409 if this was the last one.
+pub fn require_keeper(records: &Records, oid: Oid, without: &Without<'_>) -> Result<(), ApiError> {
+    let keeps = |permissions: &[String]| permissions.iter().any(|name| KEEPING.contains(&name.as_str()));
+    let keys = records.list(oid, API_KEY).into_iter();
+    let mut keys = keys.filter(|(hash, _)| !matches!(without, Without::Key(gone) if gone == hash));
+    if keys.any(|(_, key)| keeps(&key.permissions)) {
+        return Ok(());
+    }
+    // A user without a key cannot come in.
+    let with_key: BTreeSet<String> = records.list(SERVER, USER_KEY).into_iter().map(|(_, key)| key.email).collect();
+    let users = records.list(SERVER, USER).into_iter();
+    let mut users = users.filter(|(email, _)| !matches!(without, Without::User(gone) if gone == email));
+    let is_keeper = users.any(|(email, user)| {
+        with_key.contains(&email) && user.organizations.get(&oid).is_some_and(|permissions| keeps(permissions))
+    });
+    if is_keeper {
+        return Ok(());
+    }
+    Err(ApiError::conflict(
+        "nobody could manage this organization any more; first make another key with apikey.ctrl or user.ctrl",
+    ))
+}

@@ -1,0 +1,78 @@
+//! API keys of the organization. Source: reference/rest-api.md sections 5.5 and 7.3.
+
+use super::super::{Access, ApiError, Call, Method, Reply, Route};
+use super::KEYS_MAX;
+use crate::access::{API_KEY, ApiKey, Without, require_grantable, require_keeper};
+use crate::{clock, random};
+use muster_store::Expect;
+use serde_json::{Map, Value, json};
+
+pub(super) fn routes() -> Vec<Route> {
+    use Access::May;
+    use Method::{Delete, Get, Post};
+    let path = "/orgs/{oid}/keys";
+    vec![
+        Route::new(Get, path, May("apikey.ctrl"), "API keys by their hash", list),
+        Route::new(Post, path, May("apikey.ctrl"), "Make an API key; it is shown this once", create)
+            .needs("key_name", "Name of the key")
+            .form("perms", "Comma-separated permissions, all of which the caller must have")
+            .form("allowed_ip_range", "CIDR from which the key may be used; absent is anywhere"),
+        Route::new(Delete, path, May("apikey.ctrl"), "Delete an API key; its tokens end with it", delete)
+            .needs("key_hash", "Hash of the key"),
+    ]
+}
+
+async fn list(call: Call) -> Result<Reply, ApiError> {
+    let keys = call.app.records.list(call.organization()?.oid, API_KEY).into_iter();
+    let shown = |key: &ApiKey| {
+        json!({
+            "name": key.name, "priv": key.permissions, "by": key.by, "allowed_ip_range": key.allowed_ip_range,
+            "created": key.created_at.as_secs(),
+        })
+    };
+    let keys: Map<String, Value> = keys.map(|(hash, key)| (hash, shown(&key))).collect();
+    Ok(Reply::json(&json!({"api_keys": keys})))
+}
+
+async fn create(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let name = super::name(&call, "key_name")?;
+    let mut permissions: Vec<String> =
+        call.form.list("perms").chain(call.query.list("perms")).map(str::to_owned).collect();
+    permissions.sort_unstable();
+    permissions.dedup();
+    require_grantable(&call.caller, oid, &permissions)?;
+    let range = call.field("allowed_ip_range").map(str::trim).unwrap_or_default();
+    if !range.is_empty() && range.parse::<ipnet::IpNet>().is_err() {
+        return Err(ApiError::bad_request("allowed_ip_range must be a CIDR such as 192.0.2.0/24"));
+    }
+    if call.app.records.count(oid, API_KEY) >= KEYS_MAX {
+        return Err(ApiError::bad_request(format!("an organization has at most {KEYS_MAX} API keys")));
+    }
+    let secret = random::uuid().to_string();
+    let digest = call.app.secrets.digest(secret.as_bytes());
+    let entity = json!({"type": "api_key", "name": name});
+    let detail = json!({"permissions": permissions, "allowed_ip_range": range, "key_hash": digest});
+    let key = ApiKey {
+        name: name.to_owned(),
+        permissions,
+        by: call.caller.identity.clone(),
+        created_at: clock::now(),
+        allowed_ip_range: range.to_owned(),
+    };
+    let beside = call.audit(oid, "API key made", &entity, "create_api_key", &detail);
+    call.app.records.put(oid, API_KEY, &digest, &key, Expect::Absent, beside).await?;
+    Ok(Reply::json(&json!({"success": true, "api_key": secret, "key_hash": digest})))
+}
+
+async fn delete(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let hash = super::name(&call, "key_hash")?;
+    let key = call.app.records.get(oid, API_KEY, hash);
+    let key = key.ok_or_else(|| ApiError::not_found("API key not found"))?;
+    require_keeper(&call.app.records, oid, &Without::Key(hash))?;
+    let entity = json!({"type": "api_key", "name": key.name});
+    let beside = call.audit(oid, "API key deleted", &entity, "delete_api_key", &json!({"key_hash": hash}));
+    call.app.records.delete(oid, API_KEY, hash, beside).await?;
+    Ok(Reply::done())
+}

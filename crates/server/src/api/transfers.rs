@@ -1,0 +1,42 @@
+//! One-time transfers. Source: reference/rest-api.md section 7.10.
+
+use super::{Access, ApiError, Call, Method, Reply, Route};
+use crate::files::Upload;
+use crate::transfer::What;
+use crate::{artifact, payload, transfer};
+use bytes::Bytes;
+
+const MEDIA_TYPE: &str = "application/octet-stream";
+
+/// The routes of this area.
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(Method::Put, "//transfer/{token}", Access::Public, "Uploads a file, once", put).streaming(),
+        Route::new(Method::Get, "//transfer/{token}", Access::Public, "Downloads a file, once", get),
+    ]
+}
+
+async fn put(mut call: Call) -> Result<Reply, ApiError> {
+    let body = call.stream.take().ok_or_else(|| ApiError::bad_request("the request has no body"))?;
+    let (oid, what) = call.app.transfers.take(call.path("token"), true)?;
+    if let What::PutArtifact(offer) = &what {
+        artifact::require_new(&call.app, oid, &offer.payload_id)?;
+    }
+    let mut upload = Upload::begin(&call.app).await?;
+    upload.append(body, call.app.config.limits.file_bytes).await?;
+    let received = upload.finish().await?;
+    match what {
+        What::PutPayload { name, actor } => payload::keep(&call.app, oid, &name, received, &actor).await?,
+        What::PutArtifact(offer) => {
+            artifact::keep(&call.app, oid, *offer, received).await?;
+        }
+        What::Get { .. } => return Err(ApiError::not_found("this transfer is a download")),
+    }
+    // The published client prints whatever comes back, and fails on it: nothing may.
+    Ok(Reply::bytes(MEDIA_TYPE, Bytes::new()))
+}
+
+async fn get(call: Call) -> Result<Reply, ApiError> {
+    let (size, body) = transfer::open(&call.app, call.path("token")).await?;
+    Ok(Reply::stream(MEDIA_TYPE, body).header("content-length", size.to_string()))
+}

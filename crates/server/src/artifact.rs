@@ -1,0 +1,350 @@
+//! Artifacts: files of endpoints and of other sources, kept for a while.
+//!
+//! They come from sensors as one-time transfers, and from anyone with an
+//! ingestion key by `POST /ingest`, in one piece or in parts.
+//! Source: reference/rest-api.md section 7.10, reference/events.md section 9.
+
+use crate::api::ApiError;
+use crate::app::App;
+use crate::event;
+use crate::files::{self, Received, Shelf, Upload};
+use crate::records::Kind;
+use crate::{clock, random};
+use hyper::body::Incoming;
+use muster_model::{Oid, Sid, Timestamp};
+use muster_store::Expect;
+use muster_wire::ArtifactOffer;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Artifacts of organizations, by payload id.
+pub const ARTIFACT: Kind<Artifact> = Kind::new("artifact");
+
+/// Keys with which `POST /ingest` may be called, by name.
+pub const INGESTION_KEY: Kind<IngestionKey> = Kind::new("ingestion_key");
+
+/// Artifacts per organization: their records are held in memory.
+const ARTIFACTS_MAX: usize = 100_000;
+
+/// Longest payload id, in bytes: it is a file name.
+const ID_BYTES_MAX: usize = 128;
+
+/// Longest path, hint and source, in bytes.
+const TEXT_BYTES_MAX: usize = 4_096;
+
+/// Longest retention, in days.
+const RETENTION_DAYS_MAX: u32 = 3_650;
+
+/// Bytes of every part but the last one. A file whose size is a multiple of it comes without a last
+/// part. Source: reference/rest-api.md section 7.10.
+pub const PART_BYTES: u64 = 15 * 1024 * 1024;
+
+/// Uploads in parts that may be open per organization.
+const PARTS_MAX: usize = 64;
+
+/// An upload in parts that is silent for so long is over.
+const PARTS_SILENCE: Duration = Duration::from_secs(120);
+
+/// How often old artifacts and silent uploads are looked for.
+const SWEEP: Duration = Duration::from_secs(30);
+
+/// An ingestion key.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IngestionKey {
+    /// For people.
+    pub name: String,
+    /// The secret, a UUID; clients may read it at any time, as published.
+    pub key: String,
+}
+
+/// An artifact; its bytes are in a file named by its payload id.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Where it was; may be empty.
+    pub path: String,
+    /// Type word.
+    pub hint: String,
+    /// Sensor id, or the name that the sender gave.
+    pub source: String,
+    /// The sensor, if one sent it.
+    pub sid: Option<Sid>,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256, hex.
+    pub sha256: String,
+    /// When it was complete.
+    pub created_at: Timestamp,
+    /// When it goes.
+    pub expires_at: Timestamp,
+}
+
+/// What is known of an artifact before it comes.
+#[derive(Clone, Debug)]
+pub struct Offer {
+    /// Its id; decides whether it is known already.
+    pub payload_id: String,
+    path: String,
+    hint: String,
+    source: String,
+    sid: Option<Sid>,
+    retention_days: u32,
+    investigation_id: String,
+}
+
+impl Offer {
+    /// An offer of a sensor.
+    ///
+    /// # Errors
+    ///
+    /// 400 for an id that cannot be one.
+    pub fn of_sensor(sid: Sid, offer: ArtifactOffer) -> Result<Self, ApiError> {
+        let source = sid.to_string();
+        let mut made = Self::new(&offer.payload_id, &offer.path, &offer.hint, &source, offer.retention_days)?;
+        made.sid = Some(sid);
+        made.investigation_id = offer.investigation_id;
+        Ok(made)
+    }
+
+    /// An offer of some other source. An empty id lets the server choose; 0 days is the default.
+    ///
+    /// # Errors
+    ///
+    /// 400 for an id that cannot be one.
+    pub fn new(payload_id: &str, path: &str, hint: &str, source: &str, retention_days: u32) -> Result<Self, ApiError> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if payload_id.len() > ID_BYTES_MAX || payload_id.starts_with('.') || !payload_id.bytes().all(is_plain) {
+            let rule = format!("a payload id has at most {ID_BYTES_MAX} letters, digits, `-`, `_` and `.`");
+            return Err(ApiError::bad_request(rule));
+        }
+        let text = |text: &str| text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_owned();
+        Ok(Self {
+            payload_id: if payload_id.is_empty() { random::uuid().to_string() } else { payload_id.to_owned() },
+            path: text(path),
+            hint: if hint.is_empty() { "auto".to_owned() } else { text(hint) },
+            source: text(source),
+            sid: None,
+            retention_days: retention_days.min(RETENTION_DAYS_MAX),
+            investigation_id: String::new(),
+        })
+    }
+}
+
+/// Checks that there is no artifact of this id, and room for one.
+///
+/// # Errors
+///
+/// 409 for a known id, 507 if there are too many.
+pub fn require_new(app: &App, oid: Oid, payload_id: &str) -> Result<(), ApiError> {
+    if app.records.has(oid, ARTIFACT, payload_id) {
+        return Err(ApiError::conflict(format!("artifact {payload_id} is there already")));
+    }
+    if app.records.count(oid, ARTIFACT) >= ARTIFACTS_MAX {
+        let text = format!("an organization may have {ARTIFACTS_MAX} artifacts; shorten their retention");
+        return Err(ApiError { status: 507, ..ApiError::conflict(text) }.with_code("too_many_artifacts"));
+    }
+    Ok(())
+}
+
+/// Keeps an artifact, and tells of it (`ingest`), in one commit.
+///
+/// # Errors
+///
+/// 409 for a known id, 507 if the disk is full; nothing is kept then.
+pub async fn keep(app: &App, oid: Oid, offer: Offer, received: Received) -> Result<String, ApiError> {
+    let _one_at_a_time = app.transfers.placing.lock().await;
+    require_new(app, oid, &offer.payload_id)?;
+    let now = clock::now();
+    let days = if offer.retention_days == 0 { app.config.limits.retention_days } else { offer.retention_days };
+    let artifact = Artifact {
+        path: offer.path,
+        hint: offer.hint,
+        source: offer.source,
+        sid: offer.sid,
+        size: received.size,
+        sha256: received.sha256.clone(),
+        created_at: now,
+        expires_at: now.saturating_add(Duration::from_secs(u64::from(days) * 86_400)),
+    };
+    let place = files::path(app, Shelf::Artifacts, oid, &offer.payload_id);
+    received.keep(&place).await?;
+    let mut record = told(app, oid, "ingest", &offer.payload_id, &artifact, json!({}));
+    record.investigation_id = Some(offer.investigation_id).filter(|id| !id.is_empty());
+    let beside = app.emit(&[record]);
+    match app.records.put(oid, ARTIFACT, &offer.payload_id, &artifact, Expect::Absent, beside).await {
+        Ok(_) => Ok(offer.payload_id),
+        Err(error) => {
+            files::remove(&place).await;
+            Err(error.into())
+        }
+    }
+}
+
+/// The artifact event of this type.
+fn told(
+    app: &App,
+    oid: Oid,
+    event_type: &str,
+    payload_id: &str,
+    artifact: &Artifact,
+    more: serde_json::Value,
+) -> crate::stream::Record {
+    let mut body = json!({"size": artifact.size, "source": artifact.source, "original_path": artifact.path});
+    if let (Some(body), serde_json::Value::Object(more)) = (body.as_object_mut(), more) {
+        body.extend(more);
+    }
+    let organization = app.organization(oid);
+    let state = organization.as_ref().map(|organization| organization.state.lock());
+    let row = state.as_ref().zip(artifact.sid).and_then(|(state, sid)| state.fleet.find(sid));
+    let sensor = row.map(|row| &row.sensor);
+    event::artifact(oid, sensor, event_type, (payload_id, &artifact.hint), &body, clock::now())
+}
+
+/// Tells that an artifact was prepared for download (`export_complete`).
+///
+/// # Errors
+///
+/// Whatever the store says.
+pub async fn exported(app: &App, oid: Oid, payload_id: &str, artifact: &Artifact) -> Result<(), ApiError> {
+    let record = told(app, oid, "export_complete", payload_id, artifact, json!({"export_id": random::uuid()}));
+    Ok(app.store.commit(app.emit(&[record])).await?)
+}
+
+/// Which part of an upload a request brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// All of it.
+    Whole,
+    /// This one, from 0; more will come.
+    Number(u32),
+    /// The last one.
+    Last,
+}
+
+impl Part {
+    /// Reads `lc-part`.
+    ///
+    /// # Errors
+    ///
+    /// 400 for anything but a number or `done`.
+    pub fn parse(text: Option<&str>) -> Result<Self, ApiError> {
+        match text {
+            None | Some("") => Ok(Self::Whole),
+            Some("done") => Ok(Self::Last),
+            Some(number) => number
+                .parse()
+                .map(Self::Number)
+                .map_err(|_| ApiError::bad_request("lc-part must be a number from 0, or `done`")),
+        }
+    }
+}
+
+struct Partial {
+    upload: Upload,
+    offer: Offer,
+    next: u32,
+    last_bytes: u64,
+    touched: Instant,
+}
+
+/// Uploads in parts that are not complete.
+#[derive(Default)]
+pub(crate) struct Parts(Mutex<HashMap<(Oid, String), Partial>>);
+
+impl Parts {
+    /// Takes an upload out while a part of it is written: two parts at once cannot both be next.
+    fn take(&self, oid: Oid, payload_id: &str) -> Option<Partial> {
+        self.0.lock().remove(&(oid, payload_id.to_owned()))
+    }
+
+    fn put(&self, oid: Oid, partial: Partial) -> Result<(), ApiError> {
+        let mut parts = self.0.lock();
+        if parts.keys().filter(|(owner, _)| *owner == oid).count() >= PARTS_MAX {
+            return Err(ApiError::unavailable("too many uploads in parts are open; finish one, or wait two minutes"));
+        }
+        parts.insert((oid, partial.offer.payload_id.clone()), partial);
+        Ok(())
+    }
+
+    fn take_silent(&self, now: Instant) -> Vec<(Oid, Partial)> {
+        let mut parts = self.0.lock();
+        let is_silent = |_: &(Oid, String), partial: &mut Partial| now.duration_since(partial.touched) > PARTS_SILENCE;
+        parts.extract_if(is_silent).map(|((oid, _), partial)| (oid, partial)).collect()
+    }
+}
+
+/// Takes in a whole artifact or a part of one; gives its id.
+///
+/// # Errors
+///
+/// 409 for a known id, or a part that is not the next one: the upload begins again then.
+pub async fn ingest(app: &App, oid: Oid, offer: Offer, part: Part, body: Incoming) -> Result<String, ApiError> {
+    require_new(app, oid, &offer.payload_id)?;
+    let bytes_max = app.config.limits.file_bytes;
+    let begun = match part {
+        Part::Whole => None,
+        Part::Number(_) | Part::Last => app.transfers.parts.take(oid, &offer.payload_id),
+    };
+    let mut partial = match (begun, part) {
+        (_, Part::Whole | Part::Number(0)) | (None, Part::Last) => {
+            let upload = Upload::begin(app).await?;
+            Partial { upload, offer, next: 0, last_bytes: 0, touched: Instant::now() }
+        }
+        (Some(begun), Part::Last) => begun,
+        (Some(begun), Part::Number(number)) if begun.next == number => begun,
+        (begun, Part::Number(number)) => {
+            let next = begun.map_or(0, |begun| begun.next);
+            return Err(ApiError::conflict(format!("part {number} came where part {next} was due; begin at part 0")));
+        }
+    };
+    let before = partial.upload.size();
+    partial.upload.append(body, bytes_max).await?;
+    let payload_id = partial.offer.payload_id.clone();
+    if let Part::Number(number) = part {
+        partial.next = number.saturating_add(1);
+        partial.last_bytes = partial.upload.size() - before;
+        partial.touched = Instant::now();
+        app.transfers.parts.put(oid, partial)?;
+        return Ok(payload_id);
+    }
+    let received = partial.upload.finish().await?;
+    keep(app, oid, partial.offer, received).await
+}
+
+/// Completes silent uploads and forgets old artifacts, until dropped.
+pub async fn run(app: Arc<App>) {
+    loop {
+        tokio::time::sleep(SWEEP).await;
+        for (oid, partial) in app.transfers.parts.take_silent(Instant::now()) {
+            // Only a full part can have been the last one: else the sender broke off.
+            if partial.last_bytes != PART_BYTES {
+                continue;
+            }
+            let kept = match partial.upload.finish().await {
+                Ok(received) => keep(&app, oid, partial.offer, received).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = kept {
+                tracing::warn!(%oid, error = error.message, "an upload in parts could not be completed");
+            }
+        }
+        forget_expired(&app, clock::now()).await;
+    }
+}
+
+/// Forgets artifacts whose time is over.
+pub async fn forget_expired(app: &App, now: Timestamp) {
+    for oid in app.records.owners(ARTIFACT) {
+        let expired = app.records.list(oid, ARTIFACT).into_iter().filter(|(_, artifact)| artifact.expires_at <= now);
+        for (payload_id, _) in expired {
+            let _one_at_a_time = app.transfers.placing.lock().await;
+            match app.records.delete(oid, ARTIFACT, &payload_id, Vec::new()).await {
+                Ok(_) => files::remove(&files::path(app, Shelf::Artifacts, oid, &payload_id)).await,
+                Err(error) => tracing::warn!(%oid, %error, "an old artifact could not be forgotten"),
+            }
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! Files that come in by HTTP and stay on disk: payloads and artifacts.
+//!
+//! A file is received beside its place, synced, and then given its name: under
+//! its name it is whole or not there. What was received and never named goes
+//! when the upload is dropped, or at the next start.
+
+use crate::access::to_hex;
+use crate::api::{ApiError, Body};
+use crate::app::App;
+use crate::artifact::ARTIFACT;
+use crate::payload::PAYLOAD;
+use crate::random;
+use aws_lc_rs::digest::{Context, SHA256};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Frame, Incoming};
+use muster_model::Oid;
+use std::collections::HashSet;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::fs::{self, File, OpenOptions};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+/// A sender that says nothing for so long is cut off.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// Bytes of one piece of a file on its way out.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// Where files are received, below the data directory.
+const INCOMING: &str = "incoming";
+
+/// What a file is kept as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shelf {
+    /// Named by digest.
+    Payloads,
+    /// Named by payload id.
+    Artifacts,
+}
+
+/// Path of a kept file. The name must hold neither slashes nor a leading dot.
+#[must_use]
+pub fn path(app: &App, shelf: Shelf, oid: Oid, name: &str) -> PathBuf {
+    shelf_dir(&app.config.data_dir, shelf).join(oid.to_string()).join(name)
+}
+
+fn shelf_dir(data_dir: &Path, shelf: Shelf) -> PathBuf {
+    data_dir.join(match shelf {
+        Shelf::Payloads => "payloads",
+        Shelf::Artifacts => "artifacts",
+    })
+}
+
+/// An upload that goes on; dropping it leaves nothing behind.
+pub struct Upload {
+    file: File,
+    at: Unnamed,
+    digest: Context,
+    size: u64,
+}
+
+/// The path of a file that has no name yet.
+struct Unnamed(Option<PathBuf>);
+
+impl Drop for Unnamed {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0
+            && let Err(error) = std::fs::remove_file(path)
+        {
+            tracing::warn!(%error, "an unfinished upload could not be removed");
+        }
+    }
+}
+
+impl Upload {
+    /// Begins an upload.
+    ///
+    /// # Errors
+    ///
+    /// 507 if the disk is full.
+    pub async fn begin(app: &App) -> Result<Self, ApiError> {
+        let dir = app.config.data_dir.join(INCOMING);
+        make_dir(&dir).map_err(failed)?;
+        let path = dir.join(random::uuid().to_string());
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await.map_err(failed)?;
+        Ok(Self { file, at: Unnamed(Some(path)), digest: Context::new(&SHA256), size: 0 })
+    }
+
+    /// Bytes so far.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Appends a body.
+    ///
+    /// # Errors
+    ///
+    /// 413 above `bytes_max` in all, 507 if the disk is full, 400 if the sender breaks off.
+    pub async fn append(&mut self, mut body: Incoming, bytes_max: u64) -> Result<(), ApiError> {
+        let too_large = || ApiError::too_large(format!("a file may have at most {bytes_max} bytes"));
+        if hyper::body::Body::size_hint(&body).lower().saturating_add(self.size) > bytes_max {
+            return Err(too_large());
+        }
+        loop {
+            let next = timeout(SILENCE_MAX, body.frame()).await;
+            let next = next.map_err(|_| ApiError::bad_request("the upload stalled, and was given up"))?;
+            let Some(frame) = next else { return Ok(()) };
+            let frame = frame.map_err(|error| ApiError::bad_request(format!("the upload broke off: {error}")))?;
+            let Ok(data) = frame.into_data() else { continue };
+            self.size = self.size.saturating_add(data.len() as u64);
+            if self.size > bytes_max {
+                return Err(too_large());
+            }
+            self.digest.update(&data);
+            self.file.write_all(&data).await.map_err(failed)?;
+        }
+    }
+
+    /// Makes the file durable.
+    ///
+    /// # Errors
+    ///
+    /// 507 if the disk is full.
+    pub async fn finish(mut self) -> Result<Received, ApiError> {
+        self.file.flush().await.map_err(failed)?;
+        self.file.sync_all().await.map_err(failed)?;
+        Ok(Received { at: self.at, size: self.size, sha256: to_hex(self.digest.finish().as_ref()) })
+    }
+}
+
+/// A file that is whole and has no name yet; dropping it removes it.
+pub struct Received {
+    at: Unnamed,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256, hex.
+    pub sha256: String,
+}
+
+impl Received {
+    /// Gives the file its name, in place of whatever had it.
+    ///
+    /// # Errors
+    ///
+    /// 507 if the disk is full.
+    pub async fn keep(mut self, to: &Path) -> Result<(), ApiError> {
+        let dir = to.parent().unwrap_or(to);
+        make_dir(dir).map_err(failed)?;
+        if let Some(from) = &self.at.0 {
+            fs::rename(from, to).await.map_err(failed)?;
+        }
+        self.at.0 = None;
+        // The name is durable when its directory is.
+        File::open(dir).await.map_err(failed)?.sync_all().await.map_err(failed)
+    }
+}
+
+fn make_dir(dir: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+}
+
+fn failed(error: io::Error) -> ApiError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ApiError {
+            status: 507,
+            ..ApiError::unavailable("the disk of the server is full; nothing was kept. Free some space and try again")
+        }
+        .with_code("disk_full"),
+        _ => ApiError::internal(error),
+    }
+}
+
+/// Size and content of a kept file.
+///
+/// # Errors
+///
+/// 404 if it is gone.
+pub async fn read(path: &Path) -> Result<(u64, Body), ApiError> {
+    let gone = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => ApiError::not_found("the file is not there any more"),
+        _ => ApiError::internal(error),
+    };
+    let file = File::open(path).await.map_err(gone)?;
+    let size = file.metadata().await.map_err(gone)?.len();
+    let pieces = stream::try_unfold(file, |mut file| async move {
+        let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+        let read = file.read_buf(&mut piece).await?;
+        let frame = (read > 0).then(|| Frame::data(Bytes::from(piece)));
+        Ok::<_, io::Error>(frame.map(|frame| (frame, file)))
+    });
+    Ok((size, StreamBody::new(pieces).boxed_unsync()))
+}
+
+/// Removes a kept file; one that is not there is fine.
+pub async fn remove(path: &Path) {
+    match fs::remove_file(path).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(%error, "a file could not be removed");
+        }
+        _ => {}
+    }
+}
+
+/// Removes what a crash left: uploads without a name, files without a record. Blocks; only before
+/// the server listens.
+pub fn tidy(app: &App) {
+    let incoming = app.config.data_dir.join(INCOMING);
+    let tidied = tidy_dir(&incoming, |_| false).and_then(|()| {
+        for organization in app.organizations() {
+            let oid = organization.oid;
+            let digests = app.records.list(oid, PAYLOAD).into_iter().map(|(_, payload)| payload.sha256);
+            let digests: HashSet<String> = digests.collect();
+            tidy_dir(&path(app, Shelf::Payloads, oid, ""), |name| digests.contains(name))?;
+            tidy_dir(&path(app, Shelf::Artifacts, oid, ""), |name| app.records.has(oid, ARTIFACT, name))?;
+        }
+        Ok(())
+    });
+    if let Err(error) = tidied {
+        tracing::warn!(%error, "files that a crash left could not be removed");
+    }
+}
+
+fn tidy_dir(dir: &Path, is_kept: impl Fn(&str) -> bool) -> io::Result<()> {
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let is_known = entry.file_name().to_str().is_some_and(&is_kept);
+        let metadata = entry.metadata()?;
+        if metadata.is_file() && !is_known && metadata.permissions().mode() & 0o777 == 0o600 {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_507() {
+        for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
+            let error = failed(kind.into());
+            assert_eq!((error.status, error.code), (507, "disk_full"));
+        }
+    }
+}
