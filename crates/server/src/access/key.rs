@@ -73,10 +73,14 @@ pub const INGESTION_KEY: Kind<IngestionKey> = Kind::new("ingestion_key");
 /// A key with which artifacts and logs are uploaded.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct IngestionKey {
+    /// For people.
+    pub name: String,
     /// The key, a UUID. It is listed again for those with `ingestkey.ctrl`, as in the published API.
     pub key: String,
     /// Who made it.
+    #[serde(default)]
     pub by: String,
     /// When.
+    #[serde(default)]
     pub created_at: Timestamp,
 }

@@ -8,6 +8,7 @@ use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::{INSTALLATION_KEY, USER, owner_permissions};
 use crate::app::App;
 use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Profile};
+use crate::output::OUTPUT;
 use crate::records::SERVER;
 use crate::{clock, random};
 use http::header;
@@ -71,6 +72,7 @@ async fn info(call: Call) -> Result<Reply, ApiError> {
         "oid": oid, "name": profile.name, "created": profile.created_at.as_secs(),
         "sensor_quota": settings::quota(&call.app, &profile),
         "sensor_version": settings::sensor_version(&call.app, oid), "latest_versions": {},
+        "n_outputs": call.app.records.count(oid, OUTPUT),
         "n_installation_keys": call.app.records.count(oid, INSTALLATION_KEY),
         "n_sensors": sensors, "n_online": online,
     })))

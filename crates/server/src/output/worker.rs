@@ -101,7 +101,7 @@ async fn drop_oldest(app: &App, output: &Output, bytes_max: u64) -> Result<u64, 
         app.store.commit(vec![output.forget(through)]).await?;
     }
     if dropped > 0 {
-        report(output.oid, &output.name, &format!("the queue is full: the {dropped} oldest records were dropped"));
+        report(app, output, &format!("the queue is full: the {dropped} oldest records were dropped")).await;
     }
     Ok(dropped)
 }
@@ -189,7 +189,7 @@ async fn work(app: Arc<App>, output: Arc<Output>) {
         }
         let Err(error) = delivered else { continue };
         if output.is_delete_on_failure {
-            report(output.oid, &output.name, &format!("{error}; the output is deleted, as it asks"));
+            report(&app, &output, &format!("{error}; the output is deleted, as it asks")).await;
             match super::delete(&app, output.oid, &output.name, &Actor::system()).await {
                 Ok(_) => return,
                 Err(error) => tracing::warn!(%error, "an output could not be deleted"),
@@ -199,9 +199,9 @@ async fn work(app: Arc<App>, output: Arc<Output>) {
         let (pause, is_disabled) = trouble.next();
         if is_disabled {
             let minutes = pause.as_secs() / 60;
-            report(output.oid, &output.name, &format!("{error}; the output is disabled for {minutes} minutes"));
+            report(&app, &output, &format!("{error}; the output is disabled for {minutes} minutes")).await;
         } else if is_first {
-            report(output.oid, &output.name, &format!("{error}; it is tried again"));
+            report(&app, &output, &format!("{error}; it is tried again")).await;
         }
         sleep(pause).await;
     }

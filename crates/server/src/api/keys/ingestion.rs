@@ -33,8 +33,12 @@ async fn create(call: Call) -> Result<Reply, ApiError> {
     if !records.has(oid, INGESTION_KEY, name) && records.count(oid, INGESTION_KEY) >= KEYS_MAX {
         return Err(ApiError::bad_request(format!("an organization has at most {KEYS_MAX} ingestion keys")));
     }
-    let key =
-        IngestionKey { key: random::uuid().to_string(), by: call.caller.identity.clone(), created_at: clock::now() };
+    let key = IngestionKey {
+        name: name.to_owned(),
+        key: random::uuid().to_string(),
+        by: call.caller.identity.clone(),
+        created_at: clock::now(),
+    };
     let entity = json!({"type": "ingestion_key", "name": name});
     let beside = call.audit(oid, "ingestion key made", &entity, "create_ingestion_key", &json!({}));
     records.put(oid, INGESTION_KEY, name, &key, Expect::Any, beside).await?;
