@@ -24,9 +24,6 @@ use std::time::{Duration, Instant};
 /// Artifacts of organizations, by payload id.
 pub const ARTIFACT: Kind<Artifact> = Kind::new("artifact");
 
-/// Keys with which `POST /ingest` may be called, by name.
-pub const INGESTION_KEY: Kind<IngestionKey> = Kind::new("ingestion_key");
-
 /// Artifacts per organization: their records are held in memory.
 const ARTIFACTS_MAX: usize = 100_000;
 
@@ -51,15 +48,6 @@ const PARTS_SILENCE: Duration = Duration::from_secs(120);
 
 /// How often old artifacts and silent uploads are looked for.
 const SWEEP: Duration = Duration::from_secs(30);
-
-/// An ingestion key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct IngestionKey {
-    /// For people.
-    pub name: String,
-    /// The secret, a UUID; clients may read it at any time, as published.
-    pub key: String,
-}
 
 /// An artifact; its bytes are in a file named by its payload id.
 #[derive(Clone, Debug, Serialize, Deserialize)]

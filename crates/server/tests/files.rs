@@ -7,11 +7,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use host::{Host, OID, event, ok, record, refusal};
 use muster_model::{Iid, Timestamp};
-use muster_server::artifact::{self, INGESTION_KEY, IngestionKey};
+use muster_server::artifact;
 use muster_server::gateway::Link;
 use muster_server::sensor::{self, Enrolment, Place};
 use muster_server::{clock, transfer};
-use muster_store::{Expect, Store, Stream};
+use muster_store::{Store, Stream};
 use muster_wire::{ArtifactOffer, Event, SensorState, Transfer, TransferGrant, TransferRequest, from_server};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -161,20 +161,19 @@ async fn an_upload_that_is_too_large_leaves_nothing() {
     assert_eq!((stored(&host, "payloads"), stored(&host, "incoming")), (0, 0));
 }
 
-const INGESTION: &str = "0e8a9c53-7a0c-4df1-8f4b-0d7d1c1b2a33";
-
-async fn with_ingestion_key() -> Host {
+/// A host with an ingestion key.
+async fn with_ingestion_key() -> (Host, String) {
     let host = Host::start().await;
-    let key = IngestionKey { name: "i1".into(), key: INGESTION.into() };
-    host.app().records.put(OID, INGESTION_KEY, "i1", &key, Expect::Any, Vec::new()).await.unwrap();
-    host
+    let made = host.post("insight/{oid}/ingestion_keys", &json!({"name": "i1"})).await;
+    let key = made["key"].as_str().unwrap().to_owned();
+    (host, key)
 }
 
-fn ingest(host: &Host, id: &str, part: Option<&str>, bytes: &'static [u8]) -> RequestBuilder {
+fn ingest(host: &Host, key: &str, id: &str, part: Option<&str>, bytes: &'static [u8]) -> RequestBuilder {
     let request = host
         .client
         .post(format!("{}/ingest", host.base()))
-        .basic_auth(OID, Some(INGESTION))
+        .basic_auth(OID, Some(key))
         .header("lc-payload-id", id)
         .header("lc-hint", "txt")
         .header("lc-source", "web01")
@@ -189,20 +188,20 @@ fn ingest(host: &Host, id: &str, part: Option<&str>, bytes: &'static [u8]) -> Re
 
 #[tokio::test]
 async fn artifacts_are_ingested_whole_or_in_parts_listed_got_and_forgotten() {
-    let host = with_ingestion_key().await;
+    let (host, key) = with_ingestion_key().await;
     let app = host.app();
     let mut told = app.streams.subscribe(OID, Stream::Artifact, muster_server::stream::Filter::default()).unwrap();
-    assert_eq!(ok(ingest(&host, "a1", None, b"whole").send().await.unwrap()).await["payload_id"], "a1");
+    assert_eq!(ok(ingest(&host, &key, "a1", None, b"whole").send().await.unwrap()).await["payload_id"], "a1");
     let record: Value = serde_json::from_slice(&told.records.recv().await.unwrap()).unwrap();
     assert_eq!((&record["routing"]["event_type"], &record["routing"]["log_id"]), (&json!("ingest"), &json!("a1")));
     assert_eq!(record["event"], json!({"size": 5, "source": "web01", "original_path": "/var/log/a.log"}));
-    assert_eq!(refusal(ingest(&host, "a1", None, b"again")).await.0, 409);
+    assert_eq!(refusal(ingest(&host, &key, "a1", None, b"again")).await.0, 409);
 
     for (part, bytes) in [("0", &b"one,"[..]), ("1", b"two,"), ("done", b"three")] {
-        ok(ingest(&host, "a2", Some(part), bytes).send().await.unwrap()).await;
+        ok(ingest(&host, &key, "a2", Some(part), bytes).send().await.unwrap()).await;
     }
-    assert_eq!(refusal(ingest(&host, "a3", Some("1"), b"x")).await.0, 409, "part 0 is missing");
-    assert_eq!(refusal(ingest(&host, "../a", None, b"x")).await.0, 400);
+    assert_eq!(refusal(ingest(&host, &key, "a3", Some("1"), b"x")).await.0, 409, "part 0 is missing");
+    assert_eq!(refusal(ingest(&host, &key, "../a", None, b"x")).await.0, 400);
 
     let listed = host.get("insight/{oid}/artifacts?hint=txt&source=web01").await;
     let mut ids: Vec<&str> =
@@ -222,11 +221,11 @@ async fn artifacts_are_ingested_whole_or_in_parts_listed_got_and_forgotten() {
 
 #[tokio::test]
 async fn ingestion_needs_a_key_of_this_organization() {
-    let host = with_ingestion_key().await;
+    let (host, key) = with_ingestion_key().await;
     let send = |user: String, key: &str| {
         host.client.post(format!("{}/ingest", host.base())).basic_auth(user, Some(key)).body("x")
     };
-    for (user, key) in [(OID.to_string(), "wrong"), (OID.to_string(), ""), (Uuid::nil().to_string(), INGESTION)] {
+    for (user, key) in [(OID.to_string(), "wrong"), (OID.to_string(), ""), (Uuid::nil().to_string(), &*key)] {
         assert_eq!(refusal(send(user, key)).await.0, 401);
     }
     assert_eq!(refusal(host.client.post(format!("{}/ingest", host.base())).body("x")).await.0, 401);

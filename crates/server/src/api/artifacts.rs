@@ -1,7 +1,8 @@
 //! Artifacts and their collection rules. Source: reference/rest-api.md section 7.10.
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
-use crate::artifact::{self, ARTIFACT, Artifact, INGESTION_KEY, Offer, Part};
+use crate::access::INGESTION_KEY;
+use crate::artifact::{self, ARTIFACT, Artifact, Offer, Part};
 use crate::clock;
 use crate::event::{self, Actor};
 use crate::files::Shelf;
