@@ -127,7 +127,7 @@ pub struct Summary {
     /// Its id.
     pub task_id: String,
     /// Command line.
-    #[serde(default, alias = "command")]
+    #[serde(default)]
     pub task: String,
     /// Targets.
     #[serde(default)]

@@ -1,45 +1,54 @@
 //! muster: hold an order for every endpoint until that endpoint can carry it out.
+//!
+//! This is the operators' program: it runs a server (`up`, `serve`), looks after
+//! one (`backup`, `doctor`), and calls one through [`muster_client`] (all else).
+
 #![forbid(unsafe_code)]
 
+mod backup;
+mod cli;
+mod confirm;
+mod connection;
 mod data_dir;
+mod doctor;
+mod duration;
+mod event;
+mod exit;
+mod file;
+mod key;
+mod organization;
+mod output;
+mod profile;
+mod reliable_task;
+mod sensor;
 mod serve;
+mod show;
 mod stop;
+mod tag;
+mod task;
 mod up;
 
-use clap::{Parser, Subcommand};
+use clap::Parser as _;
 use std::process::ExitCode;
 
-/// Hold an order for every endpoint until that endpoint can carry it out.
-#[derive(Parser)]
-#[command(name = "muster", version)]
-struct Cli {
-    #[command(subcommand)]
-    verb: Verb,
-}
-
-#[derive(Subcommand)]
-enum Verb {
-    /// Start everything on this machine: server, keys, one local sensor
-    Up(up::UpArgs),
-    #[command(hide = true)]
-    SensorProcess(up::local_sensor::ProcessArgs),
-}
-
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let filter = tracing_subscriber::EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let ended = match cli.verb {
-        Verb::SensorProcess(args) => up::local_sensor::run_process(&args),
-        Verb::Up(args) => {
-            tokio::runtime::Runtime::new().map_err(Into::into).and_then(|runtime| runtime.block_on(up::run(args)))
+    let cli = match cli::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help) => {
+            let _ = help.print();
+            return if help.use_stderr() { ExitCode::from(exit::WRONG_REQUEST) } else { ExitCode::SUCCESS };
         }
     };
-    match ended {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match cli::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("muster: {error:#}");
-            ExitCode::FAILURE
+            eprintln!("muster: {}", show::safe(&format!("{error:#}")));
+            if let Some(advice) = exit::advice(&error) {
+                eprintln!("        {advice}");
+            }
+            ExitCode::from(exit::code_of(&error))
         }
     }
 }

@@ -1,7 +1,55 @@
-//! Starting and stopping a server, the same way for `up` and `serve`.
+//! `muster serve`: a server for good; and what it shares with `muster up`.
 
+mod settings;
+
+use crate::data_dir::DataDir;
+use crate::show;
+use crate::stop::StopSignals;
+use crate::up::environment::{self, Environment};
+use crate::up::identity;
 use anyhow::{Error, anyhow};
 use muster_server::{Server, StartError};
+use settings::Settings;
+use std::path::PathBuf;
+
+/// How a server is set up.
+#[derive(clap::Args)]
+pub struct ServeArgs {
+    /// TOML file; docs/muster.toml describes every option. Each option NAME can also be
+    /// given as the variable `MUSTER_NAME`, those of [limits] as `MUSTER_LIMITS_NAME`
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Only check the file, and print what would be used
+    #[arg(long)]
+    check: bool,
+}
+
+/// Runs until a signal stops it.
+///
+/// # Errors
+///
+/// Whatever is wrong with the file, or keeps the server from starting.
+pub async fn run(args: &ServeArgs) -> anyhow::Result<()> {
+    let settings = Settings::read(&args.config, &|name| std::env::var(name).ok())?;
+    if args.check {
+        show::line(toml::to_string(&settings)?.trim_end());
+        return Ok(());
+    }
+    let mut signals = StopSignals::new()?;
+    let data_dir = DataDir::take(&settings.data_dir)?;
+    let before = Environment::read(&data_dir.path)?;
+    let server = Server::start(settings.config(data_dir.path.clone())).await.map_err(explain_start)?;
+    let identity = identity::ensure(&server.app, before.as_ref()).await?;
+    crate::up::environment_of(&server, &identity, &data_dir.path).write(&data_dir.path)?;
+    show::line(format_args!("muster {} serves on {}", env!("CARGO_PKG_VERSION"), server.bound.tls));
+    if identity.is_new {
+        let path = data_dir.path.join(environment::FILE);
+        show::line(format_args!("The first organization and its API key are in {}", path.display()));
+    }
+    signals.received().await;
+    stop(server).await;
+    Ok(())
+}
 
 /// Says what to do about a server that did not start.
 pub fn explain_start(error: StartError) -> Error {

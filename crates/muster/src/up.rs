@@ -1,10 +1,12 @@
 //! `muster up`: everything on one machine, from one directory.
 
 pub mod environment;
-mod identity;
+pub mod identity;
 pub mod local_sensor;
+mod story;
 
 use crate::data_dir::DataDir;
+use crate::show;
 use crate::stop::StopSignals;
 use environment::Environment;
 use identity::Identity;
@@ -62,17 +64,49 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
     if args.no_sensor {
         signals.received().await;
     } else {
-        run_with_sensor(&data_dir.path, &identity, &mut signals).await?;
+        let first = if identity.is_new {
+            tokio::select! {
+                () = signals.received() => return stopped(server).await,
+                first = tell_story(&data_dir.path, &args.data_dir, &environment) => first,
+            }
+        } else {
+            None
+        };
+        run_with_sensor(first, &data_dir.path, &identity, &mut signals).await?;
     }
-    println!("Stopping.");
+    stopped(server).await
+}
+
+async fn stopped(server: Server) -> anyhow::Result<()> {
+    show::line("Stopping.");
     crate::serve::stop(server).await;
     Ok(())
 }
 
-async fn run_with_sensor(data_dir: &Path, identity: &Identity, signals: &mut StopSignals) -> anyhow::Result<()> {
+/// A story that fails is no reason to stop: the server is what was asked for.
+async fn tell_story(data_dir: &Path, shown: &Path, environment: &Environment) -> Option<LocalSensor> {
+    let told = story::tell(data_dir, environment).await;
+    if let Err(error) = &told {
+        let log = data_dir.join("sensor.log");
+        show::line(format_args!("   This did not work: {error:#} ({} may say why).", log.display()));
+    }
+    story::say_what_next(shown);
+    told.ok()
+}
+
+/// Keeps a local sensor running until a signal comes; `first` is one that runs already.
+async fn run_with_sensor(
+    mut first: Option<LocalSensor>,
+    data_dir: &Path,
+    identity: &Identity,
+    signals: &mut StopSignals,
+) -> anyhow::Result<()> {
     let mut wait = RESTART_FIRST;
     loop {
-        let mut sensor = LocalSensor::start(data_dir, &identity.installation_key)?;
+        let mut sensor = match first.take() {
+            Some(sensor) => sensor,
+            None => LocalSensor::start(data_dir, &identity.installation_key)?,
+        };
         let meant_to = tokio::select! {
             () = signals.received() => {
                 sensor.stop().await;
@@ -81,7 +115,7 @@ async fn run_with_sensor(data_dir: &Path, identity: &Identity, signals: &mut Sto
             meant_to = sensor.ended() => meant_to,
         };
         if meant_to {
-            println!("The local sensor has ended; the next `muster up` starts it again.");
+            show::line("The local sensor has ended; the next `muster up` starts it again.");
             signals.received().await;
             return Ok(());
         }
@@ -104,7 +138,8 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn environment_of(server: &Server, identity: &Identity, data_dir: &Path) -> Environment {
+/// What a client must know of a server that runs.
+pub fn environment_of(server: &Server, identity: &Identity, data_dir: &Path) -> Environment {
     let tls = format!("https://{}", reachable(server.bound.tls));
     let http = server.bound.http.map_or_else(|| tls.clone(), |http| format!("http://{}", reachable(http)));
     let proxy = server.bound.proxy.map(|proxy| format!("http://{}", reachable(proxy))).unwrap_or_default();
@@ -127,6 +162,10 @@ fn environment_of(server: &Server, identity: &Identity, data_dir: &Path) -> Envi
 
 fn print_ready(server: &Server, data_dir: &Path) {
     let http = server.bound.http.map(|http| format!(" and http://{}", reachable(http))).unwrap_or_default();
-    println!("muster {} is up on https://{}{http}", env!("CARGO_PKG_VERSION"), reachable(server.bound.tls));
-    println!("To use it from another shell:  source {}", data_dir.join(environment::FILE).display());
+    show::line(format_args!(
+        "muster {} is up on https://{}{http}",
+        env!("CARGO_PKG_VERSION"),
+        reachable(server.bound.tls)
+    ));
+    show::line(format_args!("To use it from another shell:  source {}", data_dir.join(environment::FILE).display()));
 }

@@ -78,7 +78,7 @@ impl Config {
     /// (reference/sensor.md section 3), quick first reconnection.
     #[must_use]
     pub fn new(key: Option<InstallationKey>, state_dir: PathBuf) -> Self {
-        Self { key, state_dir, backoff: BACKOFF_FIRST, history_bytes: HISTORY_BYTES, crash_at: None }
+        Self { key, state_dir, backoff: BACKOFF_FIRST, history_bytes: HISTORY_BYTES, crash_at: None, proxy: None }
     }
 }
 

@@ -96,22 +96,7 @@ impl Sqlite {
     }
 
     pub(crate) fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        open::create_private(to).map_err(|error| file_error(to, &error))?;
-        self.copy(to).inspect_err(|_| drop(std::fs::remove_file(to)))
-    }
-
-    /// Copies page by page in one go: the copy is the state at one moment, and commits go on meanwhile.
-    fn copy(&self, to: &Path) -> Result<(), StoreError> {
-        let from = open::reader(&self.path)?;
-        let mut copy = Connection::open(to).map_err(store_error)?;
-        Backup::new(&from, &mut copy).and_then(|backup| backup.step(-1)).map_err(store_error)?;
-        copy.close().map_err(|(_, error)| store_error(error))?;
-        let sync = |path: &Path| std::fs::File::open(path).and_then(|file| file.sync_all());
-        sync(to).map_err(|error| file_error(to, &error))?;
-        match to.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => sync(folder).map_err(|error| file_error(folder, &error)),
-            _ => Ok(()),
-        }
+        backup_file(&self.path, to)
     }
 
     pub(crate) fn size_bytes(&self) -> u64 {
@@ -190,4 +175,29 @@ impl Drop for Reader<'_> {
             self.readers.returned.notify_one();
         }
     }
+}
+
+/// Copies a database file, which may be in use, into a new one.
+pub(crate) fn backup_file(from: &Path, to: &Path) -> Result<(), StoreError> {
+    let from = open::reader(from)?;
+    open::create_private(to).map_err(|error| file_error(to, &error))?;
+    copy(&from, to).inspect_err(|_| drop(std::fs::remove_file(to)))
+}
+
+/// Copies page by page in one go: the copy is the state at one moment, and commits go on meanwhile.
+fn copy(from: &Connection, to: &Path) -> Result<(), StoreError> {
+    let mut copy = Connection::open(to).map_err(store_error)?;
+    Backup::new(from, &mut copy).and_then(|backup| backup.step(-1)).map_err(store_error)?;
+    copy.close().map_err(|(_, error)| store_error(error))?;
+    let sync = |path: &Path| std::fs::File::open(path).and_then(|file| file.sync_all());
+    sync(to).map_err(|error| file_error(to, &error))?;
+    match to.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => sync(folder).map_err(|error| file_error(folder, &error)),
+        _ => Ok(()),
+    }
+}
+
+/// Looks whether a database file, which may be in use, is ours and sound; changes nothing.
+pub(crate) fn check_file(path: &Path) -> Result<(), StoreError> {
+    open::check(&open::reader(path)?, path)
 }

@@ -190,6 +190,24 @@ impl Store {
         }
     }
 
+    /// Copies a database file, as it is at this moment, into a new file, while a server uses it or not. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Failed`] if there is no such file, or the new one exists or cannot be written.
+    pub fn backup_file(from: &Path, to: &Path) -> Result<(), StoreError> {
+        crate::sqlite::backup_file(from, to)
+    }
+
+    /// Looks whether a database file is one of this muster and sound; changes nothing. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::open`].
+    pub fn check_file(path: &Path) -> Result<(), StoreError> {
+        crate::sqlite::check_file(path)
+    }
+
     /// Bytes that the store takes on disk; of a memory store, the bytes of the kept bodies.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {

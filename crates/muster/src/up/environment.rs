@@ -21,8 +21,16 @@ impl Environment {
     ///
     /// If the file cannot be read, or holds something else than assignments.
     pub fn read(data_dir: &Path) -> anyhow::Result<Option<Self>> {
-        let path = data_dir.join(FILE);
-        let text = match fs::read_to_string(&path) {
+        Self::read_file(&data_dir.join(FILE))
+    }
+
+    /// Reads a file of this form, wherever it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Environment::read`].
+    pub fn read_file(path: &Path) -> anyhow::Result<Option<Self>> {
+        let text = match fs::read_to_string(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(anyhow!(error).context(format!("cannot read {}", path.display()))),

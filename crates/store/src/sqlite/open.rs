@@ -92,7 +92,7 @@ pub(super) fn wait_for_locks(conn: &Connection, wait: Option<Duration>) -> Resul
 }
 
 /// Refuses files that are not ours or not sound. Changes nothing: a file of another program stays as it is.
-fn check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(super) fn check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
     let unusable = |why: String| StoreError::Corrupt(format!("{}: {why}", path.display()));
     let ask = |error| match store_error(error) {
         StoreError::Corrupt(why) => unusable(why),

@@ -1,0 +1,230 @@
+//! The command line: what there is, and where each part is carried out.
+
+use crate::connection::{self, Global};
+use crate::duration::parse_seconds;
+use crate::{
+    backup, doctor, event, exit, file, key, organization, output, profile, reliable_task, sensor, serve, tag, task, up,
+};
+use clap::{CommandFactory as _, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Hold an order for every endpoint until that endpoint can carry it out.
+///
+/// Start everything on this machine:
+///
+///   muster up
+///
+/// Then, from another shell in the same directory:
+///
+///   muster sensors
+///   muster task SID 'os_version'
+///   muster reliable-task create 'os_version' --selector 'plat==linux' --watch
+///   muster events --follow
+#[derive(Parser)]
+#[command(name = "muster", version, verbatim_doc_comment, after_help = exit::HELP)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub enum Verb {
+    /// Start everything on this machine: server, keys, one local sensor
+    ///
+    /// On a new directory it tells by an example what it does, then stays up until Ctrl-C.
+    /// Later it resumes with the same organization, keys and sensors. DIR/env is a file that
+    /// a shell can source; clients of the published API then work without further settings.
+    ///
+    ///   muster up
+    ///   muster up --data-dir /srv/muster --listen 0.0.0.0:8443 --no-sensor
+    ///   muster up --listen 127.0.0.1:0 --http 127.0.0.1:0     # any free ports; DIR/env tells which
+    #[command(verbatim_doc_comment)]
+    Up(up::UpArgs),
+    /// Run a server for good, set up by a file
+    ///
+    ///   muster serve --config /etc/muster/muster.toml
+    #[command(verbatim_doc_comment)]
+    Serve(serve::ServeArgs),
+    /// Copy a data directory, while its server runs or not
+    ///
+    /// The copy is a data directory itself: to restore, start a server on it.
+    ///
+    ///   muster backup /backup/muster-2026-01-31
+    ///   muster up --data-dir /backup/muster-2026-01-31
+    #[command(verbatim_doc_comment)]
+    Backup(backup::BackupArgs),
+    /// Check store, certificates, ports, disk and clock, and say what to do
+    Doctor(doctor::DoctorArgs),
+    /// List sensors
+    ///
+    ///   muster sensors --selector 'plat == linux and "vip" in tags' --online
+    #[command(verbatim_doc_comment)]
+    Sensors(sensor::ListArgs),
+    /// One sensor: show, delete, isolate, rejoin, seal, unseal
+    #[command(subcommand)]
+    Sensor(sensor::SensorVerb),
+    /// Send a command to one sensor that is online, and show its answers
+    ///
+    ///   muster task SID 'os_version'
+    ///   muster task SID 'dir_list /etc *' --wait 10s --json
+    #[command(verbatim_doc_comment)]
+    Task(task::TaskArgs),
+    /// Commands for many endpoints, held until each can carry them out
+    #[command(subcommand, visible_alias = "rt")]
+    ReliableTask(reliable_task::ReliableTaskVerb),
+    /// Show events: as they happen, or kept ones of a sensor
+    ///
+    ///   muster events --follow
+    ///   muster events --sid SID --since 1h --type NEW_PROCESS
+    #[command(verbatim_doc_comment)]
+    Events(event::EventArgs),
+    /// Show who changed what
+    Audit(event::AuditArgs),
+    /// Tags of sensors: add, remove, list, find
+    #[command(subcommand)]
+    Tag(tag::TagVerb),
+    /// API keys: list, create, delete
+    #[command(subcommand)]
+    Key(key::KeyVerb),
+    /// Installation keys: list, create, delete
+    #[command(subcommand)]
+    InstallKey(key::InstallKeyVerb),
+    /// Outputs: where streams are sent
+    #[command(subcommand)]
+    Output(output::OutputVerb),
+    /// Payloads: files that tasks bring to endpoints
+    #[command(subcommand)]
+    Payload(file::PayloadVerb),
+    /// Artifacts: files that came from endpoints
+    #[command(subcommand)]
+    Artifact(file::ArtifactVerb),
+    /// Show the organization
+    Org,
+    /// Show who the API key belongs to
+    Whoami,
+    /// Print a fresh token, for example for curl
+    ///
+    ///   curl -H "Authorization: bearer $(muster token)" "$LC_API_URL/v1/who"
+    #[command(verbatim_doc_comment)]
+    Token {
+        /// How long it is valid (default: an hour)
+        #[arg(long, value_name = "SPAN", value_parser = parse_seconds)]
+        validity: Option<u64>,
+    },
+    /// Servers and keys that are used often
+    #[command(subcommand)]
+    Profile(profile::ProfileVerb),
+    /// Print the completion script of a shell
+    ///
+    ///   source <(muster completion bash)
+    ///   muster completion zsh > ~/.zfunc/_muster
+    #[command(verbatim_doc_comment)]
+    Completion {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    #[command(hide = true)]
+    SensorProcess(up::local_sensor::ProcessArgs),
+}
+
+/// Carries the command line out.
+///
+/// # Errors
+///
+/// Whatever went wrong; [`exit::code_of`] tells the exit code.
+pub fn run(cli: Cli) -> anyhow::Result<()> {
+    let global = cli.global;
+    match cli.verb {
+        // Its own runtime is as small as that of muster-sensor.
+        Verb::SensorProcess(args) => up::local_sensor::run_process(&args),
+        Verb::Backup(args) => backup::run(&args),
+        Verb::Profile(verb) => profile::run(verb, &global),
+        Verb::Completion { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "muster", &mut script);
+            crate::show::line(String::from_utf8_lossy(&script).trim_end());
+            Ok(())
+        }
+        verb => tokio::runtime::Runtime::new()?.block_on(run_waiting(verb, global)),
+    }
+}
+
+async fn run_waiting(verb: Verb, global: Global) -> anyhow::Result<()> {
+    let json = global.json;
+    match verb {
+        Verb::Up(args) => return up::run(args).await,
+        Verb::Serve(args) => return serve::run(&args).await,
+        Verb::Doctor(args) => return doctor::run(&args, json).await,
+        _ => {}
+    }
+    let client = connection::client(&global)?;
+    match verb {
+        Verb::Sensors(args) => sensor::list(args, &client, json).await,
+        Verb::Sensor(verb) => sensor::run(verb, &client, json).await,
+        Verb::Task(args) => task::run(args, &client, json).await,
+        Verb::ReliableTask(verb) => reliable_task::run(verb, &client, json).await,
+        Verb::Events(args) => event::run(args, &client, json).await,
+        Verb::Audit(args) => event::audit(args, &client, json).await,
+        Verb::Tag(verb) => tag::run(verb, &client, json).await,
+        Verb::Key(verb) => key::run(verb, &client, json).await,
+        Verb::InstallKey(verb) => key::run_install(verb, &client, json).await,
+        Verb::Output(verb) => output::run(verb, &client, json).await,
+        Verb::Payload(verb) => file::run_payload(verb, &client, json).await,
+        Verb::Artifact(verb) => file::run_artifact(verb, &client, json).await,
+        Verb::Org => organization::show_organization(&client, json).await,
+        Verb::Whoami => organization::whoami(&client, json).await,
+        Verb::Token { validity } => organization::token(&client, validity, json).await,
+        // Carried out above, without a client.
+        Verb::Up(_) | Verb::Serve(_) | Verb::Doctor(_) | Verb::Backup(_) | Verb::Profile(_) => Ok(()),
+        Verb::Completion { .. } | Verb::SensorProcess(_) => Ok(()),
+    }
+}
+
+/// Where a data directory is, for commands that work on one.
+#[derive(clap::Args)]
+pub struct DataDirArg {
+    /// Data directory of the server
+    #[arg(long, value_name = "DIR", env = "MUSTER_DATA_DIR", default_value = "./muster-data")]
+    pub data_dir: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clap checks itself only when asked: conflicting names, missing requirements, wrong defaults.
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    /// Scripts and guides hold these lines; they must stay valid.
+    #[test]
+    fn published_lines_are_understood() {
+        let lines = [
+            "muster up --data-dir d --listen 127.0.0.1:0 --http 127.0.0.1:0 --no-sensor",
+            "muster reliable-task create os_version --selector plat==linux --watch",
+            "muster sensors --online --json",
+            "muster task 5 os_version --wait 30",
+            "muster events --follow",
+            "muster events --sid 5 --since 1h --type NEW_PROCESS",
+            "muster tag add vip --sid 5 --ttl 1h",
+            "muster key create ci --permissions sensor.list,sensor.task",
+            "muster output create o --module syslog --type event --set dest_host=h:1",
+            "muster backup to --data-dir d",
+            "muster serve --config f",
+            "muster completion bash",
+        ];
+        for line in lines {
+            if let Err(error) = Cli::try_parse_from(line.split(' ')) {
+                panic!("{line}: {error}");
+            }
+        }
+        assert!(Cli::try_parse_from(["muster", "tag", "add", "vip"]).is_err(), "a tag needs sensors");
+    }
+}

@@ -1,0 +1,226 @@
+//! `muster doctor`: is everything in order, and if not, what to do.
+
+use crate::cli::DataDirArg;
+use crate::connection::{self, of_environment};
+use crate::data_dir::DataDir;
+use crate::show;
+use crate::up::environment::Environment;
+use muster_store::Store;
+use rustix::process::{Resource, getrlimit};
+use serde::Serialize;
+use std::fs;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+/// Less room on the disk than this is a reason to act: logs and checkpoints need it.
+const FREE_BYTES_MIN: u64 = 1 << 30;
+
+/// Open files for a few thousand sensors.
+const FILES_MIN: u64 = 4_096;
+
+/// No clock is right that stands before this program was written: 2025-01-01.
+const CLOCK_MIN_S: i64 = 1_735_689_600;
+
+/// Addresses of `muster up` when none are given.
+const DEFAULT_ADDRESSES: [&str; 2] = ["127.0.0.1:8443", "127.0.0.1:8080"];
+
+/// What to look at.
+#[derive(clap::Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    data_dir: DataDirArg,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warn,
+    Fail,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Serialize)]
+struct Finding {
+    verdict: Verdict,
+    what: &'static str,
+    /// How it stands, and what to do.
+    text: String,
+}
+
+/// Looks at everything.
+///
+/// # Errors
+///
+/// If something is broken; warnings are none.
+pub async fn run(args: &DoctorArgs, json: bool) -> anyhow::Result<()> {
+    let data_dir = &args.data_dir.data_dir;
+    let mut findings = Findings::default();
+    findings.clock(data_dir);
+    findings.files();
+    if data_dir.join("muster.db").exists() {
+        let is_running = DataDir::is_taken(data_dir);
+        findings.folder(data_dir);
+        findings.disk(data_dir);
+        findings.store(data_dir);
+        findings.certificates(data_dir);
+        if is_running { findings.server(data_dir).await } else { findings.ports() }
+    } else {
+        let text = format!("{} holds no server yet; `muster up` makes one", data_dir.display());
+        findings.add(Verdict::Warn, "data directory", text);
+        findings.ports();
+    }
+    if json {
+        show::json(&findings.0);
+    } else {
+        for Finding { verdict, what, text } in &findings.0 {
+            let word = format!("{verdict:?}").to_ascii_lowercase();
+            show::line(format_args!("{word:4}  {what}: {text}"));
+        }
+    }
+    let broken = findings.0.iter().filter(|finding| finding.verdict == Verdict::Fail).count();
+    if broken > 0 { anyhow::bail!("{broken} of {} checks failed", findings.0.len()) } else { Ok(()) }
+}
+
+#[derive(Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, verdict: Verdict, what: &'static str, text: impl Into<String>) {
+        self.0.push(Finding { verdict, what, text: text.into() });
+    }
+
+    fn clock(&mut self, data_dir: &Path) {
+        let now_s = show::now_s();
+        let written = fs::metadata(data_dir.join(crate::up::environment::FILE)).and_then(|file| file.modified());
+        let is_ahead = written.is_ok_and(|written| written > std::time::SystemTime::now());
+        if now_s < CLOCK_MIN_S || is_ahead {
+            let text =
+                format!("it says {}, which has passed already: set it, and keep it right with NTP", show::time(now_s));
+            self.add(Verdict::Fail, "clock", text);
+        } else {
+            self.add(Verdict::Ok, "clock", show::time(now_s));
+        }
+    }
+
+    fn files(&mut self) {
+        match getrlimit(Resource::Nofile).current {
+            Some(limit) if limit < FILES_MIN => self.add(
+                Verdict::Warn,
+                "open files",
+                format!(
+                    "at most {limit}, and each sensor that is online needs one: raise it (ulimit -n, LimitNOFILE=)"
+                ),
+            ),
+            limit => {
+                let text = limit.map_or_else(|| "no limit".to_owned(), |limit| format!("at most {limit}"));
+                self.add(Verdict::Ok, "open files", text);
+            }
+        }
+    }
+
+    fn folder(&mut self, data_dir: &Path) {
+        let secrets = ["", "env", "muster.db", "pki/ca-key.pem"];
+        let is_open = |path: &&&str| {
+            let metadata = fs::metadata(data_dir.join(path));
+            metadata.is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
+        };
+        let open: Vec<String> =
+            secrets.iter().filter(is_open).map(|path| data_dir.join(path).display().to_string()).collect();
+        if open.is_empty() {
+            self.add(Verdict::Ok, "data directory", format!("{}, only its owner can look into it", data_dir.display()));
+        } else {
+            let text = format!("others can look into {}: chmod -R go= {}", open.join(", "), data_dir.display());
+            self.add(Verdict::Warn, "data directory", text);
+        }
+    }
+
+    fn disk(&mut self, data_dir: &Path) {
+        match rustix::fs::statvfs(data_dir) {
+            Ok(disk) => {
+                let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+                let text = format!("{} free", show::bytes(free));
+                if free < FREE_BYTES_MIN {
+                    self.add(Verdict::Warn, "disk", format!("{text}; make room, or lower limits.retention_bytes"));
+                } else {
+                    self.add(Verdict::Ok, "disk", text);
+                }
+            }
+            Err(error) => self.add(Verdict::Warn, "disk", format!("cannot tell its free room: {error}")),
+        }
+    }
+
+    fn store(&mut self, data_dir: &Path) {
+        let path = data_dir.join("muster.db");
+        match Store::check_file(&path) {
+            Ok(()) => {
+                let size = fs::metadata(&path).map_or(0, |file| file.len());
+                self.add(Verdict::Ok, "store", format!("sound, {}", show::bytes(size)));
+            }
+            Err(error) => self.add(Verdict::Fail, "store", error.to_string()),
+        }
+    }
+
+    fn certificates(&mut self, data_dir: &Path) {
+        for name in ["pki/ca.pem", "pki/ca-key.pem"] {
+            let path = data_dir.join(name);
+            match fs::read_to_string(&path) {
+                Ok(text) if text.starts_with("-----BEGIN ") => {}
+                Ok(_) => {
+                    return self.add(
+                        Verdict::Fail,
+                        "certificates",
+                        format!("{} is damaged: restore it from a backup", path.display()),
+                    );
+                }
+                Err(error) => {
+                    return self.add(
+                        Verdict::Fail,
+                        "certificates",
+                        format!("{}: {error}: restore it from a backup", path.display()),
+                    );
+                }
+            }
+        }
+        self.add(Verdict::Ok, "certificates", "the private CA is there");
+    }
+
+    /// A server that does not run needs free ports.
+    fn ports(&mut self) {
+        for text in DEFAULT_ADDRESSES {
+            let Ok(address) = text.parse::<SocketAddr>() else { continue };
+            match TcpListener::bind(address) {
+                Ok(_) => self.add(Verdict::Ok, "port", format!("{text} is free")),
+                Err(error) => self.add(
+                    Verdict::Warn,
+                    "port",
+                    format!("{text} cannot be used ({error}): give `muster up` others with --listen and --http"),
+                ),
+            }
+        }
+    }
+
+    /// A server that runs is asked by both of its addresses, with its own credentials.
+    async fn server(&mut self, data_dir: &Path) {
+        let environment = match Environment::read(data_dir) {
+            Ok(Some(environment)) => environment,
+            Ok(None) => return self.add(Verdict::Warn, "server", "it starts just now: try again"),
+            Err(error) => return self.add(Verdict::Fail, "server", format!("{error:#}")),
+        };
+        for name in ["MUSTER_URL", "LC_API_URL"] {
+            let variable =
+                |wanted: &str| environment.get(if wanted == "LC_API_URL" { name } else { wanted }).map(str::to_owned);
+            let Some(profile) = of_environment(&variable) else { continue };
+            let url = profile.url.clone();
+            let asked = match connection::of_profile(profile) {
+                Ok(client) => client.whoami().await.map_err(anyhow::Error::from),
+                Err(error) => Err(error),
+            };
+            match asked {
+                Ok(_) => self.add(Verdict::Ok, "server", format!("answers at {url}")),
+                Err(error) => self.add(Verdict::Fail, "server", format!("runs, but does not serve {url}: {error:#}")),
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! `muster org`, `muster whoami`, `muster token`.
+
+use crate::show;
+use muster_client::Client;
+use serde_json::Value;
+
+/// Shows the organization.
+///
+/// # Errors
+///
+/// Whatever the server says.
+pub async fn show_organization(client: &Client, json: bool) -> anyhow::Result<()> {
+    let organization = client.organization().await?;
+    show_object(&organization, json);
+    Ok(())
+}
+
+/// Shows who calls.
+///
+/// # Errors
+///
+/// Whatever the server says.
+pub async fn whoami(client: &Client, json: bool) -> anyhow::Result<()> {
+    let me = client.whoami().await?;
+    if json {
+        show::json(&me);
+        return Ok(());
+    }
+    let count = |name: &str| me.rest.get(name).and_then(Value::as_array).map_or(0, Vec::len);
+    show::fields(&[
+        ("identity", me.ident.clone()),
+        ("organization", client.oid().to_owned()),
+        ("server", client.url().to_string()),
+        ("permissions", format!("{} (--json lists them)", count("perms"))),
+    ]);
+    Ok(())
+}
+
+/// Prints a fresh token for use with curl.
+///
+/// # Errors
+///
+/// Whatever the server says.
+pub async fn token(client: &Client, validity_s: Option<u64>, json: bool) -> anyhow::Result<()> {
+    let token = client.token(validity_s).await?;
+    if json {
+        show::json(&serde_json::json!({"jwt": token}));
+    } else {
+        show::line(token);
+    }
+    Ok(())
+}
+
+fn show_object(value: &Value, json: bool) {
+    let Some(object) = value.as_object().filter(|_| !json) else {
+        show::json(value);
+        return;
+    };
+    let text = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let fields: Vec<(&str, String)> = object.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
+    show::fields(&fields);
+}

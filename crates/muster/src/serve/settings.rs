@@ -1,0 +1,219 @@
+//! The file of `muster serve`, and the variables that override it.
+
+use crate::exit::Usage;
+use anyhow::{Context as _, anyhow};
+use muster_server::config::{Config, Limits};
+use serde::{Deserialize, Serialize};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// All options; `docs/muster.toml` describes them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Directory of the database, the private CA, payloads and artifacts.
+    pub data_dir: PathBuf,
+    listen: SocketAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    public_address: Option<String>,
+    names: Vec<String>,
+    require_targeting: bool,
+    allow_private_destinations: bool,
+    limits: LimitSettings,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct LimitSettings {
+    body_bytes: usize,
+    handshakes: usize,
+    sensor_quota: u32,
+    retention_days: u32,
+    retention_bytes: u64,
+    store_bytes: u64,
+    calls_per_minute: u32,
+    file_bytes: u64,
+}
+
+/// Names of the options at the top of the file, for the variables.
+const OPTIONS: [&str; 8] = [
+    "data_dir",
+    "listen",
+    "http",
+    "proxy",
+    "public_address",
+    "names",
+    "require_targeting",
+    "allow_private_destinations",
+];
+
+const LIMITS: [&str; 8] = [
+    "body_bytes",
+    "handshakes",
+    "sensor_quota",
+    "retention_days",
+    "retention_bytes",
+    "store_bytes",
+    "calls_per_minute",
+    "file_bytes",
+];
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data_dir: "/var/lib/muster".into(),
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8443)),
+            http: None,
+            proxy: None,
+            public_address: None,
+            names: Vec::new(),
+            require_targeting: false,
+            allow_private_destinations: false,
+            limits: LimitSettings::default(),
+        }
+    }
+}
+
+impl Default for LimitSettings {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            body_bytes: limits.body_bytes,
+            handshakes: limits.handshakes,
+            sensor_quota: limits.sensor_quota,
+            retention_days: limits.retention_days,
+            retention_bytes: limits.retention_bytes,
+            store_bytes: limits.store_bytes,
+            calls_per_minute: limits.calls_per_minute,
+            file_bytes: limits.file_bytes,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads a file; a variable overrides the option of its name, an empty one takes it away.
+    ///
+    /// # Errors
+    ///
+    /// Names the line or the variable that is wrong.
+    pub fn read(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text, variable).with_context(|| path.display().to_string())
+    }
+
+    fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
+        let wrong = |error: toml::de::Error| anyhow!(Usage(error.to_string().trim_end().to_owned()));
+        // Once as it stands, for errors that name a line; then with the variables.
+        toml::from_str::<Self>(text).map_err(wrong)?;
+        let mut table: toml::Table = toml::from_str(text).map_err(wrong)?;
+        for option in OPTIONS {
+            overlay(&mut table, option, variable(&format!("MUSTER_{}", option.to_ascii_uppercase())));
+        }
+        let limits = table.entry("limits").or_insert_with(|| toml::Value::Table(toml::Table::new()));
+        if let toml::Value::Table(limits) = limits {
+            for option in LIMITS {
+                overlay(limits, option, variable(&format!("MUSTER_LIMITS_{}", option.to_ascii_uppercase())));
+            }
+        }
+        let settings: Self =
+            table.try_into().map_err(|error| anyhow!(Usage(format!("a variable MUSTER_… is wrong: {error}"))))?;
+        if settings.listen.ip().is_unspecified() && settings.public_address.is_none() {
+            let what = "public_address is needed, since listen names no address: the host:port by which sensors reach this server";
+            return Err(Usage(what.into()).into());
+        }
+        Ok(settings)
+    }
+
+    /// For the server; `data_dir` is the absolute path of the one that was taken.
+    pub fn config(&self, data_dir: PathBuf) -> Config {
+        Config {
+            data_dir,
+            listen: self.listen,
+            http: self.http,
+            proxy: self.proxy,
+            public_address: self.public_address.clone(),
+            names: self.names.clone(),
+            limits: Limits {
+                body_bytes: self.limits.body_bytes,
+                handshakes: self.limits.handshakes,
+                sensor_quota: self.limits.sensor_quota,
+                retention_days: self.limits.retention_days,
+                retention_bytes: self.limits.retention_bytes,
+                store_bytes: self.limits.store_bytes,
+                calls_per_minute: self.limits.calls_per_minute,
+                file_bytes: self.limits.file_bytes,
+            },
+            require_targeting: self.require_targeting,
+            allow_private_destinations: self.allow_private_destinations,
+        }
+    }
+}
+
+/// Numbers, truth values and lists as TOML writes them; anything else is text.
+fn overlay(table: &mut toml::Table, option: &str, variable: Option<String>) {
+    let Some(text) = variable else { return };
+    if text.is_empty() {
+        table.remove(option);
+        return;
+    }
+    let parsed: Option<toml::Table> = toml::from_str(&format!("value = {text}")).ok();
+    let value = parsed.and_then(|mut table| table.remove("value")).unwrap_or(toml::Value::String(text));
+    table.insert(option.to_owned(), value);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UNSET: &dyn Fn(&str) -> Option<String> = &|_| None;
+
+    /// The described file is what operators copy: it must be valid, tell the true
+    /// defaults, and leave no option out.
+    #[test]
+    fn the_described_file_tells_the_defaults_of_every_option() {
+        let described = include_str!("../../../../docs/muster.toml");
+        let parsed = Settings::parse(described, UNSET).unwrap();
+        let public_address = Some("muster.example.org:8443".to_owned());
+        assert_eq!(parsed, Settings { public_address, ..Settings::default() });
+        let undescribed: Vec<_> = OPTIONS
+            .iter()
+            .chain(&LIMITS)
+            .filter(|o| !described.contains(&format!("\n{o} = ")) && !described.contains(&format!("\n# {o} = ")))
+            .collect();
+        assert!(undescribed.is_empty(), "{undescribed:?}");
+    }
+
+    /// An option without a variable, or a variable without an option, shows here.
+    #[test]
+    fn every_option_can_be_given_by_a_variable() {
+        let value = |name: &str| match name {
+            "MUSTER_LISTEN" | "MUSTER_HTTP" | "MUSTER_PROXY" => "127.0.0.1:9".to_owned(),
+            "MUSTER_DATA_DIR" | "MUSTER_PUBLIC_ADDRESS" => "somewhere".to_owned(),
+            "MUSTER_NAMES" => "['a', 'b']".to_owned(),
+            "MUSTER_REQUIRE_TARGETING" | "MUSTER_ALLOW_PRIVATE_DESTINATIONS" => "true".to_owned(),
+            _ => "7".to_owned(),
+        };
+        let settings = Settings::parse("", &|name| Some(value(name))).unwrap();
+        let written = toml::Table::try_from(&settings).unwrap();
+        let defaults = toml::Table::try_from(Settings::default()).unwrap();
+        assert_eq!(written.len(), OPTIONS.len() + 1, "every option is set, and nothing else");
+        for option in OPTIONS {
+            assert_ne!(written.get(option), defaults.get(option), "{option}");
+        }
+        let limits = written["limits"].as_table().unwrap();
+        assert!(limits.len() == LIMITS.len() && limits.values().all(|value| value.as_integer() == Some(7)));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        let error = |text: &str| format!("{:#}", Settings::parse(text, UNSET).unwrap_err());
+        assert!(error("lissten = '127.0.0.1:1'").contains("lissten"));
+        assert!(error("[limits]\nfoo = 1").contains("foo"));
+        assert!(error("listen = 7").contains("listen"));
+        assert!(error("listen = '0.0.0.0:8443'").contains("public_address"));
+    }
+}

@@ -1,0 +1,132 @@
+//! `muster tag`.
+
+use crate::confirm::confirm;
+use crate::duration::parse_seconds;
+use crate::show;
+use muster_client::{Client, Listing};
+use serde_json::Value;
+
+/// Which sensors.
+#[derive(clap::Args)]
+#[group(required = true, multiple = false)]
+pub struct Whom {
+    /// One sensor
+    #[arg(long)]
+    sid: Option<String>,
+    /// Every sensor that matches this selector; '*' is every sensor
+    #[arg(long, short)]
+    selector: Option<String>,
+}
+
+/// What to do with tags.
+#[derive(clap::Subcommand)]
+pub enum TagVerb {
+    /// Put a tag on sensors
+    ///
+    ///   muster tag add vip --sid SID
+    ///   muster tag add patched --selector 'plat == windows' --ttl 7d
+    #[command(verbatim_doc_comment)]
+    Add {
+        /// The tag
+        tag: String,
+        #[command(flatten)]
+        whom: Whom,
+        /// Takes itself off again after this span
+        #[arg(long, value_name = "SPAN", value_parser = parse_seconds)]
+        ttl: Option<u64>,
+    },
+    /// Take a tag off sensors
+    Remove {
+        /// The tag
+        tag: String,
+        #[command(flatten)]
+        whom: Whom,
+        /// Do not ask, with --selector
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// List tags: all that are in use, or those of one sensor
+    List {
+        /// Only of this sensor
+        #[arg(long)]
+        sid: Option<String>,
+    },
+    /// List the sensors that have a tag
+    Find {
+        /// The tag
+        tag: String,
+    },
+}
+
+/// Carries it out.
+///
+/// # Errors
+///
+/// Whatever the server says.
+pub async fn run(verb: TagVerb, client: &Client, json: bool) -> anyhow::Result<()> {
+    match verb {
+        TagVerb::Add { tag, whom, ttl } => {
+            let sids = sensors_of(whom, client).await?;
+            for sid in &sids {
+                client.add_tags(sid, std::slice::from_ref(&tag), ttl).await?;
+            }
+            show::line(format_args!("Tagged {} sensors.", sids.len()));
+        }
+        TagVerb::Remove { tag, whom, yes } => {
+            let is_one = whom.sid.is_some();
+            let sids = sensors_of(whom, client).await?;
+            confirm(yes || is_one || sids.is_empty(), &format!("take the tag {tag} off {} sensors", sids.len()))?;
+            for sid in &sids {
+                client.remove_tag(sid, &tag).await?;
+            }
+            show::line(format_args!("Took the tag off {} sensors.", sids.len()));
+        }
+        TagVerb::List { sid: None } => {
+            let tags = client.tags().await?;
+            if json {
+                show::json(&tags);
+            } else {
+                show::table(&["TAG"], tags.into_iter().map(|tag| vec![tag]), "No tags are in use.");
+            }
+        }
+        TagVerb::List { sid: Some(sid) } => {
+            let answer = client.tags_of(&sid).await?;
+            if json {
+                show::json(&answer);
+            } else {
+                let rows = rows_of(&answer, &sid);
+                show::table(&["TAG", "ADDED BY", "ADDED"], rows, "This sensor has no tags.");
+            }
+        }
+        TagVerb::Find { tag } => {
+            let sensors = client.sensors_with_tag(&tag).await?;
+            if json {
+                show::json(&sensors);
+            } else {
+                show::table(&["SENSOR"], sensors.into_keys().map(|sid| vec![sid]), "No sensor has this tag.");
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn sensors_of(whom: Whom, client: &Client) -> anyhow::Result<Vec<String>> {
+    if let Some(sid) = whom.sid {
+        return Ok(vec![sid]);
+    }
+    let listing = Listing { selector: whom.selector, ..Listing::default() };
+    Ok(client.sensors(&listing).await?.into_iter().map(|sensor| sensor.sid).collect())
+}
+
+/// Tags under `tags`, then the sensor: each with a list of sensor, tag, who, when.
+fn rows_of(answer: &Value, sid: &str) -> Vec<Vec<String>> {
+    let Some(tags) = answer.pointer("/tags").and_then(|tags| tags.get(sid)).and_then(Value::as_object) else {
+        return Vec::new();
+    };
+    let cell = |value: Option<&Value>| match value {
+        Some(Value::String(text)) => text.clone(),
+        Some(other) => other.to_string(),
+        None => String::new(),
+    };
+    tags.iter().map(|(tag, entry)| vec![tag.clone(), cell(entry.get(2)), cell(entry.get(3))]).collect()
+}

@@ -1,0 +1,206 @@
+//! The real program: `muster up` on a data directory, stopped and killed and resumed.
+
+use muster_client::{Client, NewTask, Settings, Targeting};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Lines};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// Printed once the env file is written.
+const READY: &str = "To use it from another shell";
+
+/// Printed at the end of the story.
+const NEXT: &str = "Try next";
+
+struct Up {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Up {
+    fn command(data_dir: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+        command.args(["up", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data-dir"]).arg(data_dir);
+        command
+    }
+
+    /// Starts it, and waits until it is ready.
+    fn start(data_dir: &Path, more: &[&str]) -> Self {
+        let mut child = Self::command(data_dir).args(more).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut up = Self { child, lines };
+        up.read_until(READY);
+        up
+    }
+
+    /// Everything it prints up to the line that holds `mark`.
+    fn read_until(&mut self, mark: &str) -> String {
+        let mut text = String::new();
+        for line in self.lines.by_ref() {
+            let line = line.unwrap();
+            text.push_str(&line);
+            text.push('\n');
+            if line.contains(mark) {
+                return text;
+            }
+        }
+        panic!("it ended without {mark:?}:\n{text}");
+    }
+
+    fn signal(mut self, signal: Signal) -> (ExitStatus, String) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(pid, signal).unwrap();
+        let rest: Vec<String> = self.lines.by_ref().map(Result::unwrap).collect();
+        (self.child.wait().unwrap(), rest.join("\n"))
+    }
+}
+
+impl Drop for Up {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a shell has after it sourced the file.
+fn sourced(data_dir: &Path) -> BTreeMap<String, String> {
+    let script = "set -eu; . \"$1/env\"; env";
+    let output = Command::new("sh").args(["-c", script, "sh"]).arg(data_dir).env_clear().output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().filter_map(|line| line.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect()
+}
+
+fn client(variables: &BTreeMap<String, String>, url: &str) -> Client {
+    Client::new(Settings {
+        url: variables[url].clone(),
+        oid: variables["LC_OID"].clone(),
+        api_key: variables["LC_API_KEY"].clone(),
+        uid: None,
+        ca_file: Some(variables["SSL_CERT_FILE"].clone().into()),
+        user_agent: "test".into(),
+    })
+    .unwrap()
+}
+
+fn identity(variables: &BTreeMap<String, String>) -> [&String; 2] {
+    [&variables["LC_OID"], &variables["LC_API_KEY"]]
+}
+
+#[tokio::test]
+async fn a_data_directory_keeps_its_identity_and_its_tasks_whatever_ends_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("it's data");
+
+    let up = Up::start(&data_dir, &["--no-sensor"]);
+    let first = sourced(&data_dir);
+    let published = ["LC_API_URL", "LC_JWT_URL", "LC_OID", "LC_API_KEY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"];
+    let ours = ["MUSTER_COMPAT_PROXY", "CBLR_URL", "CBLR_TOKEN", "MUSTER_URL", "MUSTER_INSTALL_KEY"];
+    for name in published.iter().chain(&ours) {
+        assert!(first.get(*name).is_some_and(|value| !value.is_empty()), "{name}");
+    }
+    client(&first, "LC_API_URL").whoami().await.unwrap();
+
+    let second = Up::command(&data_dir).output().unwrap();
+    assert_eq!(second.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another muster server runs on"), "{second:?}");
+    assert_eq!(sourced(&data_dir), first, "the one that runs keeps its env file");
+
+    let (status, _) = up.signal(Signal::TERM);
+    assert!(status.success(), "{status}");
+
+    let up = Up::start(&data_dir, &["--no-sensor"]);
+    let resumed = sourced(&data_dir);
+    assert_eq!(identity(&resumed), identity(&first));
+    let task = NewTask {
+        task: "os_version".into(),
+        targeting: Targeting { selector: Some("*".into()), ..Targeting::default() },
+        dynamic: true,
+        ..NewTask::default()
+    };
+    let created = client(&resumed, "MUSTER_URL").create_reliable_task(&task).await.unwrap();
+    up.signal(Signal::KILL);
+
+    let up = Up::start(&data_dir, &["--no-sensor"]);
+    let after_kill = sourced(&data_dir);
+    assert_eq!(identity(&after_kill), identity(&first));
+    let tasks = client(&after_kill, "MUSTER_URL").reliable_tasks(10).await.unwrap();
+    assert_eq!(tasks.iter().map(|task| &task.task_id).collect::<Vec<_>>(), [&created.task_id]);
+    up.signal(Signal::TERM);
+
+    std::fs::remove_file(data_dir.join("env")).unwrap();
+    let _up = Up::start(&data_dir, &["--no-sensor"]);
+    let without_env = sourced(&data_dir);
+    assert_eq!(without_env["LC_OID"], first["LC_OID"]);
+    assert_ne!(without_env["LC_API_KEY"], first["LC_API_KEY"], "only a digest of the old key is stored");
+    client(&without_env, "LC_API_URL").whoami().await.unwrap();
+}
+
+async fn wait_until_online(data_dir: &Path) {
+    let client = client(&sourced(data_dir), "LC_API_URL");
+    let everyone = Targeting { selector: Some("*".into()), ..Targeting::default() };
+    let until = Instant::now() + Duration::from_secs(30);
+    while client.preview_reliable_task(&everyone, 1).await.unwrap().online_sensors == 0 {
+        assert!(Instant::now() < until, "the local sensor does not come online");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Waits until no process holds the state of the local sensor.
+fn wait_for_the_end_of_the_sensor(data_dir: &Path) {
+    let lock = File::open(data_dir.join("sensor").join("lock")).unwrap();
+    let until = Instant::now() + Duration::from_secs(30);
+    while lock.try_lock().is_err() {
+        assert!(Instant::now() < until, "the sensor outlives its server");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[tokio::test]
+async fn the_first_start_tells_its_story_and_later_ones_are_quiet() {
+    let folder = tempfile::tempdir().unwrap();
+    let data_dir = folder.path().join("data");
+
+    let mut up = Up::start(&data_dir, &[]);
+    let story = up.read_until(NEXT);
+    let mut rest = story.as_str();
+    for part in ["is online", "is offline", "is queued", "finished", "OS_VERSION_REP"] {
+        let at = rest.find(part).unwrap_or_else(|| panic!("{part:?} is not where it belongs in:\n{story}"));
+        rest = &rest[at + part.len()..];
+    }
+    let (status, _) = up.signal(Signal::TERM);
+    assert!(status.success(), "{status}");
+    wait_for_the_end_of_the_sensor(&data_dir);
+
+    let up = Up::start(&data_dir, &[]);
+    let (_, rest) = up.signal(Signal::TERM);
+    assert_eq!(rest, "Stopping.");
+    wait_for_the_end_of_the_sensor(&data_dir);
+
+    // Killed, the server cannot stop its sensor: the sensor must see it by itself.
+    let up = Up::start(&data_dir, &[]);
+    wait_until_online(&data_dir).await;
+    up.signal(Signal::KILL);
+    wait_for_the_end_of_the_sensor(&data_dir);
+}
+
+#[test]
+fn a_backup_of_a_server_that_runs_is_a_data_directory_with_the_same_identity() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data_dir, copy) = (folder.path().join("data"), folder.path().join("copy"));
+
+    let _up = Up::start(&data_dir, &["--no-sensor"]);
+    let backup = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
+        command.arg("backup").arg(&copy).arg("--data-dir").arg(&data_dir).output().unwrap()
+    };
+    let first = backup();
+    assert!(first.status.success(), "{first:?}");
+    assert!(!backup().status.success(), "a backup never overwrites another");
+
+    let _restored = Up::start(&copy, &["--no-sensor"]);
+    assert_eq!(identity(&sourced(&copy)), identity(&sourced(&data_dir)));
+}
