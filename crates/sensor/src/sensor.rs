@@ -113,8 +113,17 @@ pub async fn run(mut config: Config) -> Result<(), SensorError> {
     let dir =
         StateDir::open(&config.state_dir).map_err(|error| SensorError::StateDir(config.state_dir.clone(), error))?;
     delay::wait(&dir).await?;
+    let mut has_run = false;
     loop {
-        let mut sensor = Sensor::open(&config, &dir)?;
+        let mut sensor = match Sensor::open(&config, &dir) {
+            Err(SensorError::Io(error)) if has_run => {
+                tracing::error!(%error, "the disk still fails");
+                tokio::time::sleep(DISK_WAIT).await;
+                continue;
+            }
+            opened => opened?,
+        };
+        has_run = true;
         // A sensor whose identity is removed enrols again with the key it had.
         config.key.get_or_insert_with(|| sensor.identity.key().clone());
         match sensor.live().await {

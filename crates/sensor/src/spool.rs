@@ -181,7 +181,7 @@ impl Spool {
         }
         let seq = self.next_seq;
         event.seq = seq;
-        let is_answer = !event.task_id.is_empty() || !event.investigation_id.is_empty();
+        let is_answer = is_answer(&event);
         let payload = event.encode_to_vec();
         if payload.len() > EVENT_BYTES_MAX {
             // It could never be sent, and would hold up everything behind it.
@@ -283,6 +283,11 @@ impl Spool {
     }
 }
 
+/// Whether an event answers a task, and so is dropped last.
+fn is_answer(event: &Event) -> bool {
+    !event.task_id.is_empty() || !event.investigation_id.is_empty()
+}
+
 fn read_head(bytes: &[u8]) -> Option<([u8; 16], u64)> {
     let (id, reserved) = bytes.split_first_chunk::<16>()?;
     Some((*id, u64::from_be_bytes(reserved.try_into().ok()?)))
@@ -290,7 +295,15 @@ fn read_head(bytes: &[u8]) -> Option<([u8; 16], u64)> {
 
 impl agent::Spool for Spool {
     fn push(&mut self, event: Event) -> Result<u64, StorageError> {
-        self.put(event).map_err(|error| StorageError(format!("cannot write to the spool: {error}")))
+        let (is_answer, bytes) = (is_answer(&event), event.body.len() as u64);
+        match self.put(event) {
+            // A full disk must not take the sensor off its link: telemetry is lost and counted.
+            Err(_) if !is_answer => {
+                self.losses = Losses { events: self.losses.events + 1, bytes: self.losses.bytes + bytes };
+                Ok(self.newest())
+            }
+            put => put.map_err(|error| StorageError(format!("cannot write to the spool: {error}"))),
+        }
     }
 
     fn sync(&mut self) -> Result<(), StorageError> {

@@ -132,7 +132,7 @@ impl Outputs {
             match same.map_or_else(|| Output::compile(oid, &name, settings).map(Arc::new), |same| Ok(Arc::clone(same)))
             {
                 Ok(output) => new.push(output),
-                Err(error) => tracing::warn!(%oid, name, error = error.message, "a stored output cannot be used"),
+                Err(error) => tracing::error!(%oid, name, error = error.message, "a stored output cannot be read"),
             }
         }
         if !new.is_empty() {
@@ -248,7 +248,6 @@ pub fn list(app: &App, oid: Oid) -> BTreeMap<String, Map<String, Value>> {
 }
 
 /// Tells operators that an output is in trouble.
-async fn report(app: &App, output: &Output, text: &str) {
-    tracing::warn!(oid = %output.oid, output = output.name, text, "an output failed");
-    crate::errors::report(app, output.oid, &format!("outputs/{}", output.name), text).await;
+async fn report(app: &App, oid: Oid, name: &str, text: &str) {
+    crate::errors::report(app, oid, &format!("outputs/{name}"), text).await;
 }

@@ -56,7 +56,7 @@ impl Segment {
         let mut next = checked::resume(&bytes, 0);
         while let Some(range) = next {
             if let Ok(event) = Event::decode(&bytes[range.clone()]) {
-                let is_answer = !event.task_id.is_empty() || !event.investigation_id.is_empty();
+                let is_answer = super::is_answer(&event);
                 let length = u32::try_from(range.len()).unwrap_or(u32::MAX);
                 found.push((range.start as u64, length, event.seq, is_answer));
             }

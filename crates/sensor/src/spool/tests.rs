@@ -82,3 +82,14 @@ fn a_damaged_event_does_not_take_the_rest_with_it() {
     let seq = spool.push(answer()).unwrap();
     assert_eq!(spool.read_after(seq - 1, 10, 1 << 20).unwrap().len(), 1);
 }
+
+#[test]
+fn a_disk_that_takes_nothing_costs_telemetry_and_fails_answers() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(&dir.path().join("spool"), [1; 16], SMALL).unwrap();
+    fs::remove_dir_all(dir.path().join("spool")).unwrap();
+    spool.push(telemetry()).unwrap();
+    assert_eq!(spool.losses(), Losses { events: 1, bytes: 100 });
+    assert!(spool.push(answer()).is_err());
+    assert_eq!(spool.queued(), (0, 0));
+}

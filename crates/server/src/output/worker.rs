@@ -101,7 +101,8 @@ async fn drop_oldest(app: &App, output: &Output, bytes_max: u64) -> Result<u64, 
         app.store.commit(vec![output.forget(through)]).await?;
     }
     if dropped > 0 {
-        report(app, output, &format!("the queue is full: the {dropped} oldest records were dropped")).await;
+        report(app, output.oid, &output.name, &format!("the queue is full: the {dropped} oldest records were dropped"))
+            .await;
     }
     Ok(dropped)
 }
@@ -189,7 +190,7 @@ async fn work(app: Arc<App>, output: Arc<Output>) {
         }
         let Err(error) = delivered else { continue };
         if output.is_delete_on_failure {
-            report(&app, &output, &format!("{error}; the output is deleted, as it asks")).await;
+            report(&app, output.oid, &output.name, &format!("{error}; the output is deleted, as it asks")).await;
             match super::delete(&app, output.oid, &output.name, &Actor::system()).await {
                 Ok(_) => return,
                 Err(error) => tracing::warn!(%error, "an output could not be deleted"),
@@ -199,9 +200,10 @@ async fn work(app: Arc<App>, output: Arc<Output>) {
         let (pause, is_disabled) = trouble.next();
         if is_disabled {
             let minutes = pause.as_secs() / 60;
-            report(&app, &output, &format!("{error}; the output is disabled for {minutes} minutes")).await;
+            report(&app, output.oid, &output.name, &format!("{error}; the output is disabled for {minutes} minutes"))
+                .await;
         } else if is_first {
-            report(&app, &output, &format!("{error}; it is tried again")).await;
+            report(&app, output.oid, &output.name, &format!("{error}; it is tried again")).await;
         }
         sleep(pause).await;
     }

@@ -12,8 +12,17 @@ use serde_json::Value;
 const UNCHECKED: &[&str] = &["GET /orgs/new", "GET /user/orgs", "GET /who", "POST /orgs/new"];
 
 /// Routes that anyone may call; the handler checks whatever credential the client sends in its own way.
-const PUBLIC: &[&str] =
-    &["GET //docs", "GET //openapi.json", "GET /orgs/{oid}/url", "POST //", "POST //jwt", "POST //{oid}"];
+const PUBLIC: &[&str] = &[
+    "GET //docs",
+    "GET //openapi.json",
+    "GET //transfer/{token}",
+    "GET /orgs/{oid}/url",
+    "POST //",
+    "POST //ingest",
+    "POST //jwt",
+    "POST //{oid}",
+    "PUT //transfer/{token}",
+];
 
 struct Case {
     label: String,
