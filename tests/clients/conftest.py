@@ -80,3 +80,13 @@ def lone_server(folder):
     server = Server(Path(tempfile.mkdtemp(dir=folder)))
     yield server
     server.stop()
+
+
+@pytest.fixture
+def limited_server(folder):
+    """A server that allows few calls in a minute."""
+    most = 8
+    server = Server(Path(tempfile.mkdtemp(dir=folder)), f"[limits]\ncalls_per_minute = {most}\n")
+    server.calls_per_minute = most
+    yield server
+    server.stop()

@@ -16,6 +16,9 @@ START_MAX_S = 60
 # A server hands its sensors over within 4 s and then closes its store.
 STOP_MAX_S = 20
 
+# What `muster up` and `muster serve` say when they are ready.
+READY = re.compile(" is up on | serves on ")
+
 
 def program(name: str) -> str:
     """Path of a built program; MUSTER_BIN_DIR names another folder than target/debug."""
@@ -88,11 +91,12 @@ def plain_environment(home: Path) -> dict[str, str]:
 
 
 class Server:
-    """`muster up` on a directory of its own."""
+    """`muster up` on a directory of its own; with settings for `muster serve`, that instead."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, settings: str = ""):
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self.settings = settings
         self.data_dir = folder / "data"
         self.sensors: list[Sensor] = []
         self.listen = self.http = "127.0.0.1:0"
@@ -100,17 +104,21 @@ class Server:
 
     def start(self) -> None:
         """Starts the server, on the ports it had before if it ran before."""
-        arguments = ["up", "--no-sensor", "--data-dir", str(self.data_dir)]
-        arguments += ["--listen", self.listen, "--http", self.http]
-        written = self.data_dir / "env"
-        written.unlink(missing_ok=True) if self.listen.endswith(":0") else None
-        log = self.folder / "server.log"
-        before = log.read_text(errors="replace").count("is up on") if log.exists() else 0
+        written, log = self.data_dir / "env", self.folder / "server.log"
+        if self.settings:
+            file = self.folder / "muster.toml"
+            addresses = f'listen = "{self.listen}"\nhttp = "{self.http}"\nproxy = "127.0.0.1:0"\n'
+            file.write_text(f'data_dir = "{self.data_dir}"\n{addresses}{self.settings}')
+            arguments = ["serve", "--config", str(file)]
+        else:
+            arguments = ["up", "--no-sensor", "--data-dir", str(self.data_dir)]
+            arguments += ["--listen", self.listen, "--http", self.http]
+        before = len(READY.findall(log.read_text(errors="replace"))) if log.exists() else 0
         self.process = Process([program("muster"), *arguments], log, plain_environment(self.folder / "home"))
 
         def is_up() -> bool:
             self.process.check_alive()
-            return self.process.text().count("is up on") > before and written.is_file()
+            return len(READY.findall(self.process.text())) > before and written.is_file()
 
         eventually("the server is up", is_up, START_MAX_S)
         self.environment = read_environment(written)
