@@ -136,6 +136,8 @@ fn start_sensor(cable: &Cable, key: &str, state_dir: &Path) -> Process {
         .args(["run", "--key", key, "--state-dir"])
         .arg(state_dir)
         .env("MUSTER_TEST_BACKOFF_MS", "50")
+        // It may isolate itself: it is alone in a namespace that this test made.
+        .env("MUSTER_TEST_NAMESPACE", "1")
         .stderr(log)
         .spawn()
         .unwrap();

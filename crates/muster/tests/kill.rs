@@ -17,7 +17,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 const SENSORS: usize = 6;
-const EXECUTIONS_DEFAULT: u64 = 1_200;
+const EXECUTIONS_DEFAULT: u64 = 10_000;
 
 /// Requests and looks are repeated while the server is down; two minutes of it are a failure.
 const TRIES_MAX: u32 = 1_200;
@@ -91,6 +91,7 @@ fn start_sensor(folder: &Path, key: &str, at: usize) -> Child {
         .args(["run", "--key", key, "--state-dir"])
         .arg(folder.join(format!("sensor-{at}")))
         .env("MUSTER_TEST_BACKOFF_MS", "20")
+        .env("MUSTER_TEST_SANDBOX", "1")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log(folder, &format!("sensor-{at}.log")))

@@ -1,1 +1,47 @@
 //! Detection and response rules: load, compile, evaluate.
+//!
+//! A [`RuleLoader`] turns rule text into [`Rule`]s, a [`RuleSet`] compiles them
+//! into one plan, and an [`Engine`] takes events and gives back effects as data.
+//! Nothing here reads a clock, a file or a socket: time, randomness, lookups and
+//! counters are arguments, so that a simulation can run it from one seed.
+//!
+//! # Invariants
+//!
+//! 1. The shared plan matches exactly the rules that evaluating each rule in turn matches.
+//! 2. Every input is bounded and none makes the engine panic: rules, templates,
+//!    patterns, paths and events may be hostile.
+//! 3. One failed action never stops another one.
+//!
+//! Source: reference/detection-response.md.
+
+#![forbid(unsafe_code)]
+
+mod action;
+mod ast;
+mod document;
+mod engine;
+mod evaluate;
+mod fold;
+mod lint;
+mod load;
+mod number;
+mod path;
+mod pattern;
+mod plan;
+pub mod replay;
+mod stateful;
+mod suppression;
+mod template;
+mod transform;
+mod variables;
+
+pub use action::{Decided, Effect};
+pub use ast::Target;
+pub use document::{DOCUMENT_BYTES_MAX, Document, DocumentError};
+pub use engine::{ArtifactFacts, CHAIN_DEPTH_MAX, DETECTIONS_PER_EVENT_MAX, Engine, Facts, Outcome, Source, Way};
+pub use lint::lint;
+pub use load::{FalsePositive, LoadError, NoResources, RULE_BYTES_MAX, Resources, Rule, RuleLoader, RuleMeta, Warning};
+pub use plan::RuleSet;
+pub use stateful::TRACKERS_MAX;
+pub use suppression::{Activation, CounterKey, Counters, Suppression, WINDOWS_MAX};
+pub use variables::{VARIABLE_VALUES_MAX, VARIABLES_MAX, VariableError, Variables};

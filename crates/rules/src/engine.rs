@@ -1,0 +1,354 @@
+//! The engine: events of many sensors in, effects out.
+//!
+//! One engine is one shard: it owns the state of the sensors whose events it is
+//! given, in order. Counters are shared between shards through [`Counters`].
+//! Time, randomness, lookups and counters are arguments.
+//!
+//! Source: reference/detection-response.md sections 4, 12 and 18.
+
+use crate::action::{Acting, Decided, Effect, Firing};
+use crate::ast::Target;
+use crate::document::{Document, DocumentError};
+use crate::evaluate::{self, Leaves, Metadata, Plain, Sight};
+use crate::load::{Resources, Rule};
+use crate::path::Root;
+use crate::plan::{RuleSet, Scratch};
+use crate::replay::event_type;
+use crate::stateful::{Fed, Fire, RuleState};
+use crate::suppression::Counters;
+use crate::variables::Variables;
+use std::cell::{Cell, OnceCell};
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+/// How far detections may cause detections.
+pub const CHAIN_DEPTH_MAX: u32 = 16;
+/// Most detections that one event may cause, chained ones included.
+pub const DETECTIONS_PER_EVENT_MAX: usize = 1024;
+
+/// What an evaluation needs beside the event.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    /// The clock, in milliseconds since the Unix epoch.
+    pub now_ms: i64,
+    /// Fresh randomness for this event; makes the ids of its detections.
+    pub entropy: u128,
+    /// Lookups.
+    pub resources: &'a dyn Resources,
+    /// Where suppression counts.
+    pub counters: &'a dyn Counters,
+    /// Base of links to the console, without a trailing slash; no links without it.
+    pub console_url: Option<&'a str>,
+}
+
+/// Where an event comes from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Source<'a> {
+    /// The stream.
+    pub target: Target,
+    /// What the artifact is, for records of artifacts.
+    pub artifact: Option<ArtifactFacts<'a>>,
+}
+
+impl From<Target> for Source<'_> {
+    fn from(target: Target) -> Self {
+        Self { target, artifact: None }
+    }
+}
+
+/// The artifact that a record was parsed from.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ArtifactFacts<'a> {
+    /// Such as `pcap`, `wel` or `txt`.
+    pub kind: &'a str,
+    /// Its path on the sensor.
+    pub path: &'a str,
+    /// A sensor id or host name.
+    pub source: &'a str,
+}
+
+/// How rules are evaluated; the outcome is the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// All rules share one plan.
+    #[default]
+    Shared,
+    /// Each rule in turn: slow and simple, the oracle for the other way.
+    EachRule,
+}
+
+/// What one event caused.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Rules that matched, in order; a stateful rule once per completed anchor.
+    pub matches: Vec<Arc<Rule>>,
+    /// What they want done, in order.
+    pub effects: Vec<Decided>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct SensorState {
+    variables: Variables,
+    /// Rules that wait for events of this sensor, by fingerprint.
+    waiting: BTreeMap<u64, RuleState>,
+}
+
+impl SensorState {
+    fn is_empty(&self) -> bool {
+        self.variables.is_empty() && self.waiting.is_empty()
+    }
+}
+
+/// Evaluates the events of its sensors.
+pub struct Engine {
+    rules: Arc<RuleSet>,
+    way: Way,
+    sensors: HashMap<Box<str>, SensorState>,
+    blank: SensorState,
+    scratch: Scratch,
+    outcome: Outcome,
+    document: Document,
+}
+
+impl Engine {
+    /// An engine without any state.
+    #[must_use]
+    pub fn new(rules: Arc<RuleSet>, way: Way) -> Self {
+        Self {
+            scratch: Scratch::new(&rules),
+            rules,
+            way,
+            sensors: HashMap::new(),
+            blank: SensorState::default(),
+            outcome: Outcome::default(),
+            document: Document::default(),
+        }
+    }
+
+    /// Takes another set of rules. Rules that did not change keep what they wait for.
+    pub fn replace(&mut self, rules: Arc<RuleSet>) {
+        self.scratch = Scratch::new(&rules);
+        self.rules = rules;
+        for state in self.sensors.values_mut() {
+            state.waiting.retain(|fingerprint, _| self.rules.by_fingerprint.contains_key(fingerprint));
+        }
+        self.sensors.retain(|_, state| !state.is_empty());
+    }
+
+    /// Forgets a sensor: its variables and what rules wait for.
+    pub fn forget(&mut self, sid: &str) {
+        self.sensors.remove(sid);
+    }
+
+    /// The variables of a sensor, to be stored.
+    #[must_use]
+    pub fn variables(&self, sid: &str) -> Option<&Variables> {
+        self.sensors.get(sid).map(|state| &state.variables)
+    }
+
+    /// Puts stored variables back.
+    pub fn restore_variables(&mut self, sid: &str, variables: Variables) {
+        self.sensors.entry(sid.into()).or_default().variables = variables;
+    }
+
+    /// Parses an event and evaluates it. The outcome is valid until the next call.
+    ///
+    /// # Errors
+    ///
+    /// [`DocumentError`] if the bytes are no event; nothing was evaluated then.
+    pub fn process_json(
+        &mut self,
+        source: &Source<'_>,
+        json: &[u8],
+        facts: &Facts<'_>,
+    ) -> Result<&Outcome, DocumentError> {
+        let mut document = std::mem::take(&mut self.document);
+        let parsed = document.parse(json);
+        if parsed.is_ok() {
+            self.process(source, &document, facts);
+        }
+        self.document = document;
+        parsed.map(|()| &self.outcome)
+    }
+
+    /// Evaluates an event. The outcome is valid until the next call.
+    pub fn process(&mut self, source: &Source<'_>, document: &Document, facts: &Facts<'_>) -> &Outcome {
+        self.outcome.matches.clear();
+        self.outcome.effects.clear();
+        let sid = document.sid().unwrap_or_default();
+        let state = match self.sensors.get_mut(sid) {
+            Some(state) => state,
+            None => &mut self.blank,
+        };
+        let mut pass = Pass {
+            rules: &self.rules,
+            way: self.way,
+            facts,
+            state,
+            scratch: &mut self.scratch,
+            outcome: &mut self.outcome,
+            queue: VecDeque::new(),
+            reports_made: 0,
+        };
+        pass.event(source, document, 0);
+        while let Some((detection, depth)) = pass.queue.pop_front() {
+            pass.event(&Source::from(Target::Detection), &detection, depth);
+        }
+        if !self.blank.is_empty() {
+            self.sensors.insert(sid.into(), std::mem::take(&mut self.blank));
+        } else if self.sensors.get(sid).is_some_and(SensorState::is_empty) {
+            self.sensors.remove(sid);
+        }
+        &self.outcome
+    }
+}
+
+/// One event and the detections it causes, on their way through the rules.
+struct Pass<'a> {
+    rules: &'a RuleSet,
+    way: Way,
+    facts: &'a Facts<'a>,
+    state: &'a mut SensorState,
+    scratch: &'a mut Scratch,
+    outcome: &'a mut Outcome,
+    queue: VecDeque<(Document, u32)>,
+    reports_made: u32,
+}
+
+impl Pass<'_> {
+    fn event(&mut self, source: &Source<'_>, document: &Document, depth: u32) {
+        let kind = event_type(source.target, document).unwrap_or_default();
+        let mut candidates = std::mem::take(&mut self.scratch.candidates);
+        match self.way {
+            Way::Shared => self.rules.candidates(source.target, kind, document, self.scratch, &mut candidates),
+            Way::EachRule => self.rules.all_of(source.target, &mut candidates),
+        }
+        if !self.state.waiting.is_empty() {
+            let waiting =
+                self.state.waiting.keys().filter_map(|fingerprint| self.rules.by_fingerprint.get(fingerprint));
+            candidates.extend(waiting.filter(|index| self.rules.rule(**index).target() == source.target));
+            candidates.sort_unstable();
+            candidates.dedup();
+        }
+        let kept = OnceCell::new();
+        for index in &candidates {
+            let rule = self.rules.rule(*index);
+            if rule.target() != Target::Artifact || selects(rule, source.artifact.unwrap_or_default()) {
+                self.rule(rule, kind, document, &kept, depth);
+            }
+        }
+        candidates.clear();
+        self.scratch.candidates = candidates;
+    }
+
+    fn rule(&mut self, rule: &Arc<Rule>, kind: &str, document: &Document, kept: &OnceCell<Arc<Document>>, depth: u32) {
+        let is_void = Cell::new(false);
+        let fires = {
+            let sight = Sight {
+                root: Root { document, scope: None },
+                event_type: kind,
+                now_ms: self.facts.now_ms,
+                variables: &self.state.variables,
+                resources: self.facts.resources,
+                is_void: &is_void,
+            };
+            let mut shared = self.rules.shared(self.scratch);
+            let leaves: &mut dyn Leaves = if self.way == Way::Shared { &mut shared } else { &mut Plain };
+            if rule.is_stateful() {
+                let time_ms = document.event_time_ms().unwrap_or(self.facts.now_ms);
+                let fed = Fed { sight, document, time_ms, kept };
+                stateful(rule, &mut self.state.waiting, &fed, leaves)
+            } else {
+                let mut metadata = Metadata::default();
+                let is_match = evaluate::node(&rule.detect.root, &sight, leaves, &mut metadata);
+                if !is_match || is_void.get() {
+                    return;
+                }
+                vec![Fire { anchor: None, metadata }]
+            }
+        };
+        if !is_void.get() {
+            for fire in fires {
+                self.fire(rule, document, &fire, depth);
+            }
+        }
+    }
+
+    fn fire(&mut self, rule: &Arc<Rule>, document: &Document, fire: &Fire, depth: u32) {
+        self.outcome.matches.push(rule.clone());
+        let anchor = fire.anchor.as_deref().unwrap_or(document);
+        let reported = if rule.detect.reports_latest { document } else { anchor };
+        let (rules, facts) = (self.rules, self.facts);
+        let mut is_false_positive = |detection: &Document| is_false_positive(rules, facts, detection);
+        let mut acting = Acting {
+            now_ms: facts.now_ms,
+            entropy: facts.entropy,
+            console_url: facts.console_url,
+            counters: facts.counters,
+            variables: &mut self.state.variables,
+            has_readers: rules.listens_to(Target::Detection) || !rules.false_positives.is_empty(),
+            is_false_positive: &mut is_false_positive,
+            effects: &mut self.outcome.effects,
+            reports_made: &mut self.reports_made,
+        };
+        let made = acting.run(&Firing { rule, latest: document, reported, metadata: &fire.metadata });
+        for detection in made {
+            self.chain(rule, detection, depth + 1);
+        }
+    }
+
+    fn chain(&mut self, rule: &Arc<Rule>, detection: Document, depth: u32) {
+        if !self.rules.listens_to(Target::Detection) {
+            return;
+        }
+        let message = if depth > CHAIN_DEPTH_MAX {
+            format!("detections chain deeper than {CHAIN_DEPTH_MAX}; this one was not given to rules")
+        } else if self.reports_made as usize > DETECTIONS_PER_EVENT_MAX {
+            format!("one event made more than {DETECTIONS_PER_EVENT_MAX} detections; this one was not given to rules")
+        } else {
+            self.queue.push_back((detection, depth));
+            return;
+        };
+        let effect = Effect::Error { failed: "report".to_owned(), place: "respond".to_owned(), message };
+        self.outcome.effects.push(Decided { rule: rule.clone(), effect });
+    }
+}
+
+fn stateful(
+    rule: &Arc<Rule>,
+    waiting: &mut BTreeMap<u64, RuleState>,
+    fed: &Fed<'_>,
+    leaves: &mut dyn Leaves,
+) -> Vec<Fire> {
+    let mut state = waiting.remove(&rule.fingerprint).unwrap_or_default();
+    let mut fires = state.advance(rule, fed, leaves);
+    let has_fired = !fires.is_empty();
+    fires.extend(state.open(rule, fed, leaves, has_fired));
+    if !state.is_empty() {
+        waiting.insert(rule.fingerprint, state);
+    }
+    fires
+}
+
+fn selects(rule: &Rule, artifact: ArtifactFacts<'_>) -> bool {
+    let wanted = &rule.detect.artifact;
+    wanted.kind.as_ref().is_none_or(|kind| **kind == *artifact.kind)
+        && wanted.path_prefix.as_ref().is_none_or(|prefix| artifact.path.starts_with(&**prefix))
+        && wanted.source.as_ref().is_none_or(|source| **source == *artifact.source)
+}
+
+fn is_false_positive(rules: &RuleSet, facts: &Facts<'_>, detection: &Document) -> bool {
+    let is_void = Cell::new(false);
+    let sight = Sight {
+        root: Root { document: detection, scope: None },
+        event_type: event_type(Target::Detection, detection).unwrap_or_default(),
+        now_ms: facts.now_ms,
+        variables: &Variables::default(),
+        resources: facts.resources,
+        is_void: &is_void,
+    };
+    rules.false_positives.iter().any(|rule| {
+        is_void.set(false);
+        evaluate::stateless(&rule.node, &sight, &mut Plain, &mut Metadata::default()) && !is_void.get()
+    })
+}

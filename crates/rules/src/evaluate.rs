@@ -1,0 +1,128 @@
+//! Whether a node is true of one event: the walk that every way of evaluating shares.
+//!
+//! The walk asks a [`Leaves`] for the truth of each leaf. [`Plain`] works each one
+//! out from the document; the shared plan answers from what it knows already. So
+//! both can differ in speed only.
+//!
+//! Source: reference/detection-response.md sections 4 and 5.
+
+pub(crate) mod address;
+pub(crate) mod predicate;
+mod times;
+
+use crate::ast::{Leaf, Lookup, Node, Op};
+use crate::document::Document;
+use crate::fold::folded;
+use crate::load::Resources;
+use crate::path::Root;
+use crate::variables::Variables;
+use serde_json::{Map, Value};
+use std::cell::Cell;
+use std::ops::ControlFlow;
+
+/// What a rule sees while it looks at one event.
+#[derive(Clone, Copy)]
+pub(crate) struct Sight<'a> {
+    pub(crate) root: Root<'a>,
+    pub(crate) event_type: &'a str,
+    pub(crate) now_ms: i64,
+    pub(crate) variables: &'a Variables,
+    pub(crate) resources: &'a dyn Resources,
+    /// Set when a value could not be made, so that the rule cannot match this event even under `not`.
+    pub(crate) is_void: &'a Cell<bool>,
+}
+
+/// Who knows the truth of leaves.
+pub(crate) trait Leaves {
+    fn holds(&mut self, leaf: &Leaf, sight: &Sight<'_>) -> bool;
+
+    /// Hears of each node with its outcome; only the trace listens.
+    fn heard(&mut self, _node: &Node, _outcome: bool, _note: &'static str) {}
+}
+
+/// Works every leaf out from the document: the naive way, and the oracle for the other.
+pub(crate) struct Plain;
+
+impl Leaves for Plain {
+    fn holds(&mut self, leaf: &Leaf, sight: &Sight<'_>) -> bool {
+        predicate::holds(&leaf.predicate, sight)
+    }
+}
+
+/// Metadata of lookups that hit, by resource.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Metadata(pub(crate) Map<String, Value>);
+
+/// Evaluates a node on one event, without what follows it.
+pub(crate) fn node(node: &Node, sight: &Sight<'_>, leaves: &mut dyn Leaves, metadata: &mut Metadata) -> bool {
+    if !sees(node, sight, leaves) {
+        return false;
+    }
+    let truth = match &node.op {
+        Op::All(rules) => rules.iter().all(|rule| stateless(rule, sight, leaves, metadata)),
+        Op::Any(rules) => rules.iter().any(|rule| stateless(rule, sight, leaves, metadata)),
+        Op::Scope { path, rule } => scope(path, rule, sight, leaves, metadata),
+        Op::External(inner) => stateless(inner, sight, leaves, metadata),
+        Op::Test(leaf) => leaves.holds(leaf, sight),
+        Op::Lookup(lookup) => look_up(lookup, sight, leaves, metadata),
+        Op::Unanswerable => {
+            leaves.heard(node, false, "cannot be answered here");
+            return false;
+        }
+    };
+    let outcome = truth != node.is_negated;
+    leaves.heard(node, outcome, if node.is_negated { "after not" } else { "" });
+    outcome
+}
+
+/// Evaluates a node where no state can be kept: one that needs a later event is not true yet.
+pub(crate) fn stateless(rule: &Node, sight: &Sight<'_>, leaves: &mut dyn Leaves, metadata: &mut Metadata) -> bool {
+    node(rule, sight, leaves, metadata) && rule.follow.is_none()
+}
+
+/// The filters of a node, which `not` does not invert: event types, then times.
+pub(crate) fn sees(node: &Node, sight: &Sight<'_>, leaves: &mut dyn Leaves) -> bool {
+    if !node.events.is_empty() && !node.events.iter().any(|event| &**event == sight.event_type) {
+        leaves.heard(node, false, "another event type");
+        return false;
+    }
+    if !node.times.is_empty() && !node.times.iter().any(|window| times::is_inside(window, sight.now_ms)) {
+        leaves.heard(node, false, "outside of its times");
+        return false;
+    }
+    true
+}
+
+fn scope(
+    path: &crate::path::Path,
+    rule: &Node,
+    sight: &Sight<'_>,
+    leaves: &mut dyn Leaves,
+    metadata: &mut Metadata,
+) -> bool {
+    let mut is_found = false;
+    let _ = path.select_values(sight.root, &mut |element| {
+        let inner = Sight { root: Root { scope: Some(element), ..sight.root }, ..*sight };
+        is_found = stateless(rule, &inner, leaves, metadata);
+        if is_found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    is_found
+}
+
+fn look_up(lookup: &Lookup, sight: &Sight<'_>, leaves: &mut dyn Leaves, metadata: &mut Metadata) -> bool {
+    predicate::any_text(&lookup.path, &lookup.transform, sight.root, &mut |text| {
+        let key = if lookup.is_case_sensitive { text.into() } else { std::borrow::Cow::Owned(folded(text)) };
+        let Some(found) = sight.resources.find(&lookup.resource, &key).filter(|found| !found.is_null()) else {
+            return false;
+        };
+        if let Some(rule) = &lookup.metadata {
+            let document = Document::from_value(found);
+            let inner = Sight { root: Root { document: &document, scope: None }, ..*sight };
+            if !stateless(rule, &inner, leaves, &mut Metadata::default()) {
+                return false;
+            }
+        }
+        metadata.0.insert(lookup.resource.to_string(), found.clone());
+        true
+    })
+}

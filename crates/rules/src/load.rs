@@ -1,0 +1,263 @@
+//! Loads rules from YAML, JSON or a parsed value, with errors that say where and what to do.
+//!
+//! Source: reference/detection-response.md sections 1, 18, 20 and 21.
+
+mod cursor;
+mod duration;
+mod error;
+mod node;
+mod operator;
+mod respond;
+mod tests_of_rule;
+mod tree;
+
+pub use error::{LoadError, Warning};
+pub(crate) use operator::DISTANCE_CHARS_MAX;
+pub use tree::RULE_BYTES_MAX;
+
+use crate::action::Action;
+use crate::ast::{ArtifactSelectors, Detect, Node, Target};
+use crate::template::{Template, Templates};
+use cursor::Cursor;
+use node::Setting;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use tree::Tree;
+
+/// What rules refer to. A lookup that does not exist is a load error; one that is
+/// disabled should be said to exist and find nothing.
+pub trait Resources {
+    /// Whether a lookup can be named: by its record name, or by the whole reference if it is remote.
+    fn has_lookup(&self, _name: &str) -> bool {
+        false
+    }
+
+    /// The metadata of a key in a lookup; null counts as absent.
+    fn find(&self, _lookup: &str, _key: &str) -> Option<&Value> {
+        None
+    }
+
+    /// The shared detection behind a reference such as `lcr://detection/NAME`.
+    fn detection(&self, _reference: &str) -> Option<&Value> {
+        None
+    }
+}
+
+/// Nothing to refer to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoResources;
+
+impl Resources for NoResources {}
+
+/// What a rule's record says about it, beside the rule itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RuleMeta {
+    /// The record's key; unique in its namespace.
+    pub name: String,
+    /// `general`, `managed` or `service`.
+    pub namespace: String,
+    /// Identity of the last author.
+    pub author: String,
+    /// Labels of the record, copied to detections.
+    pub tags: Vec<String>,
+}
+
+impl RuleMeta {
+    /// A rule of the general namespace.
+    #[must_use]
+    pub fn general(name: &str) -> Self {
+        Self { name: name.to_owned(), namespace: "general".to_owned(), ..Self::default() }
+    }
+}
+
+/// A loaded rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Name, namespace and labels.
+    pub meta: RuleMeta,
+    /// What loads but is probably a mistake.
+    pub warnings: Vec<Warning>,
+    pub(crate) detect: Detect,
+    pub(crate) respond: Vec<Action>,
+    /// Changes with the name and the body: state of an older body must not be used.
+    pub(crate) fingerprint: u64,
+}
+
+impl Rule {
+    /// The stream the rule listens to.
+    #[must_use]
+    pub fn target(&self) -> Target {
+        self.detect.target
+    }
+
+    /// Whether the rule waits for later events.
+    #[must_use]
+    pub fn is_stateful(&self) -> bool {
+        self.detect.is_stateful
+    }
+}
+
+/// A loaded false-positive rule: detections it matches vanish.
+#[derive(Clone, Debug)]
+pub struct FalsePositive {
+    /// The record's key.
+    pub name: String,
+    pub(crate) node: Node,
+}
+
+/// Loads rules against one set of resources.
+pub struct RuleLoader<'a> {
+    resources: &'a dyn Resources,
+    templates: Templates,
+}
+
+impl<'a> RuleLoader<'a> {
+    /// `anon_seed` is the private seed of the template function `anon`.
+    #[must_use]
+    pub fn new(resources: &'a dyn Resources, anon_seed: &str) -> Self {
+        Self { resources, templates: Templates::new(anon_seed) }
+    }
+
+    /// Loads a rule from YAML or JSON text and runs its unit tests.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] for the first thing that is wrong, or the first unit test that fails.
+    pub fn rule(&self, meta: RuleMeta, text: &str) -> Result<Rule, LoadError> {
+        self.load(meta, &Tree::from_text(text)?)
+    }
+
+    /// Loads a rule from a parsed value and runs its unit tests.
+    ///
+    /// # Errors
+    ///
+    /// As [`RuleLoader::rule`], without line and column.
+    pub fn rule_value(&self, meta: RuleMeta, value: &Value) -> Result<Rule, LoadError> {
+        self.load(meta, &Tree::from_value(value)?)
+    }
+
+    /// Loads a false-positive rule: a bare node, or one under `detection` or `detect`.
+    ///
+    /// # Errors
+    ///
+    /// [`LoadError`] for the first thing that is wrong; state and tests do not exist here.
+    pub fn false_positive(&self, name: &str, value: &Value) -> Result<FalsePositive, LoadError> {
+        let tree = Tree::from_value(value)?;
+        let inner = ["detection", "detect", "data"].iter().find_map(|key| tree.get(key)).unwrap_or(&tree);
+        let mut loader = self.loader();
+        let setting = Setting { is_stateless: true, ..Setting::default() };
+        let node = loader.node(&Cursor::new(inner, "data"), setting)?;
+        if loader.is_stateful {
+            return Err(Cursor::new(inner, "data").error(
+                "rule/stateful",
+                "a false-positive rule cannot be stateful",
+                "",
+            ));
+        }
+        Ok(FalsePositive { name: name.to_owned(), node })
+    }
+
+    fn loader(&self) -> Loader<'_> {
+        Loader {
+            resources: self.resources,
+            templates: &self.templates,
+            warnings: Vec::new(),
+            nodes_left: node::NODES_MAX,
+            reports_latest: false,
+            is_stateful: false,
+        }
+    }
+
+    fn load(&self, meta: RuleMeta, tree: &Tree) -> Result<Rule, LoadError> {
+        let root = Cursor::new(tree, "");
+        root.entries()?;
+        let mut loader = self.loader();
+        let detect = loader.detect(&root)?;
+        let is_artifact = detect.target == Target::Artifact;
+        let respond = match root.get("respond") {
+            Some(respond) => loader.respond(&respond, is_artifact)?,
+            None => Vec::new(),
+        };
+        let rule = Rule { fingerprint: fingerprint(&meta, tree), meta, warnings: loader.warnings, detect, respond };
+        if let Some(tests) = root.get("tests") {
+            tests_of_rule::check(&rule, &tests, self.resources)?;
+        }
+        Ok(rule)
+    }
+}
+
+/// The state of loading one rule.
+pub(super) struct Loader<'a> {
+    resources: &'a dyn Resources,
+    templates: &'a Templates,
+    warnings: Vec<Warning>,
+    nodes_left: usize,
+    reports_latest: bool,
+    is_stateful: bool,
+}
+
+impl Loader<'_> {
+    fn warn(&mut self, code: &'static str, message: String, place: String) {
+        self.warnings.push(Warning { code, message, place });
+    }
+
+    fn template(&self, at: &Cursor<'_>, text: &str) -> Result<Template, LoadError> {
+        let help = "templates are Go's text/template";
+        self.templates.parse(text).map_err(|cause| at.error("rule/bad-template", cause.to_string(), help))
+    }
+
+    fn detect(&mut self, root: &Cursor<'_>) -> Result<Detect, LoadError> {
+        let at = root.need("detect", "a rule needs detect and respond")?;
+        at.entries()?;
+        let outside = root.get("target");
+        if outside.is_some() {
+            self.warn("rule/misplaced-target", "target belongs inside detect".to_owned(), "target".to_owned());
+        }
+        let target = match at.get("target").or(outside) {
+            None => Target::default(),
+            Some(target) => {
+                let name = target.label()?;
+                let names: Vec<_> = Target::ALL.iter().map(|row| row.0).collect();
+                let help = format!("the targets are: {}", names.join(", "));
+                Target::from_name(&name)
+                    .ok_or_else(|| target.error("rule/unknown-target", format!("unknown target {name:?}"), help))?
+            }
+        };
+        let is_artifact = target == Target::Artifact;
+        let mut node = self.node(&at, Setting { is_artifact, ..Setting::default() })?;
+        if target == Target::Detection {
+            node.events = detection_names(&node.events);
+        }
+        let selector = |name: &str| -> Result<Option<Box<str>>, LoadError> {
+            let value = match at.text_of(&format!("artifact {name}"))? {
+                Some(value) => Some(value),
+                None => at.text_of(&format!("log {name}"))?,
+            };
+            Ok(value.map(Into::into))
+        };
+        let artifact =
+            ArtifactSelectors { kind: selector("type")?, path_prefix: selector("path")?, source: selector("source")? };
+        let (reports_latest, is_stateful) = (self.reports_latest, self.is_stateful);
+        Ok(Detect { root: node, target, artifact, reports_latest, is_stateful })
+    }
+}
+
+/// Older spellings of a filter on detections: `*` and `_*` are any, `_NAME` is NAME (section 2.1).
+fn detection_names(events: &[Box<str>]) -> Box<[Box<str>]> {
+    if events.iter().any(|event| matches!(&**event, "*" | "_*")) {
+        return Box::default();
+    }
+    let mut names: Vec<Box<str>> = events.to_vec();
+    let bare = |event: &str| event.strip_prefix('_').filter(|name| !name.starts_with('_')).map(Into::into);
+    names.extend(events.iter().filter_map(|event| bare(event)));
+    names.into()
+}
+
+fn fingerprint(meta: &RuleMeta, tree: &Tree) -> u64 {
+    let mut hasher = Sha256::new();
+    for part in [&meta.namespace, &meta.name, &tree.to_value().to_string()] {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part.as_bytes());
+    }
+    hasher.finalize()[..8].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte))
+}

@@ -1,0 +1,92 @@
+//! The texts that a pattern needs, so that it runs only where one of them is.
+//!
+//! All of it holds for ASCII values only: there a letter of a class that ignores
+//! case can be read as its folded form. For other values the plan assumes nothing.
+
+use super::cover::text_cost;
+use crate::fold::fold_char;
+use crate::pattern::Pattern;
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::{Class, Hir, HirKind};
+
+/// Most texts for one pattern.
+const TEXTS_MAX: usize = 64;
+/// Shortest useful text, in bytes.
+const TEXT_BYTES_MIN: usize = 2;
+
+/// Folded texts of which every ASCII match contains at least one; none if nothing is known.
+pub(super) fn required(pattern: &Pattern) -> Option<Vec<String>> {
+    let mut parser = ParserBuilder::new().case_insensitive(!pattern.is_case_sensitive).utf8(false).build();
+    texts(&parser.parse(&pattern.translated).ok()?)
+}
+
+fn texts(hir: &Hir) -> Option<Vec<String>> {
+    match hir.kind() {
+        HirKind::Capture(capture) => texts(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => texts(&repetition.sub),
+        HirKind::Alternation(parts) => {
+            let mut all = Vec::new();
+            for part in parts {
+                all.extend(texts(part)?);
+            }
+            (all.len() <= TEXTS_MAX).then_some(all)
+        }
+        HirKind::Concat(parts) => {
+            let mut choices: Vec<Vec<String>> = parts.iter().filter_map(texts).collect();
+            let mut run = String::new();
+            for part in parts {
+                match exact(part) {
+                    Some(text) => run.push_str(&text),
+                    None => choices.extend(useful(std::mem::take(&mut run))),
+                }
+            }
+            choices.extend(useful(run));
+            choices.into_iter().min_by_key(|choice| choice.iter().map(|text| text_cost(text)).sum::<u64>())
+        }
+        _ => exact(hir).and_then(useful),
+    }
+}
+
+fn useful(text: String) -> Option<Vec<String>> {
+    (text.len() >= TEXT_BYTES_MIN).then(|| vec![text])
+}
+
+/// The one folded text that a part of a pattern matches, if there is but one.
+fn exact(hir: &Hir) -> Option<String> {
+    match hir.kind() {
+        HirKind::Literal(literal) => {
+            let text = std::str::from_utf8(&literal.0).ok().filter(|text| text.is_ascii())?;
+            Some(text.to_ascii_lowercase())
+        }
+        HirKind::Capture(capture) => exact(&capture.sub),
+        HirKind::Concat(parts) => parts.iter().map(exact).collect(),
+        HirKind::Class(Class::Unicode(class)) => {
+            let mut letters = class.iter().flat_map(|range| range.start()..=range.end()).take_while(char::is_ascii);
+            let first = fold_char(letters.next()?);
+            letters.all(|letter| fold_char(letter) == first).then(|| first.to_string())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_give_the_texts_that_they_need() {
+        let cases = [
+            (r"(cmd|powershell)\.exe$", Some(vec!["cmd", "powershell"])),
+            (r"-enc(odedcommand)?\s+[a-z0-9]{20,}", Some(vec!["-enc"])),
+            (r"(?s)^.*\\Temp\\.*\.ps1$", Some(vec!["\\temp\\"])),
+            (r"\d+", None),
+            (r"a|bcd", None),
+            (r"(foo)*bar?", Some(vec!["ba"])),
+        ];
+        for (go, expected) in cases {
+            let found = required(&Pattern::new(go, false).unwrap());
+            let expected = expected.map(|texts| texts.into_iter().map(str::to_owned).collect());
+            assert_eq!(found, expected, "{go}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! One rule on its own: the naive evaluation, and the trace of a decision.
+//!
+//! The engine's shared plan must agree with [`evaluate_one`] on every event.
+
+use crate::ast::{Leaf, Node, Target};
+use crate::document::Document;
+use crate::evaluate::{self, Leaves, Metadata, Plain, Sight, predicate};
+use crate::load::{Resources, Rule};
+use crate::path::Root;
+use crate::variables::Variables;
+use serde::Serialize;
+use std::cell::Cell;
+
+/// Most steps of one trace.
+pub const TRACE_STEPS_MAX: usize = 10_000;
+
+/// The type that a rule's `event` is compared with: it depends on the stream.
+#[must_use]
+pub fn event_type(target: Target, document: &Document) -> Option<&str> {
+    let field = |name| document.child(0, name).and_then(|node| document.text(node));
+    match target {
+        Target::Detection => field("cat"),
+        Target::Audit => field("etype"),
+        Target::Artifact => None,
+        _ => document.event_type(),
+    }
+}
+
+/// Whether a rule's condition is true of one event, without any state: the naive way.
+///
+/// A stateful node is not true yet on a single event.
+#[must_use]
+pub fn evaluate_one(rule: &Rule, document: &Document, now_ms: i64, resources: &dyn Resources) -> bool {
+    walk(rule, document, now_ms, resources, &mut Plain)
+}
+
+/// One step of a decision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// Where the node stands, such as `detect/rules/0`.
+    pub place: String,
+    /// Its operator.
+    pub op: String,
+    /// Whether it was true.
+    pub outcome: bool,
+    /// Why, where that is not obvious.
+    pub note: String,
+}
+
+/// How a rule decided on one event: the nodes in the order of evaluation, children before parents.
+///
+/// At most [`TRACE_STEPS_MAX`] steps are kept.
+#[must_use]
+pub fn trace(rule: &Rule, document: &Document, now_ms: i64, resources: &dyn Resources) -> (bool, Vec<Step>) {
+    let mut listener = Listener::default();
+    let outcome = walk(rule, document, now_ms, resources, &mut listener);
+    (outcome, listener.steps)
+}
+
+fn walk(rule: &Rule, document: &Document, now_ms: i64, resources: &dyn Resources, leaves: &mut dyn Leaves) -> bool {
+    let is_void = Cell::new(false);
+    let sight = Sight {
+        root: Root { document, scope: None },
+        event_type: event_type(rule.target(), document).unwrap_or_default(),
+        now_ms,
+        variables: &Variables::default(),
+        resources,
+        is_void: &is_void,
+    };
+    evaluate::stateless(&rule.detect.root, &sight, leaves, &mut Metadata::default()) && !is_void.get()
+}
+
+#[derive(Default)]
+struct Listener {
+    steps: Vec<Step>,
+}
+
+impl Leaves for Listener {
+    fn holds(&mut self, leaf: &Leaf, sight: &Sight<'_>) -> bool {
+        predicate::holds(&leaf.predicate, sight)
+    }
+
+    fn heard(&mut self, node: &Node, outcome: bool, note: &'static str) {
+        if self.steps.len() < TRACE_STEPS_MAX {
+            let (place, op) = (node.place.to_string(), node.operator.to_owned());
+            self.steps.push(Step { place, op, outcome, note: note.to_owned() });
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The shared plan against each rule in turn: the same matches, effects and state.
+
+#[path = "generate/rules_and_events.rs"]
+mod generate;
+
+use generate::Random;
+use muster_rules::{Engine, Facts, Resources, Rule, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way};
+use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
+
+const SETS: u64 = 40;
+const RULES_PER_SET: usize = 40;
+const EVENTS_PER_SET: usize = 60;
+
+struct Words(Value);
+
+impl Resources for Words {
+    fn has_lookup(&self, name: &str) -> bool {
+        name == "words"
+    }
+
+    fn find(&self, _lookup: &str, key: &str) -> Option<&Value> {
+        self.0.get(key)
+    }
+}
+
+fn run(rules: &Arc<RuleSet>, events: &[Vec<u8>], words: &Words, way: Way) -> Vec<Value> {
+    let mut engine = Engine::new(rules.clone(), way);
+    let counters = Mutex::new(Suppression::default());
+    let step = |(index, json): (usize, &Vec<u8>)| {
+        let now_ms = 1_700_000_050_000 + index as i64 * 700;
+        let facts = Facts { now_ms, entropy: index as u128, resources: words, counters: &counters, console_url: None };
+        let outcome = engine.process_json(&Source::from(Target::Edr), json, &facts).unwrap();
+        let matches: Vec<&str> = outcome.matches.iter().map(|rule| rule.meta.name.as_str()).collect();
+        let effects: Vec<Value> =
+            outcome.effects.iter().map(|decided| serde_json::to_value(&decided.effect).unwrap()).collect();
+        json!([matches, effects])
+    };
+    events.iter().enumerate().map(step).collect()
+}
+
+/// Goal: invariant 1 of the crate, and of the plan's order. Method: random rules over few words, with
+/// state, variables, lookups, templates, scopes and chained detections, on random events with text
+/// that is not ASCII; both ways must tell the same story, event by event.
+#[test]
+fn both_ways_agree_on_every_event() {
+    let words = Words(json!({"ab": {"n": 1}, "5": {}, "b": null}));
+    let (mut matches, mut stateful) = (0, 0);
+    for seed in 0..SETS {
+        let mut random = Random(seed);
+        let loader = RuleLoader::new(&words, "");
+        let rules: Vec<Rule> = (0..RULES_PER_SET)
+            .map(|at| {
+                let value = generate::rule(&mut random);
+                loader
+                    .rule_value(RuleMeta::general(&at.to_string()), &value)
+                    .unwrap_or_else(|error| panic!("{error}: {value}"))
+            })
+            .collect();
+        stateful += rules.iter().filter(|rule| rule.is_stateful()).count();
+        let rules = Arc::new(RuleSet::new(rules, Vec::new()));
+        let events: Vec<Vec<u8>> =
+            (0..EVENTS_PER_SET).map(|_| generate::event(&mut random).to_string().into_bytes()).collect();
+        let shared = run(&rules, &events, &words, Way::Shared);
+        let naive = run(&rules, &events, &words, Way::EachRule);
+        for (at, (shared, naive)) in shared.iter().zip(&naive).enumerate() {
+            assert_eq!(shared, naive, "seed {seed}, event {at}: {}", String::from_utf8_lossy(&events[at]));
+            matches += naive[0].as_array().map_or(0, Vec::len);
+        }
+    }
+    assert!(matches > 5_000 && stateful > 50, "{matches} matches and {stateful} stateful rules show little");
+}
