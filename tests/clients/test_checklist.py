@@ -143,14 +143,15 @@ def test_14_tasking_is_idempotent(world):
     for _ in range(2):
         answer = world.api.raw("POST", f"/v1/{world.first.sid}", form, {"x-idempotent-key": "the same"})
         assert answer.status == 200, answer
-    # Without a key, a replay within seconds is one task.
-    data = json.dumps({"task": "os_version", "sid": world.asleep.sid, "context": "replayed", "ttl": 60})
-    form = {"oid": world.server.oid, "action": "task", "data": data}
-    made = {world.api.raw("POST", RELIABLE, form).json["data"]["task_id"] for _ in range(3)}
-    assert len(made) == 1
-    # Another body is another task.
-    other = {"oid": world.server.oid, "action": "task", "data": data.replace("replayed", "another")}
-    assert world.api.raw("POST", RELIABLE, other).json["data"]["task_id"] not in made
+    # A reliable task is named by its caller; another body under the same name is refused.
+    task_id = str(uuid.uuid4())
+    request = {"task": "os_version", "sid": world.asleep.sid, "context": "repeated", "ttl": 60, "task_id": task_id}
+    form = {"oid": world.server.oid, "action": "task", "data": json.dumps(request)}
+    answers = [world.api.raw("POST", RELIABLE, form) for _ in range(3)]
+    assert [answer.json["data"]["task_id"] for answer in answers] == [task_id] * 3
+    assert list(world.api.extension("list", sid=world.asleep.sid)["tasks"][world.asleep.sid]).count(task_id) == 1
+    form["data"] = json.dumps(request | {"task": "os_processes"})
+    assert world.api.raw("POST", RELIABLE, form).status in (400, 409)
     world.api("POST", world.first.sid, {"tasks": f'run --shell-command "echo last >> {counted}"'})
     deadline = time.monotonic() + 30
     while "last" not in (counted.read_text() if counted.exists() else "") and time.monotonic() < deadline:
