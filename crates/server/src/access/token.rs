@@ -1,6 +1,7 @@
 //! Tokens: what a caller proved to be, for about an hour.
 
 use super::{API_KEY, Secrets, USER, USER_KEY, permission};
+use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER};
 use crate::records::{Records, SERVER};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use muster_model::{Oid, Timestamp};
@@ -159,13 +160,13 @@ impl Secrets {
     pub fn identify(&self, records: &Records, exchange: &Exchange<'_>) -> Result<Caller, Refused> {
         let credential = self.digest(exchange.secret.as_bytes());
         let caller = match exchange.oid.parse::<Oid>() {
-            Ok(oid) if exchange.uid.is_empty() => {
-                let key = records.get(oid, API_KEY, &credential).ok_or(Refused::Credential)?;
-                if !allows(&key.allowed_ip_range, exchange.source) {
-                    return Err(Refused::Address);
-                }
-                let permissions = key.permissions.into_iter().collect();
-                Caller { identity: key.name, uid: String::new(), credential, scope: Scope([(oid, permissions)].into()) }
+            Ok(oid) if exchange.uid.is_empty() => organization_caller(records, oid, credential, exchange)?,
+            // A client that asks for its organizations names none; the key of one still says which.
+            Err(_) if !chosen_one(exchange.oid) && !records.has(SERVER, USER_KEY, &credential) => {
+                let organizations = records.list(ORGANIZATION_OWNER, ORGANIZATION).into_iter();
+                let mut oids = organizations.filter_map(|(oid, _)| oid.parse::<Oid>().ok());
+                let oid = oids.find(|oid| records.has(*oid, API_KEY, &credential)).ok_or(Refused::Credential)?;
+                organization_caller(records, oid, credential, exchange)?
             }
             chosen => {
                 let key = records.get(SERVER, USER_KEY, &credential).ok_or(Refused::Credential)?;
@@ -234,6 +235,21 @@ impl Secrets {
         }
         Some(caller)
     }
+}
+
+/// Whoever holds a key of this organization.
+fn organization_caller(
+    records: &Records,
+    oid: Oid,
+    credential: String,
+    exchange: &Exchange<'_>,
+) -> Result<Caller, Refused> {
+    let key = records.get(oid, API_KEY, &credential).ok_or(Refused::Credential)?;
+    if !allows(&key.allowed_ip_range, exchange.source) {
+        return Err(Refused::Address);
+    }
+    let permissions = key.permissions.into_iter().collect();
+    Ok(Caller { identity: key.name, uid: String::new(), credential, scope: Scope([(oid, permissions)].into()) })
 }
 
 fn chosen_one(oid: &str) -> bool {

@@ -1,0 +1,68 @@
+"""Which crate may use which, and what the pure ones must not name."""
+
+import json
+import re
+import subprocess
+
+from steps import ROOT, Counts
+
+# Arrows between the crates of the workspace; none goes back.
+MAY_USE = {
+    "muster-model": set(),
+    "muster-command": {"muster-model"},
+    "muster-selector": {"muster-model"},
+    "muster-rules": {"muster-model", "muster-selector"},
+    "muster-tasking": {"muster-model"},
+    "muster-wire": {"muster-model"},
+    "muster-store": {"muster-model", "muster-selector", "muster-rules", "muster-tasking", "muster-wire"},
+    "muster-server": {
+        "muster-model", "muster-command", "muster-selector", "muster-rules", "muster-tasking", "muster-wire",
+        "muster-store",
+    },
+    "muster-client": {"muster-model"},
+    "muster-service": {"muster-model", "muster-client"},
+    "muster-sensor": {"muster-model", "muster-command", "muster-wire"},
+}
+# Programs and tests on top; nothing uses them.
+ON_TOP = {"muster", "muster-bench", "muster-sim"}
+
+PURE = ("model", "command", "selector", "rules", "tasking", "wire")
+# Types of addresses have no effects, and are in core::net.
+IMPURE = re.compile(
+    r"\btokio\b|\bstd::(fs|net|env|process|thread)\b|\bSystemTime\b|\bstd::time::(\{[^}]*\b)?Instant\b|\bInstant::now\b"
+)
+
+
+def check() -> Counts:
+    counts = Counts()
+    output = subprocess.run(
+        ["cargo", "metadata", "--format-version", "1", "--no-deps", "--locked"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout
+    packages = json.loads(output)["packages"]
+    known = {package["name"] for package in packages}
+    for package in packages:
+        name = package["name"]
+        # What only tests use may point anywhere below the programs.
+        used = {part["name"] for part in package["dependencies"] if part["kind"] != "dev"} & known
+        problems = []
+        if name in ON_TOP:
+            problems += [f"nothing may use {part}" for part in used & ON_TOP]
+        elif name not in MAY_USE:
+            problems.append("no arrows are laid down for this crate; add them to tests/checks/layers.py")
+        else:
+            problems += [f"must not use {part}" for part in sorted(used - MAY_USE[name])]
+        counts.record(f"arrows of {name}", problems)
+    for crate in PURE:
+        counts.record(f"purity of {crate}", impurities(crate))
+    return counts
+
+
+def impurities(crate: str) -> list[str]:
+    problems = []
+    for path in sorted((ROOT / "crates" / crate / "src").rglob("*.rs")):
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            code = line.split("//", 1)[0]
+            if found := IMPURE.search(code):
+                problems.append(f"{path.relative_to(ROOT)}:{number} names {found[0]}")
+    return problems

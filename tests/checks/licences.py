@@ -1,0 +1,67 @@
+"""Licences of everything the programs are built from, against the list in deny.toml."""
+
+import json
+import re
+import subprocess
+import tomllib
+
+from steps import ROOT, Counts
+
+
+def check() -> Counts:
+    counts = Counts()
+    rules = tomllib.loads((ROOT / "deny.toml").read_text())
+    allowed = set(rules["licenses"]["allow"])
+    banned = {entry["crate"] for entry in rules["bans"]["deny"]}
+    output = subprocess.run(
+        ["cargo", "metadata", "--format-version", "1", "--locked"], cwd=ROOT, check=True, capture_output=True, text=True
+    ).stdout
+    for package in json.loads(output)["packages"]:
+        problems = []
+        if not satisfied(package["license"] or "", allowed):
+            problems.append(f"licence {package['license']!r} is not allowed by deny.toml")
+        if package["name"] in banned:
+            problems.append("is banned by deny.toml")
+        if package["source"] and not package["source"].startswith("registry+https://github.com/rust-lang/"):
+            problems.append(f"comes from {package['source']}")
+        counts.record(f"{package['name']} {package['version']}", problems)
+    return counts
+
+
+def satisfied(expression: str, allowed: set[str]) -> bool:
+    """Whether an SPDX expression can be met with allowed licences; `/` is the older spelling of OR."""
+    words = re.findall(r"\(|\)|[^\s()]+", expression.replace("/", " OR "))
+    position = 0
+
+    def alternative() -> bool:
+        nonlocal position
+        met = conjunction()
+        while position < len(words) and words[position] == "OR":
+            position += 1
+            met = conjunction() or met
+        return met
+
+    def conjunction() -> bool:
+        nonlocal position
+        met = single()
+        while position < len(words) and words[position] == "AND":
+            position += 1
+            met = single() and met
+        return met
+
+    def single() -> bool:
+        nonlocal position
+        if position >= len(words):
+            return False
+        word = words[position]
+        position += 1
+        if word == "(":
+            met = alternative()
+            position += 1
+            return met
+        if position + 1 < len(words) and words[position] == "WITH":
+            word = f"{word} WITH {words[position + 1]}"
+            position += 2
+        return word in allowed
+
+    return bool(words) and alternative() and position == len(words)

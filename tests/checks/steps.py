@@ -1,0 +1,115 @@
+"""What every step of ./test is made of: commands with live output, counts, and a clean end."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = ROOT / ".cache"
+LOGS = CACHE / "log"
+
+
+@dataclass
+class Counts:
+    """What a step found; `skips` says of each skipped check why."""
+
+    passed: int = 0
+    failed: int = 0
+    skips: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def record(self, name: str, problems: list[str]) -> None:
+        """One check: passed if there is no problem."""
+        if problems:
+            self.failed += 1
+            self.failures += [f"{name}: {problem}" for problem in problems]
+            for problem in problems:
+                print(f"  {name}: {problem}", flush=True)
+        else:
+            self.passed += 1
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+def run(name: str, argv: list[str], environment: dict[str, str] | None = None, cwd: Path = ROOT) -> tuple[int, str]:
+    """Runs a command, showing its output as it comes and keeping it in a log. Returns exit code and output."""
+    say(f"$ {' '.join(str(word) for word in argv)}")
+    LOGS.mkdir(parents=True, exist_ok=True)
+    lines = []
+    # A session of its own: whatever the command leaves behind can be found and ended by its id.
+    child = subprocess.Popen(
+        argv, cwd=cwd, env=os.environ | (environment or {}), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace", start_new_session=True,
+    )
+    try:
+        with (LOGS / f"{name}.log").open("w") as log:
+            for line in child.stdout:
+                log.write(line)
+                lines.append(line)
+                sys.stdout.write(line)
+                sys.stdout.flush()
+        return child.wait(), "".join(lines)
+    except BaseException:
+        end([child.pid, *(pid for pid, _ in of_session(child.pid))])
+        raise
+
+
+def of_session(session: int) -> list[tuple[int, str]]:
+    """Processes of a session that still run, with what they are."""
+    return [(pid, line) for pid, sid, line in processes() if sid == session]
+
+
+def processes() -> list[tuple[int, int, str]]:
+    """Every process: its id, its session, its command line."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            status = (entry / "stat").read_text()
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        except OSError:
+            continue
+        state, _, _, session = status.rpartition(")")[2].split()[:4]
+        if state != "Z":
+            found.append((int(entry.name), int(session), line))
+    return found
+
+
+def end(pids: list[int]) -> None:
+    """Ends processes by id: asks, waits 5 s, kills."""
+    for ask in (signal.SIGTERM, signal.SIGKILL):
+        alive = [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+        for pid in alive:
+            try:
+                os.kill(pid, ask)
+            except ProcessLookupError:
+                pass
+        deadline = time.monotonic() + 5
+        while any(Path(f"/proc/{pid}").exists() for pid in alive) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
+
+def cargo_test_counts(output: str) -> Counts:
+    """Sums what `cargo test` printed."""
+    counts = Counts()
+    suite = ""
+    for line in output.splitlines():
+        if found := re.match(r"\s+(?:Running|Doc-tests) (.+?)(?: \(|$)", line):
+            suite = found[1]
+        elif found := re.match(r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", line):
+            counts.passed += int(found[1])
+            counts.failed += int(found[2])
+        elif found := re.match(r"test (.+?) \.\.\. (FAILED|ignored)(?:, (.+))?", line):
+            if found[2] == "ignored":
+                counts.skips.append(f"{found[1]} ({suite}): {found[3] or 'no reason given'}")
+            else:
+                counts.failures.append(f"{found[1]} ({suite})")
+    return counts
