@@ -4,8 +4,8 @@
 
 use muster_model::{Iid, Oid};
 use muster_wire::{
-    Assembler, Deliver, Event, Events, FRAME_BYTES_MAX, FromSensor, FromServer, Hello, InstallationKey, Receipt, Receipts,
-    encode, from_sensor, from_server,
+    Assembler, Deliver, Event, Events, FRAME_BYTES_MAX, FromSensor, FromServer, Hello, InstallationKey, Receipt,
+    Receipts, encode, from_sensor, from_server,
 };
 use uuid::Uuid;
 
@@ -73,7 +73,10 @@ fn mutated_frames_are_refused_or_decoded_and_never_panic() {
             }
         }
     }
-    assert!(accepted > ROUNDS / 50 && refused > ROUNDS / 50, "{accepted} accepted, {refused} refused: mutate less or more");
+    assert!(
+        accepted > ROUNDS / 50 && refused > ROUNDS / 50,
+        "{accepted} accepted, {refused} refused: mutate less or more"
+    );
 }
 
 #[test]
