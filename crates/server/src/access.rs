@@ -13,7 +13,10 @@ mod permission;
 mod token;
 
 pub use grant::{Without, require_grantable, require_keeper};
-pub use key::{API_KEY, ApiKey, INSTALLATION_KEY, InstallationKeyRecord, USER, USER_KEY, User, UserKey};
+pub use key::{
+    API_KEY, ApiKey, INGESTION_KEY, INSTALLATION_KEY, IngestionKey, InstallationKeyRecord, USER, USER_KEY, User,
+    UserKey,
+};
 pub use permission::{PERMISSIONS, is_known_permission, role_permissions};
 pub use token::{Caller, Claims, Exchange, Refused, Scope, TOKEN_TTL_S, owner_permissions};
 

@@ -66,3 +66,15 @@ pub struct InstallationKeyRecord {
     #[serde(default)]
     pub use_public_root_ca: bool,
 }
+
+/// Keys with which log shippers upload artifacts, by name.
+pub const INGESTION_KEY: Kind<IngestionKey> = Kind::new("ingestion_key");
+
+/// A key of a log shipper. Source: reference/rest-api.md section 7.3.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IngestionKey {
+    /// For people.
+    pub name: String,
+    /// A UUID; kept as it is, because the published API hands it out again.
+    pub key: String,
+}

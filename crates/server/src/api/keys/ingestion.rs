@@ -2,7 +2,7 @@
 
 use super::super::{Access, ApiError, Call, Method, Reply, Route};
 use super::KEYS_MAX;
-use crate::artifact::{INGESTION_KEY, IngestionKey};
+use crate::access::{INGESTION_KEY, IngestionKey};
 use crate::random;
 use muster_store::Expect;
 use serde_json::{Map, Value, json};
