@@ -315,7 +315,9 @@ impl Acting<'_> {
             let routing = context.document.routing()?;
             context.document.child(routing, name).and_then(|node| context.document.text(node))
         };
-        let (oid, sid) = (field("oid").unwrap_or_default(), field("sid").unwrap_or_default());
+        // Audit records have no routing: their organization stands at the root.
+        let root_oid = context.document.child(0, "oid").and_then(|node| context.document.text(node));
+        let (oid, sid) = (field("oid").or(root_oid).unwrap_or_default(), field("sid").unwrap_or_default());
         let scope = if suppress.is_global { ["global", ""] } else { ["sensor", sid] };
         let meta = &firing.rule.meta;
         let private = ["private", &meta.namespace, &meta.name, &action.place];

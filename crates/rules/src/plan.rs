@@ -160,9 +160,15 @@ pub(crate) struct Interner {
     uses: Vec<u32>,
     by_subject: HashMap<Subject, u32>,
     subjects: Vec<Subject>,
+    /// How many patterns could be looked for by each text.
+    pattern_texts: HashMap<String, u64>,
 }
 
 impl Interner {
+    fn pattern_uses(&self, text: &str) -> u64 {
+        self.pattern_texts.get(text).copied().unwrap_or(1)
+    }
+
     fn node(&mut self, node: &mut Node) {
         match &mut node.op {
             Op::All(rules) | Op::Any(rules) => rules.iter_mut().for_each(|rule| self.node(rule)),
@@ -187,6 +193,11 @@ impl Interner {
                 let id = self.predicates.len() as u32;
                 let subject = shared::reads_samples(&leaf.predicate)
                     .then(|| self.subject(&leaf.predicate.path, &leaf.predicate.transform));
+                if let Test::Matches(pattern) = &leaf.predicate.test {
+                    for text in literals::choices(pattern).into_iter().flatten() {
+                        *self.pattern_texts.entry(text).or_default() += 1;
+                    }
+                }
                 self.predicates.push(leaf.predicate.clone());
                 self.subject_of.push(subject);
                 self.uses.push(0);

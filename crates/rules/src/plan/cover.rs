@@ -4,8 +4,8 @@
 //! an `or`, all children together. What is rare is guessed from how long a text
 //! is and in how many places the rules use it.
 
-use super::literals::required;
-use super::{Interner, Subject};
+use super::Interner;
+use super::literals::choices;
 use crate::ast::{Comparison, Node, Op, Operand, Predicate, Scalar, Test, Transform};
 use crate::fold::folded;
 use crate::path::Path;
@@ -118,13 +118,17 @@ fn predicate(predicate: &Predicate, interner: &mut Interner) -> Option<Cover> {
         Test::Compare(comparison, Operand::Literal(literal)) => {
             comparison_clue(*comparison, literal).map(|clue| vec![clue])
         }
-        Test::Matches(pattern) => required(pattern).map(|texts| texts.into_iter().map(Clue::PatternText).collect()),
+        Test::Matches(pattern) => {
+            let cost =
+                |set: &Vec<String>| set.iter().map(|text| text_cost(text) * interner.pattern_uses(text)).sum::<u64>();
+            let rarest = choices(pattern).into_iter().min_by_key(cost);
+            rarest.map(|texts| texts.into_iter().map(Clue::PatternText).collect())
+        }
         Test::Network(network) => Some(vec![Clue::Network(*network)]),
         _ => None,
     };
     let clues = clues.unwrap_or_else(|| vec![Clue::Present]);
-    let Subject { path, transform } = Subject { path: predicate.path.clone(), transform: predicate.transform.clone() };
-    let subject = interner.subject(&path, &transform);
+    let subject = interner.subject(&predicate.path, &predicate.transform);
     let cost = clues.iter().map(cost).sum();
     Some(Cover { clues: clues.into_iter().map(|clue| (subject, clue)).collect(), cost })
 }

@@ -11,40 +11,44 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Most texts for one pattern.
 const TEXTS_MAX: usize = 64;
+/// Most sets that one pattern is asked to choose from, per level.
+const SETS_MAX: usize = 32;
 /// Shortest useful text, in bytes.
 const TEXT_BYTES_MIN: usize = 2;
 
-/// Folded texts of which every ASCII match contains at least one; none if nothing is known.
-pub(super) fn required(pattern: &Pattern) -> Option<Vec<String>> {
+/// Sets of folded texts; every ASCII match contains at least one text of each set.
+pub(super) fn choices(pattern: &Pattern) -> Vec<Vec<String>> {
     let mut parser = ParserBuilder::new().case_insensitive(!pattern.is_case_sensitive).utf8(false).build();
-    texts(&parser.parse(&pattern.translated).ok()?)
+    parser.parse(&pattern.translated).map(|hir| sets(&hir)).unwrap_or_default()
 }
 
-fn texts(hir: &Hir) -> Option<Vec<String>> {
+fn sets(hir: &Hir) -> Vec<Vec<String>> {
     match hir.kind() {
-        HirKind::Capture(capture) => texts(&capture.sub),
-        HirKind::Repetition(repetition) if repetition.min > 0 => texts(&repetition.sub),
+        HirKind::Capture(capture) => sets(&capture.sub),
+        HirKind::Repetition(repetition) if repetition.min > 0 => sets(&repetition.sub),
         HirKind::Alternation(parts) => {
-            let mut all = Vec::new();
-            for part in parts {
-                all.extend(texts(part)?);
-            }
-            (all.len() <= TEXTS_MAX).then_some(all)
+            let all: Option<Vec<Vec<String>>> = parts.iter().map(|part| best(sets(part))).collect();
+            let all: Vec<String> = all.into_iter().flatten().flatten().collect();
+            if all.is_empty() || all.len() > TEXTS_MAX { Vec::new() } else { vec![all] }
         }
         HirKind::Concat(parts) => {
-            let mut choices: Vec<Vec<String>> = parts.iter().filter_map(texts).collect();
+            let mut found: Vec<Vec<String>> = parts.iter().flat_map(sets).take(SETS_MAX).collect();
             let mut run = String::new();
             for part in parts {
                 match exact(part) {
                     Some(text) => run.push_str(&text),
-                    None => choices.extend(useful(std::mem::take(&mut run))),
+                    None => found.extend(useful(std::mem::take(&mut run))),
                 }
             }
-            choices.extend(useful(run));
-            choices.into_iter().min_by_key(|choice| choice.iter().map(|text| text_cost(text)).sum::<u64>())
+            found.extend(useful(run));
+            found
         }
-        _ => exact(hir).and_then(useful),
+        _ => exact(hir).and_then(useful).into_iter().collect(),
     }
+}
+
+fn best(sets: Vec<Vec<String>>) -> Option<Vec<String>> {
+    sets.into_iter().min_by_key(|set| set.iter().map(|text| text_cost(text)).sum::<u64>())
 }
 
 fn useful(text: String) -> Option<Vec<String>> {
@@ -84,7 +88,7 @@ mod tests {
             (r"(foo)*bar?", Some(vec!["ba"])),
         ];
         for (go, expected) in cases {
-            let found = required(&Pattern::new(go, false).unwrap());
+            let found = best(choices(&Pattern::new(go, false).unwrap()));
             let expected = expected.map(|texts| texts.into_iter().map(str::to_owned).collect());
             assert_eq!(found, expected, "{go}");
         }
