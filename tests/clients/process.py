@@ -99,8 +99,13 @@ class Server:
         self.settings = settings
         self.data_dir = folder / "data"
         self.sensors: list[Sensor] = []
+        self.process: Process | None = None
         self.listen = self.http = "127.0.0.1:0"
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     def start(self) -> None:
         """Starts the server, on the ports it had before if it ran before."""
@@ -136,7 +141,8 @@ class Server:
     def stop(self) -> None:
         for sensor in self.sensors:
             sensor.process.stop()
-        self.process.stop()
+        if self.process:
+            self.process.stop()
 
 
 class Sensor:

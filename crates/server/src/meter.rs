@@ -41,6 +41,6 @@ impl Meter {
             return Ok(());
         }
         let left = WINDOW.saturating_sub(now.duration_since(*started)).as_secs();
-        Err(ApiError::too_many(u32::try_from(left).unwrap_or(60).max(1)))
+        Err(ApiError::too_many(u32::try_from(left).unwrap_or(60).max(1), most))
     }
 }

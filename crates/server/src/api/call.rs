@@ -182,10 +182,14 @@ impl Reply {
 impl From<&ApiError> for Reply {
     fn from(error: &ApiError) -> Self {
         let body = serde_json::json!({"error": error.message, "error_code": error.code});
-        let reply = Self::json(&body).status(error.status);
-        match error.retry_after_s {
-            Some(seconds) => reply.header("retry-after", seconds.to_string()),
-            None => reply,
+        let mut reply = Self::json(&body).status(error.status);
+        if let Some(seconds) = error.retry_after_s {
+            reply = reply.header("retry-after", seconds.to_string());
         }
+        // Source: reference/rest-api.md section 4: both headers, both integers.
+        if let Some(calls) = error.calls_per_minute {
+            reply = reply.header("x-ratelimit-quota", calls.to_string()).header("x-ratelimit-period", "60");
+        }
+        reply
     }
 }

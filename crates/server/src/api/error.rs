@@ -14,11 +14,13 @@ pub struct ApiError {
     pub message: String,
     /// Seconds after which trying again makes sense.
     pub retry_after_s: Option<u32>,
+    /// Calls that the credential may make in a minute, if that was exceeded.
+    pub calls_per_minute: Option<u32>,
 }
 
 impl ApiError {
     fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after_s: None }
+        Self { status, code, message: message.into(), retry_after_s: None, calls_per_minute: None }
     }
 
     /// 400: the request is wrong; the message says how to mend it.
@@ -59,9 +61,13 @@ impl ApiError {
 
     /// 429: too many calls; try again after that many seconds.
     #[must_use]
-    pub fn too_many(retry_after_s: u32) -> Self {
+    pub fn too_many(retry_after_s: u32, calls_per_minute: u32) -> Self {
         let message = "too many calls with this credential; wait and try again";
-        Self { retry_after_s: Some(retry_after_s), ..Self::new(429, "too_many_calls", message) }
+        Self {
+            retry_after_s: Some(retry_after_s),
+            calls_per_minute: Some(calls_per_minute),
+            ..Self::new(429, "too_many_calls", message)
+        }
     }
 
     /// 503: cannot be done now, nothing was changed.
