@@ -40,7 +40,7 @@ fn corpus() -> Vec<Vec<u8>> {
     let receipt = Receipt { task_id: vec![1; 16], step: 3, at_ms: -1, code: -7, error: "x".into(), epoch: 2 };
     let event = Event { seq: u64::MAX, event_type: "NEW_PROCESS".into(), body: b"{}".to_vec(), ..Event::default() };
     let of_sensor = [
-        from_sensor::Message::Hello(Box::new(Hello::default())),
+        from_sensor::Message::Hello(Box::<Hello>::default()),
         from_sensor::Message::Receipts(Receipts { receipts: vec![receipt; 3] }),
         from_sensor::Message::Events(Events { events: vec![event; 3] }),
     ];
