@@ -447,6 +447,10 @@ impl Agent {
             return;
         }
         if self.ledger.is_full() {
+            self.ledger.forget(now);
+        }
+        if self.ledger.is_full() {
+            // Unconfirmed, the task stays with the server, which will offer it again.
             return;
         }
         self.record(Record::Accepted(Accepted {

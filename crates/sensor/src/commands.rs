@@ -10,6 +10,7 @@ mod directory;
 mod failure;
 mod file;
 mod inventory;
+mod memory;
 mod network;
 mod os_version;
 pub(crate) mod process;
@@ -69,7 +70,12 @@ const HANDLERS: &[(&str, Handler)] = &[
     ("file_mov", Handler::Blocking(file::rename)),
     ("get_debug_data", Handler::Blocking(agent::debug_data)),
     ("history_dump", Handler::Blocking(collection::history_dump)),
+    ("mem_find_handle", Handler::Blocking(memory::find_handle)),
+    ("mem_find_string", Handler::Blocking(memory::find_string)),
+    ("mem_handles", Handler::Blocking(memory::handles)),
     ("mem_map", Handler::Blocking(process::memory_map)),
+    ("mem_read", Handler::Blocking(memory::read)),
+    ("mem_strings", Handler::Blocking(memory::strings)),
     ("netstat", Handler::Blocking(network::netstat)),
     ("os_drivers", Handler::Blocking(inventory::drivers)),
     ("os_kill_process", Handler::Blocking(process::kill)),

@@ -96,6 +96,12 @@ impl Journal {
         Ok(Opened { journal, ledger: Ledger::default(), repair })
     }
 
+    /// Length of the file.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Random id made with this journal.
     #[must_use]
     pub fn id(&self) -> [u8; ID_BYTES] {

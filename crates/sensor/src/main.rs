@@ -1,5 +1,6 @@
 //! The `muster-sensor` program.
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -102,11 +103,18 @@ fn act(cli: Cli) -> Result<(), String> {
 fn run(key: Option<&str>, options: Options) -> Result<(), String> {
     let level = if options.verbose { "debug" } else { "info" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let is_terminal = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal).init();
     let key = key_text(key).map(|text| InstallationKey::from_text(&text)).transpose();
     let key = key.map_err(|error| error.to_string())?;
     let history_bytes = options.history_mib.saturating_mul(1024 * 1024);
-    let config = Config { key, state_dir: options.state_dir, backoff: backoff(), history_bytes };
+    let config = Config {
+        key,
+        state_dir: options.state_dir,
+        backoff: backoff(),
+        history_bytes,
+        crash_at: test_number("MUSTER_TEST_CRASH_AT"),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .thread_stack_size(THREAD_STACK_BYTES)
@@ -131,8 +139,11 @@ fn key_text(given: Option<&str>) -> Option<String> {
 
 /// First wait before connecting again; `MUSTER_TEST_BACKOFF_MS` shortens it for tests.
 fn backoff() -> Duration {
-    let test = std::env::var("MUSTER_TEST_BACKOFF_MS").ok().and_then(|text| text.parse().ok());
-    test.map_or(Duration::from_secs(1), Duration::from_millis)
+    test_number("MUSTER_TEST_BACKOFF_MS").map_or(Duration::from_secs(1), Duration::from_millis)
+}
+
+fn test_number<N: std::str::FromStr>(variable: &str) -> Option<N> {
+    std::env::var(variable).ok()?.parse().ok()
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::agent::{Afterwards, Agent, Effect, Setup, StorageError, event};
+use crate::agent::{self, Afterwards, Agent, Effect, Setup, StorageError, event};
 use crate::executor::{self, Stats, ToSensor, Toolbox};
 use crate::history::History;
 use crate::identity::{self, Identity, IdentityError};
@@ -43,10 +43,17 @@ const SYNC_EVERY: Duration = Duration::from_secs(600);
 const CHANNEL_MESSAGES: usize = 1_024;
 /// Things heard that share one flush of the journal.
 const BATCH_MAX: usize = 256;
+/// Length from which a journal is compacted at a start.
+const COMPACTION_BYTES_MIN: u64 = 256 * 1024;
 /// Interval of loss reports. Source: reference/events.md section 5.6.
 const LOSSES_EVERY: Duration = Duration::from_secs(60);
 /// Wait before the sensor begins anew after its disk failed.
 const DISK_WAIT: Duration = Duration::from_secs(5);
+
+/// Wait before the first attempt to connect again.
+const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+/// Bytes of local history on disk.
+const HISTORY_BYTES: u64 = 60 * 1024 * 1024;
 
 /// How a sensor is started.
 #[derive(Clone, Debug)]
@@ -59,6 +66,17 @@ pub struct Config {
     pub backoff: Duration,
     /// Bytes of the history on disk; 0 keeps none.
     pub history_bytes: u64,
+    /// Step after which the program dies; for tests of the whole program.
+    pub crash_at: Option<i32>,
+}
+
+impl Config {
+    /// How an ordinary sensor is started: history as on any endpoint
+    /// (reference/sensor.md section 3), quick first reconnection.
+    #[must_use]
+    pub fn new(key: Option<InstallationKey>, state_dir: PathBuf) -> Self {
+        Self { key, state_dir, backoff: BACKOFF_FIRST, history_bytes: HISTORY_BYTES, crash_at: None }
+    }
 }
 
 /// Why a sensor cannot run.
@@ -126,6 +144,7 @@ struct Sensor<'a> {
     history: History,
     remembered: Remembered,
     is_collecting: bool,
+    crash_at: Option<i32>,
     /// Losses that were reported, and when.
     reported: (Losses, Option<Instant>),
 }
@@ -145,7 +164,7 @@ impl<'a> Sensor<'a> {
             // What was ordered from an earlier identity of this endpoint must not run, nor be reported.
             forget_tasks(dir)?;
         }
-        let opened = Journal::open(&dir.file("journal"), fresh_id())?;
+        let mut opened = Journal::open(&dir.file("journal"), fresh_id())?;
         if let Some(repair) = opened.repair {
             tracing::warn!("{repair}");
         }
@@ -153,6 +172,10 @@ impl<'a> Sensor<'a> {
         let boot_id = host::boot_id();
         let setup = Setup { oid: identity.oid(), sid: identity.sid(), boot_id: boot_id.clone(), look: commands::look };
         let now = clock::now();
+        if opened.journal.bytes() > COMPACTION_BYTES_MIN {
+            let records = opened.ledger.compact(now);
+            agent::Journal::replace(&mut opened.journal, &records).map_err(io::Error::other)?;
+        }
         let mut agent = Agent::new(setup, opened.ledger, now);
         agent.observed(event("STARTING_UP", json!({}), None, now));
         let (to_sensor, told) = mpsc::channel(CHANNEL_MESSAGES);
@@ -193,6 +216,7 @@ impl<'a> Sensor<'a> {
             history: History::open(&dir.file("history"), config.history_bytes)?,
             remembered,
             is_collecting: false,
+            crash_at: config.crash_at,
             reported: (Losses::default(), None),
         })
     }
@@ -372,7 +396,23 @@ impl<'a> Sensor<'a> {
             if effects.is_empty() {
                 return Ok(());
             }
+            self.crash_if_told(&effects);
             effects.into_iter().for_each(|effect| self.act(effect));
+        }
+    }
+
+    /// Dies between a durable step and everything that follows from it, when a test
+    /// says at which step (`MUSTER_TEST_CRASH_AT`, a number of the wire's steps).
+    fn crash_if_told(&self, effects: &[Effect]) {
+        let Some(step) = self.crash_at else { return };
+        let is_at_step = effects.iter().any(|effect| match effect {
+            Effect::Send(from_sensor::Message::Receipts(sent)) => {
+                sent.receipts.iter().any(|receipt| receipt.step == step)
+            }
+            _ => false,
+        });
+        if is_at_step {
+            std::process::abort();
         }
     }
 

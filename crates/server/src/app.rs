@@ -8,6 +8,7 @@ use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Organization, Profil
 use crate::output::Outputs;
 use crate::pki::Pki;
 use crate::records::{Kind, Records, SERVER};
+use crate::replay::Replays;
 use crate::stream::{Record, Streams};
 use crate::transfer::Transfers;
 use muster_model::{Oid, Timestamp};
@@ -40,6 +41,8 @@ pub struct App {
     pub transfers: Transfers,
     /// Calls per credential.
     pub meter: Meter,
+    /// Calls that must not be carried out twice.
+    pub replays: Replays,
     /// All routes.
     pub router: Arc<Router>,
     /// What was bound; set once at start.
@@ -80,6 +83,7 @@ impl App {
             outputs: Outputs::load(&records),
             transfers: Transfers::default(),
             meter: Meter::default(),
+            replays: Replays::default(),
             bound: OnceLock::new(),
             organizations: RwLock::new(BTreeMap::new()),
             config,

@@ -5,9 +5,11 @@
 
 mod change;
 mod presence;
+mod record;
 
 pub use change::{Change, delete, put_tags, set_flag, sweep_tags, take_tags, undelete, update};
 pub use presence::{Enrolment, Seen, denied, enrol, over_quota, reported, went_offline, went_online};
+pub use record::SensorRecord;
 
 use crate::organization::Organization;
 use std::sync::Arc;

@@ -46,20 +46,12 @@ pub fn run_process(args: &ProcessArgs) -> anyhow::Result<()> {
         // The same way out as for a person's Ctrl-C: what is on its way is handed in or kept.
         let _ = kill_process(rustix::process::getpid(), Signal::TERM);
     })?;
-    let config = Config {
-        key: Some(key),
-        state_dir: args.state_dir.clone(),
-        backoff: BACKOFF,
-        history_bytes: HISTORY_BYTES,
-    };
+    let config = Config { backoff: BACKOFF, ..Config::new(Some(key), args.state_dir.clone()) };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let ended = runtime.block_on(sensor::run(config));
     runtime.shutdown_timeout(Duration::from_secs(1));
     Ok(ended?)
 }
-
-/// Bytes of local history, as on any endpoint. Source: reference/sensor.md section 3.
-const HISTORY_BYTES: u64 = 60 * 1024 * 1024;
 
 /// A local sensor that runs.
 pub struct LocalSensor {

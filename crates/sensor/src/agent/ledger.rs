@@ -168,8 +168,8 @@ impl Ledger {
         owed.into_iter().map(|taken| taken.receipt.clone()).collect()
     }
 
-    /// Forgets what may be forgotten, and gives the records that say the rest.
-    pub fn compact(&mut self, now: Now) -> Vec<Record> {
+    /// Forgets what may be forgotten.
+    pub fn forget(&mut self, now: Now) {
         let may_go = self.arrivals.len().saturating_sub(REMEMBERED_MIN);
         let (tasks, mut at) = (&mut self.tasks, 0);
         self.arrivals.retain(|id| {
@@ -180,6 +180,11 @@ impl Ledger {
             }
             !goes
         });
+    }
+
+    /// Forgets what may be forgotten, and gives the records that say the rest.
+    pub fn compact(&mut self, now: Now) -> Vec<Record> {
+        self.forget(now);
         let mut records = Vec::new();
         let mut steps = Vec::new();
         for (id, task) in self.arrivals.iter().filter_map(|id| Some((id, self.tasks.get(id)?))) {

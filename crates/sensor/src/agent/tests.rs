@@ -326,3 +326,19 @@ fn a_challenge_is_answered_before_any_welcome() {
     let effects = agent.settle(&mut JournalOf(&disk), &mut SpoolOf(&disk), at(0)).unwrap();
     assert_eq!(effects, [Effect::Hello(vec![5; 32])], "and no task is taken before the welcome");
 }
+
+#[test]
+fn a_full_ledger_takes_no_task_until_something_can_be_forgotten() {
+    let mut disk = Disk::default();
+    for number in 0..REMEMBERED_MAX as u128 {
+        let deliver = Deliver { wants_receipts: false, ..order(number) };
+        let wall_ms = at(0).wall_ms;
+        disk.records.push(Record::Accepted(Accepted { deliver: Some(deliver), wall_ms, ..Accepted::default() }));
+        let task_id = id(number).0.as_bytes().to_vec();
+        disk.records.push(Record::Step(Receipt { task_id, step: Step::Finished as i32, ..Receipt::default() }));
+    }
+    let mut bench = Bench::new(disk, at(0));
+    assert_eq!(sent(&bench.deliver(order(1 << 40), at(0))), [], "it is not confirmed");
+    let effects = bench.deliver(order(1 << 40), at(25 * 3_600_000));
+    assert_eq!(runs(&effects), 1);
+}

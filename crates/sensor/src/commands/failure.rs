@@ -21,6 +21,7 @@ pub mod code {
     pub const BUSY: i32 = 170;
     pub const FILE_TOO_LARGE: i32 = 223;
     pub const DIRECTORY: i32 = 267;
+    pub const INVALID_ADDRESS: i32 = 487;
     pub const TIMEOUT: i32 = 1_460;
     /// Success of transfers: an HTTP status.
     pub const TRANSFERRED: i32 = 200;
@@ -121,7 +122,7 @@ fn error_code(error: &io::Error) -> i32 {
         Errno::NAMETOOLONG => 206,
         Errno::FBIG => code::FILE_TOO_LARGE,
         Errno::ISDIR => code::DIRECTORY,
-        Errno::FAULT => 487,
+        Errno::FAULT => code::INVALID_ADDRESS,
         Errno::TIMEDOUT => code::TIMEOUT,
         Errno::PIPE => 109,
         Errno::NOSPC | Errno::DQUOT => 112,

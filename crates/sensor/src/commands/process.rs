@@ -10,12 +10,12 @@ use crate::platform::accounts::Names;
 use crate::platform::process::{self, Control, Process, Region};
 
 /// A process that an operator named: by atom, which wins, or by id.
-struct Named {
-    pid: u32,
+pub(super) struct Named {
+    pub(super) pid: u32,
     start_ticks: Option<u64>,
 }
 
-fn named(job: &Job) -> Result<Named, Failure> {
+pub(super) fn named(job: &Job) -> Result<Named, Failure> {
     let gone = |what: String| Failure::new(code::INVALID_PARAMETER, format!("no process with {what}"));
     if let Some(wanted) = job.arguments.text("processatom") {
         let found = process::pids().into_iter().find_map(|pid| {

@@ -269,3 +269,29 @@ async fn types_added_to_the_collection_can_be_listed_and_removed() {
     let watch = "exfil_add NEW_PROCESS --operator is --path FILE_PATH --value /bin/sh";
     assert!(matches!(bench.answer(watch).await.0.verdict, Verdict::Unsupported(_)));
 }
+
+#[tokio::test]
+async fn memory_is_read_and_searched_where_it_is() {
+    let mut bench = Bench::new();
+    // Made at run time, so that it is in memory once and not in the image of the program.
+    let marker: String = ["muster", "marker", &Uuid::new_v4().simple().to_string()].join("-");
+    let address = marker.as_ptr() as u64;
+    let own = std::process::id();
+    let reply = bench.reply(&format!("mem_read -p {own} {address:x} {:x}", marker.len())).await;
+    use base64::Engine as _;
+    let expected = base64::engine::general_purpose::STANDARD.encode(&marker);
+    assert_eq!(reply["MEMORY_DUMP"], expected, "{reply}");
+    assert_eq!(bench.reply(&format!("mem_read -p {own} 10 10")).await["ERROR"], 487);
+
+    let reply = bench.reply(&format!("mem_find_string -s {marker} {own}")).await;
+    let found = reply["PROCESSES"][0]["STRINGS_FOUND"].as_array().unwrap();
+    assert!(found.iter().any(|place| place["MEMORY_ADDRESS"] == address), "{reply}");
+    let addresses: Vec<u64> = found.iter().map(|place| place["MEMORY_ADDRESS"].as_u64().unwrap()).collect();
+    assert!(addresses.windows(2).all(|pair| pair[0] < pair[1]), "each place once");
+
+    let path = bench.file("held", "");
+    let _held = fs::File::open(&path).unwrap();
+    let reply = bench.reply("mem_find_handle /held").await;
+    let handle = &reply["HANDLES"].as_array().unwrap().iter().find(|handle| handle["PROCESS_ID"] == own).unwrap();
+    assert_eq!((&handle["HANDLE_NAME"], &handle["HANDLE_TYPE"]), (&json!(path), &json!("File")));
+}

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod host;
 pub mod isolation;
+pub mod memory;
 pub mod packages;
 pub mod power;
 pub mod process;

@@ -19,6 +19,7 @@ fn start(server: &FakeServer, state_dir: &tempfile::TempDir) -> JoinHandle<()> {
         state_dir: state_dir.path().to_owned(),
         backoff: Duration::from_millis(20),
         history_bytes: 1 << 20,
+        crash_at: None,
     };
     tokio::spawn(async move { sensor::run(config).await.unwrap() })
 }

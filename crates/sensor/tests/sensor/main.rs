@@ -2,4 +2,5 @@
 
 mod conversation;
 mod fake_server;
+mod isolation;
 mod process;

@@ -9,18 +9,36 @@ use muster_wire::{Deliver, Receipt, Step, from_sensor, from_server};
 const TASK: [u8; 16] = [7; 16];
 
 /// The program; it does not outlive the test.
-struct Program(Child);
+pub struct Program(Child);
 
 impl Program {
     fn start(server: &FakeServer, state_dir: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_muster-sensor"));
-        command.args(["run", "--key", &server.key.to_text(), "--state-dir"]).arg(state_dir);
-        command.env("MUSTER_TEST_BACKOFF_MS", "20").env("MUSTER_TEST_SANDBOX", "1").stderr(Stdio::null());
+        Self::start_with(server, state_dir, None)
+    }
+
+    /// Starts it with the right to isolate and to switch off: only in a name space.
+    pub fn start_unguarded(server: &FakeServer, state_dir: &Path) -> Self {
+        let mut command = Self::command(server, state_dir);
+        Self(command.env_remove("MUSTER_TEST_SANDBOX").spawn().unwrap())
+    }
+
+    fn start_with(server: &FakeServer, state_dir: &Path, crash_at: Option<Step>) -> Self {
+        let mut command = Self::command(server, state_dir);
+        if let Some(step) = crash_at {
+            command.env("MUSTER_TEST_CRASH_AT", (step as i32).to_string());
+        }
         Self(command.spawn().unwrap())
     }
 
+    fn command(server: &FakeServer, state_dir: &Path) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_muster-sensor"));
+        command.args(["run", "--key", &server.key.to_text(), "--state-dir"]).arg(state_dir);
+        command.env("MUSTER_TEST_BACKOFF_MS", "20").env("MUSTER_TEST_SANDBOX", "1").stderr(Stdio::null());
+        command
+    }
+
     /// SIGKILL.
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
@@ -157,4 +175,33 @@ async fn an_idle_sensor_is_small() {
     println!("resident {} KiB, of it not backed by files {} KiB", kib("VmRSS"), kib("RssAnon"));
     // Pages of the program itself depend on how it was built.
     assert!(kib("RssAnon") < 8 * 1024);
+}
+
+#[tokio::test]
+async fn a_death_between_any_step_and_what_follows_from_it_neither_repeats_nor_loses_the_task() {
+    for (crash_at, end, lines) in [(Step::Confirmed, Step::Interrupted, 0), (Step::Finished, Step::Finished, 1)] {
+        let server = FakeServer::start().await;
+        let state_dir = tempfile::tempdir().unwrap();
+        let marker = state_dir.path().join("ran");
+        let mut program = Program::start_with(&server, state_dir.path(), Some(crash_at));
+        server.accept().await.enrol().await;
+        let mut link = server.accept().await;
+        link.welcome(1, 0).await;
+        let command = format!("run 'echo x >> {}'", marker.display());
+        link.say(deliver(TASK, command.clone())).await;
+        let status = tokio::task::spawn_blocking(move || program.0.wait()).await.unwrap().unwrap();
+        assert!(!status.success(), "it dies at {crash_at:?}");
+        drop(link);
+
+        let _program = Program::start(&server, state_dir.path());
+        let mut link = server.accept().await;
+        link.welcome(1, 0).await;
+        link.say(deliver(TASK, command)).await;
+        let receipts = receipts_until(&mut link, TASK, end).await;
+        assert_eq!(receipts[0].step, Step::Confirmed as i32);
+        link.say(deliver([8; 16], "os_version".to_owned())).await;
+        receipts_until(&mut link, [8; 16], Step::Finished).await;
+        let ran = std::fs::read_to_string(&marker).unwrap_or_default();
+        assert_eq!(ran.lines().count(), lines, "died at {crash_at:?}");
+    }
 }

@@ -3,12 +3,16 @@
 use super::{ApiError, Form};
 use crate::access::Caller;
 use crate::app::App;
+use crate::clock;
+use crate::event::{self, Actor};
 use crate::organization::Organization;
+use crate::sensor::Place;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use muster_model::Sid;
+use muster_model::{Oid, Sid};
+use muster_store::Write;
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -63,7 +67,43 @@ impl Call {
     ///
     /// 404 if it is not an id.
     pub fn sid(&self) -> Result<Sid, ApiError> {
-        self.path("sid").parse().map_err(|_| ApiError::not_found("sensor not found"))
+        bare_sensor_id(self.path("sid")).parse().map_err(|_| ApiError::not_found("sensor not found"))
+    }
+
+    /// The sensor in the path, deleted ones too.
+    ///
+    /// # Errors
+    ///
+    /// 404 if the organization of the call has no such sensor.
+    pub fn place_even_deleted(&self) -> Result<Place, ApiError> {
+        let (organization, sid) = (self.organization()?, self.sid()?);
+        let ordinal = organization.state.lock().fleet.ordinal(sid);
+        let ordinal = ordinal.ok_or_else(|| ApiError::not_found("sensor not found"))?;
+        Ok(Place { organization: Arc::clone(organization), ordinal })
+    }
+
+    /// The sensor in the path.
+    ///
+    /// # Errors
+    ///
+    /// 404 if the organization of the call has no such sensor, or it was deleted.
+    pub fn place(&self) -> Result<Place, ApiError> {
+        let place = self.place_even_deleted()?;
+        let is_live = place.organization.state.lock().fleet.live().contains(place.ordinal);
+        if is_live { Ok(place) } else { Err(ApiError::not_found("sensor not found")) }
+    }
+
+    /// Who calls, for audit records.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor::caller(&self.caller, self.source)
+    }
+
+    /// The audit record of a change, to be stored in the same commit as the change.
+    #[must_use]
+    pub fn audit(&self, oid: Oid, message: &str, entity: &Value, action: &str, detail: &Value) -> Vec<Write> {
+        let record = event::audit(oid, &self.actor(), message, entity, action, detail, clock::now());
+        self.app.emit(&[record])
     }
 
     /// A field of the form, or of the query where the form has none.
@@ -81,6 +121,11 @@ impl Call {
         serde_json::from_slice(&self.body)
             .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))
     }
+}
+
+/// The sensor id of an agent id (`OID.IID.SID.PLATFORM.ARCH`), which is accepted wherever a sensor id is.
+pub(super) fn bare_sensor_id(text: &str) -> &str {
+    text.split('.').nth(2).unwrap_or(text)
 }
 
 /// An answer.

@@ -1,6 +1,6 @@
 //! From an HTTP request to a handler: path, token, permission, body.
 
-use super::call::Body;
+use super::call::{Body, bare_sensor_id};
 use super::{Access, ApiError, Call, Form, Method, Reply, Route};
 use crate::access::Caller;
 use crate::app::App;
@@ -203,11 +203,9 @@ fn only_organization(app: &App, caller: &Caller) -> Result<Option<Arc<Organizati
 
 fn by_sensor(app: &App, caller: &Caller, sid: &str, permission: Option<&str>) -> Result<Arc<Organization>, ApiError> {
     let not_found = || ApiError::not_found("sensor not found");
-    // A bare sensor id is accepted wherever an agent id is (`OID.IID.SID.PLATFORM.ARCH`).
-    let sid = sid.split('.').nth(2).unwrap_or(sid);
-    let sid: Sid = sid.parse().map_err(|_| not_found())?;
+    let sid: Sid = bare_sensor_id(sid).parse().map_err(|_| not_found())?;
     let mine = caller.scope.0.keys().filter_map(|oid| app.organization(*oid));
-    let organization = mine.into_iter().find(|organization| organization.state.lock().fleet.find(sid).is_some());
+    let organization = mine.into_iter().find(|organization| organization.state.lock().fleet.ordinal(sid).is_some());
     let organization = match organization {
         Some(organization) => organization,
         // Without the permission, whether the sensor exists is not told either.

@@ -15,7 +15,6 @@ async fn an_offline_sensor_gets_its_task_when_it_comes_back() {
     sensor.kill();
     world.online(0).await;
 
-
     let mark = world.folder.path().join("mark");
     let command = format!("run --shell-command \"echo done >> {}\"", mark.display());
     let created = world.ask("task", &json!({"task": command, "selector": "plat == linux", "context": "ctx-1"})).await;

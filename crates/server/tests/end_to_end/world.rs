@@ -165,7 +165,8 @@ pub struct Sensor {
 
 impl Sensor {
     pub fn start(&mut self) {
-        let log = std::fs::File::options().create(true).append(true).open(self.state_dir.with_extension("log")).unwrap();
+        let log =
+            std::fs::File::options().create(true).append(true).open(self.state_dir.with_extension("log")).unwrap();
         let process = Command::new(sensor_program())
             .args(["run", "--key", &self.key, "--state-dir"])
             .arg(&self.state_dir)

@@ -1,0 +1,182 @@
+//! Commands on the memory and the open files of processes. Source: reference/commands.md section 6.4.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::process::named;
+use super::{Failure, Job, Outcome, code, fields};
+use crate::platform::memory::{self, Handle};
+use crate::platform::process;
+
+/// Longest read. Source: reference/commands.md section 6.4.
+const READ_BYTES_MAX: i64 = 4 * 1024 * 1024;
+/// Shortest string, and all text of a reply. Source: reference/commands.md section 6.4.
+const STRING_CHARS_MIN: usize = 6;
+const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Places that one search reports.
+const PLACES_MAX: usize = 10_000;
+/// Time that one search takes at most.
+const TIME_MAX: Duration = Duration::from_secs(60);
+/// Open files that one reply lists.
+const HANDLES_MAX: usize = 100_000;
+
+pub(super) fn read(job: &Job) -> Outcome {
+    let pid = named(job)?.pid;
+    let base = job.arguments.address("base-address").unwrap_or(0);
+    let size = job.arguments.number("size").unwrap_or(0);
+    if size > READ_BYTES_MAX {
+        return Err(Failure::new(
+            code::INVALID_PARAMETER,
+            format!("at most {READ_BYTES_MAX} bytes can be read at a time"),
+        ));
+    }
+    let size = usize::try_from(size).unwrap_or(0);
+    let (content, missing) = memory::read(pid, base, size)?;
+    if missing == size && size > 0 {
+        return Err(Failure::new(code::INVALID_ADDRESS, "nothing is mapped there"));
+    }
+    Ok(fields(json!({
+        "PROCESS_ID": pid,
+        "BASE_ADDRESS": base,
+        "MEMORY_SIZE": size,
+        "MEMORY_DUMP": STANDARD.encode(content),
+        "UNREADABLE_BYTES": missing,
+    })))
+}
+
+/// Strings of one width, one list per region.
+#[derive(Default)]
+struct Found {
+    regions: Vec<Vec<String>>,
+    region: Option<usize>,
+}
+
+impl Found {
+    fn add(&mut self, region: usize, text: String) {
+        if self.region != Some(region) {
+            self.region = Some(region);
+            self.regions.push(Vec::new());
+        }
+        self.regions.last_mut().expect("a list was just made").push(text);
+    }
+}
+
+pub(super) fn strings(job: &Job) -> Outcome {
+    let pid = named(job)?.pid;
+    let (mut narrow, mut wide) = (Found::default(), Found::default());
+    let (begun, mut bytes) = (Instant::now(), 0);
+    memory::walk(pid, 0, |region, _, piece| {
+        for text in printable(piece.iter().copied()) {
+            bytes += text.len();
+            narrow.add(region, text);
+        }
+        // Both bytes of a pair count only if the second is zero.
+        let pairs = piece.chunks_exact(2).map(|pair| if pair[1] == 0 { pair[0] } else { 0 });
+        for text in printable(pairs) {
+            bytes += text.len();
+            wide.add(region, text);
+        }
+        bytes < TEXT_BYTES_MAX && begun.elapsed() < TIME_MAX
+    })?;
+    let mut reply = fields(json!({"PROCESS_ID": pid, "STRINGSA": narrow.regions, "STRINGSW": wide.regions}));
+    if bytes >= TEXT_BYTES_MAX {
+        reply.insert("ERROR_MESSAGE".to_owned(), "truncated".into());
+    }
+    Ok(reply)
+}
+
+fn printable(bytes: impl Iterator<Item = u8>) -> Vec<String> {
+    let (mut found, mut current) = (Vec::new(), String::new());
+    for byte in bytes.chain([0]) {
+        if (0x20..0x7f).contains(&byte) {
+            current.push(char::from(byte));
+        } else if current.len() >= STRING_CHARS_MIN {
+            found.push(std::mem::take(&mut current));
+        } else {
+            current.clear();
+        }
+    }
+    found
+}
+
+pub(super) fn find_string(job: &Job) -> Outcome {
+    let wanted = job.arguments.list("strings");
+    let pid = job.arguments.number("pid").and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
+    let pids = if pid == 0 { process::pids() } else { vec![named(job)?.pid] };
+    let (begun, mut places, mut processes) = (Instant::now(), 0, Vec::new());
+    for pid in pids {
+        let found = search(pid, wanted, PLACES_MAX - places, begun);
+        match found {
+            Ok(found) if !found.is_empty() => {
+                places += found.len();
+                processes.push(json!({"PROCESS_ID": pid, "STRINGS_FOUND": found}));
+            }
+            // Of all processes some are always gone or out of reach.
+            Err(error) if job.arguments.number("pid") != Some(0) => return Err(error.into()),
+            _ => {}
+        }
+    }
+    let mut reply = fields(json!({"PROCESSES": processes}));
+    if places >= PLACES_MAX || begun.elapsed() >= TIME_MAX {
+        reply.insert("ERROR_MESSAGE".to_owned(), "truncated".into());
+    }
+    Ok(reply)
+}
+
+fn search(pid: u32, wanted: &[String], places_max: usize, begun: Instant) -> std::io::Result<Vec<Value>> {
+    let overlap = wanted.iter().map(String::len).max().unwrap_or(1) - 1;
+    let (mut found, mut from) = (Vec::new(), 0);
+    memory::walk(pid, overlap, |_, base, piece| {
+        for text in wanted {
+            for at in positions(piece, text.as_bytes()) {
+                let address = base + at as u64;
+                // What lies in the overlap was found in the piece before.
+                if address >= from && found.len() < places_max {
+                    found.push(json!({"STRING": text, "MEMORY_ADDRESS": address}));
+                }
+            }
+        }
+        from = base + (piece.len() - overlap.min(piece.len())) as u64;
+        found.len() < places_max && begun.elapsed() < TIME_MAX
+    })?;
+    Ok(found)
+}
+
+fn positions<'a>(haystack: &'a [u8], needle: &'a [u8]) -> impl Iterator<Item = usize> + 'a {
+    let first = needle.first().copied();
+    let candidates = haystack.iter().enumerate().filter(move |(_, byte)| Some(**byte) == first);
+    candidates.filter_map(move |(at, _)| haystack[at..].starts_with(needle).then_some(at))
+}
+
+pub(super) fn handles(job: &Job) -> Outcome {
+    let is_all = job.arguments.number("pid") == Some(0) && !job.arguments.has("processatom");
+    if is_all {
+        return Ok(listed(every(|_| true)));
+    }
+    Ok(listed(memory::handles(named(job)?.pid)?))
+}
+
+pub(super) fn find_handle(job: &Job) -> Outcome {
+    let needle = job.arguments.text("needle").unwrap_or_default();
+    Ok(listed(every(|handle| handle.name.contains(needle))))
+}
+
+fn every(fits: impl Fn(&Handle) -> bool) -> Vec<Handle> {
+    let all = process::pids().into_iter().flat_map(|pid| memory::handles(pid).unwrap_or_default());
+    all.filter(|handle| fits(handle)).take(HANDLES_MAX).collect()
+}
+
+fn listed(handles: Vec<Handle>) -> super::Fields {
+    let handle = |handle: Handle| {
+        json!({
+            "PROCESS_ID": handle.pid,
+            "HANDLE_TYPE": handle.kind,
+            "HANDLE_NAME": handle.name,
+            "HANDLE_VALUE": handle.number,
+        })
+    };
+    fields(json!({"HANDLES": handles.into_iter().map(handle).collect::<Vec<_>>()}))
+}

@@ -1,0 +1,131 @@
+//! Installation keys: how sensors enrol. Source: reference/sensor.md section 2.
+
+use super::super::{Access, ApiError, Call, Method, Reply, Route, tags};
+use crate::access::{INSTALLATION_KEY, InstallationKeyRecord, from_hex, to_hex};
+use crate::app::App;
+use crate::{SERVER_NAME, clock, random};
+use muster_model::{Iid, Oid};
+use muster_store::Expect;
+use muster_wire::InstallationKey;
+use serde_json::{Map, Value, json};
+
+/// Installation keys of one organization.
+const KEYS_MAX: usize = 1_000;
+
+/// Longest description, in bytes.
+const DESCRIPTION_BYTES_MAX: usize = 1_024;
+
+pub(super) fn routes() -> Vec<Route> {
+    use Access::May;
+    use Method::{Delete, Get, Post};
+    let all = "/installationkeys/{oid}";
+    vec![
+        Route::new(Get, all, May("ikey.list"), "Installation keys", list),
+        Route::new(Get, "/installationkeys/{oid}/{iid}", May("ikey.list"), "One installation key", get),
+        Route::new(Post, all, May("ikey.set"), "Make an installation key, or change one", put)
+            .form("desc", "For people")
+            .form("tags", "Put on every sensor that enrols; repeat or join by commas")
+            .form("iid", "Id of the key; absent is a new one")
+            .form("use_public_root_ca", "Kept and given back; sensors always trust the private authority alone"),
+        Route::new(Delete, all, May("ikey.del"), "Delete an installation key; enrolled sensors stay", delete)
+            .needs("iid", "Id of the key"),
+    ]
+}
+
+/// The published object. It holds the secret, for those with `ikey.list`.
+fn shown(app: &App, oid: Oid, iid: &str, record: &InstallationKeyRecord) -> Value {
+    let key = iid.parse().ok().zip(from_hex(&record.secret)).map(|(iid, secret)| {
+        let key = InstallationKey {
+            oid,
+            iid: Iid(iid),
+            secret,
+            address: app.sensor_address(),
+            server_name: SERVER_NAME.into(),
+            ca_der: app.pki.authority.to_vec(),
+        };
+        key.to_text()
+    });
+    json!({
+        "oid": oid, "iid": iid, "desc": record.description, "tags": record.tags.join(","),
+        "key": key.unwrap_or_default(), "json_key": iid, "created": record.created_at.as_secs(),
+        "use_public_root_ca": record.use_public_root_ca,
+    })
+}
+
+async fn list(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let keys: Map<String, Value> = call
+        .app
+        .records
+        .list(oid, INSTALLATION_KEY)
+        .into_iter()
+        .map(|(iid, record)| {
+            let value = shown(&call.app, oid, &iid, &record);
+            (iid, value)
+        })
+        .collect();
+    Ok(Reply::json(&json!({oid.to_string(): keys})))
+}
+
+async fn get(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let iid = call.path("iid").to_lowercase();
+    let record = call.app.records.get(oid, INSTALLATION_KEY, &iid);
+    let record = record.ok_or_else(|| ApiError::not_found("installation key not found"))?;
+    Ok(Reply::json(&shown(&call.app, oid, &iid, &record)))
+}
+
+async fn put(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let description = call.field("desc").unwrap_or_default();
+    if description.len() > DESCRIPTION_BYTES_MAX {
+        return Err(ApiError::bad_request(format!("desc must be at most {DESCRIPTION_BYTES_MAX} bytes")));
+    }
+    let mut names: Vec<&str> = call.form.list("tags").chain(call.query.list("tags")).collect();
+    names.sort_unstable();
+    names.dedup();
+    tags::check(&names)?;
+    let iid = match call.field("iid").filter(|iid| !iid.is_empty()) {
+        None => Iid(random::uuid()),
+        Some(iid) => Iid(iid.parse().map_err(|_| ApiError::bad_request("iid must be a UUID"))?),
+    };
+    let key = iid.to_string();
+    let stored = call.app.records.get_with_revision(oid, INSTALLATION_KEY, &key);
+    if stored.is_none() && call.app.records.count(oid, INSTALLATION_KEY) >= KEYS_MAX {
+        return Err(ApiError::bad_request(format!("an organization has at most {KEYS_MAX} installation keys")));
+    }
+    let (mut record, expect) = match stored {
+        Some((record, revision)) => (record, Expect::Revision(revision)),
+        None => {
+            let secret: [u8; 32] = random::bytes();
+            let record = InstallationKeyRecord {
+                description: String::new(),
+                tags: Vec::new(),
+                created_at: clock::now(),
+                secret: to_hex(&secret),
+                use_public_root_ca: false,
+            };
+            (record, Expect::Absent)
+        }
+    };
+    record.description = description.to_owned();
+    record.tags = names.iter().map(|name| (*name).to_owned()).collect();
+    record.use_public_root_ca = call.form.flag("use_public_root_ca");
+    let entity = json!({"type": "installation_key", "name": key});
+    let detail = json!({"desc": description, "tags": names});
+    let beside = call.audit(oid, "installation key set", &entity, "set_installation_key", &detail);
+    call.app.records.put(oid, INSTALLATION_KEY, &key, &record, expect, beside).await?;
+    Ok(Reply::json(&json!({"oid": oid, "iid": iid})))
+}
+
+async fn delete(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let iid = call.field("iid").unwrap_or_default().to_lowercase();
+    if !call.app.records.has(oid, INSTALLATION_KEY, &iid) {
+        return Err(ApiError::not_found("installation key not found"));
+    }
+    let entity = json!({"type": "installation_key", "name": iid});
+    let beside = call.audit(oid, "installation key deleted", &entity, "delete_installation_key", &json!({}));
+    call.app.records.delete(oid, INSTALLATION_KEY, &iid, beside).await?;
+    Ok(Reply::done())
+}

@@ -1,0 +1,214 @@
+//! Quota, usage, errors, free-form settings, resources, sensor version. Source: reference/rest-api.md section 7.1.
+
+use super::super::{Access, ApiError, Call, Method, Reply, Route};
+use super::{change_profile, profile};
+use crate::app::App;
+use crate::clock;
+use crate::errors::ORG_ERROR;
+use crate::organization::Profile;
+use crate::records::Kind;
+use muster_model::Oid;
+use muster_store::Expect;
+use serde_json::{Map, Value, json};
+
+/// Free-form settings of an organization, by name.
+const SETTING: Kind<String> = Kind::new("setting");
+
+/// Resources of the older subscription calls, by `category/name`; the record is when.
+const RESOURCE: Kind<i64> = Kind::new("resource");
+
+/// Version that sensors should have, as asked for; kept for clients to read.
+const SENSOR_VERSION: Kind<String> = Kind::new("sensor_version");
+
+/// Settings or resources of one organization.
+const RECORDS_MAX: usize = 1_000;
+
+/// Longest name of a setting or resource, in bytes.
+const NAME_BYTES_MAX: usize = 256;
+
+/// Longest setting, in bytes.
+const VALUE_BYTES_MAX: usize = 64 * 1024;
+
+pub(super) fn routes() -> Vec<Route> {
+    use Access::May;
+    use Method::{Delete, Get, Post};
+    let resources = "/orgs/{oid}/resources";
+    vec![
+        Route::new(Get, "/configs/{oid}/{name}", May("org.conf.get"), "A setting", setting),
+        Route::new(Post, "/configs/{oid}/{name}", May("org.conf.set"), "Change a setting", set_setting)
+            .needs("value", "Any text up to 64 KiB"),
+        Route::new(Get, "/usage/{oid}", May("org.get"), "How much the organization uses now", usage),
+        Route::new(Get, "/errors/{oid}", May("org.get"), "The last error of each component", errors),
+        Route::new(Delete, "/errors/{oid}/{component}", May("org.conf.set"), "Dismiss an error", dismiss),
+        Route::new(Get, "/quota_usage/{oid}", May("org.get"), "Sensors online, and how many may be", quota_usage),
+        Route::new(Post, "/orgs/{oid}/quota", May("org.set_quota"), "Change how many sensors may be online", set_quota)
+            .needs("quota", "Sensors; 0 is as many as the server allows"),
+        Route::new(Get, resources, May("org.get"), "Resources of the older subscription calls", list_resources),
+        Route::new(Post, resources, May("org.conf.set"), "Subscribe to a resource", add_resource)
+            .needs("res_cat", "Category")
+            .needs("res_name", "Name"),
+        Route::new(Delete, resources, May("org.conf.set"), "End the subscription to a resource", remove_resource)
+            .needs("res_cat", "Category")
+            .needs("res_name", "Name"),
+        Route::new(Post, "/modules/{oid}", May("module.update"), "Ask for a version of the sensors", set_version)
+            .query("specific_version", "Version; absent is the newest")
+            .query("is_fallback", "true: the version before")
+            .query("is_sleep", "true: sensors should sleep"),
+    ]
+}
+
+/// Sensors that may be online; 0 is no limit.
+pub(super) fn quota(app: &App, profile: &Profile) -> u32 {
+    if profile.sensor_quota == 0 { app.config.limits.sensor_quota } else { profile.sensor_quota }
+}
+
+pub(super) fn sensor_version(app: &App, oid: Oid) -> String {
+    app.records.get(oid, SENSOR_VERSION, "sensors").unwrap_or_default()
+}
+
+async fn setting(call: Call) -> Result<Reply, ApiError> {
+    let name = call.path("name");
+    let value = call.app.records.get(call.organization()?.oid, SETTING, name);
+    let value = value.ok_or_else(|| ApiError::not_found(format!("no such setting: {name}")))?;
+    Ok(Reply::json(&json!({"config": name, "value": value})))
+}
+
+async fn set_setting(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let name = call.path("name");
+    let value = call.field("value").ok_or_else(|| ApiError::bad_request("value is required"))?;
+    if value.len() > VALUE_BYTES_MAX {
+        return Err(ApiError::too_large(format!("a setting must be at most {VALUE_BYTES_MAX} bytes")));
+    }
+    require_room(&call.app, oid, SETTING, name)?;
+    // The value may be a secret, so it is not told.
+    let entity = json!({"type": "setting", "name": name});
+    let beside = call.audit(oid, "setting changed", &entity, "set_config", &json!({}));
+    call.app.records.put(oid, SETTING, name, &value.to_owned(), Expect::Any, beside).await?;
+    Ok(Reply::done())
+}
+
+fn require_room<T>(app: &App, oid: Oid, kind: Kind<T>, name: &str) -> Result<(), ApiError> {
+    if name.len() > NAME_BYTES_MAX {
+        return Err(ApiError::bad_request(format!("the name must be at most {NAME_BYTES_MAX} bytes")));
+    }
+    if !app.records.has(oid, kind, name) && app.records.count(oid, kind) >= RECORDS_MAX {
+        return Err(ApiError::bad_request(format!("an organization has at most {RECORDS_MAX} of these; delete some")));
+    }
+    Ok(())
+}
+
+async fn usage(call: Call) -> Result<Reply, ApiError> {
+    let state = call.organization()?.state.lock();
+    let now = clock::now();
+    let open = state.queue.tasks().filter(|task| now < task.spec.expires_at() && !task.open().is_empty()).count();
+    Ok(Reply::json(&json!({"usage": {
+        "sensors": state.fleet.live().len(), "sensors_online": state.online.len(), "open_reliable_tasks": open,
+        "reliable_tasks": state.queue.tasks().count(), "ts": now.as_secs(),
+    }})))
+}
+
+async fn errors(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let errors = call.app.records.list(oid, ORG_ERROR).into_iter();
+    let shown = errors.map(|(component, error)| {
+        json!({"component": component, "error": error.error, "ts": error.at.as_secs(), "oid": oid})
+    });
+    Ok(Reply::json(&json!({"errors": shown.collect::<Vec<Value>>()})))
+}
+
+async fn dismiss(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let component = call.path("component");
+    if !call.app.records.has(oid, ORG_ERROR, component) {
+        return Err(ApiError::not_found(format!("no error of {component}")));
+    }
+    let entity = json!({"type": "error", "name": component});
+    let beside = call.audit(oid, "error dismissed", &entity, "dismiss_error", &json!({}));
+    call.app.records.delete(oid, ORG_ERROR, component, beside).await?;
+    Ok(Reply::done())
+}
+
+async fn quota_usage(call: Call) -> Result<Reply, ApiError> {
+    let organization = call.organization()?;
+    let (profile, _) = profile(&call.app, organization.oid)?;
+    let (usage, quota) = (organization.state.lock().online.len(), quota(&call.app, &profile));
+    let breakdown = json!({"edr": {"n": usage, "quota": f64::from(quota)}});
+    Ok(Reply::json(&json!({"usage": usage, "quota": quota, "breakdown": breakdown})))
+}
+
+async fn set_quota(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let asked = match call.form.number("quota")? {
+        Some(quota) => Some(quota),
+        None => call.query.number("quota")?,
+    };
+    let quota = asked.and_then(|quota| u32::try_from(quota).ok());
+    let quota = quota.ok_or_else(|| ApiError::bad_request(format!("quota must be 0 to {}", u32::MAX)))?;
+    change_profile(&call, oid, "quota changed", "set_quota", &json!({"quota": quota}), |profile| {
+        profile.sensor_quota = quota;
+    })
+    .await
+}
+
+async fn list_resources(call: Call) -> Result<Reply, ApiError> {
+    let mut by_category: Map<String, Value> = Map::new();
+    for (key, _) in call.app.records.list(call.organization()?.oid, RESOURCE) {
+        let Some((category, name)) = key.split_once('/') else { continue };
+        let names = by_category.entry(category).or_insert_with(|| json!([]));
+        if let Some(names) = names.as_array_mut() {
+            names.push(json!(name));
+        }
+    }
+    Ok(Reply::json(&json!({"resources": by_category})))
+}
+
+fn resource(call: &Call) -> Result<String, ApiError> {
+    let text = |name: &str| {
+        let value = call.field(name).filter(|value| !value.is_empty());
+        value.ok_or_else(|| ApiError::bad_request(format!("{name} is required")))
+    };
+    let (category, name) = (text("res_cat")?, text("res_name")?);
+    if category.contains('/') {
+        return Err(ApiError::bad_request("res_cat must not contain a slash"));
+    }
+    Ok(format!("{category}/{name}"))
+}
+
+async fn add_resource(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let key = resource(&call)?;
+    require_room(&call.app, oid, RESOURCE, &key)?;
+    let entity = json!({"type": "resource", "name": key});
+    let beside = call.audit(oid, "resource subscribed", &entity, "add_resource", &json!({}));
+    call.app.records.put(oid, RESOURCE, &key, &clock::now().as_secs(), Expect::Any, beside).await?;
+    Ok(Reply::done())
+}
+
+async fn remove_resource(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let key = resource(&call)?;
+    if !call.app.records.has(oid, RESOURCE, &key) {
+        return Err(ApiError::not_found(format!("not subscribed to {key}")));
+    }
+    let entity = json!({"type": "resource", "name": key});
+    let beside = call.audit(oid, "resource unsubscribed", &entity, "remove_resource", &json!({}));
+    call.app.records.delete(oid, RESOURCE, &key, beside).await?;
+    Ok(Reply::done())
+}
+
+async fn set_version(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let asked = |name: &str| call.query.flag(name) || call.form.flag(name);
+    let version = match call.field("specific_version").filter(|version| !version.is_empty()) {
+        Some(version) if version.len() <= NAME_BYTES_MAX => version,
+        Some(_) => return Err(ApiError::bad_request("specific_version is not a version")),
+        None if asked("is_fallback") => "fallback",
+        None if asked("is_sleep") => "sleep",
+        None => "latest",
+    };
+    let entity = json!({"type": "organization", "name": "sensor_version"});
+    let beside = call.audit(oid, "sensor version asked for", &entity, "set_version", &json!({"version": version}));
+    call.app.records.put(oid, SENSOR_VERSION, "sensors", &version.to_owned(), Expect::Any, beside).await?;
+    Ok(Reply::done())
+}

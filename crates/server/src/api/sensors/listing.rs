@@ -1,0 +1,211 @@
+//! Questions about many sensors. Source: reference/rest-api.md section 7.2, reference/selectors.md section 10.
+
+use super::super::{Access, ApiError, Call, Form, Method, Reply, Route};
+use crate::organization::{Organization, State};
+use crate::sensor::SensorRecord;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use futures_util::stream;
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::Frame;
+use muster_model::{Sensor, Sid};
+use muster_selector::{Selector, Targeting};
+use roaring::RoaringBitmap;
+use serde::Serialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use std::io::Write as _;
+use std::sync::Arc;
+
+/// Sensors on a page when the client names no number.
+const PAGE_DEFAULT: i64 = 1_000;
+
+/// Most sensors on a page: some 6 MB of JSON.
+const PAGE_MAX: i64 = 10_000;
+
+/// Hostnames in one answer.
+const HOSTNAMES_MAX: usize = 10_000;
+
+pub(super) fn routes() -> Vec<Route> {
+    use Access::May;
+    use Method::{Get, Post};
+    vec![
+        Route::new(Get, "/sensors/{oid}", May("sensor.list"), "Sensors, page by page", list)
+            .query("selector", "Sensor selector; blank is every sensor")
+            .query("limit", "Sensors on a page; 1 to 10,000, default 1,000")
+            .query("continuation_token", "From the page before; absent after the last one")
+            .query("is_online_only", "true: only sensors that are online")
+            .query("with_ip", "Only sensors with this internal or external address")
+            .query("with_hostname_prefix", "Only hostnames that begin so, in any case")
+            .query("with_tags", "Only sensors with all of these tags (comma-separated)")
+            .query("filter_tag", "Only sensors with this tag")
+            .query("is_compressed", "true: sensors is base64 of gzip of the list"),
+        Route::new(Get, "/online/{oid}", May("sensor.list"), "Number of sensors online", count_online),
+        Route::new(Post, "/online/{oid}", May("sensor.list"), "Which sensors are online", online)
+            .form("sids", "Sensor id; repeat for several; none is every sensor"),
+        Route::new(
+            Get,
+            "/hostnames/{oid}",
+            May("sensor.list"),
+            "Sensors by the beginning of their hostname",
+            hostnames,
+        )
+        .query("hostname", "Beginning of the hostname, in any case")
+        .query("as_dict", "true: objects instead of lists"),
+        Route::new(Post, "/export/{oid}/sensors", May("sensor.list"), "Every sensor in one answer", export),
+    ]
+}
+
+/// Reads a selector; blank is every sensor.
+fn selector(text: Option<&str>) -> Result<Selector, ApiError> {
+    let targeting = Targeting { selector: text, ..Targeting::default() };
+    Selector::from_targeting(targeting).map_err(|error| ApiError::bad_request(format!("invalid selector: {error}")))
+}
+
+/// What narrows a list beside the selector.
+struct Narrow<'a> {
+    online_only: bool,
+    ip: Option<&'a str>,
+    hostname_prefix: Option<String>,
+    tags: Vec<&'a str>,
+}
+
+impl<'a> Narrow<'a> {
+    fn of(query: &'a Form) -> Self {
+        let text = |name| query.get(name).filter(|value| !value.is_empty());
+        Self {
+            online_only: query.flag("is_online_only"),
+            ip: text("with_ip"),
+            hostname_prefix: text("with_hostname_prefix").map(str::to_lowercase),
+            tags: query.list("with_tags").chain(text("filter_tag")).collect(),
+        }
+    }
+
+    fn admits(&self, sensor: &Sensor) -> bool {
+        self.ip.is_none_or(|ip| *sensor.ext_ip == *ip || *sensor.int_ip == *ip)
+            && self.hostname_prefix.as_ref().is_none_or(|prefix| begins(&sensor.hostname, prefix))
+            && self.tags.iter().all(|tag| sensor.has_tag(tag))
+    }
+}
+
+fn begins(hostname: &str, lower_prefix: &str) -> bool {
+    hostname.to_lowercase().starts_with(lower_prefix)
+}
+
+fn rendered(state: &State, ordinals: &[u32]) -> String {
+    let records: Vec<SensorRecord<'_>> = ordinals
+        .iter()
+        .filter_map(|ordinal| Some(SensorRecord::new(&state.fleet.row(*ordinal)?.sensor, state.is_online(*ordinal))))
+        .collect();
+    serde_json::to_string(&records).unwrap_or_else(|_| "[]".to_owned())
+}
+
+#[derive(Serialize)]
+struct Page<T: Serialize> {
+    sensors: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    continuation_token: Option<String>,
+}
+
+async fn list(call: Call) -> Result<Reply, ApiError> {
+    let selector = selector(call.query.get("selector"))?;
+    let narrow = Narrow::of(&call.query);
+    let limit = call.query.number("limit")?.filter(|limit| *limit > 0).unwrap_or(PAGE_DEFAULT).min(PAGE_MAX);
+    let limit = usize::try_from(limit).unwrap_or(1);
+    let from: u32 = match call.query.get("continuation_token") {
+        None | Some("") => 0,
+        Some(token) => {
+            token.parse().map_err(|_| ApiError::bad_request("continuation_token is not one that was given out"))?
+        }
+    };
+    let (records, next) = {
+        let state = call.organization()?.state.lock();
+        let mut selected = selector.select(&state.fleet);
+        if narrow.online_only {
+            selected &= &state.online;
+        }
+        let admits = |ordinal: &u32| state.fleet.row(*ordinal).is_some_and(|row| narrow.admits(&row.sensor));
+        let mut rest = selected.range(from..).filter(admits);
+        let ordinals: Vec<u32> = rest.by_ref().take(limit).collect();
+        (rendered(&state, &ordinals), rest.next())
+    };
+    let continuation_token = next.map(|ordinal| ordinal.to_string());
+    if !call.query.flag("is_compressed") {
+        let sensors = RawValue::from_string(records).map_err(ApiError::internal)?;
+        return Ok(Reply::json(&Page { sensors, continuation_token }));
+    }
+    let sensors = tokio::task::spawn_blocking(move || compressed(records.as_bytes())).await;
+    let sensors = sensors.map_err(ApiError::internal)?.map_err(ApiError::internal)?;
+    Ok(Reply::json(&Page { sensors, continuation_token }))
+}
+
+fn compressed(text: &[u8]) -> std::io::Result<String> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(text)?;
+    Ok(STANDARD.encode(gzip.finish()?))
+}
+
+async fn count_online(call: Call) -> Result<Reply, ApiError> {
+    let count = call.organization()?.state.lock().online.len();
+    Ok(Reply::json(&json!({"count": count})))
+}
+
+async fn online(call: Call) -> Result<Reply, ApiError> {
+    let state = call.organization()?.state.lock();
+    let mut asked = call.form.list("sids").chain(call.query.list("sids")).peekable();
+    let mut answer = Map::new();
+    if asked.peek().is_none() {
+        for ordinal in state.fleet.live() {
+            let Some(row) = state.fleet.row(ordinal) else { continue };
+            answer.insert(row.sensor.sid.to_string(), Value::Bool(state.is_online(ordinal)));
+        }
+    }
+    for sid in asked {
+        let is_online = sid.parse::<Sid>().is_ok_and(|sid| state.link_of(sid).is_some());
+        answer.insert(sid.to_owned(), Value::Bool(is_online));
+    }
+    Ok(Reply::json(&answer))
+}
+
+async fn hostnames(call: Call) -> Result<Reply, ApiError> {
+    let prefix = call.query.get("hostname").unwrap_or_default().to_lowercase();
+    let as_dict = call.query.flag("as_dict");
+    let state = call.organization()?.state.lock();
+    let rows = state.fleet.live().iter().filter_map(|ordinal| state.fleet.row(ordinal));
+    let found: Map<String, Value> = rows
+        .filter(|row| begins(&row.sensor.hostname, &prefix))
+        .take(HOSTNAMES_MAX)
+        .map(|row| {
+            let (sid, hostname) = (row.sensor.sid, &row.sensor.hostname);
+            let shown = if as_dict { json!({"sid": sid, "hostname": hostname}) } else { json!([sid, hostname]) };
+            (sid.to_string(), shown)
+        })
+        .collect();
+    Ok(Reply::json(&found))
+}
+
+/// Streams all sensors, a page at a time, so that neither the lock is held long nor memory grows with the fleet.
+async fn export(call: Call) -> Result<Reply, ApiError> {
+    let organization = Arc::clone(call.organization()?);
+    let all = organization.state.lock().fleet.live().clone();
+    let opening = Bytes::from_static(br#"{"sensors":["#);
+    let step = move |state: Option<(Arc<Organization>, RoaringBitmap, bool)>| async move {
+        let (organization, mut rest, is_first) = state?;
+        let page: Vec<u32> = rest.iter().take(usize::try_from(PAGE_DEFAULT).unwrap_or(1)).collect();
+        if page.is_empty() {
+            return Some((Bytes::from_static(b"]}"), None));
+        }
+        rest.remove_range(..=page.last().copied().unwrap_or(u32::MAX));
+        let records = rendered(&organization.state.lock(), &page);
+        // Without the brackets, pages join into one list.
+        let records = records.get(1..records.len().saturating_sub(1)).unwrap_or_default();
+        let separator = if is_first || records.is_empty() { "" } else { "," };
+        Some((Bytes::from(format!("{separator}{records}")), Some((organization, rest, false))))
+    };
+    let pages = stream::unfold(Some((organization, all, true)), step);
+    let frames = futures_util::StreamExt::chain(stream::iter([opening]), pages);
+    let frames = futures_util::StreamExt::map(frames, |bytes| Ok(Frame::data(bytes)));
+    Ok(Reply::stream("application/json", StreamBody::new(frames).boxed_unsync()))
+}

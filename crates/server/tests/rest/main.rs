@@ -1,0 +1,6 @@
+//! The REST API over real HTTP, with a store in memory.
+
+mod isolation;
+mod organization;
+mod sensors;
+mod world;

@@ -1,0 +1,154 @@
+//! A server, an organization with a key, and sensors that enrolled but never connect.
+
+use muster_model::{Architecture, Iid, Oid, Platform, Sid, Timestamp};
+use muster_server::access::{API_KEY, ApiKey, Exchange, USER, USER_KEY, User, UserKey, owner_permissions};
+use muster_server::config::Config;
+use muster_server::organization::Profile;
+use muster_server::records::SERVER;
+use muster_server::sensor::{self, Enrolment};
+use muster_server::{Server, clock, random};
+use muster_store::{EntryQuery, Expect, Store, Stream};
+use muster_wire::SensorState;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use tempfile::TempDir;
+
+pub struct World {
+    pub server: Server,
+    pub oid: Oid,
+    /// Token of a key with all permissions.
+    pub token: String,
+    http: reqwest::Client,
+    _folder: TempDir,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let folder = TempDir::new().unwrap();
+        let server = Server::start_on(Config::loopback(folder.path().to_owned()), Store::memory()).await.unwrap();
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        let mut world = Self { server, oid: Oid(random::uuid()), token: String::new(), http, _folder: folder };
+        world.organization(world.oid).await;
+        world.token = world.token_of(world.oid, &owner_permissions()).await;
+        world
+    }
+
+    /// Makes an organization.
+    pub async fn organization(&self, oid: Oid) {
+        let profile = Profile { name: format!("org {oid}"), created_at: clock::now(), sensor_quota: 0 };
+        self.server.app.create_organization(oid, &profile).await.unwrap();
+    }
+
+    /// Makes a key with these permissions; gives the key.
+    pub async fn key(&self, oid: Oid, permissions: &[String]) -> String {
+        let secret = random::uuid().to_string();
+        let key = ApiKey {
+            name: "tester".into(),
+            permissions: permissions.to_vec(),
+            by: "test".into(),
+            created_at: clock::now(),
+            allowed_ip_range: String::new(),
+        };
+        let app = &self.server.app;
+        let digest = app.secrets.digest(secret.as_bytes());
+        app.records.put(oid, API_KEY, &digest, &key, Expect::Absent, Vec::new()).await.unwrap();
+        secret
+    }
+
+    /// Makes a key with these permissions; gives a token for it.
+    pub async fn token_of(&self, oid: Oid, permissions: &[String]) -> String {
+        let secret = self.key(oid, permissions).await;
+        self.exchanged(&Exchange { secret: &secret, oid: &oid.to_string(), ..Exchange::default() })
+    }
+
+    pub fn exchanged(&self, exchange: &Exchange<'_>) -> String {
+        let app = &self.server.app;
+        app.secrets.exchange(&app.records, exchange, clock::now()).unwrap()
+    }
+
+    /// Makes a user with a key; gives a token for it.
+    pub async fn user(&self, email: &str, organizations: BTreeMap<Oid, Vec<String>>) -> String {
+        let (secret, uid) = (random::uuid().to_string(), random::uuid().to_string());
+        let app = &self.server.app;
+        let user = User { uid: uid.clone(), organizations };
+        app.records.put(SERVER, USER, email, &user, Expect::Absent, Vec::new()).await.unwrap();
+        let key = UserKey { email: email.into(), name: "test".into(), created_at: clock::now() };
+        let digest = app.secrets.digest(secret.as_bytes());
+        app.records.put(SERVER, USER_KEY, &digest, &key, Expect::Absent, Vec::new()).await.unwrap();
+        self.exchanged(&Exchange { secret: &secret, uid: &uid, ..Exchange::default() })
+    }
+
+    /// Enrols a Linux sensor.
+    pub async fn sensor(&self, hostname: &str, tags: &[&str]) -> Sid {
+        let tags: Vec<String> = tags.iter().map(|tag| (*tag).to_owned()).collect();
+        let state = SensorState {
+            platform: Platform::LINUX.0,
+            architecture: Architecture::X64.0.into(),
+            hostname: hostname.into(),
+            int_ip: "10.1.2.3".into(),
+            ..SensorState::default()
+        };
+        let iid = Iid(random::uuid());
+        let new = Enrolment { iid, tags: &tags, public_key: &[7; 32], state: &state, source: None };
+        let app = &self.server.app;
+        sensor::enrol(app, &app.organization(self.oid).unwrap(), &new).await.unwrap()
+    }
+
+    /// Calls as the owner.
+    pub async fn call(&self, method: &str, path: &str, form: &[(&str, &str)]) -> (u16, Value) {
+        self.call_as(Some(&self.token), method, path, form).await
+    }
+
+    pub async fn call_as(&self, token: Option<&str>, method: &str, path: &str, form: &[(&str, &str)]) -> (u16, Value) {
+        let mut request = self.request(method, path).form(form);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        (status, answer.json().await.unwrap_or(Value::Null))
+    }
+
+    /// A request without credentials; a path with a slash in front is outside `/v1`.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let address = self.server.bound.http.unwrap();
+        let url = if path.starts_with('/') {
+            format!("http://{address}{path}")
+        } else {
+            format!("http://{address}/v1/{path}")
+        };
+        self.http.request(method.parse().unwrap(), url)
+    }
+
+    /// Calls as the owner; panics unless it says yes.
+    pub async fn ok(&self, method: &str, path: &str, form: &[(&str, &str)]) -> Value {
+        let (status, answer) = self.call(method, path, form).await;
+        assert_eq!(status, 200, "{method} {path}: {answer}");
+        answer
+    }
+
+    /// Calls as the owner; gives the status and the error text.
+    pub async fn refused(&self, method: &str, path: &str, form: &[(&str, &str)]) -> (u16, String) {
+        let (status, answer) = self.call(method, path, form).await;
+        (status, answer["error"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The audit records so far: action, and whole record.
+    pub async fn audited(&self) -> Vec<(String, Value)> {
+        let query = EntryQuery {
+            oid: self.oid,
+            stream: Stream::Audit,
+            sid: None,
+            kind: None,
+            investigation_id: None,
+            from: Timestamp::ZERO,
+            to: clock::now(),
+            forward: true,
+            cursor: None,
+            limit: 1_000,
+        };
+        let page = self.server.app.store.read(move |read| read.entries(&query)).await.unwrap();
+        let records = page.entries.iter().map(|entry| serde_json::from_slice::<Value>(&entry.body).unwrap());
+        records.map(|record| (record["mtd"]["action"].as_str().unwrap_or_default().to_owned(), record)).collect()
+    }
+}
