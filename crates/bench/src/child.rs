@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use muster_server::Server;
 use muster_server::config::Config;
 use serde_json::json;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -54,5 +55,5 @@ pub async fn echo(data_dir: PathBuf) -> anyhow::Result<()> {
 
 /// The parent holds the other end; when it is gone, so is the reason to run.
 async fn wait_for_end() {
-    let _ = tokio::io::stdin().read_u8().await;
+    let _ = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0])).await;
 }

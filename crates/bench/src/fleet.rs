@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use futures_util::{SinkExt as _, StreamExt as _};
 use muster_model::{Architecture, Iid, Oid, Platform, Sensor, Sid, Tag, Timestamp};
-use muster_store::SensorRow;
+use muster_store::{SensorRow, Write};
 use muster_wire::{
     Assembler, Claim, Deliver, Event, Events, FRAME_BYTES_MAX, FromSensor, FromServer, Hello, LINK_ALPN, LINK_PATH,
     Receipt, Receipts, Resume, SensorState, Step, encode, from_sensor, from_server, proof_bytes,
@@ -87,6 +87,12 @@ pub fn row(oid: Oid, ordinal: u32, public_key: &[u8]) -> SensorRow {
         owns_seal: false,
         denied_at: Timestamp::ZERO,
     }
+}
+
+/// The spool of a simulated sensor, of which nothing is stored yet: it has been online before.
+pub fn spool(row: &SensorRow) -> Write {
+    let spool_id = *row.sensor.sid.0.as_bytes();
+    Write::PutSpool { oid: row.sensor.oid, ordinal: row.ordinal, spool_id, seq: 0 }
 }
 
 fn hostname(ordinal: u32) -> String {

@@ -87,8 +87,11 @@ fn put_sensors(store: &Store, oid: Oid, sensors: u32) -> anyhow::Result<()> {
     let public_key = fleet::public_key()?;
     let ordinals: Vec<u32> = (0..sensors).collect();
     for some in ordinals.chunks(SENSORS_PER_COMMIT) {
-        let put = |ordinal: &u32| Write::PutSensor(Box::new(fleet::row(oid, *ordinal, &public_key)));
-        store.commit_blocking(some.iter().map(put).collect())?;
+        let put = |ordinal: &u32| {
+            let row = fleet::row(oid, *ordinal, &public_key);
+            [fleet::spool(&row), Write::PutSensor(Box::new(row))]
+        };
+        store.commit_blocking(some.iter().flat_map(put).collect())?;
     }
     Ok(())
 }

@@ -50,10 +50,11 @@ pub async fn fan_out(app: &Arc<App>, organization: &Arc<Organization>, number: u
 /// Makes offers durable, and only then hands them to links.
 pub(super) async fn deliver(app: &Arc<App>, organization: &Arc<Organization>, offers: Vec<Offer>) {
     let mut offers = offers.into_iter();
+    let mut records = Vec::new();
     loop {
         let some: Vec<Offer> = offers.by_ref().take(OFFERS_PER_COMMIT).collect();
         if some.is_empty() {
-            return;
+            break;
         }
         let targets = some.iter().map(|offer| (offer.number, offer.ordinal, offer.target.clone())).collect();
         let stored = app.store.commit(vec![Write::PutTargets { oid: organization.oid, targets }]).await;
@@ -61,11 +62,12 @@ pub(super) async fn deliver(app: &Arc<App>, organization: &Arc<Organization>, of
             tracing::warn!(%error, "tasks could not be marked as sent; they are offered again later");
             let mut state = organization.state.lock();
             some.into_iter().chain(offers).for_each(|offer| state.queue.revert(offer));
-            return;
+            break;
         }
-        let records = hand_over(organization, &some);
-        store_activity(app, &records).await;
+        records.extend(hand_over(organization, &some));
     }
+    // After everyone has the task: records about it must not hold the last ones up.
+    store_activity(app, &records).await;
 }
 
 fn hand_over(organization: &Organization, offers: &[Offer]) -> Vec<Record> {
