@@ -14,6 +14,7 @@ mod limit;
 mod line;
 mod world;
 
+use anyhow::Context as _;
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 
@@ -66,8 +67,8 @@ struct Args {
     #[arg(long, default_value_os_t = std::env::temp_dir())]
     scratch: PathBuf,
     /// Data directory of a child.
-    #[arg(long, hide = true, default_value = "")]
-    data_dir: PathBuf,
+    #[arg(long, hide = true)]
+    data_dir: Option<PathBuf>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -76,8 +77,8 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match args.name {
-            Name::ServeChild => child::serve(args.data_dir).await,
-            Name::EchoChild => child::echo(args.data_dir).await,
+            Name::ServeChild => child::serve(args.data_dir.context("--data-dir is missing")?).await,
+            Name::EchoChild => child::echo(args.data_dir.context("--data-dir is missing")?).await,
             _ => Box::pin(benchmark::run(&args)).await,
         }
     })

@@ -3,7 +3,7 @@
 use super::{OPENING, sizes};
 use crate::Args;
 use crate::limit;
-use crate::line::{Line, percentile, ms};
+use crate::line::{Line, ms, percentile};
 use crate::world::{Ground, World, task};
 use futures_util::StreamExt as _;
 use muster_model::{Oid, Timestamp};

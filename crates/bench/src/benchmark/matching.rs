@@ -2,10 +2,10 @@
 
 use super::sizes;
 use crate::Args;
-use crate::line::{Line, percentile, ms};
+use crate::line::{Line, ms, percentile};
 use crate::world::{Ground, World, task};
-use muster_store::{Store, Write};
 use muster_model::Oid;
+use muster_store::{Store, Write};
 use muster_wire::Step;
 use roaring::RoaringBitmap;
 use std::time::Instant;

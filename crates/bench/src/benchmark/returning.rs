@@ -3,7 +3,7 @@
 use super::sizes;
 use crate::Args;
 use crate::limit;
-use crate::line::{Line, percentile, ms};
+use crate::line::{Line, ms, percentile};
 use crate::world::{Ground, Process, World};
 use muster_wire::Step;
 use std::time::Instant;

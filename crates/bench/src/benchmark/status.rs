@@ -4,7 +4,7 @@ use super::{PATIENCE, put_to_work, sizes};
 use crate::Args;
 use crate::fleet::What;
 use crate::limit;
-use crate::line::{Line, percentile, ms};
+use crate::line::{Line, ms, percentile};
 use crate::world::{Ground, World, task};
 use anyhow::Context as _;
 use muster_model::{Oid, TaskId, Timestamp};

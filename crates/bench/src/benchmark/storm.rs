@@ -4,7 +4,7 @@ use super::{PATIENCE, sizes};
 use crate::Args;
 use crate::fleet::Fleet;
 use crate::limit;
-use crate::line::{Line, percentile, ms};
+use crate::line::{Line, ms, percentile};
 use crate::world::{Ground, Process, World};
 use anyhow::Context as _;
 use muster_wire::Step;
