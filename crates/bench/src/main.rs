@@ -1,2 +1,92 @@
-//! Load generator and benchmarks.
-fn main() {}
+//! Load generator and benchmarks: `muster-bench NAME [--sensors N …]`.
+//!
+//! Each benchmark starts a server in a process of its own, so that CPU and
+//! memory are the server's alone, plays the sensors over TLS in this process,
+//! and prints one JSON object per line (see [`line::Line`]). Beside each number
+//! stands what the machine itself can do, measured in the same run.
+
+#![forbid(unsafe_code)]
+
+mod benchmark;
+mod child;
+mod fleet;
+mod limit;
+mod line;
+mod world;
+
+use anyhow::Context as _;
+use clap::{Parser, ValueEnum};
+use std::path::PathBuf;
+
+/// What to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// One task for known offline sensors: request to durable answer.
+    Create,
+    /// One task for online sensors: first and last start.
+    Fanout,
+    /// An offline sensor with a waiting task connects.
+    Return,
+    /// Server CPU per task round trip.
+    Cpu,
+    /// All sensors connect at once; durable confirmations.
+    Storm,
+    /// Memory of idle links.
+    Idle,
+    /// Connecting while many requests are active that do not concern the sensor.
+    Match,
+    /// Counts and pages of a large request; a sensor that newly matches.
+    Status,
+    /// All of them, one after another.
+    All,
+    /// A server, until its standard input ends.
+    #[value(hide = true)]
+    ServeChild,
+    /// A bare TLS echo server, until its standard input ends.
+    #[value(hide = true)]
+    EchoChild,
+}
+
+/// Measures muster, and prints one JSON object per line.
+#[derive(Clone, Debug, Parser)]
+struct Args {
+    name: Name,
+    /// Numbers of sensors; the default is that of the benchmark.
+    #[arg(long, num_args = 1..)]
+    sensors: Vec<u32>,
+    /// Numbers of active requests (`match`).
+    #[arg(long, num_args = 1..)]
+    requests: Vec<u32>,
+    /// How often each measurement is made; the median is printed.
+    #[arg(long, default_value_t = 3)]
+    runs: u32,
+    /// How long load is kept up, in seconds.
+    #[arg(long, default_value_t = 5)]
+    seconds: u32,
+    /// Where data directories are made; its disk is part of the measurement.
+    #[arg(long, default_value_os_t = std::env::temp_dir())]
+    scratch: PathBuf,
+    /// Data directory of a child.
+    #[arg(long, hide = true)]
+    data_dir: Option<PathBuf>,
+}
+
+fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    raise_file_limit()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match args.name {
+            Name::ServeChild => child::serve(args.data_dir.context("--data-dir is missing")?).await,
+            Name::EchoChild => child::echo(args.data_dir.context("--data-dir is missing")?).await,
+            _ => Box::pin(benchmark::run(&args)).await,
+        }
+    })
+}
+
+/// Every link is a file descriptor, here and in the server.
+fn raise_file_limit() -> anyhow::Result<()> {
+    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current = limit.maximum;
+    Ok(rustix::process::setrlimit(rustix::process::Resource::Nofile, limit)?)
+}

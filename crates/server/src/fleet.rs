@@ -27,10 +27,11 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// The ordinal for the next new sensor.
+    /// An ordinal for a new sensor; no one else gets it, also if the sensor never comes to be.
     #[must_use]
-    pub fn next_ordinal(&self) -> u32 {
-        u32::try_from(self.rows.len()).unwrap_or(u32::MAX)
+    pub fn reserve_ordinal(&mut self) -> u32 {
+        self.rows.push(None);
+        u32::try_from(self.rows.len() - 1).unwrap_or(u32::MAX)
     }
 
     /// Takes in a sensor, new or changed.

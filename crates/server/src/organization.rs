@@ -11,7 +11,7 @@ use muster_tasking::Queue;
 use parking_lot::Mutex;
 use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Organizations, by oid; owned by the server.
@@ -38,8 +38,34 @@ pub struct Organization {
     pub oid: Oid,
     /// Everything that changes.
     pub state: Mutex<State>,
-    /// One change of sensor records at a time: decide, store, apply.
-    pub sensor_changes: tokio::sync::Mutex<()>,
+    /// One change of a sensor's record at a time: decide, store, apply.
+    pub sensor_changes: SensorLocks,
+}
+
+/// Locks that sensors share. More would not help: this many changes fill a commit.
+const SENSOR_LOCKS: usize = 256;
+
+/// Keeps changes of one sensor apart, and lets those of others share a disk sync:
+/// in a storm of connections each sensor has its record changed.
+pub struct SensorLocks(Box<[tokio::sync::Mutex<()>]>);
+
+impl Default for SensorLocks {
+    fn default() -> Self {
+        Self((0..SENSOR_LOCKS).map(|_| tokio::sync::Mutex::new(())).collect())
+    }
+}
+
+impl SensorLocks {
+    /// Waits until no one else changes any of these sensors; until the guards are
+    /// dropped, no one else will. Locks are always taken in the same order.
+    pub async fn lock(&self, ordinals: &[u32]) -> Vec<tokio::sync::MutexGuard<'_, ()>> {
+        let places: BTreeSet<usize> = ordinals.iter().map(|ordinal| *ordinal as usize % self.0.len()).collect();
+        let mut guards = Vec::with_capacity(places.len());
+        for place in places {
+            guards.push(self.0[place].lock().await);
+        }
+        guards
+    }
 }
 
 /// What changes in an organization.
@@ -61,7 +87,7 @@ impl Organization {
     /// An organization with nothing in it.
     #[must_use]
     pub fn new(oid: Oid) -> Self {
-        Self { oid, state: Mutex::new(State::default()), sensor_changes: tokio::sync::Mutex::new(()) }
+        Self { oid, state: Mutex::new(State::default()), sensor_changes: SensorLocks::default() }
     }
 }
 

@@ -10,7 +10,7 @@ use muster_store::{Options, Store, StoreError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
 /// Why a server did not start.
@@ -113,8 +113,20 @@ impl Server {
     }
 }
 
+/// Connections that the kernel holds until they are accepted; it may allow fewer.
+const BACKLOG: u32 = 4_096;
+
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+    let open = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A restarted server takes over its port at once. On Windows the same option would let others take it.
+        if cfg!(unix) {
+            socket.set_reuseaddr(true)?;
+        }
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    open().map_err(|source| StartError::Listen { address, source })
 }
 
 async fn bind_some(address: Option<SocketAddr>) -> Result<Option<TcpListener>, StartError> {

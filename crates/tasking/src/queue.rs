@@ -1,8 +1,11 @@
 //! All tasks of one organization, and which of them a sensor is owed next.
 //!
 //! Tasks with few targets are found through their targets ([`NARROW_TARGETS_MAX`]),
-//! tasks with many are looked through one by one: a sensor that connects pays
-//! for the tasks that concern it and for the few wide ones, not for all.
+//! tasks with many through groups of tasks ([`wide`]): a sensor that connects
+//! pays for the tasks that concern it, not for all. What is asked again and again
+//! (what expires, what paces itself) has an index of its own for the same reason.
+
+mod wide;
 
 use crate::spec::Control;
 use crate::target::{Target, TargetState};
@@ -11,6 +14,7 @@ use muster_model::{TaskId, Timestamp};
 use roaring::RoaringBitmap;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
+use wide::Wide;
 
 /// First wait for a confirmation before a task is sent again on the same link.
 /// Source: reference/sensor.md section 12.2.
@@ -29,7 +33,11 @@ pub struct Queue {
     tasks: BTreeMap<u64, Task>,
     by_id: HashMap<TaskId, u64>,
     narrow: HashMap<u32, Vec<u64>>,
-    wide: BTreeSet<u64>,
+    wide: Wide,
+    dynamic: BTreeSet<u64>,
+    paced: BTreeSet<u64>,
+    /// Tasks that have not expired yet, by when they do.
+    expiries: BTreeSet<(Timestamp, u64)>,
     unconfirmed: HashMap<u32, Attempt>,
     retries: BTreeSet<(Timestamp, u32)>,
     last_number: u64,
@@ -113,12 +121,19 @@ impl Queue {
         self.reserve(task.number);
         self.by_id.insert(task.spec.task_id, task.number);
         self.index(&task);
+        self.expiries.insert((task.spec.expires_at(), task.number));
+        if task.spec.dynamic {
+            self.dynamic.insert(task.number);
+        }
+        if task.spec.pace.max_per_second.is_some() || task.spec.pace.max_in_flight.is_some() {
+            self.paced.insert(task.number);
+        }
         self.tasks.insert(task.number, task);
     }
 
     fn index(&mut self, task: &Task) {
         if task.targets.len() > NARROW_TARGETS_MAX || task.spec.dynamic {
-            self.wide.insert(task.number);
+            self.wide.insert(task.number, &task.targets);
         } else {
             for ordinal in &task.open {
                 self.narrow.entry(ordinal).or_default().push(task.number);
@@ -156,7 +171,8 @@ impl Queue {
     }
 
     fn candidates(&self, ordinal: u32) -> impl Iterator<Item = u64> + '_ {
-        self.narrow.get(&ordinal).into_iter().flatten().chain(&self.wide).copied()
+        let narrow = self.narrow.get(&ordinal).into_iter().flatten().copied();
+        narrow.chain(self.wide.candidates(ordinal))
     }
 
     /// What to hand to this sensor now, if anything; it must be online.
@@ -268,11 +284,8 @@ impl Queue {
     /// Tasks that pace themselves and still have someone to go to.
     #[must_use]
     pub fn paced(&self, now: Timestamp) -> Vec<u64> {
-        let is_paced = |task: &&Task| {
-            let pace = &task.spec.pace;
-            (pace.max_per_second.is_some() || pace.max_in_flight.is_some()) && task.is_active(now) && !task.is_held()
-        };
-        self.tasks.values().filter(is_paced).map(|task| task.number).collect()
+        let tasks = self.paced.iter().filter_map(|number| self.tasks.get(number));
+        tasks.filter(|task| task.is_active(now) && !task.is_held()).map(|task| task.number).collect()
     }
 
     /// Sensors whose confirmation is overdue: ask for each [`Queue::offer`] again.
@@ -337,7 +350,10 @@ impl Queue {
                 self.narrow.remove(&ordinal);
             }
         }
-        debug_assert!(!is_new || self.wide.contains(&number), "only dynamic tasks gain targets");
+        if is_new {
+            // Only dynamic tasks gain targets, and those are all here.
+            self.wide.join(number, ordinal);
+        }
         stops
     }
 
@@ -374,6 +390,8 @@ impl Queue {
         for undo in untasked {
             let Some(task) = self.tasks.get_mut(&undo.number) else { continue };
             task.control = undo.before;
+            // What it opens again may have run out of time meanwhile.
+            self.expiries.insert((task.spec.expires_at(), undo.number));
             for ordinal in &(&undo.deleted | &undo.withdrawn) {
                 if task.state_of(ordinal) != Some(TargetState::Removed) {
                     continue;
@@ -414,9 +432,8 @@ impl Queue {
     /// Numbers of dynamic tasks that are not over.
     #[must_use]
     pub fn dynamic(&self, now: Timestamp) -> Vec<u64> {
-        let is_live =
-            |number: &&u64| self.tasks.get(number).is_some_and(|task| task.spec.dynamic && task.is_active(now));
-        self.wide.iter().filter(is_live).copied().collect()
+        let is_live = |number: &&u64| self.tasks.get(number).is_some_and(|task| task.is_active(now));
+        self.dynamic.iter().filter(is_live).copied().collect()
     }
 
     /// A sensor is gone, or has begun a new epoch: what this makes of its
@@ -442,24 +459,24 @@ impl Queue {
 
     /// Closes what has run out of time; gives the tasks in which anything was closed.
     pub fn expire(&mut self, now: Timestamp) -> Vec<u64> {
-        let over: Vec<u64> = self
-            .tasks
-            .values_mut()
-            .filter(|task| now >= task.spec.expires_at())
-            .filter_map(|task| {
-                let had_open = !task.open.is_empty();
-                task.expire(now);
-                had_open.then_some(task.number)
-            })
-            .collect();
-        for number in &over {
-            self.unindex(*number);
+        let mut over = Vec::new();
+        while let Some((at, number)) = self.expiries.first().copied().filter(|(at, _)| *at <= now) {
+            self.expiries.remove(&(at, number));
+            let Some(task) = self.tasks.get_mut(&number) else { continue };
+            let had_open = !task.open.is_empty();
+            task.expire(now);
+            if had_open {
+                over.push(number);
+            }
+            self.unindex(number);
         }
         over
     }
 
     fn unindex(&mut self, number: u64) {
-        if self.wide.remove(&number) {
+        self.dynamic.remove(&number);
+        self.paced.remove(&number);
+        if self.wide.remove(number) {
             return;
         }
         let Some(task) = self.tasks.get(&number) else { return };
@@ -478,6 +495,7 @@ impl Queue {
         self.unindex(number);
         if let Some(task) = self.tasks.remove(&number) {
             self.by_id.remove(&task.spec.task_id);
+            self.expiries.remove(&(task.spec.expires_at(), number));
         }
     }
 }

@@ -89,10 +89,8 @@ async fn open(
         }
     };
     match admit::admit(app, &hello, &nonce, source).await {
-        Ok(admitted) => {
-            write(&mut socket, from_server::Message::Welcome(admitted.welcome.clone())).await?;
-            Ok(Some((socket, admitted)))
-        }
+        // The link counts from now on: nothing may fail before the task that will take it back.
+        Ok(admitted) => Ok(Some((socket, admitted))),
         Err(answer) => {
             write(&mut socket, *answer).await?;
             let _ = socket.close(None).await;
@@ -102,10 +100,20 @@ async fn open(
 }
 
 async fn run(app: Arc<App>, mut socket: Socket, admitted: Admitted) {
-    let Admitted { organization, ordinal, link, clock_offset_ms, .. } = admitted;
+    let Admitted { organization, ordinal, link, welcome, clock_offset_ms } = admitted;
     let place = sensor::Place { organization, ordinal };
-    Box::pin(tasking::deliver_next(&app, &place)).await;
-    let ended = exchange(&app, &mut socket, &place, &link, clock_offset_ms).await;
+    let welcome = write(&mut socket, from_server::Message::Welcome(welcome));
+    let welcomed = match timeout(HANDSHAKE_MAX, Box::pin(welcome)).await {
+        Ok(written) => written,
+        Err(_) => Err(LinkError::Silence),
+    };
+    let ended = match welcomed {
+        Ok(()) => {
+            Box::pin(tasking::deliver_next(&app, &place)).await;
+            exchange(&app, &mut socket, &place, &link, clock_offset_ms).await
+        }
+        Err(error) => Err(error),
+    };
     if let Err(error) = ended {
         tracing::debug!(ordinal, %error, "a link ended");
     }

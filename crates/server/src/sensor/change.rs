@@ -42,10 +42,10 @@ pub async fn update(
     change: Option<&Change<'_>>,
     mut edit: impl FnMut(&mut SensorRow) -> bool,
 ) -> Result<u64, StoreError> {
-    let _one_at_a_time = organization.sensor_changes.lock().await;
     let all: Vec<u32> = ordinals.iter().collect();
     let mut changed = 0;
     for some in all.chunks(SENSORS_PER_COMMIT) {
+        let _one_at_a_time = organization.sensor_changes.lock(some).await;
         let rows: Vec<SensorRow> = {
             let state = organization.state.lock();
             let copies = some.iter().filter_map(|ordinal| state.fleet.row(*ordinal).cloned());

@@ -80,20 +80,16 @@ fn apply_report(row: &mut SensorRow, state: &SensorState) {
 ///
 /// Whatever the store says.
 pub async fn enrol(app: &Arc<App>, organization: &Arc<Organization>, new: &Enrolment<'_>) -> Result<Sid, StoreError> {
-    let row = {
-        let _one_at_a_time = organization.sensor_changes.lock().await;
-        let ordinal = organization.state.lock().fleet.next_ordinal();
-        let row = new_row(organization, ordinal, new, clock::now());
-        let event = json!({
-            "public_ip": row.sensor.ext_ip, "internal_ip": row.sensor.int_ip, "host_name": row.sensor.hostname,
-        });
-        let record = event::deployment(&row.sensor, "enrollment", &event, clock::now());
-        let mut writes = vec![Write::PutSensor(Box::new(row.clone()))];
-        writes.extend(app.emit(&[record]));
-        app.store.commit(writes).await?;
-        organization.state.lock().fleet.put(row.clone());
-        row
-    };
+    let ordinal = organization.state.lock().fleet.reserve_ordinal();
+    let row = new_row(organization, ordinal, new, clock::now());
+    let event = json!({
+        "public_ip": row.sensor.ext_ip, "internal_ip": row.sensor.int_ip, "host_name": row.sensor.hostname,
+    });
+    let record = event::deployment(&row.sensor, "enrollment", &event, clock::now());
+    let mut writes = vec![Write::PutSensor(Box::new(row.clone()))];
+    writes.extend(app.emit(&[record]));
+    app.store.commit(writes).await?;
+    organization.state.lock().fleet.put(row.clone());
     tracing::info!(sid = %row.sensor.sid, hostname = %row.sensor.hostname, "a sensor enrolled");
     tasking::matching_changed(app, organization, &[row.ordinal]).await;
     Ok(row.sensor.sid)

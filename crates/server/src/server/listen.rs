@@ -1,7 +1,9 @@
 //! Accepting connections: TLS for sensors and clients, plain HTTP for clients.
 //!
-//! Handshakes run side by side, but only so many at once: a storm of sensors
-//! queues in the kernel and not in memory.
+//! Handshakes run side by side, but only so many at once: the rest of a storm of
+//! sensors waits as bare connections. They are accepted all the same: the kernel
+//! drops what its own queue does not hold, and who is dropped tries again only
+//! after 1, 3, 7 and 15 seconds.
 
 use crate::api;
 use crate::app::App;
@@ -30,17 +32,24 @@ const HEADER_MAX: Duration = Duration::from_secs(30);
 /// Pause after the kernel refused an accept (out of file descriptors, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// Connections that wait for their handshake: a file descriptor and a few hundred
+/// bytes each. What comes beyond waits in the kernel.
+const WAITING_MAX: usize = 16_384;
+
 /// Accepts TLS connections until dropped.
 pub async fn tls(app: Arc<App>, listener: TcpListener) {
     let acceptor = TlsAcceptor::from(Arc::clone(&app.pki.tls));
     let handshakes = Arc::new(Semaphore::new(app.config.limits.handshakes.max(1)));
+    let waiting = Arc::new(Semaphore::new(WAITING_MAX));
     loop {
-        let Ok(permit) = Arc::clone(&handshakes).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&waiting).acquire_owned().await else { return };
         let Some((stream, from)) = accept(&listener).await else { continue };
-        let (app, acceptor) = (Arc::clone(&app), acceptor.clone());
+        let (app, acceptor, handshakes) = (Arc::clone(&app), acceptor.clone(), Arc::clone(&handshakes));
         tokio::spawn(async move {
-            let shaken = timeout(HANDSHAKE_MAX, acceptor.accept(stream)).await;
-            drop(permit);
+            let Ok(permit) = handshakes.acquire().await else { return };
+            // Boxed, so that those who wait are small.
+            let shaken = Box::pin(timeout(HANDSHAKE_MAX, acceptor.accept(stream))).await;
+            drop((permit, place));
             let Ok(Ok(stream)) = shaken else { return };
             if stream.get_ref().1.alpn_protocol() == Some(muster_wire::LINK_ALPN) {
                 tokio::spawn(gateway::serve(app, Box::pin(stream), Some(from.ip())));

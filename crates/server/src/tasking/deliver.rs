@@ -7,7 +7,7 @@ use crate::organization::{Organization, State};
 use crate::sensor::Place;
 use crate::stream::Record;
 use crate::{clock, event, random};
-use muster_model::{TaskId, Timestamp};
+use muster_model::{Sid, TaskId, Timestamp};
 use muster_selector::Selector;
 use muster_store::{StoreError, Write};
 use muster_tasking::{Offer, Report, TargetState, Task};
@@ -16,9 +16,16 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Offers of one commit: enough to share a disk sync, few enough that the first
-/// sensors do not wait for the last.
-const OFFERS_PER_COMMIT: usize = 256;
+/// Offers of the first commit: few, so that the first sensors do not wait for the last.
+const OFFERS_FIRST: usize = 256;
+
+/// Each further commit takes twice as many, up to this: a large fan-out must not
+/// queue for the store again and again behind the receipts that it causes, and one
+/// commit must not keep receipts waiting for more than a few milliseconds.
+const OFFERS_MOST: usize = 4_096;
+
+/// Targets whose activity records share a commit: about a millisecond of the store.
+const ACTIVITY_PER_COMMIT: usize = 64;
 
 /// Readable reasons of endpoints are cut at this many bytes.
 const ERROR_BYTES_MAX: usize = 1_024;
@@ -50,28 +57,35 @@ pub async fn fan_out(app: &Arc<App>, organization: &Arc<Organization>, number: u
 /// Makes offers durable, and only then hands them to links.
 pub(super) async fn deliver(app: &Arc<App>, organization: &Arc<Organization>, offers: Vec<Offer>) {
     let mut offers = offers.into_iter();
+    let mut count = OFFERS_FIRST;
+    let mut sent = Vec::new();
     loop {
-        let some: Vec<Offer> = offers.by_ref().take(OFFERS_PER_COMMIT).collect();
+        let some: Vec<Offer> = offers.by_ref().take(count).collect();
         if some.is_empty() {
-            return;
+            break;
         }
+        count = (count * 2).min(OFFERS_MOST);
         let targets = some.iter().map(|offer| (offer.number, offer.ordinal, offer.target.clone())).collect();
         let stored = app.store.commit(vec![Write::PutTargets { oid: organization.oid, targets }]).await;
         if let Err(error) = stored {
             tracing::warn!(%error, "tasks could not be marked as sent; they are offered again later");
             let mut state = organization.state.lock();
             some.into_iter().chain(offers).for_each(|offer| state.queue.revert(offer));
-            return;
+            break;
         }
-        let records = hand_over(organization, &some);
-        store_activity(app, &records).await;
+        sent.extend(hand_over(organization, &some));
+    }
+    // After everyone has the task: records about it must not hold the last ones up.
+    for some in sent.chunks(ACTIVITY_PER_COMMIT) {
+        store_activity(app, &activity_of_sending(organization, some)).await;
     }
 }
 
-fn hand_over(organization: &Organization, offers: &[Offer]) -> Vec<Record> {
+/// Hands offers to links. Gives those whose sending is told of: task, sensor, when.
+fn hand_over(organization: &Organization, offers: &[Offer]) -> Vec<(TaskId, Sid, Timestamp)> {
     let now = clock::now();
     let state = organization.state.lock();
-    let mut records = Vec::new();
+    let mut sent = Vec::new();
     for offer in offers {
         let Some(task) = state.queue.task(offer.number) else { continue };
         // It may have been taken back or have run out of time while the store was asked.
@@ -83,12 +97,18 @@ fn hand_over(organization: &Organization, offers: &[Offer]) -> Vec<Record> {
         };
         link.send(from_server::Message::Deliver(message(task, row.epoch, now)));
         if task.targets().len() <= ACTIVITY_TARGETS_MAX {
-            let about = json!({"task_id": task.spec.task_id, "sid": row.sensor.sid});
-            records.push(event::activity(organization.oid, EXTENSION, "try_task", &about, now));
-            records.push(event::activity(organization.oid, EXTENSION, "task_sent", &about, now));
+            sent.push((task.spec.task_id, row.sensor.sid, now));
         }
     }
-    records
+    sent
+}
+
+fn activity_of_sending(organization: &Organization, sent: &[(TaskId, Sid, Timestamp)]) -> Vec<Record> {
+    let of_one = |(task_id, sid, at): &(TaskId, Sid, Timestamp)| {
+        let about = json!({"task_id": task_id, "sid": sid});
+        ["try_task", "task_sent"].map(|kind| event::activity(organization.oid, EXTENSION, kind, &about, *at))
+    };
+    sent.iter().flat_map(of_one).collect()
 }
 
 fn message(task: &Task, epoch: u64, now: Timestamp) -> Deliver {

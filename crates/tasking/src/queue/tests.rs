@@ -222,3 +222,30 @@ proptest! {
         }
     }
 }
+
+/// The indexes must find exactly what looking at every task would find.
+#[test]
+fn every_owed_task_is_found_whatever_its_size_and_whoever_joined() {
+    let mut queue = Queue::default();
+    let mut expected = Vec::new();
+    for at_place in 0..200_u32 {
+        let first = at_place % 7;
+        let end = if at_place % 3 == 0 { first + 20 } else { first + 5_000 };
+        let number = create(&mut queue, first..end, |spec| spec.ttl_s = 10 + u64::from(at_place % 2) * 90);
+        if at_place % 2 == 1 && (first..end).contains(&3) {
+            expected.push(number);
+        }
+    }
+    let dynamic = create(&mut queue, 0..0, |spec| spec.dynamic = true);
+    let joined = queue.join(dynamic, 3, at(1)).expect("it matches now");
+    queue.apply(dynamic, 3, joined);
+    expected.push(dynamic);
+
+    let over = queue.expire(at(50));
+    let owed: Vec<u64> = queue.owed(3, at(50)).iter().map(|task| task.number).collect();
+    assert_eq!(owed, expected);
+    assert_eq!(over.len(), 100, "those with the short time to live");
+    assert!(queue.expire(at(50)).is_empty(), "each is closed once");
+    assert_eq!(queue.expire(at(200)).len(), 101);
+    assert!(queue.owed(3, at(50)).is_empty() && queue.dynamic(at(50)).is_empty());
+}

@@ -1,0 +1,98 @@
+//! The benchmarks, one module each.
+
+mod confirm;
+mod cpu;
+mod create;
+mod fanout;
+mod idle;
+mod matching;
+mod returning;
+mod status;
+mod storm;
+
+use crate::fleet::{Heard, What};
+use crate::world::World;
+use crate::{Args, Name};
+use anyhow::{Context as _, bail};
+use futures_util::StreamExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::time::timeout;
+
+/// Links that are opened side by side where the point is not a storm.
+const OPENING: usize = 64;
+
+/// Nothing that is measured here takes longer; what does has hung.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Runs one benchmark, or all.
+pub async fn run(args: &Args) -> anyhow::Result<()> {
+    let is = |name| args.name == name || args.name == Name::All;
+    if is(Name::Create) {
+        create::run(args).await.context("create")?;
+    }
+    if is(Name::Fanout) {
+        fanout::run(args).await.context("fanout")?;
+    }
+    if is(Name::Return) {
+        returning::run(args).await.context("return")?;
+    }
+    if is(Name::Cpu) {
+        cpu::run(args).await.context("cpu")?;
+    }
+    if is(Name::Storm) {
+        storm::run(args).await.context("storm")?;
+        confirm::run(args).await.context("storm.confirm")?;
+    }
+    if is(Name::Idle) {
+        idle::run(args).await.context("idle")?;
+    }
+    if is(Name::Match) {
+        matching::run(args).await.context("match")?;
+    }
+    if is(Name::Status) {
+        status::run(args).await.context("status")?;
+    }
+    Ok(())
+}
+
+/// The numbers of sensors to measure with.
+fn sizes(args: &Args, default: &[u32]) -> Vec<u32> {
+    if args.sensors.is_empty() { default.to_vec() } else { args.sensors.clone() }
+}
+
+/// Connects sensors and lets each carry out what it gets.
+async fn put_to_work(
+    world: &World,
+    ordinals: std::ops::Range<u32>,
+    tell: &UnboundedSender<Heard>,
+) -> anyhow::Result<()> {
+    let (fleet, address) = (Arc::clone(&world.fleet), world.address());
+    let connect = |ordinal| {
+        let (fleet, tell) = (Arc::clone(&fleet), tell.clone());
+        async move {
+            let link = Box::pin(fleet.connect(address, ordinal)).await?;
+            tokio::spawn(link.work(tell));
+            anyhow::Ok(())
+        }
+    };
+    let connected = futures_util::stream::iter(ordinals).map(|ordinal| tokio::spawn(connect(ordinal)));
+    let connected: Vec<_> = connected.buffer_unordered(OPENING).collect().await;
+    connected.into_iter().try_for_each(|joined| joined?)
+}
+
+/// Waits until so many links told of this; gives all of them.
+async fn gather(from: &mut UnboundedReceiver<Heard>, what: What, count: u32) -> anyhow::Result<Vec<Heard>> {
+    let mut all = Vec::new();
+    while all.len() < count as usize {
+        let heard = timeout(PATIENCE, from.recv()).await;
+        let heard = heard.with_context(|| format!("only {} of {count} after {PATIENCE:?}", all.len()))?;
+        match heard.context("all links are gone")? {
+            heard if heard.what == what => all.push(heard),
+            heard if heard.what == What::Broken => bail!("the link of sensor {} broke", heard.ordinal),
+            _ => {}
+        }
+    }
+    Ok(all)
+}

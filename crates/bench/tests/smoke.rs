@@ -1,0 +1,43 @@
+//! Every benchmark runs, at sizes that say nothing about speed, and prints what it should.
+
+use serde_json::Value;
+use std::process::Command;
+
+fn lines(name: &str, args: &[&str]) -> Vec<Value> {
+    let scratch = tempfile::tempdir().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_muster-bench"))
+        .arg(name)
+        .args(["--runs", "1", "--seconds", "1", "--scratch"])
+        .arg(scratch.path())
+        .args(args)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    let left: Vec<_> = std::fs::read_dir(scratch.path()).unwrap().collect();
+    assert!(left.is_empty(), "{name} left {left:?} behind");
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn every_benchmark_prints_json_lines_with_name_value_and_unit() {
+    let small: [(&str, &[&str], &[&str]); 8] = [
+        ("create", &["--sensors", "50", "60"], &["create", "create.stored", "create", "create.stored"]),
+        ("fanout", &["--sensors", "5"], &["fanout.last"]),
+        ("return", &["--sensors", "5"], &["return.p50"]),
+        ("cpu", &["--sensors", "5"], &["cpu"]),
+        ("storm", &["--sensors", "20"], &["storm", "confirm.store", "confirm.tls", "confirm.tls.p99"]),
+        ("idle", &["--sensors", "5"], &["idle.alone", "idle"]),
+        ("match", &["--sensors", "3", "--requests", "1", "3"], &["match"; 4]),
+        ("status", &["--sensors", "300"], &["status.counts", "status.page", "newly"]),
+    ];
+    for (name, args, expected) in small {
+        let lines = lines(name, args);
+        let names: Vec<_> = lines.iter().map(|line| line["name"].as_str().unwrap_or_default()).collect();
+        assert_eq!(names, expected);
+        for line in lines {
+            let value = line["value"].as_f64();
+            assert!(value.is_some_and(|value| value >= 0.0) && line["unit"].is_string(), "{line}");
+        }
+    }
+}
