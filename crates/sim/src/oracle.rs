@@ -49,6 +49,8 @@ pub struct Run {
     pub begun: u32,
     /// It had its effect.
     pub happened: u32,
+    /// Its start is in the journal.
+    pub is_started: bool,
     /// Its end is in the journal.
     pub is_ended: bool,
     answer_seq: Option<u64>,
@@ -188,6 +190,12 @@ impl Truth {
         if let Some(task) = task_id(&event.task_id).filter(|_| event.event_type == "REP") {
             self.runs.entry((host, task)).or_default().answer_seq = Some(seq);
         }
+    }
+
+    /// The start of a task is in the journal.
+    pub fn started(&mut self, host: usize, task: &[u8]) {
+        let Some(task) = task_id(task) else { return };
+        self.runs.entry((host, task)).or_default().is_started = true;
     }
 
     /// The end of a task is in the journal; by then its answer must be safe.

@@ -88,7 +88,7 @@ fn target(
     let had_time = task.spec.expires_at().since(calm_since).as_secs() > ENOUGH_S;
     let why = match state {
         Finished if run.happened != 1 => "finished without an effect",
-        Interrupted if !is_excused && (run.begun != 1 || run.is_ended) => "interrupted, but it never began or it ended",
+        Interrupted if !is_excused && (!run.is_started || run.is_ended) => "it never started, or it ended",
         Refused | NotNow | Unsupported if run.begun > 0 => "declined, but it began",
         Expired | Removed | Queued if run.begun > 0 && !is_excused => "never ran by the server's word, but it began",
         Expired if had_time && !truth.jumped.contains(&host) && !is_excused && !task.is_held() => "expired, but had time",

@@ -189,12 +189,16 @@ impl Disk {
             }
         }
         if happens {
+            let mut truth = self.truth.borrow_mut();
             for record in records {
-                if let Record::Step(receipt) = record
-                    && receipt.step() == Step::Finished
-                {
-                    let mut truth = self.truth.borrow_mut();
-                    truth.ended(self.host, &receipt.task_id, self.synced_seq);
+                match record {
+                    Record::Step(receipt) if receipt.step() == Step::Started => {
+                        truth.started(self.host, &receipt.task_id);
+                    }
+                    Record::Step(receipt) if receipt.step() == Step::Finished => {
+                        truth.ended(self.host, &receipt.task_id, self.synced_seq);
+                    }
+                    _ => {}
                 }
             }
         }
