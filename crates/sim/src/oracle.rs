@@ -144,7 +144,9 @@ impl Truth {
             self.fault(format!("task {task} reached {sid} after it was removed"));
         }
         let deadline = now + deliver.lifetime_ms * MS;
-        self.arrivals.entry((sid, task)).or_insert(Arrival { deadline, wall_micros });
+        // A copy that came after the server's clock was set back may live longer.
+        let arrival = self.arrivals.entry((sid, task)).or_insert(Arrival { deadline, wall_micros });
+        arrival.deadline = arrival.deadline.max(deadline);
     }
 
     /// A command begins.

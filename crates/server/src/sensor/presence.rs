@@ -1,5 +1,6 @@
 //! Enrolment, and coming and going of links.
 
+use super::change::Abandonment;
 use super::{Place, wanted_flags};
 use crate::app::App;
 use crate::gateway::Link;
@@ -158,15 +159,14 @@ pub async fn went_online(
 ) -> Result<Seen, StoreError> {
     let organization = &place.organization;
     let now = clock::now();
-    let mut lost_journal = false;
     let mut clone_of = None;
     let one = RoaringBitmap::from_iter([place.ordinal]);
     if let Some(other) = organization.state.lock().links.get(&place.ordinal) {
         let is_elsewhere = other.boot_id != state.boot_id && other.hostname != state.hostname;
         clone_of = is_elsewhere.then(|| other.hostname.clone());
     }
-    super::update(app, organization, &one, None, |row| {
-        lost_journal = !row.journal_id.is_empty() && row.journal_id != state.journal_id;
+    let edit = |row: &mut SensorRow| {
+        let lost_journal = !row.journal_id.is_empty() && row.journal_id != state.journal_id;
         row.epoch += u64::from(lost_journal);
         row.journal_id.clone_from(&state.journal_id);
         row.boot_id.clone_from(&state.boot_id);
@@ -176,12 +176,12 @@ pub async fn went_online(
         }
         apply_report(row, state);
         true
-    })
-    .await?;
-    if lost_journal {
+    };
+    let ends = |before: &SensorRow, after: &SensorRow| {
         let reason = "the sensor was wiped and enrolled again, or lost its journal";
-        tasking::abandon(app, place, reason, true).await?;
-    }
+        (before.epoch != after.epoch).then_some(Abandonment { reason, journal_is_lost: true })
+    };
+    super::change::update_and_abandon(app, organization, &one, None, edit, ends).await?;
     if let Some(previous) = clone_of {
         let event = json!({"previous_hostname": previous, "new_hostname": state.hostname});
         tell(app, place, "sensor_clone", &event).await;

@@ -176,23 +176,48 @@ fn new_row(ordinal: u32, sid: Sid, public_key: &[u8], state: &SensorState, now: 
     }
 }
 
-/// Changes records of sensors: decide on a copy, store, apply; as `sensor::update`.
 async fn update(
     node: &Rc<Node>,
     ordinals: &[u32],
+    edit: impl FnMut(&mut SensorRow) -> bool,
+) -> Result<(), StoreError> {
+    update_and_abandon(node, ordinals, edit, |_, _| None).await
+}
+
+/// Changes records of sensors: decide on a copy, store, apply; as `sensor::change::update_and_abandon`.
+/// `ends` tells whether what the sensor is owed ends, and if so, whether its journal is lost.
+async fn update_and_abandon(
+    node: &Rc<Node>,
+    ordinals: &[u32],
     mut edit: impl FnMut(&mut SensorRow) -> bool,
+    ends: impl Fn(&SensorRow, &SensorRow) -> Option<bool>,
 ) -> Result<(), StoreError> {
     let _one_at_a_time = node.lock_changes().await;
-    let rows: Vec<SensorRow> = {
-        let state = node.state.borrow();
-        let copies = ordinals.iter().filter_map(|ordinal| state.row(*ordinal).cloned());
-        copies.filter_map(|mut row| edit(&mut row).then_some(row)).collect()
-    };
+    let now = node.now();
+    let (mut rows, mut targets) = (Vec::new(), Vec::new());
+    for before in ordinals.iter().filter_map(|ordinal| node.state.borrow().row(*ordinal).cloned()) {
+        let mut row = before.clone();
+        if !edit(&mut row) {
+            continue;
+        }
+        if let Some(journal_is_lost) = ends(&before, &row) {
+            let closed = node.state.borrow().queue.abandon(row.ordinal, now, "the sensor is gone", journal_is_lost);
+            targets.extend(closed.into_iter().map(|(number, target)| (number, row.ordinal, target)));
+        }
+        rows.push(row);
+    }
     if rows.is_empty() {
         return Ok(());
     }
-    node.commit(rows.iter().map(|row| Write::PutSensor(Box::new(row.clone()))).collect()).await?;
+    let mut writes: Vec<Write> = rows.iter().map(|row| Write::PutSensor(Box::new(row.clone()))).collect();
+    if !targets.is_empty() {
+        writes.push(Write::PutTargets { oid: OID, targets: targets.clone() });
+    }
+    node.commit(writes).await?;
     rows.into_iter().for_each(|row| node.state.borrow_mut().put(row));
+    for (number, ordinal, target) in targets {
+        node.state.borrow_mut().queue.apply(number, ordinal, target);
+    }
     tasking::matching_changed(node, ordinals).await;
     Ok(())
 }
@@ -203,18 +228,15 @@ async fn went_online(
     link: &Rc<ServerLink>,
     reported: &SensorState,
 ) -> Result<Welcome, StoreError> {
-    let mut lost_journal = false;
-    update(node, &[ordinal], |row| {
-        lost_journal = !row.journal_id.is_empty() && row.journal_id != reported.journal_id;
+    let edit = |row: &mut SensorRow| {
+        let lost_journal = !row.journal_id.is_empty() && row.journal_id != reported.journal_id;
         row.epoch += u64::from(lost_journal);
         row.journal_id.clone_from(&reported.journal_id);
         row.boot_id.clone_from(&reported.boot_id);
         true
-    })
-    .await?;
-    if lost_journal {
-        tasking::abandon(node, ordinal, "the sensor was wiped and enrolled again, or lost its journal", true).await?;
-    }
+    };
+    let ends = |before: &SensorRow, after: &SensorRow| (before.epoch != after.epoch).then_some(true);
+    update_and_abandon(node, &[ordinal], edit, ends).await?;
     let spool_seq = spool_seq(node, ordinal, reported).await?;
     let mut state = node.state.borrow_mut();
     if let Some(replaced) = state.links.insert(ordinal, Rc::clone(link)) {
@@ -290,11 +312,12 @@ pub async fn edit_sensors(node: &Rc<Node>, ordinals: &[u32], edit: Edit) -> Resu
 ///
 /// Whatever the store says.
 pub async fn delete(node: &Rc<Node>, ordinal: u32) -> Result<(), StoreError> {
-    update(node, &[ordinal], |row| !std::mem::replace(&mut row.sensor.deleted, true)).await?;
+    let edit = |row: &mut SensorRow| !std::mem::replace(&mut row.sensor.deleted, true);
+    update_and_abandon(node, &[ordinal], edit, |_, _| Some(false)).await?;
     if let Some(link) = node.state.borrow().links.get(&ordinal) {
         link.close(node);
     }
-    tasking::abandon(node, ordinal, "the sensor was deleted", false).await
+    Ok(())
 }
 
 /// Takes a deletion back.

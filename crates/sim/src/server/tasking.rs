@@ -237,17 +237,6 @@ fn report(state: &State, ordinal: u32, receipt: &Receipt) -> Option<Report> {
     })
 }
 
-pub(super) async fn abandon(
-    node: &Rc<Node>,
-    ordinal: u32,
-    reason: &str,
-    lost_journal: bool,
-) -> Result<(), StoreError> {
-    let changed = node.state.borrow().queue.abandon(ordinal, node.now(), reason, lost_journal);
-    let targets = changed.into_iter().map(|(number, target)| (number, ordinal, target)).collect();
-    put_targets(node, targets).await
-}
-
 async fn put_targets(node: &Node, targets: Vec<(u64, u32, Target)>) -> Result<(), StoreError> {
     if targets.is_empty() {
         return Ok(());

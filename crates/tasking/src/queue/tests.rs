@@ -222,3 +222,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_deleted_sensor_does_not_hold_up_a_paced_task_and_its_receipts_count_if_it_returns() {
+    let mut queue = Queue::default();
+    let number = create(&mut queue, 0..2, |spec| spec.pace.max_in_flight = Some(1));
+    assert!(queue.offer(0, at(1)).is_some());
+    confirm(&mut queue, number, 0, TargetState::Started, 0);
+    assert_eq!(queue.offer(1, at(2)), None, "one is in flight");
+    for (number, target) in queue.abandon(0, at(3), "deleted", false) {
+        queue.apply(number, 0, target);
+    }
+    assert!(queue.offer(1, at(4)).is_some());
+    confirm(&mut queue, number, 0, TargetState::Finished, 0);
+    assert_eq!(queue.task(number).unwrap().state_of(0), Some(TargetState::Finished));
+}
