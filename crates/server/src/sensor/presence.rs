@@ -186,8 +186,10 @@ pub async fn went_online(
         let event = json!({"previous_hostname": previous, "new_hostname": state.hostname});
         tell(app, place, "sensor_clone", &event).await;
     }
-    let spool_seq = spool_seq(app, place, state).await?;
+    let spool = spool(app, place, state).await?;
     let mut guard = organization.state.lock();
+    guard.spools.extend(spool.map(|spool| (place.ordinal, spool)));
+    let spool_seq = spool.map_or(0, |(_, seq)| seq);
     if let Some(replaced) = guard.links.insert(place.ordinal, Arc::clone(link)) {
         replaced.close();
     }
@@ -198,16 +200,16 @@ pub async fn went_online(
     Ok(Seen { epoch: row.epoch, flags: wanted_flags(row), sleeper: row.sensor.has_tag("lc:sleeper"), spool_seq })
 }
 
-async fn spool_seq(app: &App, place: &Place, state: &SensorState) -> Result<u64, StoreError> {
-    let Ok(spool_id) = <[u8; 16]>::try_from(state.spool_id.as_slice()) else { return Ok(0) };
+/// The spool that a sensor reports, and the highest number that is stored of it.
+async fn spool(app: &App, place: &Place, state: &SensorState) -> Result<Option<([u8; 16], u64)>, StoreError> {
+    let Ok(spool_id) = <[u8; 16]>::try_from(state.spool_id.as_slice()) else { return Ok(None) };
     let (oid, ordinal) = (place.organization.oid, place.ordinal);
     let stored = app.store.read(move |read| read.spool(oid, ordinal, spool_id)).await?;
     if stored.is_none() {
-        let first = Write::PutSpool { oid, ordinal, spool_id, seq: 0 };
+        let first = Write::PutSpool { oid, ordinal, spool_id, seq: 0, after: None };
         app.store.commit(vec![first]).await?;
     }
-    place.organization.state.lock().spools.insert(ordinal, (spool_id, stored.unwrap_or(0)));
-    Ok(stored.unwrap_or(0))
+    Ok(Some((spool_id, stored.unwrap_or(0))))
 }
 
 /// Takes in what a sensor reports at `SYNC`.

@@ -237,8 +237,10 @@ async fn went_online(
     };
     let ends = |before: &SensorRow, after: &SensorRow| (before.epoch != after.epoch).then_some(true);
     update_and_abandon(node, &[ordinal], edit, ends).await?;
-    let spool_seq = spool_seq(node, ordinal, reported).await?;
+    let spool = spool(node, ordinal, reported).await?;
     let mut state = node.state.borrow_mut();
+    state.spools.extend(spool.map(|spool| (ordinal, spool)));
+    let spool_seq = spool.map_or(0, |(_, seq)| seq);
     if let Some(replaced) = state.links.insert(ordinal, Rc::clone(link)) {
         replaced.close(node);
     }
@@ -255,16 +257,19 @@ async fn went_online(
     })
 }
 
-async fn spool_seq(node: &Node, ordinal: u32, reported: &SensorState) -> Result<u64, StoreError> {
-    let Ok(spool_id) = <[u8; 16]>::try_from(reported.spool_id.as_slice()) else { return Ok(0) };
+async fn spool(
+    node: &Node,
+    ordinal: u32,
+    reported: &SensorState,
+) -> Result<Option<([u8; 16], u64)>, StoreError> {
+    let Ok(spool_id) = <[u8; 16]>::try_from(reported.spool_id.as_slice()) else { return Ok(None) };
     node.pause(2 * MS).await;
     let stored = node.site.store.read_blocking(|read| read.spool(OID, ordinal, spool_id))?;
     node.pause(2 * MS).await;
     if stored.is_none() {
-        node.commit(vec![Write::PutSpool { oid: OID, ordinal, spool_id, seq: 0 }]).await?;
+        node.commit(vec![Write::PutSpool { oid: OID, ordinal, spool_id, seq: 0, after: None }]).await?;
     }
-    node.state.borrow_mut().spools.insert(ordinal, (spool_id, stored.unwrap_or(0)));
-    Ok(stored.unwrap_or(0))
+    Ok(Some((spool_id, stored.unwrap_or(0))))
 }
 
 fn went_offline(node: &Node, ordinal: u32, link: &ServerLink) {

@@ -10,6 +10,9 @@ use super::{Node, OID, ServerLink};
 pub(super) async fn receive(node: &Node, ordinal: u32, link: &ServerLink, events: Events) {
     let (spool_id, stored_seq, sid) = {
         let state = node.state.borrow();
+        if state.links.get(&ordinal).is_none_or(|current| current.id != link.id) {
+            return link.close(node);
+        }
         let Some((spool_id, seq)) = state.spools.get(&ordinal).copied() else { return };
         let Some(row) = state.row(ordinal) else { return };
         (spool_id, seq, row.sensor.sid)
@@ -35,13 +38,15 @@ pub(super) async fn receive(node: &Node, ordinal: u32, link: &ServerLink, events
         });
     }
     if seq > stored_seq {
-        let writes = vec![Write::Append(entries), Write::PutSpool { oid: OID, ordinal, spool_id, seq }];
+        let after = Some(stored_seq);
+        let writes = vec![Write::Append(entries), Write::PutSpool { oid: OID, ordinal, spool_id, seq, after }];
         if node.commit(writes).await.is_err() {
             link.close(node);
             return;
         }
-        if let Some(spool) = node.state.borrow_mut().spools.get_mut(&ordinal) {
-            spool.1 = seq;
+        let mut state = node.state.borrow_mut();
+        if let Some(spool) = state.spools.get_mut(&ordinal).filter(|spool| spool.0 == spool_id) {
+            spool.1 = spool.1.max(seq);
         }
     }
     link.send(node, from_server::Message::EventsAck(EventsAck { seq }));
