@@ -432,6 +432,9 @@ impl Queue {
                     TargetState::Sent | TargetState::Confirmed | TargetState::Started if journal_is_lost => {
                         TargetState::Interrupted
                     }
+                    // Stored as sent: were the clock set back and the server restarted, it would be
+                    // offered to the next epoch.
+                    TargetState::Expired if journal_is_lost && known.attempts > 0 => TargetState::Interrupted,
                     // No longer in flight, or a paced task would wait for it for ever; should the sensor
                     // be undeleted, its receipts override this.
                     TargetState::Sent | TargetState::Confirmed | TargetState::Started => TargetState::Removed,
