@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use muster_model::{Platform, Sid, TaskId};
-use muster_sensor::agent::{Agent, Answer, Effect, Look, Now, RUNNING_MAX, Setup, Verdict, event};
+use muster_sensor::agent::{Agent, Answer, Effect, Look, Now, RUNNING_MAX, Setup, Verdict, event, task_id};
 use muster_wire::{Claim, Enrol, Hello, Resume, SensorState, from_sensor, from_server};
 use serde_json::json;
 use uuid::Uuid;
@@ -204,6 +204,10 @@ impl Endpoint {
         let Some(process) = self.process.as_mut().filter(|process| process.link == Some(link)) else { return };
         match message {
             Some(message) => {
+                if let from_server::Message::Deliver(deliver) = &message {
+                    let task = task_id(&deliver.task_id);
+                    self.kernel.note(|| format!("host {}: gets {task:?} of epoch {}", self.number, deliver.epoch));
+                }
                 if let (from_server::Message::Deliver(deliver), Some(sid), true) =
                     (&message, self.sid, process.agent.is_connected())
                 {
@@ -320,6 +324,7 @@ impl Endpoint {
             }
             Effect::Run(run) => {
                 let (task, kernel) = (run.task, &self.kernel);
+                kernel.note(|| format!("host {}: begins {task}", self.number));
                 let sid = self.sid.unwrap_or(Sid(Uuid::nil()));
                 self.truth.borrow_mut().begun(self.number, sid, task, kernel.now(), self.wall_micros);
                 let happens = kernel.below(2 * SECOND);

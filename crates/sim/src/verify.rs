@@ -91,7 +91,9 @@ fn target(
         Interrupted if !is_excused && (!run.is_started || run.is_ended) => "it never started, or it ended",
         Refused | NotNow | Unsupported if run.begun > 0 => "declined, but it began",
         Expired | Removed | Queued if run.begun > 0 && !is_excused => "never ran by the server's word, but it began",
-        Expired if had_time && !truth.jumped.contains(&host) && !is_excused && !task.is_held() => "expired, but had time",
+        Expired if had_time && !truth.jumped.contains(&host) && !is_excused && !task.is_held() => {
+            "expired, but had time"
+        }
         Queued if !is_gone && !task.is_held() => "still queued",
         Sent if !is_gone && !task.is_held() => "still sent",
         Confirmed | Started if !is_gone => "neither ended nor interrupted",
@@ -131,13 +133,14 @@ fn events(store: &Store, truth: &Truth, fleet: &[SensorRow], faults: &mut Vec<St
     for (id, times) in &stored {
         match truth.spool.get(id) {
             None => faults.push(format!("event {id} was stored, and no sensor made it")),
-            Some((host, seq, _)) if *times > 1 => faults.push(format!("event {seq} of host {host} is stored {times} times")),
+            Some((host, seq, _)) if *times > 1 => {
+                faults.push(format!("event {seq} of host {host} is stored {times} times"))
+            }
             Some(_) => {}
         }
     }
-    let is_deleted = |host: usize| {
-        fleet.iter().any(|row| row.sensor.deleted && truth.hosts.get(&row.sensor.sid) == Some(&host))
-    };
+    let is_deleted =
+        |host: usize| fleet.iter().any(|row| row.sensor.deleted && truth.hosts.get(&row.sensor.sid) == Some(&host));
     for (id, (host, seq, fate)) in &truth.spool {
         if *fate == Fate::Kept && !stored.contains_key(id) && !is_deleted(*host) {
             faults.push(format!("event {seq} of host {host} is lost"));
@@ -163,7 +166,9 @@ fn durable(node: &Node, queue: &Queue, faults: &mut Vec<String>) {
                 faults.push(format!("task {} on sensor {ordinal}: {have:?} in memory, {stored:?} stored", task.number));
             }
         }
-        if (task.control.paused, task.control.removed.clone()) != (loaded.control.paused, loaded.control.removed.clone()) {
+        if (task.control.paused, task.control.removed.clone())
+            != (loaded.control.paused, loaded.control.removed.clone())
+        {
             faults.push(format!("task {}: the control in memory is not what is stored", task.number));
         }
     }

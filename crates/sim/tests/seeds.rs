@@ -10,7 +10,7 @@ use muster_sim::{Counts, Options, Outcome, Sabotage, run};
 const SEEDS: u64 = 240;
 
 /// Seeds within which a sabotaged step must be noticed.
-const SABOTAGE_SEEDS: u64 = 60;
+const SABOTAGE_SEEDS: u64 = 1_000;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
@@ -72,7 +72,9 @@ fn what_must_hold_holds_for_every_seed() {
     let mut failed = failed.into_inner().unwrap();
     failed.sort();
     for (seed, fault) in &failed {
-        println!("seed {seed}: {fault}\n  MUSTER_SEED={seed} cargo test -p muster-sim --test seeds -- --nocapture what_must_hold");
+        println!(
+            "seed {seed}: {fault}\n  MUSTER_SEED={seed} cargo test -p muster-sim --test seeds -- --nocapture what_must_hold"
+        );
     }
     assert!(failed.is_empty(), "{} of {seeds} seeds failed; the commands above replay them", failed.len());
 }

@@ -96,11 +96,7 @@ fn refuse(reason: Refusal, retry_after_s: u32) -> from_server::Message {
     from_server::Message::Refused(Refused { reason: reason.into(), text: String::new(), retry_after_s })
 }
 
-async fn admit(
-    node: &Rc<Node>,
-    hello: &Hello,
-    link: &Rc<ServerLink>,
-) -> Result<(u32, Welcome), from_server::Message> {
+async fn admit(node: &Rc<Node>, hello: &Hello, link: &Rc<ServerLink>) -> Result<(u32, Welcome), from_server::Message> {
     let busy = |_: StoreError| refuse(Refusal::Busy, RETRY_BUSY_S);
     let state = hello.state.clone().unwrap_or_default();
     match &hello.claim {
@@ -176,11 +172,7 @@ fn new_row(ordinal: u32, sid: Sid, public_key: &[u8], state: &SensorState, now: 
     }
 }
 
-async fn update(
-    node: &Rc<Node>,
-    ordinals: &[u32],
-    edit: impl FnMut(&mut SensorRow) -> bool,
-) -> Result<(), StoreError> {
+async fn update(node: &Rc<Node>, ordinals: &[u32], edit: impl FnMut(&mut SensorRow) -> bool) -> Result<(), StoreError> {
     update_and_abandon(node, ordinals, edit, |_, _| None).await
 }
 
@@ -248,20 +240,10 @@ async fn went_online(
     state.queue.disconnected(ordinal);
     let row = state.row(ordinal).ok_or_else(|| StoreError::Failed("the sensor vanished".into()))?;
     node.site.kernel.note(|| format!("server: sensor {ordinal} is online in epoch {}", row.epoch));
-    Ok(Welcome {
-        server_now_ms: node.now().as_millis(),
-        epoch: row.epoch,
-        flags: None,
-        sleeper: false,
-        spool_seq,
-    })
+    Ok(Welcome { server_now_ms: node.now().as_millis(), epoch: row.epoch, flags: None, sleeper: false, spool_seq })
 }
 
-async fn spool(
-    node: &Node,
-    ordinal: u32,
-    reported: &SensorState,
-) -> Result<Option<([u8; 16], u64)>, StoreError> {
+async fn spool(node: &Node, ordinal: u32, reported: &SensorState) -> Result<Option<([u8; 16], u64)>, StoreError> {
     let Ok(spool_id) = <[u8; 16]>::try_from(reported.spool_id.as_slice()) else { return Ok(None) };
     node.pause(2 * MS).await;
     let stored = node.site.store.read_blocking(|read| read.spool(OID, ordinal, spool_id))?;

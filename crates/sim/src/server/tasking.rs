@@ -150,7 +150,10 @@ fn hand_over(node: &Node, offers: &[Offer]) {
         let (Some(link), Some(row)) = (state.links.get(&offer.ordinal), state.row(offer.ordinal)) else { continue };
         link.send(node, from_server::Message::Deliver(message(task, row.epoch, now)));
         node.site.kernel.note(|| {
-            format!("server: sends task {} to sensor {} (attempt {})", offer.number, offer.ordinal, offer.target.attempts)
+            format!(
+                "server: sends task {} to sensor {} (attempt {})",
+                offer.number, offer.ordinal, offer.target.attempts
+            )
         });
     }
 }
@@ -321,7 +324,8 @@ pub async fn untask(
         return Err(error);
     }
     let state = node.state.borrow();
-    let deleted = untasked.into_iter().filter_map(|one| Some((state.queue.task(one.number)?.spec.task_id, one.deleted)));
+    let deleted =
+        untasked.into_iter().filter_map(|one| Some((state.queue.task(one.number)?.spec.task_id, one.deleted)));
     Ok(Untasking { deleted: deleted.collect() })
 }
 
@@ -352,11 +356,7 @@ pub async fn resume(node: &Rc<Node>, id: TaskId) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn change(
-    node: &Rc<Node>,
-    id: TaskId,
-    edit: impl FnOnce(&mut Control, u64),
-) -> Result<Option<u64>, StoreError> {
+async fn change(node: &Rc<Node>, id: TaskId, edit: impl FnOnce(&mut Control, u64)) -> Result<Option<u64>, StoreError> {
     let (number, before, after) = {
         let mut state = node.state.borrow_mut();
         let Some(task) = state.queue.find(id) else { return Ok(None) };
