@@ -118,7 +118,7 @@ impl Kernel {
 
     /// A random number.
     pub fn random(&self) -> u64 {
-        self.0.borrow_mut().rng.next()
+        self.0.borrow_mut().rng.draw()
     }
 
     /// A random number below `bound`.

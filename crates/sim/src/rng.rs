@@ -20,7 +20,7 @@ impl Rng {
     }
 
     /// The next number, over all 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         let words = &mut self.0;
         let result = words[1].wrapping_mul(5).rotate_left(7).wrapping_mul(9);
         let shifted = words[1] << 17;
