@@ -188,7 +188,8 @@ fn sensors_come_back_whole(store: &Store) {
 }
 
 fn a_spool_only_rises(store: &Store) {
-    let note = |id: u8, seq| vec![Write::PutSpool { oid: oid(1), ordinal: 4, spool_id: [id; 16], seq }];
+    let after = |id: u8, seq, after| vec![Write::PutSpool { oid: oid(1), ordinal: 4, spool_id: [id; 16], seq, after }];
+    let note = |id: u8, seq| after(id, seq, None);
     let noted = |id: u8| read(store, |view| view.spool(oid(1), 4, [id; 16]));
     assert_eq!(noted(1), None);
     commit(store, note(1, 10));
@@ -196,6 +197,11 @@ fn a_spool_only_rises(store: &Store) {
     assert_eq!(noted(1), Some(10));
     commit(store, note(2, 3));
     assert_eq!((noted(1), noted(2)), (None, Some(3)));
+    commit(store, after(2, 5, Some(3)));
+    for stale in [after(2, 9, Some(3)), after(1, 9, Some(10))] {
+        assert!(matches!(store.commit_blocking(stale), Err(StoreError::Conflict(_))), "someone else was there first");
+    }
+    assert_eq!((noted(1), noted(2)), (None, Some(5)));
 }
 
 /// The same keys in two organizations: a change of one is not seen in the other.

@@ -136,7 +136,10 @@ impl Change<'_> {
             Write::PutSensor(row) => {
                 self.put(|state| &mut state.sensors, (row.sensor.oid, row.ordinal), (**row).clone());
             }
-            Write::PutSpool { oid, ordinal, spool_id, seq } => {
+            Write::PutSpool { oid, ordinal, spool_id, seq, after } => {
+                if after.is_some_and(|after| self.state.spools.get(&(*oid, *ordinal)) != Some(&(*spool_id, after))) {
+                    return Err(spool_moved(*ordinal));
+                }
                 let seq = match self.state.spools.get(&(*oid, *ordinal)) {
                     Some((id, have)) if id == spool_id => *have.max(seq),
                     _ => *seq,

@@ -38,6 +38,9 @@ pub enum Write {
         spool_id: [u8; 16],
         /// Highest stored sequence number, at most 2^63 - 1 (above that, it counts as that).
         seq: u64,
+        /// Number that must be stored of this spool now; fails with [`crate::StoreError::Conflict`] if it is
+        /// another one, or of another spool. `None` asks for nothing.
+        after: Option<u64>,
     },
     /// Creates a reliable task; fails with [`crate::StoreError::Conflict`] if the number or id is taken.
     CreateTask(Box<TaskRow>),
@@ -96,6 +99,11 @@ pub enum Write {
         /// Position of the last delivered record.
         through: u64,
     },
+}
+
+/// Another link of the sensor has stored events meanwhile.
+pub(crate) fn spool_moved(ordinal: u32) -> StoreError {
+    StoreError::Conflict(format!("the spool of sensor {ordinal} is no longer where it was"))
 }
 
 /// Condition on the stored record for a [`Write::PutRecord`].

@@ -438,7 +438,7 @@ impl Queue {
 
     /// A sensor is gone, or has begun a new epoch: what this makes of its
     /// targets, to store and apply. What was never sent is removed; what was
-    /// under way is interrupted if the journal that knew of it is lost.
+    /// under way is interrupted if the journal that knew of it is lost, else removed.
     #[must_use]
     pub fn abandon(&self, ordinal: u32, now: Timestamp, reason: &str, journal_is_lost: bool) -> Vec<(u64, Target)> {
         let concerned = self.tasks.values().filter_map(|task| Some((task, task.known(ordinal)?)));
@@ -449,7 +449,12 @@ impl Queue {
                     TargetState::Sent | TargetState::Confirmed | TargetState::Started if journal_is_lost => {
                         TargetState::Interrupted
                     }
-                    TargetState::Sent => TargetState::Removed,
+                    // Stored as sent: were the clock set back and the server restarted, it would be
+                    // offered to the next epoch.
+                    TargetState::Expired if journal_is_lost && known.attempts > 0 => TargetState::Interrupted,
+                    // No longer in flight, or a paced task would wait for it for ever; should the sensor
+                    // be undeleted, its receipts override this.
+                    TargetState::Sent | TargetState::Confirmed | TargetState::Started => TargetState::Removed,
                     _ => return None,
                 };
                 Some((task.number, ended(known, state, now, reason)))

@@ -11,11 +11,17 @@ use std::sync::Arc;
 /// Takes in a batch of a sensor's spool.
 ///
 /// What was stored before an acknowledgement was lost is recognised by its
-/// sequence number, and neither stored nor published again.
+/// sequence number, and neither stored nor published again. While a sensor
+/// changes links, the old one may still be storing what the new one brings
+/// again: only the current link is heard, and the store takes a batch only after
+/// the number that it was decided upon.
 pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events, clock_offset_ms: i64) {
     let organization = &place.organization;
     let (spool_id, stored_seq, sensor) = {
         let state = organization.state.lock();
+        if state.links.get(&place.ordinal).is_none_or(|current| current.generation != link.generation) {
+            return link.close();
+        }
         let Some((spool_id, seq)) = state.spools.get(&place.ordinal).copied() else { return };
         let Some(row) = state.fleet.row(place.ordinal) else { return };
         (spool_id, seq, row.sensor.clone())
@@ -34,15 +40,17 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events,
     }
     if seq > stored_seq {
         let mut writes = app.emit(&records);
-        writes.push(Write::PutSpool { oid: organization.oid, ordinal: place.ordinal, spool_id, seq });
+        let (oid, ordinal, after) = (organization.oid, place.ordinal, Some(stored_seq));
+        writes.push(Write::PutSpool { oid, ordinal, spool_id, seq, after });
         if let Err(error) = app.store.commit(writes).await {
             // Not acknowledged: the sensor keeps them, and sends them at its next connection.
             tracing::warn!(%error, "events could not be stored");
             link.close();
             return;
         }
-        if let Some(spool) = organization.state.lock().spools.get_mut(&place.ordinal) {
-            spool.1 = seq;
+        let mut state = organization.state.lock();
+        if let Some(spool) = state.spools.get_mut(&place.ordinal).filter(|spool| spool.0 == spool_id) {
+            spool.1 = spool.1.max(seq);
         }
     }
     link.send(from_server::Message::EventsAck(EventsAck { seq }));

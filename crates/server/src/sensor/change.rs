@@ -40,16 +40,50 @@ pub async fn update(
     organization: &Arc<Organization>,
     ordinals: &RoaringBitmap,
     change: Option<&Change<'_>>,
+    edit: impl FnMut(&mut SensorRow) -> bool,
+) -> Result<u64, StoreError> {
+    update_and_abandon(app, organization, ordinals, change, edit, |_, _| None).await
+}
+
+/// Why a change of its record ends what a sensor is owed.
+pub(super) struct Abandonment {
+    /// For people.
+    pub reason: &'static str,
+    /// What was under way is lost with the journal that knew of it.
+    pub journal_is_lost: bool,
+}
+
+/// As [`update`]; `ends` is asked about each record before and after its change.
+///
+/// The tasks are closed in the same commit as the record changes: if only one of the two
+/// were stored, a task of an earlier epoch would be sent again, and run twice.
+pub(super) async fn update_and_abandon(
+    app: &Arc<App>,
+    organization: &Arc<Organization>,
+    ordinals: &RoaringBitmap,
+    change: Option<&Change<'_>>,
     mut edit: impl FnMut(&mut SensorRow) -> bool,
+    ends: impl Fn(&SensorRow, &SensorRow) -> Option<Abandonment>,
 ) -> Result<u64, StoreError> {
     let all: Vec<u32> = ordinals.iter().collect();
     let mut changed = 0;
     for some in all.chunks(SENSORS_PER_COMMIT) {
         let _one_at_a_time = organization.sensor_changes.lock(some).await;
-        let rows: Vec<SensorRow> = {
+        let (rows, targets) = {
             let state = organization.state.lock();
-            let copies = some.iter().filter_map(|ordinal| state.fleet.row(*ordinal).cloned());
-            copies.filter_map(|mut row| edit(&mut row).then_some(row)).collect()
+            let (mut rows, mut targets) = (Vec::new(), Vec::new());
+            for before in some.iter().filter_map(|ordinal| state.fleet.row(*ordinal)) {
+                let mut row = before.clone();
+                if !edit(&mut row) {
+                    continue;
+                }
+                if let Some(end) = ends(before, &row) {
+                    let closed = state.queue.abandon(row.ordinal, clock::now(), end.reason, end.journal_is_lost);
+                    targets.extend(closed.into_iter().map(|(number, target)| (number, row.ordinal, target)));
+                }
+                rows.push(row);
+            }
+            (rows, targets)
         };
         if rows.is_empty() {
             continue;
@@ -71,6 +105,9 @@ pub async fn update(
             }));
         }
         let mut writes: Vec<Write> = rows.iter().map(|row| Write::PutSensor(Box::new(row.clone()))).collect();
+        if !targets.is_empty() {
+            writes.push(Write::PutTargets { oid: organization.oid, targets: targets.clone() });
+        }
         writes.extend(app.emit(&records));
         app.store.commit(writes).await?;
         changed += u64::try_from(rows.len()).unwrap_or(0);
@@ -78,6 +115,9 @@ pub async fn update(
             let mut state = organization.state.lock();
             for row in rows {
                 state.fleet.put(row);
+            }
+            for (number, ordinal, target) in targets {
+                state.queue.apply(number, ordinal, target);
             }
         }
         tasking::matching_changed(app, organization, some).await;
@@ -212,15 +252,17 @@ pub async fn set_flag(
 pub async fn delete(app: &Arc<App>, place: &Place, actor: &Actor) -> Result<(), StoreError> {
     let change = Change { actor, message: "sensor deleted", action: "delete_sensor", detail: json!({}) };
     let one = RoaringBitmap::from_iter([place.ordinal]);
-    update(app, &place.organization, &one, Some(&change), |row| {
+    let edit = |row: &mut SensorRow| {
         row.denied_at = Timestamp::ZERO;
         !std::mem::replace(&mut row.sensor.deleted, true)
-    })
-    .await?;
+    };
+    let ends =
+        |_: &SensorRow, _: &SensorRow| Some(Abandonment { reason: "the sensor was deleted", journal_is_lost: false });
+    update_and_abandon(app, &place.organization, &one, Some(&change), edit, ends).await?;
     if let Some(link) = place.organization.state.lock().links.get(&place.ordinal) {
         link.close();
     }
-    tasking::abandon(app, place, "the sensor was deleted", false).await
+    Ok(())
 }
 
 /// Takes a deletion back; the sensor may connect again, with its tags and history.

@@ -1,5 +1,6 @@
 //! Enrolment, and coming and going of links.
 
+use super::change::Abandonment;
 use super::{Place, wanted_flags};
 use crate::app::App;
 use crate::gateway::Link;
@@ -154,15 +155,14 @@ pub async fn went_online(
 ) -> Result<Seen, StoreError> {
     let organization = &place.organization;
     let now = clock::now();
-    let mut lost_journal = false;
     let mut clone_of = None;
     let one = RoaringBitmap::from_iter([place.ordinal]);
     if let Some(other) = organization.state.lock().links.get(&place.ordinal) {
         let is_elsewhere = other.boot_id != state.boot_id && other.hostname != state.hostname;
         clone_of = is_elsewhere.then(|| other.hostname.clone());
     }
-    super::update(app, organization, &one, None, |row| {
-        lost_journal = !row.journal_id.is_empty() && row.journal_id != state.journal_id;
+    let edit = |row: &mut SensorRow| {
+        let lost_journal = !row.journal_id.is_empty() && row.journal_id != state.journal_id;
         row.epoch += u64::from(lost_journal);
         row.journal_id.clone_from(&state.journal_id);
         row.boot_id.clone_from(&state.boot_id);
@@ -172,18 +172,20 @@ pub async fn went_online(
         }
         apply_report(row, state);
         true
-    })
-    .await?;
-    if lost_journal {
+    };
+    let ends = |before: &SensorRow, after: &SensorRow| {
         let reason = "the sensor was wiped and enrolled again, or lost its journal";
-        tasking::abandon(app, place, reason, true).await?;
-    }
+        (before.epoch != after.epoch).then_some(Abandonment { reason, journal_is_lost: true })
+    };
+    super::change::update_and_abandon(app, organization, &one, None, edit, ends).await?;
     if let Some(previous) = clone_of {
         let event = json!({"previous_hostname": previous, "new_hostname": state.hostname});
         tell(app, place, "sensor_clone", &event).await;
     }
-    let spool_seq = spool_seq(app, place, state).await?;
+    let spool = spool(app, place, state).await?;
     let mut guard = organization.state.lock();
+    guard.spools.extend(spool.map(|spool| (place.ordinal, spool)));
+    let spool_seq = spool.map_or(0, |(_, seq)| seq);
     if let Some(replaced) = guard.links.insert(place.ordinal, Arc::clone(link)) {
         replaced.close();
     }
@@ -194,16 +196,16 @@ pub async fn went_online(
     Ok(Seen { epoch: row.epoch, flags: wanted_flags(row), sleeper: row.sensor.has_tag("lc:sleeper"), spool_seq })
 }
 
-async fn spool_seq(app: &App, place: &Place, state: &SensorState) -> Result<u64, StoreError> {
-    let Ok(spool_id) = <[u8; 16]>::try_from(state.spool_id.as_slice()) else { return Ok(0) };
+/// The spool that a sensor reports, and the highest number that is stored of it.
+async fn spool(app: &App, place: &Place, state: &SensorState) -> Result<Option<([u8; 16], u64)>, StoreError> {
+    let Ok(spool_id) = <[u8; 16]>::try_from(state.spool_id.as_slice()) else { return Ok(None) };
     let (oid, ordinal) = (place.organization.oid, place.ordinal);
     let stored = app.store.read(move |read| read.spool(oid, ordinal, spool_id)).await?;
     if stored.is_none() {
-        let first = Write::PutSpool { oid, ordinal, spool_id, seq: 0 };
+        let first = Write::PutSpool { oid, ordinal, spool_id, seq: 0, after: None };
         app.store.commit(vec![first]).await?;
     }
-    place.organization.state.lock().spools.insert(ordinal, (spool_id, stored.unwrap_or(0)));
-    Ok(stored.unwrap_or(0))
+    Ok(Some((spool_id, stored.unwrap_or(0))))
 }
 
 /// Takes in what a sensor reports at `SYNC`.

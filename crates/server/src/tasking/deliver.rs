@@ -244,21 +244,6 @@ async fn store_activity(app: &App, records: &[Record]) {
     }
 }
 
-/// A sensor is gone or began a new epoch: closes what it was owed.
-///
-/// # Errors
-///
-/// Whatever the store says; nothing is closed then.
-pub async fn abandon(app: &Arc<App>, place: &Place, reason: &str, lost_journal: bool) -> Result<(), StoreError> {
-    let organization = &place.organization;
-    let targets: Vec<_> = {
-        let state = organization.state.lock();
-        let changed = state.queue.abandon(place.ordinal, clock::now(), reason, lost_journal);
-        changed.into_iter().map(|(number, target)| (number, place.ordinal, target)).collect()
-    };
-    put_targets(app, organization, targets).await
-}
-
 async fn put_targets(
     app: &App,
     organization: &Organization,

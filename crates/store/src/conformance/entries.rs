@@ -46,7 +46,7 @@ pub(super) fn one_of_each(owner: u128, n: u64) -> Vec<Write> {
     vec![
         put(owner, "output", "a", &n.to_string(), Expect::Any),
         Write::PutSensor(Box::new(row)),
-        Write::PutSpool { oid: oid(owner), ordinal: 1, spool_id: [1; 16], seq: n },
+        Write::PutSpool { oid: oid(owner), ordinal: 1, spool_id: [1; 16], seq: n, after: None },
         Write::CreateTask(Box::new(task(owner, n, id))),
         Write::PutTaskControl { oid: oid(owner), task: 1, control: n.to_string() },
         Write::PutTargets { oid: oid(owner), targets: vec![(1, 1, target(TargetState::Sent, n.cast_signed()))] },

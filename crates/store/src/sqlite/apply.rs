@@ -42,13 +42,9 @@ impl<'c> Tables<'c> {
                 params![oid.0.as_bytes(), kind, key],
             ),
             Write::PutSensor(row) => self.put_sensor(row),
-            Write::PutSpool { oid, ordinal, spool_id, seq } => self.execute(
-                "INSERT INTO spool (oid, ordinal, spool_id, seq) VALUES (?1, ?2, ?3, ?4)
-                 ON CONFLICT (oid, ordinal) DO UPDATE SET
-                     seq = iif(spool_id = excluded.spool_id, max(seq, excluded.seq), excluded.seq),
-                     spool_id = excluded.spool_id",
-                params![oid.0.as_bytes(), ordinal, spool_id, integer(*seq)],
-            ),
+            Write::PutSpool { oid, ordinal, spool_id, seq, after } => {
+                self.put_spool(*oid, *ordinal, *spool_id, *seq, *after)
+            }
             Write::CreateTask(row) => self.create_task(row),
             Write::PutTaskControl { oid, task, control } => self.execute(
                 "UPDATE task SET control = ?3 WHERE oid = ?1 AND number = ?2",
@@ -104,6 +100,31 @@ impl<'c> Tables<'c> {
         self.execute(
             "INSERT OR REPLACE INTO sensor (oid, ordinal, body) VALUES (?1, ?2, ?3)",
             params![row.sensor.oid.0.as_bytes(), row.ordinal, body],
+        )
+    }
+
+    fn put_spool(
+        &self,
+        oid: Oid,
+        ordinal: u32,
+        spool_id: [u8; 16],
+        seq: u64,
+        after: Option<u64>,
+    ) -> Result<(), StoreError> {
+        if let Some(after) = after {
+            let found = self.find(
+                "SELECT 1 FROM spool WHERE oid = ?1 AND ordinal = ?2 AND spool_id = ?3 AND seq = ?4",
+                params![oid.0.as_bytes(), ordinal, spool_id, integer(after)],
+                |_| Ok(()),
+            )?;
+            found.ok_or_else(|| spool_moved(ordinal))?;
+        }
+        self.execute(
+            "INSERT INTO spool (oid, ordinal, spool_id, seq) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (oid, ordinal) DO UPDATE SET
+                 seq = iif(spool_id = excluded.spool_id, max(seq, excluded.seq), excluded.seq),
+                 spool_id = excluded.spool_id",
+            params![oid.0.as_bytes(), ordinal, spool_id, integer(seq)],
         )
     }
 

@@ -249,3 +249,30 @@ fn every_owed_task_is_found_whatever_its_size_and_whoever_joined() {
     assert_eq!(queue.expire(at(200)).len(), 101);
     assert!(queue.owed(3, at(50)).is_empty() && queue.dynamic(at(50)).is_empty());
 }
+
+#[test]
+fn a_deleted_sensor_does_not_hold_up_a_paced_task_and_its_receipts_count_if_it_returns() {
+    let mut queue = Queue::default();
+    let number = create(&mut queue, 0..2, |spec| spec.pace.max_in_flight = Some(1));
+    assert!(queue.offer(0, at(1)).is_some());
+    confirm(&mut queue, number, 0, TargetState::Started, 0);
+    assert_eq!(queue.offer(1, at(2)), None, "one is in flight");
+    for (number, target) in queue.abandon(0, at(3), "deleted", false) {
+        queue.apply(number, 0, target);
+    }
+    assert!(queue.offer(1, at(4)).is_some());
+    confirm(&mut queue, number, 0, TargetState::Finished, 0);
+    assert_eq!(queue.task(number).unwrap().state_of(0), Some(TargetState::Finished));
+}
+
+#[test]
+fn a_lost_journal_ends_also_what_was_sent_and_has_expired() {
+    let mut queue = Queue::default();
+    let number = create(&mut queue, 0..2, |_| {});
+    assert!(queue.offer(0, at(1)).is_some());
+    queue.expire(at(100));
+    let ended: Vec<_> = queue.abandon(0, at(101), "wiped", true).into_iter().map(|(_, target)| target.state).collect();
+    assert_eq!(ended, [TargetState::Interrupted], "stored as sent, it could be offered after a clock was set back");
+    assert_eq!(queue.abandon(1, at(101), "wiped", true), [], "it was never sent");
+    assert_eq!(queue.task(number).unwrap().state_of(1), Some(TargetState::Expired));
+}

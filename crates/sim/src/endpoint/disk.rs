@@ -1,0 +1,262 @@
+//! The disk of an endpoint: the journal and spool of the agent, with crashes at every write.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use muster_sensor::agent::{Journal, Ledger, Record, Spool, StorageError};
+use muster_wire::{Event, Step};
+
+use crate::kernel::Kernel;
+use crate::oracle::{Fate, SharedTruth};
+use crate::world::Sabotage;
+
+/// Events that the spool holds; far fewer than on a real endpoint, so that runs get there.
+pub const EVENTS_MAX: usize = 120;
+
+/// Records after which the journal is rewritten.
+const GROWN_RECORDS: usize = 150;
+
+/// What ends a process at one of its writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// The process alone: what it wrote is with the operating system.
+    Killed,
+    /// The endpoint: what was not flushed is lost.
+    PowerLost,
+}
+
+/// One endpoint's disk; outlives every process on it.
+pub struct Disk {
+    kernel: Rc<Kernel>,
+    truth: SharedTruth,
+    host: usize,
+    sabotage: Option<Sabotage>,
+    /// Random id made with the journal.
+    pub journal_id: [u8; 16],
+    /// Random id made with the spool.
+    pub spool_id: [u8; 16],
+    records: Vec<Record>,
+    /// Records that are on disk for certain.
+    flushed: usize,
+    grown_at: usize,
+    events: VecDeque<Event>,
+    next_seq: u64,
+    synced_seq: u64,
+    /// No room at all.
+    pub is_full: bool,
+    /// After so many writes the process dies, in this way.
+    pub dies_in: Option<(u64, Death)>,
+    /// It did.
+    pub death: Option<Death>,
+}
+
+impl Disk {
+    /// A new disk.
+    #[must_use]
+    pub fn new(kernel: Rc<Kernel>, truth: SharedTruth, host: usize, sabotage: Option<Sabotage>) -> Self {
+        let (journal_id, spool_id) = (kernel.id(), kernel.id());
+        Self {
+            kernel,
+            truth,
+            host,
+            sabotage,
+            journal_id,
+            spool_id,
+            records: Vec::new(),
+            flushed: 0,
+            grown_at: 0,
+            events: VecDeque::new(),
+            next_seq: 1,
+            synced_seq: 0,
+            is_full: false,
+            dies_in: None,
+            death: None,
+        }
+    }
+
+    /// What the journal says.
+    #[must_use]
+    pub fn ledger(&self) -> Ledger {
+        let mut ledger = Ledger::default();
+        self.records.iter().for_each(|record| ledger.apply(record));
+        ledger
+    }
+
+    /// Events that wait for the server.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Forgets what was not flushed, if the power went.
+    pub fn settle_death(&mut self, death: Death) {
+        self.dies_in = None;
+        self.death = None;
+        if death == Death::Killed {
+            return;
+        }
+        self.records.truncate(self.flushed);
+        let keep = self.synced_seq + self.kernel.below(self.next_seq.saturating_sub(self.synced_seq).max(1));
+        while let Some(lost) = self.events.pop_back_if(|event| event.seq > keep) {
+            self.truth.borrow_mut().spooled(self.host, self.spool_id, lost.seq, Fate::Lost);
+        }
+    }
+
+    /// The journal is lost, and perhaps the spool with it.
+    pub fn wipe(&mut self, spool_too: bool) {
+        self.journal_id = self.kernel.id();
+        self.records.clear();
+        self.flushed = 0;
+        self.grown_at = 0;
+        if spool_too {
+            for event in std::mem::take(&mut self.events) {
+                self.truth.borrow_mut().spooled(self.host, self.spool_id, event.seq, Fate::Lost);
+            }
+            self.spool_id = self.kernel.id();
+            (self.next_seq, self.synced_seq) = (1, 0);
+        }
+    }
+
+    /// One write: tells whether it happens, and fails if the process dies at it or there is no room.
+    fn write(&mut self) -> (bool, Result<(), StorageError>) {
+        if self.death.is_some() {
+            return (false, Err(StorageError("the process is dead".to_owned())));
+        }
+        if let Some((left, death)) = self.dies_in.as_mut() {
+            if *left > 0 {
+                *left -= 1;
+            } else {
+                self.death = Some(*death);
+                return (self.kernel.chance(50), Err(StorageError("the process dies".to_owned())));
+            }
+        }
+        if self.is_full {
+            return (false, Err(StorageError("no space left on device".to_owned())));
+        }
+        (true, Ok(()))
+    }
+
+    fn evict(&mut self) {
+        if self.events.len() < EVENTS_MAX {
+            return;
+        }
+        let at = self.events.iter().position(|event| event.task_id.is_empty()).unwrap_or(0);
+        if let Some(dropped) = self.events.remove(at) {
+            self.truth.borrow_mut().spooled(self.host, self.spool_id, dropped.seq, Fate::Dropped);
+        }
+    }
+}
+
+/// The disk as the agent's journal and, a second one, as its spool.
+pub struct Half<'a>(pub &'a RefCell<Disk>);
+
+impl Journal for Half<'_> {
+    fn append(&mut self, records: &[Record]) -> Result<(), StorageError> {
+        self.0.borrow_mut().append(records)
+    }
+    fn is_grown(&self) -> bool {
+        let disk = self.0.borrow();
+        disk.records.len() > disk.grown_at + GROWN_RECORDS
+    }
+    fn replace(&mut self, records: &[Record]) -> Result<(), StorageError> {
+        self.0.borrow_mut().replace(records)
+    }
+}
+
+impl Spool for Half<'_> {
+    fn push(&mut self, event: Event) -> Result<u64, StorageError> {
+        self.0.borrow_mut().push(event)
+    }
+    fn sync(&mut self) -> Result<(), StorageError> {
+        self.0.borrow_mut().sync()
+    }
+    fn read_after(&mut self, seq: u64, events_max: usize, bytes_max: usize) -> Result<Vec<Event>, StorageError> {
+        Ok(self.0.borrow().read_after(seq, events_max, bytes_max))
+    }
+    fn acknowledge(&mut self, seq: u64) -> Result<(), StorageError> {
+        self.0.borrow_mut().acknowledge(seq)
+    }
+}
+
+impl Disk {
+    fn append(&mut self, records: &[Record]) -> Result<(), StorageError> {
+        let (happens, result) = self.write();
+        if happens {
+            self.records.extend_from_slice(records);
+            if self.sabotage != Some(Sabotage::RunBeforeJournal) || self.kernel.chance(50) {
+                self.flushed = self.records.len();
+            }
+        }
+        if happens {
+            let mut truth = self.truth.borrow_mut();
+            for record in records {
+                match record {
+                    Record::Step(receipt) if receipt.step() == Step::Started => {
+                        truth.started(self.host, &receipt.task_id);
+                    }
+                    Record::Step(receipt) if receipt.step() == Step::Finished => {
+                        truth.ended(self.host, &receipt.task_id, self.synced_seq);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        result
+    }
+
+    fn replace(&mut self, records: &[Record]) -> Result<(), StorageError> {
+        let (happens, result) = self.write();
+        if happens {
+            self.records = records.to_vec();
+            self.flushed = self.records.len();
+            self.grown_at = self.records.len();
+        }
+        result
+    }
+
+    fn push(&mut self, mut event: Event) -> Result<u64, StorageError> {
+        let (happens, result) = self.write();
+        let seq = self.next_seq;
+        // A number that was begun is never used again.
+        self.next_seq += 1;
+        if happens {
+            self.evict();
+            event.seq = seq;
+            let mut truth = self.truth.borrow_mut();
+            truth.spooled(self.host, self.spool_id, seq, Fate::Kept);
+            truth.spoke(self.host, &event, seq);
+            drop(truth);
+            self.events.push_back(event);
+        }
+        result.map(|()| seq)
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        let (happens, result) = self.write();
+        if happens {
+            self.synced_seq = self.next_seq - 1;
+        }
+        result
+    }
+
+    fn read_after(&self, seq: u64, events_max: usize, bytes_max: usize) -> Vec<Event> {
+        let mut bytes = 0;
+        let wanted = self.events.iter().filter(|event| event.seq > seq).take(events_max);
+        let within = wanted.take_while(|event| {
+            let is_first = bytes == 0;
+            bytes += event.body.len();
+            is_first || bytes <= bytes_max
+        });
+        within.cloned().collect()
+    }
+
+    fn acknowledge(&mut self, seq: u64) -> Result<(), StorageError> {
+        let (happens, result) = self.write();
+        if happens {
+            self.next_seq = self.next_seq.max(seq + 1);
+            self.events.retain(|event| event.seq > seq);
+        }
+        result
+    }
+}

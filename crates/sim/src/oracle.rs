@@ -1,0 +1,223 @@
+//! What really happened on the endpoints and was promised to operators: an
+//! indestructible log, which checks each entry against what must always hold.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use muster_model::{Sid, TaskId};
+use muster_sensor::agent::task_id;
+use muster_wire::{Deliver, Event};
+use uuid::Uuid;
+
+use crate::kernel::{MS, Micros, SECOND};
+
+/// The log, as everything in a run shares it.
+pub type SharedTruth = Rc<RefCell<Truth>>;
+
+/// What became of an event that a sensor put into its spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It is there, or was acknowledged: the server must have it.
+    Kept,
+    /// Dropped and counted, because the spool was full.
+    Dropped,
+    /// Lost with the power or the disk before it was flushed.
+    Lost,
+}
+
+/// How much happened in a run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is what it says")]
+pub struct Counts {
+    pub server_crashes: u64,
+    pub sensor_crashes: u64,
+    pub wipes: u64,
+    pub cuts: u64,
+    pub tasks: u64,
+    pub targets: u64,
+    pub deliveries: u64,
+    pub effects: u64,
+    pub removed: u64,
+    pub events: u64,
+}
+
+/// What happened with one task on one endpoint.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Run {
+    /// The executor was told to run it.
+    pub begun: u32,
+    /// It had its effect.
+    pub happened: u32,
+    /// Its start is in the journal.
+    pub is_started: bool,
+    /// Its end is in the journal.
+    pub is_ended: bool,
+    answer_seq: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Arrival {
+    deadline: Micros,
+    wall_micros: i64,
+}
+
+/// The log.
+#[derive(Default)]
+pub struct Truth {
+    /// How much happened.
+    pub counts: Counts,
+    faults: Vec<String>,
+    commands: BTreeMap<TaskId, &'static str>,
+    /// Acknowledged tasks and their targets at that time.
+    pub promised: BTreeMap<TaskId, Vec<Sid>>,
+    /// Endpoints by the identities that they ever had.
+    pub hosts: BTreeMap<Sid, usize>,
+    /// Endpoints whose journal was lost at least once.
+    pub wiped: BTreeSet<usize>,
+    /// Endpoints whose wall clock jumped.
+    pub jumped: BTreeSet<usize>,
+    /// Sensors that were deleted at least once.
+    pub deleted: BTreeSet<Sid>,
+    runs: BTreeMap<(usize, TaskId), Run>,
+    arrivals: BTreeMap<(Sid, TaskId), Arrival>,
+    removed: BTreeSet<(Sid, TaskId)>,
+    /// Events by the id under which the server keeps them.
+    pub spool: BTreeMap<Uuid, (usize, u64, Fate)>,
+}
+
+impl Truth {
+    /// Notes that something does not hold.
+    pub fn fault(&mut self, text: String) {
+        self.faults.push(text);
+    }
+
+    /// The first thing that did not hold.
+    #[must_use]
+    pub fn first_fault(&self) -> Option<&str> {
+        self.faults.first().map(String::as_str)
+    }
+
+    /// An operator is about to ask for a task.
+    pub fn asked(&mut self, task: TaskId, command: &'static str) {
+        self.commands.insert(task, command);
+    }
+
+    /// The command of a task.
+    #[must_use]
+    pub fn command_of(&self, task: TaskId) -> Option<&'static str> {
+        self.commands.get(&task).copied()
+    }
+
+    /// A task was acknowledged.
+    pub fn acknowledged(&mut self, task: TaskId, targets: Vec<Sid>) {
+        self.counts.tasks += 1;
+        self.counts.targets += targets.len() as u64;
+        self.promised.insert(task, targets);
+    }
+
+    /// An untask answered that these targets never get the task.
+    pub fn taken_back(&mut self, task: TaskId, sid: Sid) {
+        self.counts.removed += 1;
+        self.removed.insert((sid, task));
+        if self.arrivals.contains_key(&(sid, task)) {
+            self.fault(format!("task {task} was counted as deleted for {sid}, which had it delivered before"));
+        }
+    }
+
+    /// An endpoint got an identity.
+    pub fn enrolled(&mut self, host: usize, sid: Sid) {
+        self.hosts.insert(sid, host);
+    }
+
+    /// An endpoint loses its journal.
+    pub fn wiped(&mut self, host: usize) {
+        self.counts.wipes += 1;
+        self.wiped.insert(host);
+    }
+
+    /// A task arrived at a sensor.
+    pub fn delivered(&mut self, sid: Sid, deliver: &Deliver, now: Micros, wall_micros: i64) {
+        let Some(task) = task_id(&deliver.task_id) else { return };
+        self.counts.deliveries += 1;
+        if self.removed.contains(&(sid, task)) {
+            self.fault(format!("task {task} reached {sid} after it was removed"));
+        }
+        let deadline = now + deliver.lifetime_ms * MS;
+        // A copy that came after the server's clock was set back may live longer.
+        let arrival = self.arrivals.entry((sid, task)).or_insert(Arrival { deadline, wall_micros });
+        arrival.deadline = arrival.deadline.max(deadline);
+    }
+
+    /// A command begins.
+    pub fn begun(&mut self, host: usize, sid: Sid, task: TaskId, now: Micros, wall_micros: i64) {
+        let run = self.runs.entry((host, task)).or_default();
+        run.begun += 1;
+        if run.begun > 1 {
+            self.fault(format!("host {host} begins task {task} a second time"));
+        }
+        match self.arrivals.get(&(sid, task)) {
+            None => self.fault(format!("host {host} runs task {task}, which never arrived")),
+            Some(arrival) => {
+                // After a reboot only the wall clock is left, which may have been set.
+                let set_back = wall_micros.abs_diff(arrival.wall_micros);
+                if now > arrival.deadline + set_back + SECOND {
+                    self.fault(format!("host {host} begins task {task} after its time"));
+                }
+            }
+        }
+    }
+
+    /// A command has its effect.
+    pub fn happened(&mut self, host: usize, task: TaskId) {
+        self.counts.effects += 1;
+        let run = self.runs.entry((host, task)).or_default();
+        run.happened += 1;
+        if run.happened > 1 {
+            self.fault(format!("task {task} has its effect twice on host {host}"));
+        }
+    }
+
+    /// An event entered a spool, or left it unsent.
+    pub fn spooled(&mut self, host: usize, spool_id: [u8; 16], seq: u64, fate: Fate) {
+        let id = Uuid::new_v5(&Uuid::from_bytes(spool_id), &seq.to_be_bytes());
+        if fate == Fate::Kept {
+            self.counts.events += 1;
+        }
+        self.spool.insert(id, (host, seq, fate));
+    }
+
+    /// Looks whether a spooled event is the answer of a task.
+    pub fn spoke(&mut self, host: usize, event: &Event, seq: u64) {
+        if let Some(task) = task_id(&event.task_id).filter(|_| event.event_type == "REP") {
+            self.runs.entry((host, task)).or_default().answer_seq = Some(seq);
+        }
+    }
+
+    /// The start of a task is in the journal.
+    pub fn started(&mut self, host: usize, task: &[u8]) {
+        let Some(task) = task_id(task) else { return };
+        self.runs.entry((host, task)).or_default().is_started = true;
+    }
+
+    /// The end of a task is in the journal; by then its answer must be safe.
+    pub fn ended(&mut self, host: usize, task: &[u8], synced_seq: u64) {
+        let Some(task) = task_id(task) else { return };
+        let run = self.runs.entry((host, task)).or_default();
+        run.is_ended = true;
+        if run.answer_seq.is_none_or(|seq| seq > synced_seq) {
+            self.fault(format!("host {host} journals the end of task {task} before its answer is safe"));
+        }
+    }
+
+    /// What happened with a task on an endpoint.
+    #[must_use]
+    pub fn run(&self, host: usize, task: TaskId) -> Run {
+        self.runs.get(&(host, task)).copied().unwrap_or_default()
+    }
+
+    /// Every command that had its effect.
+    pub fn effects(&self) -> impl Iterator<Item = (usize, TaskId)> {
+        self.runs.iter().filter(|(_, run)| run.happened > 0).map(|(key, _)| *key)
+    }
+}

@@ -1,0 +1,397 @@
+//! Reliable tasking; as `tasking/{create,deliver,control,tick}.rs` of the server.
+
+use std::rc::Rc;
+
+use muster_command::Command;
+use muster_model::{TaskId, Timestamp};
+use muster_selector::Selector;
+use muster_store::{StoreError, TaskRow, Write};
+use muster_tasking::{Conditions, Control, Offer, Pace, Report, Spec, Target, TargetState, Task};
+use muster_wire::{AckedStep, Deliver, Receipt, Receipts, ReceiptsAck, Step, from_server};
+use roaring::RoaringBitmap;
+use uuid::Uuid;
+
+use super::link::ServerLink;
+use super::{Node, OID, State};
+use crate::world::Sabotage;
+
+/// As in `tasking/deliver.rs`, but small, so that several commits are seen.
+const OFFERS_PER_COMMIT: usize = 3;
+
+/// What an operator asks for.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "the fields are those of `muster_tasking::Spec`")]
+pub struct NewTask {
+    pub task_id: TaskId,
+    pub command: &'static str,
+    pub selector: &'static str,
+    pub ttl_s: u64,
+    pub dynamic: bool,
+    pub urgent: bool,
+    pub conditions: Option<Conditions>,
+    pub pace: Pace,
+}
+
+/// Accepts a task: answers with its targets after it is durable.
+///
+/// # Errors
+///
+/// Whatever the store says.
+pub async fn create(node: &Rc<Node>, new: &NewTask) -> Result<RoaringBitmap, StoreError> {
+    let command = Command::parse(new.command).map_err(|error| StoreError::Failed(error.to_string()))?;
+    let selector = Selector::parse(new.selector).map_err(|error| StoreError::Failed(error.to_string()))?;
+    let spec = spec(new, node.now());
+    if let Some(task) = node.state.borrow().queue.find(new.task_id) {
+        return Ok(task.targets().clone());
+    }
+    let (number, targets, control) = {
+        let mut state = node.state.borrow_mut();
+        let chosen = state.fleet.iter().filter(|row| !row.sensor.deleted && selector.selects(&row.sensor));
+        let targets: RoaringBitmap = chosen.map(|row| row.ordinal).collect();
+        let unable = |ordinal: &u32| {
+            let row = state.row(*ordinal);
+            row.is_some_and(|row| !command.spec.supports(row.sensor.platform, row.sensor.architecture))
+        };
+        let unsupported = targets.iter().filter(unable).collect();
+        let number = state.queue.next_number();
+        state.queue.reserve(number);
+        (number, targets, Control { unsupported, ..Control::default() })
+    };
+    if targets.is_empty() && !spec.dynamic {
+        return Ok(targets);
+    }
+    let text = |value: serde_json::Result<String>| value.map_err(|error| StoreError::Failed(error.to_string()));
+    let row = TaskRow {
+        oid: OID,
+        number,
+        task_id: spec.task_id,
+        spec: text(serde_json::to_string(&spec))?,
+        control: text(serde_json::to_string(&control))?,
+        targets: targets.clone(),
+    };
+    node.commit(vec![Write::CreateTask(Box::new(row))]).await?;
+    node.state.borrow_mut().queue.insert(Task::new(number, spec, control, targets.clone()));
+    let shared = Rc::clone(node);
+    node.spawn(async move { fan_out(&shared, number).await });
+    Ok(targets)
+}
+
+fn spec(new: &NewTask, now: Timestamp) -> Spec {
+    Spec {
+        task_id: new.task_id,
+        command: new.command.to_owned(),
+        selector: new.selector.to_owned(),
+        context: None,
+        ttl_s: new.ttl_s,
+        created_at: now,
+        created_by: "operator".to_owned(),
+        dynamic: new.dynamic,
+        urgent: new.urgent,
+        conditions: new.conditions.clone(),
+        pace: new.pace.clone(),
+        total: 0,
+        tasked: 0,
+    }
+}
+
+pub(super) async fn deliver_next(node: &Rc<Node>, ordinal: u32) {
+    let offer = {
+        let now = node.now();
+        let mut state = node.state.borrow_mut();
+        if !state.links.contains_key(&ordinal) {
+            return;
+        }
+        state.queue.offer(ordinal, now)
+    };
+    if let Some(offer) = offer {
+        deliver(node, vec![offer]).await;
+    }
+}
+
+async fn fan_out(node: &Rc<Node>, number: u64) {
+    let offers = {
+        let now = node.now();
+        let mut guard = node.state.borrow_mut();
+        let state = &mut *guard;
+        state.queue.fan_out(number, &state.online, now, &mut || node.site.kernel.random())
+    };
+    deliver(node, offers).await;
+}
+
+/// Makes offers durable, and only then hands them to links.
+async fn deliver(node: &Rc<Node>, offers: Vec<Offer>) {
+    let mut offers = offers.into_iter();
+    loop {
+        let some: Vec<Offer> = offers.by_ref().take(OFFERS_PER_COMMIT).collect();
+        if some.is_empty() {
+            return;
+        }
+        if node.site.sabotage == Some(Sabotage::SendBeforeStore) {
+            hand_over(node, &some);
+        }
+        let targets = some.iter().map(|offer| (offer.number, offer.ordinal, offer.target.clone())).collect();
+        if node.commit(vec![Write::PutTargets { oid: OID, targets }]).await.is_err() {
+            let mut state = node.state.borrow_mut();
+            some.into_iter().chain(offers).for_each(|offer| state.queue.revert(offer));
+            return;
+        }
+        hand_over(node, &some);
+    }
+}
+
+fn hand_over(node: &Node, offers: &[Offer]) {
+    let now = node.now();
+    let state = node.state.borrow();
+    for offer in offers {
+        let Some(task) = state.queue.task(offer.number) else { continue };
+        if !task.open().contains(offer.ordinal) || now >= task.spec.expires_at() {
+            continue;
+        }
+        let (Some(link), Some(row)) = (state.links.get(&offer.ordinal), state.row(offer.ordinal)) else { continue };
+        link.send(node, from_server::Message::Deliver(message(task, row.epoch, now)));
+        node.site.kernel.note(|| {
+            format!(
+                "server: sends task {} to sensor {} (attempt {})",
+                offer.number, offer.ordinal, offer.target.attempts
+            )
+        });
+    }
+}
+
+fn message(task: &Task, epoch: u64, now: Timestamp) -> Deliver {
+    let expires_at = task.spec.expires_at();
+    let window = task.spec.conditions.as_ref().and_then(|conditions| conditions.window);
+    Deliver {
+        task_id: task.spec.task_id.0.as_bytes().to_vec(),
+        epoch,
+        command: task.spec.command.clone(),
+        investigation_id: task.spec.investigation_id(),
+        not_after_ms: expires_at.as_millis(),
+        lifetime_ms: u64::try_from(expires_at.since(now).as_millis()).unwrap_or(u64::MAX),
+        wants_receipts: true,
+        conditions: window.map(|window| muster_wire::Conditions {
+            window_start_min: window.start_min.into(),
+            window_end_min: window.end_min.into(),
+            weekdays: window.weekdays.0.into(),
+            payload_sha256: Vec::new(),
+        }),
+    }
+}
+
+/// Takes in steps that a sensor journalled; acknowledges them once they are stored.
+pub(super) async fn receive(node: &Rc<Node>, ordinal: u32, link: &ServerLink, receipts: Receipts) {
+    let changed: Vec<(u64, u32, Target)> = {
+        let state = node.state.borrow();
+        let reports: Vec<Report> =
+            receipts.receipts.iter().filter_map(|receipt| report(&state, ordinal, receipt)).collect();
+        let changed = state.queue.receipts(ordinal, &reports);
+        changed.into_iter().map(|(number, target)| (number, ordinal, target)).collect()
+    };
+    if !changed.is_empty() {
+        let writes = vec![Write::PutTargets { oid: OID, targets: changed.clone() }];
+        if node.commit(writes).await.is_err() {
+            link.close(node);
+            return;
+        }
+    }
+    let mut stopped = Vec::new();
+    for (number, ordinal, target) in changed {
+        node.site.kernel.note(|| format!("server: task {number} is {} on sensor {ordinal}", target.state));
+        if node.state.borrow_mut().queue.apply(number, ordinal, target) {
+            stopped.push(number);
+        }
+    }
+    let steps = receipts.receipts.into_iter().map(|receipt| AckedStep { task_id: receipt.task_id, step: receipt.step });
+    link.send(node, from_server::Message::ReceiptsAck(ReceiptsAck { steps: steps.collect() }));
+    for number in stopped {
+        store_control(node, number).await;
+    }
+    deliver_next(node, ordinal).await;
+}
+
+async fn store_control(node: &Node, number: u64) {
+    let control = node.state.borrow().queue.task(number).map(|task| serde_json::to_string(&task.control));
+    let Some(Ok(control)) = control else { return };
+    // After a restart the failures are counted again, and stop it again.
+    let _ = node.commit(vec![Write::PutTaskControl { oid: OID, task: number, control }]).await;
+}
+
+fn report(state: &State, ordinal: u32, receipt: &Receipt) -> Option<Report> {
+    if receipt.epoch != state.row(ordinal)?.epoch {
+        return None;
+    }
+    let known = match receipt.step() {
+        Step::Unspecified => return None,
+        Step::Confirmed => TargetState::Confirmed,
+        Step::Started => TargetState::Started,
+        Step::Finished => TargetState::Finished,
+        Step::Interrupted => TargetState::Interrupted,
+        Step::Refused => TargetState::Refused,
+        Step::NotNow => TargetState::NotNow,
+        Step::Unsupported => TargetState::Unsupported,
+        Step::Expired => TargetState::Expired,
+    };
+    Some(Report {
+        task_id: TaskId(Uuid::from_slice(&receipt.task_id).ok()?),
+        state: known,
+        at: Timestamp::from_millis(receipt.at_ms),
+        code: receipt.code,
+        error: (!receipt.error.is_empty()).then(|| receipt.error.as_str().into()),
+    })
+}
+
+async fn put_targets(node: &Node, targets: Vec<(u64, u32, Target)>) -> Result<(), StoreError> {
+    if targets.is_empty() {
+        return Ok(());
+    }
+    node.commit(vec![Write::PutTargets { oid: OID, targets: targets.clone() }]).await?;
+    let mut state = node.state.borrow_mut();
+    for (number, ordinal, target) in targets {
+        state.queue.apply(number, ordinal, target);
+    }
+    Ok(())
+}
+
+/// Sensors enrolled or changed: dynamic tasks gain and lose them.
+pub(super) async fn matching_changed(node: &Rc<Node>, ordinals: &[u32]) {
+    let now = node.now();
+    let targets: Vec<_> = {
+        let state = node.state.borrow();
+        let mut targets = Vec::new();
+        for number in state.queue.dynamic(now) {
+            let Some(task) = state.queue.task(number) else { continue };
+            let Ok(selector) = Selector::parse(&task.spec.selector) else { continue };
+            let Ok(command) = Command::parse(&task.spec.command) else { continue };
+            for ordinal in ordinals {
+                let Some(row) = state.row(*ordinal) else { continue };
+                let is_able = command.spec.supports(row.sensor.platform, row.sensor.architecture);
+                let change = if is_able && selector.selects(&row.sensor) {
+                    state.queue.join(number, *ordinal, now)
+                } else {
+                    state.queue.leave(number, *ordinal, now)
+                };
+                targets.extend(change.map(|target| (number, *ordinal, target)));
+            }
+        }
+        targets
+    };
+    if targets.is_empty() || put_targets(node, targets).await.is_err() {
+        return;
+    }
+    for ordinal in ordinals {
+        deliver_next(node, *ordinal).await;
+    }
+}
+
+/// What an untask took back.
+#[derive(Clone, Debug, Default)]
+pub struct Untasking {
+    /// Task and targets that never get it.
+    pub deleted: Vec<(TaskId, RoaringBitmap)>,
+}
+
+/// Takes back what was not sent yet.
+///
+/// # Errors
+///
+/// Whatever the store says; nothing is taken back then.
+pub async fn untask(
+    node: &Rc<Node>,
+    task_id: Option<TaskId>,
+    sensors: Option<RoaringBitmap>,
+) -> Result<Untasking, StoreError> {
+    let now = node.now();
+    let untasked = {
+        let mut state = node.state.borrow_mut();
+        let number = match task_id {
+            Some(id) => match state.queue.find(id) {
+                Some(task) => Some(task.number),
+                None => return Ok(Untasking::default()),
+            },
+            None => None,
+        };
+        state.queue.untask(number, sensors.as_ref(), now)
+    };
+    let mut writes = Vec::new();
+    for one in &untasked {
+        let control = serde_json::to_string(&one.control).map_err(|error| StoreError::Failed(error.to_string()))?;
+        writes.push(Write::PutTaskControl { oid: OID, task: one.number, control });
+    }
+    if node.site.sabotage != Some(Sabotage::ForgetRemoval)
+        && let Err(error) = node.commit(writes).await
+    {
+        node.state.borrow_mut().queue.undo_untask(untasked);
+        return Err(error);
+    }
+    let state = node.state.borrow();
+    let deleted =
+        untasked.into_iter().filter_map(|one| Some((state.queue.task(one.number)?.spec.task_id, one.deleted)));
+    Ok(Untasking { deleted: deleted.collect() })
+}
+
+/// Holds a task back.
+///
+/// # Errors
+///
+/// Whatever the store says.
+pub async fn pause(node: &Rc<Node>, id: TaskId) -> Result<(), StoreError> {
+    change(node, id, |control, _| control.paused = true).await.map(|_| ())
+}
+
+/// Lets a task go on.
+///
+/// # Errors
+///
+/// Whatever the store says.
+pub async fn resume(node: &Rc<Node>, id: TaskId) -> Result<(), StoreError> {
+    let number = change(node, id, |control, failed| {
+        control.paused = false;
+        control.stopped = None;
+        control.forgiven = failed;
+    })
+    .await?;
+    if let Some(number) = number {
+        fan_out(node, number).await;
+    }
+    Ok(())
+}
+
+async fn change(node: &Rc<Node>, id: TaskId, edit: impl FnOnce(&mut Control, u64)) -> Result<Option<u64>, StoreError> {
+    let (number, before, after) = {
+        let mut state = node.state.borrow_mut();
+        let Some(task) = state.queue.find(id) else { return Ok(None) };
+        let (number, before) = (task.number, task.control.clone());
+        let mut after = before.clone();
+        edit(&mut after, task.failed());
+        state.queue.set_control(number, after.clone());
+        (number, before, after)
+    };
+    let control = serde_json::to_string(&after).map_err(|error| StoreError::Failed(error.to_string()))?;
+    if let Err(error) = node.commit(vec![Write::PutTaskControl { oid: OID, task: number, control }]).await {
+        node.state.borrow_mut().queue.set_control(number, before);
+        return Err(error);
+    }
+    Ok(Some(number))
+}
+
+pub(super) async fn tick(node: &Rc<Node>) {
+    let offers = {
+        let now = node.now();
+        let mut guard = node.state.borrow_mut();
+        let state = &mut *guard;
+        let mut offers = Vec::new();
+        for ordinal in state.queue.overdue(now) {
+            if state.online.contains(ordinal) {
+                offers.extend(state.queue.offer(ordinal, now));
+            } else {
+                state.queue.disconnected(ordinal);
+            }
+        }
+        for number in state.queue.paced(now) {
+            offers.extend(state.queue.fan_out(number, &state.online, now, &mut || node.site.kernel.random()));
+        }
+        state.queue.expire(now);
+        offers
+    };
+    deliver(node, offers).await;
+}

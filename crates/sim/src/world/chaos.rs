@@ -1,0 +1,98 @@
+//! What breaks.
+
+use muster_store::StoreError;
+
+use super::World;
+use crate::endpoint::disk::Death;
+use crate::kernel::{Event, SECOND};
+
+impl World {
+    pub(super) fn break_something(&mut self) {
+        let kernel = std::rc::Rc::clone(&self.kernel);
+        let host = kernel.index(self.endpoints.len());
+        match kernel.below(100) {
+            0..28 => {
+                let live = self.site.net.borrow().live();
+                if !live.is_empty() {
+                    let link = live[kernel.index(live.len())];
+                    kernel.note(|| format!("link {link} is cut"));
+                    self.site.net.borrow_mut().cut(link);
+                }
+            }
+            28..42 => self.crash_server(),
+            42..50 => self.endpoints[host].die(if kernel.chance(50) { Death::Killed } else { Death::PowerLost }),
+            50..68 => {
+                let death = if kernel.chance(40) { Death::Killed } else { Death::PowerLost };
+                self.endpoints[host].disk.borrow_mut().dies_in = Some((kernel.below(12), death));
+            }
+            68..73 => self.wipe(host),
+            73..79 => self.fill_store(),
+            79..84 => self.faults.fail_next(StoreError::Busy),
+            84..88 => {
+                kernel.note(|| format!("host {host}: its disk is full"));
+                self.endpoints[host].disk.borrow_mut().is_full = true;
+                kernel.after(kernel.between(SECOND, 60 * SECOND), Event::Room);
+            }
+            88..92 => {
+                let jump = self.jump();
+                kernel.note(|| format!("the server's clock jumps by {jump} us"));
+                self.site.clock_micros.set(self.site.clock_micros.get() + jump);
+            }
+            92..96 => {
+                let jump = self.jump();
+                kernel.note(|| format!("host {host}: its clock jumps by {jump} us"));
+                self.endpoints[host].wall_micros += jump;
+                self.truth.borrow_mut().jumped.insert(host);
+            }
+            _ => self.switch(host),
+        }
+        kernel.after(kernel.between(SECOND / 10, 12 * SECOND), Event::Break);
+    }
+
+    fn jump(&self) -> i64 {
+        let most = if self.kernel.chance(50) { 5 * SECOND } else { 900 * SECOND };
+        let jump = i64::try_from(self.kernel.below(most)).unwrap_or(0);
+        if self.kernel.chance(50) { jump } else { -jump }
+    }
+
+    fn crash_server(&mut self) {
+        if let Some(server) = self.server.take() {
+            self.truth.borrow_mut().counts.server_crashes += 1;
+            server.crash();
+            let kernel = &self.kernel;
+            kernel.after(kernel.between(SECOND / 10, 15 * SECOND), Event::ServerUp);
+        }
+    }
+
+    fn wipe(&mut self, host: usize) {
+        let endpoint = &mut self.endpoints[host];
+        endpoint.die(Death::PowerLost);
+        self.kernel.note(|| format!("host {host}: its journal is lost"));
+        endpoint.disk.borrow_mut().wipe(self.kernel.chance(60));
+        self.truth.borrow_mut().wiped(host);
+    }
+
+    fn fill_store(&mut self) {
+        self.kernel.note(|| "the server's disk is full".to_owned());
+        self.faults.fail_all(Some(StoreError::Full));
+        self.kernel.after(self.kernel.between(SECOND, 40 * SECOND), Event::Room);
+    }
+
+    /// Switches an endpoint off for a long time, or on again.
+    fn switch(&mut self, host: usize) {
+        let endpoint = &mut self.endpoints[host];
+        endpoint.is_off = !endpoint.is_off;
+        if endpoint.is_off {
+            endpoint.die(Death::PowerLost);
+        } else {
+            self.kernel.after(0, Event::HostUp(host));
+        }
+    }
+
+    pub(super) fn make_room(&mut self) {
+        self.faults.fail_all(None);
+        for endpoint in &self.endpoints {
+            endpoint.disk.borrow_mut().is_full = false;
+        }
+    }
+}
