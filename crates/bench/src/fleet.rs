@@ -92,7 +92,7 @@ pub fn row(oid: Oid, ordinal: u32, public_key: &[u8]) -> SensorRow {
 /// The spool of a simulated sensor, of which nothing is stored yet: it has been online before.
 pub fn spool(row: &SensorRow) -> Write {
     let spool_id = *row.sensor.sid.0.as_bytes();
-    Write::PutSpool { oid: row.sensor.oid, ordinal: row.ordinal, spool_id, seq: 0 }
+    Write::PutSpool { oid: row.sensor.oid, ordinal: row.ordinal, spool_id, seq: 0, after: None }
 }
 
 fn hostname(ordinal: u32) -> String {
