@@ -98,7 +98,7 @@ def end(pids: list[int]) -> None:
 
 
 def cargo_test_counts(output: str) -> Counts:
-    """Sums what `cargo test` printed."""
+    """Sums what `cargo test` printed. A test that finds its machine unfit prints `SKIPPED name: reason`."""
     counts = Counts()
     suite = ""
     for line in output.splitlines():
@@ -107,6 +107,9 @@ def cargo_test_counts(output: str) -> Counts:
         elif found := re.match(r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", line):
             counts.passed += int(found[1])
             counts.failed += int(found[2])
+        elif found := re.match(r"(?i:skipped):? (.+)", line):
+            counts.passed -= 1
+            counts.skips.append(f"{found[1]} ({suite})")
         elif found := re.match(r"test (.+?) \.\.\. (FAILED|ignored)(?:, (.+))?", line):
             if found[2] == "ignored":
                 counts.skips.append(f"{found[1]} ({suite}): {found[3] or 'no reason given'}")

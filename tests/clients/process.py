@@ -157,7 +157,9 @@ class Sensor:
         server.sensors.append(self)
 
     def start(self) -> None:
-        environment = plain_environment(self.folder / "home") | {"MUSTER_TEST_BACKOFF_MS": "20", "RUST_LOG": "info"}
+        environment = plain_environment(self.folder / "home") | {"RUST_LOG": "info"}
+        # Quick reconnections; and nothing that a task asks for may isolate, stop or end this machine.
+        environment |= {"MUSTER_TEST_BACKOFF_MS": "20", "MUSTER_TEST_SANDBOX": "1"}
         key = self.server.environment["MUSTER_INSTALL_KEY"]
         arguments = ["run", "--key", key, "--state-dir", str(self.folder / "state")]
         self.process = Process([program("muster-sensor"), *arguments], self.folder / "sensor.log", environment)
