@@ -322,6 +322,8 @@ impl Queue {
         }
         let Some(task) = self.tasks.get_mut(&number) else { return false };
         let is_new = task.targets.insert(ordinal);
+        // Not `wide`: a dynamic task that expired while the store was asked is no longer in it.
+        debug_assert!(!is_new || task.spec.dynamic, "only dynamic tasks gain targets");
         task.put(ordinal, target);
         let total = task.targets.len();
         let failed = task.failed.len().saturating_sub(task.control.forgiven);
@@ -337,7 +339,6 @@ impl Queue {
                 self.narrow.remove(&ordinal);
             }
         }
-        debug_assert!(!is_new || self.wide.contains(&number), "only dynamic tasks gain targets");
         stops
     }
 
