@@ -1,5 +1,6 @@
-//! Runs seeds. `MUSTER_SEEDS=5000` runs more of them, `MUSTER_SEED=123` one, with its trace.
+//! Runs seeds. `MUSTER_SEEDS=5000` runs more of them, `MUSTER_FIRST_SEED=2000` begins later, `MUSTER_SEED=123` one, with its trace.
 
+use std::panic::catch_unwind;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -36,15 +37,25 @@ fn add(sum: &mut Counts, one: Counts) {
     sum.events += one.events;
 }
 
+/// Runs a seed; a panic is a fault like any other, and must name its seed.
+fn run_or_panic(options: Options) -> Outcome {
+    catch_unwind(|| run(options)).unwrap_or_else(|_| Outcome {
+        fault: Some("it panicked; see above".to_owned()),
+        counts: Counts::default(),
+        hash: 0,
+        lines: Vec::new(),
+    })
+}
+
 fn run_all(seeds: u64, options: Options, each: impl Fn(u64, Outcome) -> bool + Sync) {
-    let next = AtomicU64::new(1);
+    let next = AtomicU64::new(number("MUSTER_FIRST_SEED").unwrap_or(1));
     let threads = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed > seeds || !each(seed, run(Options { seed, ..options })) {
+                    if seed > seeds || !each(seed, run_or_panic(Options { seed, ..options })) {
                         next.fetch_add(seeds, Ordering::Relaxed);
                         return;
                     }

@@ -335,6 +335,8 @@ impl Queue {
         }
         let Some(task) = self.tasks.get_mut(&number) else { return false };
         let is_new = task.targets.insert(ordinal);
+        // Not `wide`: a dynamic task that expired while the store was asked is no longer in it.
+        debug_assert!(!is_new || task.spec.dynamic, "only dynamic tasks gain targets");
         task.put(ordinal, target);
         let total = task.targets.len();
         let failed = task.failed.len().saturating_sub(task.control.forgiven);
@@ -350,10 +352,13 @@ impl Queue {
                 self.narrow.remove(&ordinal);
             }
         }
+<<<<<<< HEAD
         if is_new {
             // Only dynamic tasks gain targets, and those are all here.
             self.wide.join(number, ordinal);
         }
+=======
+>>>>>>> sim
         stops
     }
 

@@ -276,3 +276,15 @@ fn a_lost_journal_ends_also_what_was_sent_and_has_expired() {
     assert_eq!(queue.abandon(1, at(101), "wiped", true), [], "it was never sent");
     assert_eq!(queue.task(number).unwrap().state_of(1), Some(TargetState::Expired));
 }
+
+#[test]
+fn a_dynamic_task_may_expire_while_a_sensor_that_joins_it_is_stored() {
+    let mut queue = Queue::default();
+    let number = create(&mut queue, 0..1, |spec| spec.dynamic = true);
+    let joined = queue.join(number, 1, at(99)).unwrap();
+    queue.expire(at(100));
+    queue.apply(number, 1, joined);
+    assert_eq!(queue.offer(1, at(100)), None);
+    queue.expire(at(101));
+    assert_eq!(queue.task(number).unwrap().state_of(1), Some(TargetState::Expired));
+}

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""Every check of the project: ./test, ./test STEP..., ./test --long, ./test --list.
+
+Installs what it needs through the ordinary package clients, keeps its caches in
+.cache and target, shows progress as it goes, and ends with a table of the steps and
+one line that counts them. The exit code is 0 only if nothing failed.
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as xml
+from pathlib import Path
+
+if sys.version_info < (3, 11):
+    sys.exit("./test needs Python 3.11 or later")
+sys.dont_write_bytecode = True
+ROOT = Path(__file__).resolve().parents[2]
+os.chdir(ROOT)
+sys.path.insert(0, str(ROOT / "tests" / "checks"))
+
+import layers  # noqa: E402
+import layout  # noqa: E402
+import licences  # noqa: E402
+from steps import CACHE, Counts, cargo_test_counts, end, processes, run, say  # noqa: E402
+
+# Programs that steps need, and the Debian package each comes with.
+PROGRAMS = {"curl": "curl", "nft": "nftables", "ip": "iproute2", "cc": "build-essential", "git": "git"}
+
+# How much more the slow variants do.
+LONG = {"MUSTER_SEEDS": "5000", "MUSTER_KILL_EXECUTIONS": "5000", "PROPTEST_CASES": "4096"}
+
+
+def tools(_) -> Counts:
+    """Programs of the system: installed by apt-get when missing, and when that is possible."""
+    counts = Counts()
+    missing = {name: package for name, package in PROGRAMS.items() if not shutil.which(name, path=search_path())}
+    if not has_venv():
+        missing["python3 -m venv"] = "python3-venv"
+    if missing and os.geteuid() == 0 and shutil.which("apt-get"):
+        apt = {"DEBIAN_FRONTEND": "noninteractive"}
+        run("apt-update", ["apt-get", "update", "-q"], apt)
+        packages = sorted(set(missing.values()))
+        run("apt-install", ["apt-get", "install", "-q", "-y", "--no-install-recommends", *packages], apt)
+    for name in PROGRAMS:
+        found = shutil.which(name, path=search_path())
+        counts.record(name, [] if found else [f"not installed; it comes with the package {PROGRAMS[name]}"])
+    counts.record("python3 -m venv", [] if has_venv() else ["not installed; it comes with the package python3-venv"])
+    for component in ("cargo fmt", "cargo clippy"):
+        code, _ = run("cargo-version", [*component.split(), "--version"])
+        counts.record(component, [] if code == 0 else ["not installed: rustup component add rustfmt clippy"])
+    return counts
+
+
+def search_path() -> str:
+    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+
+
+def has_venv() -> bool:
+    probe = [sys.executable, "-c", "import venv, ensurepip"]
+    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
+def format_(_) -> Counts:
+    """cargo fmt --check"""
+    return one_command("fmt", ["cargo", "fmt", "--all", "--check"])
+
+
+def clippy(_) -> Counts:
+    """cargo clippy over everything, warnings are errors"""
+    argv = ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]
+    return one_command("clippy", argv)
+
+
+def one_command(name: str, argv: list[str]) -> Counts:
+    counts = Counts()
+    code, _ = run(name, argv)
+    counts.record(name, [f"exit {code}; see .cache/log/{name}.log"] if code else [])
+    return counts
+
+
+def cargo(options) -> Counts:
+    """cargo test: unit, golden, property, simulation and end-to-end tests"""
+    build = one_command("build", ["cargo", "build", "--workspace", "--bins", "--locked"])
+    if build.failed:
+        return build
+    environment = LONG if options.long else {}
+    # The output of passing tests is shown, since it says what could not be checked here.
+    argv = ["cargo", "test", "--workspace", "--locked", "--no-fail-fast", "--", "--show-output"]
+    code, output = run("cargo", argv, environment)
+    counts = cargo_test_counts(output)
+    if code and not counts.failed:
+        counts.record("cargo test", [f"exit {code}; see .cache/log/cargo.log"])
+    return counts
+
+
+def environment_of(name: str) -> Path:
+    """A virtual environment with exactly what requirements-NAME.txt lists; made once for each list."""
+    requirements = ROOT / "tests" / "clients" / f"requirements-{name}.txt"
+    folder = CACHE / f"venv-{name}"
+    key = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+    stamp = folder / "made-from"
+    if stamp.is_file() and stamp.read_text() == key:
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    code, _ = run(f"venv-{name}", [sys.executable, "-m", "venv", str(folder)])
+    install = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)]
+    if code == 0:
+        code, _ = run(f"pip-{name}", install)
+    if code:
+        raise RuntimeError(f"the packages of {requirements.name} could not be installed")
+    stamp.write_text(key)
+    return folder
+
+
+def clients(_) -> Counts:
+    """The official clients, unmodified, and the documented curl lines against a real server"""
+    build = one_command("build", ["cargo", "build", "-p", "muster", "-p", "muster-sensor", "--bins", "--locked"])
+    if build.failed:
+        return build
+    for name in ("5", "4"):
+        environment_of(name)
+    pytest = environment_of("pytest") / "bin" / "pytest"
+    report = CACHE / "clients.xml"
+    report.unlink(missing_ok=True)
+    argv = [str(pytest), "-v", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    variables = {"PYTHONDONTWRITEBYTECODE": "1", "PATH": search_path()}
+    code, _ = run("clients", argv, variables, ROOT / "tests" / "clients")
+    counts = junit_counts(report)
+    if code and not counts.failed:
+        counts.record("clients", [f"pytest ended with {code}; see .cache/log/clients.log"])
+    return counts
+
+
+def junit_counts(report: Path) -> Counts:
+    counts = Counts()
+    if not report.is_file():
+        return counts
+    for case in xml.parse(report).getroot().iter("testcase"):
+        name = f"{case.get('classname')}::{case.get('name')}"
+        if (skipped := case.find("skipped")) is not None:
+            counts.skips.append(f"{name}: {skipped.get('message')}")
+        elif case.find("failure") is not None or case.find("error") is not None:
+            counts.failed += 1
+            counts.failures.append(name)
+        else:
+            counts.passed += 1
+    return counts
+
+
+STEPS = {
+    "tools": tools,
+    "layers": lambda _: layers.check(),
+    "layout": lambda _: layout.check(),
+    "fmt": format_,
+    "licences": lambda _: licences.check(),
+    "clippy": clippy,
+    "cargo": cargo,
+    "clients": clients,
+}
+DESCRIPTIONS = {"layers": layers.__doc__, "layout": layout.__doc__, "licences": licences.__doc__}
+
+
+def run_step(name: str, options) -> tuple[Counts, float]:
+    say(f"\n=== {name}")
+    begun = time.monotonic()
+    before = {pid for pid, _, _ in processes()}
+    try:
+        counts = STEPS[name](options)
+    except Exception as error:  # A step that breaks is a failure of that step; the others still run.
+        counts = Counts()
+        counts.record(name, [f"{type(error).__name__}: {error}"])
+    if left := left_behind(before):
+        end([pid for pid, _ in left])
+        counts.record(f"{name} leaves no process behind", [f"{pid} {line}" for pid, line in left])
+    return counts, time.monotonic() - begun
+
+
+def left_behind(before: set[int]) -> list[tuple[int, str]]:
+    """Processes of the project's own programs that did not run before; what is just ending gets a moment."""
+    ours = str(ROOT) + os.sep
+    for _ in range(20):
+        left = [(pid, line) for pid, _, line in processes() if pid not in before and line.startswith(ours)]
+        if not left:
+            break
+        time.sleep(0.1)
+    return left
+
+
+def summary(results: dict[str, tuple[Counts, float]]) -> int:
+    say(f"\n{'step':<12}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+    for name, (counts, seconds) in results.items():
+        say(f"{name:<12}{counts.passed:>8}{counts.failed:>8}{len(counts.skips):>9}{seconds:>9.0f}")
+    every = [counts for counts, _ in results.values()]
+    for title, lines in (("failed", [f"{n}: {line}" for n, (c, _) in results.items() for line in c.failures]),
+                         ("skipped", [f"{n}: {line}" for n, (c, _) in results.items() for line in c.skips])):
+        if lines:
+            say(f"\n{title}:")
+            for line in lines:
+                say(f"  {line}")
+    failed = sum(counts.failed for counts in every)
+    say("")
+    say(f"{sum(c.passed for c in every)} passed, {failed} failed, {sum(len(c.skips) for c in every)} skipped")
+    return 1 if failed else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=f"one of: {', '.join(STEPS)}; default: all")
+    parser.add_argument("--long", action="store_true", help="run the slow variants too")
+    parser.add_argument("--list", action="store_true", help="say what each step checks")
+    options = parser.parse_args()
+    if options.list:
+        for name, step in STEPS.items():
+            say(f"{name:<12}{(DESCRIPTIONS.get(name) or step.__doc__).splitlines()[0]}")
+        return 0
+    for name in options.steps:
+        if name not in STEPS:
+            parser.error(f"no such step: {name}; one of {', '.join(STEPS)}")
+    CACHE.mkdir(exist_ok=True)
+    return summary({name: run_step(name, options) for name in options.steps or STEPS})
+
+
+if __name__ == "__main__":
+    sys.exit(main())
