@@ -352,13 +352,10 @@ impl Queue {
                 self.narrow.remove(&ordinal);
             }
         }
-<<<<<<< HEAD
         if is_new {
             // Only dynamic tasks gain targets, and those are all here.
             self.wide.join(number, ordinal);
         }
-=======
->>>>>>> sim
         stops
     }
 
