@@ -345,6 +345,7 @@ impl Queue {
         if stops {
             task.control.stopped = Some(format!("{failed} of {total} targets failed"));
         }
+        let expires_at = task.spec.expires_at();
         let is_closed = !task.open.contains(ordinal);
         if is_closed && let Some(numbers) = self.narrow.get_mut(&ordinal) {
             numbers.retain(|have| *have != number);
@@ -353,8 +354,9 @@ impl Queue {
             }
         }
         if is_new {
-            // Only dynamic tasks gain targets, and those are all here.
             self.wide.join(number, ordinal);
+            // The task may have been closed while the store was asked: its new target is closed next.
+            self.expiries.insert((expires_at, number));
         }
         stops
     }
