@@ -156,6 +156,7 @@ impl Node {
         poll_fn(|_| if kernel.now() >= until { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
+    /// As `SensorLocks` of the server, with one lock for all sensors.
     async fn lock_changes(&self) -> Changing<'_> {
         poll_fn(|_| {
             if self.is_changing.replace(true) {

@@ -248,31 +248,36 @@ impl Queue {
         }
     }
 
-    /// Offers for all who are online and were not offered a task yet: one task
-    /// after its creation or resumption, or every task that paces itself.
-    ///
-    /// `random` gives the order of sensors for tasks that ask for a random one.
-    pub fn fan_out(
-        &mut self,
+    /// Who is online and waits for a task: after its creation or resumption, or
+    /// for every task that paces itself. In the order in which to offer it; `random`
+    /// gives the order for tasks that ask for a random one.
+    #[must_use]
+    pub fn waiting(
+        &self,
         number: u64,
         online: &RoaringBitmap,
         now: Timestamp,
         random: &mut dyn FnMut() -> u64,
-    ) -> Vec<Offer> {
+    ) -> Vec<u32> {
         let Some(task) = self.tasks.get(&number) else { return Vec::new() };
         if task.is_held() || now >= task.spec.expires_at() {
             return Vec::new();
         }
-        let mut waiting: Vec<u32> =
-            (&task.open & online).iter().filter(|o| !self.unconfirmed.contains_key(o)).collect();
-        let pace = task.spec.pace.clone();
-        if pace.random_order {
+        let is_free = |ordinal: &u32| !self.unconfirmed.contains_key(ordinal);
+        let mut waiting: Vec<u32> = (&task.open & online).iter().filter(is_free).collect();
+        if task.spec.pace.random_order {
             shuffle(&mut waiting, random);
         }
-        let is_paced = pace.max_per_second.is_some() || pace.max_in_flight.is_some();
-        let mut offers = Vec::with_capacity(if is_paced { 16 } else { waiting.len() });
-        for ordinal in waiting {
-            match self.offer(ordinal, now) {
+        waiting
+    }
+
+    /// Offers for some of those who wait for a task; each gets what it is owed
+    /// first. Fewer than asked for if the pace of the task lets no more through.
+    pub fn offer_each(&mut self, number: u64, ordinals: &[u32], now: Timestamp) -> Vec<Offer> {
+        let is_paced = self.paced.contains(&number);
+        let mut offers = Vec::with_capacity(if is_paced { 0 } else { ordinals.len() });
+        for ordinal in ordinals {
+            match self.offer(*ordinal, now) {
                 Some(offer) => offers.push(offer),
                 None if is_paced => break,
                 None => {}

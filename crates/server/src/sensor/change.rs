@@ -68,7 +68,7 @@ pub(super) async fn update_and_abandon(
     let all: Vec<u32> = ordinals.iter().collect();
     let mut changed = 0;
     for some in all.chunks(SENSORS_PER_COMMIT) {
-        let _one_at_a_time = organization.sensor_changes.lock(some).await;
+        let one_at_a_time = organization.sensor_changes.lock(some).await;
         let (rows, targets) = {
             let state = organization.state.lock();
             let (mut rows, mut targets) = (Vec::new(), Vec::new());
@@ -120,6 +120,7 @@ pub(super) async fn update_and_abandon(
                 state.queue.apply(number, ordinal, target);
             }
         }
+        drop(one_at_a_time);
         tasking::matching_changed(app, organization, some).await;
     }
     Ok(changed)

@@ -32,57 +32,81 @@ const ERROR_BYTES_MAX: usize = 1_024;
 
 /// Offers a sensor the next task that it is owed, if it is online.
 pub async fn deliver_next(app: &Arc<App>, place: &Place) {
-    let offer = {
-        let mut state = place.organization.state.lock();
-        if !state.is_online(place.ordinal) {
-            return;
-        }
-        state.queue.offer(place.ordinal, clock::now())
+    let sent = {
+        let _one_at_a_time = place.organization.sensor_changes.lock(&[place.ordinal]).await;
+        let offer = {
+            let mut state = place.organization.state.lock();
+            if !state.is_online(place.ordinal) {
+                return;
+            }
+            state.queue.offer(place.ordinal, clock::now())
+        };
+        let Some(offer) = offer else { return };
+        deliver(app, &place.organization, vec![offer]).await
     };
-    if let Some(offer) = offer {
-        deliver(app, &place.organization, vec![offer]).await;
-    }
+    tell_of_sending(app, &place.organization, &sent.unwrap_or_default()).await;
 }
 
 /// Offers a task to everyone who is online and waits for it.
+///
+/// Only the sensors of one commit at a time are kept from other changes: what is
+/// decided of a sensor's targets is stored and applied before anything else is.
 pub async fn fan_out(app: &Arc<App>, organization: &Arc<Organization>, number: u64) {
-    let offers = {
-        let mut guard = organization.state.lock();
-        let state = &mut *guard;
-        state.queue.fan_out(number, &state.online, clock::now(), &mut random::number)
+    let waiting = {
+        let state = organization.state.lock();
+        state.queue.waiting(number, &state.online, clock::now(), &mut random::number)
     };
-    deliver(app, organization, offers).await;
-}
-
-/// Makes offers durable, and only then hands them to links.
-pub(super) async fn deliver(app: &Arc<App>, organization: &Arc<Organization>, offers: Vec<Offer>) {
-    let mut offers = offers.into_iter();
+    let mut waiting = waiting.as_slice();
     let mut count = OFFERS_FIRST;
     let mut sent = Vec::new();
-    loop {
-        let some: Vec<Offer> = offers.by_ref().take(count).collect();
-        if some.is_empty() {
-            break;
-        }
+    while !waiting.is_empty() {
+        let (some, rest) = waiting.split_at(count.min(waiting.len()));
+        waiting = rest;
         count = (count * 2).min(OFFERS_MOST);
-        let targets = some.iter().map(|offer| (offer.number, offer.ordinal, offer.target.clone())).collect();
-        let stored = app.store.commit(vec![Write::PutTargets { oid: organization.oid, targets }]).await;
-        if let Err(error) = stored {
-            tracing::warn!(%error, "tasks could not be marked as sent; they are offered again later");
-            let mut state = organization.state.lock();
-            some.into_iter().chain(offers).for_each(|offer| state.queue.revert(offer));
+        let _one_at_a_time = organization.sensor_changes.lock(some).await;
+        let offers = {
+            let mut guard = organization.state.lock();
+            let state = &mut *guard;
+            let online: Vec<u32> = some.iter().copied().filter(|ordinal| state.online.contains(*ordinal)).collect();
+            state.queue.offer_each(number, &online, clock::now())
+        };
+        if offers.is_empty() {
+            // The pace lets no more through; the next tick looks again.
             break;
         }
-        sent.extend(hand_over(organization, &some));
+        match deliver(app, organization, offers).await {
+            Some(some) => sent.extend(some),
+            None => break,
+        }
     }
     // After everyone has the task: records about it must not hold the last ones up.
+    tell_of_sending(app, organization, &sent).await;
+}
+
+/// What was handed to a link: task, sensor, when.
+type Sending = (TaskId, Sid, Timestamp);
+
+/// Makes offers durable, and only then hands them to links; `None` if that was not
+/// possible. The caller keeps others from changing these sensors meanwhile.
+async fn deliver(app: &Arc<App>, organization: &Arc<Organization>, offers: Vec<Offer>) -> Option<Vec<Sending>> {
+    let targets = offers.iter().map(|offer| (offer.number, offer.ordinal, offer.target.clone())).collect();
+    if let Err(error) = app.store.commit(vec![Write::PutTargets { oid: organization.oid, targets }]).await {
+        tracing::warn!(%error, "tasks could not be marked as sent; they are offered again later");
+        let mut state = organization.state.lock();
+        offers.into_iter().for_each(|offer| state.queue.revert(offer));
+        return None;
+    }
+    Some(hand_over(organization, &offers))
+}
+
+async fn tell_of_sending(app: &App, organization: &Organization, sent: &[Sending]) {
     for some in sent.chunks(ACTIVITY_PER_COMMIT) {
         store_activity(app, &activity_of_sending(organization, some)).await;
     }
 }
 
-/// Hands offers to links. Gives those whose sending is told of: task, sensor, when.
-fn hand_over(organization: &Organization, offers: &[Offer]) -> Vec<(TaskId, Sid, Timestamp)> {
+/// Hands offers to links. Gives those whose sending is told of.
+fn hand_over(organization: &Organization, offers: &[Offer]) -> Vec<Sending> {
     let now = clock::now();
     let state = organization.state.lock();
     let mut sent = Vec::new();
@@ -103,8 +127,8 @@ fn hand_over(organization: &Organization, offers: &[Offer]) -> Vec<(TaskId, Sid,
     sent
 }
 
-fn activity_of_sending(organization: &Organization, sent: &[(TaskId, Sid, Timestamp)]) -> Vec<Record> {
-    let of_one = |(task_id, sid, at): &(TaskId, Sid, Timestamp)| {
+fn activity_of_sending(organization: &Organization, sent: &[Sending]) -> Vec<Record> {
+    let of_one = |(task_id, sid, at): &Sending| {
         let about = json!({"task_id": task_id, "sid": sid});
         ["try_task", "task_sent"].map(|kind| event::activity(organization.oid, EXTENSION, kind, &about, *at))
     };
@@ -143,12 +167,30 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
 /// Takes in steps that a sensor journalled; acknowledges them once they are stored.
 pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, receipts: Receipts) {
     let organization = &place.organization;
+    let Some(stopped) = take_in(app, place, &receipts).await else {
+        // Not acknowledged: the sensor tells it again at its next connection.
+        link.close();
+        return;
+    };
+    let steps = receipts.receipts.into_iter().map(|receipt| AckedStep { task_id: receipt.task_id, step: receipt.step });
+    link.send(from_server::Message::ReceiptsAck(ReceiptsAck { steps: steps.collect() }));
+    for number in stopped {
+        super::control::store_control(app, organization, number).await;
+    }
+    deliver_next(app, place).await;
+}
+
+/// Stores and applies what receipts change. Gives the tasks that hold themselves
+/// back from now on; `None` if it could not be stored.
+async fn take_in(app: &Arc<App>, place: &Place, receipts: &Receipts) -> Option<Vec<u64>> {
+    let organization = &place.organization;
+    let _one_at_a_time = organization.sensor_changes.lock(&[place.ordinal]).await;
     let (changed, records) = {
         let state = organization.state.lock();
         let reports: Vec<Report> =
             receipts.receipts.iter().filter_map(|receipt| report(&state, place, receipt)).collect();
         let changed = state.queue.receipts(place.ordinal, &reports);
-        let targets = changed.iter().map(|(number, target)| (*number, place.ordinal, target.clone()));
+        let targets = changed.into_iter().map(|(number, target)| (number, place.ordinal, target));
         let targets: Vec<_> = targets.collect();
         let records = activity(organization, &state, &targets);
         (targets, records)
@@ -157,27 +199,14 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, receipts: Recei
         let mut writes = vec![Write::PutTargets { oid: organization.oid, targets: changed.clone() }];
         writes.extend(app.emit(&records));
         if let Err(error) = app.store.commit(writes).await {
-            // Not acknowledged: the sensor tells it again at its next connection.
             tracing::warn!(%error, "receipts could not be stored");
-            link.close();
-            return;
+            return None;
         }
     }
-    let mut stopped = Vec::new();
-    {
-        let mut state = organization.state.lock();
-        for (number, ordinal, target) in changed {
-            if state.queue.apply(number, ordinal, target) {
-                stopped.push(number);
-            }
-        }
-    }
-    let steps = receipts.receipts.into_iter().map(|receipt| AckedStep { task_id: receipt.task_id, step: receipt.step });
-    link.send(from_server::Message::ReceiptsAck(ReceiptsAck { steps: steps.collect() }));
-    for number in stopped {
-        super::control::store_control(app, organization, number).await;
-    }
-    deliver_next(app, place).await;
+    let mut state = organization.state.lock();
+    let applied =
+        changed.into_iter().filter(|(number, ordinal, target)| state.queue.apply(*number, *ordinal, target.clone()));
+    Some(applied.map(|(number, _, _)| number).collect())
 }
 
 fn report(state: &State, place: &Place, receipt: &Receipt) -> Option<Report> {
@@ -261,8 +290,11 @@ async fn put_targets(
 }
 
 /// Sensors enrolled or changed: dynamic tasks gain and lose them.
+///
+/// The caller must not keep others from changing these sensors: this does.
 pub async fn matching_changed(app: &Arc<App>, organization: &Arc<Organization>, ordinals: &[u32]) {
     let now = clock::now();
+    let one_at_a_time = organization.sensor_changes.lock(ordinals).await;
     let targets: Vec<_> = {
         let state = organization.state.lock();
         let dynamic = state.queue.dynamic(now);
@@ -294,6 +326,7 @@ pub async fn matching_changed(app: &Arc<App>, organization: &Arc<Organization>, 
         tracing::warn!(%error, "a dynamic task could not follow its selector; the next change will mend it");
         return;
     }
+    drop(one_at_a_time);
     for ordinal in ordinals {
         let place = Place { organization: Arc::clone(organization), ordinal: *ordinal };
         Box::pin(deliver_next(app, &place)).await;

@@ -1,9 +1,10 @@
 //! What happens by itself: retries, paced sends, expiry, fading tags, retention.
 
-use super::deliver::deliver;
+use super::{deliver_next, fan_out};
 use crate::app::App;
 use crate::organization::Organization;
-use crate::{clock, random, sensor};
+use crate::sensor::Place;
+use crate::{clock, sensor};
 use muster_store::{Stream, Write};
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,24 +42,20 @@ pub async fn run(app: Arc<App>) {
 }
 
 async fn retry_and_pace(app: &Arc<App>, organization: &Arc<Organization>) {
-    let offers = {
+    let (overdue, paced) = {
         let now = clock::now();
-        let mut guard = organization.state.lock();
-        let state = &mut *guard;
-        let mut offers = Vec::new();
-        for ordinal in state.queue.overdue(now) {
-            if state.online.contains(ordinal) {
-                offers.extend(state.queue.offer(ordinal, now));
-            } else {
-                state.queue.disconnected(ordinal);
-            }
-        }
-        for number in state.queue.paced(now) {
-            offers.extend(state.queue.fan_out(number, &state.online, now, &mut random::number));
-        }
-        offers
+        let mut state = organization.state.lock();
+        let (online, gone): (Vec<u32>, Vec<u32>) =
+            state.queue.overdue(now).into_iter().partition(|ordinal| state.online.contains(*ordinal));
+        gone.into_iter().for_each(|ordinal| state.queue.disconnected(ordinal));
+        (online, state.queue.paced(now))
     };
-    deliver(app, organization, offers).await;
+    for ordinal in overdue {
+        deliver_next(app, &Place { organization: Arc::clone(organization), ordinal }).await;
+    }
+    for number in paced {
+        fan_out(app, organization, number).await;
+    }
 }
 
 async fn sweep(app: &Arc<App>, organization: &Arc<Organization>) {

@@ -184,7 +184,7 @@ async fn update_and_abandon(
     mut edit: impl FnMut(&mut SensorRow) -> bool,
     ends: impl Fn(&SensorRow, &SensorRow) -> Option<bool>,
 ) -> Result<(), StoreError> {
-    let _one_at_a_time = node.lock_changes().await;
+    let one_at_a_time = node.lock_changes().await;
     let now = node.now();
     let (mut rows, mut targets) = (Vec::new(), Vec::new());
     for before in ordinals.iter().filter_map(|ordinal| node.state.borrow().row(*ordinal).cloned()) {
@@ -210,6 +210,7 @@ async fn update_and_abandon(
     for (number, ordinal, target) in targets {
         node.state.borrow_mut().queue.apply(number, ordinal, target);
     }
+    drop(one_at_a_time);
     tasking::matching_changed(node, ordinals).await;
     Ok(())
 }

@@ -95,6 +95,7 @@ fn spec(new: &NewTask, now: Timestamp) -> Spec {
 }
 
 pub(super) async fn deliver_next(node: &Rc<Node>, ordinal: u32) {
+    let _one_at_a_time = node.lock_changes().await;
     let offer = {
         let now = node.now();
         let mut state = node.state.borrow_mut();
@@ -109,34 +110,39 @@ pub(super) async fn deliver_next(node: &Rc<Node>, ordinal: u32) {
 }
 
 async fn fan_out(node: &Rc<Node>, number: u64) {
-    let offers = {
+    let waiting = {
         let now = node.now();
-        let mut guard = node.state.borrow_mut();
-        let state = &mut *guard;
-        state.queue.fan_out(number, &state.online, now, &mut || node.site.kernel.random())
+        let state = node.state.borrow();
+        state.queue.waiting(number, &state.online, now, &mut || node.site.kernel.random())
     };
-    deliver(node, offers).await;
+    for some in waiting.chunks(OFFERS_PER_COMMIT) {
+        let _one_at_a_time = node.lock_changes().await;
+        let offers = {
+            let now = node.now();
+            let mut guard = node.state.borrow_mut();
+            let state = &mut *guard;
+            let online: Vec<u32> = some.iter().copied().filter(|ordinal| state.online.contains(*ordinal)).collect();
+            state.queue.offer_each(number, &online, now)
+        };
+        if offers.is_empty() || !deliver(node, offers).await {
+            return;
+        }
+    }
 }
 
-/// Makes offers durable, and only then hands them to links.
-async fn deliver(node: &Rc<Node>, offers: Vec<Offer>) {
-    let mut offers = offers.into_iter();
-    loop {
-        let some: Vec<Offer> = offers.by_ref().take(OFFERS_PER_COMMIT).collect();
-        if some.is_empty() {
-            return;
-        }
-        if node.site.sabotage == Some(Sabotage::SendBeforeStore) {
-            hand_over(node, &some);
-        }
-        let targets = some.iter().map(|offer| (offer.number, offer.ordinal, offer.target.clone())).collect();
-        if node.commit(vec![Write::PutTargets { oid: OID, targets }]).await.is_err() {
-            let mut state = node.state.borrow_mut();
-            some.into_iter().chain(offers).for_each(|offer| state.queue.revert(offer));
-            return;
-        }
-        hand_over(node, &some);
+/// Makes offers durable, and only then hands them to links; tells whether that was possible.
+async fn deliver(node: &Rc<Node>, offers: Vec<Offer>) -> bool {
+    if node.site.sabotage == Some(Sabotage::SendBeforeStore) {
+        hand_over(node, &offers);
     }
+    let targets = offers.iter().map(|offer| (offer.number, offer.ordinal, offer.target.clone())).collect();
+    if node.commit(vec![Write::PutTargets { oid: OID, targets }]).await.is_err() {
+        let mut state = node.state.borrow_mut();
+        offers.into_iter().for_each(|offer| state.queue.revert(offer));
+        return false;
+    }
+    hand_over(node, &offers);
+    true
 }
 
 fn hand_over(node: &Node, offers: &[Offer]) {
@@ -180,6 +186,7 @@ fn message(task: &Task, epoch: u64, now: Timestamp) -> Deliver {
 
 /// Takes in steps that a sensor journalled; acknowledges them once they are stored.
 pub(super) async fn receive(node: &Rc<Node>, ordinal: u32, link: &ServerLink, receipts: Receipts) {
+    let one_at_a_time = node.lock_changes().await;
     let changed: Vec<(u64, u32, Target)> = {
         let state = node.state.borrow();
         let reports: Vec<Report> =
@@ -201,6 +208,7 @@ pub(super) async fn receive(node: &Rc<Node>, ordinal: u32, link: &ServerLink, re
             stopped.push(number);
         }
     }
+    drop(one_at_a_time);
     let steps = receipts.receipts.into_iter().map(|receipt| AckedStep { task_id: receipt.task_id, step: receipt.step });
     link.send(node, from_server::Message::ReceiptsAck(ReceiptsAck { steps: steps.collect() }));
     for number in stopped {
@@ -254,6 +262,7 @@ async fn put_targets(node: &Node, targets: Vec<(u64, u32, Target)>) -> Result<()
 
 /// Sensors enrolled or changed: dynamic tasks gain and lose them.
 pub(super) async fn matching_changed(node: &Rc<Node>, ordinals: &[u32]) {
+    let one_at_a_time = node.lock_changes().await;
     let now = node.now();
     let targets: Vec<_> = {
         let state = node.state.borrow();
@@ -278,6 +287,7 @@ pub(super) async fn matching_changed(node: &Rc<Node>, ordinals: &[u32]) {
     if targets.is_empty() || put_targets(node, targets).await.is_err() {
         return;
     }
+    drop(one_at_a_time);
     for ordinal in ordinals {
         deliver_next(node, *ordinal).await;
     }
@@ -375,23 +385,20 @@ async fn change(node: &Rc<Node>, id: TaskId, edit: impl FnOnce(&mut Control, u64
 }
 
 pub(super) async fn tick(node: &Rc<Node>) {
-    let offers = {
+    let (overdue, paced) = {
         let now = node.now();
         let mut guard = node.state.borrow_mut();
         let state = &mut *guard;
-        let mut offers = Vec::new();
-        for ordinal in state.queue.overdue(now) {
-            if state.online.contains(ordinal) {
-                offers.extend(state.queue.offer(ordinal, now));
-            } else {
-                state.queue.disconnected(ordinal);
-            }
-        }
-        for number in state.queue.paced(now) {
-            offers.extend(state.queue.fan_out(number, &state.online, now, &mut || node.site.kernel.random()));
-        }
+        let (online, gone): (Vec<u32>, Vec<u32>) =
+            state.queue.overdue(now).into_iter().partition(|ordinal| state.online.contains(*ordinal));
+        gone.into_iter().for_each(|ordinal| state.queue.disconnected(ordinal));
         state.queue.expire(now);
-        offers
+        (online, state.queue.paced(now))
     };
-    deliver(node, offers).await;
+    for ordinal in overdue {
+        deliver_next(node, ordinal).await;
+    }
+    for number in paced {
+        fan_out(node, number).await;
+    }
 }

@@ -43,6 +43,11 @@ fn confirm(queue: &mut Queue, number: u64, ordinal: u32, state: TargetState, cod
     queue.apply(number, ordinal, target)
 }
 
+fn fan_out(queue: &mut Queue, number: u64, online: &RoaringBitmap, now: Timestamp) -> Vec<Offer> {
+    let waiting = queue.waiting(number, online, now, &mut || 4);
+    queue.offer_each(number, &waiting, now)
+}
+
 #[test]
 fn a_sensor_gets_its_tasks_in_order_and_urgent_ones_first() {
     let mut queue = Queue::default();
@@ -130,13 +135,12 @@ fn pace_limits_flight_and_failures_stop_the_rest() {
         spec.pace.stop_on_failures = Some(FailureLimit::Count(2));
     });
     let online: RoaringBitmap = (0..100).collect();
-    let mut random = || 4;
-    let offers = queue.fan_out(number, &online, at(1), &mut random);
+    let offers = fan_out(&mut queue, number, &online, at(1));
     assert_eq!(offers.len(), 10);
     let stops: Vec<bool> =
         (0..4).map(|ordinal| confirm(&mut queue, number, ordinal, TargetState::Finished, 1)).collect();
     assert_eq!(stops, [false, false, true, false]);
-    assert_eq!(queue.fan_out(number, &online, at(2), &mut random), vec![]);
+    assert_eq!(fan_out(&mut queue, number, &online, at(2)), vec![]);
     assert_eq!(queue.task(number).unwrap().control.stopped.as_deref(), Some("3 of 100 targets failed"));
 }
 
