@@ -13,6 +13,7 @@ mod description;
 mod error;
 mod extensions;
 mod form;
+mod hive;
 mod insight;
 mod keys;
 mod live;
@@ -47,6 +48,7 @@ pub fn routes() -> Vec<Route> {
         tags::routes(),
         extensions::routes(),
         services::routes(),
+        hive::routes(),
         outputs::routes(),
         insight::routes(),
         artifacts::routes(),

@@ -140,6 +140,28 @@ impl Records {
         Ok(true)
     }
 
+    /// Gives a record another key and content, together with `beside` in one commit.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if the new key is taken; else whatever the store says.
+    pub async fn rename<T: Serialize>(
+        &self,
+        oid: Oid,
+        kind: Kind<T>,
+        (old, new): (&str, &str),
+        value: &T,
+        mut beside: Vec<Write>,
+    ) -> Result<(), StoreError> {
+        beside.push(Write::DeleteRecord { oid, kind: kind.word, key: old.to_owned() });
+        self.put(oid, kind, new, value, Expect::Absent, beside).await?;
+        let _one_at_a_time = self.writing.lock().await;
+        if let Some(records) = self.cache.write().get_mut(&(oid, kind.word.to_owned())) {
+            records.remove(old);
+        }
+        Ok(())
+    }
+
     /// Organizations that own at least one record of a kind.
     pub fn owners<T>(&self, kind: Kind<T>) -> Vec<Oid> {
         let cache = self.cache.read();

@@ -171,7 +171,7 @@ impl Sensor {
             .args(["run", "--key", &self.key, "--state-dir"])
             .arg(&self.state_dir)
             .env("MUSTER_TEST_BACKOFF_MS", "20")
-        .env("MUSTER_TEST_SANDBOX", "1")
+            .env("MUSTER_TEST_SANDBOX", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
