@@ -20,6 +20,7 @@ mod live;
 mod organizations;
 mod outputs;
 mod payloads;
+mod replay;
 mod route;
 mod router;
 mod sensors;
