@@ -119,7 +119,7 @@ async fn answers_of_a_reliable_task_are_captured_by_a_rule() {
     let world = World::new().await;
     let oid = world.oid;
     let rule = json!({
-        "detect": {"op": "contains", "event": "OS_VERSION_REP", "path": "routing/investigation_id", "value": "version"},
+        "detect": {"op": "contains", "event": "RECEIPT", "path": "routing/investigation_id", "value": "version"},
         "respond": [
             {"action": "output", "name": "tasks-output"},
             {"action": "report", "name": "Reliable task ran"},
@@ -138,7 +138,7 @@ async fn answers_of_a_reliable_task_are_captured_by_a_rule() {
 
     let _sensor = world.sensor("one");
     let sid = world.online(1).await.remove(0);
-    world.ask("task", &json!({"task": "os_version", "context": "version"})).await;
+    world.ask("task", &json!({"task": "run --shell-command \"echo hi\"", "context": "version"})).await;
     let detection = eventually("the detection is stored", async || {
         world.stored(muster_store::Stream::Detect).await.into_iter().next()
     })
@@ -150,7 +150,7 @@ async fn answers_of_a_reliable_task_are_captured_by_a_rule() {
     assert_eq!(detection["detect"]["routing"]["investigation_id"], "version");
     assert_eq!(detection["routing"]["sid"], json!(sid));
     let captured = eventually("the output is written", async || world.written("captured").into_iter().next()).await;
-    assert_eq!(captured["routing"]["event_type"], "OS_VERSION_REP");
+    assert_eq!(captured["routing"]["event_type"], "RECEIPT");
     eventually("the tag and the task of the rule arrive", async || {
         let (_, sensor) = world.call("GET", &sid, &[]).await;
         let is_tagged = sensor["info"]["tags"].as_array()?.contains(&json!("captured"));
@@ -162,7 +162,7 @@ async fn answers_of_a_reliable_task_are_captured_by_a_rule() {
     })
     .await;
     eventually("what failed is told", async || {
-        let (_, errors) = world.call("GET", &format!("orgs/{oid}/errors"), &[]).await;
+        let (_, errors) = world.call("GET", &format!("errors/{oid}"), &[]).await;
         errors.to_string().contains("dr-general/capture").then_some(())
     })
     .await;
