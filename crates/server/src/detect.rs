@@ -25,9 +25,10 @@ use crate::stream::Record;
 use crate::{clock, errors, output, random};
 use bytes::Bytes;
 use muster_model::{Oid, Sid, Timestamp};
-use muster_rules::{Decided, Effect, Engine, Facts, Source, Suppression, Target, Variables};
+use muster_rules::{Activation, Counters, Decided, Effect, Engine, Facts, Source, Suppression, Target, Variables};
 use muster_store::{Expect, Stream, Write};
 use parking_lot::{Mutex, RwLock};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,11 +45,16 @@ const WAITING_MAX: usize = 4_096;
 /// Suppression windows of one organization: all of them are stored as one record of about 60 bytes each.
 const WINDOWS_MAX: usize = 100_000;
 
-/// How often counters are stored. So much counting is lost at most when the server is killed.
+/// Up to so many windows are stored in the commit of the events that were counted; more only now and then.
+const WINDOWS_BESIDE_MAX: usize = 64;
+
+/// How often counters are stored that are too many for that. So much counting is lost at most when the
+/// server is killed.
 const SAVED_EVERY: Duration = Duration::from_secs(5);
 
 /// Counters of suppressed actions.
 const COUNTERS: Kind<Suppression> = Kind::new("suppression");
+const COUNTERS_KEY: &str = "counters";
 
 /// Variables of sensors, by sensor id.
 const VARIABLES: Kind<Variables> = Kind::new("variables");
@@ -93,28 +99,50 @@ impl Detector {
         &self.lanes[usize::try_from(number % LANES as u128).unwrap_or(0)]
     }
 
-    fn effects_of(&self, record: &Record, target: Target, now: Timestamp) -> Vec<Decided> {
+    fn effects_of(&self, record: &Record, target: Target, counters: &Counting<'_>, now: Timestamp) -> Vec<Decided> {
         let lookups = Arc::clone(&self.lookups.read());
         let facts = Facts {
             now_ms: now.as_millis(),
             entropy: random::uuid().as_u128(),
             resources: &*lookups,
-            counters: &self.counters,
+            counters,
             console_url: None,
         };
         let mut engine = self.lane(record.sid).engine.lock();
         match engine.process_json(&Source::from(target), &record.body, &facts) {
-            Ok(outcome) => {
-                if !outcome.matches.is_empty() {
-                    self.has_counted.store(true, Ordering::Relaxed);
-                }
-                outcome.effects.clone()
-            }
+            Ok(outcome) => outcome.effects.clone(),
             Err(error) => {
                 tracing::warn!(oid = %record.oid, %error, "an event could not be read by rules");
                 Vec::new()
             }
         }
+    }
+}
+
+impl Detector {
+    /// The counters, to be stored with the events that were counted, as long as they are few.
+    fn counters_beside(&self, oid: Oid) -> Option<Write> {
+        let body = {
+            let counters = self.counters.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            if counters.len() > WINDOWS_BESIDE_MAX {
+                return None;
+            }
+            serde_json::to_string(&*counters).ok()?
+        };
+        Some(COUNTERS.write(oid, COUNTERS_KEY, body))
+    }
+}
+
+/// Counters that remember whether they were asked.
+struct Counting<'a> {
+    counters: &'a std::sync::Mutex<Suppression>,
+    has_counted: Cell<bool>,
+}
+
+impl Counters for Counting<'_> {
+    fn count(&self, activation: &Activation) -> bool {
+        self.has_counted.set(true);
+        self.counters.count(activation)
     }
 }
 
@@ -135,6 +163,7 @@ pub fn evaluate(app: &App, oid: Oid, records: &[Record]) -> Pass {
     let mut pass = Pass { taken: records.len(), ..Pass::default() };
     let Some(detector) = app.detectors.of(oid) else { return pass };
     let now = clock::now();
+    let counters = Counting { counters: &detector.counters, has_counted: Cell::new(false) };
     for (at, record) in records.iter().enumerate() {
         let target = match record.stream {
             Stream::Event => Target::Edr,
@@ -142,7 +171,7 @@ pub fn evaluate(app: &App, oid: Oid, records: &[Record]) -> Pass {
             Stream::Artifact => Target::ArtifactEvent,
             _ => continue,
         };
-        let effects = detector.effects_of(record, target, now);
+        let effects = detector.effects_of(record, target, &counters, now);
         if effects.is_empty() {
             continue;
         }
@@ -151,6 +180,10 @@ pub fn evaluate(app: &App, oid: Oid, records: &[Record]) -> Pass {
             pass.taken = at + 1;
             break;
         }
+    }
+    if counters.has_counted.get() {
+        detector.has_counted.store(true, Ordering::Relaxed);
+        pass.writes.extend(detector.counters_beside(oid));
     }
     pass
 }
@@ -279,7 +312,7 @@ pub async fn save(app: &App) {
             counters.sweep(clock::now().as_millis());
             counters.clone()
         };
-        if let Err(error) = app.records.put(oid, COUNTERS, "counters", &counters, Expect::Any, Vec::new()).await {
+        if let Err(error) = app.records.put(oid, COUNTERS, COUNTERS_KEY, &counters, Expect::Any, Vec::new()).await {
             detector.has_counted.store(true, Ordering::Relaxed);
             tracing::warn!(%oid, %error, "counters of suppressed actions could not be stored");
         }

@@ -36,6 +36,12 @@ impl<T> Kind<T> {
     pub const fn new(word: &'static str) -> Self {
         Self { word, of: PhantomData }
     }
+
+    /// A write of a record that is read only when the server starts: memory does not hear of it.
+    pub(crate) fn write(self, oid: Oid, key: &str, body: String) -> Write {
+        let record = Record { oid, kind: self.word.to_owned(), key: key.to_owned(), body, revision: 0 };
+        Write::PutRecord { record, expect: Expect::Any }
+    }
 }
 
 type Cached = HashMap<(Oid, String), BTreeMap<String, Record>>;

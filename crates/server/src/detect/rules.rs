@@ -1,6 +1,6 @@
 //! Compiling the rules of an organization, and putting them to work.
 
-use super::{COUNTERS, Detector, LANES, Lane, Lookups, VARIABLES, WAITING_MAX, WINDOWS_MAX, work};
+use super::{COUNTERS, COUNTERS_KEY, Detector, LANES, Lane, Lookups, VARIABLES, WAITING_MAX, WINDOWS_MAX, work};
 use crate::app::App;
 use crate::{clock, errors, hive};
 use muster_model::{Oid, Sid};
@@ -99,7 +99,7 @@ fn start(app: &Arc<App>, oid: Oid, compiled: &Compiled) -> Detector {
         tokio::spawn(work(Arc::downgrade(app), jobs));
         Lane { engine: Mutex::new(Engine::new(Arc::clone(&compiled.rules), Way::Shared)), queue }
     };
-    let counters = app.records.get(oid, COUNTERS, "counters").unwrap_or_else(|| Suppression::new(WINDOWS_MAX));
+    let counters = app.records.get(oid, COUNTERS, COUNTERS_KEY).unwrap_or_else(|| Suppression::new(WINDOWS_MAX));
     let detector = Detector {
         lanes: (0..LANES).map(lane).collect(),
         counters: std::sync::Mutex::new(counters),

@@ -2,12 +2,13 @@
 
 use super::{ACTIVITY_TARGETS_MAX, EXTENSION};
 use crate::app::App;
+use crate::detect;
 use crate::gateway::Link;
 use crate::organization::{Organization, State};
 use crate::sensor::Place;
 use crate::stream::Record;
 use crate::{clock, event, random};
-use muster_model::{TaskId, Timestamp};
+use muster_model::{Oid, TaskId, Timestamp};
 use muster_selector::Selector;
 use muster_store::{StoreError, Write};
 use muster_tasking::{Offer, Report, TargetState, Task};
@@ -64,7 +65,7 @@ pub(super) async fn deliver(app: &Arc<App>, organization: &Arc<Organization>, of
             return;
         }
         let records = hand_over(organization, &some);
-        store_activity(app, &records).await;
+        store_activity(app, organization.oid, &records).await;
     }
 }
 
@@ -135,13 +136,15 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, receipts: Recei
     };
     if !changed.is_empty() {
         let mut writes = vec![Write::PutTargets { oid: organization.oid, targets: changed.clone() }];
-        writes.extend(app.emit(&records));
+        let (kept, pass) = detect::emit(app, organization.oid, &records);
+        writes.extend(kept);
         if let Err(error) = app.store.commit(writes).await {
             // Not acknowledged: the sensor tells it again at its next connection.
             tracing::warn!(%error, "receipts could not be stored");
             link.close();
             return;
         }
+        pass.queue(app);
     }
     let mut stopped = Vec::new();
     {
@@ -214,13 +217,14 @@ fn activity(organization: &Organization, state: &State, targets: &[(u64, u32, mu
     records
 }
 
-async fn store_activity(app: &App, records: &[Record]) {
+async fn store_activity(app: &Arc<App>, oid: Oid, records: &[Record]) {
     if records.is_empty() {
         return;
     }
-    let writes = app.emit(records);
-    if let Err(error) = app.store.commit(writes).await {
-        tracing::warn!(%error, "activity events could not be stored");
+    let (writes, pass) = detect::emit(app, oid, records);
+    match app.store.commit(writes).await {
+        Ok(()) => pass.queue(app),
+        Err(error) => tracing::warn!(%error, "activity events could not be stored"),
     }
 }
 
