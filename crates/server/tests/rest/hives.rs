@@ -194,3 +194,22 @@ async fn a_rule_is_tried_on_supplied_events() {
     let stranger = world.token_of(other, &muster_server::access::owner_permissions()).await;
     assert_eq!(ask(Some(&stranger), &rule).await.0, 404);
 }
+
+#[tokio::test]
+async fn an_expired_record_goes_away() {
+    let world = World::new().await;
+    let path = format!("hive/dr-general/{}", world.oid);
+    let at = muster_server::clock::now().as_millis() + 60_000;
+    for (name, expiry) in [("fades", at), ("stays", 0)] {
+        let usr_mtd = json!({"enabled": true, "expiry": expiry}).to_string();
+        world.ok("POST", &format!("{path}/{name}/data"), &[("data", RULE), ("usr_mtd", &usr_mtd)]).await;
+    }
+    let app = &world.server.app;
+    let before = muster_model::Timestamp::from_millis(at - 1);
+    assert_eq!(muster_server::hive::sweep(app, before).await.unwrap(), 0);
+    let then = muster_model::Timestamp::from_millis(at);
+    assert_eq!(muster_server::hive::sweep(app, then).await.unwrap(), 1);
+    let listed = world.ok("GET", &path, &[]).await;
+    assert_eq!(listed.as_object().unwrap().keys().collect::<Vec<_>>(), ["stays"]);
+    assert_eq!(world.audited().await.last().unwrap().0, "expire_hive_record");
+}
