@@ -13,12 +13,14 @@ mod description;
 mod error;
 mod extensions;
 mod form;
+mod hive;
 mod insight;
 mod keys;
 mod live;
 mod organizations;
 mod outputs;
 mod payloads;
+mod replay;
 mod route;
 mod router;
 mod sensors;
@@ -47,6 +49,7 @@ pub fn routes() -> Vec<Route> {
         tags::routes(),
         extensions::routes(),
         services::routes(),
+        hive::routes(),
         outputs::routes(),
         insight::routes(),
         artifacts::routes(),

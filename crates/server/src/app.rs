@@ -3,6 +3,8 @@
 use crate::access::{Caller, Secrets};
 use crate::api::{ApiError, Router};
 use crate::config::Config;
+use crate::detect::Detectors;
+use crate::hive::Hives;
 use crate::meter::Meter;
 use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Organization, Profile};
 use crate::output::Outputs;
@@ -37,6 +39,10 @@ pub struct App {
     pub streams: Streams,
     /// Outputs, compiled.
     pub outputs: Outputs,
+    /// Hives, to be changed one change at a time.
+    pub hives: Hives,
+    /// Rules at work.
+    pub detectors: Detectors,
     /// One-time transfers of files.
     pub transfers: Transfers,
     /// Calls per credential.
@@ -81,6 +87,8 @@ impl App {
             router: Arc::new(Router::new(crate::api::routes())),
             streams: Streams::default(),
             outputs: Outputs::load(&records),
+            hives: Hives::default(),
+            detectors: Detectors::default(),
             transfers: Transfers::default(),
             meter: Meter::default(),
             replays: Replays::default(),

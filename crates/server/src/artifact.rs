@@ -6,6 +6,7 @@
 
 use crate::api::ApiError;
 use crate::app::App;
+use crate::detect;
 use crate::event;
 use crate::files::{self, Received, Shelf, Upload};
 use crate::records::Kind;
@@ -142,7 +143,7 @@ pub fn require_new(app: &App, oid: Oid, payload_id: &str) -> Result<(), ApiError
 /// # Errors
 ///
 /// 409 for a known id, 507 if the disk is full; nothing is kept then.
-pub async fn keep(app: &App, oid: Oid, offer: Offer, received: Received) -> Result<String, ApiError> {
+pub async fn keep(app: &Arc<App>, oid: Oid, offer: Offer, received: Received) -> Result<String, ApiError> {
     let _one_at_a_time = app.transfers.placing.lock().await;
     require_new(app, oid, &offer.payload_id)?;
     let now = clock::now();
@@ -161,9 +162,12 @@ pub async fn keep(app: &App, oid: Oid, offer: Offer, received: Received) -> Resu
     received.keep(&place).await?;
     let mut record = told(app, oid, "ingest", &offer.payload_id, &artifact, json!({}));
     record.investigation_id = Some(offer.investigation_id).filter(|id| !id.is_empty());
-    let beside = app.emit(&[record]);
+    let (beside, pass) = detect::emit(app, oid, &[record]);
     match app.records.put(oid, ARTIFACT, &offer.payload_id, &artifact, Expect::Absent, beside).await {
-        Ok(_) => Ok(offer.payload_id),
+        Ok(_) => {
+            pass.queue(app);
+            Ok(offer.payload_id)
+        }
         Err(error) => {
             files::remove(&place).await;
             Err(error.into())
@@ -269,7 +273,7 @@ impl Parts {
 /// # Errors
 ///
 /// 409 for a known id, or a part that is not the next one: the upload begins again then.
-pub async fn ingest(app: &App, oid: Oid, offer: Offer, part: Part, body: Incoming) -> Result<String, ApiError> {
+pub async fn ingest(app: &Arc<App>, oid: Oid, offer: Offer, part: Part, body: Incoming) -> Result<String, ApiError> {
     require_new(app, oid, &offer.payload_id)?;
     let bytes_max = app.config.limits.file_bytes;
     let begun = match part {

@@ -178,14 +178,14 @@ pub fn enqueue(app: &App, records: &[Record]) -> Vec<Write> {
     writes
 }
 
-/// What has to be stored so that the `tailored` output of this name gets a record; `None` if there
-/// is no such output, or its filters do not want the record.
+/// What has to be stored so that the `tailored` output of this name gets a record: nothing if its
+/// filters do not want it. `None` if there is no such output.
 #[must_use]
-pub fn send_tailored(app: &App, oid: Oid, name: &str, record: &Record) -> Option<Write> {
+pub fn send_tailored(app: &App, oid: Oid, name: &str, record: &Record) -> Option<Vec<Write>> {
     let outputs = app.outputs.of(oid)?;
     let output = outputs.iter().find(|output| output.name == name && output.feed == Feed::Tailored)?;
     let is_wanted = record.oid == oid && !record.is_private() && output.filter.admits(record);
-    is_wanted.then(|| output.queue(vec![record.body.to_vec()]))
+    Some(is_wanted.then(|| output.queue(vec![record.body.to_vec()])).into_iter().collect())
 }
 
 /// Creates or replaces an output; gives it as stored.

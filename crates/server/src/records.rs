@@ -36,6 +36,12 @@ impl<T> Kind<T> {
     pub const fn new(word: &'static str) -> Self {
         Self { word, of: PhantomData }
     }
+
+    /// A write of a record that is read only when the server starts: memory does not hear of it.
+    pub(crate) fn write(self, oid: Oid, key: &str, body: String) -> Write {
+        let record = Record { oid, kind: self.word.to_owned(), key: key.to_owned(), body, revision: 0 };
+        Write::PutRecord { record, expect: Expect::Any }
+    }
 }
 
 type Cached = HashMap<(Oid, String), BTreeMap<String, Record>>;
@@ -138,6 +144,28 @@ impl Records {
             records.remove(key);
         }
         Ok(true)
+    }
+
+    /// Gives a record another key and content, together with `beside` in one commit.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if the new key is taken; else whatever the store says.
+    pub async fn rename<T: Serialize>(
+        &self,
+        oid: Oid,
+        kind: Kind<T>,
+        (old, new): (&str, &str),
+        value: &T,
+        mut beside: Vec<Write>,
+    ) -> Result<(), StoreError> {
+        beside.push(Write::DeleteRecord { oid, kind: kind.word, key: old.to_owned() });
+        self.put(oid, kind, new, value, Expect::Absent, beside).await?;
+        let _one_at_a_time = self.writing.lock().await;
+        if let Some(records) = self.cache.write().get_mut(&(oid, kind.word.to_owned())) {
+            records.remove(old);
+        }
+        Ok(())
     }
 
     /// Organizations that own at least one record of a kind.

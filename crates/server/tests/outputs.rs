@@ -217,7 +217,7 @@ async fn tailored_outputs_get_only_what_is_sent_to_them() {
     let sent = event(2, "A");
     assert!(output::send_tailored(host.app(), host::OID, "other", &sent).is_none());
     let write = output::send_tailored(host.app(), host::OID, "mine", &sent).unwrap();
-    host.app().store.commit(vec![write]).await.unwrap();
+    host.app().store.commit(write).await.unwrap();
     assert_eq!(number(&line(&mut BufReader::new(accept(&listener).await).lines()).await), 2);
 }
 

@@ -114,6 +114,12 @@ impl Call {
         self.form.get(name).or_else(|| self.query.get(name))
     }
 
+    /// Whether the body is said to be JSON, and no form.
+    #[must_use]
+    pub fn has_json(&self) -> bool {
+        super::router::has_json(&self.headers)
+    }
+
     /// The JSON body.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! Extensions: subscription, schema, requests. Source: reference/rest-api.md sections 7.7 and 10.
 
-use super::{Access, ApiError, Call, Method, Reply, Route};
+use super::{Access, ApiError, Call, Form, Method, Reply, Route};
 use crate::clock;
 use crate::event::{self, Actor};
 use crate::extension::{self, BUILT_IN, SUBSCRIPTION, Subscription};
@@ -107,23 +107,27 @@ async fn request(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::json(&json!({"data": answer, "error": "", "version": 1})))
 }
 
-/// `data` as JSON text, or `gzdata` as base64 of gzip of it; neither is an empty object.
-fn data_of(call: &Call) -> Result<Value, ApiError> {
+/// `data` as it is, or `gzdata` as base64 of gzip of it; empty if there is neither.
+pub(super) fn packed_text(form: &Form) -> Result<String, ApiError> {
     let bad = |what: &str, error: &dyn std::fmt::Display| ApiError::bad_request(format!("{what}: {error}"));
-    let text = match (call.form.get("gzdata"), call.form.get("data")) {
-        (Some(packed), _) if !packed.is_empty() => {
-            let bytes = STANDARD.decode(packed).map_err(|error| bad("gzdata is not base64", &error))?;
-            let mut text = String::new();
-            let mut unpacked = GzDecoder::new(bytes.as_slice()).take(DATA_BYTES_MAX);
-            unpacked.read_to_string(&mut text).map_err(|error| bad("gzdata is not gzip of text", &error))?;
-            text
-        }
-        (_, Some(text)) => text.to_owned(),
-        _ => String::new(),
+    let packed = match form.get("gzdata") {
+        Some(packed) if !packed.is_empty() => packed,
+        _ => return Ok(form.get("data").unwrap_or_default().to_owned()),
     };
+    let bytes = STANDARD.decode(packed).map_err(|error| bad("gzdata is not base64", &error))?;
+    let mut text = String::new();
+    let mut unpacked = GzDecoder::new(bytes.as_slice()).take(DATA_BYTES_MAX);
+    unpacked.read_to_string(&mut text).map_err(|error| bad("gzdata is not gzip of text", &error))?;
+    Ok(text)
+}
+
+/// The data of a request; absent is an empty object.
+fn data_of(call: &Call) -> Result<Value, ApiError> {
+    let text = packed_text(&call.form)?;
     if text.trim().is_empty() {
         return Ok(json!({}));
     }
-    let value: Value = serde_json::from_str(&text).map_err(|error| bad("data is not JSON", &error))?;
+    let value: Value =
+        serde_json::from_str(&text).map_err(|error| ApiError::bad_request(format!("data is not JSON: {error}")))?;
     if value.is_object() { Ok(value) } else { Err(ApiError::bad_request("data must be a JSON object")) }
 }

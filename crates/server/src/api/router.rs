@@ -147,7 +147,7 @@ fn base(app: &App, parts: &http::request::Parts) -> String {
     }
 }
 
-fn has_json(headers: &HeaderMap) -> bool {
+pub(super) fn has_json(headers: &HeaderMap) -> bool {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     kind.starts_with("application/json") || kind.starts_with("application/octet-stream")
 }
@@ -162,7 +162,7 @@ async fn read_body(incoming: Incoming, bytes_max: usize) -> Result<Bytes, ApiErr
     }
 }
 
-fn authenticate(app: &App, access: Access, headers: &HeaderMap) -> Result<Caller, ApiError> {
+pub(super) fn authenticate(app: &App, access: Access, headers: &HeaderMap) -> Result<Caller, ApiError> {
     if access == Access::Public {
         let scope = crate::access::Scope::default();
         return Ok(Caller { identity: String::new(), uid: String::new(), credential: String::new(), scope });

@@ -24,6 +24,9 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn exchange(call: Call) -> Result<Reply, ApiError> {
+    if call.has_json() {
+        return super::replay::run(call).await;
+    }
     let permissions = call.form.get("perms").map(|names| names.split(',').map(str::trim).collect());
     let exchange = Exchange {
         secret: call.form.require("secret")?,

@@ -2,6 +2,7 @@
 
 use super::of_sensor;
 use crate::app::App;
+use crate::detect;
 use crate::gateway::Link;
 use crate::sensor::Place;
 use muster_store::Write;
@@ -28,30 +29,47 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events,
     };
     let mut seq = stored_seq;
     let mut records = Vec::with_capacity(events.events.len());
+    let mut seqs = Vec::with_capacity(events.events.len());
     for event in &events.events {
         if event.seq <= seq {
             continue;
         }
         seq = event.seq;
         match of_sensor(&sensor, event, clock_offset_ms) {
-            Some(record) => records.push(record),
+            Some(record) => {
+                records.push(record);
+                seqs.push(seq);
+            }
             None => tracing::warn!(sid = %sensor.sid, seq, "an event is not a JSON object and was dropped"),
         }
     }
-    if seq > stored_seq {
-        let mut writes = app.emit(&records);
-        let (oid, ordinal, after) = (organization.oid, place.ordinal, Some(stored_seq));
-        writes.push(Write::PutSpool { oid, ordinal, spool_id, seq, after });
+    let (mut left, mut seqs_left) = (records.as_slice(), seqs.as_slice());
+    let mut through = stored_seq;
+    while through < seq {
+        // Evaluated before the commit that keeps them, up to an event that makes its sensor wait.
+        let mut pass = detect::evaluate(app, organization.oid, left);
+        let after = Some(through);
+        let now;
+        (now, left) = left.split_at(pass.taken);
+        through = if left.is_empty() { seq } else { seqs_left.get(pass.taken - 1).copied().unwrap_or(seq) };
+        seqs_left = &seqs_left[pass.taken..];
+        let mut writes = app.emit(now);
+        writes.append(&mut pass.writes);
+        let (oid, ordinal) = (organization.oid, place.ordinal);
+        writes.push(Write::PutSpool { oid, ordinal, spool_id, seq: through, after });
         if let Err(error) = app.store.commit(writes).await {
             // Not acknowledged: the sensor keeps them, and sends them at its next connection.
             tracing::warn!(%error, "events could not be stored");
             link.close();
             return;
         }
-        let mut state = organization.state.lock();
-        if let Some(spool) = state.spools.get_mut(&place.ordinal).filter(|spool| spool.0 == spool_id) {
-            spool.1 = spool.1.max(seq);
+        {
+            let mut state = organization.state.lock();
+            if let Some(spool) = state.spools.get_mut(&place.ordinal).filter(|spool| spool.0 == spool_id) {
+                spool.1 = spool.1.max(through);
+            }
         }
+        pass.act(app).await;
     }
     link.send(from_server::Message::EventsAck(EventsAck { seq }));
 }

@@ -3,6 +3,7 @@
 use super::change::Abandonment;
 use super::{Place, wanted_flags};
 use crate::app::App;
+use crate::detect;
 use crate::gateway::Link;
 use crate::organization::Organization;
 use crate::{clock, event, random, tasking};
@@ -88,9 +89,11 @@ pub async fn enrol(app: &Arc<App>, organization: &Arc<Organization>, new: &Enrol
     });
     let record = event::deployment(&row.sensor, "enrollment", &event, clock::now());
     let mut writes = vec![Write::PutSensor(Box::new(row.clone()))];
-    writes.extend(app.emit(&[record]));
+    let (kept, pass) = detect::emit(app, organization.oid, &[record]);
+    writes.extend(kept);
     app.store.commit(writes).await?;
     organization.state.lock().fleet.put(row.clone());
+    pass.queue(app);
     tracing::info!(sid = %row.sensor.sid, hostname = %row.sensor.hostname, "a sensor enrolled");
     tasking::matching_changed(app, organization, &[row.ordinal]).await;
     Ok(row.sensor.sid)
@@ -271,8 +274,9 @@ async fn tell(app: &Arc<App>, place: &Place, event_type: &str, event: &serde_jso
         let Some(row) = state.fleet.row(place.ordinal) else { return };
         event::deployment(&row.sensor, event_type, event, clock::now())
     };
-    let writes = app.emit(&[record]);
-    if let Err(error) = app.store.commit(writes).await {
-        tracing::warn!(%error, event_type, "a deployment event could not be stored");
+    let (writes, pass) = detect::emit(app, place.organization.oid, &[record]);
+    match app.store.commit(writes).await {
+        Ok(()) => pass.queue(app),
+        Err(error) => tracing::warn!(%error, event_type, "a deployment event could not be stored"),
     }
 }

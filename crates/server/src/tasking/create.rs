@@ -3,6 +3,7 @@
 use super::{EXTENSION, fan_out};
 use crate::api::ApiError;
 use crate::app::App;
+use crate::detect;
 use crate::event::{self, Actor};
 use crate::organization::Organization;
 use crate::{clock, payload, random};
@@ -125,7 +126,7 @@ fn unsupported(fleet: &crate::fleet::Fleet, targets: &RoaringBitmap, command: &C
 }
 
 async fn store(
-    app: &App,
+    app: &Arc<App>,
     organization: &Organization,
     number: u64,
     spec: &Spec,
@@ -153,9 +154,13 @@ async fn store(
         event::audit(oid, actor, "reliable task created", &entity, "reliable_task", &about, spec.created_at),
     ];
     let mut writes = vec![Write::CreateTask(Box::new(row))];
-    writes.extend(app.emit(&records));
+    let (kept, pass) = detect::emit(app, oid, &records);
+    writes.extend(kept);
     match app.store.commit(writes).await {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            pass.queue(app);
+            Ok(())
+        }
         Err(StoreError::Conflict(_)) => Err(ApiError::conflict("task_id is taken")),
         Err(error) => Err(error.into()),
     }

@@ -2,12 +2,13 @@
 
 use super::{ACTIVITY_TARGETS_MAX, EXTENSION};
 use crate::app::App;
+use crate::detect;
 use crate::gateway::Link;
 use crate::organization::{Organization, State};
 use crate::sensor::Place;
 use crate::stream::Record;
 use crate::{clock, event, random};
-use muster_model::{Sid, TaskId, Timestamp};
+use muster_model::{Oid, Sid, TaskId, Timestamp};
 use muster_selector::Selector;
 use muster_store::{StoreError, Write};
 use muster_tasking::{Offer, Report, TargetState, Task};
@@ -99,9 +100,9 @@ async fn deliver(app: &Arc<App>, organization: &Arc<Organization>, offers: Vec<O
     Some(hand_over(organization, &offers))
 }
 
-async fn tell_of_sending(app: &App, organization: &Organization, sent: &[Sending]) {
+async fn tell_of_sending(app: &Arc<App>, organization: &Organization, sent: &[Sending]) {
     for some in sent.chunks(ACTIVITY_PER_COMMIT) {
-        store_activity(app, &activity_of_sending(organization, some)).await;
+        store_activity(app, organization.oid, &activity_of_sending(organization, some)).await;
     }
 }
 
@@ -197,11 +198,13 @@ async fn take_in(app: &Arc<App>, place: &Place, receipts: &Receipts) -> Option<V
     };
     if !changed.is_empty() {
         let mut writes = vec![Write::PutTargets { oid: organization.oid, targets: changed.clone() }];
-        writes.extend(app.emit(&records));
+        let (kept, pass) = detect::emit(app, organization.oid, &records);
+        writes.extend(kept);
         if let Err(error) = app.store.commit(writes).await {
             tracing::warn!(%error, "receipts could not be stored");
             return None;
         }
+        pass.queue(app);
     }
     let mut state = organization.state.lock();
     let applied =
@@ -263,13 +266,14 @@ fn activity(organization: &Organization, state: &State, targets: &[(u64, u32, mu
     records
 }
 
-async fn store_activity(app: &App, records: &[Record]) {
+async fn store_activity(app: &Arc<App>, oid: Oid, records: &[Record]) {
     if records.is_empty() {
         return;
     }
-    let writes = app.emit(records);
-    if let Err(error) = app.store.commit(writes).await {
-        tracing::warn!(%error, "activity events could not be stored");
+    let (writes, pass) = detect::emit(app, oid, records);
+    match app.store.commit(writes).await {
+        Ok(()) => pass.queue(app),
+        Err(error) => tracing::warn!(%error, "activity events could not be stored"),
     }
 }
 

@@ -112,3 +112,59 @@ async fn answers_carry_the_context_and_are_kept() {
     .await;
     assert_eq!(kinds, ["CLOUD_NOTIFICATION", "OS_VERSION_REP"]);
 }
+
+/// The published example: a context is reflected, a rule sends the answer to an output and reports it.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_of_a_reliable_task_are_captured_by_a_rule() {
+    let world = World::new().await;
+    let oid = world.oid;
+    let rule = json!({
+        "detect": {"op": "contains", "event": "RECEIPT", "path": "routing/investigation_id", "value": "version"},
+        "respond": [
+            {"action": "output", "name": "tasks-output"},
+            {"action": "report", "name": "Reliable task ran"},
+            {"action": "add tag", "tag": "captured"},
+            {"action": "task", "command": "os_version", "investigation": "again"},
+            {"action": "re-enroll"},
+        ],
+    });
+    let output = [("name", "tasks-output"), ("module", "file"), ("type", "tailored"), ("dir", "captured")];
+    let (status, answer) = world.call("POST", &format!("outputs/{oid}"), &output).await;
+    assert_eq!(status, 200, "{answer}");
+    let (data, mtd) = (rule.to_string(), json!({"enabled": true}).to_string());
+    let form = [("data", data.as_str()), ("usr_mtd", mtd.as_str())];
+    let (status, answer) = world.call("POST", &format!("hive/dr-general/{oid}/capture/data"), &form).await;
+    assert_eq!(status, 200, "{answer}");
+
+    let _sensor = world.sensor("one");
+    let sid = world.online(1).await.remove(0);
+    world.ask("task", &json!({"task": "run --shell-command \"echo hi\"", "context": "version"})).await;
+    let detection = eventually("the detection is stored", async || {
+        world.stored(muster_store::Stream::Detect).await.into_iter().next()
+    })
+    .await;
+    assert_eq!(
+        (&detection["cat"], &detection["source_rule"]),
+        (&json!("Reliable task ran"), &json!("general.capture"))
+    );
+    assert_eq!(detection["detect"]["routing"]["investigation_id"], "version");
+    assert_eq!(detection["routing"]["sid"], json!(sid));
+    let captured = eventually("the output is written", async || world.written("captured").into_iter().next()).await;
+    assert_eq!(captured["routing"]["event_type"], "RECEIPT");
+    eventually("the tag and the task of the rule arrive", async || {
+        let (_, sensor) = world.call("GET", &sid, &[]).await;
+        let is_tagged = sensor["info"]["tags"].as_array()?.contains(&json!("captured"));
+        let events = world.stored(muster_store::Stream::Event).await;
+        let is_tasked = events.iter().any(|event| {
+            event["routing"]["investigation_id"] == "again" && event["routing"]["event_type"] == "OS_VERSION_REP"
+        });
+        (is_tagged && is_tasked).then_some(())
+    })
+    .await;
+    eventually("what failed is told", async || {
+        let (_, errors) = world.call("GET", &format!("errors/{oid}"), &[]).await;
+        errors.to_string().contains("dr-general/capture").then_some(())
+    })
+    .await;
+    assert_eq!(world.stored(muster_store::Stream::Detect).await.len(), 1, "the rule's own task does not match again");
+}

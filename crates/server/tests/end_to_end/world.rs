@@ -6,7 +6,7 @@ use muster_server::access::{API_KEY, ApiKey, INSTALLATION_KEY, InstallationKeyRe
 use muster_server::config::Config;
 use muster_server::organization::Profile;
 use muster_server::{SERVER_NAME, extension, random};
-use muster_store::Expect;
+use muster_store::{EntryQuery, Expect, Stream};
 use muster_wire::InstallationKey;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -90,6 +90,43 @@ impl World {
         let (status, answer) = self.call("POST", "extension/request/ext-reliable-tasking", &form).await;
         assert_eq!(status, 200, "{action}: {answer}");
         answer["data"].clone()
+    }
+
+    /// All records of a stream so far.
+    pub async fn stored(&self, stream: Stream) -> Vec<Value> {
+        let query = EntryQuery {
+            oid: self.oid,
+            stream,
+            sid: None,
+            kind: None,
+            investigation_id: None,
+            from: Timestamp::ZERO,
+            to: Timestamp::MAX,
+            forward: true,
+            cursor: None,
+            limit: 1_000,
+        };
+        let page = self.server().app.store.read(move |read| read.entries(&query)).await.unwrap();
+        page.entries.iter().map(|entry| serde_json::from_slice(&entry.body).unwrap()).collect()
+    }
+
+    /// The records that an output of module `file` wrote below its directory.
+    pub fn written(&self, dir: &str) -> Vec<Value> {
+        let mut folders = vec![self.folder.path().join("server/outputs").join(self.oid.to_string()).join(dir)];
+        let mut records = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten() {
+                let path = entry.unwrap().path();
+                match path.is_dir() {
+                    true => folders.push(path),
+                    false => {
+                        let text = std::fs::read_to_string(path).unwrap_or_default();
+                        records.extend(text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()));
+                    }
+                }
+            }
+        }
+        records
     }
 
     /// Starts a sensor process with its own state directory.

@@ -1,5 +1,7 @@
 //! The REST API over real HTTP, with a store in memory.
 
+mod detections;
+mod hives;
 mod isolation;
 mod organization;
 mod sensors;

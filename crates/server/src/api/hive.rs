@@ -1,0 +1,202 @@
+//! Hives. Source: reference/rest-api.md section 8.
+//!
+//! Which permission a call needs depends on the hive, so that the handlers check it.
+
+mod batch;
+mod rules;
+
+use super::extensions::packed_text;
+use super::{Access, ApiError, Call, Form, Method, Reply, Route};
+use crate::hive::{self, Change, Hive, HiveRecord, Paging, UserMetadata, Verb};
+use muster_model::Oid;
+use serde_json::{Map, Value, json};
+
+/// The routes of this area.
+pub(super) fn routes() -> Vec<Route> {
+    use Access::Member;
+    use Method::{Delete, Get, Post};
+    let one = |method, path, summary| OneRoute { method, path, summary };
+    let mut routes = vec![
+        Route::new(Get, "/hive/{hive}/{oid}", Member, "Records of a hive", list)
+            .query("mtd_only", "Leave out the content")
+            .query("limit", "Records on a page, at most 500; makes the answer a page")
+            .query("cursor", "Where the page before ended")
+            .query("tag_prefix", "Only records with a tag that begins so")
+            .query("max_bytes", "Bytes on a page"),
+        Route::new(Get, "/hive/{hive}/schema", Member, "JSON Schema of a hive's content", schema)
+            .query("oid", "Organization id"),
+        Route::new(Get, "/hive/{hive}/{oid}/{key}/data", Member, "A record", get),
+        Route::new(Get, "/hive/{hive}/{oid}/{key}/mtd", Member, "Metadata of a record", get_metadata),
+        Route::new(Post, "/hive/{hive}/{oid}/{key}/rename", Member, "Gives a record another name", rename)
+            .query("new_name", "The new name; also taken from the form"),
+        Route::new(Delete, "/hive/{hive}/{oid}/{key}", Member, "Deletes a record", delete),
+        Route::new(Post, "/hive", Member, "Several operations on records", batch::run)
+            .query("oid", "Organization id")
+            .needs(
+                "request",
+                "Repeated; JSON with one of get_record, get_record_mtd, set_record, set_record_mtd, delete_record",
+            ),
+    ];
+    let data = one(Post, "/hive/{hive}/{oid}/{key}/data", "Creates or changes a record");
+    let metadata = one(Post, "/hive/{hive}/{oid}/{key}/mtd", "Replaces the metadata of a record");
+    let validate = one(Post, "/hive/{hive}/{oid}/{key}/validate", "Checks content without storing it");
+    routes.push(data.with_content(set));
+    routes.push(metadata.with_content(set_metadata));
+    routes.push(validate.with_content(validate_content));
+    routes.extend(rules::routes());
+    routes
+}
+
+struct OneRoute {
+    method: Method,
+    path: &'static str,
+    summary: &'static str,
+}
+
+impl OneRoute {
+    fn with_content<F, A>(self, handler: F) -> Route
+    where
+        F: Fn(Call) -> A + Send + Sync + 'static,
+        A: Future<Output = Result<Reply, ApiError>> + Send + 'static,
+    {
+        Route::new(self.method, self.path, Access::Member, self.summary, handler)
+            .form("data", "Content: JSON text")
+            .form("gzdata", "The same as base64 of gzip")
+            .form("usr_mtd", "JSON text with enabled, expiry (Unix ms), tags, comment; replaces the stored block")
+            .form("etag", "Write only if this is the stored etag")
+    }
+}
+
+/// The hive of the path and the organization, if the caller may do this in it.
+fn place(call: &Call, verb: Verb) -> Result<(&'static Hive, Oid), ApiError> {
+    let hive = hive::find(call.path("hive")).ok_or_else(|| unknown_hive(call.path("hive")))?;
+    let oid = call.organization()?.oid;
+    allow(call, hive, oid, verb)?;
+    Ok((hive, oid))
+}
+
+fn unknown_hive(name: &str) -> ApiError {
+    let names: Vec<&str> = hive::HIVES.into_iter().map(|hive| hive.name).collect();
+    ApiError::not_found(format!("no such hive: {name}; there are {}", names.join(", ")))
+}
+
+fn allow(call: &Call, hive: &Hive, oid: Oid, verb: Verb) -> Result<(), ApiError> {
+    let permission = hive.permission(verb);
+    if call.caller.may(oid, permission) { Ok(()) } else { Err(ApiError::missing_permission(permission)) }
+}
+
+/// What every write answers.
+fn written(hive: &Hive, oid: Oid, key: &str, record: &HiveRecord) -> Value {
+    json!({"guid": record.sys_mtd.guid, "hive": {"name": hive.name, "partition": oid}, "name": key})
+}
+
+async fn list(call: Call) -> Result<Reply, ApiError> {
+    let is_metadata_only = call.query.flag("mtd_only");
+    let verb = if is_metadata_only { Verb::GetMetadata } else { Verb::Get };
+    let (hive, oid) = place(&call, verb)?;
+    let Some(limit) = call.query.number("limit")? else {
+        return Ok(Reply::json(&hive::whole(&call.app, hive, oid, is_metadata_only)?));
+    };
+    let text = |name| call.query.get(name).unwrap_or_default().to_owned();
+    let bytes_max = call.query.number("max_bytes")?.and_then(|bytes| usize::try_from(bytes).ok());
+    let wanted = Paging {
+        limit: usize::try_from(limit).unwrap_or(0),
+        cursor: text("cursor"),
+        is_metadata_only,
+        tag_prefix: text("tag_prefix"),
+        bytes_max: bytes_max.filter(|bytes| *bytes > 0),
+    };
+    let page = hive::page(&call.app, hive, oid, &wanted)?;
+    Ok(Reply::json(&json!({"records": page.records, "next_cursor": page.next_cursor})))
+}
+
+async fn schema(call: Call) -> Result<Reply, ApiError> {
+    let hive = hive::find(call.path("hive")).ok_or_else(|| unknown_hive(call.path("hive")))?;
+    Ok(Reply::json(&json!({"schema": hive::schema(hive)})))
+}
+
+async fn get(call: Call) -> Result<Reply, ApiError> {
+    let (hive, oid) = place(&call, Verb::Get)?;
+    hive::get(&call.app, hive, oid, call.path("key")).map(|record| Reply::json(&record))
+}
+
+async fn get_metadata(call: Call) -> Result<Reply, ApiError> {
+    let (hive, oid) = place(&call, Verb::GetMetadata)?;
+    hive::get(&call.app, hive, oid, call.path("key")).map(|record| Reply::json(&record.without_data()))
+}
+
+/// Content of a form; `None` if there is none, or it is null.
+fn data_of(form: &Form) -> Result<Option<Value>, ApiError> {
+    let text = packed_text(form)?;
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    let value: Value =
+        serde_json::from_str(&text).map_err(|error| ApiError::bad_request(format!("data is not JSON: {error}")))?;
+    Ok(Some(value).filter(|value| !value.is_null()))
+}
+
+fn require_data(form: &Form) -> Result<Value, ApiError> {
+    data_of(form)?.ok_or_else(|| ApiError::bad_request("data is required: the content of the record, as JSON"))
+}
+
+fn object_of(form: &Form, name: &str) -> Result<Option<Map<String, Value>>, ApiError> {
+    match form.get(name) {
+        None | Some("" | "null") => Ok(None),
+        Some(text) => {
+            let parsed = serde_json::from_str(text).map(Some);
+            parsed.map_err(|error| ApiError::bad_request(format!("{name} is not a JSON object: {error}")))
+        }
+    }
+}
+
+/// The metadata and the etag of a write.
+fn change_of(form: &Form) -> Result<Change, ApiError> {
+    let usr_mtd = object_of(form, "usr_mtd")?.map(|block| UserMetadata::read(&block)).transpose()?;
+    let of_system = object_of(form, "sys_mtd")?;
+    let of_system = of_system.as_ref().and_then(|block| block.get("etag")).and_then(Value::as_str);
+    let etag = form.get("etag").or(of_system).filter(|etag| !etag.is_empty()).map(str::to_owned);
+    if form.get("arl").is_some_and(|arl| !arl.is_empty()) {
+        return Err(ApiError::bad_request("arl is not supported: send the content as data"));
+    }
+    Ok(Change { data: None, usr_mtd, etag })
+}
+
+async fn set(call: Call) -> Result<Reply, ApiError> {
+    let (hive, oid) = place(&call, Verb::Set)?;
+    let change = Change { data: Some(require_data(&call.form)?), ..change_of(&call.form)? };
+    let key = call.path("key");
+    let record = hive::set(&call.app, hive, oid, key, change, &call.actor()).await?;
+    Ok(Reply::json(&written(hive, oid, key, &record)))
+}
+
+async fn set_metadata(call: Call) -> Result<Reply, ApiError> {
+    let (hive, oid) = place(&call, Verb::SetMetadata)?;
+    let change = change_of(&call.form)?;
+    if change.usr_mtd.is_none() {
+        return Err(ApiError::bad_request("usr_mtd is required"));
+    }
+    let key = call.path("key");
+    let record = hive::set(&call.app, hive, oid, key, change, &call.actor()).await?;
+    Ok(Reply::json(&written(hive, oid, key, &record)))
+}
+
+async fn validate_content(call: Call) -> Result<Reply, ApiError> {
+    let (hive, oid) = place(&call, Verb::Set)?;
+    change_of(&call.form)?;
+    hive::check(&call.app, hive, oid, call.path("key"), &require_data(&call.form)?)?;
+    Ok(Reply::done())
+}
+
+async fn rename(call: Call) -> Result<Reply, ApiError> {
+    let (hive, oid) = place(&call, Verb::Set)?;
+    let new = call.field("new_name").ok_or_else(|| ApiError::bad_request("new_name is required"))?;
+    let record = hive::rename(&call.app, hive, oid, (call.path("key"), new), &call.actor()).await?;
+    Ok(Reply::json(&written(hive, oid, new, &record)))
+}
+
+async fn delete(call: Call) -> Result<Reply, ApiError> {
+    let (hive, oid) = place(&call, Verb::Delete)?;
+    hive::delete(&call.app, hive, oid, call.path("key"), &call.actor()).await?;
+    Ok(Reply::done())
+}

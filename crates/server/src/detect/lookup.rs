@@ -1,0 +1,53 @@
+//! Lookups of an organization, as rules see them. Source: reference/detection-response.md section 19.
+
+use crate::hive;
+use crate::records::Records;
+use muster_model::Oid;
+use muster_rules::Resources;
+use serde_json::{Map, Value, json};
+use std::collections::HashMap;
+
+/// Lookups by name. A disabled one is there and empty: it silently misses every key.
+#[derive(Default)]
+pub struct Lookups(HashMap<String, Map<String, Value>>);
+
+impl Lookups {
+    /// The stored lookups of an organization.
+    #[must_use]
+    pub fn load(records: &Records, oid: Oid) -> Self {
+        let read = |(name, record): (String, hive::HiveRecord)| {
+            let keys = if record.usr_mtd.enabled { read_lookup(&record.data).unwrap_or_default() } else { Map::new() };
+            (name, keys)
+        };
+        Self(records.list(oid, hive::LOOKUPS.kind).into_iter().map(read).collect())
+    }
+}
+
+impl Resources for Lookups {
+    fn has_lookup(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    fn find(&self, lookup: &str, key: &str) -> Option<&Value> {
+        self.0.get(lookup)?.get(key).filter(|metadata| !metadata.is_null())
+    }
+}
+
+/// The keys of a lookup record with their metadata.
+///
+/// # Errors
+///
+/// What is wrong with the record.
+pub fn read_lookup(data: &Value) -> Result<Map<String, Value>, String> {
+    if let Some(keys) = data.get("lookup_data").filter(|keys| !keys.is_null()) {
+        return keys.as_object().cloned().ok_or_else(|| "lookup_data must be an object".to_owned());
+    }
+    if let Some(lines) = data.get("newline_content").and_then(Value::as_str) {
+        let keys = lines.lines().map(str::trim).filter(|line| !line.is_empty());
+        return Ok(keys.map(|key| (key.to_owned(), json!({}))).collect());
+    }
+    if let Some(yaml) = data.get("yaml_content").and_then(Value::as_str) {
+        return serde_saphyr::from_str(yaml).map_err(|error| format!("yaml_content: {error}"));
+    }
+    Err("a lookup needs one of lookup_data, newline_content, yaml_content".to_owned())
+}

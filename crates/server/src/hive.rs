@@ -1,0 +1,255 @@
+//! Hives: versioned configuration records of organizations, such as rules and secrets.
+//!
+//! A write replaces the user's metadata as a whole or, without any, keeps it. Each
+//! write changes the etag, by which clients find that they were overtaken. Rules and
+//! lookups are checked before they are stored, and are in force when the write is answered.
+//!
+//! Source: reference/rest-api.md sections 7.5 and 8.
+
+mod check;
+mod page;
+mod record;
+mod table;
+
+pub use check::{check, invalid_rule, schema};
+pub use page::{LISTING_BYTES_MAX, Page, Paging, page, whole};
+pub use record::{Change, HiveRecord, SystemMetadata, UserMetadata};
+pub use table::{DR_GENERAL, FALSE_POSITIVES, HIVES, Hive, LOOKUPS, RULE_HIVES, Verb, find};
+
+use crate::access::to_hex;
+use crate::api::ApiError;
+use crate::app::App;
+use crate::event::{self, Actor};
+use crate::{clock, detect, random};
+use muster_model::{Oid, Timestamp};
+use muster_store::{Expect, StoreError};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest key, in bytes.
+const KEY_BYTES_MAX: usize = 512;
+
+/// Records in one hive of one organization: all of them are kept in memory.
+const RECORDS_MAX: usize = 20_000;
+
+/// How often expired records are looked for.
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
+
+/// Latest expiry, in milliseconds: the end of the year 9999.
+const EXPIRY_MAX_MS: i64 = 253_402_300_799_999;
+
+/// One change of hives at a time, so that an etag is compared with what is replaced.
+#[derive(Default)]
+pub struct Hives {
+    changing: tokio::sync::Mutex<()>,
+}
+
+/// 400: there is no such record. The published service does not say 404 here, and clients rely on it.
+#[must_use]
+pub fn not_found(key: &str) -> ApiError {
+    ApiError::bad_request(format!("lc_error_code:RECORD_NOT_FOUND - no record {key:?} in this hive"))
+        .with_code("RECORD_NOT_FOUND")
+}
+
+fn etag_mismatch() -> ApiError {
+    let text = "lc_error_code:ETAG_MISMATCH - the record was changed meanwhile; read it again and repeat the change";
+    ApiError::bad_request(text).with_code("ETAG_MISMATCH")
+}
+
+fn invalid_expiry(text: &str) -> ApiError {
+    ApiError::bad_request(format!("lc_error_code:INVALID_EXPIRY_TIME - {text}")).with_code("INVALID_EXPIRY_TIME")
+}
+
+/// A record.
+///
+/// # Errors
+///
+/// 400 `RECORD_NOT_FOUND`.
+pub fn get(app: &App, hive: &Hive, oid: Oid, key: &str) -> Result<HiveRecord, ApiError> {
+    app.records.get(oid, hive.kind, key).ok_or_else(|| not_found(key))
+}
+
+/// All records of a hive, by key.
+#[must_use]
+pub fn list(app: &App, hive: &Hive, oid: Oid) -> Vec<(String, HiveRecord)> {
+    app.records.list(oid, hive.kind)
+}
+
+/// Creates or changes a record; gives it as stored.
+///
+/// # Errors
+///
+/// 400 if the content or the metadata is wrong, the etag does not match, or metadata is
+/// written to a record that is not there; 409 if the hive is full.
+pub async fn set(
+    app: &Arc<App>,
+    hive: &Hive,
+    oid: Oid,
+    key: &str,
+    change: Change,
+    actor: &Actor,
+) -> Result<HiveRecord, ApiError> {
+    require_key(key)?;
+    let _one_at_a_time = app.hives.changing.lock().await;
+    let stored: Option<HiveRecord> = app.records.get(oid, hive.kind, key);
+    if let Some(etag) = change.etag.as_deref()
+        && stored.as_ref().is_none_or(|stored| stored.sys_mtd.etag != etag)
+    {
+        return Err(etag_mismatch());
+    }
+    let data = match (change.data, &stored) {
+        (Some(data), _) => data,
+        (None, Some(stored)) => stored.data.clone(),
+        (None, None) => return Err(not_found(key)),
+    };
+    let now = clock::now();
+    if stored.is_none() && app.records.count(oid, hive.kind) >= RECORDS_MAX {
+        return Err(ApiError::conflict(format!("a hive holds at most {RECORDS_MAX} records; delete some first")));
+    }
+    let kept = stored.as_ref().map(|stored| stored.usr_mtd.clone());
+    if let Some(wanted) = &change.usr_mtd {
+        check_expiry(wanted.expiry, kept.as_ref().map_or(0, |kept| kept.expiry), now)?;
+    }
+    let fresh = || UserMetadata { enabled: hive.is_enabled_by_default, ..UserMetadata::default() };
+    let usr_mtd = change.usr_mtd.or(kept).unwrap_or_else(fresh);
+    check(app, hive, oid, key, &data)?;
+    let record =
+        HiveRecord { data, usr_mtd, sys_mtd: SystemMetadata::after(stored.map(|old| old.sys_mtd), actor, now) };
+    let detail = json!({"enabled": record.usr_mtd.enabled, "etag": record.sys_mtd.etag});
+    let beside = audit(app, hive, oid, key, actor, ("hive record set", "set_hive_record", &detail));
+    app.records.put(oid, hive.kind, key, &record, Expect::Any, beside).await?;
+    changed(app, hive, oid).await;
+    Ok(record)
+}
+
+/// Gives a record another key; its history of authors goes with it.
+///
+/// # Errors
+///
+/// 400 if it is not there, 409 if the new key is taken.
+pub async fn rename(
+    app: &Arc<App>,
+    hive: &Hive,
+    oid: Oid,
+    (old, new): (&str, &str),
+    actor: &Actor,
+) -> Result<HiveRecord, ApiError> {
+    require_key(new)?;
+    let _one_at_a_time = app.hives.changing.lock().await;
+    let mut record = get(app, hive, oid, old)?;
+    if old == new {
+        return Ok(record);
+    }
+    if app.records.has(oid, hive.kind, new) {
+        return Err(ApiError::conflict(format!("there is a record {new:?} already")));
+    }
+    record.sys_mtd = SystemMetadata::after(Some(record.sys_mtd), actor, clock::now());
+    let detail = json!({"new_name": new});
+    let beside = audit(app, hive, oid, old, actor, ("hive record renamed", "rename_hive_record", &detail));
+    app.records.rename(oid, hive.kind, (old, new), &record, beside).await?;
+    changed(app, hive, oid).await;
+    Ok(record)
+}
+
+/// Deletes a record.
+///
+/// # Errors
+///
+/// 400 `RECORD_NOT_FOUND`.
+pub async fn delete(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), ApiError> {
+    let _one_at_a_time = app.hives.changing.lock().await;
+    let beside = match app.records.has(oid, hive.kind, key) {
+        true => audit(app, hive, oid, key, actor, ("hive record deleted", "delete_hive_record", &json!({}))),
+        false => return Err(not_found(key)),
+    };
+    app.records.delete(oid, hive.kind, key, beside).await?;
+    changed(app, hive, oid).await;
+    Ok(())
+}
+
+fn audit(
+    app: &App,
+    hive: &Hive,
+    oid: Oid,
+    key: &str,
+    actor: &Actor,
+    (message, action, detail): (&str, &str, &Value),
+) -> Vec<muster_store::Write> {
+    let entity = json!({"type": "hive", "hive": hive.name, "name": key});
+    app.emit(&[event::audit(oid, actor, message, &entity, action, detail, clock::now())])
+}
+
+async fn changed(app: &Arc<App>, hive: &Hive, oid: Oid) {
+    if hive.concerns_rules {
+        detect::reload(app, oid).await;
+    }
+}
+
+fn require_key(key: &str) -> Result<(), ApiError> {
+    if key.is_empty() || key.len() > KEY_BYTES_MAX || key.chars().any(char::is_control) {
+        let text = format!("the name of a record must have 1 to {KEY_BYTES_MAX} bytes, without line ends");
+        return Err(ApiError::bad_request(text));
+    }
+    Ok(())
+}
+
+/// What is past may stay, so that an expiring record can still be disabled; it cannot be set anew.
+fn check_expiry(wanted: i64, kept: i64, now: Timestamp) -> Result<(), ApiError> {
+    if wanted == 0 || wanted == kept {
+        return Ok(());
+    }
+    if !(0..=EXPIRY_MAX_MS).contains(&wanted) {
+        return Err(invalid_expiry("expiry must be Unix time in milliseconds, or 0 for never"));
+    }
+    if wanted <= now.as_millis() {
+        return Err(invalid_expiry("expiry is in the past; it is Unix time in milliseconds"));
+    }
+    Ok(())
+}
+
+/// A new etag: unlike any other, whatever was stored before.
+fn new_etag() -> String {
+    to_hex(&random::bytes::<16>())
+}
+
+/// Deletes records whose time has run out, for as long as the server runs.
+pub async fn run(app: Arc<App>) {
+    let mut ticker = tokio::time::interval(SWEEP_EVERY);
+    ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticker.tick().await;
+        if let Err(error) = sweep(&app, clock::now()).await {
+            tracing::warn!(%error, "expired records of hives could not be deleted");
+        }
+    }
+}
+
+/// Deletes records that have expired; gives their number.
+///
+/// # Errors
+///
+/// Whatever the store says.
+pub async fn sweep(app: &Arc<App>, now: Timestamp) -> Result<usize, StoreError> {
+    let actor = Actor::system();
+    let mut deleted = 0;
+    for hive in HIVES {
+        for oid in app.records.owners(hive.kind) {
+            let _one_at_a_time = app.hives.changing.lock().await;
+            let before = deleted;
+            for (key, record) in list(app, hive, oid) {
+                if record.usr_mtd.expiry == 0 || record.usr_mtd.expiry > now.as_millis() {
+                    continue;
+                }
+                let about = ("hive record expired", "expire_hive_record", &json!({}));
+                let beside = audit(app, hive, oid, &key, &actor, about);
+                app.records.delete(oid, hive.kind, &key, beside).await?;
+                deleted += 1;
+            }
+            if deleted > before {
+                changed(app, hive, oid).await;
+            }
+        }
+    }
+    Ok(deleted)
+}

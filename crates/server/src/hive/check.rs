@@ -1,0 +1,83 @@
+//! Whether the content of a record is what its hive holds.
+
+use super::Hive;
+use super::table::Content;
+use crate::api::ApiError;
+use crate::app::App;
+use crate::detect::{self, Lookups};
+use muster_model::Oid;
+use muster_rules::{LoadError, RuleLoader, RuleMeta};
+use serde_json::{Value, json};
+
+/// Largest content, in bytes of JSON: every record is kept in memory.
+const DATA_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// 400 saying where the rule is wrong, and what to do.
+#[must_use]
+pub fn invalid_rule(error: &LoadError) -> ApiError {
+    ApiError::bad_request(format!("invalid rule: {error}")).with_code("invalid_rule")
+}
+
+fn invalid(text: impl Into<String>) -> ApiError {
+    ApiError::bad_request(text).with_code("invalid_record")
+}
+
+/// Checks the content of a record; rules run their own unit tests.
+///
+/// # Errors
+///
+/// 400 saying what is wrong.
+pub fn check(app: &App, hive: &Hive, oid: Oid, key: &str, data: &Value) -> Result<(), ApiError> {
+    if !data.is_object() {
+        return Err(invalid("data must be an object"));
+    }
+    if data.to_string().len() > DATA_BYTES_MAX {
+        return Err(ApiError::too_large(format!("data has more than {DATA_BYTES_MAX} bytes")));
+    }
+    match hive.content {
+        Content::Rule(namespace) => {
+            if data.get("respond").is_none_or(|respond| !respond.is_array()) {
+                return Err(invalid("a rule needs detect (an object) and respond (a list)"));
+            }
+            let lookups = Lookups::load(&app.records, oid);
+            let meta = RuleMeta { namespace: namespace.to_owned(), ..RuleMeta::general(key) };
+            let loader = RuleLoader::new(&lookups, &detect::anon_seed(app, oid));
+            loader.rule_value(meta, data).map(|_| ()).map_err(|error| invalid_rule(&error))
+        }
+        Content::FalsePositive => {
+            let lookups = Lookups::load(&app.records, oid);
+            let loader = RuleLoader::new(&lookups, &detect::anon_seed(app, oid));
+            loader.false_positive(key, data).map(|_| ()).map_err(|error| invalid_rule(&error))
+        }
+        Content::Secret => match data.get("secret") {
+            Some(Value::String(secret)) if !secret.is_empty() => Ok(()),
+            _ => Err(invalid("data must be an object with the text secret")),
+        },
+        Content::Lookup => detect::read_lookup(data).map(|_| ()).map_err(invalid),
+        Content::Object => Ok(()),
+    }
+}
+
+/// JSON Schema of the content of a hive.
+#[must_use]
+pub fn schema(hive: &Hive) -> Value {
+    let any = json!({"type": "object"});
+    match hive.content {
+        Content::Rule(_) => json!({
+            "type": "object", "required": ["detect", "respond"],
+            "properties": {"detect": any, "respond": {"type": "array", "items": any}, "tests": any},
+        }),
+        Content::Secret => {
+            json!({"type": "object", "required": ["secret"], "properties": {"secret": {"type": "string"}}})
+        }
+        Content::Lookup => json!({
+            "type": "object",
+            "properties": {
+                "lookup_data": {"type": "object", "additionalProperties": any},
+                "newline_content": {"type": "string"},
+                "yaml_content": {"type": "string"},
+            },
+        }),
+        Content::FalsePositive | Content::Object => any,
+    }
+}

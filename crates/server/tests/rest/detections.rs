@@ -1,0 +1,153 @@
+//! Rules at work on events of a sensor without a process.
+
+use crate::world::World;
+use muster_model::{Sid, Timestamp};
+use muster_server::sensor::Place;
+use muster_server::{clock, event};
+use muster_store::{EntryQuery, Stream};
+use muster_wire::{Event, Events};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Takes in events with these numbers, as the sensor's link does.
+async fn receive(world: &World, sid: Sid, numbers: std::ops::RangeInclusive<u64>) {
+    let link = world.link(sid).await;
+    let app = &world.server.app;
+    let organization = app.organization(world.oid).unwrap();
+    let ordinal = organization.state.lock().fleet.ordinal(sid).unwrap();
+    organization.state.lock().spools.insert(ordinal, ([1; 16], numbers.start() - 1));
+    let event = |seq| Event {
+        seq,
+        event_type: "TEST".into(),
+        time_ms: clock::now().as_millis(),
+        body: format!(r#"{{"N":{seq},"FILE_PATH":"/tmp/{seq}"}}"#).into_bytes(),
+        ..Event::default()
+    };
+    let events = Events { events: numbers.map(event).collect() };
+    event::receive(app, &Place { organization: Arc::clone(&organization), ordinal }, &link, events, 0).await;
+}
+
+async fn stored(world: &World, stream: Stream) -> Vec<Value> {
+    let query = EntryQuery {
+        oid: world.oid,
+        stream,
+        sid: None,
+        kind: None,
+        investigation_id: None,
+        from: Timestamp::ZERO,
+        to: Timestamp::MAX,
+        forward: true,
+        cursor: None,
+        limit: 1_000,
+    };
+    let page = world.server.app.store.read(move |read| read.entries(&query)).await.unwrap();
+    page.entries.iter().map(|entry| serde_json::from_slice(&entry.body).unwrap()).collect()
+}
+
+async fn set(world: &World, hive: &str, name: &str, data: Value) {
+    let data = data.to_string();
+    let form = [("data", data.as_str()), ("usr_mtd", r#"{"enabled":true,"tags":["label"]}"#)];
+    world.ok("POST", &format!("hive/{hive}/{}/{name}/data", world.oid), &form).await;
+}
+
+fn rule(respond: Value) -> Value {
+    json!({"detect": {"event": "TEST", "op": "exists", "path": "event/N"}, "respond": respond})
+}
+
+fn categories(detections: &[Value]) -> Vec<&str> {
+    detections.iter().map(|detection| detection["cat"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_rule_is_in_force_from_its_write_to_its_deletion() {
+    let world = World::new().await;
+    let sid = world.sensor("one", &[]).await;
+    receive(&world, sid, 1..=1).await;
+    set(&world, "dr-general", "r", rule(json!([{"action": "report", "name": "seen"}]))).await;
+    receive(&world, sid, 2..=3).await;
+    let path = format!("hive/dr-general/{}/r", world.oid);
+    world.ok("POST", &format!("{path}/mtd"), &[("usr_mtd", r#"{"enabled":false}"#)]).await;
+    receive(&world, sid, 4..=4).await;
+    world.ok("POST", &format!("{path}/mtd"), &[("usr_mtd", r#"{"enabled":true}"#)]).await;
+    receive(&world, sid, 5..=5).await;
+    world.ok("DELETE", &path, &[]).await;
+    receive(&world, sid, 6..=6).await;
+    let detections = stored(&world, Stream::Detect).await;
+    let numbers: Vec<_> =
+        detections.iter().map(|detection| detection["detect"]["event"]["N"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [2, 3, 5]);
+    let first = &detections[0];
+    assert_eq!((&first["rule_tags"], &first["author"]), (&json!(["label"]), &json!("tester")));
+    assert_eq!((&first["namespace"], &first["source_rule"]), (&json!("general"), &json!("general.r")));
+    let events = stored(&world, Stream::Event).await;
+    let numbers: Vec<_> = events.iter().map(|event| event["event"]["N"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+}
+
+#[tokio::test]
+async fn detections_chain_and_false_positives_vanish() {
+    let world = World::new().await;
+    let sid = world.sensor("one", &[]).await;
+    set(&world, "dr-general", "a", rule(json!([{"action": "report", "name": "first"}]))).await;
+    set(&world, "dr-general", "noisy", rule(json!([{"action": "report", "name": "noise"}]))).await;
+    set(&world, "dr-managed", "hidden", rule(json!([{"action": "report", "name": "__hidden"}]))).await;
+    for (name, cat) in [("on-first", "first"), ("on-noise", "noise"), ("on-hidden", "__hidden")] {
+        let detect = json!({"target": "detection", "event": cat, "op": "is", "path": "cat", "value": cat});
+        let respond = json!([{"action": "report", "name": format!("after {cat}")}]);
+        set(&world, "dr-service", name, json!({"detect": detect, "respond": respond})).await;
+    }
+    set(&world, "fp", "quiet", json!({"op": "is", "path": "cat", "value": "noise"})).await;
+    receive(&world, sid, 1..=1).await;
+    let detections = stored(&world, Stream::Detect).await;
+    assert_eq!(categories(&detections), ["first", "after first", "after __hidden"]);
+}
+
+#[tokio::test]
+async fn lookups_suppression_and_variables_work_and_are_kept() {
+    let world = World::new().await;
+    let sid = world.sensor("one", &[]).await;
+    set(&world, "lookup", "bad", json!({"lookup_data": {"/tmp/2": {"why": "known"}}})).await;
+    let detect = json!({"event": "TEST", "op": "lookup", "path": "event/FILE_PATH", "resource": "hive://lookup/bad"});
+    set(&world, "dr-general", "l", json!({"detect": detect, "respond": [{"action": "report", "name": "listed"}]}))
+        .await;
+    let once = json!({"max_count": 1, "period": "1h"});
+    set(&world, "dr-general", "s", rule(json!([{"action": "report", "name": "once", "suppression": once}]))).await;
+    set(&world, "dr-general", "v", rule(json!([{"action": "add var", "name": "n", "value": "{{ .event.N }}"}]))).await;
+    receive(&world, sid, 1..=3).await;
+    let detections = stored(&world, Stream::Detect).await;
+    assert_eq!(categories(&detections), ["once", "listed"]);
+    assert_eq!(detections[1]["mtd"]["bad"]["why"], "known");
+    // Counted in the commit of the events: there before the periodic save.
+    let oid = world.oid;
+    let of_kind = async |kind: &'static str| {
+        let read = world.server.app.store.read(move |read| read.records(Some(oid), Some(kind)));
+        read.await.unwrap()
+    };
+    assert_eq!(of_kind("suppression").await.len(), 1);
+    for _ in 0..600 {
+        let kept = of_kind("variables").await;
+        if kept
+            .first()
+            .is_some_and(|record| ["1", "2", "3"].iter().all(|value| record.body.contains(&format!("\"{value}\""))))
+        {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("the variables were not kept");
+}
+
+#[tokio::test]
+async fn a_wait_holds_the_sensor_until_what_follows_is_done() {
+    let world = World::new().await;
+    let sid = world.sensor("one", &[]).await;
+    let respond = json!([{"action": "wait", "duration": "10ms"}, {"action": "add tag", "tag": "waited"}]);
+    set(&world, "dr-general", "w", rule(respond)).await;
+    let tagged = json!({"event": "TEST", "op": "is tagged", "tag": "waited"});
+    set(&world, "dr-general", "x", json!({"detect": tagged, "respond": [{"action": "report", "name": "x"}]})).await;
+    receive(&world, sid, 1..=3).await;
+    assert_eq!(world.ok("GET", &sid.to_string(), &[]).await["info"]["tags"], json!(["waited"]));
+    let events = stored(&world, Stream::Event).await;
+    let numbers: Vec<_> = events.iter().map(|event| event["event"]["N"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [1, 2, 3]);
+}
