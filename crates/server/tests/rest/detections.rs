@@ -4,7 +4,7 @@ use crate::world::World;
 use muster_model::{Sid, Timestamp};
 use muster_server::sensor::Place;
 use muster_server::{clock, event};
-use muster_store::{EntryQuery, Stream};
+use muster_store::{EntryQuery, Stream, Write};
 use muster_wire::{Event, Events};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -15,7 +15,10 @@ async fn receive(world: &World, sid: Sid, numbers: std::ops::RangeInclusive<u64>
     let app = &world.server.app;
     let organization = app.organization(world.oid).unwrap();
     let ordinal = organization.state.lock().fleet.ordinal(sid).unwrap();
-    organization.state.lock().spools.insert(ordinal, ([1; 16], numbers.start() - 1));
+    // As after the handshake of a link: its spool is known.
+    let (spool_id, seq) = ([1; 16], numbers.start() - 1);
+    app.store.commit(vec![Write::PutSpool { oid: world.oid, ordinal, spool_id, seq, after: None }]).await.unwrap();
+    organization.state.lock().spools.insert(ordinal, (spool_id, seq));
     let event = |seq| Event {
         seq,
         event_type: "TEST".into(),
