@@ -42,8 +42,9 @@ pub struct Organization {
     pub sensor_changes: SensorLocks,
 }
 
-/// Locks that sensors share. More would not help: this many changes fill a commit.
-const SENSOR_LOCKS: usize = 256;
+/// Locks that sensors share. Enough that receipts of sensors which already have a
+/// task do not queue behind each other, nor a fan-out behind them; less than a megabyte.
+const SENSOR_LOCKS: usize = 16_384;
 
 /// Keeps changes of one sensor apart, and lets those of others share a disk sync:
 /// in a storm of connections each sensor has its record changed.
