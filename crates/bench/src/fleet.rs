@@ -79,7 +79,6 @@ pub fn row(oid: Oid, ordinal: u32, public_key: &[u8]) -> SensorRow {
         },
         public_key: public_key.to_vec(),
         epoch: 1,
-        epoch_task: 0,
         journal_id: own_id(ordinal),
         boot_id: "boot".into(),
         fingerprint: String::new(),

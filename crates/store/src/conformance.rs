@@ -161,7 +161,6 @@ fn sensor(owner: u128, ordinal: u32) -> SensorRow {
         sensor,
         public_key: vec![7; 32],
         epoch: 2,
-        epoch_task: 40,
         journal_id: vec![3; 16],
         boot_id: "boot".into(),
         fingerprint: "print".into(),

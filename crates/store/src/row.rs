@@ -161,8 +161,6 @@ pub struct SensorRow {
     pub public_key: Vec<u8>,
     /// Counts the enrolments of this identity, from 1.
     pub epoch: u64,
-    /// Tasks with a number below this belong to an earlier epoch.
-    pub epoch_task: u64,
     /// Journal of this epoch, 16 bytes; empty before the first connection.
     pub journal_id: Vec<u8>,
     /// Boot id reported last.

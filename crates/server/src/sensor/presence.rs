@@ -128,7 +128,6 @@ fn new_row(organization: &Organization, ordinal: u32, new: &Enrolment<'_>, now: 
         },
         public_key: new.public_key.to_vec(),
         epoch: 1,
-        epoch_task: 0,
         journal_id: Vec::new(),
         boot_id: String::new(),
         fingerprint: String::new(),

@@ -162,7 +162,6 @@ fn new_row(ordinal: u32, sid: Sid, public_key: &[u8], state: &SensorState, now: 
         },
         public_key: public_key.to_vec(),
         epoch: 1,
-        epoch_task: 0,
         journal_id: Vec::new(),
         boot_id: String::new(),
         fingerprint: String::new(),
