@@ -43,5 +43,5 @@ pub use lint::lint;
 pub use load::{FalsePositive, LoadError, NoResources, RULE_BYTES_MAX, Resources, Rule, RuleLoader, RuleMeta, Warning};
 pub use plan::RuleSet;
 pub use stateful::TRACKERS_MAX;
-pub use suppression::{Activation, CounterKey, Counters, Suppression, WINDOWS_MAX};
+pub use suppression::{Activation, CounterKey, Counters, SWEPT_MAX, Suppression, WINDOWS_MAX, Window};
 pub use variables::{VARIABLE_VALUES_MAX, VARIABLES_MAX, VariableError, Variables};
