@@ -60,6 +60,7 @@ struct State {
     stream_sizes: BTreeMap<(Oid, Stream), Size>,
     queues: BTreeMap<(Oid, String), Queue>,
     queued: BTreeMap<(Oid, String, u64), Vec<u8>>,
+    counters: BTreeMap<(Oid, [u8; 16]), CounterRow>,
     /// Number of the next entry; those that an undone list took are left out.
     next_entry: u64,
 }
@@ -165,6 +166,16 @@ impl Change<'_> {
             Write::Trim { oid, stream, before, bytes_max } => self.trim(*oid, *stream, *before, *bytes_max),
             Write::Enqueue { oid, output, bodies } => self.enqueue(*oid, output, bodies),
             Write::Dequeue { oid, output, through } => self.dequeue(*oid, output, *through),
+            Write::PutCounters { oid, counters } => {
+                for counter in counters {
+                    self.put(|state| &mut state.counters, (*oid, counter.key), *counter);
+                }
+            }
+            Write::DeleteCounters { oid, keys } => {
+                for key in keys {
+                    self.delete(|state| &mut state.counters, (*oid, *key));
+                }
+            }
         }
         Ok(())
     }

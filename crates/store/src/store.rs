@@ -264,4 +264,6 @@ pub trait Read {
     fn queued(&mut self, oid: Oid, output: &str, limit: usize) -> Result<Vec<Queued>, StoreError>;
     /// How many records wait for an output, and their bytes.
     fn queue_size(&mut self, oid: Oid, output: &str) -> Result<(u64, u64), StoreError>;
+    /// Calls `each` with every counter of an organization, by key.
+    fn counters(&mut self, oid: Oid, each: &mut dyn FnMut(CounterRow)) -> Result<(), StoreError>;
 }
