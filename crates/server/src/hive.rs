@@ -52,9 +52,12 @@ pub fn not_found(key: &str) -> ApiError {
         .with_code("RECORD_NOT_FOUND")
 }
 
+/// Code of the error that a record was changed by someone else.
+pub const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
+
 fn etag_mismatch() -> ApiError {
     let text = "lc_error_code:ETAG_MISMATCH - the record was changed meanwhile; read it again and repeat the change";
-    ApiError::bad_request(text).with_code("ETAG_MISMATCH")
+    ApiError::bad_request(text).with_code(ETAG_MISMATCH)
 }
 
 fn invalid_expiry(text: &str) -> ApiError {
@@ -166,6 +169,17 @@ pub async fn delete(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Ac
     app.records.delete(oid, hive.kind, key, beside).await?;
     changed(app, hive, oid).await;
     Ok(())
+}
+
+/// Notes on a record what last went wrong with it. It stays the same record: its etag does not change.
+pub async fn note_error(app: &App, hive: &Hive, oid: Oid, key: &str, text: &str) {
+    let _one_at_a_time = app.hives.changing.lock().await;
+    let Ok(mut record) = get(app, hive, oid, key) else { return };
+    text.clone_into(&mut record.sys_mtd.last_error);
+    record.sys_mtd.last_error_ts = clock::now().as_millis();
+    if let Err(error) = app.records.put(oid, hive.kind, key, &record, Expect::Any, Vec::new()).await {
+        tracing::warn!(%oid, hive = hive.name, key, %error, "an error could not be noted on its record");
+    }
 }
 
 fn audit(

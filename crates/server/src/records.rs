@@ -42,6 +42,11 @@ impl<T> Kind<T> {
         let record = Record { oid, kind: self.word.to_owned(), key: key.to_owned(), body, revision: 0 };
         Write::PutRecord { record, expect: Expect::Any }
     }
+
+    /// A write that deletes such a record.
+    pub(crate) fn removal(self, oid: Oid, key: &str) -> Write {
+        Write::DeleteRecord { oid, kind: self.word, key: key.to_owned() }
+    }
 }
 
 type Cached = HashMap<(Oid, String), BTreeMap<String, Record>>;
@@ -92,6 +97,12 @@ impl Records {
         records.into_iter().flatten().filter_map(|(key, record)| Some((key.clone(), parse(record)?))).collect()
     }
 
+    /// Takes the records of a kind out of memory, by key: for those that are read only when the server starts.
+    pub fn take<T: DeserializeOwned>(&self, oid: Oid, kind: Kind<T>) -> Vec<(String, T)> {
+        let records = self.cache.write().remove(&(oid, kind.word.to_owned()));
+        records.into_iter().flatten().filter_map(|(key, record)| Some((key, parse(&record)?))).collect()
+    }
+
     /// How many records of a kind there are.
     pub fn count<T>(&self, oid: Oid, kind: Kind<T>) -> usize {
         self.cache.read().get(&(oid, kind.word.to_owned())).map_or(0, BTreeMap::len)
@@ -112,6 +123,27 @@ impl Records {
         expect: Expect,
         beside: Vec<Write>,
     ) -> Result<u64, StoreError> {
+        let commit = async |mut writes: Vec<Write>| {
+            writes.extend(beside);
+            self.store.commit(writes).await
+        };
+        self.put_by(oid, kind, key, value, expect, commit).await
+    }
+
+    /// As [`Records::put`], with a commit of the caller's: it must store the given list, with what it adds to it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `commit` says.
+    pub async fn put_by<T: Serialize>(
+        &self,
+        oid: Oid,
+        kind: Kind<T>,
+        key: &str,
+        value: &T,
+        expect: Expect,
+        commit: impl AsyncFnOnce(Vec<Write>) -> Result<(), StoreError>,
+    ) -> Result<u64, StoreError> {
         let body = serde_json::to_string(value).map_err(|error| StoreError::Failed(error.to_string()))?;
         let _one_at_a_time = self.writing.lock().await;
         let place = (oid, kind.word.to_owned());
@@ -119,9 +151,7 @@ impl Records {
             self.cache.read().get(&place).and_then(|records| records.get(key)).map_or(0, |record| record.revision);
         let record =
             Record { oid, kind: kind.word.to_owned(), key: key.to_owned(), body, revision: stored.saturating_add(1) };
-        let mut writes = vec![Write::PutRecord { record: record.clone(), expect }];
-        writes.extend(beside);
-        self.store.commit(writes).await?;
+        commit(vec![Write::PutRecord { record: record.clone(), expect }]).await?;
         let revision = record.revision;
         self.cache.write().entry(place).or_default().insert(key.to_owned(), record);
         Ok(revision)
