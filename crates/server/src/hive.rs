@@ -52,12 +52,9 @@ pub fn not_found(key: &str) -> ApiError {
         .with_code("RECORD_NOT_FOUND")
 }
 
-/// Code of the error that a record was changed by someone else.
-pub const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
-
 fn etag_mismatch() -> ApiError {
     let text = "lc_error_code:ETAG_MISMATCH - the record was changed meanwhile; read it again and repeat the change";
-    ApiError::bad_request(text).with_code(ETAG_MISMATCH)
+    ApiError::bad_request(text).with_code("ETAG_MISMATCH")
 }
 
 fn invalid_expiry(text: &str) -> ApiError {

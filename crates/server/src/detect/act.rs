@@ -249,7 +249,7 @@ async fn tag_record(
         let change = hive::Change { data: None, usr_mtd: Some(usr_mtd), etag: Some(record.sys_mtd.etag) };
         tries += 1;
         match hive::set(app, hive, organization.oid, key, change, actor).await {
-            Err(error) if error.code == hive::ETAG_MISMATCH && tries < TAG_TRIES => {}
+            Err(error) if error.code == "ETAG_MISMATCH" && tries < TAG_TRIES => {}
             done => return done.map(|_| ()),
         }
     }

@@ -31,11 +31,11 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events,
     let seq = events.events.iter().map(|event| event.seq).max().unwrap_or(0).max(stored_seq);
     let mut through = stored_seq;
     while through < seq {
+        let sensor = || organization.state.lock().fleet.row(place.ordinal).map(|row| row.sensor.clone());
+        let Some(sid) = sensor().map(|sensor| sensor.sid) else { return };
+        detect::settled(app, organization.oid, sid).await;
         // Made anew after a `wait`, which is there to let changes of the sensor reach its next events.
-        let Some(sensor) = organization.state.lock().fleet.row(place.ordinal).map(|row| row.sensor.clone()) else {
-            return;
-        };
-        detect::settled(app, organization.oid, sensor.sid).await;
+        let Some(sensor) = sensor() else { return };
         let (records, seqs) = records_of(&sensor, &events, through, clock_offset_ms);
         let (oid, ordinal, after) = (organization.oid, place.ordinal, through);
         let reached = move |taken: usize| if taken < seqs.len() { seqs[taken - 1] } else { seq };
