@@ -78,6 +78,17 @@ struct Detector {
     pending: Pending,
 }
 
+/// What a `wait` of a rule does to records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Nothing: they are not events that a sensor keeps until they are taken.
+    Ignored,
+    /// It holds them back.
+    Heeded,
+    /// One that is in force has held them back long enough; the next one does again.
+    Overdue,
+}
+
 impl Default for Detectors {
     fn default() -> Self {
         let (troubles, told) = mpsc::channel(TROUBLES_MAX);
@@ -141,12 +152,12 @@ pub async fn close(app: &App) {
 ///
 /// Whatever the store says; then nothing is stored, and nothing was evaluated.
 pub async fn emit(app: &App, oid: Oid, records: Vec<Record>, beside: Vec<Write>) -> Result<(), StoreError> {
-    take_in(app, oid, records, false, Box::new(move |_| beside.clone())).await.map(|_| ())
+    take_in(app, oid, records, Wait::Ignored, Box::new(move |_| beside.clone())).await.map(|_| ())
 }
 
 /// As [`emit`], for the events of one sensor: those after an event at which a rule waits are left
-/// for later. Gives the number of events taken; `beside` tells for such a number what is to be
-/// stored with them.
+/// for later, and all of them if such a `wait` is still in force. Gives the number of events
+/// taken; `beside` tells for such a number what is to be stored with them.
 ///
 /// # Errors
 ///
@@ -155,16 +166,17 @@ pub async fn ingest(
     app: &App,
     oid: Oid,
     records: Vec<Record>,
+    wait: Wait,
     beside: impl Fn(usize) -> Vec<Write> + Send + Sync + 'static,
 ) -> Result<usize, StoreError> {
-    take_in(app, oid, records, true, Box::new(beside)).await
+    take_in(app, oid, records, wait, Box::new(beside)).await
 }
 
 async fn take_in(
     app: &App,
     oid: Oid,
     records: Vec<Record>,
-    heeds_wait: bool,
+    wait: Wait,
     beside: group::Beside,
 ) -> Result<usize, StoreError> {
     let Some(detector) = app.detectors.of(oid).filter(|_| !records.is_empty()) else {
@@ -176,15 +188,16 @@ async fn take_in(
     };
     let (answer, answered) = oneshot::channel();
     let stopping = || StoreError::Failed("the server is stopping".into());
-    detector.members.send(Member { records, heeds_wait, beside, answer }).await.map_err(|_| stopping())?;
+    detector.members.send(Member { records, wait, beside, answer }).await.map_err(|_| stopping())?;
     answered.await.unwrap_or_else(|_| Err(stopping()))
 }
 
-/// Waits until no `wait` of a rule holds the events of a sensor back, at most [`HOLD_MAX`].
-pub async fn settled(app: &App, oid: Oid, sid: Sid) {
-    if let Some(detector) = app.detectors.of(oid) {
-        // After that long they go on whatever still waits.
-        let _ = timeout(HOLD_MAX, detector.pending.settled(Some(sid))).await;
+/// Waits until no `wait` of a rule holds the events of a sensor back, or has for [`HOLD_MAX`].
+pub async fn settled(app: &App, oid: Oid, sid: Sid) -> Wait {
+    let Some(detector) = app.detectors.of(oid) else { return Wait::Heeded };
+    match timeout(HOLD_MAX, detector.pending.settled(Some(sid))).await {
+        Ok(()) => Wait::Heeded,
+        Err(_) => Wait::Overdue,
     }
 }
 

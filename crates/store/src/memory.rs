@@ -7,11 +7,12 @@
 mod read;
 
 use crate::row::*;
-use crate::store::{Faults, Read, StoreError, TRIM_ENTRIES_MAX};
+use crate::store::{Faults, Gate, Read, StoreError, TRIM_ENTRIES_MAX};
 use muster_model::{Oid, TaskId, Timestamp};
 use muster_tasking::Target;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The shared state, and the failures that a test asked for.
 pub(crate) struct Memory {
@@ -22,6 +23,11 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn new(faults: Faults) -> Self {
         Self { state: RwLock::default(), faults }
+    }
+
+    /// Where commits wait, if a test holds them up.
+    pub(crate) fn gate(&self) -> Option<Arc<Gate>> {
+        self.faults.gated()
     }
 
     pub(crate) fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {

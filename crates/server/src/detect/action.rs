@@ -23,6 +23,9 @@ pub(super) struct Ordered {
     pub(super) rule: String,
     /// When the event was evaluated.
     pub(super) at: Timestamp,
+    /// The sensor's next events wait until it was carried out: it is a `wait`, or follows one.
+    #[serde(default)]
+    pub(super) holds: bool,
     /// It was told to operators that it is carried out.
     #[serde(default)]
     pub(super) is_begun: bool,

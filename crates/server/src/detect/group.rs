@@ -10,7 +10,7 @@ use super::action::Action;
 use super::pass::{self, Pass};
 use super::pending::Room;
 use super::trouble::Trouble;
-use super::{Detector, LANES, VARIABLES, act};
+use super::{Detector, LANES, VARIABLES, Wait, act};
 use crate::app::App;
 use crate::clock;
 use crate::stream::Record;
@@ -39,8 +39,8 @@ pub(super) type Beside = Box<dyn Fn(usize) -> Vec<Write> + Send + Sync>;
 /// Records that come and are stored together.
 pub(super) struct Member {
     pub(super) records: Vec<Record>,
-    /// Records after one at which a rule waits are not taken.
-    pub(super) heeds_wait: bool,
+    /// What keeps records from being taken.
+    pub(super) wait: Wait,
     pub(super) beside: Beside,
     /// How many records were taken.
     pub(super) answer: oneshot::Sender<Result<usize, StoreError>>,
@@ -97,7 +97,7 @@ async fn attempt(app: &Arc<App>, detector: &Arc<Detector>, members: &[Member]) -
     detector.begin(now);
     let passes = evaluate(app, detector, members, now);
     let mut writes = Vec::new();
-    for (member, pass) in members.iter().zip(&passes) {
+    for (member, pass) in members.iter().zip(&passes).filter(|(_, pass)| pass.taken > 0) {
         writes.extend((member.beside)(pass.taken));
         writes.extend(app.keep(&member.records[..pass.taken]));
         writes.extend(app.keep(&pass.detections));
@@ -123,7 +123,13 @@ async fn attempt(app: &Arc<App>, detector: &Arc<Detector>, members: &[Member]) -
 
 /// Evaluates each member; a large group by several threads, each with lanes of its own.
 fn evaluate(app: &App, detector: &Detector, members: &[Member], now: Timestamp) -> Vec<Pass> {
-    let one = |member: &Member| pass::evaluate(app, detector, &member.records, member.heeds_wait, now);
+    let one = |member: &Member| {
+        let sid = member.records.first().and_then(|record| record.sid);
+        if member.wait == Wait::Heeded && detector.pending.is_held(sid) {
+            return Pass::default();
+        }
+        pass::evaluate(app, detector, &member.records, member.wait != Wait::Ignored, now)
+    };
     let records: usize = members.iter().map(|member| member.records.len()).sum();
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(LANES);
     if records < PARALLEL_MIN || threads == 1 {

@@ -81,7 +81,9 @@ impl Detector {
 
 impl Pass {
     fn add(&mut self, app: &App, record: &Record, effects: Vec<Decided>, now: Timestamp) {
+        let mut holds = false;
         for Decided { rule, effect } in effects {
+            holds |= matches!(effect, Effect::Wait { .. });
             let (namespace, name) = (&rule.meta.namespace, &rule.meta.name);
             let trouble = |text: String| Trouble::of_rule(record.oid, namespace, name, &text);
             match effect {
@@ -110,6 +112,7 @@ impl Pass {
                     namespace: namespace.clone(),
                     rule: name.clone(),
                     at: now,
+                    holds,
                     is_begun: false,
                     effect,
                 }),

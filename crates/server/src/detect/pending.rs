@@ -6,7 +6,6 @@
 
 use super::action::{Action, Ordered};
 use muster_model::Sid;
-use muster_rules::Effect;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -96,12 +95,8 @@ impl Pending {
         let mut state = self.state.lock();
         let state = &mut *state;
         let mut started = Vec::new();
-        let mut holding = BTreeMap::new();
         for action in actions {
             let (sid, position) = (action.ordered.sid, action.position);
-            if matches!(action.ordered.effect, Effect::Wait { .. }) || holding.contains_key(&sid) {
-                holding.insert(sid, position);
-            }
             state.count += 1;
             state.bytes += action.bytes;
             state.last = state.last.max(position);
@@ -109,12 +104,10 @@ impl Pending {
                 started.push(sid);
                 Queue::default()
             });
-            queue.actions.push_back(Arc::new(action));
-        }
-        for (sid, position) in holding {
-            if let Some(queue) = state.queues.get_mut(&sid) {
+            if action.ordered.holds {
                 queue.holds_through = position;
             }
+            queue.actions.push_back(Arc::new(action));
         }
         started
     }
@@ -141,16 +134,18 @@ impl Pending {
         self.moved.notify_waiters();
     }
 
+    /// Whether a `wait` holds a sensor's events back.
+    pub(super) fn is_held(&self, sid: Option<Sid>) -> bool {
+        let state = self.state.lock();
+        let Some(queue) = state.queues.get(&sid) else { return false };
+        queue.actions.front().is_some_and(|next| next.position <= queue.holds_through)
+    }
+
     /// Waits until no `wait` holds a sensor's events back.
     pub(super) async fn settled(&self, sid: Option<Sid>) {
         loop {
             let moved = self.moved.notified();
-            let is_held = {
-                let state = self.state.lock();
-                let queue = state.queues.get(&sid);
-                queue.is_some_and(|queue| queue.actions.front().is_some_and(|next| next.position <= queue.holds_through))
-            };
-            if !is_held {
+            if !self.is_held(sid) {
                 return;
             }
             moved.await;

@@ -33,17 +33,22 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events,
     while through < seq {
         let sensor = || organization.state.lock().fleet.row(place.ordinal).map(|row| row.sensor.clone());
         let Some(sid) = sensor().map(|sensor| sensor.sid) else { return };
-        detect::settled(app, organization.oid, sid).await;
+        let wait = detect::settled(app, organization.oid, sid).await;
         // Made anew after a `wait`, which is there to let changes of the sensor reach its next events.
         let Some(sensor) = sensor() else { return };
         let (records, seqs) = records_of(&sensor, &events, through, clock_offset_ms);
         let (oid, ordinal, after) = (organization.oid, place.ordinal, through);
-        let reached = move |taken: usize| if taken < seqs.len() { seqs[taken - 1] } else { seq };
+        let reached = move |taken: usize| match taken {
+            _ if taken == seqs.len() => seq,
+            // A `wait` came in between: nothing was taken.
+            0 => after,
+            _ => seqs[taken - 1],
+        };
         let spool = {
             let reached = reached.clone();
             move |taken| vec![Write::PutSpool { oid, ordinal, spool_id, seq: reached(taken), after: Some(after) }]
         };
-        through = match detect::ingest(app, oid, records, spool).await {
+        through = match detect::ingest(app, oid, records, wait, spool).await {
             Ok(taken) => reached(taken),
             Err(error) => {
                 // Not acknowledged: the sensor keeps them, and sends them at its next connection.
