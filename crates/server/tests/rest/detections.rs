@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Takes in events with these numbers, as the sensor's link does.
-async fn receive(world: &World, sid: Sid, numbers: std::ops::RangeInclusive<u64>) {
+pub async fn receive(world: &World, sid: Sid, numbers: std::ops::RangeInclusive<u64>) {
     let link = world.link(sid).await;
     let app = &world.server.app;
     let organization = app.organization(world.oid).unwrap();
@@ -23,14 +23,14 @@ async fn receive(world: &World, sid: Sid, numbers: std::ops::RangeInclusive<u64>
         seq,
         event_type: "TEST".into(),
         time_ms: clock::now().as_millis(),
-        body: format!(r#"{{"N":{seq},"FILE_PATH":"/tmp/{seq}"}}"#).into_bytes(),
+        body: format!(r#"{{"N":{seq},"FILE_PATH":"/tmp/{seq}","ONE":"1","X":"x"}}"#).into_bytes(),
         ..Event::default()
     };
     let events = Events { events: numbers.map(event).collect() };
     event::receive(app, &Place { organization: Arc::clone(&organization), ordinal }, &link, events, 0).await;
 }
 
-async fn stored(world: &World, stream: Stream) -> Vec<Value> {
+pub async fn stored(world: &World, stream: Stream) -> Vec<Value> {
     let query = EntryQuery {
         oid: world.oid,
         stream,
@@ -47,13 +47,13 @@ async fn stored(world: &World, stream: Stream) -> Vec<Value> {
     page.entries.iter().map(|entry| serde_json::from_slice(&entry.body).unwrap()).collect()
 }
 
-async fn set(world: &World, hive: &str, name: &str, data: Value) {
+pub async fn set(world: &World, hive: &str, name: &str, data: Value) {
     let data = data.to_string();
     let form = [("data", data.as_str()), ("usr_mtd", r#"{"enabled":true,"tags":["label"]}"#)];
     world.ok("POST", &format!("hive/{hive}/{}/{name}/data", world.oid), &form).await;
 }
 
-fn rule(respond: Value) -> Value {
+pub fn rule(respond: Value) -> Value {
     json!({"detect": {"event": "TEST", "op": "exists", "path": "event/N"}, "respond": respond})
 }
 

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 /// Kinds of events, as the rules know them.
-const KINDS: [&str; 8] = ["A", "B", "T", "R", "F", "W", "P", "B"];
+const KINDS: [&str; 8] = ["A", "B", "T", "R", "F", "W", "T", "B"];
 
 /// Id of the first sensor.
 const FIRST_SID: u128 = 0x5e00;

@@ -189,17 +189,17 @@ impl World {
                 self.faults.fail_all(Some(StoreError::Full));
             }
             87..90 => self.faults.fail_all(None),
-            90..95 => {
+            90..94 => {
                 let passed = (self.rng.draw() % 1_500).min(self.chaos_ms_left);
                 self.chaos_ms_left -= passed;
                 self.tell(|| format!("{passed} ms pass"));
                 tokio::time::advance(Duration::from_millis(passed)).await;
             }
-            95 if (to_store, to_answer) == (0, 0) => {
+            94 if (to_store, to_answer) == (0, 0) => {
                 self.tell(|| "the rules are compiled anew".to_owned());
                 detect::reload(&server.app, OID).await;
             }
-            96..98 => {
+            95..99 => {
                 self.tell(|| format!("the server dies; {to_store} commits wait, {to_answer} are not answered"));
                 self.counts.crashes += 1;
                 return Some(End::Crash);
