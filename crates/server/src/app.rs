@@ -86,7 +86,7 @@ impl App {
         let app = Arc::new(Self {
             router: Arc::new(Router::new(crate::api::routes())),
             streams: Streams::default(),
-            outputs: Outputs::load(&records),
+            outputs: Outputs::load(&records, secrets.clone()),
             hives: Hives::default(),
             detectors: Detectors::default(),
             transfers: Transfers::default(),

@@ -16,7 +16,7 @@ mod lookup;
 mod rules;
 
 pub use lookup::{Lookups, read_lookup};
-pub use rules::{anon_seed, reload};
+pub use rules::reload;
 
 use crate::app::App;
 use crate::organization::Organization;

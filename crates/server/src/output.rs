@@ -14,13 +14,13 @@ mod filter;
 mod format;
 mod settings;
 mod syslog;
-mod transform;
 mod webhook;
 mod worker;
 
 pub use settings::MODULES;
 pub use worker::run;
 
+use crate::access::Secrets;
 use crate::api::ApiError;
 use crate::app::App;
 use crate::clock;
@@ -77,14 +77,14 @@ pub struct Output {
 }
 
 impl Output {
-    fn compile(oid: Oid, name: &str, settings: Map<String, Value>) -> Result<Self, ApiError> {
+    fn compile(oid: Oid, name: &str, settings: Map<String, Value>, anon_seed: &str) -> Result<Self, ApiError> {
         let read = settings::Settings(&settings);
         Ok(Self {
             oid,
             name: name.to_owned(),
             feed: read.feed()?,
             filter: Filter::read(&read)?,
-            format: Format::read(&read)?,
+            format: Format::read(&read, anon_seed)?,
             module: Module::read(&read)?,
             is_delete_on_failure: read.flag("is_delete_on_failure")?,
             settings,
@@ -106,16 +106,17 @@ impl Output {
 }
 
 /// All outputs of the server, compiled.
-#[derive(Default)]
 pub struct Outputs {
+    /// Makes the private seeds of the template function `anon`.
+    secrets: Secrets,
     by_organization: RwLock<HashMap<Oid, Arc<[Arc<Output>]>>>,
     changed: Notify,
 }
 
 impl Outputs {
     /// Compiles the stored outputs of all organizations.
-    pub fn load(records: &Records) -> Self {
-        let outputs = Self::default();
+    pub fn load(records: &Records, secrets: Secrets) -> Self {
+        let outputs = Self { secrets, by_organization: RwLock::default(), changed: Notify::new() };
         for oid in records.owners(OUTPUT) {
             outputs.reload(records, oid);
         }
@@ -126,11 +127,13 @@ impl Outputs {
     fn reload(&self, records: &Records, oid: Oid) {
         let mut by_organization = self.by_organization.write();
         let old = by_organization.remove(&oid).unwrap_or_else(|| Arc::from([]));
-        let mut new = Vec::new();
+        let (mut new, anon_seed) = (Vec::new(), self.secrets.anon_seed(oid));
         for (name, settings) in records.list(oid, OUTPUT) {
             let same = old.iter().find(|output| output.name == name && output.settings == settings);
-            match same.map_or_else(|| Output::compile(oid, &name, settings).map(Arc::new), |same| Ok(Arc::clone(same)))
-            {
+            match same.map_or_else(
+                || Output::compile(oid, &name, settings, &anon_seed).map(Arc::new),
+                |same| Ok(Arc::clone(same)),
+            ) {
                 Ok(output) => new.push(output),
                 Err(error) => tracing::error!(%oid, name, error = error.message, "a stored output cannot be read"),
             }
@@ -209,7 +212,7 @@ pub async fn checked(
         return Err(ApiError::bad_request(format!("name must have 1 to {NAME_BYTES_MAX} bytes, without line ends")));
     }
     let settings = settings::normal(settings, name)?;
-    let output = Output::compile(oid, name, settings.clone())?;
+    let output = Output::compile(oid, name, settings.clone(), &app.secrets.anon_seed(oid))?;
     output.module.check_destination(app.config.allow_private_destinations).await?;
     Ok(settings)
 }

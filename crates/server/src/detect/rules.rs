@@ -10,12 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::mpsc;
 
-/// The private seed of the template function `anon`.
-#[must_use]
-pub fn anon_seed(app: &App, oid: Oid) -> String {
-    app.secrets.digest(format!("anon {oid}").as_bytes())
-}
-
 struct Compiled {
     rules: Arc<RuleSet>,
     lookups: Arc<Lookups>,
@@ -26,7 +20,7 @@ struct Compiled {
 
 fn compile(app: &App, oid: Oid) -> Compiled {
     let lookups = Lookups::load(&app.records, oid);
-    let seed = anon_seed(app, oid);
+    let seed = app.secrets.anon_seed(oid);
     let loader = RuleLoader::new(&lookups, &seed);
     let now_ms = clock::now().as_millis();
     let is_in_force = |record: &hive::HiveRecord| {

@@ -29,7 +29,7 @@ fn invalid(text: impl Into<String>) -> ApiError {
 /// 400 saying what is wrong.
 pub fn check(app: &App, hive: &Hive, oid: Oid, key: &str, data: &Value) -> Result<(), ApiError> {
     let lookups = if hive.concerns_rules { Lookups::load(&app.records, oid) } else { Lookups::default() };
-    Checker { lookups, anon_seed: detect::anon_seed(app, oid) }.check(hive, key, data)
+    Checker { lookups, anon_seed: app.secrets.anon_seed(oid) }.check(hive, key, data)
 }
 
 /// Checks records against lookups that need not be stored yet.

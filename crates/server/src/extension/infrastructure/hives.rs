@@ -3,7 +3,7 @@
 use super::document::Document;
 use super::plan::{Place, Plan, Wanted};
 use crate::api::ApiError;
-use crate::detect::{self, Lookups};
+use crate::detect::Lookups;
 use crate::hive::{
     self, Change, Checker, FALSE_POSITIVES, HIVES, Hive, HiveRecord, LOOKUPS, RULE_HIVES, UserMetadata, Verb,
 };
@@ -27,7 +27,7 @@ struct Entry {
 pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiError> {
     let mut checker = Checker {
         lookups: Lookups::load(&plan.app.records, plan.oid),
-        anon_seed: detect::anon_seed(plan.app, plan.oid),
+        anon_seed: plan.app.secrets.anon_seed(plan.oid),
     };
     let mut known = BTreeMap::new();
     for (name, records) in document.object("hives")? {
