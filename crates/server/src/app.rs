@@ -178,6 +178,7 @@ impl App {
         for record in records {
             self.streams.publish(record);
         }
+        self.detectors.offer_audit(records);
         let mut writes = crate::output::enqueue(self, records);
         if !records.is_empty() {
             writes.push(Write::Append(records.iter().map(Record::entry).collect()));
