@@ -3,7 +3,8 @@
 use crate::connection::{self, Global};
 use crate::duration::parse_seconds;
 use crate::{
-    backup, doctor, event, exit, file, key, organization, output, profile, reliable_task, sensor, serve, tag, task, up,
+    backup, doctor, event, exit, file, key, organization, output, profile, reliable_task, sensor, serve, sync, tag,
+    task, up,
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::path::PathBuf;
@@ -97,6 +98,9 @@ pub enum Verb {
     /// Outputs: where streams are sent
     #[command(subcommand)]
     Output(output::OutputVerb),
+    /// The configuration as a file: pull it, push it
+    #[command(subcommand)]
+    Sync(sync::SyncVerb),
     /// Payloads: files that tasks bring to endpoints
     #[command(subcommand)]
     Payload(file::PayloadVerb),
@@ -174,6 +178,7 @@ async fn run_waiting(verb: Verb, global: Global) -> anyhow::Result<()> {
         Verb::Key(verb) => key::run(verb, &client, json).await,
         Verb::InstallKey(verb) => key::run_install(verb, &client, json).await,
         Verb::Output(verb) => output::run(verb, &client, json).await,
+        Verb::Sync(verb) => sync::run(verb, &client, json).await,
         Verb::Payload(verb) => file::run_payload(verb, &client, json).await,
         Verb::Artifact(verb) => file::run_artifact(verb, &client, json).await,
         Verb::Org => organization::show_organization(&client, json).await,
@@ -216,6 +221,8 @@ mod tests {
             "muster tag add vip --sid 5 --ttl 1h",
             "muster key create ci --permissions sensor.list,sensor.task",
             "muster output create o --module syslog --type event --set dest_host=h:1",
+            "muster sync pull --only outputs,hives/fp",
+            "muster sync push org.yaml --force --no-dry-run --yes",
             "muster backup to --data-dir d",
             "muster serve --config f",
             "muster completion bash",

@@ -24,6 +24,7 @@ mod sensor;
 mod serve;
 mod show;
 mod stop;
+mod sync;
 mod tag;
 mod task;
 mod up;

@@ -29,6 +29,7 @@ mod path;
 mod pattern;
 mod plan;
 pub mod replay;
+mod reshape;
 mod stateful;
 mod suppression;
 mod template;
@@ -42,6 +43,7 @@ pub use engine::{ArtifactFacts, CHAIN_DEPTH_MAX, DETECTIONS_PER_EVENT_MAX, Engin
 pub use lint::lint;
 pub use load::{FalsePositive, LoadError, NoResources, RULE_BYTES_MAX, Resources, Rule, RuleLoader, RuleMeta, Warning};
 pub use plan::RuleSet;
+pub use reshape::{Reshape, ReshapeError, Reshaped};
 pub use stateful::TRACKERS_MAX;
 pub use suppression::{Activation, CounterKey, Counters, Suppression, WINDOWS_MAX};
 pub use variables::{VARIABLE_VALUES_MAX, VARIABLES_MAX, VariableError, Variables};

@@ -86,7 +86,7 @@ impl App {
         let app = Arc::new(Self {
             router: Arc::new(Router::new(crate::api::routes())),
             streams: Streams::default(),
-            outputs: Outputs::load(&records),
+            outputs: Outputs::load(&records, secrets.clone()),
             hives: Hives::default(),
             detectors: Detectors::default(),
             transfers: Transfers::default(),
@@ -178,6 +178,7 @@ impl App {
         for record in records {
             self.streams.publish(record);
         }
+        self.detectors.offer_audit(records);
         let mut writes = crate::output::enqueue(self, records);
         if !records.is_empty() {
             writes.push(Write::Append(records.iter().map(Record::entry).collect()));

@@ -12,11 +12,15 @@
 //! Source: reference/detection-response.md, reference/events.md section 10.
 
 mod act;
+mod audit;
 mod lookup;
 mod rules;
+mod schedule;
 
+pub use audit::run as run_audit;
 pub use lookup::{Lookups, read_lookup};
-pub use rules::{anon_seed, reload};
+pub use rules::reload;
+pub use schedule::{run as run_schedule, tick};
 
 use crate::app::App;
 use crate::organization::Organization;
@@ -29,7 +33,7 @@ use muster_rules::{Activation, Counters, Decided, Effect, Engine, Facts, Source,
 use muster_store::{Expect, Stream, Write};
 use parking_lot::{Mutex, RwLock};
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -63,6 +67,7 @@ const VARIABLES: Kind<Variables> = Kind::new("variables");
 #[derive(Default)]
 pub struct Detectors {
     by_organization: RwLock<HashMap<Oid, Arc<Detector>>>,
+    audit: audit::Feed,
     reloading: tokio::sync::Mutex<()>,
 }
 
@@ -73,6 +78,8 @@ struct Detector {
     /// Counted since the counters were stored last.
     has_counted: AtomicBool,
     lookups: RwLock<Arc<Lookups>>,
+    /// The streams that its rules listen to.
+    targets: RwLock<BTreeSet<Target>>,
 }
 
 struct Lane {
@@ -89,6 +96,11 @@ struct Job {
 impl Detectors {
     fn of(&self, oid: Oid) -> Option<Arc<Detector>> {
         self.by_organization.read().get(&oid).cloned()
+    }
+
+    /// The detector of an organization, if it has rules that listen to a stream.
+    fn listening(&self, oid: Oid, target: Target) -> Option<Arc<Detector>> {
+        self.of(oid).filter(|detector| detector.targets.read().contains(&target))
     }
 }
 
@@ -160,17 +172,22 @@ pub struct Pass {
 /// Evaluates records of one organization in order, up to the first that makes a rule wait.
 #[must_use]
 pub fn evaluate(app: &App, oid: Oid, records: &[Record]) -> Pass {
+    evaluate_as(app, oid, records, |record| match record.stream {
+        Stream::Event => Some(Target::Edr),
+        Stream::Deployment => Some(Target::Deployment),
+        Stream::Artifact => Some(Target::ArtifactEvent),
+        // Audit records have a feed of their own, and detections come from rules.
+        _ => None,
+    })
+}
+
+fn evaluate_as(app: &App, oid: Oid, records: &[Record], target_of: impl Fn(&Record) -> Option<Target>) -> Pass {
     let mut pass = Pass { taken: records.len(), ..Pass::default() };
     let Some(detector) = app.detectors.of(oid) else { return pass };
     let now = clock::now();
     let counters = Counting { counters: &detector.counters, has_counted: Cell::new(false) };
     for (at, record) in records.iter().enumerate() {
-        let target = match record.stream {
-            Stream::Event => Target::Edr,
-            Stream::Deployment => Target::Deployment,
-            Stream::Artifact => Target::ArtifactEvent,
-            _ => continue,
-        };
+        let Some(target) = target_of(record) else { continue };
         let effects = detector.effects_of(record, target, &counters, now);
         if effects.is_empty() {
             continue;
@@ -193,14 +210,21 @@ pub fn evaluate(app: &App, oid: Oid, records: &[Record]) -> Pass {
 #[must_use]
 pub fn emit(app: &App, oid: Oid, records: &[Record]) -> (Vec<Write>, Pass) {
     let mut writes = app.emit(records);
+    let mut pass = whole(records, |rest| evaluate(app, oid, rest));
+    writes.append(&mut pass.writes);
+    (writes, pass)
+}
+
+/// Evaluates all records, although some make a rule wait: its actions wait in their lane.
+fn whole(records: &[Record], evaluate: impl Fn(&[Record]) -> Pass) -> Pass {
     let (mut all, mut rest) = (Pass::default(), records);
     while !rest.is_empty() {
-        let mut pass = evaluate(app, oid, rest);
+        let mut pass = evaluate(rest);
         rest = rest.get(pass.taken.max(1)..).unwrap_or_default();
-        writes.append(&mut pass.writes);
+        all.writes.append(&mut pass.writes);
         all.jobs.append(&mut pass.jobs);
     }
-    (writes, all)
+    all
 }
 
 impl Pass {

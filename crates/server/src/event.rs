@@ -164,6 +164,28 @@ pub fn deployment(sensor: &Sensor, event_type: &str, event: &Value, now: Timesta
     record(sensor, Stream::Deployment, &routing, event)
 }
 
+/// A periodic event of a sensor. Source: reference/detection-response.md section 2.5.
+#[must_use]
+pub fn sensor_tick(sensor: &Sensor, event_type: &str, frequency_s: i64, now: Timestamp) -> Record {
+    let routing = Routing { event_type, event_time: now.as_millis(), ..routing_of(sensor) };
+    record(sensor, Stream::Event, &routing, json!({"frequency": frequency_s}))
+}
+
+/// A periodic event of an organization, which has no sensor.
+#[must_use]
+pub fn organization_tick(oid: Oid, event_type: &str, frequency_s: i64, now: Timestamp) -> Record {
+    let id = random::uuid();
+    let body = json!({
+        "routing": {
+            "oid": oid, "sid": Uuid::nil(), "event_type": event_type, "event_time": now.as_millis(), "event_id": id,
+            "tags": [],
+        },
+        "ts": clock::text(now),
+        "event": {"frequency": frequency_s},
+    });
+    plain(oid, Stream::Event, event_type, id, now, &body)
+}
+
 /// An artifact event (`ingest`, `export_complete`). Source: reference/events.md section 9.
 #[must_use]
 pub fn artifact(

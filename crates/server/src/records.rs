@@ -44,6 +44,35 @@ impl<T> Kind<T> {
     }
 }
 
+/// One of several changes that are made together.
+pub struct RecordChange {
+    kind: &'static str,
+    key: String,
+    /// Absent: the record goes.
+    body: Option<String>,
+    expect: Expect,
+}
+
+impl<T: Serialize> Kind<T> {
+    /// Creates or replaces a record, if what is stored is still as expected.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Failed`] if the record is no JSON.
+    pub fn put(self, key: &str, value: &T, expect: Expect) -> Result<RecordChange, StoreError> {
+        let body = serde_json::to_string(value).map_err(|error| StoreError::Failed(error.to_string()))?;
+        Ok(RecordChange { kind: self.word, key: key.to_owned(), body: Some(body), expect })
+    }
+}
+
+impl<T> Kind<T> {
+    /// Deletes a record.
+    #[must_use]
+    pub fn delete(self, key: &str) -> RecordChange {
+        RecordChange { kind: self.word, key: key.to_owned(), body: None, expect: Expect::Any }
+    }
+}
+
 type Cached = HashMap<(Oid, String), BTreeMap<String, Record>>;
 
 /// All configuration records.
@@ -125,6 +154,41 @@ impl Records {
         let revision = record.revision;
         self.cache.write().entry(place).or_default().insert(key.to_owned(), record);
         Ok(revision)
+    }
+
+    /// Makes several changes of one organization, together with `beside`: all of them, or none.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Conflict`] if one of them does not find what it expects; else whatever the store says.
+    pub async fn change(&self, oid: Oid, changes: Vec<RecordChange>, beside: Vec<Write>) -> Result<(), StoreError> {
+        let _one_at_a_time = self.writing.lock().await;
+        let (mut writes, mut made) = (Vec::with_capacity(changes.len() + beside.len()), Vec::new());
+        for RecordChange { kind, key, body, expect } in changes {
+            let place = (oid, kind.to_owned());
+            let Some(body) = body else {
+                writes.push(Write::DeleteRecord { oid, kind, key: key.clone() });
+                made.push((place, key, None));
+                continue;
+            };
+            let stored =
+                self.cache.read().get(&place).and_then(|records| records.get(&key)).map_or(0, |old| old.revision);
+            let record =
+                Record { oid, kind: kind.to_owned(), key: key.clone(), body, revision: stored.saturating_add(1) };
+            writes.push(Write::PutRecord { record: record.clone(), expect });
+            made.push((place, key, Some(record)));
+        }
+        writes.extend(beside);
+        self.store.commit(writes).await?;
+        let mut cache = self.cache.write();
+        for (place, key, record) in made {
+            let records = cache.entry(place).or_default();
+            match record {
+                Some(record) => records.insert(key, record),
+                None => records.remove(&key),
+            };
+        }
+        Ok(())
     }
 
     /// Deletes a record, together with `beside`; tells whether it was there.

@@ -4,6 +4,8 @@
 mod schema;
 mod settings;
 
+pub(crate) use settings::{RESOURCE, SETTING, SETTINGS_MAX, check_resource, check_setting};
+
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::{INSTALLATION_KEY, USER, owner_permissions};
 use crate::app::App;

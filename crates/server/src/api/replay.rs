@@ -6,7 +6,7 @@
 use super::router::authenticate;
 use super::{Access, ApiError, Call, Reply};
 use crate::app::App;
-use crate::detect::{self, Lookups};
+use crate::detect::Lookups;
 use crate::hive::{self, RULE_HIVES, Verb};
 use crate::{clock, random};
 use muster_model::Oid;
@@ -113,7 +113,7 @@ fn target(stream: &str) -> Result<Target, ApiError> {
 }
 
 fn load(app: &App, lookups: &Lookups, trial: &Trial) -> Result<Rule, ApiError> {
-    let seed = detect::anon_seed(app, trial.oid);
+    let seed = app.secrets.anon_seed(trial.oid);
     let rule = RuleLoader::new(lookups, &seed).rule_value(trial.meta.clone(), &trial.rule);
     rule.map_err(|error| hive::invalid_rule(&error))
 }

@@ -4,29 +4,25 @@ use super::{COUNTERS, COUNTERS_KEY, Detector, LANES, Lane, Lookups, VARIABLES, W
 use crate::app::App;
 use crate::{clock, errors, hive};
 use muster_model::{Oid, Sid};
-use muster_rules::{Engine, RuleLoader, RuleMeta, RuleSet, Suppression, Way};
+use muster_rules::{Engine, Rule, RuleLoader, RuleMeta, RuleSet, Suppression, Target, Way};
 use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use tokio::sync::mpsc;
-
-/// The private seed of the template function `anon`.
-#[must_use]
-pub fn anon_seed(app: &App, oid: Oid) -> String {
-    app.secrets.digest(format!("anon {oid}").as_bytes())
-}
 
 struct Compiled {
     rules: Arc<RuleSet>,
     lookups: Arc<Lookups>,
     is_empty: bool,
+    targets: BTreeSet<Target>,
     /// Records that cannot be loaded any more, such as when a lookup is gone: component and reason.
     broken: Vec<(String, String)>,
 }
 
 fn compile(app: &App, oid: Oid) -> Compiled {
     let lookups = Lookups::load(&app.records, oid);
-    let seed = anon_seed(app, oid);
+    let seed = app.secrets.anon_seed(oid);
     let loader = RuleLoader::new(&lookups, &seed);
     let now_ms = clock::now().as_millis();
     let is_in_force = |record: &hive::HiveRecord| {
@@ -59,8 +55,9 @@ fn compile(app: &App, oid: Oid) -> Compiled {
         }
     }
     let is_empty = rules.is_empty();
+    let targets = rules.iter().map(Rule::target).collect();
     let rules = Arc::new(RuleSet::new(rules, false_positives));
-    Compiled { rules, lookups: Arc::new(lookups), is_empty, broken }
+    Compiled { rules, lookups: Arc::new(lookups), is_empty, targets, broken }
 }
 
 /// Puts the stored rules of an organization in force. Rules that did not change keep what they wait for.
@@ -77,6 +74,7 @@ pub async fn reload(app: &Arc<App>, oid: Oid) {
     match app.detectors.of(oid) {
         Some(detector) => {
             *detector.lookups.write() = compiled.lookups;
+            *detector.targets.write() = compiled.targets;
             for lane in &detector.lanes {
                 lane.engine.lock().replace(Arc::clone(&compiled.rules));
             }
@@ -105,6 +103,7 @@ fn start(app: &Arc<App>, oid: Oid, compiled: &Compiled) -> Detector {
         counters: std::sync::Mutex::new(counters),
         has_counted: AtomicBool::new(false),
         lookups: RwLock::new(Arc::clone(&compiled.lookups)),
+        targets: RwLock::new(compiled.targets.clone()),
     };
     for (key, variables) in app.records.list(oid, VARIABLES) {
         if let Ok(sid) = key.parse::<Sid>() {

@@ -2,6 +2,7 @@
 
 mod detections;
 mod hives;
+mod infrastructure;
 mod isolation;
 mod organization;
 mod sensors;
