@@ -135,40 +135,10 @@ async fn enrol(node: &Rc<Node>, public_key: &[u8], state: &SensorState) -> Resul
 }
 
 fn new_row(ordinal: u32, sid: Sid, public_key: &[u8], state: &SensorState, now: Timestamp) -> SensorRow {
-    SensorRow {
-        ordinal,
-        sensor: Sensor {
-            sid,
-            oid: OID,
-            iid: Iid(Uuid::from_u128(9)),
-            did: None,
-            platform: Platform(state.platform),
-            ext_platform: Platform::NONE,
-            architecture: Architecture::X64,
-            hostname: state.hostname.as_str().into(),
-            mac_addr: "".into(),
-            ext_ip: "".into(),
-            int_ip: "".into(),
-            version: "".into(),
-            enrolled_at: now,
-            alive_at: now,
-            isolated: false,
-            should_isolate: false,
-            sealed: false,
-            should_seal: false,
-            kernel: false,
-            deleted: false,
-            tags: Vec::new(),
-        },
-        public_key: public_key.to_vec(),
-        epoch: 1,
-        journal_id: Vec::new(),
-        boot_id: String::new(),
-        fingerprint: String::new(),
-        owns_isolation: false,
-        owns_seal: false,
-        denied_at: Timestamp::ZERO,
-    }
+    let iid = Iid(Uuid::from_u128(9));
+    let mut sensor = Sensor::enrolled(sid, OID, iid, Platform(state.platform), Architecture::X64, now);
+    sensor.hostname = state.hostname.as_str().into();
+    SensorRow::enrolled(ordinal, sensor, public_key)
 }
 
 async fn update(node: &Rc<Node>, ordinals: &[u32], edit: impl FnMut(&mut SensorRow) -> bool) -> Result<(), StoreError> {

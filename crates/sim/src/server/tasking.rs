@@ -5,14 +5,14 @@ use std::rc::Rc;
 use muster_command::Command;
 use muster_model::{TaskId, Timestamp};
 use muster_selector::Selector;
+use muster_server::tasking::message;
 use muster_store::{StoreError, TaskRow, Write};
-use muster_tasking::{Conditions, Control, ControlChange, Offer, Pace, Report, Spec, Target, TargetState, Task};
-use muster_wire::{AckedStep, Deliver, Receipt, Receipts, ReceiptsAck, Step, from_server};
+use muster_tasking::{Conditions, Control, ControlChange, Offer, Pace, Report, Spec, Target, Task};
+use muster_wire::{AckedStep, Receipts, ReceiptsAck, from_server};
 use roaring::RoaringBitmap;
-use uuid::Uuid;
 
 use super::link::ServerLink;
-use super::{Node, OID, State};
+use super::{Node, OID};
 use crate::world::Sabotage;
 
 /// As in `tasking/deliver.rs`, but small, so that several commits are seen.
@@ -154,7 +154,7 @@ fn hand_over(node: &Node, offers: &[Offer]) {
             continue;
         }
         let (Some(link), Some(row)) = (state.links.get(&offer.ordinal), state.row(offer.ordinal)) else { continue };
-        link.send(node, from_server::Message::Deliver(message(task, row.epoch, now)));
+        link.send(node, from_server::Message::Deliver(message::deliver(task, row.epoch, now)));
         node.site.kernel.note(|| {
             format!(
                 "server: sends task {} to sensor {} (attempt {})",
@@ -164,33 +164,14 @@ fn hand_over(node: &Node, offers: &[Offer]) {
     }
 }
 
-fn message(task: &Task, epoch: u64, now: Timestamp) -> Deliver {
-    let expires_at = task.spec.expires_at();
-    let window = task.spec.conditions.as_ref().and_then(|conditions| conditions.window);
-    Deliver {
-        task_id: task.spec.task_id.0.as_bytes().to_vec(),
-        epoch,
-        command: task.spec.command.clone(),
-        investigation_id: task.spec.investigation_id(),
-        not_after_ms: expires_at.as_millis(),
-        lifetime_ms: u64::try_from(expires_at.since(now).as_millis()).unwrap_or(u64::MAX),
-        wants_receipts: true,
-        conditions: window.map(|window| muster_wire::Conditions {
-            window_start_min: window.start_min.into(),
-            window_end_min: window.end_min.into(),
-            weekdays: window.weekdays.0.into(),
-            payload_sha256: Vec::new(),
-        }),
-    }
-}
-
 /// Takes in steps that a sensor journalled; acknowledges them once they are stored.
 pub(super) async fn receive(node: &Rc<Node>, ordinal: u32, link: &ServerLink, receipts: Receipts) {
     let one_at_a_time = node.sensor_changes.lock(node).await;
     let changed: Vec<(u64, u32, Target)> = {
         let state = node.state.borrow();
-        let reports: Vec<Report> =
-            receipts.receipts.iter().filter_map(|receipt| report(&state, ordinal, receipt)).collect();
+        let epoch = state.row(ordinal).map_or(0, |row| row.epoch);
+        let reports = receipts.receipts.iter().filter_map(|receipt| message::report(receipt, epoch));
+        let reports: Vec<Report> = reports.collect();
         let changed = state.queue.receipts(ordinal, &reports);
         changed.into_iter().map(|(number, target)| (number, ordinal, target)).collect()
     };
@@ -227,30 +208,6 @@ async fn store_control_as_it_is(node: &Node, number: u64) {
     let Some(Ok(control)) = control else { return };
     // After a restart the failures are counted again, and stop it again.
     let _ = node.commit(vec![Write::PutTaskControl { oid: OID, task: number, control }]).await;
-}
-
-fn report(state: &State, ordinal: u32, receipt: &Receipt) -> Option<Report> {
-    if receipt.epoch != state.row(ordinal)?.epoch {
-        return None;
-    }
-    let known = match receipt.step() {
-        Step::Unspecified => return None,
-        Step::Confirmed => TargetState::Confirmed,
-        Step::Started => TargetState::Started,
-        Step::Finished => TargetState::Finished,
-        Step::Interrupted => TargetState::Interrupted,
-        Step::Refused => TargetState::Refused,
-        Step::NotNow => TargetState::NotNow,
-        Step::Unsupported => TargetState::Unsupported,
-        Step::Expired => TargetState::Expired,
-    };
-    Some(Report {
-        task_id: TaskId(Uuid::from_slice(&receipt.task_id).ok()?),
-        state: known,
-        at: Timestamp::from_millis(receipt.at_ms),
-        code: receipt.code,
-        error: (!receipt.error.is_empty()).then(|| receipt.error.as_str().into()),
-    })
 }
 
 async fn put_targets(node: &Node, targets: Vec<(u64, u32, Target)>) -> Result<(), StoreError> {
