@@ -9,7 +9,7 @@ use crate::meter::Meter;
 use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Organization, Profile};
 use crate::output::Outputs;
 use crate::pki::Pki;
-use crate::records::{Kind, Records, SERVER};
+use crate::records::{Batch, Kind, Records, SERVER};
 use crate::replay::Replays;
 use crate::stream::{Record, Streams};
 use crate::transfer::Transfers;
@@ -154,8 +154,24 @@ impl App {
     ///
     /// Whatever the store says.
     pub async fn create_organization(&self, oid: Oid, profile: &Profile) -> Result<Arc<Organization>, StoreError> {
+        self.create_organization_with(oid, profile, || Ok(Batch::default())).await
+    }
+
+    /// Makes an organization together with the records that `decide` gives, in one
+    /// commit: with its maker's permissions, or with what it is subscribed to.
+    ///
+    /// # Errors
+    ///
+    /// As [`Records::change`].
+    pub async fn create_organization_with<E: From<StoreError>>(
+        &self,
+        oid: Oid,
+        profile: &Profile,
+        decide: impl FnOnce() -> Result<Batch, E>,
+    ) -> Result<Arc<Organization>, E> {
         let key = oid.to_string();
-        self.records.put(ORGANIZATION_OWNER, ORGANIZATION, &key, profile, Expect::Absent, Vec::new()).await?;
+        let with = || Ok(decide()?.put(ORGANIZATION_OWNER, ORGANIZATION, &key, profile, Expect::Absent)?);
+        self.records.change::<E>(with).await?;
         let organization = Arc::new(Organization::new(oid));
         self.organizations.write().insert(oid, Arc::clone(&organization));
         Ok(organization)

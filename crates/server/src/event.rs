@@ -94,17 +94,21 @@ pub fn of_sensor(sensor: &Sensor, event: &Event, clock_offset_ms: i64) -> Option
     let skewed = clock_offset_ms.unsigned_abs() > u64::try_from(CLOCK_SKEW_MAX.as_millis()).unwrap_or(u64::MAX);
     let time_ms = if skewed { event.time_ms.saturating_add(clock_offset_ms) } else { event.time_ms };
     let atom = |bytes: &[u8]| <[u8; 16]>::try_from(bytes).ok();
+    let hex = |bytes: &[u8]| atom(bytes).map(|atom| crate::access::to_hex(&atom));
     let investigation = Some(event.investigation_id.as_str()).filter(|id| !id.is_empty());
+    let of_all = routing_of(sensor);
     let routing = Routing {
         event_type: &event.event_type,
         event_time: time_ms,
         moduleid: 2,
-        this: atom(&event.this_atom).map(|atom| crate::access::to_hex(&atom)),
-        parent: atom(&event.parent_atom).map(|atom| crate::access::to_hex(&atom)),
-        target: atom(&event.target_atom).map(|atom| crate::access::to_hex(&atom)),
+        // Every event can be asked for by its atom; where the sensor names none (an answer, a report of itself)
+        // it is random, and its id is that already. Source: reference/events.md section 2.
+        this: Some(hex(&event.this_atom).unwrap_or_else(|| of_all.event_id.simple().to_string())),
+        parent: hex(&event.parent_atom),
+        target: hex(&event.target_atom),
         investigation_id: investigation,
         replayed: event.replayed.then_some(1),
-        ..routing_of(sensor)
+        ..of_all
     };
     Some(Record {
         this_atom: atom(&event.this_atom),

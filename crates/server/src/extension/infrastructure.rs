@@ -115,9 +115,8 @@ async fn push(
     if is_dry_run || planned.changes.is_empty() {
         return Ok(answer);
     }
-    let mut beside = app.emit(&planned.audit);
-    beside.extend(planned.beside);
-    app.records.change(oid, planned.changes, beside).await?;
+    let audit = app.emit(&planned.audit);
+    app.records.change(|| Ok::<_, ApiError>(planned.changes.and(planned.beside).and(audit))).await?;
     if !planned.outputs.is_empty() {
         output::restart(app, oid, &planned.outputs.iter().map(String::as_str).collect::<Vec<_>>());
     }

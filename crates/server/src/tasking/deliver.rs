@@ -110,7 +110,7 @@ fn hand_over(organization: &Organization, offers: &[Offer]) -> Vec<Sending> {
     for offer in offers {
         let Some(task) = state.queue.task(offer.number) else { continue };
         // It may have been taken back or have run out of time while the store was asked.
-        if !task.open().contains(offer.ordinal) || now >= task.spec.expires_at() {
+        if !task.may_send(offer.ordinal, now) {
             continue;
         }
         let (Some(link), Some(row)) = (state.links.get(&offer.ordinal), state.fleet.row(offer.ordinal)) else {

@@ -123,7 +123,7 @@ async fn admit(node: &Rc<Node>, hello: &Hello, link: &Rc<ServerLink>) -> Result<
 
 async fn enrol(node: &Rc<Node>, public_key: &[u8], state: &SensorState) -> Result<Sid, StoreError> {
     let row = {
-        let _one_at_a_time = node.lock_changes().await;
+        let _one_at_a_time = node.sensor_changes.lock(node).await;
         let ordinal = u32::try_from(node.state.borrow().fleet.len()).unwrap_or(u32::MAX);
         let row = new_row(ordinal, Sid(Uuid::from_bytes(node.site.kernel.id())), public_key, state, node.now());
         node.commit(vec![Write::PutSensor(Box::new(row.clone()))]).await?;
@@ -153,7 +153,7 @@ async fn update_and_abandon(
     mut edit: impl FnMut(&mut SensorRow) -> bool,
     ends: impl Fn(&SensorRow, &SensorRow) -> Option<bool>,
 ) -> Result<(), StoreError> {
-    let one_at_a_time = node.lock_changes().await;
+    let one_at_a_time = node.sensor_changes.lock(node).await;
     let now = node.now();
     let (mut rows, mut targets) = (Vec::new(), Vec::new());
     for before in ordinals.iter().filter_map(|ordinal| node.state.borrow().row(*ordinal).cloned()) {

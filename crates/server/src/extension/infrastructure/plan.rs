@@ -6,7 +6,7 @@ use crate::api::ApiError;
 use crate::app::App;
 use crate::clock;
 use crate::event::{self, Actor};
-use crate::records::{Kind, RecordChange};
+use crate::records::{Batch, Kind};
 use crate::stream::Record;
 use muster_model::Oid;
 use muster_store::{Expect, Write};
@@ -74,7 +74,7 @@ pub(super) struct Planned {
     pub(super) operations: Vec<Operation>,
     /// Why nothing may be done.
     pub(super) errors: Vec<String>,
-    pub(super) changes: Vec<RecordChange>,
+    pub(super) changes: Batch,
     pub(super) audit: Vec<Record>,
     /// To be stored in the same commit.
     pub(super) beside: Vec<Write>,
@@ -145,7 +145,8 @@ impl<'a> Plan<'a> {
             let stored = self.app.records.get_with_revision(self.oid, place.kind, &key);
             let expect = stored.map_or(Expect::Absent, |(_, revision)| Expect::Revision(revision));
             count += usize::from(expect == Expect::Absent);
-            self.planned.changes.push(place.kind.put(&key, &record, expect)?);
+            let changes = std::mem::take(&mut self.planned.changes);
+            self.planned.changes = changes.put(self.oid, place.kind, &key, &record, expect)?;
             self.audit(place, &key, place.when_set);
             self.tell(place.element, name, true, false);
             changed.push(key);
@@ -155,7 +156,8 @@ impl<'a> Plan<'a> {
                 continue;
             }
             count = count.saturating_sub(1);
-            self.planned.changes.push(place.kind.delete(&key));
+            let changes = std::mem::take(&mut self.planned.changes);
+            self.planned.changes = changes.delete(self.oid, place.kind, &key);
             self.audit(place, &key, place.when_deleted);
             self.tell(place.element, name, false, true);
             changed.push(key);
