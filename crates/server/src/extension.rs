@@ -7,6 +7,7 @@ mod schema;
 mod tasking;
 
 pub use schema::schema;
+pub use tasking::invalid_selector;
 
 use crate::api::ApiError;
 use crate::app::App;

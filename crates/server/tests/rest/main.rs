@@ -4,5 +4,6 @@ mod detections;
 mod hives;
 mod isolation;
 mod organization;
+mod replay;
 mod sensors;
 mod world;
