@@ -18,6 +18,7 @@
 
 mod action;
 mod ast;
+mod convert;
 mod document;
 mod engine;
 mod evaluate;
@@ -37,6 +38,7 @@ mod variables;
 
 pub use action::{Decided, Effect};
 pub use ast::Target;
+pub use convert::{CONVERTIBLE_EXTENSION, Conversion, convert};
 pub use document::{DOCUMENT_BYTES_MAX, Document, DocumentError};
 pub use engine::{ArtifactFacts, CHAIN_DEPTH_MAX, DETECTIONS_PER_EVENT_MAX, Engine, Facts, Outcome, Source, Way};
 pub use lint::lint;
