@@ -94,16 +94,16 @@ fn convert_item(item: &Value) -> Result<Value, String> {
 
 /// Plain text becomes a template that makes it: in the new form it would be a path into the event.
 fn convert_value(name: &str, value: &Value) -> Result<Value, String> {
-    let inner = |name: String, value: &Value| convert_value(&name, value).map_err(|reason| reason.to_owned());
     Ok(match value {
         Value::String(text) if name == "ttl" && text.parse::<u64>().is_ok() => text.parse::<u64>().unwrap_or(0).into(),
         Value::String(text) => Value::String(template(text).map_err(|reason| format!("request/{name}: {reason}"))?),
         Value::Array(items) => {
-            let items = items.iter().enumerate().map(|(at, item)| inner(format!("{name}/{at}"), item));
+            let items = items.iter().enumerate().map(|(at, item)| convert_value(&format!("{name}/{at}"), item));
             Value::Array(items.collect::<Result<_, _>>()?)
         }
         Value::Object(fields) => {
-            let field = |(key, item): (&String, &Value)| Ok((key.clone(), inner(format!("{name}/{key}"), item)?));
+            let field =
+                |(key, item): (&String, &Value)| Ok((key.clone(), convert_value(&format!("{name}/{key}"), item)?));
             Value::Object(fields.iter().map(field).collect::<Result<_, String>>()?)
         }
         other => other.clone(),
