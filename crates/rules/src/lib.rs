@@ -41,7 +41,7 @@ pub use ast::Target;
 pub use convert::{CONVERTIBLE_EXTENSION, Conversion, convert};
 pub use document::{DOCUMENT_BYTES_MAX, Document, DocumentError};
 pub use engine::{ArtifactFacts, CHAIN_DEPTH_MAX, DETECTIONS_PER_EVENT_MAX, Engine, Facts, Outcome, Source, Way};
-pub use lint::lint;
+pub use lint::{KnownEvent, lint};
 pub use load::{
     FalsePositive, LoadError, NoResources, RULE_BYTES_MAX, Resources, Rule, RuleLoader, RuleMeta, TestEvent,
     TestOutcome, Warning, WrittenRule, read_rules,
