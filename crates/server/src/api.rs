@@ -34,6 +34,7 @@ pub use call::{Body, Call, Reply};
 pub use description::document;
 pub use error::ApiError;
 pub use form::Form;
+pub use organizations::event_types;
 pub use replay::HISTORY_REPLAYS_MAX;
 pub use route::{Access, Method, Route};
 pub use router::{Router, serve};

@@ -4,6 +4,8 @@
 mod schema;
 mod settings;
 
+pub use schema::event_types;
+
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::{INSTALLATION_KEY, USER, owner_permissions};
 use crate::app::App;

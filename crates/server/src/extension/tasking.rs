@@ -96,7 +96,8 @@ async fn task(
     actor: &Actor,
 ) -> Result<Value, ApiError> {
     let command = fields.text("task")?.or(fields.text("command")?);
-    let command = command.ok_or_else(|| ApiError::bad_request("missing task: task is required, the command line to run"))?;
+    let command =
+        command.ok_or_else(|| ApiError::bad_request("missing task: task is required, the command line to run"))?;
     if app.config.require_targeting && fields.targeting()?.is_blank() {
         return Err(ApiError::bad_request("one of sid, tag, selector is required; selector * is every sensor"));
     }

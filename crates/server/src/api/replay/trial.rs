@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// How long one replay may take: clients give up after some minutes.
-const WALL_TIME_MAX: Duration = Duration::from_secs(120);
+/// How long one replay may take: with the wait for its turn it stays below the silence that clients bear.
+const WALL_TIME_MAX: Duration = Duration::from_secs(80);
 
 /// Results, matches and traces in one answer, each; what is beyond is counted only.
 const LISTED_MAX: usize = 1_000;
