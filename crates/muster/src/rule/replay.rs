@@ -183,7 +183,11 @@ fn show_effect(action: Option<&Value>, data: &Value) {
     let action = action.and_then(Value::as_str).unwrap_or("?");
     let what = match action {
         "report" => data.get("name").or_else(|| data.get("cat")).cloned().unwrap_or_default(),
-        _ => data.clone(),
+        _ => {
+            let mut data = data.clone();
+            data.as_object_mut().map(|fields| fields.remove("action"));
+            data
+        }
     };
     show::line(show::safe(&format!("    would {action}: {}", show::shortened(&what.to_string(), EFFECT_CHARS_MAX))));
 }
