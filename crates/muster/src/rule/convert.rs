@@ -203,7 +203,7 @@ fn rewritten(text: &str, written: &WrittenRule, old: &Value, new: &Value) -> Opt
         let head = lines.get(first)?;
         let (dash, item) = (head.get(..indent)?.to_owned(), head.get(indent..)?);
         if !dash.trim_start().starts_with('-')
-            || dash.trim_matches([' ', '-']) != ""
+            || !dash.trim_matches([' ', '-']).is_empty()
             || item.starts_with(['{', '&', '*', '"'])
         {
             return None;
