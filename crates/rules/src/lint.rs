@@ -77,6 +77,8 @@ struct Around<'n> {
     types: HashSet<&'n str>,
     /// The node is a part of an `and` whose parts were compared already.
     is_part: bool,
+    /// Different events may satisfy the parts of an `and`: the node is in what follows, and keeps state.
+    is_across_events: bool,
 }
 
 struct Findings<'k> {
@@ -102,7 +104,8 @@ impl Findings<'_> {
             let message = "a time range ends before it starts; ranges do not wrap, write two descriptors";
             self.add(NEVER, message, &node.place);
         }
-        let inner = Around { types, is_part: false, ..around.clone() };
+        let is_across_events = around.is_across_events && !node.is_stateless && !node.is_negated;
+        let inner = Around { types, is_part: false, is_across_events, ..around.clone() };
         self.operator(node, around, &inner);
         if let Some(follow) = &node.follow {
             self.follow(node, follow, around.is_edr);
@@ -113,7 +116,7 @@ impl Findings<'_> {
         match &node.op {
             Op::All(rules) => {
                 let is_part = around.is_part && together::is_plain(node);
-                if !is_part {
+                if !is_part && !inner.is_across_events {
                     together::all(self, node, inner);
                 }
                 rules.iter().for_each(|rule| self.node(rule, &Around { is_part: true, ..inner.clone() }));
@@ -198,21 +201,19 @@ impl Findings<'_> {
                 self.add(SLOW, message, place);
             }
         }
-        self.node(&follow.rule, &Around { is_edr, ..Around::default() });
+        self.node(&follow.rule, &Around { is_edr, is_across_events: true, ..Around::default() });
     }
 
     fn wildcard(&mut self, node: &Node) {
         self.add(SLOW, "a wildcard walks the whole subtree of every event; name the keys", &node.place);
     }
 
+    /// A rule that names its events, or listens to a quiet stream, may well mean all of them.
     fn cost(&mut self, rule: &Rule) {
-        if !plan::has_cover(&rule.detect.root) {
-            let message = if rule.detect.root.events.is_empty() {
-                "nothing in this rule can be searched for, so it is evaluated on every event; name an event"
-            } else {
-                "nothing in this rule can be searched for, so it is evaluated on every event of its types"
-            };
-            self.add(SLOW, message, &rule.detect.root.place);
+        let root = &rule.detect.root;
+        if root.events.is_empty() && rule.target() == Target::Edr && !plan::has_cover(root) {
+            let message = "nothing in this rule can be searched for, so it is evaluated on every event; name an event";
+            self.add(SLOW, message, &root.place);
         }
     }
 }
@@ -269,7 +270,7 @@ mod tests {
                 "detect: {op: and, event: X, rules: [{op: is, event: Y, path: event/A, value: b}]}",
                 &[(NEVER, "detect/rules/0")],
             ),
-            ("detect: {op: is platform, name: Windows, event: X}", &[(NEVER, "detect"), (SLOW, "detect")]),
+            ("detect: {op: is platform, name: Windows, event: X}", &[(NEVER, "detect")]),
             ("detect: {op: is greater than, event: X, path: event/A, value: many}", &[(NEVER, "detect")]),
             (
                 "detect: {op: is, path: event/A, value: b, times: [{time_of_day_start: 2200, time_of_day_end: 600}]}",
@@ -286,6 +287,8 @@ mod tests {
                 &[("lint/legacy-service", "respond/0")],
             ),
             ("detect: {op: is, path: event/A, value: b}\nrespond: [{action: report, name: x}]", &[]),
+            ("detect: {op: exists, event: X, path: event/A}", &[]),
+            ("detect: {op: exists, path: event/A}", &[(SLOW, "detect")]),
             ("detect: {op: is, path: A, value: b}", &[(SUSPICIOUS, "detect")]),
             ("detect: {target: detection, op: is, path: cat, value: b}", &[]),
             ("detect: {op: scope, path: event/L, rule: {op: is, path: A, value: b}}", &[]),
@@ -323,7 +326,7 @@ mod tests {
             ),
             (
                 "detect: {op: or, event: X, rules: [{op: is, path: event/A, value: b, not: true}, {op: is, path: event/A, value: c, not: true}]}".into(),
-                &[(ALWAYS, "detect"), (SLOW, "detect")],
+                &[(ALWAYS, "detect")],
             ),
         ];
         let cases: Vec<(&str, &[(&str, &str)])> =
@@ -363,6 +366,11 @@ mod tests {
             (", count: 5, within: 604800", follow),
         ] {
             check(&[(&next(repeat), expected)]);
+        }
+        // Two children may each satisfy one part; one child cannot satisfy both.
+        let parts = "rules: [{op: is, path: event/A, value: c}, {op: is, path: event/A, value: d}]";
+        for (more, expected) in [("", &[][..]), (", is stateless: true", &[(NEVER, "detect/with child/rules/1")][..])] {
+            check(&[(&format!("detect: {{{first}, with child: {{op: and, event: X, {parts}{more}}}}}"), expected)]);
         }
         let opens = "detect: {op: is windows, with child: {op: is, event: X, path: event/A, value: c}}";
         check(&[(opens, &[(SLOW, "detect"), (SLOW, "detect")])]);
