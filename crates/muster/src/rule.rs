@@ -7,6 +7,7 @@ mod convert;
 mod lint;
 mod read;
 mod replay;
+mod splice;
 mod stored;
 mod test;
 

@@ -5,6 +5,7 @@
 //! somebody else is never undone. Source: reference/rest-api.md section 11.
 
 use super::read::{self, Lookups, Remark};
+use super::splice::splice;
 use super::stored::{Namespace, readable, yaml};
 use crate::confirm::confirm;
 use crate::connection::{self, Global};
@@ -159,14 +160,12 @@ fn look_at_file(path: &Path, found: &mut Found) -> anyhow::Result<()> {
         let (label, old) = (format!("{} {}", path.display(), written.name), written.value());
         match checked(&label, &old) {
             Ok(None) => {}
-            Ok(Some(new)) => match rewritten(&text, written, &old, &new) {
+            Ok(Some(new)) => match splice(&text, written, &old, &new) {
                 Some(changed) => {
                     text = changed;
                     changes.insert(0, Change { label, old, new });
                 }
-                None => {
-                    found.impossible.push((label, "the file is not written line by line; convert it by hand".into()))
-                }
+                None => found.impossible.push((label, "its layout cannot be kept; convert it by hand".into())),
             },
             Err(why) => found.impossible.push((label, why)),
         }
@@ -185,43 +184,6 @@ fn look_at_file(path: &Path, found: &mut Found) -> anyhow::Result<()> {
         found.impossible.push((path.display().to_string(), "its layout cannot be kept; convert it by hand".into()));
     }
     Ok(())
-}
-
-/// The text of a file with the changed items of one rule in the place of the old ones; all else, comments
-/// too, stays as it is. `None` if an item does not have lines of its own.
-fn rewritten(text: &str, written: &WrittenRule, old: &Value, new: &Value) -> Option<String> {
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let items = |rule: &Value| rule["respond"].as_array().cloned().unwrap_or_default();
-    let pairs: Vec<_> = items(old).into_iter().zip(items(new)).enumerate().collect();
-    for (at, (before, after)) in pairs.into_iter().rev() {
-        if before == after {
-            continue;
-        }
-        let (line, column) = written.position(&format!("respond/{at}"));
-        let first = usize::try_from(line).ok()?.checked_sub(1)?;
-        let indent = usize::try_from(column).ok()?.checked_sub(1)?;
-        let head = lines.get(first)?;
-        let (dash, item) = (head.get(..indent)?.to_owned(), head.get(indent..)?);
-        if !dash.trim_start().starts_with('-')
-            || !dash.trim_matches([' ', '-']).is_empty()
-            || item.starts_with(['{', '&', '*', '"'])
-        {
-            return None;
-        }
-        let belongs = |line: &&String| line.len() - line.trim_start().len() >= indent || line.trim().is_empty();
-        let mut count = 1 + lines.get(first + 1..)?.iter().take_while(belongs).count();
-        while count > 1 && lines.get(first + count - 1).is_some_and(|line| line.trim().is_empty()) {
-            count -= 1;
-        }
-        let inner = yaml(&after).ok()?;
-        let item = inner.trim_end().lines().enumerate().map(|(number, line)| match number {
-            0 => format!("{dash}{line}"),
-            _ => format!("{}{line}", " ".repeat(indent)),
-        });
-        let item: Vec<String> = item.collect();
-        lines.splice(first..first + count, item);
-    }
-    Some(lines.join("\n") + "\n")
 }
 
 fn show_change(change: &Change) -> anyhow::Result<()> {
