@@ -20,6 +20,7 @@ mod organization;
 mod output;
 mod profile;
 mod reliable_task;
+mod rule;
 mod sensor;
 mod serve;
 mod show;

@@ -49,6 +49,8 @@ pub struct App {
     pub meter: Meter,
     /// Calls that must not be carried out twice.
     pub replays: Replays,
+    /// Turns of replays of kept events.
+    pub history_replays: tokio::sync::Semaphore,
     /// All routes.
     pub router: Arc<Router>,
     /// What was bound; set once at start.
@@ -92,6 +94,7 @@ impl App {
             transfers: Transfers::default(),
             meter: Meter::default(),
             replays: Replays::default(),
+            history_replays: tokio::sync::Semaphore::new(crate::api::HISTORY_REPLAYS_MAX),
             bound: OnceLock::new(),
             organizations: RwLock::new(BTreeMap::new()),
             config,

@@ -255,6 +255,12 @@ impl Actor {
     pub fn system() -> Self {
         Self { identity: "muster".into(), origin: "system", source: None }
     }
+
+    /// Whether a rule asked for it.
+    #[must_use]
+    pub fn is_rule(&self) -> bool {
+        self.origin == "system" && self.identity.starts_with("rule/")
+    }
 }
 
 /// An audit record. Source: reference/events.md section 9.

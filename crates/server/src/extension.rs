@@ -9,6 +9,7 @@ mod tasking;
 
 pub use infrastructure::{EXTENSION as INFRASTRUCTURE, SERVICE as INFRASTRUCTURE_SERVICE, yaml_text};
 pub use schema::schema;
+pub use tasking::invalid_selector;
 
 use crate::access::Caller;
 use crate::api::ApiError;

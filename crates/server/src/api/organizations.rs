@@ -4,6 +4,7 @@
 mod schema;
 mod settings;
 
+pub use schema::event_types;
 pub(crate) use settings::{RESOURCE, SETTING, SETTINGS_MAX, check_resource, check_setting};
 
 use super::{Access, ApiError, Call, Method, Reply, Route};

@@ -6,5 +6,6 @@ mod hives;
 mod infrastructure;
 mod isolation;
 mod organization;
+mod replay;
 mod sensors;
 mod world;
