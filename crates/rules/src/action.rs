@@ -135,6 +135,11 @@ impl Text {
         Ok(Self { template: templates.parse(&marked)?, lookbacks })
     }
 
+    /// Whether this is that literal text.
+    pub(crate) fn is(&self, text: &str) -> bool {
+        self.template.is_literal() && self.template.text() == text
+    }
+
     fn render(&self, context: &Context<'_>) -> Result<String, TemplateError> {
         let rendered = if self.template.is_literal() {
             self.template.text().to_owned()

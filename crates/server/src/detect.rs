@@ -15,26 +15,30 @@
 
 mod act;
 mod action;
+mod audit;
 mod group;
 mod lookup;
 mod pass;
 mod pending;
 mod rules;
+mod schedule;
 mod trouble;
 
+pub use audit::run as run_audit;
 pub use lookup::{Lookups, read_lookup};
-pub use rules::{anon_seed, reload};
+pub use rules::reload;
+pub use schedule::{run as run_schedule, tick};
 
 use crate::app::App;
 use crate::records::Kind;
 use crate::stream::Record;
 use group::Member;
 use muster_model::{Oid, Sid};
-use muster_rules::{Engine, Suppression, Variables};
+use muster_rules::{Engine, Suppression, Target, Variables};
 use muster_store::{StoreError, Write};
 use parking_lot::{Mutex, RwLock};
 use pending::Pending;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use std::time::Duration;
@@ -56,6 +60,7 @@ const VARIABLES: Kind<Variables> = Kind::new("variables");
 /// The detectors of all organizations that have rules.
 pub struct Detectors {
     by_organization: RwLock<HashMap<Oid, Arc<Detector>>>,
+    audit: audit::Feed,
     reloading: tokio::sync::Mutex<()>,
     /// Everything that works for a detector; ends with the server.
     tasks: Mutex<JoinSet<()>>,
@@ -72,6 +77,8 @@ struct Detector {
     /// When windows that ended were last dropped, in milliseconds since the Unix epoch.
     swept_ms: AtomicI64,
     lookups: RwLock<Arc<Lookups>>,
+    /// The streams that its rules listen to.
+    targets: RwLock<BTreeSet<Target>>,
     /// Held while a group is evaluated and stored, and by whoever changes what it is evaluated with.
     turn: tokio::sync::Mutex<()>,
     members: mpsc::Sender<Member>,
@@ -94,6 +101,7 @@ impl Default for Detectors {
         let (troubles, told) = mpsc::channel(TROUBLES_MAX);
         Self {
             by_organization: RwLock::default(),
+            audit: audit::Feed::default(),
             reloading: tokio::sync::Mutex::default(),
             tasks: Mutex::default(),
             troubles,
@@ -105,6 +113,11 @@ impl Default for Detectors {
 impl Detectors {
     fn of(&self, oid: Oid) -> Option<Arc<Detector>> {
         self.by_organization.read().get(&oid).cloned()
+    }
+
+    /// The detector of an organization, if it has rules that listen to a stream.
+    fn listening(&self, oid: Oid, target: Target) -> Option<Arc<Detector>> {
+        self.of(oid).filter(|detector| detector.targets.read().contains(&target))
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -152,7 +165,23 @@ pub async fn close(app: &App) {
 ///
 /// Whatever the store says; then nothing is stored, and nothing was evaluated.
 pub async fn emit(app: &App, oid: Oid, records: Vec<Record>, beside: Vec<Write>) -> Result<(), StoreError> {
-    take_in(app, oid, records, Wait::Ignored, Box::new(move |_| beside.clone())).await.map(|_| ())
+    take_in(app, oid, None, records, Wait::Ignored, Box::new(move |_| beside.clone())).await.map(|_| ())
+}
+
+/// Evaluates records that are kept already, or by nobody, as those of one stream; stores what comes of them
+/// with `beside` in one commit.
+///
+/// # Errors
+///
+/// As [`emit`].
+pub async fn evaluate(
+    app: &App,
+    oid: Oid,
+    target: Target,
+    records: Vec<Record>,
+    beside: Vec<Write>,
+) -> Result<(), StoreError> {
+    take_in(app, oid, Some(target), records, Wait::Ignored, Box::new(move |_| beside.clone())).await.map(|_| ())
 }
 
 /// As [`emit`], for the events of one sensor: those after an event at which a rule waits are left
@@ -169,26 +198,28 @@ pub async fn ingest(
     wait: Wait,
     beside: impl Fn(usize) -> Vec<Write> + Send + Sync + 'static,
 ) -> Result<usize, StoreError> {
-    take_in(app, oid, records, wait, Box::new(beside)).await
+    take_in(app, oid, None, records, wait, Box::new(beside)).await
 }
 
 async fn take_in(
     app: &App,
     oid: Oid,
+    target: Option<Target>,
     records: Vec<Record>,
     wait: Wait,
     beside: group::Beside,
 ) -> Result<usize, StoreError> {
     let Some(detector) = app.detectors.of(oid).filter(|_| !records.is_empty()) else {
         let mut writes = beside(records.len());
-        writes.extend(app.keep(&records));
+        let kept = if target.is_none() { records.as_slice() } else { &[] };
+        writes.extend(app.keep(kept));
         app.store.commit(writes).await?;
-        app.publish(&records);
+        app.publish(kept);
         return Ok(records.len());
     };
     let (answer, answered) = oneshot::channel();
     let stopping = || StoreError::Failed("the server is stopping".into());
-    detector.members.send(Member { records, wait, beside, answer }).await.map_err(|_| stopping())?;
+    detector.members.send(Member { target, records, wait, beside, answer }).await.map_err(|_| stopping())?;
     answered.await.unwrap_or_else(|_| Err(stopping()))
 }
 
@@ -202,14 +233,12 @@ pub async fn settled(app: &App, oid: Oid, sid: Sid) -> Wait {
 }
 
 /// Forgets what rules remember of a sensor that was deleted.
-///
-/// # Errors
-///
-/// Whatever the store says.
-pub async fn forget(app: &App, oid: Oid, sid: Sid) -> Result<(), StoreError> {
-    let Some(detector) = app.detectors.of(oid) else { return Ok(()) };
+pub async fn forget(app: &App, oid: Oid, sid: Sid) {
+    let Some(detector) = app.detectors.of(oid) else { return };
     let _turn = detector.turn.lock().await;
-    app.store.commit(vec![VARIABLES.removal(oid, &sid.to_string())]).await?;
     detector.lanes[detector.lane(Some(sid))].lock().forget(&sid.to_string());
-    Ok(())
+    if let Err(error) = app.store.commit(vec![VARIABLES.removal(oid, &sid.to_string())]).await {
+        // The next start does not take up the variables of a deleted sensor.
+        tracing::warn!(%oid, %sid, %error, "the variables of a deleted sensor could not be taken out of the store");
+    }
 }

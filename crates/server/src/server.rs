@@ -99,6 +99,8 @@ impl Server {
         tasks.spawn(crate::output::run(Arc::clone(&app)));
         tasks.spawn(crate::artifact::run(Arc::clone(&app)));
         tasks.spawn(crate::hive::run(Arc::clone(&app)));
+        tasks.spawn(crate::detect::run_audit(Arc::clone(&app)));
+        tasks.spawn(crate::detect::run_schedule(Arc::clone(&app)));
         Ok(Self { app, bound, tasks })
     }
 

@@ -8,6 +8,7 @@ mod create;
 mod deliver;
 mod direct;
 mod inquire;
+pub mod message;
 mod tick;
 
 pub use control::{Choice, pause, resume, untask};

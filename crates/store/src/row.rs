@@ -189,6 +189,25 @@ pub struct SensorRow {
     pub denied_at: Timestamp,
 }
 
+impl SensorRow {
+    /// The first row of a sensor that has just enrolled.
+    #[must_use]
+    pub fn enrolled(ordinal: u32, sensor: Sensor, public_key: &[u8]) -> Self {
+        Self {
+            ordinal,
+            sensor,
+            public_key: public_key.to_vec(),
+            epoch: 1,
+            journal_id: Vec::new(),
+            boot_id: String::new(),
+            fingerprint: String::new(),
+            owns_isolation: false,
+            owns_seal: false,
+            denied_at: Timestamp::ZERO,
+        }
+    }
+}
+
 /// A reliable task as stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskRow {

@@ -76,7 +76,7 @@ pub struct Faults(Arc<Mutex<FaultPlan>>);
 
 #[derive(Default)]
 struct FaultPlan {
-    next: VecDeque<StoreError>,
+    next: VecDeque<Option<StoreError>>,
     all: Option<StoreError>,
     gate: Option<Arc<Gate>>,
 }
@@ -119,7 +119,12 @@ impl Gate {
 impl Faults {
     /// The next commit fails with this, and leaves no trace; called several times, so do those after it.
     pub fn fail_next(&self, error: StoreError) {
-        self.0.lock().next.push_back(error);
+        self.0.lock().next.push_back(Some(error));
+    }
+
+    /// The next commit that nothing is planned for yet is let through, whatever all others do.
+    pub fn pass_next(&self) {
+        self.0.lock().next.push_back(None);
     }
 
     /// Every commit fails with this until it is called with `None`: a disk that fills up, and gets room again.
@@ -148,7 +153,7 @@ impl Faults {
 
     pub(crate) fn take(&self) -> Option<StoreError> {
         let mut plan = self.0.lock();
-        plan.next.pop_front().or_else(|| plan.all.clone())
+        plan.next.pop_front().unwrap_or_else(|| plan.all.clone())
     }
 }
 

@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::clock;
 use crate::stream::Record;
 use muster_model::Timestamp;
-use muster_rules::Suppression;
+use muster_rules::{Suppression, Target};
 use muster_store::{CounterRow, StoreError, Write};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
@@ -38,12 +38,21 @@ pub(super) type Beside = Box<dyn Fn(usize) -> Vec<Write> + Send + Sync>;
 
 /// Records that come and are stored together.
 pub(super) struct Member {
+    /// Evaluated as this, and not kept: they are kept already, or by nobody.
+    pub(super) target: Option<Target>,
     pub(super) records: Vec<Record>,
     /// What keeps records from being taken.
     pub(super) wait: Wait,
     pub(super) beside: Beside,
     /// How many records were taken.
     pub(super) answer: oneshot::Sender<Result<usize, StoreError>>,
+}
+
+impl Member {
+    /// The records that are kept with what came of them.
+    fn kept(&self, pass: &Pass) -> &[Record] {
+        if self.target.is_none() { &self.records[..pass.taken] } else { &[] }
+    }
 }
 
 /// Has the groups of a detector handled.
@@ -99,7 +108,7 @@ async fn attempt(app: &Arc<App>, detector: &Arc<Detector>, members: &[Member]) -
     let mut writes = Vec::new();
     for (member, pass) in members.iter().zip(&passes).filter(|(_, pass)| pass.taken > 0) {
         writes.extend((member.beside)(pass.taken));
-        writes.extend(app.keep(&member.records[..pass.taken]));
+        writes.extend(app.keep(member.kept(pass)));
         writes.extend(app.keep(&pass.detections));
         writes.extend(pass.tailored.iter().cloned());
     }
@@ -114,7 +123,7 @@ async fn attempt(app: &Arc<App>, detector: &Arc<Detector>, members: &[Member]) -
     let troubles = passes.iter().flat_map(|pass| pass.troubles.iter().cloned()).chain(dropped);
     troubles.for_each(|trouble| trouble.tell(app));
     for (member, pass) in members.iter().zip(&passes) {
-        app.publish(&member.records[..pass.taken]);
+        app.publish(member.kept(pass));
         app.publish(&pass.detections);
     }
     act::begin(app, detector, detector.pending.push(actions));
@@ -128,7 +137,7 @@ fn evaluate(app: &App, detector: &Detector, members: &[Member], now: Timestamp) 
         if member.wait == Wait::Heeded && detector.pending.is_held(sid) {
             return Pass::default();
         }
-        pass::evaluate(app, detector, &member.records, member.wait != Wait::Ignored, now)
+        pass::evaluate(app, detector, member, now)
     };
     let records: usize = members.iter().map(|member| member.records.len()).sum();
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(LANES);

@@ -1,8 +1,9 @@
 //! What the rules make of the records of one member.
 
-use super::Detector;
 use super::action::Ordered;
+use super::group::Member;
 use super::trouble::Trouble;
+use super::{Detector, Wait};
 use crate::app::App;
 use crate::stream::Record;
 use crate::{output, random};
@@ -28,20 +29,22 @@ pub(super) struct Pass {
     pub(super) troubles: Vec<Trouble>,
 }
 
-/// Evaluates records in order; if `heeds_wait`, up to the first at which a rule waits.
-pub(super) fn evaluate(app: &App, detector: &Detector, records: &[Record], heeds_wait: bool, now: Timestamp) -> Pass {
-    let mut pass = Pass { taken: records.len(), ..Pass::default() };
-    for (at, record) in records.iter().enumerate() {
-        let target = match record.stream {
-            Stream::Event => Target::Edr,
-            Stream::Deployment => Target::Deployment,
-            Stream::Artifact => Target::ArtifactEvent,
-            _ => continue,
-        };
+/// Evaluates the records of a member in order; if it heeds a `wait`, up to the first at which a rule waits.
+pub(super) fn evaluate(app: &App, detector: &Detector, member: &Member, now: Timestamp) -> Pass {
+    let mut pass = Pass { taken: member.records.len(), ..Pass::default() };
+    for (at, record) in member.records.iter().enumerate() {
+        let target = member.target.or(match record.stream {
+            Stream::Event => Some(Target::Edr),
+            Stream::Deployment => Some(Target::Deployment),
+            Stream::Artifact => Some(Target::ArtifactEvent),
+            // Audit records have a feed of their own, and detections come from rules.
+            _ => None,
+        });
+        let Some(target) = target else { continue };
         let effects = detector.effects_of(record, target, now);
         let waits = effects.iter().any(|decided| matches!(decided.effect, Effect::Wait { .. }));
         pass.add(app, record, effects, now);
-        if waits && heeds_wait {
+        if waits && member.wait != Wait::Ignored {
             pass.taken = at + 1;
             break;
         }

@@ -8,9 +8,10 @@ use super::{Detector, LANES, Lookups, VARIABLES, act};
 use crate::app::App;
 use crate::{clock, hive};
 use muster_model::{Oid, Sid};
-use muster_rules::{CounterKey, Engine, RuleLoader, RuleMeta, RuleSet, Suppression, Way, Window};
+use muster_rules::{CounterKey, Engine, Rule, RuleLoader, RuleMeta, RuleSet, Suppression, Target, Way, Window};
 use muster_store::{CounterRow, Read, StoreError};
 use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 use tokio::sync::mpsc;
@@ -18,23 +19,18 @@ use tokio::sync::mpsc;
 /// Suppression windows of one organization: about 80 bytes of memory each, and as much on disk.
 const WINDOWS_MAX: usize = 1_000_000;
 
-/// The private seed of the template function `anon`.
-#[must_use]
-pub fn anon_seed(app: &App, oid: Oid) -> String {
-    app.secrets.digest(format!("anon {oid}").as_bytes())
-}
-
 struct Compiled {
     rules: Arc<RuleSet>,
     lookups: Arc<Lookups>,
     is_empty: bool,
+    targets: BTreeSet<Target>,
     /// Records that cannot be loaded any more, such as when a lookup is gone.
     broken: Vec<Trouble>,
 }
 
 fn compile(app: &App, oid: Oid) -> Compiled {
     let lookups = Lookups::load(&app.records, oid);
-    let seed = anon_seed(app, oid);
+    let seed = app.secrets.anon_seed(oid);
     let loader = RuleLoader::new(&lookups, &seed);
     let now_ms = clock::now().as_millis();
     let is_in_force = |record: &hive::HiveRecord| {
@@ -70,8 +66,9 @@ fn compile(app: &App, oid: Oid) -> Compiled {
         }
     }
     let is_empty = rules.is_empty();
+    let targets = rules.iter().map(Rule::target).collect();
     let rules = Arc::new(RuleSet::new(rules, false_positives));
-    Compiled { rules, lookups: Arc::new(lookups), is_empty, broken }
+    Compiled { rules, lookups: Arc::new(lookups), is_empty, targets, broken }
 }
 
 /// Puts the stored rules of an organization in force. Rules that did not change keep what they wait for.
@@ -96,6 +93,7 @@ pub(super) async fn load(app: &Arc<App>, oid: Oid) -> Result<(), StoreError> {
         Some(detector) => {
             let _turn = detector.turn.lock().await;
             *detector.lookups.write() = compiled.lookups;
+            *detector.targets.write() = compiled.targets;
             for lane in &detector.lanes {
                 lane.lock().replace(Arc::clone(&compiled.rules));
             }
@@ -129,12 +127,20 @@ async fn start(app: &Arc<App>, oid: Oid, compiled: &Compiled) -> Result<(), Stor
         counters: std::sync::Mutex::new(counters),
         swept_ms: AtomicI64::new(0),
         lookups: RwLock::new(Arc::clone(&compiled.lookups)),
+        targets: RwLock::new(compiled.targets.clone()),
         turn: tokio::sync::Mutex::default(),
         members,
         pending: Pending::default(),
     });
+    let is_deleted = |sid: Sid| {
+        let organization = app.organization(oid);
+        organization
+            .is_some_and(|organization| organization.state.lock().fleet.find(sid).is_some_and(|row| row.sensor.deleted))
+    };
     for (key, variables) in app.records.take(oid, VARIABLES) {
-        if let Ok(sid) = key.parse::<Sid>() {
+        if let Ok(sid) = key.parse::<Sid>()
+            && !is_deleted(sid)
+        {
             detector.lanes[detector.lane(Some(sid))].lock().restore_variables(&key, variables);
         }
     }

@@ -264,10 +264,10 @@ pub async fn delete(app: &Arc<App>, place: &Place, actor: &Actor) -> Result<(), 
         link.close();
     }
     let sid = place.organization.state.lock().fleet.row(place.ordinal).map(|row| row.sensor.sid);
-    match sid {
-        Some(sid) => detect::forget(app, place.organization.oid, sid).await,
-        None => Ok(()),
+    if let Some(sid) = sid {
+        detect::forget(app, place.organization.oid, sid).await;
     }
+    Ok(())
 }
 
 /// Takes a deletion back; the sensor may connect again, with its tags and history.

@@ -98,40 +98,11 @@ pub async fn enrol(app: &Arc<App>, organization: &Arc<Organization>, new: &Enrol
 
 fn new_row(organization: &Organization, ordinal: u32, new: &Enrolment<'_>, now: Timestamp) -> SensorRow {
     let by: Arc<str> = "installation key".into();
-    let mut row = SensorRow {
-        ordinal,
-        sensor: Sensor {
-            sid: Sid(random::uuid()),
-            oid: organization.oid,
-            iid: new.iid,
-            did: None,
-            platform: Platform(new.state.platform),
-            ext_platform: Platform::NONE,
-            architecture: Architecture(u8::try_from(new.state.architecture).unwrap_or(0)),
-            hostname: "".into(),
-            mac_addr: "".into(),
-            ext_ip: new.source.map(|ip| ip.to_string()).unwrap_or_default().into(),
-            int_ip: "".into(),
-            version: "".into(),
-            enrolled_at: now,
-            alive_at: now,
-            isolated: false,
-            should_isolate: false,
-            sealed: false,
-            should_seal: false,
-            kernel: false,
-            deleted: false,
-            tags: Vec::new(),
-        },
-        public_key: new.public_key.to_vec(),
-        epoch: 1,
-        journal_id: Vec::new(),
-        boot_id: String::new(),
-        fingerprint: String::new(),
-        owns_isolation: false,
-        owns_seal: false,
-        denied_at: Timestamp::ZERO,
-    };
+    let platform = Platform(new.state.platform);
+    let architecture = Architecture(u8::try_from(new.state.architecture).unwrap_or(0));
+    let mut sensor = Sensor::enrolled(Sid(random::uuid()), organization.oid, new.iid, platform, architecture, now);
+    sensor.ext_ip = new.source.map(|ip| ip.to_string()).unwrap_or_default().into();
+    let mut row = SensorRow::enrolled(ordinal, sensor, new.public_key);
     apply_report(&mut row, new.state);
     for name in new.tags {
         let tag = Tag { name: name.as_str().into(), added_by: Arc::clone(&by), added_at: now, expires_at: None };

@@ -1,6 +1,6 @@
 //! Handing tasks to links, and taking in what becomes of them.
 
-use super::{ACTIVITY_TARGETS_MAX, EXTENSION};
+use super::{ACTIVITY_TARGETS_MAX, EXTENSION, message};
 use crate::app::App;
 use crate::detect;
 use crate::gateway::Link;
@@ -11,11 +11,10 @@ use crate::{clock, event, random};
 use muster_model::{Oid, Sid, TaskId, Timestamp};
 use muster_selector::Selector;
 use muster_store::{StoreError, Write};
-use muster_tasking::{Offer, Report, TargetState, Task};
-use muster_wire::{AckedStep, Conditions, Deliver, Receipt, Receipts, ReceiptsAck, Step, from_server};
+use muster_tasking::{Offer, Report, TargetState};
+use muster_wire::{AckedStep, Receipts, ReceiptsAck, from_server};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// Offers of the first commit: few, so that the first sensors do not wait for the last.
 const OFFERS_FIRST: usize = 256;
@@ -27,9 +26,6 @@ const OFFERS_MOST: usize = 4_096;
 
 /// Targets whose activity records share a commit: about a millisecond of the store.
 const ACTIVITY_PER_COMMIT: usize = 64;
-
-/// Readable reasons of endpoints are cut at this many bytes.
-const ERROR_BYTES_MAX: usize = 1_024;
 
 /// Offers a sensor the next task that it is owed, if it is online.
 pub async fn deliver_next(app: &Arc<App>, place: &Place) {
@@ -114,13 +110,13 @@ fn hand_over(organization: &Organization, offers: &[Offer]) -> Vec<Sending> {
     for offer in offers {
         let Some(task) = state.queue.task(offer.number) else { continue };
         // It may have been taken back or have run out of time while the store was asked.
-        if !task.open().contains(offer.ordinal) || now >= task.spec.expires_at() {
+        if !task.may_send(offer.ordinal, now) {
             continue;
         }
         let (Some(link), Some(row)) = (state.links.get(&offer.ordinal), state.fleet.row(offer.ordinal)) else {
             continue;
         };
-        link.send(from_server::Message::Deliver(message(task, row.epoch, now)));
+        link.send(from_server::Message::Deliver(message::deliver(task, row.epoch, now)));
         if task.targets().len() <= ACTIVITY_TARGETS_MAX {
             sent.push((task.spec.task_id, row.sensor.sid, now));
         }
@@ -134,35 +130,6 @@ fn activity_of_sending(organization: &Organization, sent: &[Sending]) -> Vec<Rec
         ["try_task", "task_sent"].map(|kind| event::activity(organization.oid, EXTENSION, kind, &about, *at))
     };
     sent.iter().flat_map(of_one).collect()
-}
-
-fn message(task: &Task, epoch: u64, now: Timestamp) -> Deliver {
-    let expires_at = task.spec.expires_at();
-    Deliver {
-        task_id: task.spec.task_id.0.as_bytes().to_vec(),
-        epoch,
-        command: task.spec.command.clone(),
-        investigation_id: task.spec.investigation_id(),
-        not_after_ms: expires_at.as_millis(),
-        lifetime_ms: u64::try_from(expires_at.since(now).as_millis()).unwrap_or(u64::MAX),
-        wants_receipts: true,
-        conditions: task.spec.conditions.as_ref().map(conditions),
-    }
-}
-
-fn conditions(conditions: &muster_tasking::Conditions) -> Conditions {
-    let window = conditions.window;
-    Conditions {
-        window_start_min: window.map_or(0, |window| window.start_min.into()),
-        window_end_min: window.map_or(0, |window| window.end_min.into()),
-        weekdays: window.map_or(0, |window| window.weekdays.0.into()),
-        payload_sha256: conditions.payload_sha256.as_deref().and_then(from_hex).unwrap_or_default(),
-    }
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes().chunks(2);
-    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 /// Takes in steps that a sensor journalled; acknowledges them once they are stored.
@@ -188,8 +155,9 @@ async fn take_in(app: &Arc<App>, place: &Place, receipts: &Receipts) -> Option<V
     let _one_at_a_time = organization.sensor_changes.lock(&[place.ordinal]).await;
     let (changed, records) = {
         let state = organization.state.lock();
-        let reports: Vec<Report> =
-            receipts.receipts.iter().filter_map(|receipt| report(&state, place, receipt)).collect();
+        let epoch = state.fleet.row(place.ordinal)?.epoch;
+        let reports = receipts.receipts.iter().filter_map(|receipt| message::report(receipt, epoch));
+        let reports: Vec<Report> = reports.collect();
         let changed = state.queue.receipts(place.ordinal, &reports);
         let targets = changed.into_iter().map(|(number, target)| (number, place.ordinal, target));
         let targets: Vec<_> = targets.collect();
@@ -207,34 +175,6 @@ async fn take_in(app: &Arc<App>, place: &Place, receipts: &Receipts) -> Option<V
     let applied =
         changed.into_iter().filter(|(number, ordinal, target)| state.queue.apply(*number, *ordinal, target.clone()));
     Some(applied.map(|(number, _, _)| number).collect())
-}
-
-fn report(state: &State, place: &Place, receipt: &Receipt) -> Option<Report> {
-    let row = state.fleet.row(place.ordinal)?;
-    if receipt.epoch != row.epoch {
-        return None;
-    }
-    let code = receipt.code;
-    let known = match receipt.step() {
-        Step::Unspecified => return None,
-        Step::Confirmed => TargetState::Confirmed,
-        Step::Started => TargetState::Started,
-        Step::Finished => TargetState::Finished,
-        Step::Interrupted => TargetState::Interrupted,
-        Step::Refused => TargetState::Refused,
-        Step::NotNow => TargetState::NotNow,
-        Step::Unsupported => TargetState::Unsupported,
-        Step::Expired => TargetState::Expired,
-    };
-    let mut error: String = receipt.error.chars().take(ERROR_BYTES_MAX / 4).collect();
-    error.retain(|character| character == '\n' || !character.is_control());
-    Some(Report {
-        task_id: TaskId(Uuid::from_slice(&receipt.task_id).ok()?),
-        state: known,
-        at: Timestamp::from_millis(receipt.at_ms),
-        code,
-        error: (!error.is_empty()).then(|| error.into()),
-    })
 }
 
 fn activity(organization: &Organization, state: &State, targets: &[(u64, u32, muster_tasking::Target)]) -> Vec<Record> {

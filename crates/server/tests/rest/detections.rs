@@ -3,7 +3,7 @@
 use crate::world::World;
 use muster_model::{Sid, Timestamp};
 use muster_server::sensor::Place;
-use muster_server::{clock, event};
+use muster_server::{clock, detect, event};
 use muster_store::{EntryQuery, Stream, Write};
 use muster_wire::{Event, Events};
 use serde_json::{Value, json};
@@ -154,4 +154,78 @@ async fn a_wait_holds_the_sensor_until_what_follows_is_done() {
     let events = stored(&world, Stream::Event).await;
     let numbers: Vec<_> = events.iter().map(|event| event["event"]["N"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn rules_see_audit_records_but_not_their_own() {
+    let world = World::new().await;
+    set(&world, "lookup", "l", json!({"lookup_data": {}})).await;
+    let on = |path: &str, value: &str, respond: Value| json!({"detect": {"target": "audit", "event": "user_action", "op": "is", "path": path, "value": value}, "respond": respond});
+    let tag = json!({"action": "add hive tag", "hive name": "lookup", "record name": "l", "tag": "touched"});
+    let respond = json!([{"action": "report", "name": "changed by {{ .detect.ident }}"}, tag]);
+    set(&world, "dr-general", "config", on("mtd/action", "set_config", respond)).await;
+    set(&world, "dr-general", "lookup", on("entity/name", "l", json!([{"action": "report", "name": "lookup"}]))).await;
+    world.ok("POST", &format!("configs/{}/otx", world.oid), &[("value", "v")]).await;
+    let path = format!("hive/lookup/{}/l/mtd", world.oid);
+    until("the action was done", async || {
+        world.ok("GET", &path, &[]).await["usr_mtd"]["tags"].as_array().unwrap().contains(&json!("touched"))
+    })
+    .await;
+    world.ok("POST", &path, &[("usr_mtd", r#"{"enabled":true}"#)]).await;
+    let seen = async || stored(&world, Stream::Detect).await;
+    until("the second rule reports", async || categories(&seen().await).contains(&"lookup")).await;
+    let detections = seen().await;
+    assert_eq!(categories(&detections), ["changed by tester", "lookup"]);
+    assert_eq!(detections[0]["detect"]["mtd"]["action"], "set_config");
+}
+
+async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    for _ in 0..600 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("not within twelve seconds: {what}");
+}
+
+#[tokio::test]
+async fn periodic_events_come_per_sensor_and_per_organization() {
+    let world = World::new().await;
+    let detect = json!({"target": "schedule", "op": "exists", "path": "event/frequency"});
+    let respond =
+        json!([{"action": "report", "name": "{{ .routing.event_type }}", "detect_data": {"s": "event.frequency"}}]);
+    set(&world, "dr-general", "all", json!({"detect": detect, "respond": respond})).await;
+    let detect = json!({"target": "schedule", "event": "1h_per_sensor", "op": "is linux"});
+    set(&world, "dr-general", "one", json!({"detect": detect, "respond": [{"action": "add tag", "tag": "hourly"}]}))
+        .await;
+    let app = &world.server.app;
+    let organization = app.organization(world.oid).unwrap();
+    let (now, week) = (clock::now(), 7 * 24 * 3_600);
+    let tick = async |from: i64| detect::tick(app, &organization, from, now).await.unwrap();
+    tick(now.as_secs() - week).await;
+    assert!(stored(&world, Stream::Detect).await.is_empty(), "nobody was online");
+    let sid = world.sensor("one", &["t"]).await;
+    tick(now.as_secs()).await;
+    assert!(stored(&world, Stream::Detect).await.is_empty(), "nothing is due");
+    tick(now.as_secs() - week).await;
+    let detections = stored(&world, Stream::Detect).await;
+    let mut names = categories(&detections);
+    names.sort_unstable();
+    let periods = ["12h", "168h", "1h", "24h", "30m", "3h", "6h"];
+    let expected: Vec<String> =
+        periods.iter().flat_map(|period| [format!("{period}_per_org"), format!("{period}_per_sensor")]).collect();
+    assert_eq!(names, expected);
+    let of_sensor = detections.iter().find(|detection| detection["cat"] == "24h_per_sensor").unwrap();
+    assert_eq!(
+        (&of_sensor["detect"]["event"]["frequency"], &of_sensor["detect"]["routing"]["sid"]),
+        (&json!(86_400), &json!(sid))
+    );
+    let of_organization = detections.iter().find(|detection| detection["cat"] == "30m_per_org").unwrap();
+    assert_eq!(of_organization["detect"]["routing"]["sid"], "00000000-0000-0000-0000-000000000000");
+    assert!(stored(&world, Stream::Event).await.is_empty(), "they are not kept");
+    until("the sensor is tagged", async || {
+        world.ok("GET", &sid.to_string(), &[]).await["info"]["tags"].as_array().unwrap().contains(&json!("hourly"))
+    })
+    .await;
 }

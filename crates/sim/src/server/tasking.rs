@@ -5,14 +5,14 @@ use std::rc::Rc;
 use muster_command::Command;
 use muster_model::{TaskId, Timestamp};
 use muster_selector::Selector;
+use muster_server::tasking::message;
 use muster_store::{StoreError, TaskRow, Write};
-use muster_tasking::{Conditions, Control, Offer, Pace, Report, Spec, Target, TargetState, Task};
-use muster_wire::{AckedStep, Deliver, Receipt, Receipts, ReceiptsAck, Step, from_server};
+use muster_tasking::{Conditions, Control, ControlChange, Offer, Pace, Report, Spec, Target, Task};
+use muster_wire::{AckedStep, Receipts, ReceiptsAck, from_server};
 use roaring::RoaringBitmap;
-use uuid::Uuid;
 
 use super::link::ServerLink;
-use super::{Node, OID, State};
+use super::{Node, OID};
 use crate::world::Sabotage;
 
 /// As in `tasking/deliver.rs`, but small, so that several commits are seen.
@@ -95,7 +95,7 @@ fn spec(new: &NewTask, now: Timestamp) -> Spec {
 }
 
 pub(super) async fn deliver_next(node: &Rc<Node>, ordinal: u32) {
-    let _one_at_a_time = node.lock_changes().await;
+    let _one_at_a_time = node.sensor_changes.lock(node).await;
     let offer = {
         let now = node.now();
         let mut state = node.state.borrow_mut();
@@ -116,7 +116,7 @@ async fn fan_out(node: &Rc<Node>, number: u64) {
         state.queue.waiting(number, &state.online, now, &mut || node.site.kernel.random())
     };
     for some in waiting.chunks(OFFERS_PER_COMMIT) {
-        let _one_at_a_time = node.lock_changes().await;
+        let _one_at_a_time = node.sensor_changes.lock(node).await;
         let offers = {
             let now = node.now();
             let mut guard = node.state.borrow_mut();
@@ -150,11 +150,11 @@ fn hand_over(node: &Node, offers: &[Offer]) {
     let state = node.state.borrow();
     for offer in offers {
         let Some(task) = state.queue.task(offer.number) else { continue };
-        if !task.open().contains(offer.ordinal) || now >= task.spec.expires_at() {
+        if !task.may_send(offer.ordinal, now) {
             continue;
         }
         let (Some(link), Some(row)) = (state.links.get(&offer.ordinal), state.row(offer.ordinal)) else { continue };
-        link.send(node, from_server::Message::Deliver(message(task, row.epoch, now)));
+        link.send(node, from_server::Message::Deliver(message::deliver(task, row.epoch, now)));
         node.site.kernel.note(|| {
             format!(
                 "server: sends task {} to sensor {} (attempt {})",
@@ -164,33 +164,14 @@ fn hand_over(node: &Node, offers: &[Offer]) {
     }
 }
 
-fn message(task: &Task, epoch: u64, now: Timestamp) -> Deliver {
-    let expires_at = task.spec.expires_at();
-    let window = task.spec.conditions.as_ref().and_then(|conditions| conditions.window);
-    Deliver {
-        task_id: task.spec.task_id.0.as_bytes().to_vec(),
-        epoch,
-        command: task.spec.command.clone(),
-        investigation_id: task.spec.investigation_id(),
-        not_after_ms: expires_at.as_millis(),
-        lifetime_ms: u64::try_from(expires_at.since(now).as_millis()).unwrap_or(u64::MAX),
-        wants_receipts: true,
-        conditions: window.map(|window| muster_wire::Conditions {
-            window_start_min: window.start_min.into(),
-            window_end_min: window.end_min.into(),
-            weekdays: window.weekdays.0.into(),
-            payload_sha256: Vec::new(),
-        }),
-    }
-}
-
 /// Takes in steps that a sensor journalled; acknowledges them once they are stored.
 pub(super) async fn receive(node: &Rc<Node>, ordinal: u32, link: &ServerLink, receipts: Receipts) {
-    let one_at_a_time = node.lock_changes().await;
+    let one_at_a_time = node.sensor_changes.lock(node).await;
     let changed: Vec<(u64, u32, Target)> = {
         let state = node.state.borrow();
-        let reports: Vec<Report> =
-            receipts.receipts.iter().filter_map(|receipt| report(&state, ordinal, receipt)).collect();
+        let epoch = state.row(ordinal).map_or(0, |row| row.epoch);
+        let reports = receipts.receipts.iter().filter_map(|receipt| message::report(receipt, epoch));
+        let reports: Vec<Report> = reports.collect();
         let changed = state.queue.receipts(ordinal, &reports);
         changed.into_iter().map(|(number, target)| (number, ordinal, target)).collect()
     };
@@ -218,34 +199,15 @@ pub(super) async fn receive(node: &Rc<Node>, ordinal: u32, link: &ServerLink, re
 }
 
 async fn store_control(node: &Node, number: u64) {
+    let _one_at_a_time = node.control_changes.lock(node).await;
+    store_control_as_it_is(node, number).await;
+}
+
+async fn store_control_as_it_is(node: &Node, number: u64) {
     let control = node.state.borrow().queue.task(number).map(|task| serde_json::to_string(&task.control));
     let Some(Ok(control)) = control else { return };
     // After a restart the failures are counted again, and stop it again.
     let _ = node.commit(vec![Write::PutTaskControl { oid: OID, task: number, control }]).await;
-}
-
-fn report(state: &State, ordinal: u32, receipt: &Receipt) -> Option<Report> {
-    if receipt.epoch != state.row(ordinal)?.epoch {
-        return None;
-    }
-    let known = match receipt.step() {
-        Step::Unspecified => return None,
-        Step::Confirmed => TargetState::Confirmed,
-        Step::Started => TargetState::Started,
-        Step::Finished => TargetState::Finished,
-        Step::Interrupted => TargetState::Interrupted,
-        Step::Refused => TargetState::Refused,
-        Step::NotNow => TargetState::NotNow,
-        Step::Unsupported => TargetState::Unsupported,
-        Step::Expired => TargetState::Expired,
-    };
-    Some(Report {
-        task_id: TaskId(Uuid::from_slice(&receipt.task_id).ok()?),
-        state: known,
-        at: Timestamp::from_millis(receipt.at_ms),
-        code: receipt.code,
-        error: (!receipt.error.is_empty()).then(|| receipt.error.as_str().into()),
-    })
 }
 
 async fn put_targets(node: &Node, targets: Vec<(u64, u32, Target)>) -> Result<(), StoreError> {
@@ -262,7 +224,7 @@ async fn put_targets(node: &Node, targets: Vec<(u64, u32, Target)>) -> Result<()
 
 /// Sensors enrolled or changed: dynamic tasks gain and lose them.
 pub(super) async fn matching_changed(node: &Rc<Node>, ordinals: &[u32]) {
-    let one_at_a_time = node.lock_changes().await;
+    let one_at_a_time = node.sensor_changes.lock(node).await;
     let now = node.now();
     let targets: Vec<_> = {
         let state = node.state.borrow();
@@ -310,6 +272,7 @@ pub async fn untask(
     task_id: Option<TaskId>,
     sensors: Option<RoaringBitmap>,
 ) -> Result<Untasking, StoreError> {
+    let _one_at_a_time = node.control_changes.lock(node).await;
     let now = node.now();
     let untasked = {
         let mut state = node.state.borrow_mut();
@@ -330,10 +293,13 @@ pub async fn untask(
     if node.site.sabotage != Some(Sabotage::ForgetRemoval)
         && let Err(error) = node.commit(writes).await
     {
-        node.state.borrow_mut().queue.undo_untask(untasked);
+        untasked.iter().for_each(|one| node.state.borrow_mut().queue.undo_change(one));
         return Err(error);
     }
-    let state = node.state.borrow();
+    let mut state = node.state.borrow_mut();
+    for one in &untasked {
+        state.queue.apply_change(one);
+    }
     let deleted =
         untasked.into_iter().filter_map(|one| Some((state.queue.task(one.number)?.spec.task_id, one.deleted)));
     Ok(Untasking { deleted: deleted.collect() })
@@ -345,7 +311,9 @@ pub async fn untask(
 ///
 /// Whatever the store says.
 pub async fn pause(node: &Rc<Node>, id: TaskId) -> Result<(), StoreError> {
-    change(node, id, |control, _| control.paused = true).await.map(|_| ())
+    let _one_at_a_time = node.control_changes.lock(node).await;
+    let change = node.state.borrow_mut().queue.pause(id);
+    store_change(node, change).await.map(|_| ())
 }
 
 /// Lets a task go on.
@@ -354,34 +322,29 @@ pub async fn pause(node: &Rc<Node>, id: TaskId) -> Result<(), StoreError> {
 ///
 /// Whatever the store says.
 pub async fn resume(node: &Rc<Node>, id: TaskId) -> Result<(), StoreError> {
-    let number = change(node, id, |control, failed| {
-        control.paused = false;
-        control.stopped = None;
-        control.forgiven = failed;
-    })
-    .await?;
+    let one_at_a_time = node.control_changes.lock(node).await;
+    let change = node.state.borrow().queue.resume(id);
+    let number = store_change(node, change).await?;
+    drop(one_at_a_time);
     if let Some(number) = number {
         fan_out(node, number).await;
     }
     Ok(())
 }
 
-async fn change(node: &Rc<Node>, id: TaskId, edit: impl FnOnce(&mut Control, u64)) -> Result<Option<u64>, StoreError> {
-    let (number, before, after) = {
-        let mut state = node.state.borrow_mut();
-        let Some(task) = state.queue.find(id) else { return Ok(None) };
-        let (number, before) = (task.number, task.control.clone());
-        let mut after = before.clone();
-        edit(&mut after, task.failed());
-        state.queue.set_control(number, after.clone());
-        (number, before, after)
-    };
-    let control = serde_json::to_string(&after).map_err(|error| StoreError::Failed(error.to_string()))?;
-    if let Err(error) = node.commit(vec![Write::PutTaskControl { oid: OID, task: number, control }]).await {
-        node.state.borrow_mut().queue.set_control(number, before);
+async fn store_change(node: &Node, change: Option<ControlChange>) -> Result<Option<u64>, StoreError> {
+    let Some(change) = change else { return Ok(None) };
+    let control = serde_json::to_string(&change.control).map_err(|error| StoreError::Failed(error.to_string()))?;
+    let write = Write::PutTaskControl { oid: OID, task: change.number, control };
+    if let Err(error) = node.commit(vec![write]).await {
+        node.state.borrow_mut().queue.undo_change(&change);
         return Err(error);
     }
-    Ok(Some(number))
+    let stops = node.state.borrow_mut().queue.apply_change(&change);
+    if stops {
+        store_control_as_it_is(node, change.number).await;
+    }
+    Ok(Some(change.number))
 }
 
 pub(super) async fn tick(node: &Rc<Node>) {
