@@ -50,5 +50,5 @@ pub use load::{
 pub use plan::RuleSet;
 pub use reshape::{Reshape, ReshapeError, Reshaped};
 pub use stateful::TRACKERS_MAX;
-pub use suppression::{Activation, CounterKey, Counters, Suppression, WINDOWS_MAX};
+pub use suppression::{Activation, CounterKey, Counters, SWEPT_MAX, Suppression, WINDOWS_MAX, Window};
 pub use variables::{VARIABLE_VALUES_MAX, VARIABLES_MAX, VariableError, Variables};

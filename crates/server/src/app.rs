@@ -194,10 +194,19 @@ impl App {
     /// Hands records to live readers and outputs; gives what has to be stored of them.
     #[must_use]
     pub fn emit(&self, records: &[Record]) -> Vec<Write> {
-        for record in records {
-            self.streams.publish(record);
-        }
+        self.publish(records);
+        self.keep(records)
+    }
+
+    /// Hands records to live readers, and audit records to the rules that listen to them.
+    pub fn publish(&self, records: &[Record]) {
+        records.iter().for_each(|record| self.streams.publish(record));
         self.detectors.offer_audit(records);
+    }
+
+    /// What has to be stored of records, and of what outputs get of them.
+    #[must_use]
+    pub fn keep(&self, records: &[Record]) -> Vec<Write> {
         let mut writes = crate::output::enqueue(self, records);
         if !records.is_empty() {
             writes.push(Write::Append(records.iter().map(Record::entry).collect()));

@@ -42,6 +42,11 @@ impl<T> Kind<T> {
         let record = Record { oid, kind: self.word.to_owned(), key: key.to_owned(), body, revision: 0 };
         Write::PutRecord { record, expect: Expect::Any }
     }
+
+    /// A write that deletes such a record.
+    pub(crate) fn removal(self, oid: Oid, key: &str) -> Write {
+        Write::DeleteRecord { oid, kind: self.word, key: key.to_owned() }
+    }
 }
 
 /// Changes of records that are stored in one commit, together with writes that
@@ -158,6 +163,12 @@ impl Records {
         records.into_iter().flatten().filter_map(|(key, record)| Some((key.clone(), parse(record)?))).collect()
     }
 
+    /// Takes the records of a kind out of memory, by key: for those that are read only when the server starts.
+    pub fn take<T: DeserializeOwned>(&self, oid: Oid, kind: Kind<T>) -> Vec<(String, T)> {
+        let records = self.cache.write().remove(&(oid, kind.word.to_owned()));
+        records.into_iter().flatten().filter_map(|(key, record)| Some((key, parse(&record)?))).collect()
+    }
+
     /// How many records of a kind there are.
     pub fn count<T>(&self, oid: Oid, kind: Kind<T>) -> usize {
         self.cache.read().get(&(oid, kind.word.to_owned())).map_or(0, BTreeMap::len)
@@ -174,8 +185,16 @@ impl Records {
         Ok(self.commit(decide()?).await?)
     }
 
-    /// The caller holds `writing`.
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.commit_by(batch, async |writes| self.store.commit(writes).await).await
+    }
+
+    /// The caller holds `writing`.
+    async fn commit_by(
+        &self,
+        batch: Batch,
+        commit: impl AsyncFnOnce(Vec<Write>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
         let mut writes = Vec::with_capacity(batch.changes.len() + batch.beside.len());
         let mut after = Vec::with_capacity(batch.changes.len());
         for Change { oid, kind, key, to } in batch.changes {
@@ -196,7 +215,7 @@ impl Records {
             }
         }
         writes.extend(batch.beside);
-        self.store.commit(writes).await?;
+        commit(writes).await?;
         let mut cache = self.cache.write();
         for (place, key, record) in after {
             let records = cache.entry(place).or_default();
@@ -223,9 +242,30 @@ impl Records {
         expect: Expect,
         beside: Vec<Write>,
     ) -> Result<u64, StoreError> {
-        let batch = Batch::beside(beside).put(oid, kind, key, value, expect)?;
+        let commit = async |mut writes: Vec<Write>| {
+            writes.extend(beside);
+            self.store.commit(writes).await
+        };
+        self.put_by(oid, kind, key, value, expect, commit).await
+    }
+
+    /// As [`Records::put`], with a commit of the caller's: it must store the given list, with what it adds to it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `commit` says.
+    pub async fn put_by<T: Serialize>(
+        &self,
+        oid: Oid,
+        kind: Kind<T>,
+        key: &str,
+        value: &T,
+        expect: Expect,
+        commit: impl AsyncFnOnce(Vec<Write>) -> Result<(), StoreError>,
+    ) -> Result<u64, StoreError> {
+        let batch = Batch::default().put(oid, kind, key, value, expect)?;
         let _one_at_a_time = self.writing.lock().await;
-        self.commit(batch).await?;
+        self.commit_by(batch, commit).await?;
         let cache = self.cache.read();
         let stored = cache.get(&(oid, kind.word.to_owned())).and_then(|records| records.get(key));
         Ok(stored.map_or(0, |record| record.revision))

@@ -7,7 +7,7 @@
 //!
 //! Source: reference/detection-response.md section 2.6.
 
-use super::{Detectors, evaluate_as, whole};
+use super::{Detectors, inspect};
 use crate::app::App;
 use crate::errors;
 use crate::stream::Record;
@@ -79,10 +79,8 @@ pub async fn run(app: Arc<App>) {
             by_organization.entry(record.oid).or_default().push(record);
         }
         for (oid, records) in by_organization {
-            let mut pass = whole(&records, |rest| evaluate_as(&app, oid, rest, |_| Some(Target::Audit)));
-            match app.store.commit(std::mem::take(&mut pass.writes)).await {
-                Ok(()) => pass.queue(&app),
-                Err(error) => tracing::warn!(%oid, %error, "what rules made of audit records could not be stored"),
+            if let Err(error) = inspect(&app, oid, records, Target::Audit, Vec::new()).await {
+                tracing::warn!(%oid, %error, "what rules made of audit records could not be stored");
             }
         }
         let missed = std::mem::take(&mut *app.detectors.audit.missed.lock());

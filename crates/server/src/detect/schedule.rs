@@ -7,7 +7,7 @@
 //!
 //! Source: reference/detection-response.md section 2.5, reference/events.md section 9.
 
-use super::{evaluate_as, whole};
+use super::inspect;
 use crate::app::App;
 use crate::clock;
 use crate::event;
@@ -16,7 +16,7 @@ use crate::records::Kind;
 use crate::stream::Record;
 use muster_model::{Oid, Timestamp};
 use muster_rules::Target;
-use muster_store::{StoreError, Write};
+use muster_store::StoreError;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,7 +92,7 @@ pub async fn tick(
     for chunk in ordinals.chunks(CHUNK) {
         let records = due(organization, chunk, from, now, &mut is_alive);
         if !records.is_empty() {
-            evaluate(app, organization.oid, &records, Vec::new()).await?;
+            inspect(app, organization.oid, records, Target::Schedule, Vec::new()).await?;
         }
     }
     let (oid, mut records) = (organization.oid, Vec::new());
@@ -101,16 +101,7 @@ pub async fn tick(
         records.extend(ended.map(|(period, name, _)| event::organization_tick(oid, name, *period, now)));
     }
     let through = THROUGH.write(oid, THROUGH_KEY, now.as_secs().to_string());
-    evaluate(app, oid, &records, vec![through]).await
-}
-
-async fn evaluate(app: &Arc<App>, oid: Oid, records: &[Record], beside: Vec<Write>) -> Result<(), StoreError> {
-    let mut pass = whole(records, |rest| evaluate_as(app, oid, rest, |_| Some(Target::Schedule)));
-    let mut writes = std::mem::take(&mut pass.writes);
-    writes.extend(beside);
-    app.store.commit(writes).await?;
-    pass.queue(app);
-    Ok(())
+    inspect(app, oid, records, Target::Schedule, vec![through]).await
 }
 
 /// The periods that end for an id after `from`, up to `through`; each at most once.

@@ -88,12 +88,9 @@ pub async fn enrol(app: &Arc<App>, organization: &Arc<Organization>, new: &Enrol
         "public_ip": row.sensor.ext_ip, "internal_ip": row.sensor.int_ip, "host_name": row.sensor.hostname,
     });
     let record = event::deployment(&row.sensor, "enrollment", &event, clock::now());
-    let mut writes = vec![Write::PutSensor(Box::new(row.clone()))];
-    let (kept, pass) = detect::emit(app, organization.oid, &[record]);
-    writes.extend(kept);
-    app.store.commit(writes).await?;
+    let beside = vec![Write::PutSensor(Box::new(row.clone()))];
+    detect::emit(app, organization.oid, vec![record], beside).await?;
     organization.state.lock().fleet.put(row.clone());
-    pass.queue(app);
     tracing::info!(sid = %row.sensor.sid, hostname = %row.sensor.hostname, "a sensor enrolled");
     tasking::matching_changed(app, organization, &[row.ordinal]).await;
     Ok(row.sensor.sid)
@@ -244,9 +241,7 @@ async fn tell(app: &Arc<App>, place: &Place, event_type: &str, event: &serde_jso
         let Some(row) = state.fleet.row(place.ordinal) else { return };
         event::deployment(&row.sensor, event_type, event, clock::now())
     };
-    let (writes, pass) = detect::emit(app, place.organization.oid, &[record]);
-    match app.store.commit(writes).await {
-        Ok(()) => pass.queue(app),
-        Err(error) => tracing::warn!(%error, event_type, "a deployment event could not be stored"),
+    if let Err(error) = detect::emit(app, place.organization.oid, vec![record], Vec::new()).await {
+        tracing::warn!(%error, event_type, "a deployment event could not be stored");
     }
 }

@@ -98,7 +98,7 @@ async fn deliver(app: &Arc<App>, organization: &Arc<Organization>, offers: Vec<O
 
 async fn tell_of_sending(app: &Arc<App>, organization: &Organization, sent: &[Sending]) {
     for some in sent.chunks(ACTIVITY_PER_COMMIT) {
-        store_activity(app, organization.oid, &activity_of_sending(organization, some)).await;
+        store_activity(app, organization.oid, activity_of_sending(organization, some)).await;
     }
 }
 
@@ -165,14 +165,11 @@ async fn take_in(app: &Arc<App>, place: &Place, receipts: &Receipts) -> Option<V
         (targets, records)
     };
     if !changed.is_empty() {
-        let mut writes = vec![Write::PutTargets { oid: organization.oid, targets: changed.clone() }];
-        let (kept, pass) = detect::emit(app, organization.oid, &records);
-        writes.extend(kept);
-        if let Err(error) = app.store.commit(writes).await {
+        let writes = vec![Write::PutTargets { oid: organization.oid, targets: changed.clone() }];
+        if let Err(error) = detect::emit(app, organization.oid, records, writes).await {
             tracing::warn!(%error, "receipts could not be stored");
             return None;
         }
-        pass.queue(app);
     }
     let mut state = organization.state.lock();
     let applied =
@@ -206,14 +203,12 @@ fn activity(organization: &Organization, state: &State, targets: &[(u64, u32, mu
     records
 }
 
-async fn store_activity(app: &Arc<App>, oid: Oid, records: &[Record]) {
+async fn store_activity(app: &Arc<App>, oid: Oid, records: Vec<Record>) {
     if records.is_empty() {
         return;
     }
-    let (writes, pass) = detect::emit(app, oid, records);
-    match app.store.commit(writes).await {
-        Ok(()) => pass.queue(app),
-        Err(error) => tracing::warn!(%error, "activity events could not be stored"),
+    if let Err(error) = detect::emit(app, oid, records, Vec::new()).await {
+        tracing::warn!(%error, "activity events could not be stored");
     }
 }
 

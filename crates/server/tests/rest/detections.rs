@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Takes in events with these numbers, as the sensor's link does.
-async fn receive(world: &World, sid: Sid, numbers: std::ops::RangeInclusive<u64>) {
+pub async fn receive(world: &World, sid: Sid, numbers: std::ops::RangeInclusive<u64>) {
     let link = world.link(sid).await;
     let app = &world.server.app;
     let organization = app.organization(world.oid).unwrap();
@@ -23,14 +23,14 @@ async fn receive(world: &World, sid: Sid, numbers: std::ops::RangeInclusive<u64>
         seq,
         event_type: "TEST".into(),
         time_ms: clock::now().as_millis(),
-        body: format!(r#"{{"N":{seq},"FILE_PATH":"/tmp/{seq}"}}"#).into_bytes(),
+        body: format!(r#"{{"N":{seq},"FILE_PATH":"/tmp/{seq}","ONE":"1","X":"x"}}"#).into_bytes(),
         ..Event::default()
     };
     let events = Events { events: numbers.map(event).collect() };
     event::receive(app, &Place { organization: Arc::clone(&organization), ordinal }, &link, events, 0).await;
 }
 
-async fn stored(world: &World, stream: Stream) -> Vec<Value> {
+pub async fn stored(world: &World, stream: Stream) -> Vec<Value> {
     let query = EntryQuery {
         oid: world.oid,
         stream,
@@ -47,13 +47,13 @@ async fn stored(world: &World, stream: Stream) -> Vec<Value> {
     page.entries.iter().map(|entry| serde_json::from_slice(&entry.body).unwrap()).collect()
 }
 
-async fn set(world: &World, hive: &str, name: &str, data: Value) {
+pub async fn set(world: &World, hive: &str, name: &str, data: Value) {
     let data = data.to_string();
     let form = [("data", data.as_str()), ("usr_mtd", r#"{"enabled":true,"tags":["label"]}"#)];
     world.ok("POST", &format!("hive/{hive}/{}/{name}/data", world.oid), &form).await;
 }
 
-fn rule(respond: Value) -> Value {
+pub fn rule(respond: Value) -> Value {
     json!({"detect": {"event": "TEST", "op": "exists", "path": "event/N"}, "respond": respond})
 }
 
@@ -120,24 +120,21 @@ async fn lookups_suppression_and_variables_work_and_are_kept() {
     let detections = stored(&world, Stream::Detect).await;
     assert_eq!(categories(&detections), ["once", "listed"]);
     assert_eq!(detections[1]["mtd"]["bad"]["why"], "known");
-    // Counted in the commit of the events: there before the periodic save.
+    // In the commit of the events.
     let oid = world.oid;
-    let of_kind = async |kind: &'static str| {
-        let read = world.server.app.store.read(move |read| read.records(Some(oid), Some(kind)));
-        read.await.unwrap()
-    };
-    assert_eq!(of_kind("suppression").await.len(), 1);
-    for _ in 0..600 {
-        let kept = of_kind("variables").await;
-        if kept
-            .first()
-            .is_some_and(|record| ["1", "2", "3"].iter().all(|value| record.body.contains(&format!("\"{value}\""))))
-        {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    panic!("the variables were not kept");
+    let (variables, counters) = world
+        .server
+        .app
+        .store
+        .read(move |read| {
+            let mut counters = 0;
+            read.counters(oid, &mut |counter| counters += counter.count)?;
+            Ok((read.records(Some(oid), Some("variables"))?, counters))
+        })
+        .await
+        .unwrap();
+    assert_eq!(counters, 3);
+    assert!(["1", "2", "3"].iter().all(|value| variables[0].body.contains(&format!("\"{value}\""))));
 }
 
 #[tokio::test]
@@ -150,6 +147,10 @@ async fn a_wait_holds_the_sensor_until_what_follows_is_done() {
     set(&world, "dr-general", "x", json!({"detect": tagged, "respond": [{"action": "report", "name": "x"}]})).await;
     receive(&world, sid, 1..=3).await;
     assert_eq!(world.ok("GET", &sid.to_string(), &[]).await["info"]["tags"], json!(["waited"]));
+    let detections = stored(&world, Stream::Detect).await;
+    let numbers: Vec<_> =
+        detections.iter().map(|detection| detection["detect"]["event"]["N"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [2, 3], "what follows the wait is done before the next event");
     let events = stored(&world, Stream::Event).await;
     let numbers: Vec<_> = events.iter().map(|event| event["event"]["N"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [1, 2, 3]);

@@ -1,5 +1,6 @@
 //! The REST API over real HTTP, with a store in memory.
 
+mod actions;
 mod commits;
 mod detections;
 mod hives;

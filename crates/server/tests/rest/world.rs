@@ -20,8 +20,10 @@ pub struct World {
     pub oid: Oid,
     /// Token of a key with all permissions.
     pub token: String,
+    /// Files of the server.
+    pub folder: TempDir,
+    store: Store,
     http: reqwest::Client,
-    _folder: TempDir,
 }
 
 impl World {
@@ -37,12 +39,19 @@ impl World {
     }
 
     pub async fn on(folder: TempDir, store: Store) -> Self {
-        let server = Server::start_on(Config::loopback(folder.path().to_owned()), store).await.unwrap();
+        let server = Server::start_on(Config::loopback(folder.path().to_owned()), store.clone()).await.unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let mut world = Self { server, oid: Oid(random::uuid()), token: String::new(), http, _folder: folder };
+        let mut world = Self { server, oid: Oid(random::uuid()), token: String::new(), folder, store, http };
         world.organization(world.oid).await;
         world.token = world.token_of(world.oid, &owner_permissions()).await;
         world
+    }
+
+    /// Ends the server, and starts it anew on what is stored.
+    pub async fn restart(self) -> Self {
+        self.server.stop().await;
+        let config = Config::loopback(self.folder.path().to_owned());
+        Self { server: Server::start_on(config, self.store.clone()).await.unwrap(), ..self }
     }
 
     /// Makes an organization.
