@@ -4,10 +4,11 @@
 //!
 //! Rules and events are generated from a seed. With `--file`, rules are read instead: one JSON
 //! rule per line, or a JSON list. Beside the shared plan stand the naive way (each rule in
-//! turn) and parsing alone.
+//! turn), parsing alone, and what it costs to keep changes so that they can be undone.
 
 use muster_rules::{
-    Document, Engine, Facts, NoResources, Rule, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way,
+    Activation, CounterKey, Document, Engine, Facts, NoResources, Rule, RuleLoader, RuleMeta, RuleSet, Source,
+    Suppression, Target, Way,
 };
 use serde_json::{Value, json};
 use std::hint::black_box;
@@ -267,6 +268,63 @@ fn best_seconds(mut round: impl FnMut()) -> f64 {
     times.fold(f64::INFINITY, f64::min)
 }
 
+/// Events of a step, as a server has them in a commit under load.
+const STEP_EVENTS: usize = 64;
+/// Keys of counters: a rule whose suppression has a key per process, in a large organization.
+const KEYS: usize = 1_000_000;
+/// Activations of one round, each of another of these keys.
+const ACTIVATIONS: usize = 200_000;
+
+/// As [`measure`], with every change kept so that it could be undone.
+fn measure_steps(engine: &mut Engine, events: &[Vec<u8>]) -> f64 {
+    let counters = Mutex::new(Suppression::default());
+    let facts = Facts {
+        now_ms: 1_700_000_000_000,
+        entropy: 1,
+        resources: &NoResources,
+        counters: &counters,
+        console_url: None,
+    };
+    let source = Source::from(Target::Edr);
+    best_seconds(|| {
+        for step in events.chunks(STEP_EVENTS) {
+            engine.begin();
+            for json in step {
+                black_box(engine.process_json(&source, json, &facts).expect("a generated event is JSON").matches.len());
+            }
+            engine.keep();
+        }
+    })
+}
+
+/// Seconds to count [`ACTIVATIONS`] among [`KEYS`] windows: plainly, and in steps whose changes are told.
+fn measure_counters() -> (f64, f64) {
+    let key = |at: usize| CounterKey::new([at.to_string().as_str()]);
+    let keys: Vec<CounterKey> = (0..KEYS).map(key).collect();
+    let activation = |key: CounterKey| Activation {
+        key,
+        period_ms: 3_600_000,
+        max_count: 1,
+        min_count: 0,
+        increment: 1,
+        now_ms: 1_700_000_000_000,
+    };
+    let mut counters = Suppression::new(KEYS);
+    keys.iter().for_each(|key| drop(counters.count(&activation(*key))));
+    let mut random = Random(SEED);
+    let chosen: Vec<CounterKey> = (0..ACTIVATIONS).map(|_| keys[random.below(KEYS)]).collect();
+    let plain = best_seconds(|| chosen.iter().for_each(|key| drop(black_box(counters.count(&activation(*key))))));
+    let in_steps = best_seconds(|| {
+        for step in chosen.chunks(STEP_EVENTS) {
+            counters.begin();
+            step.iter().for_each(|key| drop(black_box(counters.count(&activation(*key)))));
+            black_box(counters.changes().count());
+            counters.keep();
+        }
+    });
+    (plain, in_steps)
+}
+
 /// Matches per round and the best time of a round.
 fn measure(engine: &mut Engine, events: &[Vec<u8>]) -> (usize, f64) {
     let counters = Mutex::new(Suppression::default());
@@ -321,6 +379,12 @@ fn main() {
     let (matches, seconds) = measure(&mut Engine::new(set.clone(), Way::Shared), &events);
     print("events.shared", events.len() as f64 / seconds, "1/s", &params);
     print("events.matches", matches as f64, "1", &params);
+    let in_steps = measure_steps(&mut Engine::new(set.clone(), Way::Shared), &events);
+    print("events.shared_in_steps", events.len() as f64 / in_steps, "1/s", &params);
+    let (plain, in_steps) = measure_counters();
+    let params_of_counters = json!({"keys": KEYS, "step": STEP_EVENTS});
+    print("counters.count", ACTIVATIONS as f64 / plain, "1/s", &params_of_counters);
+    print("counters.count_in_steps", ACTIVATIONS as f64 / in_steps, "1/s", &params_of_counters);
     if options.naive_events == 0 {
         return;
     }

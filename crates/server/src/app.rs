@@ -198,7 +198,7 @@ impl App {
         self.keep(records)
     }
 
-    /// Hands records to live readers, and audit records to the rules that listen to them.
+    /// Hands records to live readers, and those of the audit to rules.
     pub fn publish(&self, records: &[Record]) {
         records.iter().for_each(|record| self.streams.publish(record));
         self.detectors.offer_audit(records);

@@ -176,7 +176,23 @@ pub async fn close(app: &App) {
 ///
 /// Whatever the store says; then nothing is stored, and nothing was evaluated.
 pub async fn emit(app: &App, oid: Oid, records: Vec<Record>, beside: Vec<Write>) -> Result<(), StoreError> {
-    take_in(app, oid, records, Wait::Ignored, Box::new(move |_| beside.clone())).await.map(|_| ())
+    take_in(app, oid, None, records, Wait::Ignored, Box::new(move |_| beside.clone())).await.map(|_| ())
+}
+
+/// Evaluates records that are kept already, or by nobody, as those of one stream; stores what comes of them
+/// with `beside` in one commit.
+///
+/// # Errors
+///
+/// As [`emit`].
+pub async fn evaluate(
+    app: &App,
+    oid: Oid,
+    target: Target,
+    records: Vec<Record>,
+    beside: Vec<Write>,
+) -> Result<(), StoreError> {
+    take_in(app, oid, Some(target), records, Wait::Ignored, Box::new(move |_| beside.clone())).await.map(|_| ())
 }
 
 /// Shows records to the rules of one target, and stores what came of them with `beside` in one commit.
@@ -211,25 +227,29 @@ pub async fn ingest(
     wait: Wait,
     beside: impl Fn(usize) -> Vec<Write> + Send + Sync + 'static,
 ) -> Result<usize, StoreError> {
-    take_in(app, oid, records, wait, Box::new(beside)).await
+    take_in(app, oid, None, records, wait, Box::new(beside)).await
 }
 
 async fn take_in(
     app: &App,
     oid: Oid,
+    target: Option<Target>,
     records: Vec<Record>,
     wait: Wait,
     beside: group::Beside,
 ) -> Result<usize, StoreError> {
     let Some(detector) = app.detectors.of(oid).filter(|_| !records.is_empty()) else {
         let mut writes = beside(records.len());
-        writes.extend(app.keep(&records));
+        let kept = if target.is_none() { records.as_slice() } else { &[] };
+        writes.extend(app.keep(kept));
         app.store.commit(writes).await?;
-        app.publish(&records);
+        app.publish(kept);
         return Ok(records.len());
     };
     let (answer, answered) = oneshot::channel();
-    detector.evaluated(Member { records, inspected: None, wait, beside, answer }, answered).await
+    let stopping = || StoreError::Failed("the server is stopping".into());
+    detector.members.send(Member { target, records, wait, beside, answer }).await.map_err(|_| stopping())?;
+    answered.await.unwrap_or_else(|_| Err(stopping()))
 }
 
 /// Waits until no `wait` of a rule holds the events of a sensor back, or has for [`HOLD_MAX`].
@@ -241,13 +261,13 @@ pub async fn settled(app: &App, oid: Oid, sid: Sid) -> Wait {
     }
 }
 
-/// Forgets what rules remember of a sensor that was deleted. The sensor is deleted whether or not
-/// the store can do this too: variables that stay are of no use, and of no harm.
+/// Forgets what rules remember of a sensor that was deleted.
 pub async fn forget(app: &App, oid: Oid, sid: Sid) {
     let Some(detector) = app.detectors.of(oid) else { return };
     let _turn = detector.turn.lock().await;
     detector.lanes[detector.lane(Some(sid))].lock().forget(&sid.to_string());
     if let Err(error) = app.store.commit(vec![VARIABLES.removal(oid, &sid.to_string())]).await {
-        tracing::warn!(%oid, %sid, %error, "the variables of a deleted sensor stay in the store");
+        // The next start does not take up the variables of a deleted sensor.
+        tracing::warn!(%oid, %sid, %error, "the variables of a deleted sensor could not be taken out of the store");
     }
 }

@@ -197,7 +197,7 @@ pub async fn delete(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Ac
 
 /// Notes on a record what last went wrong with it. It stays the same record: its etag does not change.
 pub async fn note_error(app: &App, hive: &Hive, oid: Oid, key: &str, text: &str) {
-    let _one_at_a_time = app.hives.changing.lock().await;
+    let _one_at_a_time = app.hives.lock().await;
     let Ok(mut record) = get(app, hive, oid, key) else { return };
     text.clone_into(&mut record.sys_mtd.last_error);
     record.sys_mtd.last_error_ts = clock::now().as_millis();

@@ -185,11 +185,30 @@ impl Records {
         Ok(self.commit(decide()?).await?)
     }
 
+    /// As [`Records::put`], with a commit of the caller's: it stores the given list, together with what it has beside it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `commit` says.
+    pub async fn put_by<T: Serialize>(
+        &self,
+        oid: Oid,
+        kind: Kind<T>,
+        key: &str,
+        value: &T,
+        expect: Expect,
+        commit: impl AsyncFnOnce(Vec<Write>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let batch = Batch::default().put(oid, kind, key, value, expect)?;
+        let _one_at_a_time = self.writing.lock().await;
+        self.commit_by(batch, commit).await
+    }
+
+    /// The caller holds `writing`.
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         self.commit_by(batch, async |writes| self.store.commit(writes).await).await
     }
 
-    /// The caller holds `writing`.
     async fn commit_by(
         &self,
         batch: Batch,
@@ -242,30 +261,9 @@ impl Records {
         expect: Expect,
         beside: Vec<Write>,
     ) -> Result<u64, StoreError> {
-        let commit = async |mut writes: Vec<Write>| {
-            writes.extend(beside);
-            self.store.commit(writes).await
-        };
-        self.put_by(oid, kind, key, value, expect, commit).await
-    }
-
-    /// As [`Records::put`], with a commit of the caller's: it must store the given list, with what it adds to it.
-    ///
-    /// # Errors
-    ///
-    /// Whatever `commit` says.
-    pub async fn put_by<T: Serialize>(
-        &self,
-        oid: Oid,
-        kind: Kind<T>,
-        key: &str,
-        value: &T,
-        expect: Expect,
-        commit: impl AsyncFnOnce(Vec<Write>) -> Result<(), StoreError>,
-    ) -> Result<u64, StoreError> {
-        let batch = Batch::default().put(oid, kind, key, value, expect)?;
+        let batch = Batch::beside(beside).put(oid, kind, key, value, expect)?;
         let _one_at_a_time = self.writing.lock().await;
-        self.commit_by(batch, commit).await?;
+        self.commit(batch).await?;
         let cache = self.cache.read();
         let stored = cache.get(&(oid, kind.word.to_owned())).and_then(|records| records.get(key));
         Ok(stored.map_or(0, |record| record.revision))

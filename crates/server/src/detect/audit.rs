@@ -7,7 +7,7 @@
 //!
 //! Source: reference/detection-response.md section 2.6.
 
-use super::{Detectors, inspect};
+use super::{Detectors, evaluate};
 use crate::app::App;
 use crate::errors;
 use crate::stream::Record;
@@ -79,7 +79,7 @@ pub async fn run(app: Arc<App>) {
             by_organization.entry(record.oid).or_default().push(record);
         }
         for (oid, records) in by_organization {
-            if let Err(error) = inspect(&app, oid, records, Target::Audit, Vec::new()).await {
+            if let Err(error) = evaluate(&app, oid, Target::Audit, records, Vec::new()).await {
                 tracing::warn!(%oid, %error, "what rules made of audit records could not be stored");
             }
         }

@@ -16,7 +16,7 @@ use crate::clock;
 use crate::stream::Record;
 use muster_model::Timestamp;
 use muster_rules::{Suppression, Target};
-use muster_store::{CounterRow, StoreError, Stream, Write};
+use muster_store::{CounterRow, StoreError, Write};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
 use tokio::sync::{mpsc, oneshot};
@@ -38,6 +38,8 @@ pub(super) type Beside = Box<dyn Fn(usize) -> Vec<Write> + Send + Sync>;
 
 /// Records that come and are stored together.
 pub(super) struct Member {
+    /// Evaluated as this, and not kept: they are kept already, or by nobody.
+    pub(super) target: Option<Target>,
     pub(super) records: Vec<Record>,
     /// They are shown to the rules of this target, and neither stored nor handed to live readers;
     /// otherwise they are new, and their stream is their target.
@@ -50,20 +52,9 @@ pub(super) struct Member {
 }
 
 impl Member {
-    /// What is to be stored of the first so many records.
-    fn new_records(&self, taken: usize) -> &[Record] {
-        if self.inspected.is_some() { &[] } else { &self.records[..taken] }
-    }
-
-    /// The rules that see a record.
-    pub(super) fn target(&self, record: &Record) -> Option<Target> {
-        self.inspected.or(match record.stream {
-            Stream::Event => Some(Target::Edr),
-            Stream::Deployment => Some(Target::Deployment),
-            Stream::Artifact => Some(Target::ArtifactEvent),
-            // Audit records have a feed of their own, and detections come from rules.
-            _ => None,
-        })
+    /// The records that are kept with what came of them.
+    fn kept(&self, pass: &Pass) -> &[Record] {
+        if self.target.is_none() { &self.records[..pass.taken] } else { &[] }
     }
 }
 
@@ -120,7 +111,7 @@ async fn attempt(app: &Arc<App>, detector: &Arc<Detector>, members: &[Member]) -
     let mut writes = Vec::new();
     for (member, pass) in members.iter().zip(&passes).filter(|(_, pass)| pass.taken > 0) {
         writes.extend((member.beside)(pass.taken));
-        writes.extend(app.keep(member.new_records(pass.taken)));
+        writes.extend(app.keep(member.kept(pass)));
         writes.extend(app.keep(&pass.detections));
         writes.extend(pass.tailored.iter().cloned());
     }
@@ -135,7 +126,7 @@ async fn attempt(app: &Arc<App>, detector: &Arc<Detector>, members: &[Member]) -
     let troubles = passes.iter().flat_map(|pass| pass.troubles.iter().cloned()).chain(dropped);
     troubles.for_each(|trouble| trouble.tell(app));
     for (member, pass) in members.iter().zip(&passes) {
-        app.publish(member.new_records(pass.taken));
+        app.publish(member.kept(pass));
         app.publish(&pass.detections);
     }
     act::begin(app, detector, detector.pending.push(actions));

@@ -29,11 +29,18 @@ pub(super) struct Pass {
     pub(super) troubles: Vec<Trouble>,
 }
 
-/// Evaluates the records of a member in order; if it does not ignore that, up to the first at which a rule waits.
+/// Evaluates the records of a member in order; if it heeds a `wait`, up to the first at which a rule waits.
 pub(super) fn evaluate(app: &App, detector: &Detector, member: &Member, now: Timestamp) -> Pass {
     let mut pass = Pass { taken: member.records.len(), ..Pass::default() };
     for (at, record) in member.records.iter().enumerate() {
-        let Some(target) = member.target(record) else { continue };
+        let target = member.target.or(match record.stream {
+            Stream::Event => Some(Target::Edr),
+            Stream::Deployment => Some(Target::Deployment),
+            Stream::Artifact => Some(Target::ArtifactEvent),
+            // Audit records have a feed of their own, and detections come from rules.
+            _ => None,
+        });
+        let Some(target) = target else { continue };
         let effects = detector.effects_of(record, target, now);
         let waits = effects.iter().any(|decided| matches!(decided.effect, Effect::Wait { .. }));
         pass.add(app, record, effects, now);

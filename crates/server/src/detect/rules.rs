@@ -132,8 +132,15 @@ async fn start(app: &Arc<App>, oid: Oid, compiled: &Compiled) -> Result<(), Stor
         members,
         pending: Pending::default(),
     });
+    let is_deleted = |sid: Sid| {
+        let organization = app.organization(oid);
+        organization
+            .is_some_and(|organization| organization.state.lock().fleet.find(sid).is_some_and(|row| row.sensor.deleted))
+    };
     for (key, variables) in app.records.take(oid, VARIABLES) {
-        if let Ok(sid) = key.parse::<Sid>() {
+        if let Ok(sid) = key.parse::<Sid>()
+            && !is_deleted(sid)
+        {
             detector.lanes[detector.lane(Some(sid))].lock().restore_variables(&key, variables);
         }
     }

@@ -7,7 +7,7 @@
 //!
 //! Source: reference/detection-response.md section 2.5, reference/events.md section 9.
 
-use super::inspect;
+use super::evaluate;
 use crate::app::App;
 use crate::clock;
 use crate::event;
@@ -92,7 +92,7 @@ pub async fn tick(
     for chunk in ordinals.chunks(CHUNK) {
         let records = due(organization, chunk, from, now, &mut is_alive);
         if !records.is_empty() {
-            inspect(app, organization.oid, records, Target::Schedule, Vec::new()).await?;
+            evaluate(app, organization.oid, Target::Schedule, records, Vec::new()).await?;
         }
     }
     let (oid, mut records) = (organization.oid, Vec::new());
@@ -101,7 +101,7 @@ pub async fn tick(
         records.extend(ended.map(|(period, name, _)| event::organization_tick(oid, name, *period, now)));
     }
     let through = THROUGH.write(oid, THROUGH_KEY, now.as_secs().to_string());
-    inspect(app, oid, records, Target::Schedule, vec![through]).await
+    evaluate(app, oid, Target::Schedule, records, vec![through]).await
 }
 
 /// The periods that end for an id after `from`, up to `through`; each at most once.
