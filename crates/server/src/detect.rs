@@ -133,17 +133,6 @@ impl Detector {
         // The lowest bits of an id are random whatever its version.
         usize::try_from(number % LANES as u128).unwrap_or(0)
     }
-
-    /// Waits until a member was evaluated and stored with its group.
-    async fn evaluated(
-        &self,
-        member: Member,
-        answered: oneshot::Receiver<Result<usize, StoreError>>,
-    ) -> Result<usize, StoreError> {
-        let stopping = || StoreError::Failed("the server is stopping".into());
-        self.members.send(member).await.map_err(|_| stopping())?;
-        answered.await.unwrap_or_else(|_| Err(stopping()))
-    }
 }
 
 /// Compiles the rules of all organizations, and goes on with the actions that wait: to be called
@@ -193,24 +182,6 @@ pub async fn evaluate(
     beside: Vec<Write>,
 ) -> Result<(), StoreError> {
     take_in(app, oid, Some(target), records, Wait::Ignored, Box::new(move |_| beside.clone())).await.map(|_| ())
-}
-
-/// Shows records to the rules of one target, and stores what came of them with `beside` in one commit.
-/// The records themselves are stored elsewhere, or by no one.
-async fn inspect(
-    app: &App,
-    oid: Oid,
-    records: Vec<Record>,
-    target: Target,
-    beside: Vec<Write>,
-) -> Result<(), StoreError> {
-    let Some(detector) = app.detectors.of(oid).filter(|_| !records.is_empty()) else {
-        return app.store.commit(beside).await;
-    };
-    let (answer, answered) = oneshot::channel();
-    let beside = Box::new(move |_| beside.clone());
-    let member = Member { records, inspected: Some(target), wait: Wait::Ignored, beside, answer };
-    detector.evaluated(member, answered).await.map(|_| ())
 }
 
 /// As [`emit`], for the events of one sensor: those after an event at which a rule waits are left

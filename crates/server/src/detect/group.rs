@@ -41,9 +41,6 @@ pub(super) struct Member {
     /// Evaluated as this, and not kept: they are kept already, or by nobody.
     pub(super) target: Option<Target>,
     pub(super) records: Vec<Record>,
-    /// They are shown to the rules of this target, and neither stored nor handed to live readers;
-    /// otherwise they are new, and their stream is their target.
-    pub(super) inspected: Option<Target>,
     /// What keeps records from being taken.
     pub(super) wait: Wait,
     pub(super) beside: Beside,
