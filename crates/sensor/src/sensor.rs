@@ -30,11 +30,12 @@ use crate::history::History;
 use crate::identity::{self, Identity, IdentityError};
 use crate::journal::Journal;
 use crate::link::{self, Backoff, FromLink, Route};
-use crate::platform::host;
+use crate::platform::{host, service_manager};
 use crate::protection::{self, Remembered};
 use crate::spool::{Bounds, Losses, Spool};
 use crate::state_dir::StateDir;
 use crate::{clock, collector, commands};
+pub(crate) use ending::remove_state;
 use transfers::Transfers;
 
 /// Interval of `SYNC`. Source: reference/sensor.md section 4.
@@ -123,7 +124,9 @@ pub async fn run(mut config: Config) -> Result<(), SensorError> {
             }
             opened => opened?,
         };
-        has_run = true;
+        if !std::mem::replace(&mut has_run, true) {
+            service_manager::ready();
+        }
         // A sensor whose identity is removed enrols again with the key it had.
         config.key.get_or_insert_with(|| sensor.identity.key().clone());
         match sensor.live().await {

@@ -74,7 +74,7 @@ impl Sensor<'_> {
 }
 
 /// Removes what the sensor has made, and the directory if nothing else is in it.
-fn remove_state(dir: &StateDir) {
+pub fn remove_state(dir: &StateDir) {
     for name in ["spool", "history", "tmp"] {
         ignore_missing(fs::remove_dir_all(dir.file(name)));
     }
