@@ -17,6 +17,7 @@ use crate::atom::{self, Atom};
 use crate::clock;
 use crate::commands::process::description;
 use crate::executor::{ToSensor, Toolbox};
+use crate::image::Images;
 use crate::platform::accounts::Names;
 use crate::platform::process::{self, Process};
 use crate::platform::process_events::{Change, Listener};
@@ -32,6 +33,7 @@ struct Collector {
     tools: Arc<Toolbox>,
     known: HashMap<u32, Known>,
     names: Names,
+    images: Images,
 }
 
 #[derive(Clone, Copy)]
@@ -46,7 +48,8 @@ struct Known {
 ///
 /// An [`std::io::Error`] when no thread can be had.
 pub fn start(tools: Arc<Toolbox>) -> std::io::Result<()> {
-    let collector = Collector { tools, known: HashMap::new(), names: Names::read() };
+    let images = Images::open(&tools.state_dir, tools.to_sensor.clone());
+    let collector = Collector { tools, known: HashMap::new(), names: Names::read(), images };
     thread::Builder::new().name("collector".to_owned()).stack_size(STACK_BYTES).spawn(|| collector.run()).map(drop)
 }
 
@@ -123,6 +126,9 @@ impl Collector {
         // On the event itself these are in its routing.
         body.remove("THIS_ATOM");
         body.remove("PARENT_ATOM");
+        if let Some(hash) = self.hash(&process, atom) {
+            body.insert("HASH".to_owned(), hash.into());
+        }
         if let Some(parent) = &parent {
             body.insert("PARENT".to_owned(), Value::Object(description(parent, &self.names, &self.tools)));
         }
@@ -130,6 +136,11 @@ impl Collector {
         happened.this_atom = atom.to_vec();
         happened.parent_atom = parent.map(|parent| self.atom(&parent).to_vec()).unwrap_or_default();
         self.tell(happened);
+    }
+
+    /// SHA-256 of the program of a process, if it is to be had at once.
+    fn hash(&self, process: &Process, atom: Atom) -> Option<String> {
+        self.images.look(process::open_image(process.pid)?, process.path.as_deref()?, atom)
     }
 
     fn ended(&mut self, pid: u32, status: Option<u32>) {

@@ -34,7 +34,7 @@ use crate::platform::{host, service_manager};
 use crate::protection::{self, Remembered};
 use crate::spool::{Bounds, Losses, Spool};
 use crate::state_dir::StateDir;
-use crate::{clock, collector, commands};
+use crate::{clock, collector, commands, image};
 pub(crate) use ending::remove_state;
 use transfers::Transfers;
 
@@ -573,7 +573,11 @@ fn protect_again(tools: &Toolbox, remembered: &Remembered) {
 }
 
 fn forget_tasks(dir: &StateDir) -> io::Result<()> {
-    let removed = [fs::remove_file(dir.file("journal")), fs::remove_dir_all(dir.file("spool"))];
+    let removed = [
+        fs::remove_file(dir.file("journal")),
+        fs::remove_dir_all(dir.file("spool")),
+        fs::remove_file(dir.file(image::FILE)),
+    ];
     let failed = removed.into_iter().filter_map(Result::err).find(|error| error.kind() != io::ErrorKind::NotFound);
     failed.map_or(Ok(()), Err)
 }

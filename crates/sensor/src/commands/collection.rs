@@ -12,6 +12,7 @@ use crate::platform::host;
 
 /// Event types that are sent without being asked for. Source: reference/events.md section 4.
 const DEFAULT_EVENTS: &[&str] = &[
+    "CODE_IDENTITY",
     "CONNECTED",
     "DATA_DROPPED",
     "EXISTING_PROCESS",
