@@ -29,6 +29,11 @@ const STACK_BYTES: usize = 256 * 1024;
 /// Processes remembered for their end; more than any kernel's default limit of ids.
 const KNOWN_MAX: usize = 65_536;
 
+/// Events of existing processes that wait for the sensor at the same time.
+const RUSH_MAX: usize = 4;
+/// How long it is waited for the sensor to take one.
+const RUSH_WAIT: Duration = Duration::from_millis(1);
+
 struct Collector {
     tools: Arc<Toolbox>,
     known: HashMap<u32, Known>,
@@ -59,6 +64,10 @@ impl Collector {
         let listener = Listener::open();
         self.tools.has_process_events.store(listener.is_ok(), Ordering::Relaxed);
         for pid in process::pids() {
+            // One after the other: memory that a rush at the start takes is never given back.
+            while self.tools.to_sensor.capacity() < self.tools.to_sensor.max_capacity() - RUSH_MAX {
+                thread::sleep(RUSH_WAIT);
+            }
             self.appeared(pid, "EXISTING_PROCESS");
         }
         match listener {

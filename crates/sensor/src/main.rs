@@ -20,6 +20,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 const THREAD_STACK_BYTES: usize = 512 * 1024;
 /// The tasks that run at the same time, and some for names and files.
 const BLOCKING_THREADS_MAX: usize = 12;
+/// One link, some pipes of commands, signals.
+const IO_EVENTS_PER_TICK: usize = 64;
 
 fn main() -> ExitCode {
     let read = arguments::parse(std::env::args_os().skip(1), |name| std::env::var(name).ok());
@@ -73,6 +75,7 @@ fn run(key: Option<&str>, arguments: &Arguments) -> Result<(), String> {
         .enable_all()
         .thread_stack_size(THREAD_STACK_BYTES)
         .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .max_io_events_per_tick(IO_EVENTS_PER_TICK)
         .thread_keep_alive(Duration::from_secs(1))
         .build()
         .map_err(|error| error.to_string())?;

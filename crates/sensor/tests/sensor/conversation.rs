@@ -229,6 +229,41 @@ async fn files_travel_whole_and_refusals_are_told() {
     assert!(!target.exists());
 }
 
+#[tokio::test]
+async fn a_payload_that_is_put_appears_whole_and_only_where_and_as_what_it_was_ordered() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let (_sensor, mut link) = welcomed(&server, &state_dir).await;
+    let place = tempfile::tempdir().unwrap();
+    for (task, name, payload, mode) in
+        [(TASK, "settings.conf", &b"a = 1\n"[..], 0o600), ([8; 16], "tool", b"#!/bin/sh\n", 0o700)]
+    {
+        let target = place.path().join(name);
+        std::fs::write(&target, "what was there before").unwrap();
+        let line = format!("put --payload-name {name} --payload-path {}", target.display());
+        link.say(from_server::Message::Deliver(deliver(task, &line))).await;
+        let request = transfer_request(&mut link).await;
+        assert_eq!(request.transfer, Some(Transfer::Payload(name.to_owned())));
+        let grant = TransferGrant {
+            id: request.id,
+            token: "t".to_owned(),
+            sha256: digest(&SHA256, payload).as_ref().to_vec(),
+            size: payload.len() as u64,
+            ..TransferGrant::default()
+        };
+        link.say(from_server::Message::Grant(grant)).await;
+        server.transfer("200 OK", payload).await;
+        let (receipts, events) = outcome(&mut link, task).await;
+        let last = receipts.last().unwrap();
+        assert_eq!((last.step, last.code), (Step::Finished as i32, 200));
+        assert_eq!(body(&events, task)["FILE_PATH"], target.to_str().unwrap());
+        assert_eq!(std::fs::read(&target).unwrap(), payload);
+        assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, mode);
+    }
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2, "nothing else is left");
+}
+
 /// Listens for an event that fits.
 async fn event(link: &mut Conversation, fits: impl Fn(&Event, &serde_json::Value) -> bool) -> Event {
     loop {
