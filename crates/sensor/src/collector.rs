@@ -17,10 +17,11 @@ use crate::atom::{self, Atom};
 use crate::clock;
 use crate::commands::process::description;
 use crate::executor::{ToSensor, Toolbox};
-use crate::image::Images;
+use crate::image::{Images, Look};
 use crate::platform::accounts::Names;
 use crate::platform::process::{self, Process};
 use crate::platform::process_events::{Change, Listener};
+use crate::told::Told;
 
 /// Interval of polling: short enough to see what people start, cheap enough to not be seen.
 const POLL_EVERY: Duration = Duration::from_secs(2);
@@ -34,11 +35,15 @@ const RUSH_MAX: usize = 4;
 /// How long it is waited for the sensor to take one.
 const RUSH_WAIT: Duration = Duration::from_millis(1);
 
+/// Name of the file of the users that were seen, in the state directory.
+pub const USERS: &str = "users";
+
 struct Collector {
     tools: Arc<Toolbox>,
     known: HashMap<u32, Known>,
     names: Names,
     images: Images,
+    users: Told,
 }
 
 #[derive(Clone, Copy)]
@@ -54,7 +59,8 @@ struct Known {
 /// An [`std::io::Error`] when no thread can be had.
 pub fn start(tools: Arc<Toolbox>) -> std::io::Result<()> {
     let images = Images::open(&tools.state_dir, tools.to_sensor.clone());
-    let collector = Collector { tools, known: HashMap::new(), names: Names::read(), images };
+    let users = Told::open(tools.state_dir.join(USERS));
+    let collector = Collector { tools, known: HashMap::new(), names: Names::read(), images, users };
     thread::Builder::new().name("collector".to_owned()).stack_size(STACK_BYTES).spawn(|| collector.run()).map(drop)
 }
 
@@ -127,16 +133,15 @@ impl Collector {
         if self.tools.is_asleep.load(Ordering::Relaxed) {
             return;
         }
-        if process.uid.is_some_and(|uid| self.names.get(uid).is_none()) {
-            self.names = Names::read();
-        }
+        self.meet(&process, atom);
         let parent = process::describe(process.parent_pid);
         let mut body = description(&process, &self.names, &self.tools);
         // On the event itself these are in its routing.
         body.remove("THIS_ATOM");
         body.remove("PARENT_ATOM");
-        if let Some(hash) = self.hash(&process, atom) {
-            body.insert("HASH".to_owned(), hash.into());
+        let program = self.look(&process, atom);
+        if let Some(sha256) = program.sha256 {
+            body.insert("HASH".to_owned(), sha256.into());
         }
         if let Some(parent) = &parent {
             body.insert("PARENT".to_owned(), Value::Object(description(parent, &self.names, &self.tools)));
@@ -145,11 +150,29 @@ impl Collector {
         happened.this_atom = atom.to_vec();
         happened.parent_atom = parent.map(|parent| self.atom(&parent).to_vec()).unwrap_or_default();
         self.tell(happened);
+        if let Some(identity) = program.identity {
+            self.tell(identity);
+        }
     }
 
-    /// SHA-256 of the program of a process, if it is to be had at once.
-    fn hash(&self, process: &Process, atom: Atom) -> Option<String> {
-        self.images.look(process::open_image(process.pid)?, process.path.as_deref()?, atom)
+    /// What is known of the program of a process.
+    fn look(&self, process: &Process, atom: Atom) -> Look {
+        let program = process::open_image(process.pid).zip(process.path.as_deref());
+        program.map(|(file, path)| self.images.look(file, path, atom)).unwrap_or_default()
+    }
+
+    /// Tells of a user whose first process this is.
+    fn meet(&mut self, process: &Process, atom: Atom) {
+        if process.uid.is_some_and(|uid| self.names.get(uid).is_none()) {
+            self.names = Names::read();
+        }
+        let Some(name) = process.uid.and_then(|uid| self.names.get(uid)) else { return };
+        if !self.users.holds(name) && self.users.add(name) {
+            let mut seen = event("USER_OBSERVED", json!({"USER_NAME": name}), None, clock::now());
+            seen.this_atom = atom::random().to_vec();
+            seen.parent_atom = atom.to_vec();
+            self.tell(seen);
+        }
     }
 
     fn ended(&mut self, pid: u32, status: Option<u32>) {

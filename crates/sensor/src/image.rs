@@ -5,16 +5,16 @@
 //! large ones by a thread of their own that works half of the time and ends when
 //! nothing is left. A program whose digest is known costs one look at its metadata.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
-use std::path::{Path, PathBuf};
+use std::collections::{HashMap, VecDeque};
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::digest::{SHA256, digest};
+use muster_wire::Event;
 use serde_json::json;
 use tokio::sync::mpsc::Sender;
 
@@ -24,7 +24,7 @@ use crate::clock;
 use crate::commands::code;
 use crate::digest::Digests;
 use crate::executor::ToSensor;
-use crate::state_dir::{read_optional, write_atomically};
+use crate::told::Told;
 
 /// Programs up to this length are read while the event waits: some milliseconds.
 const AT_ONCE_BYTES_MAX: u64 = 1024 * 1024;
@@ -34,10 +34,6 @@ const BYTES_MAX: u64 = 512 * 1024 * 1024;
 const WAITING_MAX: usize = 64;
 /// Digests that are known at the same time, some 200 bytes each.
 const KNOWN_MAX: usize = 1_024;
-/// Identities that are remembered as told, 8 bytes each. Source: reference/events.md section 5.2.
-const TOLD_MAX: usize = 65_536;
-/// Length of an identity in the file.
-const MARK_BYTES: usize = 8;
 /// Stack of the thread; it recurses nowhere.
 const STACK_BYTES: usize = 128 * 1024;
 /// Name of the file in the state directory.
@@ -59,6 +55,15 @@ struct State {
     has_thread: bool,
 }
 
+/// What is known of a program.
+#[derive(Debug, Default)]
+pub struct Look {
+    /// Its digest, if it is known.
+    pub sha256: Option<String>,
+    /// `CODE_IDENTITY`, if it is to be told.
+    pub identity: Option<Event>,
+}
+
 /// What changes when the content of a file does.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Content {
@@ -75,6 +80,11 @@ struct Image {
     path: String,
     content: Content,
     process: Atom,
+}
+
+/// What counts as one program. The content comes first: it holds no blank that a path could imitate.
+fn identity(path: &str, content: &str) -> String {
+    format!("{content} {path}")
 }
 
 impl Content {
@@ -98,14 +108,15 @@ impl Images {
         Self(Arc::new(Shared { to_sensor, state: Mutex::new(state) }))
     }
 
-    /// The SHA-256 of the program that a process runs, if it is known now; if not it
-    /// may follow as `CODE_IDENTITY`. `file` is the opened program.
+    /// What is known now of the program that a process runs; the rest may follow as
+    /// `CODE_IDENTITY`. `file` is the opened program.
     #[must_use]
-    pub fn look(&self, file: File, path: &str, process: Atom) -> Option<String> {
-        let content = Content::of(&file.metadata().ok()?);
+    pub fn look(&self, file: File, path: &str, process: Atom) -> Look {
+        let Ok(metadata) = file.metadata() else { return Look::default() };
+        let content = Content::of(&metadata);
         let mut state = self.0.state();
-        if let Some(sha256) = state.known.get(&content).filter(|sha256| state.told.holds(path, sha256)) {
-            return Some(sha256.clone());
+        if let Some(sha256) = state.known.get(&content).filter(|sha256| state.told.holds(&identity(path, sha256))) {
+            return Look { sha256: Some(sha256.clone()), identity: None };
         }
         let image = Image { file, path: path.to_owned(), content, process };
         if content.bytes <= AT_ONCE_BYTES_MAX {
@@ -120,7 +131,7 @@ impl Images {
                 state.has_thread = thread.spawn(move || shared.read_waiting()).is_ok();
             }
         }
-        None
+        Look::default()
     }
 }
 
@@ -139,14 +150,17 @@ impl Shared {
             };
             let Some(image) = image else { return };
             let begun = Instant::now();
-            self.read(image);
+            if let Some(identity) = self.read(image).identity {
+                // Nobody is left to tell when the sensor stops.
+                let _ = self.to_sensor.blocking_send(ToSensor::Observed(identity));
+            }
             // What else runs on the endpoint comes first.
             thread::sleep(begun.elapsed().min(Duration::from_secs(10)));
         }
     }
 
-    /// Digests a program, and tells its identity if it is a new one.
-    fn read(&self, mut image: Image) -> Option<String> {
+    /// Digests a program; gives its identity if it is a new one.
+    fn read(&self, mut image: Image) -> Look {
         let mut body = json!({"FILE_PATH": image.path, "MEMORY_SIZE": 0, "ERROR": 0});
         let digests = if image.content.bytes > BYTES_MAX {
             Err(io::ErrorKind::FileTooLarge.into())
@@ -164,7 +178,7 @@ impl Shared {
                 let is_large = error.kind() == io::ErrorKind::FileTooLarge;
                 body["ERROR"] = if is_large { code::FILE_TOO_LARGE } else { code::READ_FAULT }.into();
                 // Told once for each state of the file.
-                format!("{} {} {:?}", image.content.inode, image.content.bytes, image.content.changed)
+                format!("{}-{}-{}", image.content.inode, image.content.bytes, image.content.changed.0)
             }
         };
         let mut state = self.state();
@@ -174,79 +188,13 @@ impl Shared {
         if let Ok(digests) = &digests {
             state.known.insert(image.content, digests.sha256.clone());
         }
-        if state.told.add(&image.path, &mark) {
-            drop(state);
+        let identity = state.told.add(&identity(&image.path, &mark)).then(|| {
             let mut identity = event("CODE_IDENTITY", body, None, clock::now());
             identity.this_atom = atom::random().to_vec();
             identity.parent_atom = image.process.to_vec();
-            // Nobody is left to tell when the sensor stops.
-            let _ = self.to_sensor.blocking_send(ToSensor::Observed(identity));
-        }
-        digests.ok().map(|digests| digests.sha256)
-    }
-}
-
-/// Which identities were told, over restarts. What does not reach the disk is told twice.
-struct Told {
-    path: PathBuf,
-    marks: HashSet<[u8; MARK_BYTES]>,
-    /// Oldest first.
-    order: VecDeque<[u8; MARK_BYTES]>,
-}
-
-impl Told {
-    fn open(path: PathBuf) -> Self {
-        let bytes = read_optional(&path).ok().flatten().unwrap_or_default();
-        let (mut marks, all) = (HashSet::new(), bytes.as_chunks::<MARK_BYTES>().0);
-        let newest = &all[all.len().saturating_sub(TOLD_MAX)..];
-        let order: VecDeque<_> = newest.iter().copied().filter(|mark| marks.insert(*mark)).collect();
-        let mut told = Self { path, marks, order };
-        if told.order.len() * MARK_BYTES != bytes.len() {
-            told.rewrite();
-        }
-        told
-    }
-
-    fn mark(path: &str, content: &str) -> [u8; MARK_BYTES] {
-        let digest = digest(&SHA256, format!("{content} {path}").as_bytes());
-        let mut mark = [0; MARK_BYTES];
-        mark.copy_from_slice(&digest.as_ref()[..MARK_BYTES]);
-        mark
-    }
-
-    fn holds(&self, path: &str, content: &str) -> bool {
-        self.marks.contains(&Self::mark(path, content))
-    }
-
-    /// Remembers an identity; `false` if it was told before.
-    fn add(&mut self, path: &str, content: &str) -> bool {
-        let mark = Self::mark(path, content);
-        if !self.marks.insert(mark) {
-            return false;
-        }
-        self.order.push_back(mark);
-        if self.order.len() > TOLD_MAX {
-            // Half of them at a time, so that the file is rarely written anew.
-            for old in self.order.drain(..TOLD_MAX / 2) {
-                self.marks.remove(&old);
-            }
-            self.rewrite();
-        } else {
-            let options = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path);
-            report(options.and_then(|mut file| file.write_all(&mark)));
-        }
-        true
-    }
-
-    fn rewrite(&mut self) {
-        let bytes: Vec<u8> = self.order.iter().flatten().copied().collect();
-        report(write_atomically(&self.path, &bytes));
-    }
-}
-
-fn report(written: io::Result<()>) {
-    if let Err(error) = written {
-        tracing::debug!(%error, "an identity of a program is not remembered");
+            identity
+        });
+        Look { sha256: digests.ok().map(|digests| digests.sha256), identity }
     }
 }
 

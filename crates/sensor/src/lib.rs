@@ -44,3 +44,4 @@ pub mod protection;
 pub mod sensor;
 pub mod spool;
 pub mod state_dir;
+pub mod told;

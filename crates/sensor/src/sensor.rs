@@ -573,12 +573,9 @@ fn protect_again(tools: &Toolbox, remembered: &Remembered) {
 }
 
 fn forget_tasks(dir: &StateDir) -> io::Result<()> {
-    let removed = [
-        fs::remove_file(dir.file("journal")),
-        fs::remove_dir_all(dir.file("spool")),
-        fs::remove_file(dir.file(image::FILE)),
-    ];
-    let failed = removed.into_iter().filter_map(Result::err).find(|error| error.kind() != io::ErrorKind::NotFound);
+    let files = ["journal", image::FILE, collector::USERS].map(|name| fs::remove_file(dir.file(name)));
+    let removed = files.into_iter().chain([fs::remove_dir_all(dir.file("spool"))]);
+    let failed = removed.filter_map(Result::err).find(|error| error.kind() != io::ErrorKind::NotFound);
     failed.map_or(Ok(()), Err)
 }
 

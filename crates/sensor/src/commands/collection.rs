@@ -21,6 +21,7 @@ const DEFAULT_EVENTS: &[&str] = &[
     "STARTING_UP",
     "SYNC",
     "TERMINATE_PROCESS",
+    "USER_OBSERVED",
 ];
 /// Types that can be added by hand; there are not more types than this.
 const ADDED_MAX: usize = 128;

@@ -22,42 +22,44 @@ impl Bench {
         Self { images: Images::open(dir.path(), to_sensor), dir, told }
     }
 
-    fn look(&self, name: &str) -> Option<String> {
+    fn look(&self, name: &str) -> Look {
         let path = self.dir.path().join(name);
         self.images.look(File::open(&path).unwrap(), path.to_str().unwrap(), [5; 16])
     }
 
-    fn identities(&mut self) -> Vec<Value> {
-        let mut found = Vec::new();
-        while let Ok(ToSensor::Observed(event)) = self.told.try_recv() {
-            assert_eq!((event.event_type.as_str(), event.parent_atom.as_slice()), ("CODE_IDENTITY", &[5; 16][..]));
-            found.push(serde_json::from_slice(&event.body).unwrap());
-        }
-        found
+    /// What follows after a look.
+    fn later(&mut self) -> Value {
+        let ToSensor::Observed(event) = self.told.blocking_recv().unwrap() else { panic!("another message") };
+        body(&event)
     }
+}
+
+fn body(event: &Event) -> Value {
+    assert_eq!((event.event_type.as_str(), event.parent_atom.as_slice()), ("CODE_IDENTITY", &[5; 16][..]));
+    serde_json::from_slice(&event.body).unwrap()
 }
 
 #[test]
 fn each_path_and_content_is_told_once_even_over_a_restart() {
-    let mut bench = Bench::new();
+    let bench = Bench::new();
     fs::write(bench.dir.path().join("one"), "hello").unwrap();
-    let sha256 = bench.look("one").unwrap();
-    let identities = bench.identities();
-    assert_eq!(identities[0]["HASH"], sha256.as_str());
-    assert_eq!(identities[0]["HASH_MD5"], "5d41402abc4b2a76b9719d911017c592");
-    assert_eq!(bench.look("one"), Some(sha256.clone()));
-    assert_eq!(bench.identities(), [] as [Value; 0]);
-
+    let first = bench.look("one");
+    let identity = body(&first.identity.unwrap());
+    assert_eq!(identity["HASH"].as_str(), first.sha256.as_deref());
+    assert_eq!(identity["HASH_MD5"], "5d41402abc4b2a76b9719d911017c592");
+    let is_told = |bench: &Bench, name| {
+        let look = bench.look(name);
+        assert_eq!(look.sha256, first.sha256, "{name}");
+        look.identity.is_some()
+    };
+    assert!(!is_told(&bench, "one"));
     fs::hard_link(bench.dir.path().join("one"), bench.dir.path().join("two")).unwrap();
-    assert_eq!(bench.look("two"), Some(sha256.clone()));
-    assert_eq!(bench.identities().len(), 1, "another path is another identity");
+    assert!(is_told(&bench, "two"), "another path is another identity");
 
-    let mut bench = Bench::on(bench.dir);
-    assert_eq!((bench.look("one"), bench.look("two")), (Some(sha256.clone()), Some(sha256)));
-    assert_eq!(bench.identities(), [] as [Value; 0], "told by the sensor before");
+    let bench = Bench::on(bench.dir);
+    assert!(!is_told(&bench, "one") && !is_told(&bench, "two"), "told by the sensor before");
     fs::write(bench.dir.path().join("one"), "other").unwrap();
-    bench.look("one").unwrap();
-    assert_eq!(bench.identities().len(), 1, "another content is another identity");
+    assert!(bench.look("one").identity.is_some(), "another content is another identity");
 }
 
 #[test]
@@ -65,27 +67,12 @@ fn a_large_program_does_not_hold_its_process_up() {
     let mut bench = Bench::new();
     let file = File::create(bench.dir.path().join("large")).unwrap();
     file.set_len(AT_ONCE_BYTES_MAX + 1).unwrap();
-    assert_eq!(bench.look("large"), None);
-    let ToSensor::Observed(event) = bench.told.blocking_recv().unwrap() else { panic!("another message") };
-    let identity: Value = serde_json::from_slice(&event.body).unwrap();
-    assert_eq!(bench.look("large").as_deref(), identity["HASH"].as_str());
+    assert_eq!(bench.look("large").sha256, None);
+    let identity = bench.later();
+    assert_eq!(bench.look("large").sha256.as_deref(), identity["HASH"].as_str());
 
     file.set_len(BYTES_MAX + 1).unwrap();
-    assert_eq!(bench.look("large"), None);
-    let ToSensor::Observed(event) = bench.told.blocking_recv().unwrap() else { panic!("another message") };
-    let identity: Value = serde_json::from_slice(&event.body).unwrap();
+    assert_eq!(bench.look("large").sha256, None);
+    let identity = bench.later();
     assert_eq!((&identity["ERROR"], identity.get("HASH")), (&json!(code::FILE_TOO_LARGE), None));
-}
-
-#[test]
-fn what_is_remembered_has_a_bound_and_a_cut_file_is_mended() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join(FILE);
-    let marks: Vec<u8> = (0..TOLD_MAX as u64).flat_map(u64::to_be_bytes).chain([1, 2, 3]).collect();
-    fs::write(&path, marks).unwrap();
-    let mut told = Told::open(path.clone());
-    assert_eq!(fs::metadata(&path).unwrap().len(), (TOLD_MAX * MARK_BYTES) as u64);
-    assert!(told.add("/bin/x", "digest") && !told.add("/bin/x", "digest"));
-    assert_eq!(told.marks.len(), TOLD_MAX / 2 + 1);
-    assert!(Told::open(path).holds("/bin/x", "digest"), "the newest stay");
 }

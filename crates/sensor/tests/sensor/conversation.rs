@@ -286,14 +286,23 @@ async fn a_process_is_seen_to_begin_and_to_end_under_one_atom_and_stays_in_the_h
     // Collection is at work when it has told of the processes that were there.
     event(&mut link, |event, body| event.event_type == "EXISTING_PROCESS" && body["PROCESS_ID"] == std::process::id())
         .await;
-    let mut child = std::process::Command::new("sleep").arg("300").spawn().unwrap();
+    // A program that nobody else runs, so that it is new. Appending does not hurt it.
+    let place = tempfile::tempdir().unwrap();
+    let program = place.path().join("sleep");
+    let mut content = std::fs::read("/bin/sleep").unwrap();
+    content.extend(uuid::Uuid::new_v4().as_bytes());
+    std::fs::write(&program, &content).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let mut child = std::process::Command::new(&program).arg("300").spawn().unwrap();
     let pid = child.id();
     let begun = event(&mut link, |event, body| {
-        event.event_type == "NEW_PROCESS" && body["PROCESS_ID"] == pid && body["COMMAND_LINE"] == "sleep 300"
+        event.event_type == "NEW_PROCESS" && body["PROCESS_ID"] == pid && body["FILE_PATH"] == program.to_str().unwrap()
     })
     .await;
     let body: serde_json::Value = serde_json::from_slice(&begun.body).unwrap();
     assert_eq!(body["PARENT"]["PROCESS_ID"], std::process::id());
+    let sha256: String = digest(&SHA256, &content).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(body["HASH"], sha256);
     assert_eq!((begun.this_atom.len(), begun.parent_atom.len()), (16, 16));
     child.kill().unwrap();
     child.wait().unwrap();
@@ -306,9 +315,9 @@ async fn a_process_is_seen_to_begin_and_to_end_under_one_atom_and_stays_in_the_h
     let (_, events) = outcome(&mut link, TASK).await;
     let replayed: Vec<&str> =
         events.iter().filter(|event| event.replayed).map(|event| event.event_type.as_str()).collect();
-    assert_eq!(replayed, ["NEW_PROCESS", "TERMINATE_PROCESS"]);
+    assert_eq!(replayed, ["NEW_PROCESS", "CODE_IDENTITY", "TERMINATE_PROCESS"]);
     assert!(events.iter().filter(|event| event.replayed).all(|event| event.investigation_id == "case-7/1"));
-    assert_eq!(body_of(&events, "HISTORY_DUMP_REP")["COUNT"], 2);
+    assert_eq!(body_of(&events, "HISTORY_DUMP_REP")["COUNT"], 3);
 }
 
 fn body_of(events: &[Event], event_type: &str) -> serde_json::Value {
