@@ -44,4 +44,5 @@ pub use load::{FalsePositive, LoadError, NoResources, RULE_BYTES_MAX, Resources,
 pub use plan::RuleSet;
 pub use stateful::TRACKERS_MAX;
 pub use suppression::{Activation, CounterKey, Counters, Suppression, WINDOWS_MAX};
+pub use template::TEMPLATE_OUTPUT_BYTES_MAX;
 pub use variables::{VARIABLE_VALUES_MAX, VARIABLES_MAX, VariableError, Variables};

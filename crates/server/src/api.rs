@@ -33,7 +33,7 @@ mod users;
 pub use call::{Body, Call, Reply};
 pub use description::document;
 pub use error::ApiError;
-pub use form::Form;
+pub use form::{Form, FormError};
 pub use route::{Access, Method, Route};
 pub use router::{Router, serve};
 
