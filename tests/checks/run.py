@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[2]
 os.chdir(ROOT)
 sys.path.insert(0, str(ROOT / "tests" / "checks"))
 
+import fuzz  # noqa: E402
 import layers  # noqa: E402
 import layout  # noqa: E402
 import licences  # noqa: E402
@@ -67,18 +68,24 @@ def has_venv() -> bool:
 
 def format_(_) -> Counts:
     """cargo fmt --check"""
-    return one_command("fmt", ["cargo", "fmt", "--all", "--check"])
+    counts = one_command("fmt", ["cargo", "fmt", "--all", "--check"])
+    counts.add(one_command("fmt-fuzz", ["cargo", "fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"]))
+    return counts
 
 
 def clippy(_) -> Counts:
     """cargo clippy over everything, warnings are errors"""
     argv = ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]
-    return one_command("clippy", argv)
+    counts = one_command("clippy", argv)
+    # In release, as the targets are run, so that both share what C++ there is to build.
+    argv = ["cargo", "clippy", "--all-targets", "--release", "--locked", "--", "-D", "warnings"]
+    counts.add(one_command("clippy-fuzz", argv, fuzz.FOLDER))
+    return counts
 
 
-def one_command(name: str, argv: list[str]) -> Counts:
+def one_command(name: str, argv: list[str], cwd: Path = ROOT) -> Counts:
     counts = Counts()
-    code, _ = run(name, argv)
+    code, _ = run(name, argv, cwd=cwd)
     counts.record(name, [f"exit {code}; see .cache/log/{name}.log"] if code else [])
     return counts
 
@@ -160,9 +167,10 @@ STEPS = {
     "licences": lambda _: licences.check(),
     "clippy": clippy,
     "cargo": cargo,
+    "fuzz": fuzz.check,
     "clients": clients,
 }
-DESCRIPTIONS = {"layers": layers.__doc__, "layout": layout.__doc__, "licences": licences.__doc__}
+DESCRIPTIONS = {"fuzz": fuzz.__doc__, "layers": layers.__doc__, "layout": layout.__doc__, "licences": licences.__doc__}
 
 
 def run_step(name: str, options) -> tuple[Counts, float]:
