@@ -42,7 +42,7 @@ fn sensor(number: u8) -> Sensor {
         should_isolate: bit(1),
         sealed: bit(2),
         should_seal: bit(3),
-        kernel: number % 3 == 0,
+        kernel: number.is_multiple_of(3),
         deleted: number == 11,
         tags: Vec::new(),
     };

@@ -30,7 +30,9 @@ import licences  # noqa: E402
 from steps import CACHE, Counts, cargo_test_counts, end, processes, run, say  # noqa: E402
 
 # Programs that steps need, and the Debian package each comes with.
-PROGRAMS = {"curl": "curl", "nft": "nftables", "ip": "iproute2", "cc": "build-essential", "git": "git"}
+PROGRAMS = {"chromium": "chromium", "curl": "curl", "nft": "nftables", "ip": "iproute2", "cc": "build-essential", "c++": "build-essential", "git": "git"}
+
+CLIENTS = ROOT / "tests" / "clients"
 
 # How much more the slow variants do.
 LONG = {"MUSTER_SEEDS": "5000", "MUSTER_KILL_EXECUTIONS": "5000", "PROPTEST_CASES": "4096"}
@@ -105,9 +107,8 @@ def cargo(options) -> Counts:
     return counts
 
 
-def environment_of(name: str) -> Path:
-    """A virtual environment with exactly what requirements-NAME.txt lists; made once for each list."""
-    requirements = ROOT / "tests" / "clients" / f"requirements-{name}.txt"
+def environment_of(name: str, requirements: Path) -> Path:
+    """A virtual environment with exactly what a file of requirements lists; made once for each list."""
     folder = CACHE / f"venv-{name}"
     key = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     stamp = folder / "made-from"
@@ -119,27 +120,38 @@ def environment_of(name: str) -> Path:
     if code == 0:
         code, _ = run(f"pip-{name}", install)
     if code:
-        raise RuntimeError(f"the packages of {requirements.name} could not be installed")
+        raise RuntimeError(f"the packages of {requirements.relative_to(ROOT)} could not be installed")
     stamp.write_text(key)
     return folder
 
 
 def clients(_) -> Counts:
     """The official clients, unmodified, and the documented curl lines against a real server"""
+    for name in ("5", "4"):
+        environment_of(name, CLIENTS / f"requirements-{name}.txt")
+    return python_tests("clients", CLIENTS, environment_of("pytest", CLIENTS / "requirements-pytest.txt"))
+
+
+def browser(_) -> Counts:
+    """The page of the API description in a real browser against a real server; pictures in .cache/log"""
+    folder = ROOT / "tests" / "browser"
+    return python_tests("browser", folder, environment_of("browser", folder / "requirements.txt"))
+
+
+def python_tests(name: str, folder: Path, environment: Path) -> Counts:
+    """Tests in Python that start the programs, which are built first."""
     build = one_command("build", ["cargo", "build", "-p", "muster", "-p", "muster-sensor", "--bins", "--locked"])
     if build.failed:
         return build
-    for name in ("5", "4"):
-        environment_of(name)
-    pytest = environment_of("pytest") / "bin" / "pytest"
-    report = CACHE / "clients.xml"
+    report = CACHE / f"{name}.xml"
     report.unlink(missing_ok=True)
+    pytest = environment / "bin" / "pytest"
     argv = [str(pytest), "-v", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}"]
     variables = {"PYTHONDONTWRITEBYTECODE": "1", "PATH": search_path()}
-    code, _ = run("clients", argv, variables, ROOT / "tests" / "clients")
+    code, _ = run(name, argv, variables, folder)
     counts = junit_counts(report)
     if code and not counts.failed:
-        counts.record("clients", [f"pytest ended with {code}; see .cache/log/clients.log"])
+        counts.record(name, [f"pytest ended with {code}; see .cache/log/{name}.log"])
     return counts
 
 
@@ -169,6 +181,7 @@ STEPS = {
     "cargo": cargo,
     "fuzz": fuzz.check,
     "clients": clients,
+    "browser": browser,
 }
 DESCRIPTIONS = {"fuzz": fuzz.__doc__, "layers": layers.__doc__, "layout": layout.__doc__, "licences": licences.__doc__}
 
