@@ -446,7 +446,7 @@ impl Keys {
             return !self.many.insert(text.into());
         }
         let (first, last) = (text.bytes().next().unwrap_or_default(), text.bytes().next_back().unwrap_or_default());
-        let bit = 1 << ((text.len() ^ usize::from(first) * 7 ^ usize::from(last) * 31) % 64);
+        let bit = 1 << ((text.len() + usize::from(first) * 7 + usize::from(last) * 31) % 64);
         let is_known_bit = self.bits & bit != 0;
         self.bits |= bit;
         is_known_bit && document.keys_so_far(object).any(|have| have == text)
