@@ -216,10 +216,10 @@ impl Document {
     }
 
     /// The keys of an object that is still being read.
-    fn keys_so_far(&self, object: NodeIndex) -> impl Iterator<Item = &str> {
+    fn keys_so_far(&self, object: NodeIndex) -> impl Iterator<Item = Span> {
         let reach = |at: usize| self.nodes.get(at).map(|node| (at, node));
         let siblings = std::iter::successors(reach(object as usize + 1), move |(_, node)| reach(node.end as usize));
-        siblings.map(|(_, node)| self.slice(node.key))
+        siblings.map(|(_, node)| node.key)
     }
 
     /// A node and its whole subtree as a value.
@@ -432,24 +432,33 @@ struct Keys {
     /// Bits of the keys so far: one that brings a bit of its own is new without another look.
     bits: u64,
     /// All keys, once there are many.
-    many: HashSet<Box<str>>,
+    many: Option<HashSet<Box<str>>>,
 }
 
 impl Keys {
+    #[inline]
     fn is_repeated(&mut self, document: &Document, object: NodeIndex, key: Span) -> bool {
-        let text = document.slice(key);
+        let text = document.slice(key).as_bytes();
+        let ends =
+            text.first().zip(text.last()).map_or(0, |(first, last)| usize::from(*first) * 7 + usize::from(*last));
+        let bit = 1 << ((text.len() * 5 + ends) % 64);
         self.count += 1;
-        if self.count > KEYS_COMPARED_MAX {
-            if self.many.is_empty() {
-                self.many = document.keys_so_far(object).map(Into::into).collect();
-            }
-            return !self.many.insert(text.into());
+        if self.bits & bit == 0 && self.count <= KEYS_COMPARED_MAX {
+            self.bits |= bit;
+            return false;
         }
-        let (first, last) = (text.bytes().next().unwrap_or_default(), text.bytes().next_back().unwrap_or_default());
-        let bit = 1 << ((text.len() + usize::from(first) * 7 + usize::from(last) * 31) % 64);
-        let is_known_bit = self.bits & bit != 0;
-        self.bits |= bit;
-        is_known_bit && document.keys_so_far(object).any(|have| have == text)
+        self.is_known(document, object, key)
+    }
+
+    /// Compares with each key so far, or looks among many; the bit of such a key is set already, or of no use any more.
+    #[cold]
+    fn is_known(&mut self, document: &Document, object: NodeIndex, key: Span) -> bool {
+        if self.count > KEYS_COMPARED_MAX {
+            let so_far = || document.keys_so_far(object).map(|have| document.slice(have).into()).collect();
+            return !self.many.get_or_insert_with(so_far).insert(document.slice(key).into());
+        }
+        let is_same = |have: Span| have.len == key.len && document.slice(have) == document.slice(key);
+        document.keys_so_far(object).any(is_same)
     }
 }
 
