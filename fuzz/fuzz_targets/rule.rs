@@ -5,9 +5,15 @@
 
 use libfuzzer_sys::fuzz_target;
 use muster_fuzz::engines::{self, START_MS, WORDS};
-use muster_rules::{Document, LoadError, Rule, RuleLoader, RuleMeta, RuleSet, Target, lint, replay};
+use muster_rules::{
+    Conversion, Document, KnownEvent, LoadError, Rule, RuleLoader, RuleMeta, RuleSet, Target, convert, lint,
+    read_rules, replay,
+};
 use serde_json::Value;
 use std::sync::Arc;
+
+const KNOWN: [KnownEvent<'_>; 2] =
+    [KnownEvent { name: "NEW_PROCESS", platform: Some("windows") }, KnownEvent { name: "DNS_REQUEST", platform: None }];
 
 /// Longest error text: it quotes a little of the rule, and says what to do.
 const ERROR_BYTES_MAX: usize = 8 * 1024;
@@ -22,13 +28,24 @@ const EVENTS: [&[u8]; 4] = [
 fuzz_target!(|text: &str| {
     let loaded = engines::load("r", text);
     if let Ok(value) = serde_json::from_str::<Value>(text) {
+        converted_once(&value);
         same_as_value(&loaded, &RuleLoader::new(&*WORDS, "seed").rule_value(RuleMeta::general("r"), &value));
+    }
+    if let Ok(rules) = read_rules(text, "r") {
+        assert!(!rules.is_empty() && rules.len() <= text.len());
     }
     match loaded {
         Ok(rule) => answers(rule),
         Err(error) => says_where(&error, text),
     }
 });
+
+/// A rule that was converted has nothing left to convert.
+fn converted_once(rule: &Value) {
+    if let Conversion::Converted(converted) = convert(rule) {
+        assert_eq!(convert(&converted), Conversion::NothingToDo, "{rule}");
+    }
+}
 
 fn says_where(error: &LoadError, text: &str) {
     assert!(error.code.starts_with("rule/") && !error.message.is_empty());
@@ -47,7 +64,7 @@ fn same_as_value(text: &Result<Rule, LoadError>, value: &Result<Rule, LoadError>
 }
 
 fn answers(rule: Rule) {
-    for warning in lint(&rule) {
+    for warning in lint(&rule, &KNOWN) {
         assert!(!warning.code.is_empty() && !warning.message.is_empty());
     }
     for event in EVENTS {

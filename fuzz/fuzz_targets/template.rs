@@ -7,18 +7,29 @@
 use libfuzzer_sys::fuzz_target;
 use muster_fuzz::engines::{self, WORDS};
 use muster_fuzz::line_and_rest;
-use muster_rules::{RuleLoader, RuleMeta, RuleSet, TEMPLATE_OUTPUT_BYTES_MAX, Target};
+use muster_rules::{Reshape, Reshaped, RuleLoader, RuleMeta, RuleSet, TEMPLATE_OUTPUT_BYTES_MAX, Target};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Longest error of a failed template.
 const ERROR_BYTES_MAX: usize = 64 * 1024;
 
+/// Templates and transforms of outputs, which see whatever record goes out.
+fn reshaped(text: &str, record: &[u8]) {
+    let (Ok(reshape), Ok(record)) = (Reshape::new(text, "seed"), serde_json::from_slice(record)) else { return };
+    let made = reshape.apply(&record);
+    assert_eq!(made, reshape.apply(&record), "reshaping depends on something else than its arguments");
+    if let Ok(Reshaped::Text(made)) = made {
+        assert!(made.len() <= TEMPLATE_OUTPUT_BYTES_MAX, "{} bytes", made.len());
+    }
+}
+
 fuzz_target!(|data: &[u8]| {
     let (template, event) = line_and_rest(data);
     let Ok(template) = std::str::from_utf8(template) else { return };
     // A line of text cannot hold a line break, and templates can.
     let template = template.replace("\\n", "\n");
+    reshaped(&template, event);
     let rule = json!({
         "detect": {"op": "exists", "path": "*"},
         "respond": [

@@ -52,40 +52,18 @@ fn key_pair() -> anyhow::Result<Ed25519KeyPair> {
 pub fn row(oid: Oid, ordinal: u32, public_key: &[u8]) -> SensorRow {
     let at = Timestamp::from_secs(1_700_000_000);
     let tag = Tag { name: "fleet".into(), added_by: "bench".into(), added_at: at, expires_at: None };
-    SensorRow {
-        ordinal,
-        sensor: Sensor {
-            sid: sid_of(ordinal),
-            oid,
-            iid: Iid(Uuid::from_u128(1)),
-            did: None,
-            platform: Platform::LINUX,
-            ext_platform: Platform::NONE,
-            architecture: Architecture::X64,
-            hostname: hostname(ordinal).into(),
-            mac_addr: "02-00-00-00-00-01".into(),
-            ext_ip: "127.0.0.2".into(),
-            int_ip: "10.0.0.1".into(),
-            version: "1.0.0".into(),
-            enrolled_at: at,
-            alive_at: at,
-            isolated: false,
-            should_isolate: false,
-            sealed: false,
-            should_seal: false,
-            kernel: false,
-            deleted: false,
-            tags: vec![tag],
-        },
-        public_key: public_key.to_vec(),
-        epoch: 1,
-        journal_id: own_id(ordinal),
-        boot_id: "boot".into(),
-        fingerprint: String::new(),
-        owns_isolation: false,
-        owns_seal: false,
-        denied_at: Timestamp::ZERO,
-    }
+    let iid = Iid(Uuid::from_u128(1));
+    let mut sensor = Sensor::enrolled(sid_of(ordinal), oid, iid, Platform::LINUX, Architecture::X64, at);
+    sensor.hostname = hostname(ordinal).into();
+    sensor.mac_addr = "02-00-00-00-00-01".into();
+    sensor.ext_ip = "127.0.0.2".into();
+    sensor.int_ip = "10.0.0.1".into();
+    sensor.version = "1.0.0".into();
+    sensor.tags = vec![tag];
+    let mut row = SensorRow::enrolled(ordinal, sensor, public_key);
+    row.journal_id = own_id(ordinal);
+    row.boot_id = "boot".into();
+    row
 }
 
 /// The spool of a simulated sensor, of which nothing is stored yet: it has been online before.

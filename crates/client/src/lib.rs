@@ -12,6 +12,8 @@
 mod error;
 mod file;
 mod history;
+mod hive;
+mod infrastructure;
 mod key;
 mod organization;
 mod output;
@@ -25,6 +27,8 @@ mod transport;
 pub use error::ClientError;
 pub use file::{Artifact, ArtifactContent, Payload};
 pub use history::{Historic, History, Span};
+pub use hive::{HiveChange, HiveRecord, SystemMetadata, UserMetadata};
+pub use infrastructure::{Operation, Pushed, Sections};
 pub use key::{ApiKey, InstallationKey, NewApiKey};
 pub use organization::Whoami;
 pub use output::Output;

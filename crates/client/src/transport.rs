@@ -150,14 +150,25 @@ impl Client {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(&query);
         }
+        let request = |token: &str| {
+            let request = self.http.request(method.clone(), url.clone()).bearer_auth(token);
+            if method == Method::GET { request } else { request.form(&form) }
+        };
+        json_of(self.authorized(request).await?).await
+    }
+
+    /// A call with a JSON body at the root, where the published replay host is.
+    pub(crate) async fn call_root<T: DeserializeOwned>(&self, body: &Value) -> Result<T, ClientError> {
+        let request = |token: &str| self.http.request(Method::POST, self.at(&[""])).bearer_auth(token).json(body);
+        json_of(self.authorized(request).await?).await
+    }
+
+    /// Sends a request; one more time with a fresh token if the server says that the token is over.
+    async fn authorized(&self, request: impl Fn(&str) -> RequestBuilder) -> Result<Response, ClientError> {
         for is_last in [false, true] {
             let token = self.current_token().await?;
-            let mut request = self.http.request(method.clone(), url.clone()).bearer_auth(&token);
-            if method != Method::GET {
-                request = request.form(&form);
-            }
-            match self.send(request).await {
-                Ok(response) => return json_of(response).await,
+            match self.send(request(&token)).await {
+                Ok(response) => return Ok(response),
                 Err(ClientError::Refused { status: 401, code, .. }) if !is_last && code != "missing_permission" => {
                     let mut current = self.token.lock().await;
                     if current.as_deref() == Some(token.as_str()) {

@@ -58,6 +58,42 @@ pub struct Sensor {
 }
 
 impl Sensor {
+    /// A sensor that has just enrolled with an installation key: nothing but its
+    /// identity and kind is known, nobody wants anything of it yet.
+    #[must_use]
+    pub fn enrolled(
+        sid: Sid,
+        oid: Oid,
+        iid: Iid,
+        platform: Platform,
+        architecture: Architecture,
+        at: Timestamp,
+    ) -> Self {
+        Self {
+            sid,
+            oid,
+            iid,
+            did: None,
+            platform,
+            ext_platform: Platform::NONE,
+            architecture,
+            hostname: "".into(),
+            mac_addr: "".into(),
+            ext_ip: "".into(),
+            int_ip: "".into(),
+            version: "".into(),
+            enrolled_at: at,
+            alive_at: at,
+            isolated: false,
+            should_isolate: false,
+            sealed: false,
+            should_seal: false,
+            kernel: false,
+            deleted: false,
+            tags: Vec::new(),
+        }
+    }
+
     /// Whether the tag is in force; tag names compare byte for byte.
     #[must_use]
     pub fn has_tag(&self, name: &str) -> bool {

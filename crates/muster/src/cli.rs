@@ -3,7 +3,8 @@
 use crate::connection::{self, Global};
 use crate::duration::parse_seconds;
 use crate::{
-    backup, doctor, event, exit, file, key, organization, output, profile, reliable_task, sensor, serve, tag, task, up,
+    backup, doctor, event, exit, file, key, organization, output, profile, reliable_task, rule, sensor, serve, sync,
+    tag, task, up,
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::path::PathBuf;
@@ -77,6 +78,9 @@ pub enum Verb {
     /// Commands for many endpoints, held until each can carry them out
     #[command(subcommand, visible_alias = "rt")]
     ReliableTask(reliable_task::ReliableTaskVerb),
+    /// Detection and response rules: test, lint, replay, convert, list, get, set, delete
+    #[command(subcommand)]
+    Rule(rule::RuleVerb),
     /// Show events: as they happen, or kept ones of a sensor
     ///
     ///   muster events --follow
@@ -97,6 +101,9 @@ pub enum Verb {
     /// Outputs: where streams are sent
     #[command(subcommand)]
     Output(output::OutputVerb),
+    /// The configuration as a file: pull it, push it
+    #[command(subcommand)]
+    Sync(sync::SyncVerb),
     /// Payloads: files that tasks bring to endpoints
     #[command(subcommand)]
     Payload(file::PayloadVerb),
@@ -160,6 +167,8 @@ async fn run_waiting(verb: Verb, global: Global) -> anyhow::Result<()> {
         Verb::Up(args) => return up::run(args).await,
         Verb::Serve(args) => return serve::run(&args).await,
         Verb::Doctor(args) => return doctor::run(&args, json).await,
+        // Some of it needs no server, and so no credentials.
+        Verb::Rule(verb) => return rule::run(verb, &global).await,
         _ => {}
     }
     let client = connection::client(&global)?;
@@ -174,13 +183,14 @@ async fn run_waiting(verb: Verb, global: Global) -> anyhow::Result<()> {
         Verb::Key(verb) => key::run(verb, &client, json).await,
         Verb::InstallKey(verb) => key::run_install(verb, &client, json).await,
         Verb::Output(verb) => output::run(verb, &client, json).await,
+        Verb::Sync(verb) => sync::run(verb, &client, json).await,
         Verb::Payload(verb) => file::run_payload(verb, &client, json).await,
         Verb::Artifact(verb) => file::run_artifact(verb, &client, json).await,
         Verb::Org => organization::show_organization(&client, json).await,
         Verb::Whoami => organization::whoami(&client, json).await,
         Verb::Token { validity } => organization::token(&client, validity, json).await,
         // Carried out above, without a client.
-        Verb::Up(_) | Verb::Serve(_) | Verb::Doctor(_) | Verb::Backup(_) | Verb::Profile(_) => Ok(()),
+        Verb::Up(_) | Verb::Serve(_) | Verb::Doctor(_) | Verb::Backup(_) | Verb::Profile(_) | Verb::Rule(_) => Ok(()),
         Verb::Completion { .. } | Verb::SensorProcess(_) => Ok(()),
     }
 }
@@ -216,9 +226,20 @@ mod tests {
             "muster tag add vip --sid 5 --ttl 1h",
             "muster key create ci --permissions sensor.list,sensor.task",
             "muster output create o --module syslog --type event --set dest_host=h:1",
+            "muster sync pull --only outputs,hives/fp",
+            "muster sync push org.yaml --force --no-dry-run --yes",
             "muster backup to --data-dir d",
             "muster serve --config f",
             "muster completion bash",
+            "muster rule test a.yaml b.json --json",
+            "muster rule lint a.yaml --strict",
+            "muster rule replay a.yaml --events e.jsonl --trace",
+            "muster rule replay a.yaml --sid 5 --start 1 --end 2",
+            "muster rule replay --stored my-rule --selector plat==linux --since 7d",
+            "muster rule convert --name ext-reliable-tasking --no-dry-run --yes",
+            "muster rule convert --file a.yaml b.yaml",
+            "muster rule set my-rule a.yaml --enable --namespace managed",
+            "muster rule delete my-rule --yes",
         ];
         for line in lines {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {

@@ -5,6 +5,7 @@ use crate::connection::{self, of_environment};
 use crate::data_dir::DataDir;
 use crate::show;
 use crate::up::environment::Environment;
+use muster_server::pki::{self, Authority, Standing, Validity};
 use muster_store::Store;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
@@ -64,7 +65,7 @@ pub async fn run(args: &DoctorArgs, json: bool) -> anyhow::Result<()> {
         findings.folder(data_dir);
         findings.disk(data_dir);
         findings.store(data_dir);
-        findings.certificates(data_dir);
+        findings.certificates(data_dir, is_running).await;
         if is_running { findings.server(data_dir).await } else { findings.ports() }
     } else {
         let text = format!("{} holds no server yet; `muster up` makes one", data_dir.display());
@@ -162,28 +163,51 @@ impl Findings {
         }
     }
 
-    fn certificates(&mut self, data_dir: &Path) {
-        for name in ["pki/ca.pem", "pki/ca-key.pem"] {
-            let path = data_dir.join(name);
-            match fs::read_to_string(&path) {
-                Ok(text) if text.starts_with("-----BEGIN ") => {}
-                Ok(_) => {
-                    return self.add(
-                        Verdict::Fail,
-                        "certificates",
-                        format!("{} is damaged: restore it from a backup", path.display()),
-                    );
-                }
-                Err(error) => {
-                    return self.add(
-                        Verdict::Fail,
-                        "certificates",
-                        format!("{}: {error}: restore it from a backup", path.display()),
-                    );
-                }
+    /// The authority on disk, and the certificate that a running server shows.
+    async fn certificates(&mut self, data_dir: &Path, is_running: bool) {
+        let authority = match Authority::read(data_dir) {
+            Ok(authority) => authority,
+            Err(error) => return self.add(Verdict::Fail, "private CA", chain(&error)),
+        };
+        let folder = data_dir.join("pki");
+        let advice = format!("{} ({})", pki::REPLACE_AUTHORITY, folder.display());
+        self.validity("private CA", authority.validity, &advice);
+        if !is_running {
+            return;
+        }
+        let advice = "restart the server, which makes a new one";
+        let url = Environment::read(data_dir)
+            .ok()
+            .flatten()
+            .and_then(|environment| Some(environment.get("MUSTER_URL")?.to_owned()));
+        let address = url.and_then(|url| url.strip_prefix("https://")?.parse::<SocketAddr>().ok());
+        let Some(address) = address else { return };
+        match pki::served_certificate(address, &authority.certificate).await {
+            Err(error) => self.add(
+                Verdict::Fail,
+                "server certificate",
+                format!("a sensor would not trust {address}: {error}; {advice}"),
+            ),
+            Ok(certificate) => match Validity::of(&certificate) {
+                Some(validity) => self.validity("server certificate", validity, advice),
+                None => self.add(Verdict::Fail, "server certificate", format!("it cannot be read; {advice}")),
+            },
+        }
+    }
+
+    fn validity(&mut self, what: &'static str, validity: Validity, advice: &str) {
+        let until = show::time(validity.until.as_secs());
+        match validity.standing(muster_server::clock::now()) {
+            Standing::Valid(days) => self.add(Verdict::Ok, what, format!("valid for {days} more days, until {until}")),
+            Standing::Ending(days) => {
+                self.add(Verdict::Warn, what, format!("expires in {days} days, at {until}: {advice}"))
+            }
+            Standing::Expired => self.add(Verdict::Fail, what, format!("expired at {until}: {advice}")),
+            Standing::NotYet => {
+                let text = format!("not valid before {}: the clock is wrong", show::time(validity.from.as_secs()));
+                self.add(Verdict::Fail, what, text);
             }
         }
-        self.add(Verdict::Ok, "certificates", "the private CA is there");
     }
 
     /// A server that does not run needs free ports.
@@ -223,4 +247,10 @@ impl Findings {
             }
         }
     }
+}
+
+/// An error with its causes.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -13,7 +13,7 @@ use identity::Identity;
 use local_sensor::LocalSensor;
 use muster_server::Server;
 use muster_server::config::Config;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -53,6 +53,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
     let config = Config {
         listen: args.listen,
         http: Some(args.http),
+        proxy: Some(proxy_address(before.as_ref())),
         public_address: None,
         ..Config::loopback(data_dir.path.clone())
     };
@@ -75,6 +76,22 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
         run_with_sensor(first, &data_dir.path, &identity, &mut signals).await?;
     }
     stopped(server).await
+}
+
+/// The proxy has no default port, since it has none that is known; clients that were set up
+/// with the one of the last start must find it there again.
+fn proxy_address(before: Option<&Environment>) -> SocketAddr {
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let known =
+        before.and_then(|environment| environment.get("MUSTER_COMPAT_PROXY")?.strip_prefix("http://")?.parse().ok());
+    let Some(known) = known.filter(|known: &SocketAddr| known.ip().is_loopback()) else { return any };
+    match TcpListener::bind(known) {
+        Ok(_) => known,
+        Err(error) => {
+            show::line(format_args!("The compatibility proxy gets another port: {known} cannot be used ({error})."));
+            any
+        }
+    }
 }
 
 async fn stopped(server: Server) -> anyhow::Result<()> {

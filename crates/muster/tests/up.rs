@@ -115,6 +115,8 @@ async fn a_data_directory_keeps_its_identity_and_its_tasks_whatever_ends_the_ser
     let up = Up::start(&data_dir, &["--no-sensor"]);
     let resumed = sourced(&data_dir);
     assert_eq!(identity(&resumed), identity(&first));
+    let proxy = "MUSTER_COMPAT_PROXY";
+    assert_eq!(resumed[proxy], first[proxy], "clients that were set up with it find it again");
     let task = NewTask {
         task: "os_version".into(),
         targeting: Targeting { selector: Some("*".into()), ..Targeting::default() },
@@ -130,6 +132,15 @@ async fn a_data_directory_keeps_its_identity_and_its_tasks_whatever_ends_the_ser
     let tasks = client(&after_kill, "MUSTER_URL").reliable_tasks(10).await.unwrap();
     assert_eq!(tasks.iter().map(|task| &task.task_id).collect::<Vec<_>>(), [&created.task_id]);
     up.signal(Signal::TERM);
+
+    let taken = std::net::TcpListener::bind(first[proxy].strip_prefix("http://").unwrap()).unwrap();
+    let mut up = Up::command(&data_dir).args(["--no-sensor"]).stdout(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(up.stdout.take().unwrap()).lines();
+    let mut up = Up { child: up, lines };
+    let told = up.read_until(READY);
+    assert!(told.contains("gets another port") && sourced(&data_dir)[proxy] != first[proxy], "{told}");
+    up.signal(Signal::TERM);
+    drop(taken);
 
     std::fs::remove_file(data_dir.join("env")).unwrap();
     let _up = Up::start(&data_dir, &["--no-sensor"]);

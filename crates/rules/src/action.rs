@@ -138,6 +138,11 @@ impl Text {
         Ok(Self { template: templates.parse(&marked)?, lookbacks })
     }
 
+    /// Whether this is that literal text.
+    pub(crate) fn is(&self, text: &str) -> bool {
+        self.template.is_literal() && self.template.text() == text
+    }
+
     fn render(&self, context: &Context<'_>) -> Result<String, TemplateError> {
         let rendered = if self.template.is_literal() {
             self.template.text().to_owned()
@@ -274,7 +279,7 @@ pub(crate) struct Acting<'a> {
     pub(crate) entropy: u128,
     pub(crate) console_url: Option<&'a str>,
     pub(crate) counters: &'a dyn Counters,
-    pub(crate) variables: &'a mut Variables,
+    pub(crate) variables: &'a mut Arc<Variables>,
     /// Whether rules look at detections, so that they must be made into documents.
     pub(crate) has_readers: bool,
     /// Asks whether a false-positive rule drops a detection.
@@ -375,12 +380,13 @@ impl Acting<'_> {
             Effectuate::RemoveTag { tag } => Effect::RemoveTag { sid: sid()?, tag: text(tag)? },
             Effectuate::AddVar { name, value, ttl } => {
                 let (sid, name, value) = (sid()?, text(name)?, text(value)?);
-                self.variables.add(&name, &value, *ttl, self.now_ms).map_err(|cause| cause.to_string())?;
+                let variables = Arc::make_mut(self.variables);
+                variables.add(&name, &value, *ttl, self.now_ms).map_err(|cause| cause.to_string())?;
                 Effect::AddVar { sid, name, value, ttl: *ttl }
             }
             Effectuate::DelVar { name, value } => {
                 let (sid, name, value) = (sid()?, text(name)?, text(value)?);
-                self.variables.remove(&name, &value);
+                Arc::make_mut(self.variables).remove(&name, &value);
                 Effect::DelVar { sid, name, value }
             }
             Effectuate::Output { name } => Effect::Output { name: text(name)?, data: context.document.to_value() },

@@ -88,7 +88,8 @@ pub struct Outcome {
 
 #[derive(Clone, Debug, Default)]
 struct SensorState {
-    variables: Variables,
+    /// Shared with the copy that a step keeps.
+    variables: Arc<Variables>,
     /// Rules that wait for events of this sensor, by fingerprint.
     waiting: BTreeMap<u64, RuleState>,
 }
@@ -104,6 +105,9 @@ pub struct Engine {
     rules: Arc<RuleSet>,
     way: Way,
     sensors: HashMap<Box<str>, SensorState>,
+    /// What sensors were before this step; `None` outside of a step. Sensors without
+    /// state, before and after, are not in it.
+    step: Option<BTreeMap<Box<str>, SensorState>>,
     blank: SensorState,
     scratch: Scratch,
     outcome: Outcome,
@@ -119,6 +123,7 @@ impl Engine {
             rules,
             way,
             sensors: HashMap::new(),
+            step: None,
             blank: SensorState::default(),
             outcome: Outcome::default(),
             document: Document::default(),
@@ -140,15 +145,47 @@ impl Engine {
         self.sensors.remove(sid);
     }
 
-    /// The variables of a sensor, to be stored.
-    #[must_use]
-    pub fn variables(&self, sid: &str) -> Option<&Variables> {
-        self.sensors.get(sid).map(|state| &state.variables)
+    /// Begins a step: what events change from now on is remembered until it is kept or undone.
+    /// Rules are not replaced and sensors not forgotten within a step.
+    pub fn begin(&mut self) {
+        self.step = Some(BTreeMap::new());
+    }
+
+    /// Sensors whose variables this step changed, and their variables now.
+    pub fn changed_variables(&self) -> impl Iterator<Item = (&str, Arc<Variables>)> {
+        let now = |sid: &str| self.sensors.get(sid).map(|state| Arc::clone(&state.variables)).unwrap_or_default();
+        let touched = self.step.iter().flatten().map(move |(sid, before)| (&**sid, &before.variables, now(sid)));
+        touched.filter(|(_, before, now)| before != &now).map(|(sid, _, now)| (sid, now))
+    }
+
+    /// Ends a step whose changes are stored.
+    pub fn keep(&mut self) {
+        self.step = None;
+    }
+
+    /// Ends a step as if its events had not been evaluated.
+    pub fn undo(&mut self) {
+        for (sid, before) in self.step.take().unwrap_or_default() {
+            if before.is_empty() {
+                self.sensors.remove(&sid);
+            } else {
+                self.sensors.insert(sid, before);
+            }
+        }
     }
 
     /// Puts stored variables back.
     pub fn restore_variables(&mut self, sid: &str, variables: Variables) {
-        self.sensors.entry(sid.into()).or_default().variables = variables;
+        self.sensors.entry(sid.into()).or_default().variables = Arc::new(variables);
+    }
+
+    fn touch(&mut self, sid: &str) {
+        let Some(step) = &mut self.step else { return };
+        if !step.contains_key(sid)
+            && let Some(state) = self.sensors.get(sid)
+        {
+            step.insert(sid.into(), state.clone());
+        }
     }
 
     /// Parses an event and evaluates it. The outcome is valid until the next call.
@@ -176,6 +213,7 @@ impl Engine {
         self.outcome.matches.clear();
         self.outcome.effects.clear();
         let sid = document.sid().unwrap_or_default();
+        self.touch(sid);
         let state = match self.sensors.get_mut(sid) {
             Some(state) => state,
             None => &mut self.blank,
@@ -195,6 +233,9 @@ impl Engine {
             pass.event(&Source::from(Target::Detection), &detection, depth);
         }
         if !self.blank.is_empty() {
+            if let Some(step) = &mut self.step {
+                step.entry(sid.into()).or_default();
+            }
             self.sensors.insert(sid.into(), std::mem::take(&mut self.blank));
         } else if self.sensors.get(sid).is_some_and(SensorState::is_empty) {
             self.sensors.remove(sid);

@@ -18,6 +18,7 @@
 
 mod action;
 mod ast;
+mod convert;
 mod document;
 mod engine;
 mod evaluate;
@@ -29,6 +30,7 @@ mod path;
 mod pattern;
 mod plan;
 pub mod replay;
+mod reshape;
 mod stateful;
 mod suppression;
 mod template;
@@ -37,12 +39,17 @@ mod variables;
 
 pub use action::{Decided, Effect};
 pub use ast::Target;
+pub use convert::{CONVERTIBLE_EXTENSION, Conversion, convert};
 pub use document::{DOCUMENT_BYTES_MAX, Document, DocumentError};
 pub use engine::{ArtifactFacts, CHAIN_DEPTH_MAX, DETECTIONS_PER_EVENT_MAX, Engine, Facts, Outcome, Source, Way};
-pub use lint::lint;
-pub use load::{FalsePositive, LoadError, NoResources, RULE_BYTES_MAX, Resources, Rule, RuleLoader, RuleMeta, Warning};
+pub use lint::{KnownEvent, lint};
+pub use load::{
+    FalsePositive, LoadError, NoResources, RULE_BYTES_MAX, Resources, Rule, RuleLoader, RuleMeta, TestEvent,
+    TestOutcome, Warning, WrittenRule, read_rules,
+};
 pub use plan::RuleSet;
+pub use reshape::{Reshape, ReshapeError, Reshaped};
 pub use stateful::TRACKERS_MAX;
-pub use suppression::{Activation, CounterKey, Counters, Suppression, WINDOWS_MAX};
+pub use suppression::{Activation, CounterKey, Counters, SWEPT_MAX, Suppression, WINDOWS_MAX, Window};
 pub use template::TEMPLATE_OUTPUT_BYTES_MAX;
 pub use variables::{VARIABLE_VALUES_MAX, VARIABLES_MAX, VariableError, Variables};

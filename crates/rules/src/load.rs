@@ -5,6 +5,7 @@
 mod cursor;
 mod duration;
 mod error;
+mod file;
 mod node;
 mod operator;
 mod respond;
@@ -12,7 +13,9 @@ mod tests_of_rule;
 mod tree;
 
 pub use error::{LoadError, Warning};
+pub use file::{WrittenRule, read_rules};
 pub(crate) use operator::DISTANCE_CHARS_MAX;
+pub use tests_of_rule::{TestEvent, TestOutcome};
 pub use tree::RULE_BYTES_MAX;
 
 use crate::action::Action;
@@ -169,6 +172,14 @@ impl<'a> RuleLoader<'a> {
     }
 
     fn load(&self, meta: RuleMeta, tree: &Tree) -> Result<Rule, LoadError> {
+        let rule = self.load_untested(meta, tree)?;
+        if let Some(tests) = Cursor::new(tree, "").get("tests") {
+            tests_of_rule::check(&rule, &tests, self.resources)?;
+        }
+        Ok(rule)
+    }
+
+    fn load_untested(&self, meta: RuleMeta, tree: &Tree) -> Result<Rule, LoadError> {
         let root = Cursor::new(tree, "");
         root.entries()?;
         let mut loader = self.loader();
@@ -178,11 +189,7 @@ impl<'a> RuleLoader<'a> {
             Some(respond) => loader.respond(&respond, is_artifact)?,
             None => Vec::new(),
         };
-        let rule = Rule { fingerprint: fingerprint(&meta, tree), meta, warnings: loader.warnings, detect, respond };
-        if let Some(tests) = root.get("tests") {
-            tests_of_rule::check(&rule, &tests, self.resources)?;
-        }
-        Ok(rule)
+        Ok(Rule { fingerprint: fingerprint(&meta, tree), meta, warnings: loader.warnings, detect, respond })
     }
 }
 

@@ -59,6 +59,19 @@ impl Path {
         self.parts.iter().any(|part| matches!(part, Part::Many))
     }
 
+    /// The key that the path begins with; none if it begins with a wildcard.
+    pub(crate) fn first_key(&self) -> Option<&str> {
+        match self.parts.first() {
+            Some(Part::Name(name, _)) => Some(name),
+            _ => None,
+        }
+    }
+
+    /// Whether the path leads to one node of an event, unless a list stands on the way.
+    pub(crate) fn is_single(&self) -> bool {
+        self.parts.iter().all(|part| matches!(part, Part::Name(..)))
+    }
+
     /// Calls `visit` with each selected node until it breaks.
     pub(crate) fn select<'a>(
         &self,

@@ -26,6 +26,7 @@ use crate::ast::{Leaf, Node, Op, Operand, Predicate, Target, Test, Transform};
 use crate::document::Document;
 use crate::load::{FalsePositive, Rule};
 use crate::path::Path;
+use crate::pattern::Pattern;
 use cover::Cover;
 use index::Index;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -148,6 +149,11 @@ impl RuleSet {
 /// Whether something can be searched for, so that a rule is not evaluated on every event of its types.
 pub(crate) fn has_cover(root: &Node) -> bool {
     cover::of(root, &mut Interner::default()).is_some()
+}
+
+/// Whether a pattern needs some text that can be searched for.
+pub(crate) fn has_literal(pattern: &Pattern) -> bool {
+    !literals::choices(pattern).is_empty()
 }
 
 /// Gives equal predicates one id, and equal paths one subject.

@@ -10,6 +10,7 @@ use crate::path::Root;
 use crate::variables::Variables;
 use serde::Serialize;
 use std::cell::Cell;
+use std::fmt;
 
 /// Most steps of one trace.
 pub const TRACE_STEPS_MAX: usize = 10_000;
@@ -47,6 +48,14 @@ pub struct Step {
     pub note: String,
 }
 
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let outcome = if self.outcome { "yes" } else { "no" };
+        write!(f, "{outcome:3} {} ({})", self.place, self.op)?;
+        if self.note.is_empty() { Ok(()) } else { write!(f, ": {}", self.note) }
+    }
+}
+
 /// How a rule decided on one event: the nodes in the order of evaluation, children before parents.
 ///
 /// At most [`TRACE_STEPS_MAX`] steps are kept.
@@ -55,6 +64,14 @@ pub fn trace(rule: &Rule, document: &Document, now_ms: i64, resources: &dyn Reso
     let mut listener = Listener::default();
     let outcome = walk(rule, document, now_ms, resources, &mut listener);
     (outcome, listener.steps)
+}
+
+/// How many nodes a rule asks to decide on one event: what an evaluation costs.
+#[must_use]
+pub fn evaluations(rule: &Rule, document: &Document, now_ms: i64, resources: &dyn Resources) -> u64 {
+    let mut counter = Counter(0);
+    walk(rule, document, now_ms, resources, &mut counter);
+    counter.0
 }
 
 fn walk(rule: &Rule, document: &Document, now_ms: i64, resources: &dyn Resources, leaves: &mut dyn Leaves) -> bool {
@@ -68,6 +85,18 @@ fn walk(rule: &Rule, document: &Document, now_ms: i64, resources: &dyn Resources
         is_void: &is_void,
     };
     evaluate::stateless(&rule.detect.root, &sight, leaves, &mut Metadata::default()) && !is_void.get()
+}
+
+struct Counter(u64);
+
+impl Leaves for Counter {
+    fn holds(&mut self, leaf: &Leaf, sight: &Sight<'_>) -> bool {
+        predicate::holds(&leaf.predicate, sight)
+    }
+
+    fn heard(&mut self, _node: &Node, _outcome: bool, _note: &'static str) {
+        self.0 += 1;
+    }
 }
 
 #[derive(Default)]

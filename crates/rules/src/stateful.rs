@@ -69,7 +69,8 @@ enum Residual {
 #[derive(Clone, Debug)]
 struct Track {
     this: Option<Box<str>>,
-    descendants: HashSet<Box<str>>,
+    /// Shared with the copy that a step keeps.
+    descendants: Arc<HashSet<Box<str>>>,
     has_nested: bool,
     machine: Machine,
 }
@@ -231,7 +232,7 @@ impl Track {
     fn open(follow: &Follow, fed: &Fed<'_>, leaves: &mut dyn Leaves, metadata: &mut Metadata) -> Option<Self> {
         let mut track = Self {
             this: fed.document.this().map(Into::into),
-            descendants: HashSet::new(),
+            descendants: Arc::default(),
             has_nested: has_follow(&follow.rule),
             machine: Machine::default(),
         };
@@ -254,7 +255,7 @@ impl Track {
             return is_child;
         }
         if let Some(this) = document.this().filter(|_| self.descendants.len() < FAMILY_MAX) {
-            self.descendants.insert(this.into());
+            Arc::make_mut(&mut self.descendants).insert(this.into());
         }
         true
     }

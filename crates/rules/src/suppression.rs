@@ -8,18 +8,21 @@
 //!    period of the action that looks at it; at exactly `start + period` another one starts.
 //! 2. Counting happens whether or not the action runs.
 //! 3. Memory is bounded: beyond the capacity, expired windows go first, then the oldest.
+//! 4. What was counted between [`Suppression::begin`] and [`Suppression::undo`] was never counted.
 
 use crate::path::Path;
 use crate::template::Template;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Mutex, PoisonError};
 
 /// Windows kept by default; about 64 bytes each.
 pub const WINDOWS_MAX: usize = 2_000_000;
-/// When full, this part of the windows is given up at once, so that the sweep's cost is shared.
-const EVICTED_PART: usize = 8;
+/// When full, this part of the windows is given up at once, so that the sweep's cost is shared,
+/// and no single step has to store much of it.
+const EVICTED_PART: usize = 64;
+/// Most windows that one sweep drops: all of them are stored in one step.
+pub const SWEPT_MAX: usize = 16_384;
 
 /// A suppression as an action declares it.
 #[derive(Clone, Debug)]
@@ -33,7 +36,7 @@ pub(crate) struct Suppress {
 }
 
 /// The identity of a counter: a digest of organization, scope and rendered keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CounterKey(u64, u64);
 
 impl CounterKey {
@@ -48,6 +51,19 @@ impl CounterKey {
         let digest = hasher.finalize();
         let half = |from: usize| digest[from..from + 8].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
         Self(half(0), half(8))
+    }
+
+    /// As it is stored.
+    #[must_use]
+    pub fn to_bytes(self) -> [u8; 16] {
+        ((u128::from(self.0) << 64) | u128::from(self.1)).to_be_bytes()
+    }
+
+    /// As it was stored.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        let number = u128::from_be_bytes(bytes);
+        Self((number >> 64) as u64, number as u64)
     }
 }
 
@@ -81,40 +97,26 @@ impl Counters for Mutex<Suppression> {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Window {
-    start_ms: i64,
-    expires_ms: i64,
-    counter: i64,
+/// One counter in its present window. Times are milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// When it was first counted.
+    pub start_ms: i64,
+    /// From when on nothing can look at it any more.
+    pub expires_ms: i64,
+    /// The sum so far.
+    pub counter: i64,
 }
 
-/// The state of all counters. Plain data: it can be stored and survives a restart.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Saved", into = "Saved")]
+/// The state of all counters. Plain data: a step's [`Suppression::changes`] are stored, and
+/// [`Suppression::restore`] puts them back after a restart.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suppression {
     windows: HashMap<CounterKey, Window>,
     windows_max: usize,
     evicted: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-struct Saved {
-    windows: Vec<(CounterKey, Window)>,
-    windows_max: usize,
-}
-
-impl From<Saved> for Suppression {
-    fn from(saved: Saved) -> Self {
-        Self { windows: saved.windows.into_iter().collect(), windows_max: saved.windows_max.max(1), evicted: 0 }
-    }
-}
-
-impl From<Suppression> for Saved {
-    fn from(state: Suppression) -> Self {
-        let mut windows: Vec<_> = state.windows.into_iter().collect();
-        windows.sort_unstable_by_key(|(key, _)| *key);
-        Self { windows, windows_max: state.windows_max }
-    }
+    /// What each window touched in this step was before; `None` outside of a step.
+    step: Option<BTreeMap<CounterKey, Option<Window>>>,
 }
 
 impl Default for Suppression {
@@ -127,7 +129,47 @@ impl Suppression {
     /// Keeps at most `windows_max` windows.
     #[must_use]
     pub fn new(windows_max: usize) -> Self {
-        Self { windows: HashMap::new(), windows_max: windows_max.max(1), evicted: 0 }
+        Self { windows: HashMap::new(), windows_max: windows_max.max(1), evicted: 0, step: None }
+    }
+
+    /// Puts a stored window back.
+    pub fn restore(&mut self, key: CounterKey, window: Window) {
+        if self.windows.len() < self.windows_max {
+            self.windows.insert(key, window);
+        }
+    }
+
+    /// Begins a step: what changes from now on is remembered until it is kept or undone.
+    pub fn begin(&mut self) {
+        self.step = Some(BTreeMap::new());
+    }
+
+    /// What this step changed so far, by key: the window as it is, or `None` if it is gone.
+    pub fn changes(&self) -> impl Iterator<Item = (CounterKey, Option<Window>)> {
+        let touched = self.step.iter().flatten();
+        let now = touched.map(|(key, before)| (*key, *before, self.windows.get(key).copied()));
+        now.filter(|(_, before, now)| before != now).map(|(key, _, now)| (key, now))
+    }
+
+    /// Ends a step whose changes are stored.
+    pub fn keep(&mut self) {
+        self.step = None;
+    }
+
+    /// Ends a step as if nothing had been counted in it.
+    pub fn undo(&mut self) {
+        for (key, before) in self.step.take().unwrap_or_default() {
+            match before {
+                Some(window) => self.windows.insert(key, window),
+                None => self.windows.remove(&key),
+            };
+        }
+    }
+
+    fn touch(&mut self, key: CounterKey) {
+        if let Some(step) = &mut self.step {
+            step.entry(key).or_insert_with(|| self.windows.get(&key).copied());
+        }
     }
 
     /// Counts one activation and tells whether its action runs.
@@ -137,6 +179,7 @@ impl Suppression {
         if is_new && self.windows.len() >= self.windows_max {
             self.make_room(now_ms);
         }
+        self.touch(activation.key);
         let fresh = Window { start_ms: now_ms, expires_ms: i64::MIN, counter: 0 };
         let window = self.windows.entry(activation.key).or_insert(fresh);
         if now_ms >= window.start_ms.saturating_add(activation.period_ms) {
@@ -166,21 +209,26 @@ impl Suppression {
         self.evicted
     }
 
-    /// Drops windows that have ended.
-    pub fn sweep(&mut self, now_ms: i64) {
-        self.windows.retain(|_, window| now_ms < window.expires_ms);
+    /// Drops windows that have ended, at most [`SWEPT_MAX`]; tells how many.
+    pub fn sweep(&mut self, now_ms: i64) -> usize {
+        let has_ended = self.windows.iter().filter(|(_, window)| now_ms >= window.expires_ms);
+        let ended: Vec<CounterKey> = has_ended.map(|(key, _)| *key).take(SWEPT_MAX).collect();
+        for key in &ended {
+            self.touch(*key);
+            self.windows.remove(key);
+        }
+        ended.len()
     }
 
     fn make_room(&mut self, now_ms: i64) {
-        self.sweep(now_ms);
         let surplus = (self.windows_max / EVICTED_PART).max(1);
-        let room = self.windows_max - self.windows.len().min(self.windows_max);
-        if room >= surplus {
+        if self.sweep(now_ms) >= surplus.min(SWEPT_MAX) {
             return;
         }
         let mut ages: Vec<_> = self.windows.iter().map(|(key, window)| (window.start_ms, *key)).collect();
         let (older, last, _) = ages.select_nth_unstable(surplus - 1);
         for (_, key) in older.iter().chain(std::iter::once(&*last)) {
+            self.touch(*key);
             self.windows.remove(key);
             self.evicted += 1;
         }
@@ -211,12 +259,36 @@ mod tests {
     }
 
     #[test]
-    fn state_survives_a_restart() {
+    fn what_a_step_changed_is_told_and_brings_the_state_back() {
         let mut state = Suppression::new(8);
+        state.begin();
         state.count(&activation("k", 9, 0));
-        let saved = serde_json::to_string(&state).unwrap();
-        let mut again: Suppression = serde_json::from_str(&saved).unwrap();
+        let mut again = Suppression::new(8);
+        for (key, window) in state.changes() {
+            again.restore(CounterKey::from_bytes(key.to_bytes()), window.unwrap());
+        }
+        state.keep();
+        assert_eq!(again, state);
         assert!(again.count(&activation("k", 1, 999)));
+    }
+
+    #[test]
+    fn an_undone_step_has_counted_dropped_and_evicted_nothing() {
+        let mut state = Suppression::new(4);
+        for (at, key) in ["a", "b", "c", "d"].iter().enumerate() {
+            state.count(&activation(key, 3, at as i64));
+        }
+        let before = state.clone();
+        state.begin();
+        for key in ["a", "new", "newer", "a"] {
+            state.count(&activation(key, 3, 4));
+        }
+        state.sweep(1_001);
+        let gone = state.changes().filter(|(_, window)| window.is_none()).count();
+        assert!(gone >= 2, "evicted and swept windows are told");
+        state.undo();
+        assert_eq!(state.windows, before.windows);
+        assert_eq!(state.changes().count(), 0);
     }
 
     #[test]

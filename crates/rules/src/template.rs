@@ -195,6 +195,15 @@ mod tests {
     }
 
     #[test]
+    fn parts_of_an_event_may_be_named_without_the_dot() {
+        let data = json!({"routing": {"sid": "s", "l": [1]}, "event": {"A": {"B": "b"}}});
+        assert_eq!(render("{{routing.sid}}/{{ event.A.B }}", &data).unwrap(), "s/b");
+        assert_eq!(render("{{ range .routing.l }}{{ routing.sid }}{{ end }}", &data).unwrap(), "s");
+        assert!(render("{{ other.sid }}", &data).is_err());
+        assert!(render("{{ event.A.B.C.D }}", &data).is_err());
+    }
+
+    #[test]
     fn functions_take_their_options_first() {
         let data = json!({"p": "C:\\a\\b.exe", "l": ["x", "y"], "t": 1_700_000_000, "o": {"b": "<", "a": 1}});
         let cases = [

@@ -22,6 +22,7 @@ pub use token::{Caller, Claims, Exchange, Refused, Scope, TOKEN_TTL_S, owner_per
 
 use crate::random;
 use aws_lc_rs::hmac;
+use muster_model::Oid;
 use serde::{Deserialize, Serialize};
 
 /// Secrets of this server, made at first start.
@@ -39,6 +40,12 @@ impl Secrets {
     pub fn generate() -> Self {
         let hex = |bytes: [u8; 32]| to_hex(&bytes);
         Self { digest_key: hex(random::bytes()), token_key: hex(random::bytes()) }
+    }
+
+    /// The private seed of an organization's template function `anon`.
+    #[must_use]
+    pub fn anon_seed(&self, oid: Oid) -> String {
+        self.digest(format!("anon {oid}").as_bytes())
     }
 
     /// What is stored of a credential, hex; equal credentials give equal digests.

@@ -9,7 +9,7 @@ use crate::meter::Meter;
 use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Organization, Profile};
 use crate::output::Outputs;
 use crate::pki::Pki;
-use crate::records::{Kind, Records, SERVER};
+use crate::records::{Batch, Kind, Records, SERVER};
 use crate::replay::Replays;
 use crate::stream::{Record, Streams};
 use crate::transfer::Transfers;
@@ -49,6 +49,8 @@ pub struct App {
     pub meter: Meter,
     /// Calls that must not be carried out twice.
     pub replays: Replays,
+    /// Turns of replays of kept events.
+    pub history_replays: tokio::sync::Semaphore,
     /// All routes.
     pub router: Arc<Router>,
     /// What was bound; set once at start.
@@ -86,12 +88,13 @@ impl App {
         let app = Arc::new(Self {
             router: Arc::new(Router::new(crate::api::routes())),
             streams: Streams::default(),
-            outputs: Outputs::load(&records),
+            outputs: Outputs::load(&records, secrets.clone()),
             hives: Hives::default(),
             detectors: Detectors::default(),
             transfers: Transfers::default(),
             meter: Meter::default(),
             replays: Replays::default(),
+            history_replays: tokio::sync::Semaphore::new(crate::api::HISTORY_REPLAYS_MAX),
             bound: OnceLock::new(),
             organizations: RwLock::new(BTreeMap::new()),
             config,
@@ -154,8 +157,24 @@ impl App {
     ///
     /// Whatever the store says.
     pub async fn create_organization(&self, oid: Oid, profile: &Profile) -> Result<Arc<Organization>, StoreError> {
+        self.create_organization_with(oid, profile, || Ok(Batch::default())).await
+    }
+
+    /// Makes an organization together with the records that `decide` gives, in one
+    /// commit: with its maker's permissions, or with what it is subscribed to.
+    ///
+    /// # Errors
+    ///
+    /// As [`Records::change`].
+    pub async fn create_organization_with<E: From<StoreError>>(
+        &self,
+        oid: Oid,
+        profile: &Profile,
+        decide: impl FnOnce() -> Result<Batch, E>,
+    ) -> Result<Arc<Organization>, E> {
         let key = oid.to_string();
-        self.records.put(ORGANIZATION_OWNER, ORGANIZATION, &key, profile, Expect::Absent, Vec::new()).await?;
+        let with = || Ok(decide()?.put(ORGANIZATION_OWNER, ORGANIZATION, &key, profile, Expect::Absent)?);
+        self.records.change::<E>(with).await?;
         let organization = Arc::new(Organization::new(oid));
         self.organizations.write().insert(oid, Arc::clone(&organization));
         Ok(organization)
@@ -175,9 +194,19 @@ impl App {
     /// Hands records to live readers and outputs; gives what has to be stored of them.
     #[must_use]
     pub fn emit(&self, records: &[Record]) -> Vec<Write> {
-        for record in records {
-            self.streams.publish(record);
-        }
+        self.publish(records);
+        self.keep(records)
+    }
+
+    /// Hands records to live readers, and audit records to the rules that listen to them.
+    pub fn publish(&self, records: &[Record]) {
+        records.iter().for_each(|record| self.streams.publish(record));
+        self.detectors.offer_audit(records);
+    }
+
+    /// What has to be stored of records, and of what outputs get of them.
+    #[must_use]
+    pub fn keep(&self, records: &[Record]) -> Vec<Write> {
         let mut writes = crate::output::enqueue(self, records);
         if !records.is_empty() {
             writes.push(Write::Append(records.iter().map(Record::entry).collect()));

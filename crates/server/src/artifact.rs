@@ -162,12 +162,9 @@ pub async fn keep(app: &Arc<App>, oid: Oid, offer: Offer, received: Received) ->
     received.keep(&place).await?;
     let mut record = told(app, oid, "ingest", &offer.payload_id, &artifact, json!({}));
     record.investigation_id = Some(offer.investigation_id).filter(|id| !id.is_empty());
-    let (beside, pass) = detect::emit(app, oid, &[record]);
-    match app.records.put(oid, ARTIFACT, &offer.payload_id, &artifact, Expect::Absent, beside).await {
-        Ok(_) => {
-            pass.queue(app);
-            Ok(offer.payload_id)
-        }
+    let commit = async |writes| detect::emit(app, oid, vec![record], writes).await;
+    match app.records.put_by(oid, ARTIFACT, &offer.payload_id, &artifact, Expect::Absent, commit).await {
+        Ok(_) => Ok(offer.payload_id),
         Err(error) => {
             files::remove(&place).await;
             Err(error.into())

@@ -1,333 +1,253 @@
 //! Detection and response: events go through the rules of their organization.
 //!
-//! [`evaluate`] runs before the commit that keeps the events, and gives what the same
-//! commit has to keep: detections, and what rules send to outputs. What else the rules
-//! want done runs after that commit, from a bounded queue per lane, so that a slow
-//! action holds no sensor back. Only `wait` does, which is what it is for.
+//! Records of an organization that has rules are handled in groups: those that wait
+//! are evaluated together and stored in one commit, with everything that came of
+//! them: detections, what rules send to outputs, counters, variables, and the
+//! actions that are to be carried out. One group follows the other, so what rules
+//! remember is always what the stored records made of it: when a commit fails, the
+//! group was never evaluated. ADR 7 says why.
 //!
-//! Sensors are spread over lanes by their id: the events of one sensor, and the actions
-//! they cause, keep their order. An action that was queued when the server is killed is
-//! not run again.
+//! Actions are carried out from their durable queue, in order for each sensor, and
+//! go on after a restart. A slow action holds no event back; only `wait` does,
+//! and only those of its sensor.
 //!
 //! Source: reference/detection-response.md, reference/events.md section 10.
 
 mod act;
+mod action;
+mod audit;
+mod group;
 mod lookup;
+mod pass;
+mod pending;
 mod rules;
+mod schedule;
+mod trouble;
 
+pub use audit::run as run_audit;
 pub use lookup::{Lookups, read_lookup};
-pub use rules::{anon_seed, reload};
+pub use rules::reload;
+pub use schedule::{run as run_schedule, tick};
 
 use crate::app::App;
-use crate::organization::Organization;
 use crate::records::Kind;
 use crate::stream::Record;
-use crate::{clock, errors, output, random};
-use bytes::Bytes;
-use muster_model::{Oid, Sid, Timestamp};
-use muster_rules::{Activation, Counters, Decided, Effect, Engine, Facts, Source, Suppression, Target, Variables};
-use muster_store::{Expect, Stream, Write};
+use group::Member;
+use muster_model::{Oid, Sid};
+use muster_rules::{Engine, Suppression, Target, Variables};
+use muster_store::{StoreError, Write};
 use parking_lot::{Mutex, RwLock};
-use std::cell::Cell;
-use std::collections::HashMap;
+use pending::Pending;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::time::Duration;
-use tokio::sync::mpsc;
-use uuid::Uuid;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use trouble::{TROUBLES_MAX, Trouble};
 
-/// Lanes of an organization: sensors of different lanes are evaluated in parallel.
+/// Lanes of an organization: sensors of different lanes can be evaluated in parallel.
 const LANES: usize = 8;
 
-/// Events whose actions may wait in one lane. Above, their actions are dropped and operators are told.
-const WAITING_MAX: usize = 4_096;
-
-/// Suppression windows of one organization: all of them are stored as one record of about 60 bytes each.
-const WINDOWS_MAX: usize = 100_000;
-
-/// Up to so many windows are stored in the commit of the events that were counted; more only now and then.
-const WINDOWS_BESIDE_MAX: usize = 64;
-
-/// How often counters are stored that are too many for that. So much counting is lost at most when the
-/// server is killed.
-const SAVED_EVERY: Duration = Duration::from_secs(5);
-
-/// Counters of suppressed actions.
-const COUNTERS: Kind<Suppression> = Kind::new("suppression");
-const COUNTERS_KEY: &str = "counters";
+/// A `wait` holds the events of its sensor at most this long.
+/// Source: reference/detection-response.md section 13.11.
+const HOLD_MAX: Duration = Duration::from_secs(60);
 
 /// Variables of sensors, by sensor id.
 const VARIABLES: Kind<Variables> = Kind::new("variables");
 
 /// The detectors of all organizations that have rules.
-#[derive(Default)]
 pub struct Detectors {
     by_organization: RwLock<HashMap<Oid, Arc<Detector>>>,
+    audit: audit::Feed,
     reloading: tokio::sync::Mutex<()>,
+    /// Everything that works for a detector; ends with the server.
+    tasks: Mutex<JoinSet<()>>,
+    troubles: mpsc::Sender<Trouble>,
+    /// Taken by what tells operators of troubles.
+    told: Mutex<Option<mpsc::Receiver<Trouble>>>,
 }
 
 /// The rules of one organization at work.
 struct Detector {
-    lanes: Vec<Lane>,
-    counters: std::sync::Mutex<Suppression>,
-    /// Counted since the counters were stored last.
-    has_counted: AtomicBool,
-    lookups: RwLock<Arc<Lookups>>,
-}
-
-struct Lane {
-    engine: Mutex<Engine>,
-    queue: mpsc::Sender<Job>,
-}
-
-/// What rules want done because of one event, in order.
-struct Job {
     oid: Oid,
-    effects: Vec<Decided>,
+    lanes: Vec<Mutex<Engine>>,
+    counters: std::sync::Mutex<Suppression>,
+    /// When windows that ended were last dropped, in milliseconds since the Unix epoch.
+    swept_ms: AtomicI64,
+    lookups: RwLock<Arc<Lookups>>,
+    /// The streams that its rules listen to.
+    targets: RwLock<BTreeSet<Target>>,
+    /// Held while a group is evaluated and stored, and by whoever changes what it is evaluated with.
+    turn: tokio::sync::Mutex<()>,
+    members: mpsc::Sender<Member>,
+    pending: Pending,
+}
+
+/// What a `wait` of a rule does to records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// Nothing: they are not events that a sensor keeps until they are taken.
+    Ignored,
+    /// It holds them back.
+    Heeded,
+    /// One that is in force has held them back long enough; the next one does again.
+    Overdue,
+}
+
+impl Default for Detectors {
+    fn default() -> Self {
+        let (troubles, told) = mpsc::channel(TROUBLES_MAX);
+        Self {
+            by_organization: RwLock::default(),
+            audit: audit::Feed::default(),
+            reloading: tokio::sync::Mutex::default(),
+            tasks: Mutex::default(),
+            troubles,
+            told: Mutex::new(Some(told)),
+        }
+    }
 }
 
 impl Detectors {
     fn of(&self, oid: Oid) -> Option<Arc<Detector>> {
         self.by_organization.read().get(&oid).cloned()
     }
+
+    /// The detector of an organization, if it has rules that listen to a stream.
+    fn listening(&self, oid: Oid, target: Target) -> Option<Arc<Detector>> {
+        self.of(oid).filter(|detector| detector.targets.read().contains(&target))
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = self.tasks.lock();
+        while tasks.try_join_next().is_some() {}
+        tasks.spawn(task);
+    }
 }
 
 impl Detector {
-    fn lane(&self, sid: Option<Sid>) -> &Lane {
+    fn lane(&self, sid: Option<Sid>) -> usize {
         let number = sid.map_or(0, |sid| sid.0.as_u128());
         // The lowest bits of an id are random whatever its version.
-        &self.lanes[usize::try_from(number % LANES as u128).unwrap_or(0)]
+        usize::try_from(number % LANES as u128).unwrap_or(0)
     }
 
-    fn effects_of(&self, record: &Record, target: Target, counters: &Counting<'_>, now: Timestamp) -> Vec<Decided> {
-        let lookups = Arc::clone(&self.lookups.read());
-        let facts = Facts {
-            now_ms: now.as_millis(),
-            entropy: random::uuid().as_u128(),
-            resources: &*lookups,
-            counters,
-            console_url: None,
-        };
-        let mut engine = self.lane(record.sid).engine.lock();
-        match engine.process_json(&Source::from(target), &record.body, &facts) {
-            Ok(outcome) => outcome.effects.clone(),
-            Err(error) => {
-                tracing::warn!(oid = %record.oid, %error, "an event could not be read by rules");
-                Vec::new()
-            }
-        }
+    /// Waits until a member was evaluated and stored with its group.
+    async fn evaluated(
+        &self,
+        member: Member,
+        answered: oneshot::Receiver<Result<usize, StoreError>>,
+    ) -> Result<usize, StoreError> {
+        let stopping = || StoreError::Failed("the server is stopping".into());
+        self.members.send(member).await.map_err(|_| stopping())?;
+        answered.await.unwrap_or_else(|_| Err(stopping()))
     }
 }
 
-impl Detector {
-    /// The counters, to be stored with the events that were counted, as long as they are few.
-    fn counters_beside(&self, oid: Oid) -> Option<Write> {
-        let body = {
-            let counters = self.counters.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            if counters.len() > WINDOWS_BESIDE_MAX {
-                return None;
-            }
-            serde_json::to_string(&*counters).ok()?
-        };
-        Some(COUNTERS.write(oid, COUNTERS_KEY, body))
+/// Compiles the rules of all organizations, and goes on with the actions that wait: to be called
+/// once, before sensors connect.
+///
+/// # Errors
+///
+/// Whatever the store says.
+pub async fn load(app: &Arc<App>) -> Result<(), StoreError> {
+    if let Some(told) = app.detectors.told.lock().take() {
+        app.detectors.spawn(trouble::run(Arc::downgrade(app), told));
     }
-}
-
-/// Counters that remember whether they were asked.
-struct Counting<'a> {
-    counters: &'a std::sync::Mutex<Suppression>,
-    has_counted: Cell<bool>,
-}
-
-impl Counters for Counting<'_> {
-    fn count(&self, activation: &Activation) -> bool {
-        self.has_counted.set(true);
-        self.counters.count(activation)
-    }
-}
-
-/// What came of records: what to store with them, and what to do after that.
-#[derive(Default)]
-pub struct Pass {
-    /// How many of the records were evaluated: a `wait` ends the pass after the record that asked for it.
-    pub taken: usize,
-    /// To be stored in the commit that keeps the records.
-    pub writes: Vec<Write>,
-    jobs: Vec<(Option<Sid>, Job)>,
-    has_wait: bool,
-}
-
-/// Evaluates records of one organization in order, up to the first that makes a rule wait.
-#[must_use]
-pub fn evaluate(app: &App, oid: Oid, records: &[Record]) -> Pass {
-    let mut pass = Pass { taken: records.len(), ..Pass::default() };
-    let Some(detector) = app.detectors.of(oid) else { return pass };
-    let now = clock::now();
-    let counters = Counting { counters: &detector.counters, has_counted: Cell::new(false) };
-    for (at, record) in records.iter().enumerate() {
-        let target = match record.stream {
-            Stream::Event => Target::Edr,
-            Stream::Deployment => Target::Deployment,
-            Stream::Artifact => Target::ArtifactEvent,
-            _ => continue,
-        };
-        let effects = detector.effects_of(record, target, &counters, now);
-        if effects.is_empty() {
-            continue;
-        }
-        pass.add(app, record, effects, now);
-        if pass.has_wait {
-            pass.taken = at + 1;
-            break;
-        }
-    }
-    if counters.has_counted.get() {
-        detector.has_counted.store(true, Ordering::Relaxed);
-        pass.writes.extend(detector.counters_beside(oid));
-    }
-    pass
-}
-
-/// Hands records to live readers and outputs, and through the rules. Gives what has to be stored of
-/// them, and what is to be done after that.
-#[must_use]
-pub fn emit(app: &App, oid: Oid, records: &[Record]) -> (Vec<Write>, Pass) {
-    let mut writes = app.emit(records);
-    let (mut all, mut rest) = (Pass::default(), records);
-    while !rest.is_empty() {
-        let mut pass = evaluate(app, oid, rest);
-        rest = rest.get(pass.taken.max(1)..).unwrap_or_default();
-        writes.append(&mut pass.writes);
-        all.jobs.append(&mut pass.jobs);
-    }
-    (writes, all)
-}
-
-impl Pass {
-    fn add(&mut self, app: &App, record: &Record, effects: Vec<Decided>, now: Timestamp) {
-        let mut detections = Vec::new();
-        let mut left = Vec::new();
-        for decided in effects {
-            match &decided.effect {
-                Effect::Report { published: false, .. } => {}
-                Effect::Report { name, detection, .. } => {
-                    detections.push(detection_record(record, name, detection, now))
-                }
-                Effect::Output { name, data } => {
-                    let body = serde_json::to_vec(data).map(Bytes::from).unwrap_or_default();
-                    let sent = Record { body, ..record.clone() };
-                    match output::send_tailored(app, record.oid, name, &sent) {
-                        Some(writes) => self.writes.extend(writes),
-                        None => left.push(decided),
-                    }
-                }
-                Effect::Wait { .. } => {
-                    self.has_wait = true;
-                    left.push(decided);
-                }
-                _ => left.push(decided),
-            }
-        }
-        self.writes.extend(app.emit(&detections));
-        if !left.is_empty() {
-            self.jobs.push((record.sid, Job { oid: record.oid, effects: left }));
-        }
-    }
-
-    /// Queues everything that is left to do; to be called after the commit.
-    pub fn queue(self, app: &Arc<App>) {
-        for (sid, job) in self.jobs {
-            let Some(detector) = app.detectors.of(job.oid) else { continue };
-            if let Err(mpsc::error::TrySendError::Full(job)) = detector.lane(sid).queue.try_send(job) {
-                let app = Arc::clone(app);
-                tokio::spawn(async move {
-                    let text = format!("{WAITING_MAX} events wait for their actions; those of others were dropped");
-                    errors::report(&app, job.oid, "rules", &text).await;
-                });
-            }
-        }
-    }
-
-    /// As [`Pass::queue`]; but when a rule says `wait`, has it all done before it returns.
-    pub async fn act(self, app: &Arc<App>) {
-        if !self.has_wait {
-            return self.queue(app);
-        }
-        for (_, job) in self.jobs {
-            if let Some(organization) = app.organization(job.oid) {
-                act::run(app, &organization, job.effects).await;
-            }
-        }
-    }
-}
-
-fn detection_record(record: &Record, name: &str, detection: &serde_json::Value, now: Timestamp) -> Record {
-    let id = detection.get("detect_id").and_then(|id| id.as_str()).and_then(|id| Uuid::parse_str(id).ok());
-    Record {
-        stream: Stream::Detect,
-        kind: name.to_owned(),
-        id: id.unwrap_or_else(random::uuid),
-        time: now,
-        body: serde_json::to_vec(detection).map(Bytes::from).unwrap_or_default(),
-        ..record.clone()
-    }
-}
-
-/// Runs what is queued in one lane, until the server is gone.
-async fn work(app: std::sync::Weak<App>, mut queue: mpsc::Receiver<Job>) {
-    while let Some(job) = queue.recv().await {
-        let Some(app) = app.upgrade() else { return };
-        let Some(organization) = app.organization(job.oid) else { continue };
-        act::run(&app, &organization, job.effects).await;
-    }
-}
-
-/// Compiles the rules of all organizations: to be called once, before sensors connect.
-pub async fn load(app: &Arc<App>) {
     for organization in app.organizations() {
-        reload(app, organization.oid).await;
+        rules::load(app, organization.oid).await?;
+    }
+    Ok(())
+}
+
+/// Ends everything that works for detectors. What was not stored is not stored any more, and what
+/// waits is gone on with by the next server.
+pub async fn close(app: &App) {
+    let mut tasks = std::mem::take(&mut *app.detectors.tasks.lock());
+    tasks.shutdown().await;
+}
+
+/// Takes in records of one organization: stores them with `beside` in one commit, evaluated if
+/// there are rules, and hands them to live readers.
+///
+/// # Errors
+///
+/// Whatever the store says; then nothing is stored, and nothing was evaluated.
+pub async fn emit(app: &App, oid: Oid, records: Vec<Record>, beside: Vec<Write>) -> Result<(), StoreError> {
+    take_in(app, oid, records, Wait::Ignored, Box::new(move |_| beside.clone())).await.map(|_| ())
+}
+
+/// Shows records to the rules of one target, and stores what came of them with `beside` in one commit.
+/// The records themselves are stored elsewhere, or by no one.
+async fn inspect(
+    app: &App,
+    oid: Oid,
+    records: Vec<Record>,
+    target: Target,
+    beside: Vec<Write>,
+) -> Result<(), StoreError> {
+    let Some(detector) = app.detectors.of(oid).filter(|_| !records.is_empty()) else {
+        return app.store.commit(beside).await;
+    };
+    let (answer, answered) = oneshot::channel();
+    let beside = Box::new(move |_| beside.clone());
+    let member = Member { records, inspected: Some(target), wait: Wait::Ignored, beside, answer };
+    detector.evaluated(member, answered).await.map(|_| ())
+}
+
+/// As [`emit`], for the events of one sensor: those after an event at which a rule waits are left
+/// for later, and all of them if such a `wait` is still in force. Gives the number of events
+/// taken; `beside` tells for such a number what is to be stored with them.
+///
+/// # Errors
+///
+/// As [`emit`].
+pub async fn ingest(
+    app: &App,
+    oid: Oid,
+    records: Vec<Record>,
+    wait: Wait,
+    beside: impl Fn(usize) -> Vec<Write> + Send + Sync + 'static,
+) -> Result<usize, StoreError> {
+    take_in(app, oid, records, wait, Box::new(beside)).await
+}
+
+async fn take_in(
+    app: &App,
+    oid: Oid,
+    records: Vec<Record>,
+    wait: Wait,
+    beside: group::Beside,
+) -> Result<usize, StoreError> {
+    let Some(detector) = app.detectors.of(oid).filter(|_| !records.is_empty()) else {
+        let mut writes = beside(records.len());
+        writes.extend(app.keep(&records));
+        app.store.commit(writes).await?;
+        app.publish(&records);
+        return Ok(records.len());
+    };
+    let (answer, answered) = oneshot::channel();
+    detector.evaluated(Member { records, inspected: None, wait, beside, answer }, answered).await
+}
+
+/// Waits until no `wait` of a rule holds the events of a sensor back, or has for [`HOLD_MAX`].
+pub async fn settled(app: &App, oid: Oid, sid: Sid) -> Wait {
+    let Some(detector) = app.detectors.of(oid) else { return Wait::Heeded };
+    match timeout(HOLD_MAX, detector.pending.settled(Some(sid))).await {
+        Ok(()) => Wait::Heeded,
+        Err(_) => Wait::Overdue,
     }
 }
 
-/// Stores counters now and then, for as long as the server runs.
-pub async fn run(app: Arc<App>) {
-    let mut ticker = tokio::time::interval(SAVED_EVERY);
-    ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticker.tick().await;
-        save(&app).await;
-    }
-}
-
-/// Stores the counters that changed since they were stored last.
-pub async fn save(app: &App) {
-    let detectors: Vec<_> =
-        app.detectors.by_organization.read().iter().map(|(oid, detector)| (*oid, Arc::clone(detector))).collect();
-    for (oid, detector) in detectors {
-        if !detector.has_counted.swap(false, Ordering::Relaxed) {
-            continue;
-        }
-        let counters = {
-            let mut counters = detector.counters.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            counters.sweep(clock::now().as_millis());
-            counters.clone()
-        };
-        if let Err(error) = app.records.put(oid, COUNTERS, COUNTERS_KEY, &counters, Expect::Any, Vec::new()).await {
-            detector.has_counted.store(true, Ordering::Relaxed);
-            tracing::warn!(%oid, %error, "counters of suppressed actions could not be stored");
-        }
-    }
-}
-
-/// Stores the variables of a sensor as they are now.
-async fn save_variables(app: &App, organization: &Organization, sid: Sid) -> Result<(), muster_store::StoreError> {
-    let key = sid.to_string();
-    let Some(detector) = app.detectors.of(organization.oid) else { return Ok(()) };
-    let variables = detector.lane(Some(sid)).engine.lock().variables(&key).cloned();
-    match variables.filter(|variables| !variables.is_empty()) {
-        Some(variables) => {
-            app.records.put(organization.oid, VARIABLES, &key, &variables, Expect::Any, Vec::new()).await.map(|_| ())
-        }
-        None => app.records.delete(organization.oid, VARIABLES, &key, Vec::new()).await.map(|_| ()),
+/// Forgets what rules remember of a sensor that was deleted. The sensor is deleted whether or not
+/// the store can do this too: variables that stay are of no use, and of no harm.
+pub async fn forget(app: &App, oid: Oid, sid: Sid) {
+    let Some(detector) = app.detectors.of(oid) else { return };
+    let _turn = detector.turn.lock().await;
+    detector.lanes[detector.lane(Some(sid))].lock().forget(&sid.to_string());
+    if let Err(error) = app.store.commit(vec![VARIABLES.removal(oid, &sid.to_string())]).await {
+        tracing::warn!(%oid, %sid, %error, "the variables of a deleted sensor stay in the store");
     }
 }

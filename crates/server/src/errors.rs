@@ -33,13 +33,14 @@ pub struct OrgError {
     pub at: Timestamp,
 }
 
-/// Keeps an error of a component (such as `outputs/NAME`) for the operators. A failure to do so is logged.
-pub async fn report(app: &App, oid: Oid, component: &str, text: &str) {
+/// Keeps an error of a component (such as `outputs/NAME`) for the operators; tells whether it is one that was
+/// not kept just before. A failure to do so is logged.
+pub async fn report(app: &App, oid: Oid, component: &str, text: &str) -> bool {
     let (component, text) = (cut(component, COMPONENT_BYTES_MAX), cut(text, TEXT_BYTES_MAX));
     let now = clock::now();
     let last = app.records.get(oid, ORG_ERROR, component);
     if last.as_ref().is_some_and(|last| last.error == text && now.since(last.at) < REPEATED) {
-        return;
+        return false;
     }
     if last.is_none() && app.records.count(oid, ORG_ERROR) >= COMPONENTS_MAX {
         let oldest = app.records.list(oid, ORG_ERROR).into_iter().min_by_key(|(_, error)| error.at);
@@ -53,6 +54,7 @@ pub async fn report(app: &App, oid: Oid, component: &str, text: &str) {
     if let Err(error) = app.records.put(oid, ORG_ERROR, component, &kept, Expect::Any, Vec::new()).await {
         tracing::warn!(%oid, component, text, %error, "an error of an organization could not be kept");
     }
+    true
 }
 
 fn cut(text: &str, bytes_max: usize) -> &str {

@@ -94,17 +94,21 @@ pub fn of_sensor(sensor: &Sensor, event: &Event, clock_offset_ms: i64) -> Option
     let skewed = clock_offset_ms.unsigned_abs() > u64::try_from(CLOCK_SKEW_MAX.as_millis()).unwrap_or(u64::MAX);
     let time_ms = if skewed { event.time_ms.saturating_add(clock_offset_ms) } else { event.time_ms };
     let atom = |bytes: &[u8]| <[u8; 16]>::try_from(bytes).ok();
+    let hex = |bytes: &[u8]| atom(bytes).map(|atom| crate::access::to_hex(&atom));
     let investigation = Some(event.investigation_id.as_str()).filter(|id| !id.is_empty());
+    let of_all = routing_of(sensor);
     let routing = Routing {
         event_type: &event.event_type,
         event_time: time_ms,
         moduleid: 2,
-        this: atom(&event.this_atom).map(|atom| crate::access::to_hex(&atom)),
-        parent: atom(&event.parent_atom).map(|atom| crate::access::to_hex(&atom)),
-        target: atom(&event.target_atom).map(|atom| crate::access::to_hex(&atom)),
+        // Every event can be asked for by its atom; where the sensor names none (an answer, a report of itself)
+        // it is random, and its id is that already. Source: reference/events.md section 2.
+        this: Some(hex(&event.this_atom).unwrap_or_else(|| of_all.event_id.simple().to_string())),
+        parent: hex(&event.parent_atom),
+        target: hex(&event.target_atom),
         investigation_id: investigation,
         replayed: event.replayed.then_some(1),
-        ..routing_of(sensor)
+        ..of_all
     };
     Some(Record {
         this_atom: atom(&event.this_atom),
@@ -162,6 +166,28 @@ fn record(sensor: &Sensor, stream: Stream, routing: &Routing<'_>, event: impl Se
 pub fn deployment(sensor: &Sensor, event_type: &str, event: &Value, now: Timestamp) -> Record {
     let routing = Routing { event_type, event_time: now.as_millis(), ..routing_of(sensor) };
     record(sensor, Stream::Deployment, &routing, event)
+}
+
+/// A periodic event of a sensor. Source: reference/detection-response.md section 2.5.
+#[must_use]
+pub fn sensor_tick(sensor: &Sensor, event_type: &str, frequency_s: i64, now: Timestamp) -> Record {
+    let routing = Routing { event_type, event_time: now.as_millis(), ..routing_of(sensor) };
+    record(sensor, Stream::Event, &routing, json!({"frequency": frequency_s}))
+}
+
+/// A periodic event of an organization, which has no sensor.
+#[must_use]
+pub fn organization_tick(oid: Oid, event_type: &str, frequency_s: i64, now: Timestamp) -> Record {
+    let id = random::uuid();
+    let body = json!({
+        "routing": {
+            "oid": oid, "sid": Uuid::nil(), "event_type": event_type, "event_time": now.as_millis(), "event_id": id,
+            "tags": [],
+        },
+        "ts": clock::text(now),
+        "event": {"frequency": frequency_s},
+    });
+    plain(oid, Stream::Event, event_type, id, now, &body)
 }
 
 /// An artifact event (`ingest`, `export_complete`). Source: reference/events.md section 9.
@@ -228,6 +254,12 @@ impl Actor {
     #[must_use]
     pub fn system() -> Self {
         Self { identity: "muster".into(), origin: "system", source: None }
+    }
+
+    /// Whether a rule asked for it.
+    #[must_use]
+    pub fn is_rule(&self) -> bool {
+        self.origin == "system" && self.identity.starts_with("rule/")
     }
 }
 

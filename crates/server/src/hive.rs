@@ -11,7 +11,7 @@ mod page;
 mod record;
 mod table;
 
-pub use check::{check, invalid_rule, schema};
+pub use check::{Checker, check, invalid_rule, schema};
 pub use page::{LISTING_BYTES_MAX, Page, Paging, page, whole};
 pub use record::{Change, HiveRecord, SystemMetadata, UserMetadata};
 pub use table::{DR_GENERAL, FALSE_POSITIVES, HIVES, Hive, LOOKUPS, RULE_HIVES, Verb, find};
@@ -31,7 +31,7 @@ use std::time::Duration;
 const KEY_BYTES_MAX: usize = 512;
 
 /// Records in one hive of one organization: all of them are kept in memory.
-const RECORDS_MAX: usize = 20_000;
+pub const RECORDS_MAX: usize = 20_000;
 
 /// How often expired records are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
@@ -43,6 +43,13 @@ const EXPIRY_MAX_MS: i64 = 253_402_300_799_999;
 #[derive(Default)]
 pub struct Hives {
     changing: tokio::sync::Mutex<()>,
+}
+
+impl Hives {
+    /// Waits until nobody changes a record; until the guard is dropped, nobody else will.
+    pub async fn lock(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.changing.lock().await
+    }
 }
 
 /// 400: there is no such record. The published service does not say 404 here, and clients rely on it.
@@ -90,9 +97,39 @@ pub async fn set(
     change: Change,
     actor: &Actor,
 ) -> Result<HiveRecord, ApiError> {
-    require_key(key)?;
-    let _one_at_a_time = app.hives.changing.lock().await;
+    let _one_at_a_time = app.hives.lock().await;
     let stored: Option<HiveRecord> = app.records.get(oid, hive.kind, key);
+    if stored.is_none() && app.records.count(oid, hive.kind) >= RECORDS_MAX {
+        return Err(full());
+    }
+    let record = after(hive, key, stored, change, actor)?;
+    check(app, hive, oid, key, &record.data)?;
+    let detail = json!({"enabled": record.usr_mtd.enabled, "etag": record.sys_mtd.etag});
+    let beside = audit(app, hive, oid, key, actor, ("hive record set", "set_hive_record", &detail));
+    app.records.put(oid, hive.kind, key, &record, Expect::Any, beside).await?;
+    changed(app, hive, oid).await;
+    Ok(record)
+}
+
+/// 409: no room for another record.
+#[must_use]
+pub fn full() -> ApiError {
+    ApiError::conflict(format!("a hive holds at most {RECORDS_MAX} records; delete some first"))
+}
+
+/// What a change makes of a record. The content is for the caller to check.
+///
+/// # Errors
+///
+/// 400 if the key or the metadata is wrong, the etag does not match, or there is no content.
+pub fn after(
+    hive: &Hive,
+    key: &str,
+    stored: Option<HiveRecord>,
+    change: Change,
+    actor: &Actor,
+) -> Result<HiveRecord, ApiError> {
+    require_key(key)?;
     if let Some(etag) = change.etag.as_deref()
         && stored.as_ref().is_none_or(|stored| stored.sys_mtd.etag != etag)
     {
@@ -104,23 +141,13 @@ pub async fn set(
         (None, None) => return Err(not_found(key)),
     };
     let now = clock::now();
-    if stored.is_none() && app.records.count(oid, hive.kind) >= RECORDS_MAX {
-        return Err(ApiError::conflict(format!("a hive holds at most {RECORDS_MAX} records; delete some first")));
-    }
     let kept = stored.as_ref().map(|stored| stored.usr_mtd.clone());
     if let Some(wanted) = &change.usr_mtd {
         check_expiry(wanted.expiry, kept.as_ref().map_or(0, |kept| kept.expiry), now)?;
     }
     let fresh = || UserMetadata { enabled: hive.is_enabled_by_default, ..UserMetadata::default() };
     let usr_mtd = change.usr_mtd.or(kept).unwrap_or_else(fresh);
-    check(app, hive, oid, key, &data)?;
-    let record =
-        HiveRecord { data, usr_mtd, sys_mtd: SystemMetadata::after(stored.map(|old| old.sys_mtd), actor, now) };
-    let detail = json!({"enabled": record.usr_mtd.enabled, "etag": record.sys_mtd.etag});
-    let beside = audit(app, hive, oid, key, actor, ("hive record set", "set_hive_record", &detail));
-    app.records.put(oid, hive.kind, key, &record, Expect::Any, beside).await?;
-    changed(app, hive, oid).await;
-    Ok(record)
+    Ok(HiveRecord { data, usr_mtd, sys_mtd: SystemMetadata::after(stored.map(|old| old.sys_mtd), actor, now) })
 }
 
 /// Gives a record another key; its history of authors goes with it.
@@ -136,7 +163,7 @@ pub async fn rename(
     actor: &Actor,
 ) -> Result<HiveRecord, ApiError> {
     require_key(new)?;
-    let _one_at_a_time = app.hives.changing.lock().await;
+    let _one_at_a_time = app.hives.lock().await;
     let mut record = get(app, hive, oid, old)?;
     if old == new {
         return Ok(record);
@@ -158,7 +185,7 @@ pub async fn rename(
 ///
 /// 400 `RECORD_NOT_FOUND`.
 pub async fn delete(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), ApiError> {
-    let _one_at_a_time = app.hives.changing.lock().await;
+    let _one_at_a_time = app.hives.lock().await;
     let beside = match app.records.has(oid, hive.kind, key) {
         true => audit(app, hive, oid, key, actor, ("hive record deleted", "delete_hive_record", &json!({}))),
         false => return Err(not_found(key)),
@@ -166,6 +193,17 @@ pub async fn delete(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Ac
     app.records.delete(oid, hive.kind, key, beside).await?;
     changed(app, hive, oid).await;
     Ok(())
+}
+
+/// Notes on a record what last went wrong with it. It stays the same record: its etag does not change.
+pub async fn note_error(app: &App, hive: &Hive, oid: Oid, key: &str, text: &str) {
+    let _one_at_a_time = app.hives.changing.lock().await;
+    let Ok(mut record) = get(app, hive, oid, key) else { return };
+    text.clone_into(&mut record.sys_mtd.last_error);
+    record.sys_mtd.last_error_ts = clock::now().as_millis();
+    if let Err(error) = app.records.put(oid, hive.kind, key, &record, Expect::Any, Vec::new()).await {
+        tracing::warn!(%oid, hive = hive.name, key, %error, "an error could not be noted on its record");
+    }
 }
 
 fn audit(
@@ -180,6 +218,7 @@ fn audit(
     app.emit(&[event::audit(oid, actor, message, &entity, action, detail, clock::now())])
 }
 
+/// Puts changed rules in force.
 async fn changed(app: &Arc<App>, hive: &Hive, oid: Oid) {
     if hive.concerns_rules {
         detect::reload(app, oid).await;
@@ -235,7 +274,7 @@ pub async fn sweep(app: &Arc<App>, now: Timestamp) -> Result<usize, StoreError> 
     let mut deleted = 0;
     for hive in HIVES {
         for oid in app.records.owners(hive.kind) {
-            let _one_at_a_time = app.hives.changing.lock().await;
+            let _one_at_a_time = app.hives.lock().await;
             let before = deleted;
             for (key, record) in list(app, hive, oid) {
                 if record.usr_mtd.expiry == 0 || record.usr_mtd.expiry > now.as_millis() {

@@ -26,7 +26,7 @@ mod meter;
 pub mod organization;
 pub mod output;
 mod payload;
-mod pki;
+pub mod pki;
 pub mod random;
 pub mod records;
 mod replay;

@@ -40,6 +40,9 @@ pub struct Organization {
     pub state: Mutex<State>,
     /// One change of a sensor's record at a time: decide, store, apply.
     pub sensor_changes: SensorLocks,
+    /// One change of a task's control at a time: decide, store, apply. What is stored
+    /// last is what holds, so they must be stored in the order in which they apply.
+    pub control_changes: tokio::sync::Mutex<()>,
 }
 
 /// Locks that sensors share. Enough that receipts of sensors which already have a
@@ -88,7 +91,12 @@ impl Organization {
     /// An organization with nothing in it.
     #[must_use]
     pub fn new(oid: Oid) -> Self {
-        Self { oid, state: Mutex::new(State::default()), sensor_changes: SensorLocks::default() }
+        Self {
+            oid,
+            state: Mutex::new(State::default()),
+            sensor_changes: SensorLocks::default(),
+            control_changes: tokio::sync::Mutex::new(()),
+        }
     }
 }
 

@@ -14,13 +14,13 @@ mod filter;
 mod format;
 mod settings;
 mod syslog;
-mod transform;
 mod webhook;
 mod worker;
 
 pub use settings::MODULES;
 pub use worker::run;
 
+use crate::access::Secrets;
 use crate::api::ApiError;
 use crate::app::App;
 use crate::clock;
@@ -43,7 +43,7 @@ use tokio::sync::Notify;
 pub const OUTPUT: Kind<Map<String, Value>> = Kind::new("output");
 
 /// Outputs per organization: each has a worker and a queue.
-const OUTPUTS_MAX: usize = 64;
+pub const OUTPUTS_MAX: usize = 64;
 
 /// Longest name, in bytes.
 const NAME_BYTES_MAX: usize = 128;
@@ -77,14 +77,14 @@ pub struct Output {
 }
 
 impl Output {
-    fn compile(oid: Oid, name: &str, settings: Map<String, Value>) -> Result<Self, ApiError> {
+    fn compile(oid: Oid, name: &str, settings: Map<String, Value>, anon_seed: &str) -> Result<Self, ApiError> {
         let read = settings::Settings(&settings);
         Ok(Self {
             oid,
             name: name.to_owned(),
             feed: read.feed()?,
             filter: Filter::read(&read)?,
-            format: Format::read(&read)?,
+            format: Format::read(&read, anon_seed)?,
             module: Module::read(&read)?,
             is_delete_on_failure: read.flag("is_delete_on_failure")?,
             settings,
@@ -106,16 +106,17 @@ impl Output {
 }
 
 /// All outputs of the server, compiled.
-#[derive(Default)]
 pub struct Outputs {
+    /// Makes the private seeds of the template function `anon`.
+    secrets: Secrets,
     by_organization: RwLock<HashMap<Oid, Arc<[Arc<Output>]>>>,
     changed: Notify,
 }
 
 impl Outputs {
     /// Compiles the stored outputs of all organizations.
-    pub fn load(records: &Records) -> Self {
-        let outputs = Self::default();
+    pub fn load(records: &Records, secrets: Secrets) -> Self {
+        let outputs = Self { secrets, by_organization: RwLock::default(), changed: Notify::new() };
         for oid in records.owners(OUTPUT) {
             outputs.reload(records, oid);
         }
@@ -126,11 +127,13 @@ impl Outputs {
     fn reload(&self, records: &Records, oid: Oid) {
         let mut by_organization = self.by_organization.write();
         let old = by_organization.remove(&oid).unwrap_or_else(|| Arc::from([]));
-        let mut new = Vec::new();
+        let (mut new, anon_seed) = (Vec::new(), self.secrets.anon_seed(oid));
         for (name, settings) in records.list(oid, OUTPUT) {
             let same = old.iter().find(|output| output.name == name && output.settings == settings);
-            match same.map_or_else(|| Output::compile(oid, &name, settings).map(Arc::new), |same| Ok(Arc::clone(same)))
-            {
+            match same.map_or_else(
+                || Output::compile(oid, &name, settings, &anon_seed).map(Arc::new),
+                |same| Ok(Arc::clone(same)),
+            ) {
                 Ok(output) => new.push(output),
                 Err(error) => tracing::error!(%oid, name, error = error.message, "a stored output cannot be read"),
             }
@@ -143,9 +146,9 @@ impl Outputs {
     }
 
     /// Makes a changed output start over with an unchanged configuration too: that is how it is re-enabled.
-    fn restart(&self, records: &Records, oid: Oid, name: &str) {
+    fn restart(&self, records: &Records, oid: Oid, names: &[&str]) {
         if let Some(outputs) = self.by_organization.write().get_mut(&oid) {
-            *outputs = outputs.iter().filter(|output| output.name != name).cloned().collect();
+            *outputs = outputs.iter().filter(|output| !names.contains(&output.name.as_str())).cloned().collect();
         }
         self.reload(records, oid);
     }
@@ -188,6 +191,43 @@ pub fn send_tailored(app: &App, oid: Oid, name: &str, record: &Record) -> Option
     Some(is_wanted.then(|| output.queue(vec![record.body.to_vec()])).into_iter().collect())
 }
 
+/// 409: no room for another output.
+#[must_use]
+pub fn full() -> ApiError {
+    ApiError::conflict(format!("an organization may have {OUTPUTS_MAX} outputs; delete one first"))
+}
+
+/// The settings of an output as they are to be stored, if it can be made of them and may reach what it names.
+///
+/// # Errors
+///
+/// 400 naming the setting that is missing or wrong.
+pub async fn checked(
+    app: &App,
+    oid: Oid,
+    name: &str,
+    settings: Map<String, Value>,
+) -> Result<Map<String, Value>, ApiError> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+        return Err(ApiError::bad_request(format!("name must have 1 to {NAME_BYTES_MAX} bytes, without line ends")));
+    }
+    let settings = settings::normal(settings, name)?;
+    let output = Output::compile(oid, name, settings.clone(), &app.secrets.anon_seed(oid))?;
+    output.module.check_destination(app.config.allow_private_destinations).await?;
+    Ok(settings)
+}
+
+/// Empties the queue of an output that is new or gone.
+#[must_use]
+pub fn forget_all(oid: Oid, name: &str) -> Write {
+    Write::Dequeue { oid, output: name.to_owned(), through: ALL }
+}
+
+/// Makes the stored outputs of an organization the ones at work; those named start over.
+pub fn restart(app: &App, oid: Oid, names: &[&str]) {
+    app.outputs.restart(&app.records, oid, names);
+}
+
 /// Creates or replaces an output; gives it as stored.
 ///
 /// # Errors
@@ -200,26 +240,21 @@ pub async fn put(
     settings: Map<String, Value>,
     actor: &Actor,
 ) -> Result<Map<String, Value>, ApiError> {
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        return Err(ApiError::bad_request(format!("name must have 1 to {NAME_BYTES_MAX} bytes, without line ends")));
-    }
     let is_new = !app.records.has(oid, OUTPUT, name);
     if is_new && app.records.count(oid, OUTPUT) >= OUTPUTS_MAX {
-        return Err(ApiError::conflict(format!("an organization may have {OUTPUTS_MAX} outputs; delete one first")));
+        return Err(full());
     }
-    let settings = settings::normal(settings, name)?;
-    let output = Output::compile(oid, name, settings.clone())?;
-    output.module.check_destination(app.config.allow_private_destinations).await?;
+    let settings = checked(app, oid, name, settings).await?;
     let entity = json!({"type": "output", "name": name});
     let detail = json!({"module": settings.get("module"), "for": settings.get("for")});
     let record = event::audit(oid, actor, "output set", &entity, "set_output", &detail, clock::now());
     let mut beside = app.emit(&[record]);
     if is_new {
         // What an earlier output of this name left is not for this one.
-        beside.push(output.forget(ALL));
+        beside.push(forget_all(oid, name));
     }
     app.records.put(oid, OUTPUT, name, &settings, Expect::Any, beside).await?;
-    app.outputs.restart(&app.records, oid, name);
+    restart(app, oid, &[name]);
     Ok(settings)
 }
 
@@ -235,9 +270,9 @@ pub async fn delete(app: &App, oid: Oid, name: &str, actor: &Actor) -> Result<bo
     let entity = json!({"type": "output", "name": name});
     let record = event::audit(oid, actor, "output deleted", &entity, "delete_output", &json!({}), clock::now());
     let mut beside = app.emit(&[record]);
-    beside.push(Write::Dequeue { oid, output: name.to_owned(), through: ALL });
+    beside.push(forget_all(oid, name));
     let was_there = app.records.delete(oid, OUTPUT, name, beside).await?;
-    app.outputs.reload(&app.records, oid);
+    restart(app, oid, &[name]);
     Ok(was_there)
 }
 

@@ -42,6 +42,77 @@ impl<T> Kind<T> {
         let record = Record { oid, kind: self.word.to_owned(), key: key.to_owned(), body, revision: 0 };
         Write::PutRecord { record, expect: Expect::Any }
     }
+
+    /// A write that deletes such a record.
+    pub(crate) fn removal(self, oid: Oid, key: &str) -> Write {
+        Write::DeleteRecord { oid, kind: self.word, key: key.to_owned() }
+    }
+}
+
+/// Changes of records that are stored in one commit, together with writes that
+/// belong to them, such as the audit record.
+#[derive(Default)]
+pub struct Batch {
+    changes: Vec<Change>,
+    beside: Vec<Write>,
+}
+
+struct Change {
+    oid: Oid,
+    kind: &'static str,
+    key: String,
+    to: To,
+}
+
+enum To {
+    Put { body: String, expect: Expect },
+    Gone,
+}
+
+impl Batch {
+    /// Nothing but writes that concern no record.
+    #[must_use]
+    pub fn beside(writes: Vec<Write>) -> Self {
+        Self { changes: Vec::new(), beside: writes }
+    }
+
+    /// Whether no record would change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.changes.is_empty()
+    }
+
+    /// Also these writes.
+    #[must_use]
+    pub fn and(mut self, writes: Vec<Write>) -> Self {
+        self.beside.extend(writes);
+        self
+    }
+
+    /// Also creates or replaces a record.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Failed`] if the value cannot be written as JSON.
+    pub fn put<T: Serialize>(
+        mut self,
+        oid: Oid,
+        kind: Kind<T>,
+        key: &str,
+        value: &T,
+        expect: Expect,
+    ) -> Result<Self, StoreError> {
+        let body = serde_json::to_string(value).map_err(|error| StoreError::Failed(error.to_string()))?;
+        self.changes.push(Change { oid, kind: kind.word, key: key.to_owned(), to: To::Put { body, expect } });
+        Ok(self)
+    }
+
+    /// Also deletes a record.
+    #[must_use]
+    pub fn delete<T>(mut self, oid: Oid, kind: Kind<T>, key: &str) -> Self {
+        self.changes.push(Change { oid, kind: kind.word, key: key.to_owned(), to: To::Gone });
+        self
+    }
 }
 
 type Cached = HashMap<(Oid, String), BTreeMap<String, Record>>;
@@ -92,13 +163,72 @@ impl Records {
         records.into_iter().flatten().filter_map(|(key, record)| Some((key.clone(), parse(record)?))).collect()
     }
 
+    /// Takes the records of a kind out of memory, by key: for those that are read only when the server starts.
+    pub fn take<T: DeserializeOwned>(&self, oid: Oid, kind: Kind<T>) -> Vec<(String, T)> {
+        let records = self.cache.write().remove(&(oid, kind.word.to_owned()));
+        records.into_iter().flatten().filter_map(|(key, record)| Some((key, parse(&record)?))).collect()
+    }
+
     /// How many records of a kind there are.
     pub fn count<T>(&self, oid: Oid, kind: Kind<T>) -> usize {
         self.cache.read().get(&(oid, kind.word.to_owned())).map_or(0, BTreeMap::len)
     }
 
+    /// Decides about changes, and makes them in one commit. No record changes between
+    /// the decision and the commit, so `decide` may look at any of them.
+    ///
+    /// # Errors
+    ///
+    /// What `decide` says; [`StoreError::Conflict`] if an `expect` does not hold; else whatever the store says.
+    pub async fn change<E: From<StoreError>>(&self, decide: impl FnOnce() -> Result<Batch, E>) -> Result<(), E> {
+        let _one_at_a_time = self.writing.lock().await;
+        Ok(self.commit(decide()?).await?)
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        self.commit_by(batch, async |writes| self.store.commit(writes).await).await
+    }
+
+    /// The caller holds `writing`.
+    async fn commit_by(
+        &self,
+        batch: Batch,
+        commit: impl AsyncFnOnce(Vec<Write>) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let mut writes = Vec::with_capacity(batch.changes.len() + batch.beside.len());
+        let mut after = Vec::with_capacity(batch.changes.len());
+        for Change { oid, kind, key, to } in batch.changes {
+            let place = (oid, kind.to_owned());
+            match to {
+                To::Put { body, expect } => {
+                    let cache = self.cache.read();
+                    let stored = cache.get(&place).and_then(|records| records.get(&key));
+                    let revision = stored.map_or(0, |record| record.revision).saturating_add(1);
+                    let record = Record { oid, kind: kind.to_owned(), key: key.clone(), body, revision };
+                    writes.push(Write::PutRecord { record: record.clone(), expect });
+                    after.push((place, key, Some(record)));
+                }
+                To::Gone => {
+                    writes.push(Write::DeleteRecord { oid, kind, key: key.clone() });
+                    after.push((place, key, None));
+                }
+            }
+        }
+        writes.extend(batch.beside);
+        commit(writes).await?;
+        let mut cache = self.cache.write();
+        for (place, key, record) in after {
+            let records = cache.entry(place).or_default();
+            match record {
+                Some(record) => drop(records.insert(key, record)),
+                None => drop(records.remove(&key)),
+            }
+        }
+        Ok(())
+    }
+
     /// Creates or replaces a record, together with `beside` (such as the audit
-    /// record) in one commit.
+    /// record) in one commit. Gives its revision.
     ///
     /// # Errors
     ///
@@ -112,19 +242,33 @@ impl Records {
         expect: Expect,
         beside: Vec<Write>,
     ) -> Result<u64, StoreError> {
-        let body = serde_json::to_string(value).map_err(|error| StoreError::Failed(error.to_string()))?;
+        let commit = async |mut writes: Vec<Write>| {
+            writes.extend(beside);
+            self.store.commit(writes).await
+        };
+        self.put_by(oid, kind, key, value, expect, commit).await
+    }
+
+    /// As [`Records::put`], with a commit of the caller's: it must store the given list, with what it adds to it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever `commit` says.
+    pub async fn put_by<T: Serialize>(
+        &self,
+        oid: Oid,
+        kind: Kind<T>,
+        key: &str,
+        value: &T,
+        expect: Expect,
+        commit: impl AsyncFnOnce(Vec<Write>) -> Result<(), StoreError>,
+    ) -> Result<u64, StoreError> {
+        let batch = Batch::default().put(oid, kind, key, value, expect)?;
         let _one_at_a_time = self.writing.lock().await;
-        let place = (oid, kind.word.to_owned());
-        let stored =
-            self.cache.read().get(&place).and_then(|records| records.get(key)).map_or(0, |record| record.revision);
-        let record =
-            Record { oid, kind: kind.word.to_owned(), key: key.to_owned(), body, revision: stored.saturating_add(1) };
-        let mut writes = vec![Write::PutRecord { record: record.clone(), expect }];
-        writes.extend(beside);
-        self.store.commit(writes).await?;
-        let revision = record.revision;
-        self.cache.write().entry(place).or_default().insert(key.to_owned(), record);
-        Ok(revision)
+        self.commit_by(batch, commit).await?;
+        let cache = self.cache.read();
+        let stored = cache.get(&(oid, kind.word.to_owned())).and_then(|records| records.get(key));
+        Ok(stored.map_or(0, |record| record.revision))
     }
 
     /// Deletes a record, together with `beside`; tells whether it was there.
@@ -137,12 +281,7 @@ impl Records {
         if !self.has(oid, kind, key) {
             return Ok(false);
         }
-        let mut writes = vec![Write::DeleteRecord { oid, kind: kind.word, key: key.to_owned() }];
-        writes.extend(beside);
-        self.store.commit(writes).await?;
-        if let Some(records) = self.cache.write().get_mut(&(oid, kind.word.to_owned())) {
-            records.remove(key);
-        }
+        self.commit(Batch::beside(beside).delete(oid, kind, key)).await?;
         Ok(true)
     }
 
@@ -157,15 +296,10 @@ impl Records {
         kind: Kind<T>,
         (old, new): (&str, &str),
         value: &T,
-        mut beside: Vec<Write>,
+        beside: Vec<Write>,
     ) -> Result<(), StoreError> {
-        beside.push(Write::DeleteRecord { oid, kind: kind.word, key: old.to_owned() });
-        self.put(oid, kind, new, value, Expect::Absent, beside).await?;
-        let _one_at_a_time = self.writing.lock().await;
-        if let Some(records) = self.cache.write().get_mut(&(oid, kind.word.to_owned())) {
-            records.remove(old);
-        }
-        Ok(())
+        let batch = Batch::beside(beside).delete(oid, kind, old).put(oid, kind, new, value, Expect::Absent)?;
+        self.change(|| Ok(batch)).await
     }
 
     /// Organizations that own at least one record of a kind.

@@ -5,6 +5,7 @@
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// Time for which a call is remembered: longer than any client repeats one.
 const REMEMBERED: Duration = Duration::from_secs(600);
@@ -18,20 +19,10 @@ pub struct Replays {
     calls: Mutex<HashMap<String, Call>>,
 }
 
-#[derive(Clone, Copy)]
 struct Call {
     began: Instant,
-    is_done: bool,
-}
-
-/// What is known of a call.
-pub enum Claimed<'a> {
-    /// Nothing: carry it out, and say so.
-    New(Claim<'a>),
-    /// It is being carried out right now.
-    UnderWay,
-    /// It was carried out.
-    Done,
+    /// Ends with the claim; `None` once the call was carried out.
+    under_way: Option<watch::Receiver<()>>,
 }
 
 /// A call that is being carried out; dropping it forgets the call, which may then be repeated.
@@ -39,30 +30,50 @@ pub struct Claim<'a> {
     replays: &'a Replays,
     digest: String,
     is_done: bool,
+    /// Dropped with the claim: whoever waits for its outcome looks again.
+    _under_way: watch::Sender<()>,
 }
 
 impl Replays {
-    /// Begins a call.
-    pub fn claim(&self, digest: String) -> Claimed<'_> {
+    /// Begins a call; `None` if it was carried out already. While it is being carried out, this
+    /// waits for the outcome: a client that lost its connection and repeats the call must
+    /// not be told of a failure when the call then succeeds.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing was begun if this is dropped.
+    pub async fn claim(&self, digest: &str) -> Option<Claim<'_>> {
+        loop {
+            let mut under_way = match self.try_claim(digest) {
+                Ok(claimed) => return claimed,
+                Err(under_way) => under_way,
+            };
+            // Nothing is ever sent: this ends with the claim of the other.
+            let _ = under_way.changed().await;
+        }
+    }
+
+    fn try_claim(&self, digest: &str) -> Result<Option<Claim<'_>>, watch::Receiver<()>> {
         let now = Instant::now();
         let mut calls = self.calls.lock();
-        match calls.get(&digest) {
-            Some(call) if now.duration_since(call.began) < REMEMBERED => {
-                return if call.is_done { Claimed::Done } else { Claimed::UnderWay };
-            }
+        match calls.get(digest).map(|call| (now.duration_since(call.began) < REMEMBERED, &call.under_way)) {
+            Some((_, Some(under_way))) => return Err(under_way.clone()),
+            Some((true, None)) => return Ok(None),
             _ => {}
         }
         if calls.len() >= CALLS_MAX {
             forget_oldest(&mut calls, now);
         }
-        calls.insert(digest.clone(), Call { began: now, is_done: false });
-        Claimed::New(Claim { replays: self, digest, is_done: false })
+        let (sender, receiver) = watch::channel(());
+        calls.insert(digest.to_owned(), Call { began: now, under_way: Some(receiver) });
+        let claim = Claim { replays: self, digest: digest.to_owned(), is_done: false, _under_way: sender };
+        Ok(Some(claim))
     }
 }
 
-/// Forgets what is over, and if that is not enough, the older half.
+/// Forgets what is over, and if that is not enough, the older half of what was carried out.
 fn forget_oldest(calls: &mut HashMap<String, Call>, now: Instant) {
-    calls.retain(|_, call| now.duration_since(call.began) < REMEMBERED);
+    calls.retain(|_, call| call.under_way.is_some() || now.duration_since(call.began) < REMEMBERED);
     if calls.len() < CALLS_MAX {
         return;
     }
@@ -70,7 +81,7 @@ fn forget_oldest(calls: &mut HashMap<String, Call>, now: Instant) {
     let middle = began.len() / 2;
     let (_, median, _) = began.select_nth_unstable(middle);
     let median = *median;
-    calls.retain(|_, call| call.began > median);
+    calls.retain(|_, call| call.under_way.is_some() || call.began > median);
 }
 
 impl Claim<'_> {
@@ -86,7 +97,7 @@ impl Drop for Claim<'_> {
         if !self.is_done {
             calls.remove(&self.digest);
         } else if let Some(call) = calls.get_mut(&self.digest) {
-            call.is_done = true;
+            call.under_way = None;
         }
     }
 }

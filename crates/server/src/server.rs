@@ -86,7 +86,7 @@ impl Server {
         let app = App::load(config, store, pki).await?;
         let _ = app.bound.set(bound);
         crate::files::tidy(&app);
-        crate::detect::load(&app).await;
+        crate::detect::load(&app).await?;
         let mut tasks = JoinSet::new();
         tasks.spawn(listen::tls(Arc::clone(&app), tls));
         if let Some(http) = http {
@@ -99,7 +99,8 @@ impl Server {
         tasks.spawn(crate::output::run(Arc::clone(&app)));
         tasks.spawn(crate::artifact::run(Arc::clone(&app)));
         tasks.spawn(crate::hive::run(Arc::clone(&app)));
-        tasks.spawn(crate::detect::run(Arc::clone(&app)));
+        tasks.spawn(crate::detect::run_audit(Arc::clone(&app)));
+        tasks.spawn(crate::detect::run_schedule(Arc::clone(&app)));
         Ok(Self { app, bound, tasks })
     }
 
@@ -109,7 +110,7 @@ impl Server {
         for organization in self.app.organizations() {
             organization.state.lock().links.values().for_each(|link| link.close());
         }
-        crate::detect::save(&self.app).await;
+        crate::detect::close(&self.app).await;
         // An empty commit is answered after all that were accepted before it.
         if let Err(error) = self.app.store.commit(Vec::new()).await {
             tracing::warn!(%error, "the last commit failed");

@@ -1,4 +1,4 @@
-//! Live streams: records go to whoever listens, before they are stored.
+//! Live streams: records go to whoever listens.
 //!
 //! A slow reader loses records and is told how many; it holds nobody back.
 //! Source: reference/events.md section 13, reference/rest-api.md section 9.

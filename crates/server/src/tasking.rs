@@ -8,12 +8,13 @@ mod create;
 mod deliver;
 mod direct;
 mod inquire;
+pub mod message;
 mod tick;
 
 pub use control::{Choice, pause, resume, untask};
 pub use create::{Created, NewTask, create};
-pub use deliver::{deliver_next, fan_out, matching_changed, receive};
-pub use direct::send_direct;
+pub use deliver::{deliver_next, fan_out, matching_changed, offer_again, receive};
+pub use direct::{DIRECT_LIFETIME, Order, send_direct, send_ordered};
 pub use inquire::{explain, list, overview, page_of_targets, preview};
 pub use tick::run as run_ticker;
 

@@ -72,8 +72,12 @@ async fn events_come_back_by_page_by_atom_and_by_id() {
     assert_eq!(numbers(&unpack(&children["events"])), [2, 3, 4, 5]);
     let counts = host.get(&format!("insight/event_count/{{oid}}/{sid}?start={base}&is_detailed=true")).await;
     assert_eq!(counts, json!({"sid": sid, "count": 5, "by_type": {"A": 4, "B": 1}}));
-    let nothing = host.get(&format!("insight/{{oid}}/{}?is_compressed=true", Uuid::nil())).await;
+    let nothing = host.get(&format!("{path}?end={}&is_compressed=true", base - 1)).await;
     assert_eq!(unpack(&nothing["events"]), json!([]));
+    for path in ["", "/overview", &format!("/{}/children", "01".repeat(16))] {
+        let unknown = host.request(Method::GET, &format!("insight/{{oid}}/{}{path}", Uuid::nil()));
+        assert_eq!(refusal(unknown).await, (404, "sensor not found".into()), "{path}");
+    }
     let other = host.request(Method::GET, &format!("insight/{{oid}}/{}/{}", Uuid::nil(), records[3].id));
     assert_eq!(refusal(other).await.0, 404);
 }
@@ -258,6 +262,30 @@ async fn a_sensor_cannot_make_two_lines_of_one_record() {
     assert!(!record.body.iter().any(|byte| matches!(byte, b'\n' | b'\r')));
     assert_eq!(serde_json::from_slice::<Value>(&record.body).unwrap()["event"], json!({"a": {"b": "x\ny"}}));
     assert!(sent("{\"a\": \"x\ny\"}").is_none(), "a line end inside a string is not JSON");
+}
+
+#[tokio::test]
+async fn an_answer_is_found_by_the_atom_that_it_gets() {
+    let host = Host::start().await;
+    let organization = host.app().organization(OID).unwrap();
+    let state = SensorState::default();
+    let new = Enrolment { iid: Iid(Uuid::nil()), tags: &[], public_key: &[0; 32], state: &state, source: None };
+    let sid = sensor::enrol(host.app(), &organization, &new).await.unwrap();
+    let path = format!("insight/{{oid}}/{sid}");
+    assert_eq!(host.get(&path).await["events"], json!([]), "a sensor without events is no unknown one");
+
+    let sensor = organization.state.lock().fleet.find(sid).unwrap().sensor.clone();
+    let answer = Event { event_type: "RECEIPT".into(), body: b"{\"ERROR\": 0}".to_vec(), ..Event::default() };
+    let process = Event { event_type: "NEW_PROCESS".into(), this_atom: vec![7; 16], ..answer.clone() };
+    let records = [&answer, &process].map(|event| muster_server::event::of_sensor(&sensor, event, 0).unwrap());
+    host.emit(&records).await;
+    let listed = host.get(&format!("{path}?event_type=RECEIPT")).await["events"][0].clone();
+    let atom = listed["routing"]["this"].as_str().unwrap();
+    assert_eq!(atom.len(), 32);
+    assert_eq!(host.get(&format!("{path}/{atom}")).await, listed);
+    assert_eq!(host.get(&format!("{path}/{atom}/children")).await["events"], json!([]));
+    let seven = "07".repeat(16);
+    assert_eq!(host.get(&format!("{path}/{seven}")).await["routing"]["this"], json!(seven));
 }
 
 /// What a sensor is answered to a request for a transfer.

@@ -86,8 +86,10 @@ pub struct Node {
     last_commit_at: Cell<Micros>,
     stored: RefCell<BTreeMap<u64, Result<(), StoreError>>>,
     is_ticking: Cell<bool>,
-    is_changing: Cell<bool>,
-    waiting_to_change: RefCell<VecDeque<u64>>,
+    /// As `Organization::sensor_changes`, with one lock for all sensors.
+    sensor_changes: Lock,
+    /// As `Organization::control_changes`.
+    control_changes: Lock,
     connections: RefCell<BTreeMap<LinkId, Rc<ServerLink>>>,
 }
 
@@ -100,15 +102,36 @@ pub struct Server {
     jobs: BTreeMap<u64, Job>,
 }
 
-/// The right to change sensor records; as `Organization::sensor_changes`.
-struct Changing<'a>(&'a Node);
+/// Lets one job after the other through; as `tokio::sync::Mutex` for the server.
+#[derive(Default)]
+struct Lock {
+    is_taken: Cell<bool>,
+    waiting: RefCell<VecDeque<u64>>,
+}
 
-impl Drop for Changing<'_> {
+struct Guard<'a>(&'a Lock, &'a Kernel);
+
+impl Drop for Guard<'_> {
     fn drop(&mut self) {
-        self.0.is_changing.set(false);
-        for job in self.0.waiting_to_change.take() {
-            self.0.site.kernel.after(0, Event::Wake(job));
+        self.0.is_taken.set(false);
+        for job in self.0.waiting.take() {
+            self.1.after(0, Event::Wake(job));
         }
+    }
+}
+
+impl Lock {
+    async fn lock<'a>(&'a self, node: &'a Node) -> Guard<'a> {
+        poll_fn(|_| {
+            if self.is_taken.replace(true) {
+                self.waiting.borrow_mut().push_back(node.current.get());
+                Poll::Pending
+            } else {
+                Poll::Ready(())
+            }
+        })
+        .await;
+        Guard(self, &node.site.kernel)
     }
 }
 
@@ -154,20 +177,6 @@ impl Node {
         let until = kernel.now() + kernel.below(most);
         kernel.at(until, Event::Wake(self.current.get()));
         poll_fn(|_| if kernel.now() >= until { Poll::Ready(()) } else { Poll::Pending }).await;
-    }
-
-    /// As `SensorLocks` of the server, with one lock for all sensors.
-    async fn lock_changes(&self) -> Changing<'_> {
-        poll_fn(|_| {
-            if self.is_changing.replace(true) {
-                self.waiting_to_change.borrow_mut().push_back(self.current.get());
-                Poll::Pending
-            } else {
-                Poll::Ready(())
-            }
-        })
-        .await;
-        Changing(self)
     }
 }
 
@@ -228,8 +237,8 @@ impl Server {
             last_commit_at: Cell::new(0),
             stored: RefCell::default(),
             is_ticking: Cell::new(false),
-            is_changing: Cell::new(false),
-            waiting_to_change: RefCell::default(),
+            sensor_changes: Lock::default(),
+            control_changes: Lock::default(),
             connections: RefCell::default(),
             site,
         };

@@ -166,9 +166,8 @@ fn durable(node: &Node, queue: &Queue, faults: &mut Vec<String>) {
                 faults.push(format!("task {} on sensor {ordinal}: {have:?} in memory, {stored:?} stored", task.number));
             }
         }
-        if (task.control.paused, task.control.removed.clone())
-            != (loaded.control.paused, loaded.control.removed.clone())
-        {
+        let kept = |task: &Task| (task.control.paused, task.control.forgiven, task.control.removed.clone());
+        if kept(task) != kept(loaded) || task.is_held() != loaded.is_held() {
             faults.push(format!("task {}: the control in memory is not what is stored", task.number));
         }
     }

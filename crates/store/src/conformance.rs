@@ -3,7 +3,7 @@
 mod entries;
 mod tasks;
 
-use crate::{Expect, Read, Record, SensorRow, Store, StoreError, Write};
+use crate::{CounterRow, Expect, Read, Record, SensorRow, Store, StoreError, Write};
 use muster_model::{Architecture, Did, Iid, Oid, Platform, Sensor, Sid, Tag, Timestamp};
 use uuid::Uuid;
 
@@ -28,6 +28,7 @@ pub const CASES: &[Case] = &[
     ("overview_and_counts_cover_whole_seconds", entries::overview_covers_whole_seconds),
     ("trim_forgets_by_age_then_by_bytes", entries::trim_forgets_by_age_then_bytes),
     ("one_trim_is_bounded", entries::one_trim_is_bounded),
+    ("counters_are_replaced_and_forgotten_by_key", counters_are_replaced),
 ];
 
 fn oid(n: u128) -> Oid {
@@ -95,6 +96,22 @@ fn records_are_listed(store: &Store) {
     assert!(list(Some(3), None).is_empty());
 }
 
+fn counters_are_replaced(store: &Store) {
+    use entries::counter;
+    let put = |counters: Vec<CounterRow>| commit(store, vec![Write::PutCounters { oid: oid(1), counters }]);
+    let kept = || {
+        let mut rows = Vec::new();
+        read(store, |view| view.counters(oid(1), &mut |row| rows.push(row)));
+        rows
+    };
+    assert!(kept().is_empty());
+    put(vec![counter(2, 5), counter(1, i64::MIN + 1)]);
+    put(vec![counter(2, 6), counter(3, 7)]);
+    assert_eq!(kept(), [counter(1, i64::MIN + 1), counter(2, 6), counter(3, 7)]);
+    commit(store, vec![Write::DeleteCounters { oid: oid(1), keys: vec![[2; 16], [4; 16]] }]);
+    assert_eq!(kept(), [counter(1, i64::MIN + 1), counter(3, 7)]);
+}
+
 /// One write of every kind stands before the conflict, over state that all of them change.
 fn a_failing_list_leaves_no_trace(store: &Store) {
     commit(store, entries::one_of_each(1, 1));
@@ -127,6 +144,7 @@ fn fingerprint(store: &Store) -> String {
         let size = view.stream_size(oid(1), crate::Stream::Event)?;
         let queue = (view.queued(oid(1), "out", 100)?, view.queue_size(oid(1), "out")?);
         write!(text, "{page:?} {size:?} {queue:?}").expect("text grows");
+        view.counters(oid(1), &mut |row| write!(text, "{row:?}").expect("text grows"))?;
         Ok(text)
     })
 }
@@ -222,11 +240,14 @@ fn fingerprint_of_keys(store: &Store, owner: u128) -> Vec<String> {
     read(store, |view| {
         let mut targets = Vec::new();
         view.targets(o, 1, &mut |ordinal, target| targets.push((ordinal, target)))?;
+        let mut counters = Vec::new();
+        view.counters(o, &mut |row| counters.push(row))?;
         Ok(vec![
             format!("{:?}", view.records(Some(o), None)?),
             format!("{:?}", view.record(o, "output", "a")?),
             format!("{:?}", view.spool(o, 1, [1; 16])?),
             format!("{targets:?}"),
+            format!("{counters:?}"),
             format!("{:?}", view.targets_of(o, 1, &[1])?),
             format!("{:?}", view.stream_size(o, stream)?),
             format!("{:?}", view.entries(&entries::everything(owner))?.entries),

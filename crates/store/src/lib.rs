@@ -28,6 +28,6 @@ mod store;
 
 pub use row::*;
 pub use store::{
-    ENTRIES_PAGE_BYTES_MAX, ENTRIES_PAGE_MAX, Faults, OVERVIEW_SECONDS_MAX, Options, Read, Store, StoreError,
+    ENTRIES_PAGE_BYTES_MAX, ENTRIES_PAGE_MAX, Faults, Gate, OVERVIEW_SECONDS_MAX, Options, Read, Store, StoreError,
     TRIM_ENTRIES_MAX,
 };

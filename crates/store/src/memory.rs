@@ -7,11 +7,12 @@
 mod read;
 
 use crate::row::*;
-use crate::store::{Faults, Read, StoreError, TRIM_ENTRIES_MAX};
+use crate::store::{Faults, Gate, Read, StoreError, TRIM_ENTRIES_MAX};
 use muster_model::{Oid, TaskId, Timestamp};
 use muster_tasking::Target;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The shared state, and the failures that a test asked for.
 pub(crate) struct Memory {
@@ -24,8 +25,13 @@ impl Memory {
         Self { state: RwLock::default(), faults }
     }
 
+    /// Where commits wait, if a test holds them up.
+    pub(crate) fn gate(&self) -> Option<Arc<Gate>> {
+        self.faults.gated()
+    }
+
     pub(crate) fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
-        if let Some(error) = self.faults.take() {
+        if let Some(error) = self.faults.take(writes) {
             return Err(error);
         }
         let mut state = self.state.write();
@@ -60,6 +66,7 @@ struct State {
     stream_sizes: BTreeMap<(Oid, Stream), Size>,
     queues: BTreeMap<(Oid, String), Queue>,
     queued: BTreeMap<(Oid, String, u64), Vec<u8>>,
+    counters: BTreeMap<(Oid, [u8; 16]), CounterRow>,
     /// Number of the next entry; those that an undone list took are left out.
     next_entry: u64,
 }
@@ -165,6 +172,16 @@ impl Change<'_> {
             Write::Trim { oid, stream, before, bytes_max } => self.trim(*oid, *stream, *before, *bytes_max),
             Write::Enqueue { oid, output, bodies } => self.enqueue(*oid, output, bodies),
             Write::Dequeue { oid, output, through } => self.dequeue(*oid, output, *through),
+            Write::PutCounters { oid, counters } => {
+                for counter in counters {
+                    self.put(|state| &mut state.counters, (*oid, counter.key), *counter);
+                }
+            }
+            Write::DeleteCounters { oid, keys } => {
+                for key in keys {
+                    self.delete(|state| &mut state.counters, (*oid, *key));
+                }
+            }
         }
         Ok(())
     }

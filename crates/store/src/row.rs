@@ -99,6 +99,20 @@ pub enum Write {
         /// Position of the last delivered record.
         through: u64,
     },
+    /// Creates or replaces counters of suppressed actions.
+    PutCounters {
+        /// Owner.
+        oid: Oid,
+        /// As they are now.
+        counters: Vec<CounterRow>,
+    },
+    /// Forgets counters; one that is not there is no error.
+    DeleteCounters {
+        /// Owner.
+        oid: Oid,
+        /// Which.
+        keys: Vec<[u8; 16]>,
+    },
 }
 
 /// Another link of the sensor has stored events meanwhile.
@@ -175,6 +189,25 @@ pub struct SensorRow {
     pub denied_at: Timestamp,
 }
 
+impl SensorRow {
+    /// The first row of a sensor that has just enrolled.
+    #[must_use]
+    pub fn enrolled(ordinal: u32, sensor: Sensor, public_key: &[u8]) -> Self {
+        Self {
+            ordinal,
+            sensor,
+            public_key: public_key.to_vec(),
+            epoch: 1,
+            journal_id: Vec::new(),
+            boot_id: String::new(),
+            fingerprint: String::new(),
+            owns_isolation: false,
+            owns_seal: false,
+            denied_at: Timestamp::ZERO,
+        }
+    }
+}
+
 /// A reliable task as stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskRow {
@@ -197,6 +230,20 @@ impl TaskRow {
     pub(crate) fn taken(&self) -> StoreError {
         StoreError::Conflict(format!("task {} or its number {} is taken", self.task_id, self.number))
     }
+}
+
+/// How often a suppressed action was asked for in the present window of its key. Times are milliseconds
+/// since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CounterRow {
+    /// Digest of what is counted.
+    pub key: [u8; 16],
+    /// When the window began.
+    pub start_ms: i64,
+    /// When it is over.
+    pub expires_ms: i64,
+    /// The sum so far.
+    pub count: i64,
 }
 
 /// A stream whose records are kept.

@@ -9,6 +9,8 @@ use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 /// Most entries on a page, and most that a list of children holds: more would make one reader hold too much memory.
@@ -68,20 +70,61 @@ enum Adapter {
     Sqlite(Arc<Sqlite>),
 }
 
-/// Makes the commits of a memory store fail, for tests and simulation.
+/// Makes the commits of a memory store fail or wait, for tests and simulation.
 #[derive(Clone, Default)]
 pub struct Faults(Arc<Mutex<FaultPlan>>);
 
 #[derive(Default)]
 struct FaultPlan {
-    next: VecDeque<StoreError>,
+    next: VecDeque<Option<StoreError>>,
     all: Option<StoreError>,
+    gate: Option<Arc<Gate>>,
+}
+
+/// Where async commits of a memory store wait until they are let through: first to be stored, then
+/// to be answered. A process that ends between the two is one that does not know what it has stored.
+pub struct Gate {
+    storing: Semaphore,
+    answering: Semaphore,
+    waiting: [AtomicUsize; 2],
+}
+
+impl Gate {
+    /// How many commits wait to be stored, and to be answered.
+    #[must_use]
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.waiting[0].load(Ordering::Relaxed), self.waiting[1].load(Ordering::Relaxed))
+    }
+
+    /// Lets so many commits be stored, in the order in which they came.
+    pub fn store(&self, commits: usize) {
+        self.storing.add_permits(commits);
+    }
+
+    /// Lets so many commits be answered.
+    pub fn answer(&self, commits: usize) {
+        self.answering.add_permits(commits);
+    }
+
+    async fn pass(&self, door: &Semaphore, waiting: &AtomicUsize) {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        // Never closed; what is dropped while it waits still counts, as its process is gone.
+        if let Ok(permit) = door.acquire().await {
+            permit.forget();
+        }
+        waiting.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Faults {
     /// The next commit fails with this, and leaves no trace; called several times, so do those after it.
     pub fn fail_next(&self, error: StoreError) {
-        self.0.lock().next.push_back(error);
+        self.0.lock().next.push_back(Some(error));
+    }
+
+    /// The next commit that nothing is planned for yet is let through, whatever all others do.
+    pub fn pass_next(&self) {
+        self.0.lock().next.push_back(None);
     }
 
     /// Every commit fails with this until it is called with `None`: a disk that fills up, and gets room again.
@@ -89,9 +132,33 @@ impl Faults {
         self.0.lock().all = error;
     }
 
-    pub(crate) fn take(&self) -> Option<StoreError> {
+    /// From now on async commits wait at a gate of their own.
+    #[must_use]
+    pub fn gate(&self) -> Arc<Gate> {
+        let gate =
+            Gate { storing: Semaphore::new(0), answering: Semaphore::new(0), waiting: [0, 0].map(AtomicUsize::new) };
+        let gate = Arc::new(gate);
+        self.0.lock().gate = Some(Arc::clone(&gate));
+        gate
+    }
+
+    /// Commits that come from now on wait no more.
+    pub fn open(&self) {
+        self.0.lock().gate = None;
+    }
+
+    pub(crate) fn gated(&self) -> Option<Arc<Gate>> {
+        self.0.lock().gate.clone()
+    }
+
+    /// What becomes of a list. Retention does not take what is planned for the next one: it runs at
+    /// times that no test chooses.
+    pub(crate) fn take(&self, writes: &[Write]) -> Option<StoreError> {
         let mut plan = self.0.lock();
-        plan.next.pop_front().or_else(|| plan.all.clone())
+        if writes.iter().all(|write| matches!(write, Write::Trim { .. })) {
+            return plan.all.clone();
+        }
+        plan.next.pop_front().unwrap_or_else(|| plan.all.clone())
     }
 }
 
@@ -132,7 +199,15 @@ impl Store {
     /// A caller that stops waiting does not take the list back: it may or may not be committed.
     pub async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
         match &self.adapter {
-            Adapter::Memory(memory) => memory.commit(&writes),
+            Adapter::Memory(memory) => match memory.gate() {
+                None => memory.commit(&writes),
+                Some(gate) => {
+                    gate.pass(&gate.storing, &gate.waiting[0]).await;
+                    let result = memory.commit(&writes);
+                    gate.pass(&gate.answering, &gate.waiting[1]).await;
+                    result
+                }
+            },
             Adapter::Sqlite(sqlite) => sqlite.commit(writes).await,
         }
     }
@@ -264,4 +339,6 @@ pub trait Read {
     fn queued(&mut self, oid: Oid, output: &str, limit: usize) -> Result<Vec<Queued>, StoreError>;
     /// How many records wait for an output, and their bytes.
     fn queue_size(&mut self, oid: Oid, output: &str) -> Result<(u64, u64), StoreError>;
+    /// Calls `each` with every counter of an organization, by key.
+    fn counters(&mut self, oid: Oid, each: &mut dyn FnMut(CounterRow)) -> Result<(), StoreError>;
 }

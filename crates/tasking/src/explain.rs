@@ -67,7 +67,7 @@ impl Queue {
         if let Some(reason) = &task.control.stopped {
             return ("stopped", format!("the task holds itself back: {reason}; resume it to go on"));
         }
-        if task.control.paused {
+        if task.is_paused() {
             return ("paused", "an operator paused the task; resume it to go on".to_owned());
         }
         if !is_online {

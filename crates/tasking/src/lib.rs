@@ -6,9 +6,9 @@
 //! | step | asks | makes durable | then |
 //! |---|---|---|---|
 //! | create | [`Task::new`] | the task | [`Queue::insert`], offers |
-//! | offer | [`Queue::offer`], [`Queue::due`] | the targets, now `sent` | hands them to the link |
+//! | offer | [`Queue::offer`], [`Queue::offer_each`] | the targets, now `sent` | hands them to the link |
 //! | receipt | [`Queue::receipt`] | the target | [`Queue::apply`], acknowledges |
-//! | untask | [`Queue::untask`] | the task's control | answers |
+//! | pause, resume, untask | [`Queue::pause`], [`Queue::resume`], [`Queue::untask`] | the task's control | [`Queue::apply_change`], answers |
 //!
 //! # Invariants (numbers of the design, section 3)
 //!
@@ -27,7 +27,7 @@ mod task;
 
 pub use explain::Explanation;
 pub use pace::{FailureLimit, Pace};
-pub use queue::{Fault, Offer, Queue, RETRY_FIRST, RETRY_LONGEST, Report, Untasked};
+pub use queue::{ASK_AGAIN, ControlChange, Fault, Offer, Queue, RETRY_FIRST, RETRY_LONGEST, Report};
 pub use spec::{CONTEXT_BYTES_MAX, Conditions, Control, DEFAULT_TTL_S, Spec, SpecError, TTL_S_MAX, Weekdays, Window};
 pub use target::{Target, TargetState};
 pub use task::{Counts, Task};

@@ -1,5 +1,6 @@
 //! How fast a task may go out, decided from counters and time.
 
+use crate::queue::CLOCK_JITTER;
 use crate::spec::SpecError;
 use muster_model::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -99,7 +100,9 @@ impl Meter {
             let gained = micros.saturating_mul(u64::from(per_second));
             self.credit = self.credit.saturating_add(gained).min(start);
         }
-        self.filled_at = self.filled_at.max(now);
+        // After a clock was set back, time counts from there; a mere jitter must not count any of it twice.
+        let is_set_back = self.filled_at.since(now) > CLOCK_JITTER;
+        self.filled_at = if is_set_back { now } else { self.filled_at.max(now) };
     }
 }
 
@@ -119,7 +122,10 @@ mod tests {
         let mut meter = Meter::default();
         assert!(meter.take(Timestamp::from_secs(100), 1));
         assert!(!meter.take(Timestamp::from_secs(50), 1));
-        assert!(meter.take(Timestamp::from_secs(101), 1));
+        assert!(meter.take(Timestamp::from_secs(51), 1));
+        assert!(!meter.take(Timestamp::from_millis(50_900), 1));
+        assert!(!meter.take(Timestamp::from_millis(51_900), 1), "a tenth of a second was told twice");
+        assert!(meter.take(Timestamp::from_secs(52), 1));
     }
 
     #[test]

@@ -5,16 +5,19 @@
 //! pays for the tasks that concern it, not for all. What is asked again and again
 //! (what expires, what paces itself) has an index of its own for the same reason.
 
+mod control;
 mod wide;
 
-use crate::spec::Control;
 use crate::target::{Target, TargetState};
 use crate::task::Task;
 use muster_model::{TaskId, Timestamp};
 use roaring::RoaringBitmap;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::ops::Bound;
 use std::time::Duration;
 use wide::Wide;
+
+pub use control::ControlChange;
 
 /// First wait for a confirmation before a task is sent again on the same link.
 /// Source: reference/sensor.md section 12.2.
@@ -23,12 +26,20 @@ pub const RETRY_FIRST: Duration = Duration::from_secs(60);
 /// The wait doubles up to this. Source: the same.
 pub const RETRY_LONGEST: Duration = Duration::from_secs(15 * 60);
 
+/// Time after which sensors are asked for again whose offer could not be stored. One
+/// attempt covers many of them, so that a full disk is not asked in vain too often.
+pub const ASK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Instants that were taken a moment apart may be told in the other order; an instant
+/// that is earlier than another by more than this says that the clock was set back.
+pub(crate) const CLOCK_JITTER: Duration = Duration::from_secs(1);
+
 /// Up to this many targets, a task is listed under each of them. Bounds what
 /// the creation of one task costs; above, one bit test per connection is cheaper.
 const NARROW_TARGETS_MAX: u64 = 4_096;
 
 /// All tasks of one organization.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Queue {
     tasks: BTreeMap<u64, Task>,
     by_id: HashMap<TaskId, u64>,
@@ -39,7 +50,11 @@ pub struct Queue {
     /// Tasks that have not expired yet, by when they do.
     expiries: BTreeSet<(Timestamp, u64)>,
     unconfirmed: HashMap<u32, Attempt>,
-    retries: BTreeSet<(Timestamp, u32)>,
+    /// By wait, so that those which a clock that was set back would hold up are found as well.
+    retries: BTreeMap<Duration, BTreeSet<(Timestamp, u32)>>,
+    /// Who is asked for again at `ask_again_at`, though nothing happens to them.
+    postponed: RoaringBitmap,
+    ask_again_at: Timestamp,
     last_number: u64,
 }
 
@@ -48,6 +63,18 @@ struct Attempt {
     number: u64,
     retry_at: Timestamp,
     wait: Duration,
+}
+
+impl Attempt {
+    /// No attempt waits longer than it was meant to, wherever the clock was set.
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.retry_at <= now || self.retry_at > latest_retry(now, self.wait)
+    }
+}
+
+/// No retry that was decided upon until now lies later, unless the clock was set back since.
+fn latest_retry(now: Timestamp, wait: Duration) -> Timestamp {
+    now.saturating_add(wait).saturating_add(CLOCK_JITTER)
 }
 
 /// A task to hand to a link once `target` is stored.
@@ -89,21 +116,6 @@ pub enum Fault {
     NotATarget,
 }
 
-/// What an untask took back from one task.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Untasked {
-    /// Number of the task.
-    pub number: u64,
-    /// The control to store.
-    pub control: Control,
-    /// Targets that were still queued: they never get it.
-    pub deleted: RoaringBitmap,
-    /// Targets to which it was sent, without a confirmation yet: they are not
-    /// offered it again, but may have it.
-    pub withdrawn: RoaringBitmap,
-    before: Control,
-}
-
 impl Queue {
     /// The number for the next task.
     #[must_use]
@@ -117,7 +129,12 @@ impl Queue {
     }
 
     /// Takes in a task that is stored.
-    pub fn insert(&mut self, task: Task) {
+    pub fn insert(&mut self, mut task: Task) {
+        // After a restart, should that it stopped itself not have been stored. What is unsupported
+        // from the beginning does not stop a task before it begins.
+        if task.failed.len() > task.control.unsupported.len() {
+            task.stop_if_too_many_failed();
+        }
         self.reserve(task.number);
         self.by_id.insert(task.spec.task_id, task.number);
         self.index(&task);
@@ -164,7 +181,7 @@ impl Queue {
         let mut owed: Vec<&Task> = self
             .candidates(ordinal)
             .filter_map(|number| self.tasks.get(&number))
-            .filter(|task| task.open.contains(ordinal) && now < task.spec.expires_at())
+            .filter(|task| task.may_send(ordinal, now))
             .collect();
         owed.sort_by_key(|task| (!task.spec.urgent, task.number));
         owed
@@ -181,12 +198,12 @@ impl Queue {
     /// fails, give the offer back with [`Queue::revert`].
     pub fn offer(&mut self, ordinal: u32, now: Timestamp) -> Option<Offer> {
         if let Some(attempt) = self.unconfirmed.get(&ordinal).copied() {
-            if now < attempt.retry_at {
+            if !attempt.is_due(now) {
                 return None;
             }
-            let is_open = self.tasks.get(&attempt.number).is_some_and(|task| task.open.contains(ordinal));
+            let may_send = self.tasks.get(&attempt.number).is_some_and(|task| task.may_send(ordinal, now));
             self.settle(ordinal);
-            if is_open {
+            if may_send {
                 let wait = (attempt.wait * 2).min(RETRY_LONGEST);
                 return self.send(attempt.number, ordinal, now, wait);
             }
@@ -212,7 +229,7 @@ impl Queue {
 
     fn send(&mut self, number: u64, ordinal: u32, now: Timestamp, wait: Duration) -> Option<Offer> {
         let task = self.tasks.get_mut(&number)?;
-        if now >= task.spec.expires_at() || !task.open.contains(ordinal) {
+        if !task.may_send(ordinal, now) {
             return None;
         }
         let before = task.known(ordinal).unwrap_or_default();
@@ -225,26 +242,54 @@ impl Queue {
         task.put(ordinal, target.clone());
         let retry_at = now.saturating_add(wait);
         self.unconfirmed.insert(ordinal, Attempt { number, retry_at, wait });
-        self.retries.insert((retry_at, ordinal));
+        self.retries.entry(wait).or_default().insert((retry_at, ordinal));
         Some(Offer { number, ordinal, target, before })
     }
 
-    /// Undoes an offer that could not be stored.
-    pub fn revert(&mut self, offer: Offer) {
-        self.settle(offer.ordinal);
-        let Some(task) = self.tasks.get_mut(&offer.number) else { return };
-        if offer.before.attempts == 0 {
+    /// Undoes an offer that could not be stored; the sensor is asked for again. What
+    /// happened since stays: a later offer, a receipt, an end.
+    pub fn revert(&mut self, offer: Offer, now: Timestamp) {
+        self.postpone([offer.ordinal], now);
+        if offer.before.attempts == 0
+            && let Some(task) = self.tasks.get_mut(&offer.number)
+        {
             task.meter.give_back();
         }
-        // It may have been taken back, or have expired, while the store was asked.
-        if task.open.contains(offer.ordinal) {
-            task.put(offer.ordinal, offer.before);
+        let known = self.tasks.get(&offer.number).and_then(|task| task.known(offer.ordinal));
+        let Some(known) = known.filter(|known| known.attempts == offer.target.attempts) else { return };
+        if self.unconfirmed.get(&offer.ordinal).is_some_and(|attempt| attempt.number == offer.number) {
+            self.settle(offer.ordinal);
+        }
+        let Some(task) = self.tasks.get_mut(&offer.number) else { return };
+        match known.state {
+            TargetState::Sent => task.put(offer.ordinal, offer.before),
+            // Taken back, or out of time, while the store was asked: it still was not sent this time.
+            TargetState::Removed | TargetState::Expired => {
+                task.put(offer.ordinal, Target { state: known.state, ended_at: known.ended_at, ..offer.before });
+            }
+            _ => {}
         }
     }
 
+    /// Sensors for which no offer was asked for that they may be owed, since the store
+    /// refused something: they are asked for again after [`ASK_AGAIN`].
+    pub fn postpone(&mut self, ordinals: impl IntoIterator<Item = u32>, now: Timestamp) {
+        if self.postponed.is_empty() {
+            self.ask_again_at = now.saturating_add(ASK_AGAIN);
+        }
+        self.postponed.extend(ordinals);
+    }
+
+    /// The postponed, once it is time: ask for each [`Queue::offer`] again.
+    pub fn take_postponed(&mut self, now: Timestamp) -> RoaringBitmap {
+        let is_due = self.ask_again_at <= now || self.ask_again_at > latest_retry(now, ASK_AGAIN);
+        if is_due { std::mem::take(&mut self.postponed) } else { RoaringBitmap::new() }
+    }
+
     fn settle(&mut self, ordinal: u32) {
-        if let Some(attempt) = self.unconfirmed.remove(&ordinal) {
-            self.retries.remove(&(attempt.retry_at, ordinal));
+        let Some(attempt) = self.unconfirmed.remove(&ordinal) else { return };
+        if let Some(retries) = self.retries.get_mut(&attempt.wait) {
+            retries.remove(&(attempt.retry_at, ordinal));
         }
     }
 
@@ -264,7 +309,7 @@ impl Queue {
             return Vec::new();
         }
         let is_free = |ordinal: &u32| !self.unconfirmed.contains_key(ordinal);
-        let mut waiting: Vec<u32> = (&task.open & online).iter().filter(is_free).collect();
+        let mut waiting: Vec<u32> = ((&task.open & online) - &task.withheld).iter().filter(is_free).collect();
         if task.spec.pace.random_order {
             shuffle(&mut waiting, random);
         }
@@ -286,6 +331,12 @@ impl Queue {
         offers
     }
 
+    /// Whether a task paces itself: then [`Queue::paced`] names it until everyone was sent it.
+    #[must_use]
+    pub fn is_paced(&self, number: u64) -> bool {
+        self.paced.contains(&number)
+    }
+
     /// Tasks that pace themselves and still have someone to go to.
     #[must_use]
     pub fn paced(&self, now: Timestamp) -> Vec<u64> {
@@ -294,9 +345,15 @@ impl Queue {
     }
 
     /// Sensors whose confirmation is overdue: ask for each [`Queue::offer`] again.
+    /// A clock that is set back does not hold them up: none waits longer than was meant.
     #[must_use]
     pub fn overdue(&self, now: Timestamp) -> Vec<u32> {
-        self.retries.iter().take_while(|(at, _)| *at <= now).map(|(_, ordinal)| *ordinal).collect()
+        let of_wait = |(wait, retries): (&Duration, &BTreeSet<(Timestamp, u32)>)| {
+            let late = retries.range(..=(now, u32::MAX));
+            let held_up = retries.range((Bound::Excluded((latest_retry(now, *wait), u32::MAX)), Bound::Unbounded));
+            late.chain(held_up).map(|(_, ordinal)| *ordinal).collect::<Vec<u32>>()
+        };
+        self.retries.iter().flat_map(of_wait).collect()
     }
 
     /// The link of a sensor is gone: what was sent on it is offered again on the next.
@@ -343,13 +400,7 @@ impl Queue {
         // Not `wide`: a dynamic task that expired while the store was asked is no longer in it.
         debug_assert!(!is_new || task.spec.dynamic, "only dynamic tasks gain targets");
         task.put(ordinal, target);
-        let total = task.targets.len();
-        let failed = task.failed.len().saturating_sub(task.control.forgiven);
-        let limit = task.spec.pace.stop_on_failures;
-        let stops = task.control.stopped.is_none() && limit.is_some_and(|limit| limit.is_exceeded(failed, total));
-        if stops {
-            task.control.stopped = Some(format!("{failed} of {total} targets failed"));
-        }
+        let stops = task.stop_if_too_many_failed();
         let expires_at = task.spec.expires_at();
         let is_closed = !task.open.contains(ordinal);
         if is_closed && let Some(numbers) = self.narrow.get_mut(&ordinal) {
@@ -366,66 +417,14 @@ impl Queue {
         stops
     }
 
-    /// Takes open targets back: of one task or of all, of some sensors or of all.
-    ///
-    /// Nothing of it is offered from this call on. Store every control; if that
-    /// fails, give all back with [`Queue::undo_untask`].
-    pub fn untask(&mut self, number: Option<u64>, sensors: Option<&RoaringBitmap>, now: Timestamp) -> Vec<Untasked> {
-        let numbers: Vec<u64> = match number {
-            Some(number) => vec![number],
-            None => self.tasks.keys().copied().collect(),
-        };
-        let mut all = Vec::new();
-        for number in numbers {
-            let Some(task) = self.tasks.get_mut(&number) else { continue };
-            task.expire(now);
-            let chosen = sensors.map_or_else(|| task.open.clone(), |sensors| &task.open & sensors);
-            if chosen.is_empty() {
-                continue;
-            }
-            let withdrawn = &chosen & &task.by_state[TargetState::Sent as usize];
-            let before = task.control.clone();
-            task.control.removed |= &chosen;
-            task.control.removed_at = now;
-            task.close(&chosen, TargetState::Removed, now);
-            let control = task.control.clone();
-            all.push(Untasked { number, control, deleted: &chosen - &withdrawn, withdrawn, before });
-        }
-        all
-    }
-
-    /// Undoes an untask that could not be stored.
-    pub fn undo_untask(&mut self, untasked: Vec<Untasked>) {
-        for undo in untasked {
-            let Some(task) = self.tasks.get_mut(&undo.number) else { continue };
-            task.control = undo.before;
-            // What it opens again may have run out of time meanwhile.
-            self.expiries.insert((task.spec.expires_at(), undo.number));
-            for ordinal in &(&undo.deleted | &undo.withdrawn) {
-                if task.state_of(ordinal) != Some(TargetState::Removed) {
-                    continue;
-                }
-                let state = if undo.withdrawn.contains(ordinal) { TargetState::Sent } else { TargetState::Queued };
-                let known = task.known(ordinal).unwrap_or_default();
-                task.put(ordinal, Target { state, ended_at: Timestamp::ZERO, ..known });
-            }
-        }
-    }
-
-    /// Replaces what an operator may change: pause, resume.
-    pub fn set_control(&mut self, number: u64, control: Control) {
-        if let Some(task) = self.tasks.get_mut(&number) {
-            task.control = control;
-        }
-    }
-
     /// A sensor begins to match a dynamic task: the target to store and apply.
     #[must_use]
     pub fn join(&self, number: u64, ordinal: u32, now: Timestamp) -> Option<Target> {
         let task = self.tasks.get(&number)?;
         let returns = task.state_of(ordinal) == Some(TargetState::Removed)
             && task.known(ordinal).is_some_and(|target| target.attempts == 0)
-            && !task.control.removed.contains(ordinal);
+            && !task.control.removed.contains(ordinal)
+            && !task.withheld.contains(ordinal);
         let joins = task.spec.dynamic && now < task.spec.expires_at() && (!task.targets.contains(ordinal) || returns);
         joins.then(Target::default)
     }

@@ -24,6 +24,10 @@ pub struct Task {
     pub(crate) targets: RoaringBitmap,
     /// Those who may still be offered it: queued or sent.
     pub(crate) open: RoaringBitmap,
+    /// Those of them whose taking back waits to be stored: they are offered nothing.
+    pub(crate) withheld: RoaringBitmap,
+    /// That an operator holds it back waits to be stored.
+    pub(crate) is_pausing: bool,
     /// By state; the set of the queued is not kept, since it is the open rest.
     pub(crate) by_state: [RoaringBitmap; TargetState::ALL.len()],
     /// Ended, and not well.
@@ -43,6 +47,8 @@ impl Task {
             control,
             open: targets.clone(),
             targets,
+            withheld: RoaringBitmap::new(),
+            is_pausing: false,
             by_state: Default::default(),
             failed: RoaringBitmap::new(),
             under_way: BTreeMap::new(),
@@ -132,7 +138,31 @@ impl Task {
     /// Whether it holds back: paused by an operator, or stopped by its failure limit.
     #[must_use]
     pub fn is_held(&self) -> bool {
-        self.control.paused || self.control.stopped.is_some()
+        self.is_paused() || self.control.stopped.is_some()
+    }
+
+    /// Whether an operator holds it back.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
+        self.control.paused || self.is_pausing
+    }
+
+    /// Whether it may be handed to this sensor.
+    #[must_use]
+    pub fn may_send(&self, ordinal: u32, now: Timestamp) -> bool {
+        now < self.spec.expires_at() && self.open.contains(ordinal) && !self.withheld.contains(ordinal)
+    }
+
+    /// Holds itself back if more failed than its pace allows; tells whether it begins to.
+    pub(crate) fn stop_if_too_many_failed(&mut self) -> bool {
+        let total = self.targets.len();
+        let failed = self.failed.len().saturating_sub(self.control.forgiven);
+        let limit = self.spec.pace.stop_on_failures;
+        let stops = self.control.stopped.is_none() && limit.is_some_and(|limit| limit.is_exceeded(failed, total));
+        if stops {
+            self.control.stopped = Some(format!("{failed} of {total} targets failed"));
+        }
+        stops
     }
 
     /// Whether it can still be offered to anyone.
@@ -141,12 +171,12 @@ impl Task {
         now < self.spec.expires_at() && (self.spec.dynamic || !self.open.is_empty())
     }
 
-    /// Closes what is open once its time has run out.
+    /// Closes what is open once its time has run out; what is being taken back will be removed.
     pub fn expire(&mut self, now: Timestamp) {
         if now < self.spec.expires_at() || self.open.is_empty() {
             return;
         }
-        let open = std::mem::take(&mut self.open);
+        let open = &self.open - &self.withheld;
         self.close(&open, TargetState::Expired, self.spec.expires_at());
     }
 

@@ -10,8 +10,9 @@ use muster_server::access::{API_KEY, ApiKey, INSTALLATION_KEY, InstallationKeyRe
 use muster_server::app::App;
 use muster_server::extension::{BUILT_IN, SUBSCRIPTION, Subscription};
 use muster_server::organization::{ORGANIZATION, ORGANIZATION_OWNER, Profile};
+use muster_server::records::Batch;
 use muster_server::{SERVER_NAME, clock, random};
-use muster_store::Expect;
+use muster_store::{Expect, StoreError};
 use muster_wire::InstallationKey;
 
 /// Who made what `muster up` makes, as records show it.
@@ -54,11 +55,15 @@ async fn organization(app: &App, known: Option<&str>, now: Timestamp) -> anyhow:
     }
     let oid = Oid(random::uuid());
     let profile = Profile { name: "muster".into(), created_at: now, sensor_quota: 0 };
-    app.create_organization(oid, &profile).await?;
-    for name in BUILT_IN {
+    let subscribed = || {
         let subscription = Subscription { created_at: now, by: MAKER.into() };
-        app.records.put(oid, SUBSCRIPTION, name, &subscription, Expect::Any, Vec::new()).await?;
-    }
+        let mut all = Batch::default();
+        for name in BUILT_IN {
+            all = all.put(oid, SUBSCRIPTION, name, &subscription, Expect::Any)?;
+        }
+        Ok::<_, StoreError>(all)
+    };
+    app.create_organization_with(oid, &profile, subscribed).await?;
     Ok((oid, true))
 }
 

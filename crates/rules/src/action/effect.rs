@@ -1,7 +1,7 @@
 //! Effects: decided actions as data, for a server to carry out and for replay to show.
 
 use crate::load::Rule;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -14,11 +14,12 @@ pub struct Decided {
     pub effect: Effect,
 }
 
-/// What a rule wants done. Serialises to an object with the action's name under `action`.
+/// What a rule wants done. Serialises to an object with the action's name under `action`, and comes back
+/// from it, so that it can be stored until it is carried out.
 ///
 /// `sid` is the sensor of the event; times to live are in seconds. Source:
 /// reference/detection-response.md section 13.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "action", rename_all_fields = "snake_case")]
 #[non_exhaustive]
 #[allow(missing_docs)] // Fields carry the names of the published parameters.

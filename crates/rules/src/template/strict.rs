@@ -46,6 +46,10 @@ const FUNCTION_NAMES: &[&str] = &[
     "urlquery",
 ];
 
+/// Parts of an event that a template may name without the dot in front: rules that the published
+/// converter wrote say `{{routing.sid}}`. Source: reference/rest-api.md section 11.4.
+const DOTLESS_NAMES: &[&str] = &["detect", "event", "routing"];
+
 pub(super) fn list(list: &mut ListNode) -> Result<(), TemplateError> {
     list.nodes.iter_mut().try_for_each(node)
 }
@@ -81,6 +85,11 @@ fn expression(slot: &mut Expr) -> Result<(), TemplateError> {
         Expr::Variable(pos, name, names) if !names.is_empty() => {
             *slot = checked(*pos, Expr::Variable(*pos, name.clone(), Vec::new()), names);
         }
+        Expr::Chain(pos, inner, names) if dotless(inner).is_some() => {
+            let first = dotless(inner).cloned();
+            let names: Vec<SmolStr> = first.into_iter().chain(names.iter().cloned()).collect();
+            *slot = checked(*pos, Expr::Variable(*pos, "$".into(), Vec::new()), &names);
+        }
         Expr::Chain(pos, inner, names) => {
             expression(inner)?;
             *slot = checked(*pos, (**inner).clone(), names);
@@ -88,6 +97,13 @@ fn expression(slot: &mut Expr) -> Result<(), TemplateError> {
         _ => {}
     }
     Ok(())
+}
+
+fn dotless(inner: &Expr) -> Option<&SmolStr> {
+    match inner {
+        Expr::Identifier(_, name) if DOTLESS_NAMES.contains(&name.as_str()) => Some(name),
+        _ => None,
+    }
 }
 
 fn checked(pos: Pos, base: Expr, names: &[SmolStr]) -> Expr {

@@ -20,10 +20,10 @@ use subtle::ConstantTimeEq as _;
 const PAGE: usize = 1_000;
 
 /// Collection rules of organizations, by name; kept as the client wrote them.
-const ARTIFACT_RULE: Kind<Value> = Kind::new("artifact_rule");
+pub(crate) const ARTIFACT_RULE: Kind<Value> = Kind::new("artifact_rule");
 
 /// Collection rules per organization.
-const RULES_MAX: usize = 1_000;
+pub(crate) const ARTIFACT_RULES_MAX: usize = 1_000;
 
 /// Longest name of a rule, in bytes.
 const RULE_NAME_BYTES_MAX: usize = 255;
@@ -145,6 +145,14 @@ fn told(call: &Call, oid: Oid, name: &str, message: &str, action: &str, now: Tim
     call.app.emit(&[event::audit(oid, &actor, message, &entity, action, &json!({}), now)])
 }
 
+/// Checks the name of a collection rule; its content is the client's.
+pub(crate) fn check_artifact_rule(name: &str) -> Result<(), ApiError> {
+    if name.is_empty() || name.len() > RULE_NAME_BYTES_MAX {
+        return Err(ApiError::bad_request(format!("name is required, with at most {RULE_NAME_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
 async fn set_rule(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let rule = match call.form.pairs().next() {
@@ -152,12 +160,10 @@ async fn set_rule(call: Call) -> Result<Reply, ApiError> {
         None => call.json()?,
     };
     let name = rule.get("name").and_then(Value::as_str).unwrap_or_default();
-    if name.is_empty() || name.len() > RULE_NAME_BYTES_MAX {
-        return Err(ApiError::bad_request(format!("name is required, with at most {RULE_NAME_BYTES_MAX} bytes")));
-    }
+    check_artifact_rule(name)?;
     let records = &call.app.records;
-    if !records.has(oid, ARTIFACT_RULE, name) && records.count(oid, ARTIFACT_RULE) >= RULES_MAX {
-        return Err(ApiError::conflict(format!("an organization may have {RULES_MAX} collection rules")));
+    if !records.has(oid, ARTIFACT_RULE, name) && records.count(oid, ARTIFACT_RULE) >= ARTIFACT_RULES_MAX {
+        return Err(ApiError::conflict(format!("an organization may have {ARTIFACT_RULES_MAX} collection rules")));
     }
     let beside = told(&call, oid, name, "artifact rule set", "set_artifact_rule", clock::now());
     records.put(oid, ARTIFACT_RULE, name, &rule, Expect::Any, beside).await?;

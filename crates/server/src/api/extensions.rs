@@ -1,6 +1,7 @@
 //! Extensions: subscription, schema, requests. Source: reference/rest-api.md sections 7.7 and 10.
 
 use super::{Access, ApiError, Call, Form, Method, Reply, Route};
+use crate::access::Caller;
 use crate::clock;
 use crate::event::{self, Actor};
 use crate::extension::{self, BUILT_IN, SUBSCRIPTION, Subscription};
@@ -41,7 +42,8 @@ pub(super) fn routes() -> Vec<Route> {
         .needs("oid", "Organization id")
         .needs("action", "Name of the action")
         .form("data", "JSON object of the action's fields")
-        .form("gzdata", "The same as base64 of gzip"),
+        .form("gzdata", "The same as base64 of gzip")
+        .form("impersonator_jwt", "Token of the caller as whom the extension shall act"),
     ]
 }
 
@@ -102,9 +104,25 @@ async fn request(call: Call) -> Result<Reply, ApiError> {
     let organization = call.organization()?;
     let action = call.form.require("action")?;
     let data = data_of(&call)?;
-    let actor = Actor::caller(&call.caller, call.source);
-    let answer = extension::request(&call.app, organization, call.path("name"), action, &data, &actor).await?;
+    let caller = impersonated(&call, "impersonator_jwt")?;
+    let caller = caller.as_ref().unwrap_or(&call.caller);
+    let actor = Actor::caller(caller, call.source);
+    let name = call.path("name");
+    let answer = extension::request_by(&call.app, organization, name, action, &data, (caller, &actor)).await?;
     Ok(Reply::json(&json!({"data": answer, "error": "", "version": 1})))
+}
+
+/// The caller whose token a client hands on, for the extension to act as: it may do what that caller may.
+pub(super) fn impersonated(call: &Call, field: &str) -> Result<Option<Caller>, ApiError> {
+    let token = call.form.get(field).filter(|token| !token.is_empty());
+    let caller = token.map(|token| call.app.caller_of(token, clock::now())).transpose()?;
+    let oid = call.organization()?.oid;
+    match caller {
+        Some(caller) if !caller.is_in(oid) => {
+            Err(ApiError::unauthorized(format!("{field} is a token of another organization")))
+        }
+        caller => Ok(caller),
+    }
 }
 
 /// `data` as it is, or `gzdata` as base64 of gzip of it; empty if there is neither.
@@ -118,6 +136,9 @@ pub(super) fn packed_text(form: &Form) -> Result<String, ApiError> {
     let mut text = String::new();
     let mut unpacked = GzDecoder::new(bytes.as_slice()).take(DATA_BYTES_MAX);
     unpacked.read_to_string(&mut text).map_err(|error| bad("gzdata is not gzip of text", &error))?;
+    if text.len() as u64 == DATA_BYTES_MAX {
+        return Err(ApiError::too_large(format!("gzdata unpacks to {DATA_BYTES_MAX} bytes or more")));
+    }
     Ok(text)
 }
 

@@ -29,6 +29,8 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Get, "/hive/{hive}/{oid}/{key}/mtd", Member, "Metadata of a record", get_metadata),
         Route::new(Post, "/hive/{hive}/{oid}/{key}/rename", Member, "Gives a record another name", rename)
             .query("new_name", "The new name; also taken from the form"),
+        Route::new(Post, "/hive-public/{hive}/{oid}", Member, "A record by its guid", get_by_guid)
+            .needs("guid", "The guid of the record, which it keeps when it is renamed"),
         Route::new(Delete, "/hive/{hive}/{oid}/{key}", Member, "Deletes a record", delete),
         Route::new(Post, "/hive", Member, "Several operations on records", batch::run)
             .query("oid", "Organization id")
@@ -123,6 +125,14 @@ async fn get(call: Call) -> Result<Reply, ApiError> {
 async fn get_metadata(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::GetMetadata)?;
     hive::get(&call.app, hive, oid, call.path("key")).map(|record| Reply::json(&record.without_data()))
+}
+
+/// The guid alone opens nothing: it takes the permission that reading the record takes.
+async fn get_by_guid(call: Call) -> Result<Reply, ApiError> {
+    let (hive, oid) = place(&call, Verb::Get)?;
+    let guid = call.form.require("guid")?;
+    let found = hive::list(&call.app, hive, oid).into_iter().find(|(_, record)| record.sys_mtd.guid == guid);
+    found.map(|(_, record)| Reply::json(&record)).ok_or_else(|| hive::not_found(guid))
 }
 
 /// Content of a form; `None` if there is none, or it is null.

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use muster_model::{Oid, Timestamp};
+use muster_model::{Oid, Sid, Timestamp};
 use muster_store::{ENTRIES_PAGE_MAX, Entry, EntryPage, EntryQuery, Stream};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Value, json};
@@ -184,8 +184,35 @@ async fn audit(call: Call) -> Result<Reply, ApiError> {
     page(&call, query, "events").await
 }
 
+/// The organization, and the sensor in the path: one that it has or had, or another source of kept
+/// events, such as an extension. Of any other, 404 tells more than a list without events.
+async fn source(call: &Call) -> Result<(Oid, Sid), ApiError> {
+    let (organization, sid) = (call.organization()?, call.sid()?);
+    let oid = organization.oid;
+    let is_sensor = organization.state.lock().fleet.ordinal(sid).is_some();
+    if !is_sensor {
+        let any = EntryQuery {
+            oid,
+            stream: Stream::Event,
+            sid: Some(sid),
+            kind: None,
+            investigation_id: None,
+            from: Timestamp::ZERO,
+            to: Timestamp::MAX,
+            forward: false,
+            cursor: None,
+            limit: 1,
+        };
+        let found = call.app.store.read(move |read| read.entries(&any)).await?;
+        if found.entries.is_empty() {
+            return Err(ApiError::not_found("sensor not found"));
+        }
+    }
+    Ok((oid, sid))
+}
+
 async fn sensor_events(call: Call) -> Result<Reply, ApiError> {
-    let (oid, sid) = (call.organization()?.oid, call.sid()?);
+    let (oid, sid) = source(&call).await?;
     let query = EntryQuery { sid: Some(sid), ..entry_query(&call, oid, Stream::Event, "event_type")? };
     page(&call, query, "events").await
 }
@@ -221,7 +248,7 @@ async fn event(call: Call) -> Result<Reply, ApiError> {
 }
 
 async fn children(call: Call) -> Result<Reply, ApiError> {
-    let (oid, sid) = (call.organization()?.oid, call.sid()?);
+    let (oid, sid) = source(&call).await?;
     let atom = parse_atom(call.path("atom")).ok_or_else(|| ApiError::bad_request("an atom is 32 hex digits"))?;
     let is_compressed = call.query.flag("is_compressed");
     let entries = call.app.store.read(move |read| read.children(oid, sid, atom)).await?;
@@ -230,14 +257,14 @@ async fn children(call: Call) -> Result<Reply, ApiError> {
 }
 
 async fn overview(call: Call) -> Result<Reply, ApiError> {
-    let (oid, sid) = (call.organization()?.oid, call.sid()?);
+    let (oid, sid) = source(&call).await?;
     let (from, to) = span(&call.query)?;
     let seconds = call.app.store.read(move |read| read.overview(oid, sid, from.as_secs(), to.as_secs())).await?;
     Ok(Reply::json(&json!({"overview": seconds})))
 }
 
 async fn event_count(call: Call) -> Result<Reply, ApiError> {
-    let (oid, sid) = (call.organization()?.oid, call.sid()?);
+    let (oid, sid) = source(&call).await?;
     let (from, to) = span(&call.query)?;
     let counts = call.app.store.read(move |read| read.event_counts(oid, sid, from.as_secs(), to.as_secs())).await?;
     let total: u64 = counts.iter().map(|(_, count)| count).sum();

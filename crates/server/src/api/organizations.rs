@@ -4,12 +4,15 @@
 mod schema;
 mod settings;
 
+pub use schema::event_types;
+pub(crate) use settings::{RESOURCE, SETTING, SETTINGS_MAX, check_resource, check_setting};
+
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::{INSTALLATION_KEY, USER, owner_permissions};
 use crate::app::App;
 use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Profile};
 use crate::output::OUTPUT;
-use crate::records::SERVER;
+use crate::records::{Batch, SERVER};
 use crate::{clock, random};
 use http::header;
 use muster_model::Oid;
@@ -181,14 +184,16 @@ async fn create(call: Call) -> Result<Reply, ApiError> {
         return Err(ApiError::bad_request(format!("this server has at most {ORGANIZATIONS_MAX} organizations")));
     }
     let email = &call.caller.identity;
-    let stored = call.app.records.get_with_revision(SERVER, USER, email);
-    let (mut user, revision) = stored.ok_or_else(|| ApiError::forbidden("the user of this token was removed"))?;
     let oid = Oid(random::uuid());
     let profile = Profile { name: name.to_owned(), created_at: clock::now(), sensor_quota: 0 };
-    call.app.create_organization(oid, &profile).await?;
-    user.organizations.insert(oid, owner_permissions());
-    let entity = json!({"type": "organization", "name": name});
-    let beside = call.audit(oid, "organization created", &entity, "create_organization", &json!({}));
-    call.app.records.put(SERVER, USER, email, &user, Expect::Revision(revision), beside).await?;
+    let with_maker = || {
+        let stored = call.app.records.get_with_revision(SERVER, USER, email);
+        let (mut user, revision) = stored.ok_or_else(|| ApiError::forbidden("the user of this token was removed"))?;
+        user.organizations.insert(oid, owner_permissions());
+        let entity = json!({"type": "organization", "name": name});
+        let beside = call.audit(oid, "organization created", &entity, "create_organization", &json!({}));
+        Ok::<_, ApiError>(Batch::beside(beside).put(SERVER, USER, email, &user, Expect::Revision(revision))?)
+    };
+    call.app.create_organization_with(oid, &profile, with_maker).await?;
     Ok(Reply::json(&json!({"success": true, "data": {"oid": oid}})))
 }

@@ -3,7 +3,6 @@
 mod listing;
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
-use crate::replay::Claimed;
 use crate::sensor::{self, Flag, SensorRecord};
 use crate::tasking;
 use serde_json::json;
@@ -57,15 +56,9 @@ async fn task(call: Call) -> Result<Reply, ApiError> {
         return Err(ApiError::bad_request(format!("x-idempotent-key must be at most {most} bytes")));
     }
     let parts = [call.caller.credential.as_bytes(), call.path("sid").as_bytes(), key.as_bytes(), &call.body];
-    match call.app.replays.claim(call.app.secrets.digest(&parts.join(&b'\n'))) {
-        Claimed::Done => {}
-        Claimed::UnderWay => {
-            return Err(ApiError::unavailable("this call is being carried out right now; ask again for its outcome"));
-        }
-        Claimed::New(claim) => {
-            tasking::send_direct(&call.app, &place, &commands, investigation, &call.actor()).await?;
-            claim.done();
-        }
+    if let Some(claim) = call.app.replays.claim(&call.app.secrets.digest(&parts.join(&b'\n'))).await {
+        tasking::send_direct(&call.app, &place, &commands, investigation, &call.actor()).await?;
+        claim.done();
     }
     Ok(Reply::done())
 }

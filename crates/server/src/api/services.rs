@@ -1,8 +1,9 @@
 //! Services, the older door to extensions. Source: reference/rest-api.md sections 7.8 and 10.4.
 
+use super::extensions::impersonated;
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::event::Actor;
-use crate::extension;
+use crate::extension::{self, INFRASTRUCTURE, INFRASTRUCTURE_SERVICE, yaml_text};
 use crate::tasking::EXTENSION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,22 +19,29 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::Get, "/service/{oid}", Access::Member, "Services of the organization", list),
         Route::new(Method::Post, "/service/{oid}/{service}", request_access, "Ask a service for something", request)
             .needs("request_data", "Base64 of a JSON object with `action` and its fields")
-            .form("is_async", "The caller does not wait for the answer"),
+            .form("is_async", "The caller does not wait for the answer")
+            .form("jwt", "Token of the caller as whom the service shall act"),
     ]
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let is_subscribed = extension::is_subscribed(&call.app, oid, EXTENSION);
-    let names: Vec<&str> = is_subscribed.then_some(RELIABLE_TASKING).into_iter().collect();
+    let names = is_subscribed.then_some(RELIABLE_TASKING).into_iter().chain([INFRASTRUCTURE_SERVICE]);
+    let names: Vec<&str> = names.collect();
     Ok(Reply::json(&json!({"replicants": names})))
 }
 
 async fn request(call: Call) -> Result<Reply, ApiError> {
     let service = call.path("service");
-    if service != RELIABLE_TASKING {
-        return Err(ApiError::not_found(format!("no such service: {service}; available: {RELIABLE_TASKING}")));
-    }
+    let extension = match service {
+        RELIABLE_TASKING => EXTENSION,
+        INFRASTRUCTURE_SERVICE => INFRASTRUCTURE,
+        other => {
+            let available = format!("{RELIABLE_TASKING}, {INFRASTRUCTURE_SERVICE}");
+            return Err(ApiError::not_found(format!("no such service: {other}; available: {available}")));
+        }
+    };
     let packed = call.form.require("request_data")?;
     let bytes = STANDARD
         .decode(packed)
@@ -41,7 +49,16 @@ async fn request(call: Call) -> Result<Reply, ApiError> {
     let data: Value = serde_json::from_slice(&bytes)
         .map_err(|error| ApiError::bad_request(format!("request_data is not JSON: {error}")))?;
     let action = data.get("action").and_then(Value::as_str).unwrap_or_default();
-    let actor = Actor::caller(&call.caller, call.source);
-    let answer = extension::request(&call.app, call.organization()?, EXTENSION, action, &data, &actor).await?;
+    let caller = impersonated(&call, "jwt")?;
+    let caller = caller.as_ref().unwrap_or(&call.caller);
+    let actor = Actor::caller(caller, call.source);
+    let organization = call.organization()?;
+    let mut answer = extension::request_by(&call.app, organization, extension, action, &data, (caller, &actor)).await?;
+    if extension == INFRASTRUCTURE {
+        // Older clients read the document as text.
+        if let Some(org) = answer.get_mut("org") {
+            *org = Value::String(yaml_text(org));
+        }
+    }
     Ok(Reply::json(&answer))
 }

@@ -3,7 +3,7 @@
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::{USER, User, Without, require_grantable, require_keeper, role_permissions};
 use crate::random;
-use crate::records::SERVER;
+use crate::records::{Batch, SERVER};
 use muster_model::Oid;
 use muster_store::Expect;
 use serde_json::{Map, Value, json};
@@ -85,17 +85,37 @@ fn member(call: &Call, oid: Oid, email: &str) -> Result<(User, u64), ApiError> {
     stored.ok_or_else(|| ApiError::not_found("user not found"))
 }
 
-async fn store(
+/// Stores what `edit` makes of a user of this organization: decided while nothing else changes,
+/// since whether someone can still manage the organization depends on all keys and users.
+async fn change(
+    call: &Call,
+    oid: Oid,
+    email: &str,
+    (message, action): (&str, &str),
+    edit: impl FnOnce(&mut User) -> Result<(), ApiError>,
+) -> Result<(), ApiError> {
+    let decide = || {
+        let (mut user, revision) = member(call, oid, email)?;
+        let before = user.organizations.get(&oid).cloned();
+        edit(&mut user)?;
+        if user.organizations.get(&oid) == before.as_ref() {
+            return Ok(Batch::default());
+        }
+        put(call, oid, (email, &user, Expect::Revision(revision)), (message, action))
+    };
+    call.app.records.change(decide).await
+}
+
+fn put(
     call: &Call,
     oid: Oid,
     (email, user, expect): (&str, &User, Expect),
     (message, action): (&str, &str),
-) -> Result<(), ApiError> {
+) -> Result<Batch, ApiError> {
     let entity = json!({"type": "user", "name": email});
     let detail = json!({"permissions": user.organizations.get(&oid)});
     let beside = call.audit(oid, message, &entity, action, &detail);
-    call.app.records.put(SERVER, USER, email, user, expect, beside).await?;
-    Ok(())
+    Ok(Batch::beside(beside).put(SERVER, USER, email, user, expect)?)
 }
 
 async fn invite(call: Call) -> Result<Reply, ApiError> {
@@ -106,28 +126,33 @@ async fn invite(call: Call) -> Result<Reply, ApiError> {
         None => Vec::new(),
     };
     require_grantable(&call.caller, oid, &permissions)?;
-    let (mut user, expect) = match call.app.records.get_with_revision(SERVER, USER, &email) {
-        Some((user, revision)) => (user, Expect::Revision(revision)),
-        None if call.app.records.count(SERVER, USER) >= USERS_MAX => {
-            return Err(ApiError::bad_request(format!("a server has at most {USERS_MAX} users")));
+    let records = &call.app.records;
+    let decide = || {
+        let (mut user, expect) = match records.get_with_revision(SERVER, USER, &email) {
+            Some((user, revision)) => (user, Expect::Revision(revision)),
+            None if records.count(SERVER, USER) >= USERS_MAX => {
+                return Err(ApiError::bad_request(format!("a server has at most {USERS_MAX} users")));
+            }
+            None => (User { uid: random::uuid().to_string(), ..User::default() }, Expect::Absent),
+        };
+        if user.organizations.contains_key(&oid) {
+            return Ok(Batch::default());
         }
-        None => (User { uid: random::uuid().to_string(), ..User::default() }, Expect::Absent),
+        user.organizations.insert(oid, permissions);
+        put(&call, oid, (&email, &user, expect), ("user added", "add_user"))
     };
-    if user.organizations.contains_key(&oid) {
-        return Ok(Reply::done());
-    }
-    user.organizations.insert(oid, permissions);
-    store(&call, oid, (&email, &user, expect), ("user added", "add_user")).await?;
+    records.change(decide).await?;
     Ok(Reply::done())
 }
 
 async fn remove(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let email = checked_email(call.field("email"))?;
-    let (mut user, revision) = member(&call, oid, &email)?;
-    require_keeper(&call.app.records, oid, &Without::User(&email))?;
-    user.organizations.remove(&oid);
-    store(&call, oid, (&email, &user, Expect::Revision(revision)), ("user removed", "remove_user")).await?;
+    let edit = |user: &mut User| {
+        user.organizations.remove(&oid);
+        require_keeper(&call.app.records, oid, &Without::User(&email))
+    };
+    change(&call, oid, &email, ("user removed", "remove_user"), edit).await?;
     Ok(Reply::done())
 }
 
@@ -140,27 +165,30 @@ async fn grant(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let (email, name) = (checked_email(call.field("email"))?, permission(&call)?);
     require_grantable(&call.caller, oid, [&name])?;
-    let (mut user, revision) = member(&call, oid, &email)?;
-    let have = user.organizations.entry(oid).or_default();
-    if !have.contains(&name) {
-        have.push(name);
-        have.sort_unstable();
-        store(&call, oid, (&email, &user, Expect::Revision(revision)), ("permission given", "grant")).await?;
-    }
+    let edit = |user: &mut User| {
+        let have = user.organizations.entry(oid).or_default();
+        if !have.contains(&name) {
+            have.push(name);
+            have.sort_unstable();
+        }
+        Ok(())
+    };
+    change(&call, oid, &email, ("permission given", "grant"), edit).await?;
     Ok(Reply::done())
 }
 
 async fn revoke(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let (email, name) = (checked_email(call.field("email"))?, permission(&call)?);
-    let (mut user, revision) = member(&call, oid, &email)?;
-    let have = user.organizations.entry(oid).or_default();
-    if !have.contains(&name) {
-        return Err(ApiError::not_found(format!("this user does not have {name}")));
-    }
-    have.retain(|have| *have != name);
-    require_keeper_unless_same(&call, oid, &email, &user)?;
-    store(&call, oid, (&email, &user, Expect::Revision(revision)), ("permission taken", "revoke")).await?;
+    let edit = |user: &mut User| {
+        let have = user.organizations.entry(oid).or_default();
+        if !have.contains(&name) {
+            return Err(ApiError::not_found(format!("this user does not have {name}")));
+        }
+        have.retain(|have| *have != name);
+        require_keeper_unless_same(&call, oid, &email, user)
+    };
+    change(&call, oid, &email, ("permission taken", "revoke"), edit).await?;
     Ok(Reply::done())
 }
 
@@ -184,9 +212,10 @@ async fn set_role(call: Call) -> Result<Reply, ApiError> {
     let role = role.ok_or_else(|| ApiError::bad_request(format!("role is required: one of {ROLES}")))?;
     let permissions = of_role(role)?;
     require_grantable(&call.caller, oid, &permissions)?;
-    let (mut user, revision) = member(&call, oid, &email)?;
-    user.organizations.insert(oid, permissions.clone());
-    require_keeper_unless_same(&call, oid, &email, &user)?;
-    store(&call, oid, (&email, &user, Expect::Revision(revision)), ("role given", "set_role")).await?;
+    let edit = |user: &mut User| {
+        user.organizations.insert(oid, permissions.clone());
+        require_keeper_unless_same(&call, oid, &email, user)
+    };
+    change(&call, oid, &email, ("role given", "set_role"), edit).await?;
     Ok(Reply::json(&json!({"success": true, "role": role, "permissions": permissions})))
 }

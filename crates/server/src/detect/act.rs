@@ -1,102 +1,187 @@
-//! Carrying out what rules ask for. One failed action never stops another one.
+//! Carrying out what rules ask for, from the stored queue. One failed action never stops another one.
+//!
+//! An action is taken out of the store after it was carried out: a server that dies in between
+//! carries it out again. Tags, flags and tags of records are the same after that; tasks have ids
+//! that are made of the action's, so that the queue or the sensor knows them again.
 //!
 //! Source: reference/detection-response.md section 13.
 
-use super::save_variables;
+use super::Detector;
+use super::action::Action;
+use super::trouble::Trouble;
 use crate::api::ApiError;
 use crate::app::App;
 use crate::event::Actor;
 use crate::organization::Organization;
 use crate::sensor::{self, Flag, Place};
-use crate::tasking::{EXTENSION, send_direct};
-use crate::{errors, extension, hive};
+use crate::tasking::{DIRECT_LIFETIME, EXTENSION, Order, send_ordered};
+use crate::{clock, extension, hive};
 use muster_model::Sid;
-use muster_rules::{Decided, Effect, Rule};
+use muster_rules::Effect;
 use roaring::RoaringBitmap;
-use serde_json::Value;
-use std::sync::Arc;
+use serde_json::{Value, json};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
+use tokio::time::sleep;
+use uuid::Uuid;
 
 /// Name of the older service behind which the tasking extension stands.
 const RELIABLE_TASKING: &str = "reliable-tasking";
 
-/// Runs effects in order; what fails is told to the operators.
-pub(super) async fn run(app: &Arc<App>, organization: &Arc<Organization>, effects: Vec<Decided>) {
-    for Decided { rule, effect } in effects {
-        if let Err(error) = act(app, organization, &rule, effect).await {
-            let component = format!("dr-{}/{}", rule.meta.namespace, rule.meta.name);
-            errors::report(app, organization.oid, &component, &error.message).await;
+/// While the store cannot write, an action is tried again after this long, doubling.
+const RETRY_MIN: Duration = Duration::from_millis(250);
+const RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// How often it is looked whether a sensor is back for a task that waited when the server started.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// A record's tag is set on the record as it is: so often it is read again when someone changes it meanwhile.
+const TAG_TRIES: usize = 5;
+
+/// Has the actions of these sensors carried out.
+pub(super) fn begin(app: &Arc<App>, detector: &Arc<Detector>, sids: Vec<Option<Sid>>) {
+    for sid in sids {
+        app.detectors.spawn(run(Arc::downgrade(app), Arc::clone(detector), sid));
+    }
+}
+
+/// Carries out the actions of one sensor in order, until none waits.
+async fn run(app: Weak<App>, detector: Arc<Detector>, sid: Option<Sid>) {
+    while let Some(action) = detector.pending.next(sid) {
+        if let Effect::Wait { duration_ms } = action.ordered.effect {
+            sleep(Duration::from_millis(u64::try_from(duration_ms).unwrap_or(0))).await;
+        }
+        let Some(app) = app.upgrade() else { return };
+        if let Some(organization) = app.organization(detector.oid) {
+            carry_out(&app, &organization, &detector, &action).await;
+        }
+        remove(&app, &detector, &action).await;
+        detector.pending.done(sid);
+    }
+}
+
+/// Carries out one action; what fails is told to the operators, but a store that cannot write is waited for.
+async fn carry_out(app: &Arc<App>, organization: &Arc<Organization>, detector: &Detector, action: &Action) {
+    let mut pause = RETRY_MIN;
+    loop {
+        let done = {
+            // Closed never: the detector is there.
+            let _permit = detector.pending.acting.acquire().await;
+            act(app, organization, action).await
+        };
+        match done {
+            Ok(()) => return,
+            Err(error) if matches!(error.code, "store_full" | "store_busy") => {
+                sleep(pause).await;
+                pause = (pause * 2).min(RETRY_MAX);
+            }
+            Err(error) => {
+                let ordered = &action.ordered;
+                Trouble::of_rule(detector.oid, &ordered.namespace, &ordered.rule, &error.message).tell(app);
+                return;
+            }
         }
     }
 }
 
-async fn act(app: &Arc<App>, organization: &Arc<Organization>, rule: &Rule, effect: Effect) -> Result<(), ApiError> {
-    let identity = format!("rule/{}.{}", rule.meta.namespace, rule.meta.name);
+/// Takes an action out of the store. One that fails is repeated: the action was carried out.
+async fn remove(app: &App, detector: &Detector, action: &Action) {
+    let mut pause = RETRY_MIN;
+    while let Err(error) = app.store.commit(vec![action.removal(detector.oid)]).await {
+        tracing::warn!(oid = %detector.oid, %error, "an action that was carried out could not be taken out of its queue");
+        sleep(pause).await;
+        pause = (pause * 2).min(RETRY_MAX);
+    }
+}
+
+async fn act(app: &Arc<App>, organization: &Arc<Organization>, action: &Action) -> Result<(), ApiError> {
+    let ordered = &action.ordered;
+    let identity = format!("rule/{}.{}", ordered.namespace, ordered.rule);
     let actor = Actor { identity, origin: "system", source: None };
     let flag = async |sid: &str, flag, wanted| {
         let place = place_of(organization, sid)?;
         sensor::set_flag(app, &place, flag, wanted, &actor).await.map_err(ApiError::from)
     };
-    match effect {
+    match &ordered.effect {
         Effect::Task { sid, command, investigation } => {
-            let line = command_line(&command)?;
-            send_direct(app, &place_of(organization, &sid)?, &[&line], investigation.as_deref(), &actor).await
+            let place = place_of(organization, sid)?;
+            task(app, &place, action, &command_line(command)?, investigation.as_deref(), &actor).await
         }
         Effect::AddTag { sid, tag, ttl, entire_device } => {
             let ttl = ttl.and_then(|ttl| u64::try_from(ttl).ok()).filter(|ttl| *ttl > 0).map(Duration::from_secs);
-            let ordinals = device_of(organization, &place_of(organization, &sid)?, entire_device);
-            sensor::put_tags(app, organization, &ordinals, &[&tag], ttl, &actor).await?;
+            let ordinals = device_of(organization, &place_of(organization, sid)?, *entire_device);
+            sensor::put_tags(app, organization, &ordinals, &[tag], ttl, &actor).await?;
             Ok(())
         }
         Effect::RemoveTag { sid, tag } => {
-            let ordinals = RoaringBitmap::from_iter([place_of(organization, &sid)?.ordinal]);
-            sensor::take_tags(app, organization, &ordinals, &[&tag], &actor).await?;
+            let ordinals = RoaringBitmap::from_iter([place_of(organization, sid)?.ordinal]);
+            sensor::take_tags(app, organization, &ordinals, &[tag], &actor).await?;
             Ok(())
         }
-        Effect::AddVar { sid, .. } | Effect::DelVar { sid, .. } => match sid.parse() {
-            Ok(sid) => save_variables(app, organization, sid).await.map_err(ApiError::from),
-            Err(_) => Err(ApiError::not_found("the event has no sensor")),
-        },
-        Effect::IsolateNetwork { sid } => flag(&sid, Flag::Isolation, true).await,
-        Effect::RejoinNetwork { sid } => flag(&sid, Flag::Isolation, false).await,
-        Effect::Seal { sid } => flag(&sid, Flag::Seal, true).await,
-        Effect::Unseal { sid } => flag(&sid, Flag::Seal, false).await,
+        Effect::IsolateNetwork { sid } => flag(sid, Flag::Isolation, true).await,
+        Effect::RejoinNetwork { sid } => flag(sid, Flag::Isolation, false).await,
+        Effect::Seal { sid } => flag(sid, Flag::Seal, true).await,
+        Effect::Unseal { sid } => flag(sid, Flag::Seal, false).await,
         Effect::UndeleteSensor { sid } => {
-            sensor::undelete(app, &place_of(organization, &sid)?, &actor).await.map_err(ApiError::from)
+            sensor::undelete(app, &place_of(organization, sid)?, &actor).await.map_err(ApiError::from)
         }
         Effect::ExtensionRequest { extension_name, extension_action, extension_request } => {
-            let (name, action) = (&extension_name, &extension_action);
-            extension::request(app, organization, name, action, &extension_request, &actor).await.map(|_| ())
+            let data = identified(ordered.id, extension_name, extension_action, extension_request);
+            extension::request(app, organization, extension_name, extension_action, &data, &actor).await.map(|_| ())
         }
         Effect::ServiceRequest { name, request } if name == RELIABLE_TASKING => {
             let action = request.get("action").and_then(Value::as_str).unwrap_or_default();
-            extension::request(app, organization, EXTENSION, action, &request, &actor).await.map(|_| ())
+            let data = identified(ordered.id, EXTENSION, action, request);
+            extension::request(app, organization, EXTENSION, action, &data, &actor).await.map(|_| ())
         }
         Effect::ServiceRequest { name, .. } => Err(ApiError::not_found(format!("no such service: {name}"))),
-        Effect::Wait { duration_ms } => {
-            tokio::time::sleep(Duration::from_millis(u64::try_from(duration_ms).unwrap_or(0))).await;
-            Ok(())
-        }
         Effect::AddHiveTag { hive_name, record_name, tag } => {
-            tag_record(app, organization, (&hive_name, &record_name, &tag), true, &actor).await
+            tag_record(app, organization, (hive_name, record_name, tag), true, &actor).await
         }
         Effect::RemoveHiveTag { hive_name, record_name, tag } => {
-            tag_record(app, organization, (&hive_name, &record_name, &tag), false, &actor).await
+            tag_record(app, organization, (hive_name, record_name, tag), false, &actor).await
         }
-        Effect::Output { name, .. } => Err(ApiError::not_found(format!(
-            "there is no output {name:?} of type tailored; make one, or mend the rule"
-        ))),
-        Effect::Error { failed, place, message } => {
-            Err(ApiError::bad_request(format!("{failed} ({place}): {message}")))
-        }
-        Effect::StartAiAgent { .. } => Err(unavailable("start ai agent")),
-        Effect::ReEnroll { .. } => Err(unavailable("re-enroll")),
-        _ => Err(unavailable("this action")),
+        // Waited before, and all others are done with the event.
+        _ => Ok(()),
     }
 }
 
-fn unavailable(action: &str) -> ApiError {
-    ApiError::bad_request(format!("{action} is not available on this server; remove it from the rule"))
+async fn task(
+    app: &Arc<App>,
+    place: &Place,
+    action: &Action,
+    line: &str,
+    investigation: Option<&str>,
+    actor: &Actor,
+) -> Result<(), ApiError> {
+    let ordered = &action.ordered;
+    let until = ordered.at.saturating_add(DIRECT_LIFETIME);
+    if action.is_resumed {
+        // Sensors need a moment to come back to a server that was restarted.
+        while clock::now() < until && !place.organization.state.lock().is_online(place.ordinal) {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+    let order = Order {
+        task_id: ordered.id,
+        until,
+        is_told: ordered.is_begun,
+        beside: action.begun(place.organization.oid).into_iter().collect(),
+    };
+    send_ordered(app, place, line, investigation, actor, order).await
+}
+
+/// A request with an id of its own, so that it makes no second task when it is repeated.
+fn identified(id: Uuid, extension: &str, action: &str, request: &Value) -> Value {
+    let mut request = request.clone();
+    if extension == EXTENSION
+        && action == "task"
+        && let Some(fields) = request.as_object_mut()
+        && fields.get("task_id").is_none_or(Value::is_null)
+    {
+        fields.insert("task_id".into(), json!(id));
+    }
+    request
 }
 
 fn place_of(organization: &Arc<Organization>, sid: &str) -> Result<Place, ApiError> {
@@ -149,16 +234,23 @@ async fn tag_record(
     actor: &Actor,
 ) -> Result<(), ApiError> {
     let hive = hive::find(hive_name).ok_or_else(|| ApiError::not_found(format!("no such hive: {hive_name}")))?;
-    let record = hive::get(app, hive, organization.oid, key)?;
-    let mut usr_mtd = record.usr_mtd;
-    let had = usr_mtd.tags.iter().any(|have| have == tag);
-    if had == is_added {
-        return Ok(());
+    let mut tries = 0;
+    loop {
+        let record = hive::get(app, hive, organization.oid, key)?;
+        let mut usr_mtd = record.usr_mtd;
+        let had = usr_mtd.tags.iter().any(|have| have == tag);
+        if had == is_added {
+            return Ok(());
+        }
+        usr_mtd.tags.retain(|have| have != tag);
+        if is_added {
+            usr_mtd.tags.push(tag.to_owned());
+        }
+        let change = hive::Change { data: None, usr_mtd: Some(usr_mtd), etag: Some(record.sys_mtd.etag) };
+        tries += 1;
+        match hive::set(app, hive, organization.oid, key, change, actor).await {
+            Err(error) if error.code == "ETAG_MISMATCH" && tries < TAG_TRIES => {}
+            done => return done.map(|_| ()),
+        }
     }
-    usr_mtd.tags.retain(|have| have != tag);
-    if is_added {
-        usr_mtd.tags.push(tag.to_owned());
-    }
-    let change = hive::Change { data: None, usr_mtd: Some(usr_mtd), etag: Some(record.sys_mtd.etag) };
-    hive::set(app, hive, organization.oid, key, change, actor).await.map(|_| ())
 }

@@ -15,11 +15,22 @@ impl Lookups {
     /// The stored lookups of an organization.
     #[must_use]
     pub fn load(records: &Records, oid: Oid) -> Self {
-        let read = |(name, record): (String, hive::HiveRecord)| {
-            let keys = if record.usr_mtd.enabled { read_lookup(&record.data).unwrap_or_default() } else { Map::new() };
-            (name, keys)
-        };
-        Self(records.list(oid, hive::LOOKUPS.kind).into_iter().map(read).collect())
+        let mut lookups = Self::default();
+        for (name, record) in records.list(oid, hive::LOOKUPS.kind) {
+            lookups.put(name, &record);
+        }
+        lookups
+    }
+
+    /// Adds or replaces a lookup.
+    pub fn put(&mut self, name: String, record: &hive::HiveRecord) {
+        let keys = if record.usr_mtd.enabled { read_lookup(&record.data).unwrap_or_default() } else { Map::new() };
+        self.0.insert(name, keys);
+    }
+
+    /// Takes a lookup away.
+    pub fn remove(&mut self, name: &str) {
+        self.0.remove(name);
     }
 }
 

@@ -1,32 +1,36 @@
 //! Compiling the rules of an organization, and putting them to work.
 
-use super::{COUNTERS, COUNTERS_KEY, Detector, LANES, Lane, Lookups, VARIABLES, WAITING_MAX, WINDOWS_MAX, work};
+use super::action::{ACTION, Action};
+use super::group::{self, MEMBERS_MAX};
+use super::pending::Pending;
+use super::trouble::Trouble;
+use super::{Detector, LANES, Lookups, VARIABLES, act};
 use crate::app::App;
-use crate::{clock, errors, hive};
+use crate::{clock, hive};
 use muster_model::{Oid, Sid};
-use muster_rules::{Engine, RuleLoader, RuleMeta, RuleSet, Suppression, Way};
+use muster_rules::{CounterKey, Engine, Rule, RuleLoader, RuleMeta, RuleSet, Suppression, Target, Way, Window};
+use muster_store::{CounterRow, Read, StoreError};
 use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicI64;
 use tokio::sync::mpsc;
 
-/// The private seed of the template function `anon`.
-#[must_use]
-pub fn anon_seed(app: &App, oid: Oid) -> String {
-    app.secrets.digest(format!("anon {oid}").as_bytes())
-}
+/// Suppression windows of one organization: about 80 bytes of memory each, and as much on disk.
+const WINDOWS_MAX: usize = 1_000_000;
 
 struct Compiled {
     rules: Arc<RuleSet>,
     lookups: Arc<Lookups>,
     is_empty: bool,
-    /// Records that cannot be loaded any more, such as when a lookup is gone: component and reason.
-    broken: Vec<(String, String)>,
+    targets: BTreeSet<Target>,
+    /// Records that cannot be loaded any more, such as when a lookup is gone.
+    broken: Vec<Trouble>,
 }
 
 fn compile(app: &App, oid: Oid) -> Compiled {
     let lookups = Lookups::load(&app.records, oid);
-    let seed = anon_seed(app, oid);
+    let seed = app.secrets.anon_seed(oid);
     let loader = RuleLoader::new(&lookups, &seed);
     let now_ms = clock::now().as_millis();
     let is_in_force = |record: &hive::HiveRecord| {
@@ -46,7 +50,7 @@ fn compile(app: &App, oid: Oid) -> Compiled {
             };
             match loader.rule_value(meta, &record.data) {
                 Ok(rule) => rules.push(rule),
-                Err(error) => broken.push((format!("{}/{name}", hive.name), error.to_string())),
+                Err(error) => broken.push(Trouble::of_record(oid, hive.name, &name, &error.to_string())),
             }
         }
     }
@@ -54,62 +58,88 @@ fn compile(app: &App, oid: Oid) -> Compiled {
         if is_in_force(&record) {
             match loader.false_positive(&name, &record.data) {
                 Ok(rule) => false_positives.push(rule),
-                Err(error) => broken.push((format!("fp/{name}"), error.to_string())),
+                Err(error) => {
+                    let hive = hive::FALSE_POSITIVES.name;
+                    broken.push(Trouble::of_record(oid, hive, &name, &error.to_string()));
+                }
             }
         }
     }
     let is_empty = rules.is_empty();
+    let targets = rules.iter().map(Rule::target).collect();
     let rules = Arc::new(RuleSet::new(rules, false_positives));
-    Compiled { rules, lookups: Arc::new(lookups), is_empty, broken }
+    Compiled { rules, lookups: Arc::new(lookups), is_empty, targets, broken }
 }
 
 /// Puts the stored rules of an organization in force. Rules that did not change keep what they wait for.
+/// What goes wrong is told to operators, and the earlier rules stay in force.
 pub async fn reload(app: &Arc<App>, oid: Oid) {
-    let _one_at_a_time = app.detectors.reloading.lock().await;
-    let shared = Arc::clone(app);
-    let compiled = match tokio::task::spawn_blocking(move || compile(&shared, oid)).await {
-        Ok(compiled) => compiled,
-        Err(error) => {
-            tracing::error!(%oid, %error, "the rules could not be compiled; the earlier ones stay in force");
-            return;
-        }
-    };
-    match app.detectors.of(oid) {
-        Some(detector) => {
-            *detector.lookups.write() = compiled.lookups;
-            for lane in &detector.lanes {
-                lane.engine.lock().replace(Arc::clone(&compiled.rules));
-            }
-        }
-        None if compiled.is_empty => {}
-        None => {
-            let detector = Arc::new(start(app, oid, &compiled));
-            app.detectors.by_organization.write().insert(oid, detector);
-        }
-    }
-    for (component, text) in compiled.broken {
-        errors::report(app, oid, &component, &text).await;
+    if let Err(error) = load(app, oid).await {
+        tracing::error!(%oid, %error, "the rules could not be put in force; the earlier ones stay");
     }
 }
 
-/// A detector with its stored counters and variables; its lanes work from now on.
-fn start(app: &Arc<App>, oid: Oid, compiled: &Compiled) -> Detector {
-    let lane = |_| {
-        let (queue, jobs) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(work(Arc::downgrade(app), jobs));
-        Lane { engine: Mutex::new(Engine::new(Arc::clone(&compiled.rules), Way::Shared)), queue }
+/// As [`reload`].
+///
+/// # Errors
+///
+/// Whatever the store says.
+pub(super) async fn load(app: &Arc<App>, oid: Oid) -> Result<(), StoreError> {
+    let _one_at_a_time = app.detectors.reloading.lock().await;
+    let shared = Arc::clone(app);
+    let compiled = tokio::task::spawn_blocking(move || compile(&shared, oid)).await;
+    let compiled = compiled.map_err(|error| StoreError::Failed(format!("rules could not be compiled: {error}")))?;
+    match app.detectors.of(oid) {
+        Some(detector) => {
+            let _turn = detector.turn.lock().await;
+            *detector.lookups.write() = compiled.lookups;
+            *detector.targets.write() = compiled.targets;
+            for lane in &detector.lanes {
+                lane.lock().replace(Arc::clone(&compiled.rules));
+            }
+        }
+        None => start(app, oid, &compiled).await?,
+    }
+    compiled.broken.into_iter().for_each(|trouble| trouble.tell(app));
+    Ok(())
+}
+
+/// Begins detection where it ended: with the stored counters, variables and waiting actions.
+async fn start(app: &Arc<App>, oid: Oid, compiled: &Compiled) -> Result<(), StoreError> {
+    let ordered = app.records.take(oid, ACTION);
+    if compiled.is_empty && ordered.is_empty() {
+        return Ok(());
+    }
+    let read = move |read: &mut dyn Read| {
+        let mut counters = Suppression::new(WINDOWS_MAX);
+        let each = &mut |row: CounterRow| {
+            let window = Window { start_ms: row.start_ms, expires_ms: row.expires_ms, counter: row.count };
+            counters.restore(CounterKey::from_bytes(row.key), window);
+        };
+        read.counters(oid, each).map(|()| counters)
     };
-    let counters = app.records.get(oid, COUNTERS, COUNTERS_KEY).unwrap_or_else(|| Suppression::new(WINDOWS_MAX));
-    let detector = Detector {
-        lanes: (0..LANES).map(lane).collect(),
+    let counters = app.store.read(read).await?;
+    let (members, waiting) = mpsc::channel(MEMBERS_MAX);
+    let engine = |_| Mutex::new(Engine::new(Arc::clone(&compiled.rules), Way::Shared));
+    let detector = Arc::new(Detector {
+        oid,
+        lanes: (0..LANES).map(engine).collect(),
         counters: std::sync::Mutex::new(counters),
-        has_counted: AtomicBool::new(false),
+        swept_ms: AtomicI64::new(0),
         lookups: RwLock::new(Arc::clone(&compiled.lookups)),
-    };
-    for (key, variables) in app.records.list(oid, VARIABLES) {
+        targets: RwLock::new(compiled.targets.clone()),
+        turn: tokio::sync::Mutex::default(),
+        members,
+        pending: Pending::default(),
+    });
+    for (key, variables) in app.records.take(oid, VARIABLES) {
         if let Ok(sid) = key.parse::<Sid>() {
-            detector.lane(Some(sid)).engine.lock().restore_variables(&key, variables);
+            detector.lanes[detector.lane(Some(sid))].lock().restore_variables(&key, variables);
         }
     }
-    detector
+    let actions = ordered.into_iter().filter_map(|(key, ordered)| Action::resumed(&key, ordered)).collect();
+    act::begin(app, &detector, detector.pending.push(actions));
+    group::begin(app, &detector, waiting);
+    app.detectors.by_organization.write().insert(oid, detector);
+    Ok(())
 }

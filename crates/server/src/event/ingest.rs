@@ -5,6 +5,8 @@ use crate::app::App;
 use crate::detect;
 use crate::gateway::Link;
 use crate::sensor::Place;
+use crate::stream::Record;
+use muster_model::Sensor;
 use muster_store::Write;
 use muster_wire::{Events, EventsAck, from_server};
 use std::sync::Arc;
@@ -18,24 +20,61 @@ use std::sync::Arc;
 /// the number that it was decided upon.
 pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events, clock_offset_ms: i64) {
     let organization = &place.organization;
-    let (spool_id, stored_seq, sensor) = {
+    let (spool_id, stored_seq) = {
         let state = organization.state.lock();
         if state.links.get(&place.ordinal).is_none_or(|current| current.generation != link.generation) {
             return link.close();
         }
-        let Some((spool_id, seq)) = state.spools.get(&place.ordinal).copied() else { return };
-        let Some(row) = state.fleet.row(place.ordinal) else { return };
-        (spool_id, seq, row.sensor.clone())
+        let Some(spool) = state.spools.get(&place.ordinal).copied() else { return };
+        spool
     };
-    let mut seq = stored_seq;
-    let mut records = Vec::with_capacity(events.events.len());
-    let mut seqs = Vec::with_capacity(events.events.len());
+    let seq = events.events.iter().map(|event| event.seq).max().unwrap_or(0).max(stored_seq);
+    let mut through = stored_seq;
+    while through < seq {
+        let sensor = || organization.state.lock().fleet.row(place.ordinal).map(|row| row.sensor.clone());
+        let Some(sid) = sensor().map(|sensor| sensor.sid) else { return };
+        let wait = detect::settled(app, organization.oid, sid).await;
+        // Made anew after a `wait`, which is there to let changes of the sensor reach its next events.
+        let Some(sensor) = sensor() else { return };
+        let (records, seqs) = records_of(&sensor, &events, through, clock_offset_ms);
+        let (oid, ordinal, after) = (organization.oid, place.ordinal, through);
+        let reached = move |taken: usize| match taken {
+            _ if taken == seqs.len() => seq,
+            // A `wait` came in between: nothing was taken.
+            0 => after,
+            _ => seqs[taken - 1],
+        };
+        let spool = {
+            let reached = reached.clone();
+            move |taken| vec![Write::PutSpool { oid, ordinal, spool_id, seq: reached(taken), after: Some(after) }]
+        };
+        through = match detect::ingest(app, oid, records, wait, spool).await {
+            Ok(taken) => reached(taken),
+            Err(error) => {
+                // Not acknowledged: the sensor keeps them, and sends them at its next connection.
+                tracing::warn!(%error, "events could not be stored");
+                link.close();
+                return;
+            }
+        };
+        let mut state = organization.state.lock();
+        if let Some(spool) = state.spools.get_mut(&place.ordinal).filter(|spool| spool.0 == spool_id) {
+            spool.1 = spool.1.max(through);
+        }
+    }
+    link.send(from_server::Message::EventsAck(EventsAck { seq }));
+}
+
+/// The records of the events after a number, and their numbers.
+fn records_of(sensor: &Sensor, events: &Events, after: u64, clock_offset_ms: i64) -> (Vec<Record>, Vec<u64>) {
+    let mut seq = after;
+    let (mut records, mut seqs) = (Vec::with_capacity(events.events.len()), Vec::new());
     for event in &events.events {
         if event.seq <= seq {
             continue;
         }
         seq = event.seq;
-        match of_sensor(&sensor, event, clock_offset_ms) {
+        match of_sensor(sensor, event, clock_offset_ms) {
             Some(record) => {
                 records.push(record);
                 seqs.push(seq);
@@ -43,33 +82,5 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events,
             None => tracing::warn!(sid = %sensor.sid, seq, "an event is not a JSON object and was dropped"),
         }
     }
-    let (mut left, mut seqs_left) = (records.as_slice(), seqs.as_slice());
-    let mut through = stored_seq;
-    while through < seq {
-        // Evaluated before the commit that keeps them, up to an event that makes its sensor wait.
-        let mut pass = detect::evaluate(app, organization.oid, left);
-        let after = Some(through);
-        let now;
-        (now, left) = left.split_at(pass.taken);
-        through = if left.is_empty() { seq } else { seqs_left.get(pass.taken - 1).copied().unwrap_or(seq) };
-        seqs_left = &seqs_left[pass.taken..];
-        let mut writes = app.emit(now);
-        writes.append(&mut pass.writes);
-        let (oid, ordinal) = (organization.oid, place.ordinal);
-        writes.push(Write::PutSpool { oid, ordinal, spool_id, seq: through, after });
-        if let Err(error) = app.store.commit(writes).await {
-            // Not acknowledged: the sensor keeps them, and sends them at its next connection.
-            tracing::warn!(%error, "events could not be stored");
-            link.close();
-            return;
-        }
-        {
-            let mut state = organization.state.lock();
-            if let Some(spool) = state.spools.get_mut(&place.ordinal).filter(|spool| spool.0 == spool_id) {
-                spool.1 = spool.1.max(through);
-            }
-        }
-        pass.act(app).await;
-    }
-    link.send(from_server::Message::EventsAck(EventsAck { seq }));
+    (records, seqs)
 }

@@ -5,7 +5,35 @@ use serde_json::{Map, Value, json};
 /// The schema of a built-in extension; `None` for an unknown one.
 #[must_use]
 pub fn schema(name: &str) -> Option<Value> {
-    (name == crate::tasking::EXTENSION).then(tasking)
+    match name {
+        crate::tasking::EXTENSION => Some(tasking()),
+        super::INFRASTRUCTURE => Some(infrastructure()),
+        _ => None,
+    }
+}
+
+fn infrastructure() -> Value {
+    let options = field("object", "Options", "sync_outputs and so on: true; sync_hives: hive to true");
+    let push = field("object", "Options", "as for fetch, and is_dry_run, is_force, ignore_inaccessible");
+    let config = field("yaml", "Configuration", "YAML text with version: 3 and sections");
+    let as_caller = |mut action: Value| {
+        action["is_impersonated"] = json!(true);
+        action
+    };
+    json!({
+        "config_schema": {"fields": {}, "requirements": []},
+        "request_schema": {
+            "fetch": as_caller(action(true, "The configuration as one document", &[("options", options)], &json!([]))),
+            "push": as_caller(action(
+                true,
+                "Make the organization look like a document",
+                &[("config", config), ("options", push)],
+                &json!([["config"]]),
+            )),
+        },
+        "required_events": [],
+        "views": [],
+    })
 }
 
 fn field(data_type: &str, label: &str, description: &str) -> Value {

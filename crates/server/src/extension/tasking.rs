@@ -32,6 +32,9 @@ const ACTIONS: &[&str] = &[
     "signal_received",
 ];
 
+/// Fields that the published converter fills with their own name.
+const OWN_NAMES: &[&str] = &["sid", "tag", "selector", "plat", "context", "task_id"];
+
 /// Carries out an action.
 pub async fn request(
     app: &Arc<App>,
@@ -40,7 +43,8 @@ pub async fn request(
     data: &Value,
     actor: &Actor,
 ) -> Result<Value, ApiError> {
-    let fields = Fields(data);
+    let meant = if actor.is_rule() { Some(without_own_names(data)?) } else { None };
+    let fields = Fields(meant.as_ref().unwrap_or(data));
     match action {
         "task" => task(app, organization, &fields, actor).await,
         "list" => Ok(tasking::list(organization, &fields.selector()?)),
@@ -64,6 +68,27 @@ pub async fn request(
     }
 }
 
+/// A request of a rule without the fields that hold nothing but their own name: the published converter
+/// writes these where the older rule said nothing, and means no sensor group called `tag`.
+///
+/// Only of rules: in a request of a person, `tag` is a tag like any other. Source: reference/rest-api.md
+/// section 11.4.
+fn without_own_names(data: &Value) -> Result<Value, ApiError> {
+    let Some(fields) = data.as_object() else { return Ok(data.clone()) };
+    let means_itself = |name: &str| fields.get(name).and_then(Value::as_str) == Some(name);
+    let targets = ["sid", "tag", "selector", "plat"].into_iter().filter(|name| fields.contains_key(*name));
+    let (empty, named): (Vec<&str>, Vec<&str>) = targets.partition(|name| means_itself(name));
+    if named.is_empty() && !empty.is_empty() {
+        let text = format!(
+            "the rule names no target: {} holds nothing but its own name; `muster rule convert` does it right",
+            empty.join(" and ")
+        );
+        return Err(ApiError::bad_request(text));
+    }
+    let is_meant = |(name, _): &(&String, &Value)| !(OWN_NAMES.contains(&name.as_str()) && means_itself(name));
+    Ok(fields.iter().filter(is_meant).map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
 async fn task(
     app: &Arc<App>,
     organization: &Arc<Organization>,
@@ -71,7 +96,8 @@ async fn task(
     actor: &Actor,
 ) -> Result<Value, ApiError> {
     let command = fields.text("task")?.or(fields.text("command")?);
-    let command = command.ok_or_else(|| ApiError::bad_request("task is required: the command line to run"))?;
+    let command =
+        command.ok_or_else(|| ApiError::bad_request("missing task: task is required, the command line to run"))?;
     if app.config.require_targeting && fields.targeting()?.is_blank() {
         return Err(ApiError::bad_request("one of sid, tag, selector is required; selector * is every sensor"));
     }

@@ -162,8 +162,11 @@ async fn handle(
 ) {
     match message {
         from_sensor::Message::Receipts(receipts) => tasking::receive(app, place, link, receipts).await,
-        from_sensor::Message::Events(events) => event::receive(app, place, link, events, clock_offset_ms).await,
-        from_sensor::Message::Sync(state) => sensor::reported(app, place, &state).await,
+        // Boxed: what only these need (4 KB) would be allocated and moved for each receipt, too.
+        from_sensor::Message::Events(events) => {
+            Box::pin(event::receive(app, place, link, events, clock_offset_ms)).await;
+        }
+        from_sensor::Message::Sync(state) => Box::pin(sensor::reported(app, place, &state)).await,
         from_sensor::Message::Transfer(request) => crate::transfer::grant(app, place, link, request),
         from_sensor::Message::Hello(_) => link.close(),
     }

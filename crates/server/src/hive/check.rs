@@ -28,33 +28,50 @@ fn invalid(text: impl Into<String>) -> ApiError {
 ///
 /// 400 saying what is wrong.
 pub fn check(app: &App, hive: &Hive, oid: Oid, key: &str, data: &Value) -> Result<(), ApiError> {
-    if !data.is_object() {
-        return Err(invalid("data must be an object"));
-    }
-    if data.to_string().len() > DATA_BYTES_MAX {
-        return Err(ApiError::too_large(format!("data has more than {DATA_BYTES_MAX} bytes")));
-    }
-    match hive.content {
-        Content::Rule(namespace) => {
-            if data.get("respond").is_none_or(|respond| !respond.is_array()) {
-                return Err(invalid("a rule needs detect (an object) and respond (a list)"));
+    let lookups = if hive.concerns_rules { Lookups::load(&app.records, oid) } else { Lookups::default() };
+    Checker { lookups, anon_seed: app.secrets.anon_seed(oid) }.check(hive, key, data)
+}
+
+/// Checks records against lookups that need not be stored yet.
+pub struct Checker {
+    /// The lookups that rules may refer to.
+    pub lookups: Lookups,
+    /// The private seed of the template function `anon`.
+    pub anon_seed: String,
+}
+
+impl Checker {
+    /// Checks the content of a record.
+    ///
+    /// # Errors
+    ///
+    /// 400 saying what is wrong.
+    pub fn check(&self, hive: &Hive, key: &str, data: &Value) -> Result<(), ApiError> {
+        if !data.is_object() {
+            return Err(invalid("data must be an object"));
+        }
+        if data.to_string().len() > DATA_BYTES_MAX {
+            return Err(ApiError::too_large(format!("data has more than {DATA_BYTES_MAX} bytes")));
+        }
+        let loader = RuleLoader::new(&self.lookups, &self.anon_seed);
+        match hive.content {
+            Content::Rule(namespace) => {
+                if data.get("respond").is_none_or(|respond| !respond.is_array()) {
+                    return Err(invalid("a rule needs detect (an object) and respond (a list)"));
+                }
+                let meta = RuleMeta { namespace: namespace.to_owned(), ..RuleMeta::general(key) };
+                loader.rule_value(meta, data).map(|_| ()).map_err(|error| invalid_rule(&error))
             }
-            let lookups = Lookups::load(&app.records, oid);
-            let meta = RuleMeta { namespace: namespace.to_owned(), ..RuleMeta::general(key) };
-            let loader = RuleLoader::new(&lookups, &detect::anon_seed(app, oid));
-            loader.rule_value(meta, data).map(|_| ()).map_err(|error| invalid_rule(&error))
+            Content::FalsePositive => {
+                loader.false_positive(key, data).map(|_| ()).map_err(|error| invalid_rule(&error))
+            }
+            Content::Secret => match data.get("secret") {
+                Some(Value::String(secret)) if !secret.is_empty() => Ok(()),
+                _ => Err(invalid("data must be an object with the text secret")),
+            },
+            Content::Lookup => detect::read_lookup(data).map(|_| ()).map_err(invalid),
+            Content::Object => Ok(()),
         }
-        Content::FalsePositive => {
-            let lookups = Lookups::load(&app.records, oid);
-            let loader = RuleLoader::new(&lookups, &detect::anon_seed(app, oid));
-            loader.false_positive(key, data).map(|_| ()).map_err(|error| invalid_rule(&error))
-        }
-        Content::Secret => match data.get("secret") {
-            Some(Value::String(secret)) if !secret.is_empty() => Ok(()),
-            _ => Err(invalid("data must be an object with the text secret")),
-        },
-        Content::Lookup => detect::read_lookup(data).map(|_| ()).map_err(invalid),
-        Content::Object => Ok(()),
     }
 }
 

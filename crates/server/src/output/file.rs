@@ -227,7 +227,7 @@ mod tests {
         fs::create_dir_all(&root).unwrap();
         fs::create_dir_all(&elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, root.join("x")).unwrap();
-        let format = Format::read(&settings::Settings(&serde_json::Map::new())).unwrap();
+        let format = Format::read(&settings::Settings(&serde_json::Map::new()), "").unwrap();
         let records = [Queued { position: 1, body: b"{}".to_vec() }];
         let mut sink = Sink::new(settings(&json!({"dir": "x", "is_no_sharding": "true"})), root);
         let error = sink.write(&format, &records, Timestamp::ZERO).unwrap_err();

@@ -1,15 +1,18 @@
 //! How a record looks when it leaves. Source: reference/events.md section 11.2.
 
 use super::settings::Settings;
-use super::transform::Transform;
 use crate::api::ApiError;
+use muster_rules::{Reshape, Reshaped};
+use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// Format of one output.
 pub(super) struct Format {
-    transform: Option<Transform>,
+    reshape: Option<Reshape>,
+    /// Why a record was left out lately.
+    failure: Mutex<Option<String>>,
     is_no_routing: bool,
     is_payload_as_string: bool,
     is_flat: bool,
@@ -63,9 +66,12 @@ impl<'a> Head<'a> {
 }
 
 impl Format {
-    pub(super) fn read(settings: &Settings<'_>) -> Result<Self, ApiError> {
+    /// `anon_seed` is the private seed of the template function `anon`.
+    pub(super) fn read(settings: &Settings<'_>, anon_seed: &str) -> Result<Self, ApiError> {
+        let reshape = settings.text("custom_transform").map(|text| Reshape::new(&text, anon_seed)).transpose();
         Ok(Self {
-            transform: settings.text("custom_transform").map(|text| Transform::read(&text)).transpose()?,
+            reshape: reshape.map_err(|error| ApiError::bad_request(format!("custom_transform: {error}")))?,
+            failure: Mutex::new(None),
             is_no_routing: settings.flag("is_no_routing")?,
             is_payload_as_string: settings.flag("is_payload_as_string")?,
             is_flat: settings.flag("is_flat")?,
@@ -76,23 +82,51 @@ impl Format {
 
     fn changes_nothing(&self) -> bool {
         let flags = [self.is_no_routing, self.is_payload_as_string, self.is_flat, self.is_prefix_data];
-        self.transform.is_none() && !flags.contains(&true)
+        self.reshape.is_none() && !flags.contains(&true)
     }
 
-    /// A record as it is sent: one line of JSON text, without a line end; `None` if it is not JSON.
+    /// Why a record was left out since this was asked last.
+    pub(super) fn take_failure(&self) -> Option<String> {
+        self.failure.lock().take()
+    }
+
+    /// A record as it is sent where a line is a record: one line, without its end; `None` if there is nothing
+    /// to send.
     pub(super) fn line<'a>(&self, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        let mut text = self.text(body)?;
+        // A template may make several lines, and one that brings line ends of an event along would let a
+        // sensor make up records.
+        if text.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
+            for byte in text.to_mut() {
+                if matches!(byte, b'\n' | b'\r') {
+                    *byte = b' ';
+                }
+            }
+        }
+        Some(text)
+    }
+
+    /// A record as it is sent by itself: one line of JSON, or the text of a template; `None` if it is not JSON
+    /// or cannot be transformed.
+    pub(super) fn text<'a>(&self, body: &'a [u8]) -> Option<Cow<'a, [u8]>> {
         // Line ends between the tokens would make two records of one.
         if self.changes_nothing() && !body.iter().any(|byte| matches!(byte, b'\n' | b'\r')) {
             return Some(Cow::Borrowed(body));
         }
         let value = serde_json::from_slice(body).ok()?;
+        let value = match self.reshape.as_ref().map(|reshape| reshape.apply(&value)) {
+            None => value,
+            Some(Ok(Reshaped::Record(value))) => value,
+            Some(Ok(Reshaped::Text(text))) => return Some(Cow::Owned(text.into_bytes())),
+            Some(Err(error)) => {
+                *self.failure.lock() = Some(format!("custom_transform: {error}"));
+                return None;
+            }
+        };
         serde_json::to_vec(&self.value(value, body)).ok().map(Cow::Owned)
     }
 
     fn value(&self, mut value: Value, body: &[u8]) -> Value {
-        if let Some(transform) = &self.transform {
-            value = transform.apply(value);
-        }
         if self.is_no_routing {
             value = without_routing(value);
         }
@@ -182,7 +216,7 @@ mod tests {
     use serde_json::json;
 
     fn format(settings: &Value) -> Format {
-        Format::read(&Settings(settings.as_object().unwrap())).unwrap()
+        Format::read(&Settings(settings.as_object().unwrap()), "seed").unwrap()
     }
 
     #[test]
@@ -227,6 +261,19 @@ mod tests {
         );
         assert_eq!(&*plain.line(b"{\n\"n\":\r\n18446744073709551615}").unwrap(), br#"{"n":18446744073709551615}"#);
         assert!(plain.line(b"{\n").is_none());
+    }
+
+    #[test]
+    fn a_template_makes_text_and_no_line_of_its_own() {
+        let body = br#"{"cat":"c","detect":{"event":{"A":"x\r\ny"}}}"#;
+        let made = format(&json!({"custom_transform": "{{ .cat }}: {{ .detect.event.A }}", "is_flat": "true"}));
+        assert_eq!(&*made.text(body).unwrap(), b"c: x\r\ny");
+        assert_eq!(&*made.line(body).unwrap(), b"c: x  y");
+        assert_eq!(made.take_failure(), None);
+        let failing = format(&json!({"custom_transform": "{{ .nothing.there }}"}));
+        assert_eq!(failing.line(body), None);
+        assert!(failing.take_failure().unwrap().starts_with("custom_transform: "));
+        assert_eq!(failing.take_failure(), None);
     }
 
     #[test]

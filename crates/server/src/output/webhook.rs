@@ -105,8 +105,8 @@ impl Sink {
             return (if sent.is_ok() { taken } else { 0 }, sent);
         }
         for (at, record) in records.iter().take(RECORDS_PER_TURN).enumerate() {
-            let Some(line) = format.line(&record.body) else { continue };
-            if let Err(error) = self.send(settings, &line).await {
+            let Some(text) = format.text(&record.body) else { continue };
+            if let Err(error) = self.send(settings, &text).await {
                 return (at, Err(error));
             }
         }

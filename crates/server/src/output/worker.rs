@@ -188,6 +188,9 @@ async fn work(app: Arc<App>, output: Arc<Output>) {
         if done > 0 {
             trouble = Trouble::default();
         }
+        if let Some(failure) = output.format.take_failure() {
+            report(&app, output.oid, &output.name, &format!("records were left out: {failure}")).await;
+        }
         let Err(error) = delivered else { continue };
         if output.is_delete_on_failure {
             report(&app, output.oid, &output.name, &format!("{error}; the output is deleted, as it asks")).await;
@@ -286,7 +289,7 @@ mod tests {
         let app = App::load(config, muster_store::Store::memory(), pki).await.unwrap();
         let settings = serde_json::json!({"module": "file", "for": "event", "dir": "d"});
         let oid = muster_model::Oid(uuid::Uuid::from_u128(1));
-        let output = Output::compile(oid, "o", settings.as_object().cloned().unwrap()).unwrap();
+        let output = Output::compile(oid, "o", settings.as_object().cloned().unwrap(), "").unwrap();
         app.store.commit(vec![output.queue(vec![vec![b'x'; 100]; 10])]).await.unwrap();
         assert_eq!(drop_oldest(&app, &output, 350).await.unwrap(), 7);
         let left = app.store.read(move |read| read.queued(oid, "o", 10)).await.unwrap();

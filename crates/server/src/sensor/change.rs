@@ -4,7 +4,7 @@ use super::{Flag, Place, wanted_flags};
 use crate::app::App;
 use crate::event::{self, Actor};
 use crate::organization::Organization;
-use crate::{clock, tasking};
+use crate::{clock, detect, tasking};
 use muster_model::{Tag, Timestamp};
 use muster_store::{SensorRow, StoreError, Write};
 use muster_wire::from_server;
@@ -262,6 +262,10 @@ pub async fn delete(app: &Arc<App>, place: &Place, actor: &Actor) -> Result<(), 
     update_and_abandon(app, &place.organization, &one, Some(&change), edit, ends).await?;
     if let Some(link) = place.organization.state.lock().links.get(&place.ordinal) {
         link.close();
+    }
+    let sid = place.organization.state.lock().fleet.row(place.ordinal).map(|row| row.sensor.sid);
+    if let Some(sid) = sid {
+        detect::forget(app, place.organization.oid, sid).await;
     }
     Ok(())
 }

@@ -88,12 +88,9 @@ pub async fn enrol(app: &Arc<App>, organization: &Arc<Organization>, new: &Enrol
         "public_ip": row.sensor.ext_ip, "internal_ip": row.sensor.int_ip, "host_name": row.sensor.hostname,
     });
     let record = event::deployment(&row.sensor, "enrollment", &event, clock::now());
-    let mut writes = vec![Write::PutSensor(Box::new(row.clone()))];
-    let (kept, pass) = detect::emit(app, organization.oid, &[record]);
-    writes.extend(kept);
-    app.store.commit(writes).await?;
+    let beside = vec![Write::PutSensor(Box::new(row.clone()))];
+    detect::emit(app, organization.oid, vec![record], beside).await?;
     organization.state.lock().fleet.put(row.clone());
-    pass.queue(app);
     tracing::info!(sid = %row.sensor.sid, hostname = %row.sensor.hostname, "a sensor enrolled");
     tasking::matching_changed(app, organization, &[row.ordinal]).await;
     Ok(row.sensor.sid)
@@ -101,40 +98,11 @@ pub async fn enrol(app: &Arc<App>, organization: &Arc<Organization>, new: &Enrol
 
 fn new_row(organization: &Organization, ordinal: u32, new: &Enrolment<'_>, now: Timestamp) -> SensorRow {
     let by: Arc<str> = "installation key".into();
-    let mut row = SensorRow {
-        ordinal,
-        sensor: Sensor {
-            sid: Sid(random::uuid()),
-            oid: organization.oid,
-            iid: new.iid,
-            did: None,
-            platform: Platform(new.state.platform),
-            ext_platform: Platform::NONE,
-            architecture: Architecture(u8::try_from(new.state.architecture).unwrap_or(0)),
-            hostname: "".into(),
-            mac_addr: "".into(),
-            ext_ip: new.source.map(|ip| ip.to_string()).unwrap_or_default().into(),
-            int_ip: "".into(),
-            version: "".into(),
-            enrolled_at: now,
-            alive_at: now,
-            isolated: false,
-            should_isolate: false,
-            sealed: false,
-            should_seal: false,
-            kernel: false,
-            deleted: false,
-            tags: Vec::new(),
-        },
-        public_key: new.public_key.to_vec(),
-        epoch: 1,
-        journal_id: Vec::new(),
-        boot_id: String::new(),
-        fingerprint: String::new(),
-        owns_isolation: false,
-        owns_seal: false,
-        denied_at: Timestamp::ZERO,
-    };
+    let platform = Platform(new.state.platform);
+    let architecture = Architecture(u8::try_from(new.state.architecture).unwrap_or(0));
+    let mut sensor = Sensor::enrolled(Sid(random::uuid()), organization.oid, new.iid, platform, architecture, now);
+    sensor.ext_ip = new.source.map(|ip| ip.to_string()).unwrap_or_default().into();
+    let mut row = SensorRow::enrolled(ordinal, sensor, new.public_key);
     apply_report(&mut row, new.state);
     for name in new.tags {
         let tag = Tag { name: name.as_str().into(), added_by: Arc::clone(&by), added_at: now, expires_at: None };
@@ -273,9 +241,7 @@ async fn tell(app: &Arc<App>, place: &Place, event_type: &str, event: &serde_jso
         let Some(row) = state.fleet.row(place.ordinal) else { return };
         event::deployment(&row.sensor, event_type, event, clock::now())
     };
-    let (writes, pass) = detect::emit(app, place.organization.oid, &[record]);
-    match app.store.commit(writes).await {
-        Ok(()) => pass.queue(app),
-        Err(error) => tracing::warn!(%error, event_type, "a deployment event could not be stored"),
+    if let Err(error) = detect::emit(app, place.organization.oid, vec![record], Vec::new()).await {
+        tracing::warn!(%error, event_type, "a deployment event could not be stored");
     }
 }

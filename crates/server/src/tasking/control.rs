@@ -5,9 +5,11 @@ use crate::app::App;
 use crate::clock;
 use crate::event::{self, Actor};
 use crate::organization::Organization;
-use muster_model::TaskId;
+use crate::stream::Record;
+use muster_model::{Oid, TaskId};
 use muster_selector::Selector;
 use muster_store::Write;
+use muster_tasking::ControlChange;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -31,6 +33,7 @@ pub async fn untask(
     choice: &Choice,
     actor: &Actor,
 ) -> Result<(u64, u64), ApiError> {
+    let _one_at_a_time = organization.control_changes.lock().await;
     let now = clock::now();
     let untasked = {
         let mut state = organization.state.lock();
@@ -50,19 +53,10 @@ pub async fn untask(
     }
     let deleted = untasked.iter().map(|one| one.deleted.len()).sum();
     let withdrawn = untasked.iter().map(|one| one.withdrawn.len()).sum();
-    let mut writes = Vec::new();
-    for one in &untasked {
-        let control = serde_json::to_string(&one.control).map_err(ApiError::internal)?;
-        writes.push(Write::PutTaskControl { oid: organization.oid, task: one.number, control });
-    }
     let entity = json!({"type": "reliable_task", "name": choice.task_id});
     let detail = json!({"deleted": deleted, "withdrawn": withdrawn});
     let record = event::audit(organization.oid, actor, "reliable task removed", &entity, "untask", &detail, now);
-    writes.extend(app.emit(&[record]));
-    if let Err(error) = app.store.commit(writes).await {
-        organization.state.lock().queue.undo_untask(untasked);
-        return Err(error.into());
-    }
+    store_changes(app, organization, &untasked, record).await?;
     Ok((deleted, withdrawn))
 }
 
@@ -77,7 +71,9 @@ pub async fn pause(
     id: TaskId,
     actor: &Actor,
 ) -> Result<(), ApiError> {
-    change(app, organization, id, actor, "pause", |control, _| control.paused = true).await.map(|_| ())
+    let _one_at_a_time = organization.control_changes.lock().await;
+    let change = organization.state.lock().queue.pause(id).ok_or_else(no_such_task)?;
+    store_changes(app, organization, &[change], changed(organization, id, actor, "pause")).await
 }
 
 /// Lets a task go on that was paused, or that held itself back.
@@ -91,50 +87,66 @@ pub async fn resume(
     id: TaskId,
     actor: &Actor,
 ) -> Result<(), ApiError> {
-    let number = change(app, organization, id, actor, "resume", |control, failed| {
-        control.paused = false;
-        control.stopped = None;
-        control.forgiven = failed;
-    })
-    .await?;
+    let one_at_a_time = organization.control_changes.lock().await;
+    let change = organization.state.lock().queue.resume(id).ok_or_else(no_such_task)?;
+    let number = change.number;
+    store_changes(app, organization, &[change], changed(organization, id, actor, "resume")).await?;
+    drop(one_at_a_time);
     super::fan_out(app, organization, number).await;
     Ok(())
 }
 
-async fn change(
-    app: &Arc<App>,
-    organization: &Arc<Organization>,
-    id: TaskId,
-    actor: &Actor,
-    action: &str,
-    edit: impl FnOnce(&mut muster_tasking::Control, u64),
-) -> Result<u64, ApiError> {
-    let unknown = || ApiError::not_found("no such task");
-    let (number, before, after) = {
-        let mut state = organization.state.lock();
-        let task = state.queue.find(id).ok_or_else(unknown)?;
-        let (number, before) = (task.number, task.control.clone());
-        let mut after = before.clone();
-        edit(&mut after, task.failed());
-        // At once, so that nothing more goes out while the store is asked.
-        state.queue.set_control(number, after.clone());
-        (number, before, after)
-    };
+fn no_such_task() -> ApiError {
+    ApiError::not_found("no such task")
+}
+
+fn changed(organization: &Organization, id: TaskId, actor: &Actor, action: &str) -> Record {
     let entity = json!({"type": "reliable_task", "name": id});
-    let record =
-        event::audit(organization.oid, actor, "reliable task changed", &entity, action, &json!({}), clock::now());
-    let control = serde_json::to_string(&after).map_err(ApiError::internal)?;
-    let mut writes = vec![Write::PutTaskControl { oid: organization.oid, task: number, control }];
-    writes.extend(app.emit(&[record]));
-    if let Err(error) = app.store.commit(writes).await {
-        organization.state.lock().queue.set_control(number, before);
-        return Err(error.into());
+    event::audit(organization.oid, actor, "reliable task changed", &entity, action, &json!({}), clock::now())
+}
+
+/// Stores changes and their audit record, and applies them; gives all up if that
+/// fails. The caller lets no other change begin meanwhile.
+async fn store_changes(
+    app: &App,
+    organization: &Organization,
+    changes: &[ControlChange],
+    record: Record,
+) -> Result<(), ApiError> {
+    if let Err(error) = commit(app, organization.oid, changes, record).await {
+        let mut state = organization.state.lock();
+        let now = clock::now();
+        changes.iter().for_each(|change| state.queue.undo_change(change, now));
+        return Err(error);
     }
-    Ok(number)
+    let stopped: Vec<u64> = {
+        let mut state = organization.state.lock();
+        let stop = changes.iter().filter(|change| state.queue.apply_change(change));
+        stop.map(|change| change.number).collect()
+    };
+    for number in stopped {
+        store_as_it_is(app, organization, number).await;
+    }
+    Ok(())
+}
+
+async fn commit(app: &App, oid: Oid, changes: &[ControlChange], record: Record) -> Result<(), ApiError> {
+    let mut writes = Vec::with_capacity(changes.len());
+    for change in changes {
+        let control = serde_json::to_string(&change.control).map_err(ApiError::internal)?;
+        writes.push(Write::PutTaskControl { oid, task: change.number, control });
+    }
+    writes.extend(app.emit(&[record]));
+    Ok(app.store.commit(writes).await?)
 }
 
 /// Stores the control of a task that changed it by itself.
 pub(super) async fn store_control(app: &App, organization: &Organization, number: u64) {
+    let _one_at_a_time = organization.control_changes.lock().await;
+    store_as_it_is(app, organization, number).await;
+}
+
+async fn store_as_it_is(app: &App, organization: &Organization, number: u64) {
     let control = organization.state.lock().queue.task(number).map(|task| serde_json::to_string(&task.control));
     let Some(Ok(control)) = control else { return };
     let write = Write::PutTaskControl { oid: organization.oid, task: number, control };

@@ -153,14 +153,8 @@ async fn store(
         event::activity(oid, EXTENSION, "add_task", &about, spec.created_at),
         event::audit(oid, actor, "reliable task created", &entity, "reliable_task", &about, spec.created_at),
     ];
-    let mut writes = vec![Write::CreateTask(Box::new(row))];
-    let (kept, pass) = detect::emit(app, oid, &records);
-    writes.extend(kept);
-    match app.store.commit(writes).await {
-        Ok(()) => {
-            pass.queue(app);
-            Ok(())
-        }
+    match detect::emit(app, oid, records.into(), vec![Write::CreateTask(Box::new(row))]).await {
+        Ok(()) => Ok(()),
         Err(StoreError::Conflict(_)) => Err(ApiError::conflict("task_id is taken")),
         Err(error) => Err(error.into()),
     }

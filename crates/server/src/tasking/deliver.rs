@@ -1,6 +1,6 @@
 //! Handing tasks to links, and taking in what becomes of them.
 
-use super::{ACTIVITY_TARGETS_MAX, EXTENSION};
+use super::{ACTIVITY_TARGETS_MAX, EXTENSION, message};
 use crate::app::App;
 use crate::detect;
 use crate::gateway::Link;
@@ -11,11 +11,10 @@ use crate::{clock, event, random};
 use muster_model::{Oid, Sid, TaskId, Timestamp};
 use muster_selector::Selector;
 use muster_store::{StoreError, Write};
-use muster_tasking::{Offer, Report, TargetState, Task};
-use muster_wire::{AckedStep, Conditions, Deliver, Receipt, Receipts, ReceiptsAck, Step, from_server};
+use muster_tasking::{Offer, Queue, Report, TargetState};
+use muster_wire::{AckedStep, Receipts, ReceiptsAck, from_server};
 use serde_json::{Value, json};
 use std::sync::Arc;
-use uuid::Uuid;
 
 /// Offers of the first commit: few, so that the first sensors do not wait for the last.
 const OFFERS_FIRST: usize = 256;
@@ -27,9 +26,6 @@ const OFFERS_MOST: usize = 4_096;
 
 /// Targets whose activity records share a commit: about a millisecond of the store.
 const ACTIVITY_PER_COMMIT: usize = 64;
-
-/// Readable reasons of endpoints are cut at this many bytes.
-const ERROR_BYTES_MAX: usize = 1_024;
 
 /// Offers a sensor the next task that it is owed, if it is online.
 pub async fn deliver_next(app: &Arc<App>, place: &Place) {
@@ -49,15 +45,37 @@ pub async fn deliver_next(app: &Arc<App>, place: &Place) {
 }
 
 /// Offers a task to everyone who is online and waits for it.
-///
-/// Only the sensors of one commit at a time are kept from other changes: what is
-/// decided of a sensor's targets is stored and applied before anything else is.
 pub async fn fan_out(app: &Arc<App>, organization: &Arc<Organization>, number: u64) {
     let waiting = {
         let state = organization.state.lock();
         state.queue.waiting(number, &state.online, clock::now(), &mut random::number)
     };
-    let mut waiting = waiting.as_slice();
+    let choose = |queue: &mut Queue, online: &[u32], now| {
+        let offers = queue.offer_each(number, online, now);
+        // If its pace lets no more through, the next tick looks again.
+        (!offers.is_empty() || !queue.is_paced(number)).then_some(offers)
+    };
+    hand_out(app, organization, &waiting, choose).await;
+}
+
+/// Offers each of these sensors what it is owed first, or what it has not confirmed in time.
+pub async fn offer_again(app: &Arc<App>, organization: &Arc<Organization>, ordinals: &[u32]) {
+    let choose = |queue: &mut Queue, online: &[u32], now| {
+        Some(online.iter().filter_map(|ordinal| queue.offer(*ordinal, now)).collect())
+    };
+    hand_out(app, organization, ordinals, choose).await;
+}
+
+/// Hands out offers in few commits; `choose` makes those of one, or `None` if no more can be made.
+///
+/// Only the sensors of one commit at a time are kept from other changes: what is
+/// decided of a sensor's targets is stored and applied before anything else is.
+async fn hand_out(
+    app: &Arc<App>,
+    organization: &Arc<Organization>,
+    mut waiting: &[u32],
+    choose: impl Fn(&mut Queue, &[u32], Timestamp) -> Option<Vec<Offer>> + Send,
+) {
     let mut count = OFFERS_FIRST;
     let mut sent = Vec::new();
     while !waiting.is_empty() {
@@ -69,15 +87,18 @@ pub async fn fan_out(app: &Arc<App>, organization: &Arc<Organization>, number: u
             let mut guard = organization.state.lock();
             let state = &mut *guard;
             let online: Vec<u32> = some.iter().copied().filter(|ordinal| state.online.contains(*ordinal)).collect();
-            state.queue.offer_each(number, &online, clock::now())
+            choose(&mut state.queue, &online, clock::now())
         };
+        let Some(offers) = offers else { break };
         if offers.is_empty() {
-            // The pace lets no more through; the next tick looks again.
-            break;
+            continue;
         }
         match deliver(app, organization, offers).await {
             Some(some) => sent.extend(some),
-            None => break,
+            None => {
+                organization.state.lock().queue.postpone(rest.iter().copied(), clock::now());
+                break;
+            }
         }
     }
     // After everyone has the task: records about it must not hold the last ones up.
@@ -92,9 +113,10 @@ type Sending = (TaskId, Sid, Timestamp);
 async fn deliver(app: &Arc<App>, organization: &Arc<Organization>, offers: Vec<Offer>) -> Option<Vec<Sending>> {
     let targets = offers.iter().map(|offer| (offer.number, offer.ordinal, offer.target.clone())).collect();
     if let Err(error) = app.store.commit(vec![Write::PutTargets { oid: organization.oid, targets }]).await {
-        tracing::warn!(%error, "tasks could not be marked as sent; they are offered again later");
+        tracing::warn!(%error, "tasks could not be marked as sent; they are offered again soon");
+        let now = clock::now();
         let mut state = organization.state.lock();
-        offers.into_iter().for_each(|offer| state.queue.revert(offer));
+        offers.into_iter().for_each(|offer| state.queue.revert(offer, now));
         return None;
     }
     Some(hand_over(organization, &offers))
@@ -102,7 +124,7 @@ async fn deliver(app: &Arc<App>, organization: &Arc<Organization>, offers: Vec<O
 
 async fn tell_of_sending(app: &Arc<App>, organization: &Organization, sent: &[Sending]) {
     for some in sent.chunks(ACTIVITY_PER_COMMIT) {
-        store_activity(app, organization.oid, &activity_of_sending(organization, some)).await;
+        store_activity(app, organization.oid, activity_of_sending(organization, some)).await;
     }
 }
 
@@ -114,13 +136,13 @@ fn hand_over(organization: &Organization, offers: &[Offer]) -> Vec<Sending> {
     for offer in offers {
         let Some(task) = state.queue.task(offer.number) else { continue };
         // It may have been taken back or have run out of time while the store was asked.
-        if !task.open().contains(offer.ordinal) || now >= task.spec.expires_at() {
+        if !task.may_send(offer.ordinal, now) {
             continue;
         }
         let (Some(link), Some(row)) = (state.links.get(&offer.ordinal), state.fleet.row(offer.ordinal)) else {
             continue;
         };
-        link.send(from_server::Message::Deliver(message(task, row.epoch, now)));
+        link.send(from_server::Message::Deliver(message::deliver(task, row.epoch, now)));
         if task.targets().len() <= ACTIVITY_TARGETS_MAX {
             sent.push((task.spec.task_id, row.sensor.sid, now));
         }
@@ -134,35 +156,6 @@ fn activity_of_sending(organization: &Organization, sent: &[Sending]) -> Vec<Rec
         ["try_task", "task_sent"].map(|kind| event::activity(organization.oid, EXTENSION, kind, &about, *at))
     };
     sent.iter().flat_map(of_one).collect()
-}
-
-fn message(task: &Task, epoch: u64, now: Timestamp) -> Deliver {
-    let expires_at = task.spec.expires_at();
-    Deliver {
-        task_id: task.spec.task_id.0.as_bytes().to_vec(),
-        epoch,
-        command: task.spec.command.clone(),
-        investigation_id: task.spec.investigation_id(),
-        not_after_ms: expires_at.as_millis(),
-        lifetime_ms: u64::try_from(expires_at.since(now).as_millis()).unwrap_or(u64::MAX),
-        wants_receipts: true,
-        conditions: task.spec.conditions.as_ref().map(conditions),
-    }
-}
-
-fn conditions(conditions: &muster_tasking::Conditions) -> Conditions {
-    let window = conditions.window;
-    Conditions {
-        window_start_min: window.map_or(0, |window| window.start_min.into()),
-        window_end_min: window.map_or(0, |window| window.end_min.into()),
-        weekdays: window.map_or(0, |window| window.weekdays.0.into()),
-        payload_sha256: conditions.payload_sha256.as_deref().and_then(from_hex).unwrap_or_default(),
-    }
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes().chunks(2);
-    digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
 /// Takes in steps that a sensor journalled; acknowledges them once they are stored.
@@ -188,8 +181,9 @@ async fn take_in(app: &Arc<App>, place: &Place, receipts: &Receipts) -> Option<V
     let _one_at_a_time = organization.sensor_changes.lock(&[place.ordinal]).await;
     let (changed, records) = {
         let state = organization.state.lock();
-        let reports: Vec<Report> =
-            receipts.receipts.iter().filter_map(|receipt| report(&state, place, receipt)).collect();
+        let epoch = state.fleet.row(place.ordinal)?.epoch;
+        let reports = receipts.receipts.iter().filter_map(|receipt| message::report(receipt, epoch));
+        let reports: Vec<Report> = reports.collect();
         let changed = state.queue.receipts(place.ordinal, &reports);
         let targets = changed.into_iter().map(|(number, target)| (number, place.ordinal, target));
         let targets: Vec<_> = targets.collect();
@@ -197,47 +191,16 @@ async fn take_in(app: &Arc<App>, place: &Place, receipts: &Receipts) -> Option<V
         (targets, records)
     };
     if !changed.is_empty() {
-        let mut writes = vec![Write::PutTargets { oid: organization.oid, targets: changed.clone() }];
-        let (kept, pass) = detect::emit(app, organization.oid, &records);
-        writes.extend(kept);
-        if let Err(error) = app.store.commit(writes).await {
+        let writes = vec![Write::PutTargets { oid: organization.oid, targets: changed.clone() }];
+        if let Err(error) = detect::emit(app, organization.oid, records, writes).await {
             tracing::warn!(%error, "receipts could not be stored");
             return None;
         }
-        pass.queue(app);
     }
     let mut state = organization.state.lock();
     let applied =
         changed.into_iter().filter(|(number, ordinal, target)| state.queue.apply(*number, *ordinal, target.clone()));
     Some(applied.map(|(number, _, _)| number).collect())
-}
-
-fn report(state: &State, place: &Place, receipt: &Receipt) -> Option<Report> {
-    let row = state.fleet.row(place.ordinal)?;
-    if receipt.epoch != row.epoch {
-        return None;
-    }
-    let code = receipt.code;
-    let known = match receipt.step() {
-        Step::Unspecified => return None,
-        Step::Confirmed => TargetState::Confirmed,
-        Step::Started => TargetState::Started,
-        Step::Finished => TargetState::Finished,
-        Step::Interrupted => TargetState::Interrupted,
-        Step::Refused => TargetState::Refused,
-        Step::NotNow => TargetState::NotNow,
-        Step::Unsupported => TargetState::Unsupported,
-        Step::Expired => TargetState::Expired,
-    };
-    let mut error: String = receipt.error.chars().take(ERROR_BYTES_MAX / 4).collect();
-    error.retain(|character| character == '\n' || !character.is_control());
-    Some(Report {
-        task_id: TaskId(Uuid::from_slice(&receipt.task_id).ok()?),
-        state: known,
-        at: Timestamp::from_millis(receipt.at_ms),
-        code,
-        error: (!error.is_empty()).then(|| error.into()),
-    })
 }
 
 fn activity(organization: &Organization, state: &State, targets: &[(u64, u32, muster_tasking::Target)]) -> Vec<Record> {
@@ -266,14 +229,12 @@ fn activity(organization: &Organization, state: &State, targets: &[(u64, u32, mu
     records
 }
 
-async fn store_activity(app: &Arc<App>, oid: Oid, records: &[Record]) {
+async fn store_activity(app: &Arc<App>, oid: Oid, records: Vec<Record>) {
     if records.is_empty() {
         return;
     }
-    let (writes, pass) = detect::emit(app, oid, records);
-    match app.store.commit(writes).await {
-        Ok(()) => pass.queue(app),
-        Err(error) => tracing::warn!(%error, "activity events could not be stored"),
+    if let Err(error) = detect::emit(app, oid, records, Vec::new()).await {
+        tracing::warn!(%error, "activity events could not be stored");
     }
 }
 

@@ -6,18 +6,53 @@ use crate::event::{self, Actor};
 use crate::sensor::Place;
 use crate::{clock, payload, random};
 use muster_command::Command;
+use muster_model::Timestamp;
+use muster_store::Write;
 use muster_tasking::CONTEXT_BYTES_MAX;
 use muster_wire::{Deliver, from_server};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// A direct task that did not begin within this time is dropped.
 /// Source: reference/sensor.md section 10.2.
-const LIFETIME: Duration = Duration::from_secs(60);
+pub const DIRECT_LIFETIME: Duration = Duration::from_secs(60);
 
 /// Command lines in one call.
 const COMMANDS_MAX: usize = 100;
+
+/// A rule's order to send one command line. It may be given again with the same id after a restart:
+/// a sensor that has the task already does not run it again.
+pub struct Order {
+    /// Id of the task.
+    pub task_id: Uuid,
+    /// From then on it is too late.
+    pub until: Timestamp,
+    /// It was told to operators.
+    pub is_told: bool,
+    /// To be stored when it is told.
+    pub beside: Vec<Write>,
+}
+
+/// Sends a command line that a rule ordered.
+///
+/// # Errors
+///
+/// As [`send_direct`], and 400 if its time has passed.
+pub async fn send_ordered(
+    app: &Arc<App>,
+    place: &Place,
+    command: &str,
+    investigation_id: Option<&str>,
+    actor: &Actor,
+    order: Order,
+) -> Result<(), ApiError> {
+    if clock::now() >= order.until {
+        return Err(ApiError::bad_request("the task's time had passed before it could be sent"));
+    }
+    send(app, place, &[command], investigation_id, actor, Some(order)).await
+}
 
 /// Sends command lines to a sensor, in order.
 ///
@@ -30,6 +65,17 @@ pub async fn send_direct(
     commands: &[&str],
     investigation_id: Option<&str>,
     actor: &Actor,
+) -> Result<(), ApiError> {
+    send(app, place, commands, investigation_id, actor, None).await
+}
+
+async fn send(
+    app: &Arc<App>,
+    place: &Place,
+    commands: &[&str],
+    investigation_id: Option<&str>,
+    actor: &Actor,
+    order: Option<Order>,
 ) -> Result<(), ApiError> {
     let bad = |text: &str| ApiError::bad_request(text.to_owned());
     if commands.is_empty() {
@@ -64,16 +110,22 @@ pub async fn send_direct(
         let detail = json!({"task": line, "investigation_id": investigation_id});
         event::audit(oid, actor, "sensor tasked", &entity, "task", &detail, now)
     };
-    let records: Vec<_> = commands.iter().map(tell).collect();
-    app.store.commit(app.emit(&records)).await?;
+    let task_id = order.as_ref().map(|order| order.task_id);
+    let until = order.as_ref().map_or_else(|| now.saturating_add(DIRECT_LIFETIME), |order| order.until);
+    if order.as_ref().is_none_or(|order| !order.is_told) {
+        let records: Vec<_> = commands.iter().map(tell).collect();
+        let mut writes = app.emit(&records);
+        writes.extend(order.into_iter().flat_map(|order| order.beside));
+        app.store.commit(writes).await?;
+    }
     for line in commands {
         link.send(from_server::Message::Deliver(Deliver {
-            task_id: random::uuid().as_bytes().to_vec(),
+            task_id: task_id.unwrap_or_else(random::uuid).as_bytes().to_vec(),
             epoch,
             command: (*line).to_owned(),
             investigation_id: investigation_id.unwrap_or_default().to_owned(),
-            not_after_ms: now.saturating_add(LIFETIME).as_millis(),
-            lifetime_ms: u64::try_from(LIFETIME.as_millis()).unwrap_or(u64::MAX),
+            not_after_ms: until.as_millis(),
+            lifetime_ms: u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX),
             wants_receipts: false,
             conditions: None,
         }));

@@ -3,14 +3,14 @@
 use crate::world::World;
 use muster_model::{Sid, Timestamp};
 use muster_server::sensor::Place;
-use muster_server::{clock, event};
+use muster_server::{clock, detect, event};
 use muster_store::{EntryQuery, Stream, Write};
 use muster_wire::{Event, Events};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Takes in events with these numbers, as the sensor's link does.
-async fn receive(world: &World, sid: Sid, numbers: std::ops::RangeInclusive<u64>) {
+pub async fn receive(world: &World, sid: Sid, numbers: std::ops::RangeInclusive<u64>) {
     let link = world.link(sid).await;
     let app = &world.server.app;
     let organization = app.organization(world.oid).unwrap();
@@ -23,14 +23,14 @@ async fn receive(world: &World, sid: Sid, numbers: std::ops::RangeInclusive<u64>
         seq,
         event_type: "TEST".into(),
         time_ms: clock::now().as_millis(),
-        body: format!(r#"{{"N":{seq},"FILE_PATH":"/tmp/{seq}"}}"#).into_bytes(),
+        body: format!(r#"{{"N":{seq},"FILE_PATH":"/tmp/{seq}","ONE":"1","X":"x"}}"#).into_bytes(),
         ..Event::default()
     };
     let events = Events { events: numbers.map(event).collect() };
     event::receive(app, &Place { organization: Arc::clone(&organization), ordinal }, &link, events, 0).await;
 }
 
-async fn stored(world: &World, stream: Stream) -> Vec<Value> {
+pub async fn stored(world: &World, stream: Stream) -> Vec<Value> {
     let query = EntryQuery {
         oid: world.oid,
         stream,
@@ -47,13 +47,13 @@ async fn stored(world: &World, stream: Stream) -> Vec<Value> {
     page.entries.iter().map(|entry| serde_json::from_slice(&entry.body).unwrap()).collect()
 }
 
-async fn set(world: &World, hive: &str, name: &str, data: Value) {
+pub async fn set(world: &World, hive: &str, name: &str, data: Value) {
     let data = data.to_string();
     let form = [("data", data.as_str()), ("usr_mtd", r#"{"enabled":true,"tags":["label"]}"#)];
     world.ok("POST", &format!("hive/{hive}/{}/{name}/data", world.oid), &form).await;
 }
 
-fn rule(respond: Value) -> Value {
+pub fn rule(respond: Value) -> Value {
     json!({"detect": {"event": "TEST", "op": "exists", "path": "event/N"}, "respond": respond})
 }
 
@@ -120,24 +120,21 @@ async fn lookups_suppression_and_variables_work_and_are_kept() {
     let detections = stored(&world, Stream::Detect).await;
     assert_eq!(categories(&detections), ["once", "listed"]);
     assert_eq!(detections[1]["mtd"]["bad"]["why"], "known");
-    // Counted in the commit of the events: there before the periodic save.
+    // In the commit of the events.
     let oid = world.oid;
-    let of_kind = async |kind: &'static str| {
-        let read = world.server.app.store.read(move |read| read.records(Some(oid), Some(kind)));
-        read.await.unwrap()
-    };
-    assert_eq!(of_kind("suppression").await.len(), 1);
-    for _ in 0..600 {
-        let kept = of_kind("variables").await;
-        if kept
-            .first()
-            .is_some_and(|record| ["1", "2", "3"].iter().all(|value| record.body.contains(&format!("\"{value}\""))))
-        {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-    }
-    panic!("the variables were not kept");
+    let (variables, counters) = world
+        .server
+        .app
+        .store
+        .read(move |read| {
+            let mut counters = 0;
+            read.counters(oid, &mut |counter| counters += counter.count)?;
+            Ok((read.records(Some(oid), Some("variables"))?, counters))
+        })
+        .await
+        .unwrap();
+    assert_eq!(counters, 3);
+    assert!(["1", "2", "3"].iter().all(|value| variables[0].body.contains(&format!("\"{value}\""))));
 }
 
 #[tokio::test]
@@ -150,7 +147,85 @@ async fn a_wait_holds_the_sensor_until_what_follows_is_done() {
     set(&world, "dr-general", "x", json!({"detect": tagged, "respond": [{"action": "report", "name": "x"}]})).await;
     receive(&world, sid, 1..=3).await;
     assert_eq!(world.ok("GET", &sid.to_string(), &[]).await["info"]["tags"], json!(["waited"]));
+    let detections = stored(&world, Stream::Detect).await;
+    let numbers: Vec<_> =
+        detections.iter().map(|detection| detection["detect"]["event"]["N"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [2, 3], "what follows the wait is done before the next event");
     let events = stored(&world, Stream::Event).await;
     let numbers: Vec<_> = events.iter().map(|event| event["event"]["N"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn rules_see_audit_records_but_not_their_own() {
+    let world = World::new().await;
+    set(&world, "lookup", "l", json!({"lookup_data": {}})).await;
+    let on = |path: &str, value: &str, respond: Value| json!({"detect": {"target": "audit", "event": "user_action", "op": "is", "path": path, "value": value}, "respond": respond});
+    let tag = json!({"action": "add hive tag", "hive name": "lookup", "record name": "l", "tag": "touched"});
+    let respond = json!([{"action": "report", "name": "changed by {{ .detect.ident }}"}, tag]);
+    set(&world, "dr-general", "config", on("mtd/action", "set_config", respond)).await;
+    set(&world, "dr-general", "lookup", on("entity/name", "l", json!([{"action": "report", "name": "lookup"}]))).await;
+    world.ok("POST", &format!("configs/{}/otx", world.oid), &[("value", "v")]).await;
+    let path = format!("hive/lookup/{}/l/mtd", world.oid);
+    until("the action was done", async || {
+        world.ok("GET", &path, &[]).await["usr_mtd"]["tags"].as_array().unwrap().contains(&json!("touched"))
+    })
+    .await;
+    world.ok("POST", &path, &[("usr_mtd", r#"{"enabled":true}"#)]).await;
+    let seen = async || stored(&world, Stream::Detect).await;
+    until("the second rule reports", async || categories(&seen().await).contains(&"lookup")).await;
+    let detections = seen().await;
+    assert_eq!(categories(&detections), ["changed by tester", "lookup"]);
+    assert_eq!(detections[0]["detect"]["mtd"]["action"], "set_config");
+}
+
+async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    for _ in 0..600 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("not within twelve seconds: {what}");
+}
+
+#[tokio::test]
+async fn periodic_events_come_per_sensor_and_per_organization() {
+    let world = World::new().await;
+    let detect = json!({"target": "schedule", "op": "exists", "path": "event/frequency"});
+    let respond =
+        json!([{"action": "report", "name": "{{ .routing.event_type }}", "detect_data": {"s": "event.frequency"}}]);
+    set(&world, "dr-general", "all", json!({"detect": detect, "respond": respond})).await;
+    let detect = json!({"target": "schedule", "event": "1h_per_sensor", "op": "is linux"});
+    set(&world, "dr-general", "one", json!({"detect": detect, "respond": [{"action": "add tag", "tag": "hourly"}]}))
+        .await;
+    let app = &world.server.app;
+    let organization = app.organization(world.oid).unwrap();
+    let (now, week) = (clock::now(), 7 * 24 * 3_600);
+    let tick = async |from: i64| detect::tick(app, &organization, from, now).await.unwrap();
+    tick(now.as_secs() - week).await;
+    assert!(stored(&world, Stream::Detect).await.is_empty(), "nobody was online");
+    let sid = world.sensor("one", &["t"]).await;
+    tick(now.as_secs()).await;
+    assert!(stored(&world, Stream::Detect).await.is_empty(), "nothing is due");
+    tick(now.as_secs() - week).await;
+    let detections = stored(&world, Stream::Detect).await;
+    let mut names = categories(&detections);
+    names.sort_unstable();
+    let periods = ["12h", "168h", "1h", "24h", "30m", "3h", "6h"];
+    let expected: Vec<String> =
+        periods.iter().flat_map(|period| [format!("{period}_per_org"), format!("{period}_per_sensor")]).collect();
+    assert_eq!(names, expected);
+    let of_sensor = detections.iter().find(|detection| detection["cat"] == "24h_per_sensor").unwrap();
+    assert_eq!(
+        (&of_sensor["detect"]["event"]["frequency"], &of_sensor["detect"]["routing"]["sid"]),
+        (&json!(86_400), &json!(sid))
+    );
+    let of_organization = detections.iter().find(|detection| detection["cat"] == "30m_per_org").unwrap();
+    assert_eq!(of_organization["detect"]["routing"]["sid"], "00000000-0000-0000-0000-000000000000");
+    assert!(stored(&world, Stream::Event).await.is_empty(), "they are not kept");
+    until("the sensor is tagged", async || {
+        world.ok("GET", &sid.to_string(), &[]).await["info"]["tags"].as_array().unwrap().contains(&json!("hourly"))
+    })
+    .await;
 }

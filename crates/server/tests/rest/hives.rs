@@ -43,7 +43,12 @@ async fn a_record_lives_through_all_verbs() {
     let renamed = world.ok("POST", &format!("{one}/rename?new_name=other"), &[]).await;
     assert_eq!((&renamed["name"], &renamed["guid"]), (&json!("other"), &set["guid"]));
     assert_eq!(world.ok("GET", &hive, &[]).await.as_object().unwrap().keys().collect::<Vec<_>>(), ["other"]);
+    let guid = set["guid"].as_str().unwrap();
+    let found = world.ok("POST", &format!("hive-public/dr-general/{}", world.oid), &[("guid", guid)]).await;
+    assert_eq!(found["sys_mtd"]["guid"], guid);
     world.ok("DELETE", &format!("{hive}/other"), &[]).await;
+    let (status, _) = world.refused("POST", &format!("hive-public/dr-general/{}", world.oid), &[("guid", guid)]).await;
+    assert_eq!(status, 400);
     assert_eq!(world.refused("DELETE", &format!("{hive}/other"), &[]).await.0, 400);
     let actions: Vec<String> = world.audited().await.into_iter().map(|(action, _)| action).collect();
     let set = "set_hive_record";

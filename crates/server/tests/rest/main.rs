@@ -1,8 +1,12 @@
 //! The REST API over real HTTP, with a store in memory.
 
+mod actions;
+mod commits;
 mod detections;
 mod hives;
+mod infrastructure;
 mod isolation;
 mod organization;
+mod replay;
 mod sensors;
 mod world;

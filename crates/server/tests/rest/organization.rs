@@ -1,6 +1,9 @@
 //! The organization itself, its keys and its users.
 
 use crate::world::World;
+use muster_server::access::USER;
+use muster_server::records::SERVER;
+use muster_store::{Store, StoreError};
 use muster_wire::InstallationKey;
 use serde_json::json;
 
@@ -81,6 +84,28 @@ async fn the_last_key_that_can_manage_stays() {
     world.ok("DELETE", &path, &[("key_hash", &own)]).await;
 }
 
+/// Goal: what is decided about keys and users is decided one after the other. Method: the
+/// last two who can manage the organization are taken away at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_the_last_two_that_can_manage_one_stays() {
+    let world = World::durable().await;
+    let oid = world.oid;
+    let (keys, users) = (format!("orgs/{oid}/keys"), format!("orgs/{oid}/users"));
+    let first = world.ok("GET", &keys, &[]).await;
+    let first = first["api_keys"].as_object().unwrap().keys().next().unwrap().clone();
+    let second = world.ok("POST", &keys, &[("key_name", "second"), ("perms", "apikey.ctrl")]).await;
+    let second = second["key_hash"].as_str().unwrap();
+    world.user("bob@example.com", [(oid, vec!["user.ctrl".into()])].into()).await;
+
+    let (second_form, bob) = ([("key_hash", second)], [("email", "bob@example.com")]);
+    let (a, b) = tokio::join!(world.call("DELETE", &keys, &second_form), world.call("DELETE", &users, &bob));
+    assert_eq!((a.0, b.0), (200, 200), "the first key is still there");
+    world.user("eve@example.com", [(oid, vec!["user.ctrl".into()])].into()).await;
+    let (first, eve) = ([("key_hash", first.as_str())], [("email", "eve@example.com")]);
+    let (a, b) = tokio::join!(world.call("DELETE", &keys, &first), world.call("DELETE", &users, &eve));
+    assert_ne!(a.0 == 200, b.0 == 200, "{a:?} {b:?}");
+}
+
 #[tokio::test]
 async fn users_get_roles_and_permissions_and_lose_them_at_once() {
     let world = World::new().await;
@@ -130,6 +155,24 @@ async fn a_user_makes_an_organization_and_may_do_everything_in_it() {
     let user = records.get(muster_server::records::SERVER, muster_server::access::USER, "eve@example.com").unwrap();
     let oid = made.parse().unwrap();
     assert_eq!(user.organizations[&oid], muster_server::access::owner_permissions());
+}
+
+#[tokio::test]
+async fn an_organization_and_the_permissions_of_its_maker_are_one_commit() {
+    let (store, faults) = Store::memory_with_faults();
+    let world = World::on(tempfile::tempdir().unwrap(), store).await;
+    let token = world.user("eve@example.com", [(world.oid, vec!["org.get".into()])].into()).await;
+    faults.fail_next(StoreError::Full);
+    assert_eq!(world.call_as(Some(&token), "POST", "orgs/new", &[("name", "mine")]).await.0, 503);
+    assert_eq!(world.server.app.organizations().len(), 1);
+
+    faults.pass_next();
+    faults.fail_all(Some(StoreError::Full));
+    let (status, made) = world.call_as(Some(&token), "POST", "orgs/new", &[("name", "mine")]).await;
+    assert_eq!(status, 200, "{made}");
+    let oid = made["data"]["oid"].as_str().unwrap().parse().unwrap();
+    let user = world.server.app.records.get(SERVER, USER, "eve@example.com").unwrap();
+    assert!(world.server.app.organization(oid).is_some() && user.organizations.contains_key(&oid));
 }
 
 #[tokio::test]

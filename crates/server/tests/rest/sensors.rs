@@ -139,6 +139,22 @@ async fn an_offline_sensor_is_not_tasked() {
     assert_eq!(world.refused("POST", &sid, &[("tasks", "no_such_command")]).await.0, 400);
 }
 
+/// A client whose connection broke repeats the call while the first is still being stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_under_one_key_at_the_same_time_task_once_and_all_succeed() {
+    let world = World::durable().await;
+    let id = world.sensor("one", &[]).await;
+    let link = world.link(id).await;
+    let send = async || {
+        let request = world.request("POST", &id.to_string()).bearer_auth(&world.token);
+        let request = request.header("x-idempotent-key", "k").form(&[("tasks", "os_version")]);
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!(tokio::join!(send(), send(), send()), (200, 200, 200));
+    let delivered = |message: &FromServer| matches!(message.message, Some(from_server::Message::Deliver(_)));
+    assert_eq!(link.take().iter().filter(|message| delivered(message)).count(), 1);
+}
+
 #[tokio::test]
 async fn a_repeated_call_tasks_once() {
     let world = World::new().await;

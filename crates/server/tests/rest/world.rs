@@ -8,7 +8,7 @@ use muster_server::organization::Profile;
 use muster_server::records::SERVER;
 use muster_server::sensor::{self, Enrolment, Place};
 use muster_server::{Server, clock, random};
-use muster_store::{EntryQuery, Expect, Store, Stream};
+use muster_store::{EntryQuery, Expect, Options, Store, Stream};
 use muster_wire::SensorState;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -20,19 +20,38 @@ pub struct World {
     pub oid: Oid,
     /// Token of a key with all permissions.
     pub token: String,
+    /// Files of the server.
+    pub folder: TempDir,
+    store: Store,
     http: reqwest::Client,
-    _folder: TempDir,
 }
 
 impl World {
     pub async fn new() -> Self {
+        Self::on(TempDir::new().unwrap(), Store::memory()).await
+    }
+
+    /// A world whose commits take time.
+    pub async fn durable() -> Self {
         let folder = TempDir::new().unwrap();
-        let server = Server::start_on(Config::loopback(folder.path().to_owned()), Store::memory()).await.unwrap();
+        let store = Store::open(Options { path: folder.path().join("muster.db"), bytes_max: None }).unwrap();
+        Self::on(folder, store).await
+    }
+
+    pub async fn on(folder: TempDir, store: Store) -> Self {
+        let server = Server::start_on(Config::loopback(folder.path().to_owned()), store.clone()).await.unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let mut world = Self { server, oid: Oid(random::uuid()), token: String::new(), http, _folder: folder };
+        let mut world = Self { server, oid: Oid(random::uuid()), token: String::new(), folder, store, http };
         world.organization(world.oid).await;
         world.token = world.token_of(world.oid, &owner_permissions()).await;
         world
+    }
+
+    /// Ends the server, and starts it anew on what is stored.
+    pub async fn restart(self) -> Self {
+        self.server.stop().await;
+        let config = Config::loopback(self.folder.path().to_owned());
+        Self { server: Server::start_on(config, self.store.clone()).await.unwrap(), ..self }
     }
 
     /// Makes an organization.

@@ -123,7 +123,7 @@ async fn admit(node: &Rc<Node>, hello: &Hello, link: &Rc<ServerLink>) -> Result<
 
 async fn enrol(node: &Rc<Node>, public_key: &[u8], state: &SensorState) -> Result<Sid, StoreError> {
     let row = {
-        let _one_at_a_time = node.lock_changes().await;
+        let _one_at_a_time = node.sensor_changes.lock(node).await;
         let ordinal = u32::try_from(node.state.borrow().fleet.len()).unwrap_or(u32::MAX);
         let row = new_row(ordinal, Sid(Uuid::from_bytes(node.site.kernel.id())), public_key, state, node.now());
         node.commit(vec![Write::PutSensor(Box::new(row.clone()))]).await?;
@@ -135,40 +135,10 @@ async fn enrol(node: &Rc<Node>, public_key: &[u8], state: &SensorState) -> Resul
 }
 
 fn new_row(ordinal: u32, sid: Sid, public_key: &[u8], state: &SensorState, now: Timestamp) -> SensorRow {
-    SensorRow {
-        ordinal,
-        sensor: Sensor {
-            sid,
-            oid: OID,
-            iid: Iid(Uuid::from_u128(9)),
-            did: None,
-            platform: Platform(state.platform),
-            ext_platform: Platform::NONE,
-            architecture: Architecture::X64,
-            hostname: state.hostname.as_str().into(),
-            mac_addr: "".into(),
-            ext_ip: "".into(),
-            int_ip: "".into(),
-            version: "".into(),
-            enrolled_at: now,
-            alive_at: now,
-            isolated: false,
-            should_isolate: false,
-            sealed: false,
-            should_seal: false,
-            kernel: false,
-            deleted: false,
-            tags: Vec::new(),
-        },
-        public_key: public_key.to_vec(),
-        epoch: 1,
-        journal_id: Vec::new(),
-        boot_id: String::new(),
-        fingerprint: String::new(),
-        owns_isolation: false,
-        owns_seal: false,
-        denied_at: Timestamp::ZERO,
-    }
+    let iid = Iid(Uuid::from_u128(9));
+    let mut sensor = Sensor::enrolled(sid, OID, iid, Platform(state.platform), Architecture::X64, now);
+    sensor.hostname = state.hostname.as_str().into();
+    SensorRow::enrolled(ordinal, sensor, public_key)
 }
 
 async fn update(node: &Rc<Node>, ordinals: &[u32], edit: impl FnMut(&mut SensorRow) -> bool) -> Result<(), StoreError> {
@@ -183,7 +153,7 @@ async fn update_and_abandon(
     mut edit: impl FnMut(&mut SensorRow) -> bool,
     ends: impl Fn(&SensorRow, &SensorRow) -> Option<bool>,
 ) -> Result<(), StoreError> {
-    let one_at_a_time = node.lock_changes().await;
+    let one_at_a_time = node.sensor_changes.lock(node).await;
     let now = node.now();
     let (mut rows, mut targets) = (Vec::new(), Vec::new());
     for before in ordinals.iter().filter_map(|ordinal| node.state.borrow().row(*ordinal).cloned()) {

@@ -5,14 +5,14 @@ use std::rc::Rc;
 use muster_command::Command;
 use muster_model::{TaskId, Timestamp};
 use muster_selector::Selector;
+use muster_server::tasking::message;
 use muster_store::{StoreError, TaskRow, Write};
-use muster_tasking::{Conditions, Control, Offer, Pace, Report, Spec, Target, TargetState, Task};
-use muster_wire::{AckedStep, Deliver, Receipt, Receipts, ReceiptsAck, Step, from_server};
+use muster_tasking::{Conditions, Control, ControlChange, Offer, Pace, Queue, Report, Spec, Target, Task};
+use muster_wire::{AckedStep, Receipts, ReceiptsAck, from_server};
 use roaring::RoaringBitmap;
-use uuid::Uuid;
 
 use super::link::ServerLink;
-use super::{Node, OID, State};
+use super::{Node, OID};
 use crate::world::Sabotage;
 
 /// As in `tasking/deliver.rs`, but small, so that several commits are seen.
@@ -95,7 +95,7 @@ fn spec(new: &NewTask, now: Timestamp) -> Spec {
 }
 
 pub(super) async fn deliver_next(node: &Rc<Node>, ordinal: u32) {
-    let _one_at_a_time = node.lock_changes().await;
+    let _one_at_a_time = node.sensor_changes.lock(node).await;
     let offer = {
         let now = node.now();
         let mut state = node.state.borrow_mut();
@@ -115,17 +115,39 @@ async fn fan_out(node: &Rc<Node>, number: u64) {
         let state = node.state.borrow();
         state.queue.waiting(number, &state.online, now, &mut || node.site.kernel.random())
     };
-    for some in waiting.chunks(OFFERS_PER_COMMIT) {
-        let _one_at_a_time = node.lock_changes().await;
+    let choose = |queue: &mut Queue, online: &[u32], now| {
+        let offers = queue.offer_each(number, online, now);
+        (!offers.is_empty() || !queue.is_paced(number)).then_some(offers)
+    };
+    hand_out(node, &waiting, choose).await;
+}
+
+async fn offer_again(node: &Rc<Node>, ordinals: &[u32]) {
+    let choose = |queue: &mut Queue, online: &[u32], now| {
+        Some(online.iter().filter_map(|ordinal| queue.offer(*ordinal, now)).collect())
+    };
+    hand_out(node, ordinals, choose).await;
+}
+
+async fn hand_out(
+    node: &Rc<Node>,
+    mut waiting: &[u32],
+    choose: impl Fn(&mut Queue, &[u32], Timestamp) -> Option<Vec<Offer>>,
+) {
+    while !waiting.is_empty() {
+        let (some, rest) = waiting.split_at(OFFERS_PER_COMMIT.min(waiting.len()));
+        waiting = rest;
+        let _one_at_a_time = node.sensor_changes.lock(node).await;
         let offers = {
             let now = node.now();
             let mut guard = node.state.borrow_mut();
             let state = &mut *guard;
             let online: Vec<u32> = some.iter().copied().filter(|ordinal| state.online.contains(*ordinal)).collect();
-            state.queue.offer_each(number, &online, now)
+            choose(&mut state.queue, &online, now)
         };
-        if offers.is_empty() || !deliver(node, offers).await {
-            return;
+        let Some(offers) = offers else { return };
+        if !offers.is_empty() && !deliver(node, offers).await {
+            return node.state.borrow_mut().queue.postpone(rest.iter().copied(), node.now());
         }
     }
 }
@@ -137,8 +159,9 @@ async fn deliver(node: &Rc<Node>, offers: Vec<Offer>) -> bool {
     }
     let targets = offers.iter().map(|offer| (offer.number, offer.ordinal, offer.target.clone())).collect();
     if node.commit(vec![Write::PutTargets { oid: OID, targets }]).await.is_err() {
+        let now = node.now();
         let mut state = node.state.borrow_mut();
-        offers.into_iter().for_each(|offer| state.queue.revert(offer));
+        offers.into_iter().for_each(|offer| state.queue.revert(offer, now));
         return false;
     }
     hand_over(node, &offers);
@@ -150,11 +173,11 @@ fn hand_over(node: &Node, offers: &[Offer]) {
     let state = node.state.borrow();
     for offer in offers {
         let Some(task) = state.queue.task(offer.number) else { continue };
-        if !task.open().contains(offer.ordinal) || now >= task.spec.expires_at() {
+        if !task.may_send(offer.ordinal, now) {
             continue;
         }
         let (Some(link), Some(row)) = (state.links.get(&offer.ordinal), state.row(offer.ordinal)) else { continue };
-        link.send(node, from_server::Message::Deliver(message(task, row.epoch, now)));
+        link.send(node, from_server::Message::Deliver(message::deliver(task, row.epoch, now)));
         node.site.kernel.note(|| {
             format!(
                 "server: sends task {} to sensor {} (attempt {})",
@@ -164,33 +187,14 @@ fn hand_over(node: &Node, offers: &[Offer]) {
     }
 }
 
-fn message(task: &Task, epoch: u64, now: Timestamp) -> Deliver {
-    let expires_at = task.spec.expires_at();
-    let window = task.spec.conditions.as_ref().and_then(|conditions| conditions.window);
-    Deliver {
-        task_id: task.spec.task_id.0.as_bytes().to_vec(),
-        epoch,
-        command: task.spec.command.clone(),
-        investigation_id: task.spec.investigation_id(),
-        not_after_ms: expires_at.as_millis(),
-        lifetime_ms: u64::try_from(expires_at.since(now).as_millis()).unwrap_or(u64::MAX),
-        wants_receipts: true,
-        conditions: window.map(|window| muster_wire::Conditions {
-            window_start_min: window.start_min.into(),
-            window_end_min: window.end_min.into(),
-            weekdays: window.weekdays.0.into(),
-            payload_sha256: Vec::new(),
-        }),
-    }
-}
-
 /// Takes in steps that a sensor journalled; acknowledges them once they are stored.
 pub(super) async fn receive(node: &Rc<Node>, ordinal: u32, link: &ServerLink, receipts: Receipts) {
-    let one_at_a_time = node.lock_changes().await;
+    let one_at_a_time = node.sensor_changes.lock(node).await;
     let changed: Vec<(u64, u32, Target)> = {
         let state = node.state.borrow();
-        let reports: Vec<Report> =
-            receipts.receipts.iter().filter_map(|receipt| report(&state, ordinal, receipt)).collect();
+        let epoch = state.row(ordinal).map_or(0, |row| row.epoch);
+        let reports = receipts.receipts.iter().filter_map(|receipt| message::report(receipt, epoch));
+        let reports: Vec<Report> = reports.collect();
         let changed = state.queue.receipts(ordinal, &reports);
         changed.into_iter().map(|(number, target)| (number, ordinal, target)).collect()
     };
@@ -218,34 +222,15 @@ pub(super) async fn receive(node: &Rc<Node>, ordinal: u32, link: &ServerLink, re
 }
 
 async fn store_control(node: &Node, number: u64) {
+    let _one_at_a_time = node.control_changes.lock(node).await;
+    store_control_as_it_is(node, number).await;
+}
+
+async fn store_control_as_it_is(node: &Node, number: u64) {
     let control = node.state.borrow().queue.task(number).map(|task| serde_json::to_string(&task.control));
     let Some(Ok(control)) = control else { return };
     // After a restart the failures are counted again, and stop it again.
     let _ = node.commit(vec![Write::PutTaskControl { oid: OID, task: number, control }]).await;
-}
-
-fn report(state: &State, ordinal: u32, receipt: &Receipt) -> Option<Report> {
-    if receipt.epoch != state.row(ordinal)?.epoch {
-        return None;
-    }
-    let known = match receipt.step() {
-        Step::Unspecified => return None,
-        Step::Confirmed => TargetState::Confirmed,
-        Step::Started => TargetState::Started,
-        Step::Finished => TargetState::Finished,
-        Step::Interrupted => TargetState::Interrupted,
-        Step::Refused => TargetState::Refused,
-        Step::NotNow => TargetState::NotNow,
-        Step::Unsupported => TargetState::Unsupported,
-        Step::Expired => TargetState::Expired,
-    };
-    Some(Report {
-        task_id: TaskId(Uuid::from_slice(&receipt.task_id).ok()?),
-        state: known,
-        at: Timestamp::from_millis(receipt.at_ms),
-        code: receipt.code,
-        error: (!receipt.error.is_empty()).then(|| receipt.error.as_str().into()),
-    })
 }
 
 async fn put_targets(node: &Node, targets: Vec<(u64, u32, Target)>) -> Result<(), StoreError> {
@@ -262,7 +247,7 @@ async fn put_targets(node: &Node, targets: Vec<(u64, u32, Target)>) -> Result<()
 
 /// Sensors enrolled or changed: dynamic tasks gain and lose them.
 pub(super) async fn matching_changed(node: &Rc<Node>, ordinals: &[u32]) {
-    let one_at_a_time = node.lock_changes().await;
+    let one_at_a_time = node.sensor_changes.lock(node).await;
     let now = node.now();
     let targets: Vec<_> = {
         let state = node.state.borrow();
@@ -310,6 +295,7 @@ pub async fn untask(
     task_id: Option<TaskId>,
     sensors: Option<RoaringBitmap>,
 ) -> Result<Untasking, StoreError> {
+    let _one_at_a_time = node.control_changes.lock(node).await;
     let now = node.now();
     let untasked = {
         let mut state = node.state.borrow_mut();
@@ -330,10 +316,14 @@ pub async fn untask(
     if node.site.sabotage != Some(Sabotage::ForgetRemoval)
         && let Err(error) = node.commit(writes).await
     {
-        node.state.borrow_mut().queue.undo_untask(untasked);
+        let now = node.now();
+        untasked.iter().for_each(|one| node.state.borrow_mut().queue.undo_change(one, now));
         return Err(error);
     }
-    let state = node.state.borrow();
+    let mut state = node.state.borrow_mut();
+    for one in &untasked {
+        state.queue.apply_change(one);
+    }
     let deleted =
         untasked.into_iter().filter_map(|one| Some((state.queue.task(one.number)?.spec.task_id, one.deleted)));
     Ok(Untasking { deleted: deleted.collect() })
@@ -345,7 +335,9 @@ pub async fn untask(
 ///
 /// Whatever the store says.
 pub async fn pause(node: &Rc<Node>, id: TaskId) -> Result<(), StoreError> {
-    change(node, id, |control, _| control.paused = true).await.map(|_| ())
+    let _one_at_a_time = node.control_changes.lock(node).await;
+    let change = node.state.borrow_mut().queue.pause(id);
+    store_change(node, change).await.map(|_| ())
 }
 
 /// Lets a task go on.
@@ -354,50 +346,44 @@ pub async fn pause(node: &Rc<Node>, id: TaskId) -> Result<(), StoreError> {
 ///
 /// Whatever the store says.
 pub async fn resume(node: &Rc<Node>, id: TaskId) -> Result<(), StoreError> {
-    let number = change(node, id, |control, failed| {
-        control.paused = false;
-        control.stopped = None;
-        control.forgiven = failed;
-    })
-    .await?;
+    let one_at_a_time = node.control_changes.lock(node).await;
+    let change = node.state.borrow().queue.resume(id);
+    let number = store_change(node, change).await?;
+    drop(one_at_a_time);
     if let Some(number) = number {
         fan_out(node, number).await;
     }
     Ok(())
 }
 
-async fn change(node: &Rc<Node>, id: TaskId, edit: impl FnOnce(&mut Control, u64)) -> Result<Option<u64>, StoreError> {
-    let (number, before, after) = {
-        let mut state = node.state.borrow_mut();
-        let Some(task) = state.queue.find(id) else { return Ok(None) };
-        let (number, before) = (task.number, task.control.clone());
-        let mut after = before.clone();
-        edit(&mut after, task.failed());
-        state.queue.set_control(number, after.clone());
-        (number, before, after)
-    };
-    let control = serde_json::to_string(&after).map_err(|error| StoreError::Failed(error.to_string()))?;
-    if let Err(error) = node.commit(vec![Write::PutTaskControl { oid: OID, task: number, control }]).await {
-        node.state.borrow_mut().queue.set_control(number, before);
+async fn store_change(node: &Node, change: Option<ControlChange>) -> Result<Option<u64>, StoreError> {
+    let Some(change) = change else { return Ok(None) };
+    let control = serde_json::to_string(&change.control).map_err(|error| StoreError::Failed(error.to_string()))?;
+    let write = Write::PutTaskControl { oid: OID, task: change.number, control };
+    if let Err(error) = node.commit(vec![write]).await {
+        node.state.borrow_mut().queue.undo_change(&change, node.now());
         return Err(error);
     }
-    Ok(Some(number))
+    let stops = node.state.borrow_mut().queue.apply_change(&change);
+    if stops {
+        store_control_as_it_is(node, change.number).await;
+    }
+    Ok(Some(change.number))
 }
 
 pub(super) async fn tick(node: &Rc<Node>) {
-    let (overdue, paced) = {
+    let (again, paced) = {
         let now = node.now();
         let mut guard = node.state.borrow_mut();
         let state = &mut *guard;
-        let (online, gone): (Vec<u32>, Vec<u32>) =
+        let (mut again, gone): (Vec<u32>, Vec<u32>) =
             state.queue.overdue(now).into_iter().partition(|ordinal| state.online.contains(*ordinal));
         gone.into_iter().for_each(|ordinal| state.queue.disconnected(ordinal));
+        again.extend(state.queue.take_postponed(now) & &state.online);
         state.queue.expire(now);
-        (online, state.queue.paced(now))
+        (again, state.queue.paced(now))
     };
-    for ordinal in overdue {
-        deliver_next(node, ordinal).await;
-    }
+    offer_again(node, &again).await;
     for number in paced {
         fan_out(node, number).await;
     }

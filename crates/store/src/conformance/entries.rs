@@ -2,7 +2,7 @@
 
 use super::tasks::{target, task};
 use super::{at, commit, oid, put, read, sensor, sid};
-use crate::{Entry, EntryQuery, Expect, Queued, Store, StoreError, Stream, TRIM_ENTRIES_MAX, Write};
+use crate::{CounterRow, Entry, EntryQuery, Expect, Queued, Store, StoreError, Stream, TRIM_ENTRIES_MAX, Write};
 use muster_model::Timestamp;
 use muster_tasking::TargetState;
 use uuid::Uuid;
@@ -52,6 +52,7 @@ pub(super) fn one_of_each(owner: u128, n: u64) -> Vec<Write> {
         Write::PutTargets { oid: oid(owner), targets: vec![(1, 1, target(TargetState::Sent, n.cast_signed()))] },
         Write::Append(vec![event(owner, id, 1_000_000)]),
         Write::Enqueue { oid: oid(owner), output: "out".into(), bodies: vec![vec![1; 3]] },
+        Write::PutCounters { oid: oid(owner), counters: vec![counter(1, n.cast_signed()), counter(2, 1)] },
     ]
 }
 
@@ -62,7 +63,12 @@ pub(super) fn one_less_of_each(owner: u128) -> Vec<Write> {
         Write::DeleteTask { oid: oid(owner), task: 1 },
         Write::Trim { oid: oid(owner), stream: Stream::Event, before: Timestamp::MAX, bytes_max: 0 },
         Write::Dequeue { oid: oid(owner), output: "out".into(), through: u64::MAX },
+        Write::DeleteCounters { oid: oid(owner), keys: vec![[1; 16], [9; 16]] },
     ]
+}
+
+pub(super) fn counter(key: u8, count: i64) -> CounterRow {
+    CounterRow { key: [key; 16], start_ms: -count, expires_ms: i64::MAX, count }
 }
 
 fn append(store: &Store, entries: impl IntoIterator<Item = Entry>) {

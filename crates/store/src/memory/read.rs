@@ -150,4 +150,9 @@ impl Read for View<'_> {
         let queue = self.0.queues.get(&(oid, output.to_owned())).copied().unwrap_or_default();
         Ok((queue.size.count, queue.size.bytes))
     }
+
+    fn counters(&mut self, oid: Oid, each: &mut dyn FnMut(CounterRow)) -> Result<(), StoreError> {
+        self.0.counters.range((oid, [0; 16])..=(oid, [u8::MAX; 16])).for_each(|(_, counter)| each(*counter));
+        Ok(())
+    }
 }

@@ -64,6 +64,8 @@ impl<'c> Tables<'c> {
             Write::Trim { oid, stream, before, bytes_max } => self.trim(*oid, *stream, *before, *bytes_max),
             Write::Enqueue { oid, output, bodies } => self.enqueue(*oid, output, bodies),
             Write::Dequeue { oid, output, through } => self.dequeue(*oid, output, *through),
+            Write::PutCounters { oid, counters } => self.put_counters(*oid, counters),
+            Write::DeleteCounters { oid, keys } => self.delete_counters(*oid, keys),
         }
     }
 
@@ -289,6 +291,24 @@ impl<'c> Tables<'c> {
             )?;
         }
         Ok(())
+    }
+
+    fn put_counters(&mut self, oid: Oid, counters: &[CounterRow]) -> Result<(), StoreError> {
+        let org = self.organization(oid)?;
+        counters.iter().try_for_each(|counter| {
+            self.execute(
+                "INSERT INTO counter (org, key, start_ms, expires_ms, count) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (org, key) DO UPDATE SET
+                     start_ms = excluded.start_ms, expires_ms = excluded.expires_ms, count = excluded.count",
+                params![org, counter.key, counter.start_ms, counter.expires_ms, counter.count],
+            )
+        })
+    }
+
+    fn delete_counters(&mut self, oid: Oid, keys: &[[u8; 16]]) -> Result<(), StoreError> {
+        let org = self.organization(oid)?;
+        let delete = "DELETE FROM counter WHERE org = ?1 AND key = ?2";
+        keys.iter().try_for_each(|key| self.execute(delete, params![org, key]))
     }
 
     fn dequeue(&self, oid: Oid, output: &str, through: u64) -> Result<(), StoreError> {

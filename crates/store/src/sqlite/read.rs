@@ -380,6 +380,20 @@ impl Read for View<'_> {
         )?;
         Ok(size.map_or((0, 0), |(count, bytes)| (count.cast_unsigned(), bytes.cast_unsigned())))
     }
+
+    fn counters(&mut self, oid: Oid, each: &mut dyn FnMut(CounterRow)) -> Result<(), StoreError> {
+        let sql = "SELECT key, start_ms, expires_ms, count FROM counter
+                   WHERE org = (SELECT org FROM organization WHERE oid = ?1) ORDER BY key";
+        let mut statement = self.0.prepare_cached(sql).map_err(store_error)?;
+        let counter = |row: &Row<'_>| {
+            Ok(CounterRow { key: row.get(0)?, start_ms: row.get(1)?, expires_ms: row.get(2)?, count: row.get(3)? })
+        };
+        let rows = statement.query_map([oid.0.as_bytes()], counter).map_err(store_error)?;
+        for counter in rows {
+            each(counter.map_err(store_error)?);
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

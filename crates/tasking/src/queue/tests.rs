@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Conditions, FailureLimit, Pace, Spec};
+use crate::{Conditions, Control, FailureLimit, Pace, Spec};
 use proptest::prelude::*;
 use uuid::Uuid;
 
@@ -9,7 +9,7 @@ fn at(seconds: i64) -> Timestamp {
 
 fn spec(number: u64) -> Spec {
     Spec {
-        task_id: TaskId(Uuid::from_u128(u128::from(number))),
+        task_id: id(number),
         command: "os_version".into(),
         selector: "*".into(),
         context: None,
@@ -34,13 +34,28 @@ fn create(queue: &mut Queue, targets: std::ops::Range<u32>, change: impl FnOnce(
 }
 
 fn report(number: u64, state: TargetState) -> Report {
-    Report { task_id: TaskId(Uuid::from_u128(u128::from(number))), state, at: at(1), code: 0, error: None }
+    Report { task_id: id(number), state, at: at(1), code: 0, error: None }
 }
 
 fn confirm(queue: &mut Queue, number: u64, ordinal: u32, state: TargetState, code: i32) -> bool {
     let (number, mut target) = queue.receipt(ordinal, &report(number, state)).unwrap().unwrap();
     target.code = code;
     queue.apply(number, ordinal, target)
+}
+
+fn taken_back(
+    queue: &mut Queue,
+    number: Option<u64>,
+    sensors: Option<&RoaringBitmap>,
+    now: Timestamp,
+) -> Vec<ControlChange> {
+    let changes = queue.untask(number, sensors, now);
+    changes.iter().for_each(|change| assert!(!queue.apply_change(change)));
+    changes
+}
+
+fn id(number: u64) -> TaskId {
+    TaskId(Uuid::from_u128(u128::from(number)))
 }
 
 fn fan_out(queue: &mut Queue, number: u64, online: &RoaringBitmap, now: Timestamp) -> Vec<Offer> {
@@ -83,7 +98,7 @@ fn untask_counts_only_what_cannot_arrive_any_more() {
     let mut queue = Queue::default();
     let number = create(&mut queue, 0..3, |_| {});
     let sent = queue.offer(0, at(1)).unwrap();
-    let untasked = queue.untask(Some(number), None, at(2));
+    let untasked = taken_back(&mut queue, Some(number), None, at(2));
     assert_eq!((untasked[0].deleted.len(), untasked[0].withdrawn.len()), (2, 1));
     queue.disconnected(0);
     assert_eq!((0..3).filter_map(|o| queue.offer(o, at(3))).count(), 0);
@@ -99,14 +114,121 @@ fn an_offer_that_was_not_stored_is_offered_again_unless_taken_back() {
     let mut queue = Queue::default();
     let number = create(&mut queue, 0..2, |_| {});
     let offer = queue.offer(0, at(1)).unwrap();
-    queue.revert(offer);
+    queue.revert(offer, at(1));
     let again = queue.offer(0, at(1)).unwrap();
     assert_eq!(again.target.attempts, 1);
+    taken_back(&mut queue, None, None, at(2));
+    queue.revert(again, at(2));
+    let known = queue.task(number).unwrap().known(0).unwrap();
+    assert_eq!((known.state, known.attempts), (TargetState::Removed, 0), "it was never sent");
+    assert_eq!(queue.receipt(0, &report(number, TargetState::Confirmed)), Ok(None), "a lie");
+}
+
+#[test]
+fn whom_a_failing_store_left_out_is_asked_for_again() {
+    let mut queue = Queue::default();
+    let number = create(&mut queue, 0..4, |_| {});
+    assert!(queue.take_postponed(at(1)).is_empty());
+    let offer = queue.offer(0, at(1)).unwrap();
+    queue.revert(offer, at(1));
+    let untasked = queue.untask(Some(number), Some(&RoaringBitmap::from_iter([2, 9])), at(1));
+    queue.undo_change(&untasked[0], at(1));
+    assert!(queue.take_postponed(at(1)).is_empty(), "a store that just failed has a moment");
+    assert_eq!(queue.take_postponed(at(2)), RoaringBitmap::from_iter([0, 2]));
+    assert!(queue.take_postponed(at(3)).is_empty());
+
+    let pause = queue.pause(id(number)).unwrap();
+    queue.undo_change(&pause, at(5_000));
+    assert_eq!(queue.take_postponed(at(0)).len(), 4, "the clock was set back");
+}
+
+#[test]
+fn giving_up_an_old_offer_leaves_what_came_after_it() {
+    let mut queue = Queue::default();
+    let number = create(&mut queue, 0..2, |_| {});
+    let old = queue.offer(0, at(1)).unwrap();
+    queue.disconnected(0);
+    let new = queue.offer(0, at(2)).unwrap();
+    queue.revert(old, at(2));
+    assert_eq!(queue.offer(0, at(3)), None, "the second offer still waits for its confirmation");
+    assert_eq!(queue.task(number).unwrap().known(0), Some(new.target.clone()));
+
+    confirm(&mut queue, number, 0, TargetState::Confirmed, 0);
+    queue.revert(new, at(3));
+    assert_eq!(queue.task(number).unwrap().state_of(0), Some(TargetState::Confirmed));
+}
+
+#[test]
+fn what_an_untask_chose_is_not_sent_while_it_is_stored_and_free_again_if_that_fails() {
+    let mut queue = Queue::default();
+    let number = create(&mut queue, 0..4, |_| {});
+    let under_way = queue.offer(1, at(1)).unwrap();
+    let online: RoaringBitmap = (0..4).collect();
     let untasked = queue.untask(None, None, at(2));
-    queue.revert(again);
-    assert_eq!(queue.task(number).unwrap().state_of(0), Some(TargetState::Removed));
-    queue.undo_untask(untasked);
-    assert_eq!(queue.task(number).unwrap().counts()[..2], [1, 1]);
+    assert_eq!(fan_out(&mut queue, number, &online, at(2)), vec![]);
+    assert!(!queue.task(number).unwrap().may_send(1, at(2)), "nor is the offer that is being stored handed over");
+    assert_eq!(queue.task(number).unwrap().counts()[..2], [3, 1], "it is not removed before that is stored");
+
+    // Meanwhile one sensor confirms, one is enrolled again, and the time of the others runs out.
+    confirm(&mut queue, number, under_way.ordinal, TargetState::Confirmed, 0);
+    for (number, target) in queue.abandon(2, at(3), "enrolled again", true) {
+        queue.apply(number, 2, target);
+    }
+    queue.expire(at(100));
+    let mut stored = queue.clone();
+    untasked.iter().for_each(|change| assert!(!stored.apply_change(change)));
+    let states = |queue: &Queue| [0, 1, 2].map(|ordinal| queue.task(number).unwrap().state_of(ordinal).unwrap());
+    use TargetState::{Confirmed, Expired, Removed};
+    assert_eq!(states(&stored), [Removed, Confirmed, Removed]);
+    assert_eq!(stored.task(number).unwrap().control, untasked[0].control, "memory has what is stored");
+
+    untasked.iter().for_each(|change| queue.undo_change(change, at(100)));
+    queue.expire(at(100));
+    assert_eq!(states(&queue), [Expired, Confirmed, Removed]);
+    assert_eq!(queue.task(number).unwrap().control, Control::default());
+}
+
+#[test]
+fn giving_up_a_pause_or_resume_keeps_that_the_task_stopped_itself_meanwhile() {
+    let mut queue = Queue::default();
+    let number = create(&mut queue, 0..9, |spec| spec.pace.stop_on_failures = Some(FailureLimit::Count(1)));
+    (0..9).for_each(|ordinal| assert!(queue.offer(ordinal, at(1)).is_some()));
+    let fail = |queue: &mut Queue, ordinal| confirm(queue, number, ordinal, TargetState::Finished, 1);
+    let stopped = |queue: &Queue| queue.task(number).unwrap().control.stopped.is_some();
+
+    let pause = queue.pause(id(number)).unwrap();
+    assert!(queue.task(number).unwrap().is_held(), "at once");
+    assert!(!fail(&mut queue, 0));
+    assert!(fail(&mut queue, 1));
+    queue.undo_change(&pause, at(1));
+    assert!(stopped(&queue) && !queue.task(number).unwrap().is_paused());
+
+    // Too many fail again while the resume is stored.
+    let resume = queue.resume(id(number)).unwrap();
+    assert!(queue.task(number).unwrap().is_held(), "not before it is stored");
+    assert!(!fail(&mut queue, 2) && !fail(&mut queue, 3));
+    assert!(queue.apply_change(&resume), "it stops again, and this is to be stored");
+    assert!(stopped(&queue));
+    let resume = queue.resume(id(number)).unwrap();
+    assert!(!queue.apply_change(&resume) && !queue.task(number).unwrap().is_held());
+}
+
+#[test]
+fn a_restart_stops_a_task_again_whose_stop_was_not_stored() {
+    let limited = Spec { pace: Pace { stop_on_failures: Some(FailureLimit::Count(1)), ..Pace::default() }, ..spec(1) };
+    let unsupported: RoaringBitmap = (4..9).collect();
+    let control = Control { unsupported, ..Control::default() };
+    let task = Task::new(1, limited, control, (0..9).collect());
+    let mut fresh = Queue::default();
+    fresh.insert(task.clone());
+    assert!(!fresh.task(1).unwrap().is_held(), "what is unsupported does not stop a task before it begins");
+
+    let mut task = task;
+    let failed = Target { state: TargetState::Finished, attempts: 1, code: 1, ..Target::default() };
+    (0..2).for_each(|ordinal| task.restore(ordinal, failed.clone()));
+    let mut loaded = Queue::default();
+    loaded.insert(task);
+    assert!(loaded.task(1).unwrap().is_held());
 }
 
 #[test]
@@ -125,6 +247,22 @@ fn a_missing_confirmation_is_asked_for_again_with_longer_waits() {
         assert!(queue.offer(0, now).is_some());
     }
     assert_eq!(waits, [60, 120, 240, 480, 900, 900]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_hold_up_what_waits_for_a_confirmation() {
+    let mut queue = Queue::default();
+    create(&mut queue, 0..3, |spec| spec.ttl_s = 1_000_000);
+    for (ordinal, sent) in [(0, at(5_000)), (1, at(5_030)), (2, at(1_000))] {
+        assert!(queue.offer(ordinal, sent).is_some());
+    }
+    assert!(queue.overdue(at(1_000)).contains(&0), "not in more than an hour");
+    assert!(queue.offer(0, at(1_000)).is_some());
+    assert_eq!(queue.overdue(at(1_000)), [1], "the others wait as long as is meant");
+    // What two threads call "now" is not in order; that is no reason to send twice.
+    assert_eq!(queue.offer(2, Timestamp::from_millis(at(1_000).as_millis() - 900)), None);
+    assert_eq!(queue.overdue(at(1_060)), [2, 1]);
+    assert_eq!(queue.overdue(at(1_120)), [2, 1, 0], "the second wait is twice as long");
 }
 
 #[test]
@@ -204,7 +342,7 @@ proptest! {
                     queue.apply(number, ordinal, target);
                 },
                 5 => queue.disconnected(ordinal),
-                _ => { queue.untask(Some(number), Some(&RoaringBitmap::from_iter([ordinal])), now); }
+                _ => { taken_back(&mut queue, Some(number), Some(&RoaringBitmap::from_iter([ordinal])), now); }
             }
             queue.expire(now);
             for number in numbers {

@@ -13,12 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 /// so many of the memory that the sets of the tasks take themselves.
 const GROUP: u64 = 64;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Wide {
     groups: BTreeMap<u64, Group>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Group {
     numbers: BTreeSet<u64>,
     /// Everyone who was ever a target of a task in `numbers`, and maybe more.

@@ -3,6 +3,7 @@
 use super::super::{Access, ApiError, Call, Method, Reply, Route};
 use super::KEYS_MAX;
 use crate::access::{API_KEY, ApiKey, Without, require_grantable, require_keeper};
+use crate::records::Batch;
 use crate::{clock, random};
 use muster_store::Expect;
 use serde_json::{Map, Value, json};
@@ -68,11 +69,14 @@ async fn create(call: Call) -> Result<Reply, ApiError> {
 async fn delete(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let hash = super::name(&call, "key_hash")?;
-    let key = call.app.records.get(oid, API_KEY, hash);
-    let key = key.ok_or_else(|| ApiError::not_found("API key not found"))?;
-    require_keeper(&call.app.records, oid, &Without::Key(hash))?;
-    let entity = json!({"type": "api_key", "name": key.name});
-    let beside = call.audit(oid, "API key deleted", &entity, "delete_api_key", &json!({"key_hash": hash}));
-    call.app.records.delete(oid, API_KEY, hash, beside).await?;
+    let records = &call.app.records;
+    let decide = || {
+        let key = records.get(oid, API_KEY, hash).ok_or_else(|| ApiError::not_found("API key not found"))?;
+        require_keeper(records, oid, &Without::Key(hash))?;
+        let entity = json!({"type": "api_key", "name": key.name});
+        let beside = call.audit(oid, "API key deleted", &entity, "delete_api_key", &json!({"key_hash": hash}));
+        Ok::<_, ApiError>(Batch::beside(beside).delete(oid, API_KEY, hash))
+    };
+    records.change(decide).await?;
     Ok(Reply::done())
 }

@@ -73,16 +73,33 @@ async fn get(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::json(&shown(&call.app, oid, &iid, &record)))
 }
 
-async fn put(call: Call) -> Result<Reply, ApiError> {
-    let oid = call.organization()?.oid;
-    let description = call.field("desc").unwrap_or_default();
+/// Checks what a client says of a key.
+pub(crate) fn check_installation_key(description: &str, names: &[&str]) -> Result<(), ApiError> {
     if description.len() > DESCRIPTION_BYTES_MAX {
         return Err(ApiError::bad_request(format!("desc must be at most {DESCRIPTION_BYTES_MAX} bytes")));
     }
+    tags::check(names)
+}
+
+/// A key that nobody has described yet.
+pub(crate) fn fresh_installation_key() -> InstallationKeyRecord {
+    let secret: [u8; 32] = random::bytes();
+    InstallationKeyRecord {
+        description: String::new(),
+        tags: Vec::new(),
+        created_at: clock::now(),
+        secret: to_hex(&secret),
+        use_public_root_ca: false,
+    }
+}
+
+async fn put(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let description = call.field("desc").unwrap_or_default();
     let mut names: Vec<&str> = call.form.list("tags").chain(call.query.list("tags")).collect();
     names.sort_unstable();
     names.dedup();
-    tags::check(&names)?;
+    check_installation_key(description, &names)?;
     let iid = match call.field("iid").filter(|iid| !iid.is_empty()) {
         None => Iid(random::uuid()),
         Some(iid) => Iid(iid.parse().map_err(|_| ApiError::bad_request("iid must be a UUID"))?),
@@ -94,17 +111,7 @@ async fn put(call: Call) -> Result<Reply, ApiError> {
     }
     let (mut record, expect) = match stored {
         Some((record, revision)) => (record, Expect::Revision(revision)),
-        None => {
-            let secret: [u8; 32] = random::bytes();
-            let record = InstallationKeyRecord {
-                description: String::new(),
-                tags: Vec::new(),
-                created_at: clock::now(),
-                secret: to_hex(&secret),
-                use_public_root_ca: false,
-            };
-            (record, Expect::Absent)
-        }
+        None => (fresh_installation_key(), Expect::Absent),
     };
     record.description = description.to_owned();
     record.tags = names.iter().map(|name| (*name).to_owned()).collect();

@@ -127,6 +127,12 @@ const OTHERS: &[(&str, &str)] = &[
     ("chrome", "HTTP_RESPONSE_HEADERS"),
 ];
 
+/// Every event type, with the only platform that has it where there is but one.
+pub fn event_types() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
+    let common = EVENTS.iter().map(|(name, _)| *name).chain(REPLIES.iter().copied());
+    common.map(|name| (name, None)).chain(OTHERS.iter().map(|(platform, name)| (*name, Some(*platform))))
+}
+
 pub(super) fn routes() -> Vec<Route> {
     use Access::May;
     use Method::Get;

@@ -12,16 +12,16 @@ use muster_store::Expect;
 use serde_json::{Map, Value, json};
 
 /// Free-form settings of an organization, by name.
-const SETTING: Kind<String> = Kind::new("setting");
+pub(crate) const SETTING: Kind<String> = Kind::new("setting");
 
 /// Resources of the older subscription calls, by `category/name`; the record is when.
-const RESOURCE: Kind<i64> = Kind::new("resource");
+pub(crate) const RESOURCE: Kind<i64> = Kind::new("resource");
 
 /// Version that sensors should have, as asked for; kept for clients to read.
 const SENSOR_VERSION: Kind<String> = Kind::new("sensor_version");
 
 /// Settings or resources of one organization.
-const RECORDS_MAX: usize = 1_000;
+pub(crate) const SETTINGS_MAX: usize = 1_000;
 
 /// Longest name of a setting or resource, in bytes.
 const NAME_BYTES_MAX: usize = 256;
@@ -73,13 +73,26 @@ async fn setting(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::json(&json!({"config": name, "value": value})))
 }
 
+/// Checks a setting.
+pub(crate) fn check_setting(name: &str, value: &str) -> Result<(), ApiError> {
+    if value.len() > VALUE_BYTES_MAX {
+        return Err(ApiError::too_large(format!("a setting must be at most {VALUE_BYTES_MAX} bytes")));
+    }
+    check_name(name)
+}
+
+fn check_name(name: &str) -> Result<(), ApiError> {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        return Err(ApiError::bad_request(format!("the name must have 1 to {NAME_BYTES_MAX} bytes")));
+    }
+    Ok(())
+}
+
 async fn set_setting(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let name = call.path("name");
     let value = call.field("value").ok_or_else(|| ApiError::bad_request("value is required"))?;
-    if value.len() > VALUE_BYTES_MAX {
-        return Err(ApiError::too_large(format!("a setting must be at most {VALUE_BYTES_MAX} bytes")));
-    }
+    check_setting(name, value)?;
     require_room(&call.app, oid, SETTING, name)?;
     // The value may be a secret, so it is not told.
     let entity = json!({"type": "setting", "name": name});
@@ -89,11 +102,9 @@ async fn set_setting(call: Call) -> Result<Reply, ApiError> {
 }
 
 fn require_room<T>(app: &App, oid: Oid, kind: Kind<T>, name: &str) -> Result<(), ApiError> {
-    if name.len() > NAME_BYTES_MAX {
-        return Err(ApiError::bad_request(format!("the name must be at most {NAME_BYTES_MAX} bytes")));
-    }
-    if !app.records.has(oid, kind, name) && app.records.count(oid, kind) >= RECORDS_MAX {
-        return Err(ApiError::bad_request(format!("an organization has at most {RECORDS_MAX} of these; delete some")));
+    check_name(name)?;
+    if !app.records.has(oid, kind, name) && app.records.count(oid, kind) >= SETTINGS_MAX {
+        return Err(ApiError::bad_request(format!("an organization has at most {SETTINGS_MAX} of these; delete some")));
     }
     Ok(())
 }
@@ -168,11 +179,16 @@ fn resource(call: &Call) -> Result<String, ApiError> {
         let value = call.field(name).filter(|value| !value.is_empty());
         value.ok_or_else(|| ApiError::bad_request(format!("{name} is required")))
     };
-    let (category, name) = (text("res_cat")?, text("res_name")?);
-    if category.contains('/') {
-        return Err(ApiError::bad_request("res_cat must not contain a slash"));
+    check_resource(text("res_cat")?, text("res_name")?)
+}
+
+/// The key of a resource.
+pub(crate) fn check_resource(category: &str, name: &str) -> Result<String, ApiError> {
+    if category.is_empty() || name.is_empty() || category.contains('/') {
+        return Err(ApiError::bad_request("a resource has a category without a slash, and a name"));
     }
-    Ok(format!("{category}/{name}"))
+    let key = format!("{category}/{name}");
+    check_name(&key).map(|()| key)
 }
 
 async fn add_resource(call: Call) -> Result<Reply, ApiError> {

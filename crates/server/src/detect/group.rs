@@ -1,0 +1,252 @@
+//! Groups: records that wait are evaluated together, and stored in one commit.
+//!
+//! # Invariants
+//!
+//! 1. Of each detector, one group at a time is between its evaluation and its answer.
+//! 2. A group whose commit fails is undone: nothing of it was counted, remembered or ordered.
+//! 3. A member that cannot be stored does not keep the others of its group from it.
+
+use super::action::Action;
+use super::pass::{self, Pass};
+use super::pending::Room;
+use super::trouble::Trouble;
+use super::{Detector, LANES, VARIABLES, Wait, act};
+use crate::app::App;
+use crate::clock;
+use crate::stream::Record;
+use muster_model::Timestamp;
+use muster_rules::{Suppression, Target};
+use muster_store::{CounterRow, StoreError, Stream, Write};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+use tokio::sync::{mpsc, oneshot};
+
+/// Members that may wait for their group; those behind wait with their callers.
+pub(super) const MEMBERS_MAX: usize = 1_024;
+
+/// Records after which a group takes no further member: all of them are one commit.
+const GROUP_RECORDS_MAX: usize = 4_096;
+
+/// Records from which on a group is worth several threads.
+const PARALLEL_MIN: usize = 512;
+
+/// How often windows that have ended are dropped.
+const SWEEP_EVERY_MS: i64 = 60_000;
+
+/// What is to be stored with the first so many records of a member.
+pub(super) type Beside = Box<dyn Fn(usize) -> Vec<Write> + Send + Sync>;
+
+/// Records that come and are stored together.
+pub(super) struct Member {
+    pub(super) records: Vec<Record>,
+    /// They are shown to the rules of this target, and neither stored nor handed to live readers;
+    /// otherwise they are new, and their stream is their target.
+    pub(super) inspected: Option<Target>,
+    /// What keeps records from being taken.
+    pub(super) wait: Wait,
+    pub(super) beside: Beside,
+    /// How many records were taken.
+    pub(super) answer: oneshot::Sender<Result<usize, StoreError>>,
+}
+
+impl Member {
+    /// What is to be stored of the first so many records.
+    fn new_records(&self, taken: usize) -> &[Record] {
+        if self.inspected.is_some() { &[] } else { &self.records[..taken] }
+    }
+
+    /// The rules that see a record.
+    pub(super) fn target(&self, record: &Record) -> Option<Target> {
+        self.inspected.or(match record.stream {
+            Stream::Event => Some(Target::Edr),
+            Stream::Deployment => Some(Target::Deployment),
+            Stream::Artifact => Some(Target::ArtifactEvent),
+            // Audit records have a feed of their own, and detections come from rules.
+            _ => None,
+        })
+    }
+}
+
+/// Has the groups of a detector handled.
+pub(super) fn begin(app: &Arc<App>, detector: &Arc<Detector>, members: mpsc::Receiver<Member>) {
+    app.detectors.spawn(run(Arc::downgrade(app), Arc::clone(detector), members));
+}
+
+/// Handles groups of one detector, until the server is gone.
+async fn run(app: Weak<App>, detector: Arc<Detector>, mut members: mpsc::Receiver<Member>) {
+    while let Some(first) = members.recv().await {
+        let Some(app) = app.upgrade() else { return };
+        let mut records = first.records.len();
+        let mut group = vec![first];
+        while records < GROUP_RECORDS_MAX
+            && let Ok(next) = members.try_recv()
+        {
+            records += next.records.len();
+            group.push(next);
+        }
+        let _turn = detector.turn.lock().await;
+        handle(&app, &detector, group).await;
+    }
+}
+
+async fn handle(app: &Arc<App>, detector: &Arc<Detector>, group: Vec<Member>) {
+    match attempt(app, detector, &group).await {
+        Ok(taken) => {
+            for (member, taken) in group.into_iter().zip(taken) {
+                // A caller that is gone is no error.
+                let _ = member.answer.send(Ok(taken));
+            }
+        }
+        // Someone's condition did not hold: that is no reason for the others to fail.
+        Err(StoreError::Conflict(_)) if group.len() > 1 => {
+            for member in group {
+                let taken = attempt(app, detector, std::slice::from_ref(&member)).await;
+                let _ = member.answer.send(taken.map(|taken| taken.into_iter().sum()));
+            }
+        }
+        Err(error) => {
+            for member in group {
+                let _ = member.answer.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+/// Evaluates and stores members, all or none of them; gives how many records of each were taken.
+async fn attempt(app: &Arc<App>, detector: &Arc<Detector>, members: &[Member]) -> Result<Vec<usize>, StoreError> {
+    let now = clock::now();
+    detector.begin(now);
+    let passes = evaluate(app, detector, members, now);
+    let mut writes = Vec::new();
+    for (member, pass) in members.iter().zip(&passes).filter(|(_, pass)| pass.taken > 0) {
+        writes.extend((member.beside)(pass.taken));
+        writes.extend(app.keep(member.new_records(pass.taken)));
+        writes.extend(app.keep(&pass.detections));
+        writes.extend(pass.tailored.iter().cloned());
+    }
+    writes.extend(detector.changes());
+    let (actions, dropped) = detector.plan(&passes);
+    writes.extend(actions.iter().map(|action| action.write(detector.oid)));
+    if let Err(error) = app.store.commit(writes).await {
+        detector.undo();
+        return Err(error);
+    }
+    detector.keep();
+    let troubles = passes.iter().flat_map(|pass| pass.troubles.iter().cloned()).chain(dropped);
+    troubles.for_each(|trouble| trouble.tell(app));
+    for (member, pass) in members.iter().zip(&passes) {
+        app.publish(member.new_records(pass.taken));
+        app.publish(&pass.detections);
+    }
+    act::begin(app, detector, detector.pending.push(actions));
+    Ok(passes.iter().map(|pass| pass.taken).collect())
+}
+
+/// Evaluates each member; a large group by several threads, each with lanes of its own.
+fn evaluate(app: &App, detector: &Detector, members: &[Member], now: Timestamp) -> Vec<Pass> {
+    let one = |member: &Member| {
+        let sid = member.records.first().and_then(|record| record.sid);
+        if member.wait == Wait::Heeded && detector.pending.is_held(sid) {
+            return Pass::default();
+        }
+        pass::evaluate(app, detector, member, now)
+    };
+    let records: usize = members.iter().map(|member| member.records.len()).sum();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(LANES);
+    if records < PARALLEL_MIN || threads == 1 {
+        return members.iter().map(one).collect();
+    }
+    let mut shares: Vec<Vec<usize>> = vec![Vec::new(); threads];
+    for (at, member) in members.iter().enumerate() {
+        let sid = member.records.first().and_then(|record| record.sid);
+        shares[detector.lane(sid) % threads].push(at);
+    }
+    let mut passes: Vec<Pass> = members.iter().map(|_| Pass::default()).collect();
+    std::thread::scope(|scope| {
+        let work = |share: Vec<usize>| share.into_iter().map(|at| (at, one(&members[at]))).collect::<Vec<_>>();
+        let busy = shares.into_iter().filter(|share| !share.is_empty());
+        let running: Vec<_> = busy.map(|share| scope.spawn(move || work(share))).collect();
+        for thread in running {
+            // A pass catches the panics of its rules; one beyond that leaves its members without effects.
+            for (at, pass) in thread.join().unwrap_or_default() {
+                passes[at] = pass;
+            }
+        }
+    });
+    passes
+}
+
+impl Detector {
+    fn begin(&self, now: Timestamp) {
+        self.lanes.iter().for_each(|lane| lane.lock().begin());
+        let mut counters = self.counters();
+        counters.begin();
+        let now_ms = now.as_millis();
+        if now_ms.saturating_sub(self.swept_ms.load(Ordering::Relaxed)) >= SWEEP_EVERY_MS
+            && counters.sweep(now_ms) < muster_rules::SWEPT_MAX
+        {
+            self.swept_ms.store(now_ms, Ordering::Relaxed);
+        }
+    }
+
+    fn keep(&self) {
+        self.lanes.iter().for_each(|lane| lane.lock().keep());
+        self.counters().keep();
+    }
+
+    fn undo(&self) {
+        self.lanes.iter().for_each(|lane| lane.lock().undo());
+        self.counters().undo();
+    }
+
+    fn counters(&self) -> MutexGuard<'_, Suppression> {
+        // A panic elsewhere leaves whole windows behind, never half of one.
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What this group changed of counters and variables.
+    fn changes(&self) -> Vec<Write> {
+        let (mut counters, mut keys) = (Vec::new(), Vec::new());
+        for (key, window) in self.counters().changes() {
+            match window {
+                Some(window) => counters.push(CounterRow {
+                    key: key.to_bytes(),
+                    start_ms: window.start_ms,
+                    expires_ms: window.expires_ms,
+                    count: window.counter,
+                }),
+                None => keys.push(key.to_bytes()),
+            }
+        }
+        let oid = self.oid;
+        let mut writes = Vec::new();
+        if !counters.is_empty() {
+            writes.push(Write::PutCounters { oid, counters });
+        }
+        if !keys.is_empty() {
+            writes.push(Write::DeleteCounters { oid, keys });
+        }
+        for lane in &self.lanes {
+            for (sid, variables) in lane.lock().changed_variables() {
+                writes.push(match serde_json::to_string(&*variables) {
+                    Ok(body) if !variables.is_empty() => VARIABLES.write(oid, sid, body),
+                    _ => VARIABLES.removal(oid, sid),
+                });
+            }
+        }
+        writes
+    }
+
+    /// Gives the ordered actions their places, as far as there is room; beyond, operators are told.
+    fn plan(&self, passes: &[Pass]) -> (Vec<Action>, Vec<Trouble>) {
+        let (mut actions, mut troubles) = (Vec::new(), Vec::new());
+        let mut room = Room::default();
+        for ordered in passes.iter().flat_map(|pass| &pass.ordered) {
+            match self.pending.admit(&mut room, ordered) {
+                Ok(action) => actions.push(action),
+                Err(why) => troubles.push(Trouble::of_rule(self.oid, &ordered.namespace, &ordered.rule, &why)),
+            }
+        }
+        (actions, troubles)
+    }
+}

@@ -1,0 +1,127 @@
+//! `ext-infrastructure`: the configuration of an organization as one document.
+//!
+//! `fetch` writes the asked sections down, `push` makes the organization look like a
+//! document: what is new or differs is set and, with `is_force`, what the document does
+//! not have goes. A push is planned and checked as a whole before anything is touched,
+//! and made in one commit: all of it, or nothing. A dry run is the same plan without
+//! the commit.
+//!
+//! It acts with the permissions of the caller, section by section, and so needs no
+//! subscription. Rules cannot call it.
+//!
+//! Source: reference/rest-api.md sections 7.7, 7.8; reference/detection-response.md section 1.2.
+
+mod document;
+mod fetch;
+mod hives;
+mod keys;
+mod options;
+mod plan;
+mod sections;
+
+pub use document::yaml_text;
+
+use crate::access::Caller;
+use crate::api::ApiError;
+use crate::app::App;
+use crate::event::Actor;
+use crate::organization::Organization;
+use crate::{detect, output};
+use document::Document;
+use options::Options;
+use plan::{Plan, Planned};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Name of the extension.
+pub const EXTENSION: &str = "ext-infrastructure";
+
+/// Name of the older service that does the same.
+pub const SERVICE: &str = "infrastructure-service";
+
+/// What the caller may do in the organization.
+struct Rights(BTreeSet<String>);
+
+impl Rights {
+    fn may(&self, permission: &str) -> bool {
+        self.0.contains(permission)
+    }
+
+    fn require(&self, permission: &str) -> Result<(), ApiError> {
+        if self.may(permission) { Ok(()) } else { Err(ApiError::missing_permission(permission)) }
+    }
+}
+
+/// Carries out an action of the extension for a caller: `fetch` gives `org`, `push` gives `ops` and `errors`.
+///
+/// # Errors
+///
+/// 400 for unknown actions and options and for a document that cannot be read, 401 naming the permission
+/// that a section needs, 409 if something was changed meanwhile, 413 if the document would be too large.
+pub async fn request(
+    app: &Arc<App>,
+    organization: &Arc<Organization>,
+    action: &str,
+    data: &Value,
+    caller: &Caller,
+    actor: &Actor,
+) -> Result<Value, ApiError> {
+    let oid = organization.oid;
+    let rights = Rights(caller.scope.0.get(&oid).cloned().unwrap_or_default());
+    let options = Options::read(data.get("options").unwrap_or(data))?;
+    match action {
+        "fetch" => fetch::fetch(app, oid, &options, &rights).map(|document| json!({"org": document})),
+        "push" => {
+            let Some(config) = data.get("config").and_then(Value::as_str) else {
+                return Err(ApiError::bad_request("config is required: the configuration as YAML text"));
+            };
+            push(app, organization, config.to_owned(), options, rights, actor).await
+        }
+        other => Err(ApiError::bad_request(format!("unknown action: {other}; one of fetch, push"))),
+    }
+}
+
+async fn push(
+    app: &Arc<App>,
+    organization: &Arc<Organization>,
+    config: String,
+    options: Options,
+    rights: Rights,
+    actor: &Actor,
+) -> Result<Value, ApiError> {
+    let oid = organization.oid;
+    let (is_dry_run, reads_errors) = (options.is_dry_run, options.reads_errors);
+    // From the plan to the commit nobody else changes records.
+    let _one_at_a_time = app.hives.lock().await;
+    let (shared, actor) = (Arc::clone(app), actor.clone());
+    let planning = tokio::task::spawn_blocking(move || {
+        let document = Document::parse(&config)?;
+        let mut plan = Plan::new(&shared, oid, &options, &rights, &actor);
+        sections::plan(&mut plan, &document)?;
+        hives::plan(&mut plan, &document)?;
+        keys::plan(&mut plan, &document)?;
+        document.check_unavailable(&mut plan);
+        Ok::<Planned, ApiError>(plan.done())
+    });
+    let planned = planning.await.map_err(ApiError::internal)??;
+    if !planned.errors.is_empty() && !reads_errors {
+        return Err(ApiError::bad_request(planned.errors.join("; ")));
+    }
+    if !planned.errors.is_empty() {
+        return Ok(json!({"ops": [], "errors": planned.errors}));
+    }
+    let answer = json!({"ops": planned.operations, "errors": []});
+    if is_dry_run || planned.changes.is_empty() {
+        return Ok(answer);
+    }
+    let audit = app.emit(&planned.audit);
+    app.records.change(|| Ok::<_, ApiError>(planned.changes.and(planned.beside).and(audit))).await?;
+    if !planned.outputs.is_empty() {
+        output::restart(app, oid, &planned.outputs.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+    if planned.concerns_rules {
+        detect::reload(app, oid).await;
+    }
+    Ok(answer)
+}

@@ -1,0 +1,235 @@
+//! Hives, and the older sections `rules` and `fps` on the same records.
+
+use super::document::Document;
+use super::plan::{Place, Plan, Wanted};
+use crate::api::ApiError;
+use crate::detect::Lookups;
+use crate::hive::{
+    self, Change, Checker, FALSE_POSITIVES, HIVES, Hive, HiveRecord, LOOKUPS, RULE_HIVES, UserMetadata, Verb,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Rules whose name begins so belong to services: the older section leaves them alone.
+const OF_SERVICES: &str = "__";
+
+type Stored = BTreeMap<String, HiveRecord>;
+
+/// What the document says of one record.
+struct Entry {
+    data: Value,
+    usr_mtd: Option<UserMetadata>,
+    /// Tells whether what is stored is the same.
+    is_same: fn(&HiveRecord, &Entry) -> bool,
+}
+
+/// Plans the hives and the older sections, as far as they are asked for.
+pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiError> {
+    let mut checker = Checker {
+        lookups: Lookups::load(&plan.app.records, plan.oid),
+        anon_seed: plan.app.secrets.anon_seed(plan.oid),
+    };
+    let mut known = BTreeMap::new();
+    for (name, records) in document.object("hives")? {
+        if !plan.options.wants_hive(name) {
+            continue;
+        }
+        match hive::find(name) {
+            Some(hive) => _ = known.insert(hive.name, records),
+            None if records.as_object().is_none_or(serde_json::Map::is_empty) => {}
+            None => plan.error(&format!("hives/{name}"), "there is no such hive on this server"),
+        }
+    }
+    // Lookups come first: the rules of the same document may refer to them.
+    let first = |hive: &&&Hive| hive.name == LOOKUPS.name;
+    let in_order = HIVES.iter().filter(first).chain(HIVES.iter().filter(|hive| !first(hive)));
+    for hive in in_order.filter(|hive| plan.options.wants_hive(hive.name)).collect::<Vec<_>>() {
+        whole_hive(plan, &mut checker, hive, known.get(hive.name).copied())?;
+    }
+    if plan.options.wants("rules") {
+        rules(plan, &mut checker, document)?;
+    }
+    if plan.options.wants("fps") && !plan.options.wants_hive(FALSE_POSITIVES.name) {
+        false_positives(plan, &mut checker, document)?;
+    }
+    Ok(())
+}
+
+fn place_of(hive: &Hive, element: &'static str) -> Place<HiveRecord> {
+    Place {
+        element,
+        kind: hive.kind,
+        records_max: hive::RECORDS_MAX,
+        read: hive.permission(Verb::Get),
+        set: hive.permission(Verb::Set),
+        delete: hive.permission(Verb::Delete),
+        when_set: ("hive record set", "set_hive_record"),
+        when_deleted: ("hive record deleted", "delete_hive_record"),
+        entity: json!({"type": "hive", "hive": hive.name}),
+    }
+}
+
+/// What stands under a key: a record with `data`, or the bare content, as some published examples have it.
+fn entry_of(value: &Value) -> Result<Entry, ApiError> {
+    let record = value.as_object().ok_or_else(|| ApiError::bad_request("a record must be an object"))?;
+    let is_record = record.contains_key("data") || record.contains_key("usr_mtd");
+    let data = if is_record { record.get("data").cloned().unwrap_or_default() } else { value.clone() };
+    let usr_mtd = match record.get("usr_mtd").filter(|_| is_record) {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(block)) => Some(UserMetadata::read(block)?),
+        Some(_) => return Err(ApiError::bad_request("usr_mtd must be an object")),
+    };
+    let is_same = |stored: &HiveRecord, entry: &Entry| {
+        stored.data == entry.data && entry.usr_mtd.as_ref().is_none_or(|usr_mtd| *usr_mtd == stored.usr_mtd)
+    };
+    Ok(Entry { data, usr_mtd, is_same })
+}
+
+fn whole_hive(
+    plan: &mut Plan<'_>,
+    checker: &mut Checker,
+    hive: &Hive,
+    records: Option<&Value>,
+) -> Result<(), ApiError> {
+    if !plan.may(hive.permission(Verb::Get))? {
+        return Ok(());
+    }
+    let section = format!("hives/{}", hive.name);
+    let records = match records {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(records)) => Some(records),
+        Some(_) => return Err(ApiError::bad_request(format!("config: {section} must be an object"))),
+    };
+    let mut entries = BTreeMap::new();
+    for (key, value) in records.into_iter().flatten() {
+        if let Some(entry) = plan.accept(&format!("{section}/{key}"), entry_of(value)) {
+            entries.insert(key.clone(), entry);
+        }
+    }
+    let name = |key: &str| format!("{}/{key}", hive.name);
+    mirror(plan, checker, hive, ("hives", &section), entries, &name, |_| true)
+}
+
+/// Plans the records of one hive; `may_go` says which of those that the document lacks are its to delete.
+fn mirror(
+    plan: &mut Plan<'_>,
+    checker: &mut Checker,
+    hive: &Hive,
+    (element, section): (&'static str, &str),
+    entries: BTreeMap<String, Entry>,
+    name: &dyn Fn(&str) -> String,
+    may_go: impl Fn(&str) -> bool,
+) -> Result<(), ApiError> {
+    let stored: Stored = hive::list(plan.app, hive, plan.oid).into_iter().collect();
+    let is_gone = |key: &&String| plan.options.is_force && !entries.contains_key(*key) && may_go(key);
+    let goes: Vec<(String, String)> = stored.keys().filter(is_gone).map(|key| (key.clone(), name(key))).collect();
+    let mut wanted = BTreeMap::new();
+    for (key, entry) in entries {
+        let at = format!("{section}/{key}");
+        let before = stored.get(&key);
+        if before.is_some_and(|before| (entry.is_same)(before, &entry)) {
+            wanted.insert(key.clone(), Wanted::new(name(&key), None));
+            continue;
+        }
+        let change = Change { data: Some(entry.data), usr_mtd: entry.usr_mtd, etag: None };
+        let Some(record) = plan.accept(&at, hive::after(hive, &key, before.cloned(), change, plan.actor)) else {
+            continue;
+        };
+        let checked = checker.check(hive, &key, &record.data);
+        if plan.accept(&at, checked).is_some() {
+            if hive.name == LOOKUPS.name {
+                checker.lookups.put(key.clone(), &record);
+            }
+            wanted.insert(key.clone(), Wanted::new(name(&key), Some(record)));
+        }
+    }
+    if hive.name == LOOKUPS.name {
+        for (key, _) in &goes {
+            checker.lookups.remove(key);
+        }
+    }
+    let changed = plan.mirror(&place_of(hive, element), wanted, goes)?;
+    if hive.concerns_rules && !changed.is_empty() {
+        plan.recompile_rules();
+    }
+    Ok(())
+}
+
+/// The hive of a namespace, which has an older name too.
+fn hive_of(namespace: &str) -> Option<&'static Hive> {
+    let namespace = if namespace == "replicant" { "service" } else { namespace };
+    RULE_HIVES.into_iter().find(|hive| hive.namespace() == Some(namespace))
+}
+
+/// The rule of an older section: in force unless it says otherwise.
+fn rule_of(rule: &Value) -> Result<(&'static Hive, Entry), ApiError> {
+    let wrong = |what: &str| ApiError::bad_request(what);
+    let namespace = rule.get("namespace").map_or(Some("general"), Value::as_str).filter(|name| !name.is_empty());
+    let hive = namespace.and_then(hive_of).ok_or_else(|| wrong("namespace must be general, managed or service"))?;
+    let (Some(detect), Some(respond)) = (rule.get("detect"), rule.get("respond")) else {
+        return Err(wrong("a rule needs detect and respond"));
+    };
+    let enabled = rule.get("is_enabled").filter(|enabled| !enabled.is_null());
+    let enabled =
+        enabled.map_or(Some(true), Value::as_bool).ok_or_else(|| wrong("is_enabled must be true or false"))?;
+    let is_same = |stored: &HiveRecord, entry: &Entry| {
+        let same = |part: &str| stored.data[part] == entry.data[part];
+        same("detect")
+            && same("respond")
+            && entry.usr_mtd.as_ref().is_none_or(|usr_mtd| usr_mtd.enabled == stored.usr_mtd.enabled)
+    };
+    let usr_mtd = Some(UserMetadata { enabled, ..UserMetadata::default() });
+    Ok((hive, Entry { data: json!({"detect": detect, "respond": respond}), usr_mtd, is_same }))
+}
+
+/// Older sections know nothing of labels, comments and expiry: what is stored of them stays.
+fn keep_metadata(plan: &Plan<'_>, hive: &Hive, key: &str, entry: &mut Entry) {
+    let stored = hive::get(plan.app, hive, plan.oid, key).ok();
+    if let (Some(stored), Some(usr_mtd)) = (stored, entry.usr_mtd.as_mut()) {
+        *usr_mtd = UserMetadata { enabled: usr_mtd.enabled, ..stored.usr_mtd };
+    }
+}
+
+fn rules(plan: &mut Plan<'_>, checker: &mut Checker, document: &Document) -> Result<(), ApiError> {
+    let mut by_hive: BTreeMap<&str, BTreeMap<String, Entry>> = BTreeMap::new();
+    let mut places = BTreeMap::new();
+    for (key, rule) in document.object("rules")? {
+        if let Some((hive, mut entry)) = plan.accept(&format!("rules/{key}"), rule_of(rule)) {
+            places.insert(key.clone(), hive);
+            keep_metadata(plan, hive, key, &mut entry);
+            by_hive.entry(hive.name).or_default().insert(key.clone(), entry);
+        }
+    }
+    // Where the whole hive is asked for, it says more than this section.
+    let hives = RULE_HIVES.into_iter().filter(|hive| !plan.options.wants_hive(hive.name)).collect::<Vec<_>>();
+    for hive in hives {
+        let entries = by_hive.remove(hive.name).unwrap_or_default();
+        // A namespace that the caller may not see is none of this document's business.
+        if entries.is_empty() && plan.may(hive.permission(Verb::Get)).is_err() {
+            continue;
+        }
+        if plan.may(hive.permission(Verb::Get))? {
+            let (app, oid) = (plan.app, plan.oid);
+            // A rule of this name in two namespaces stands in a document once; one that moves goes from its old place.
+            let has_both = |key: &str| places.get(key).is_some_and(|place| app.records.has(oid, place.kind, key));
+            let may_go = |key: &str| !key.starts_with(OF_SERVICES) && !has_both(key);
+            mirror(plan, checker, hive, ("dr-rule", "rules"), entries, &str::to_owned, may_go)?;
+        }
+    }
+    Ok(())
+}
+
+fn false_positives(plan: &mut Plan<'_>, checker: &mut Checker, document: &Document) -> Result<(), ApiError> {
+    if !plan.may(FALSE_POSITIVES.permission(Verb::Get))? {
+        return Ok(());
+    }
+    let mut entries = BTreeMap::new();
+    for (key, rule) in document.object("fps")? {
+        let is_same = |stored: &HiveRecord, entry: &Entry| stored.data == entry.data;
+        let usr_mtd = Some(UserMetadata { enabled: true, ..UserMetadata::default() });
+        let mut entry = Entry { data: rule.get("data").cloned().unwrap_or_default(), usr_mtd, is_same };
+        keep_metadata(plan, &FALSE_POSITIVES, key, &mut entry);
+        entries.insert(key.clone(), entry);
+    }
+    mirror(plan, checker, &FALSE_POSITIVES, ("fp-rule", "fps"), entries, &str::to_owned, |_| true)
+}

@@ -1,0 +1,105 @@
+//! What a request asks for.
+
+use crate::api::ApiError;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// The sections of a document, by the option that asks for them.
+const SECTIONS: &[(&str, &str)] = &[
+    ("sync_dr", "rules"),
+    ("sync_fp", "fps"),
+    ("sync_outputs", "outputs"),
+    ("sync_resources", "resources"),
+    ("sync_extensions", "extensions"),
+    ("sync_org_values", "org-value"),
+    ("sync_artifacts", "artifact"),
+    ("sync_installation_keys", "installation_keys"),
+    ("sync_hives", "hives"),
+    ("sync_integrity", "integrity"),
+    ("sync_exfil", "exfil"),
+    ("sync_yara", "yara"),
+    ("sync_net_policies", "net-policy"),
+];
+
+/// Sections that this server has nothing behind.
+pub(super) const UNAVAILABLE: &[&str] = &["integrity", "exfil", "yara", "net-policy"];
+
+/// Whether a document may have a section of this name.
+pub(super) fn is_section(name: &str) -> bool {
+    SECTIONS.iter().any(|(_, section)| *section == name)
+}
+
+/// Every section that this server has, in words.
+pub(super) fn available() -> String {
+    let names = SECTIONS.iter().map(|(_, section)| *section).filter(|section| !UNAVAILABLE.contains(section));
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// The options of a request.
+pub(super) struct Options {
+    /// Plan and check, and change nothing.
+    pub(super) is_dry_run: bool,
+    /// What the document does not have goes.
+    pub(super) is_force: bool,
+    /// Pass over what the caller may not change.
+    pub(super) ignore_inaccessible: bool,
+    /// The client reads a list of errors. Those that still know the older sections do not, and would take
+    /// it for success.
+    pub(super) reads_errors: bool,
+    sections: BTreeSet<&'static str>,
+    hives: BTreeSet<String>,
+}
+
+impl Options {
+    /// Reads the options; what is absent is off.
+    pub(super) fn read(options: &Value) -> Result<Self, ApiError> {
+        let flag = |name: &str| match options.get(name) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(ApiError::bad_request(format!("options.{name} must be true or false"))),
+        };
+        let asked = options.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+        for name in asked.filter(|name| name.starts_with("sync_")) {
+            if !SECTIONS.iter().any(|(option, _)| *option == name) {
+                let known: Vec<&str> = SECTIONS.iter().map(|(option, _)| *option).collect();
+                return Err(ApiError::bad_request(format!("unknown option: {name}; one of {}", known.join(", "))));
+            }
+        }
+        let hives = match options.get("sync_hives") {
+            None | Some(Value::Null) => BTreeSet::new(),
+            Some(Value::Object(hives)) => {
+                hives.iter().filter(|(_, on)| **on == Value::Bool(true)).map(|(name, _)| name.clone()).collect()
+            }
+            Some(_) => return Err(ApiError::bad_request("options.sync_hives must be an object: hive to true")),
+        };
+        let mut sections = BTreeSet::new();
+        for (option, section) in SECTIONS.iter().filter(|(option, _)| *option != "sync_hives") {
+            if flag(option)? {
+                sections.insert(*section);
+            }
+        }
+        Ok(Self {
+            is_dry_run: flag("is_dry_run")?,
+            is_force: flag("is_force")?,
+            ignore_inaccessible: flag("ignore_inaccessible")?,
+            reads_errors: options.get("sync_dr").is_none(),
+            sections,
+            hives,
+        })
+    }
+
+    /// Whether a section other than the hives is asked for.
+    pub(super) fn wants(&self, section: &str) -> bool {
+        self.sections.contains(section)
+    }
+
+    /// Whether a hive is asked for.
+    pub(super) fn wants_hive(&self, name: &str) -> bool {
+        self.hives.contains(name)
+    }
+
+    /// Every hive that is asked for, also such as this server does not have.
+    pub(super) fn hives(&self) -> impl Iterator<Item = &str> {
+        self.hives.iter().map(String::as_str)
+    }
+}

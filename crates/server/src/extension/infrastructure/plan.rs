@@ -1,0 +1,183 @@
+//! What a push will do, worked out and checked before anything is touched.
+
+use super::Rights;
+use super::options::Options;
+use crate::api::ApiError;
+use crate::app::App;
+use crate::clock;
+use crate::event::{self, Actor};
+use crate::records::{Batch, Kind};
+use crate::stream::Record;
+use muster_model::Oid;
+use muster_store::{Expect, Write};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+/// Errors that a push tells; whoever has more, mends these first.
+const ERRORS_MAX: usize = 100;
+
+/// One operation as clients read it.
+#[derive(Debug, Serialize)]
+pub(super) struct Operation {
+    r#type: &'static str,
+    name: String,
+    is_added: bool,
+    is_removed: bool,
+}
+
+/// Where the elements of a section are kept, and what changing them needs.
+pub(super) struct Place<T> {
+    /// Type of the operations.
+    pub(super) element: &'static str,
+    pub(super) kind: Kind<T>,
+    pub(super) records_max: usize,
+    pub(super) read: &'static str,
+    pub(super) set: &'static str,
+    pub(super) delete: &'static str,
+    /// Message and action of audit records.
+    pub(super) when_set: (&'static str, &'static str),
+    pub(super) when_deleted: (&'static str, &'static str),
+    /// `entity` of audit records, without the name.
+    pub(super) entity: Value,
+}
+
+/// What the document wants of one element.
+pub(super) struct Wanted<T> {
+    /// Name in operations.
+    pub(super) name: String,
+    /// What is to be stored; `None` if that is what is stored already.
+    pub(super) change: Option<T>,
+}
+
+impl<T> Wanted<T> {
+    pub(super) fn new(name: impl Into<String>, change: Option<T>) -> Self {
+        Self { name: name.into(), change }
+    }
+}
+
+/// A plan in the making.
+pub(super) struct Plan<'a> {
+    pub(super) app: &'a App,
+    pub(super) oid: Oid,
+    pub(super) options: &'a Options,
+    pub(super) actor: &'a Actor,
+    rights: &'a Rights,
+    planned: Planned,
+}
+
+/// What came of planning.
+#[derive(Default)]
+pub(super) struct Planned {
+    /// In the order in which clients are told.
+    pub(super) operations: Vec<Operation>,
+    /// Why nothing may be done.
+    pub(super) errors: Vec<String>,
+    pub(super) changes: Batch,
+    pub(super) audit: Vec<Record>,
+    /// To be stored in the same commit.
+    pub(super) beside: Vec<Write>,
+    /// Outputs that start over.
+    pub(super) outputs: Vec<String>,
+    /// The rules have to be compiled again.
+    pub(super) concerns_rules: bool,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(app: &'a App, oid: Oid, options: &'a Options, rights: &'a Rights, actor: &'a Actor) -> Self {
+        Self { app, oid, options, actor, rights, planned: Planned::default() }
+    }
+
+    pub(super) fn done(self) -> Planned {
+        self.planned
+    }
+
+    /// An element cannot be made as the document says; nothing will be.
+    pub(super) fn error(&mut self, place: &str, text: &str) {
+        if self.planned.errors.len() < ERRORS_MAX {
+            self.planned.errors.push(format!("{place}: {text}"));
+        }
+    }
+
+    /// An element is not what it should be: told, and left out of the plan.
+    pub(super) fn accept<V>(&mut self, place: &str, result: Result<V, ApiError>) -> Option<V> {
+        result.map_err(|error| self.error(place, &error.message)).ok()
+    }
+
+    /// Whether the caller has a permission; without it, the push ends or passes over what needs it.
+    pub(super) fn may(&self, permission: &str) -> Result<bool, ApiError> {
+        match self.rights.may(permission) || self.options.ignore_inaccessible {
+            true => Ok(self.rights.may(permission)),
+            false => Err(ApiError::missing_permission(permission)),
+        }
+    }
+
+    /// Rules are to be compiled after this push.
+    pub(super) fn recompile_rules(&mut self) {
+        self.planned.concerns_rules = true;
+    }
+
+    /// These outputs start over after this push; the queues of some are emptied with it.
+    pub(super) fn restart_output(&mut self, name: &str, write: Option<Write>) {
+        self.planned.outputs.push(name.to_owned());
+        self.planned.beside.extend(write);
+    }
+
+    /// Sets what is wanted by key, and deletes what goes: key and name. Tells the keys that really change.
+    pub(super) fn mirror<T: Serialize + DeserializeOwned>(
+        &mut self,
+        place: &Place<T>,
+        wanted: BTreeMap<String, Wanted<T>>,
+        goes: Vec<(String, String)>,
+    ) -> Result<Vec<String>, ApiError> {
+        let goes = if self.options.is_force { goes } else { Vec::new() };
+        let mut changed = Vec::new();
+        let mut count = self.app.records.count(self.oid, place.kind);
+        for (key, Wanted { name, change }) in wanted {
+            let Some(record) = change else {
+                self.tell(place.element, name, false, false);
+                continue;
+            };
+            if !self.may(place.set)? {
+                continue;
+            }
+            let stored = self.app.records.get_with_revision(self.oid, place.kind, &key);
+            let expect = stored.map_or(Expect::Absent, |(_, revision)| Expect::Revision(revision));
+            count += usize::from(expect == Expect::Absent);
+            let changes = std::mem::take(&mut self.planned.changes);
+            self.planned.changes = changes.put(self.oid, place.kind, &key, &record, expect)?;
+            self.audit(place, &key, place.when_set);
+            self.tell(place.element, name, true, false);
+            changed.push(key);
+        }
+        for (key, name) in goes {
+            if !self.may(place.delete)? {
+                continue;
+            }
+            count = count.saturating_sub(1);
+            let changes = std::mem::take(&mut self.planned.changes);
+            self.planned.changes = changes.delete(self.oid, place.kind, &key);
+            self.audit(place, &key, place.when_deleted);
+            self.tell(place.element, name, false, true);
+            changed.push(key);
+        }
+        if count > place.records_max {
+            let text = format!("there would be {count}; an organization has at most {}", place.records_max);
+            self.error(place.element, &text);
+        }
+        Ok(changed)
+    }
+
+    fn tell(&mut self, element: &'static str, name: String, is_added: bool, is_removed: bool) {
+        self.planned.operations.push(Operation { r#type: element, name, is_added, is_removed });
+    }
+
+    fn audit<T>(&mut self, place: &Place<T>, key: &str, (message, action): (&str, &str)) {
+        let mut entity = place.entity.clone();
+        entity["name"] = json!(key);
+        let detail = json!({"by": super::EXTENSION});
+        let record = event::audit(self.oid, self.actor, message, &entity, action, &detail, clock::now());
+        self.planned.audit.push(record);
+    }
+}

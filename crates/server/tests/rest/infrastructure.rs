@@ -1,0 +1,267 @@
+//! The configuration of an organization as one document.
+
+use crate::world::World;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use muster_model::Oid;
+use muster_server::random;
+use serde_json::{Value, json};
+
+const ALL: &str = r#"{"sync_outputs":true,"sync_resources":true,"sync_extensions":true,"sync_org_values":true,
+    "sync_artifacts":true,"sync_installation_keys":true,"sync_integrity":true,"sync_exfil":true,"sync_yara":true,
+    "sync_hives":{"dr-general":true,"fp":true,"lookup":true,"secret":true,"dr-mail":true}}"#;
+
+const DOCUMENT: &str = r#"%YAML 1.1
+---
+version: 3
+outputs:
+  o1: {module: syslog, for: event, dest_host: 'logs.example.com:514', is_tls: true}
+resources:
+  service: [exfil]
+extensions: [ext-reliable-tasking]
+org-value: {otx: some text}
+artifact:
+  logs: {patterns: [/var/log/a.log], tags: [], platforms: [linux], days_retention: 7}
+installation_keys:
+- {desc: laptops, tags: [b, a]}
+- {desc: laptops, tags: [c]}
+hives:
+  dr-general:
+    r1:
+      data:
+        detect: {event: DNS_REQUEST, op: lookup, path: event/DOMAIN_NAME, resource: 'hive://lookup/bad'}
+        respond: [{action: report, name: bad}]
+      usr_mtd: {enabled: true, tags: [t], comment: c, expiry: 0}
+  fp:
+    f1: {data: {op: is, path: cat, value: noisy}, usr_mtd: {enabled: true}}
+  lookup:
+    bad: {data: {lookup_data: {evil.example: {}}}, usr_mtd: {enabled: true}}
+  secret:
+    s1: {data: {secret: 1e3}}
+"#;
+
+impl World {
+    async fn push(&self, config: &str, options: &Value) -> Value {
+        let mut wanted: Value = serde_json::from_str(ALL).unwrap();
+        wanted.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+        let data = json!({"config": config, "options": wanted}).to_string();
+        let form = [("oid", self.oid.to_string()), ("action", "push".into()), ("data", data)];
+        let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.ok("POST", "extension/request/ext-infrastructure", &form).await["data"].take()
+    }
+
+    async fn pull(&self) -> Value {
+        let data = format!(r#"{{"options":{ALL}}}"#);
+        let oid = self.oid.to_string();
+        let form = [("oid", oid.as_str()), ("action", "fetch"), ("data", data.as_str())];
+        self.ok("POST", "extension/request/ext-infrastructure", &form).await["data"]["org"].take()
+    }
+}
+
+/// `+ type name` and so on, in order.
+fn operations(answer: &Value) -> Vec<String> {
+    assert_eq!(answer["errors"], json!([]), "{answer}");
+    let word = |operation: &Value| match (operation["is_added"].as_bool(), operation["is_removed"].as_bool()) {
+        (Some(true), Some(false)) => '+',
+        (Some(false), Some(true)) => '-',
+        (Some(false), Some(false)) => '=',
+        other => panic!("{other:?}"),
+    };
+    let show = |operation: &Value| {
+        let text = |name: &str| operation[name].as_str().unwrap().to_owned();
+        format!("{} {} {}", word(operation), text("type"), text("name"))
+    };
+    answer["ops"].as_array().unwrap().iter().map(show).collect()
+}
+
+#[tokio::test]
+async fn a_push_makes_the_organization_look_like_the_document() {
+    let world = World::new().await;
+    let expected = [
+        "+ resource replicant/exfil",
+        "+ extension ext-reliable-tasking",
+        "+ org-value otx",
+        "+ output o1",
+        "+ artifact logs",
+        "+ hives lookup/bad",
+        "+ hives dr-general/r1",
+        "+ hives fp/f1",
+        "+ hives secret/s1",
+        "+ installation_key laptops",
+        "+ installation_key laptops",
+    ];
+    let dry = world.push(DOCUMENT, &json!({"is_dry_run": true})).await;
+    assert_eq!(operations(&dry), expected);
+    let nothing = world.pull().await;
+    assert_eq!(
+        (&nothing["outputs"], &nothing["hives"]["secret"]),
+        (&json!({}), &json!({})),
+        "a dry run changes nothing"
+    );
+    assert!(world.audited().await.is_empty());
+
+    assert_eq!(operations(&world.push(DOCUMENT, &json!({})).await), expected);
+    assert_eq!(world.audited().await.len(), expected.len());
+    let pulled = world.pull().await;
+    assert_eq!(pulled["hives"]["secret"]["s1"]["data"], json!({"secret": "1e3"}), "text of the older YAML stays text");
+    assert_eq!(
+        pulled["installation_keys"][0],
+        json!({"desc": "laptops", "tags": ["a", "b"], "use_public_root_ca": false})
+    );
+    assert_eq!(pulled["resources"], json!({"replicant": ["exfil"]}));
+    assert_eq!(pulled["extensions"], json!(["ext-reliable-tasking"]));
+    assert_eq!(pulled["hives"]["dr-general"]["r1"]["usr_mtd"]["tags"], json!(["t"]));
+    let outputs = world.ok("GET", &format!("outputs/{}", world.oid), &[]).await;
+    assert_eq!(outputs[world.oid.to_string()]["o1"]["module"], "syslog");
+
+    // What was pulled changes nothing, forced or not.
+    for options in [json!({}), json!({"is_force": true})] {
+        let again = operations(&world.push(&pulled.to_string(), &options).await);
+        assert!(again.len() == expected.len() && again.iter().all(|operation| operation.starts_with('=')), "{again:?}");
+    }
+    assert_eq!(world.audited().await.len(), expected.len());
+}
+
+#[tokio::test]
+async fn force_deletes_what_the_document_lacks_and_nothing_else() {
+    let world = World::new().await;
+    world.push(DOCUMENT, &json!({})).await;
+    let settings = [
+        ("name", "tmp"),
+        ("module", "syslog"),
+        ("type", "event"),
+        ("dest_host", "h.example.com:1"),
+        ("is_delete_on_failure", "true"),
+    ];
+    world.ok("POST", &format!("outputs/{}", world.oid), &settings).await;
+    let document = "version: 3\nhives: {fp: {f1: {data: {op: is, path: cat, value: loud}}}}\ninstallation_keys: [{desc: laptops, tags: [z]}]";
+    let unforced = operations(&world.push(document, &json!({})).await);
+    assert_eq!(unforced, ["+ hives fp/f1", "+ installation_key laptops"]);
+    let pulled = world.pull().await;
+    assert_eq!(pulled["hives"]["fp"]["f1"]["usr_mtd"]["enabled"], true, "content alone keeps the metadata");
+
+    // Outputs of clients are not configuration; sections on which access depends go only when they are there.
+    let forced = operations(&world.push(document, &json!({"is_force": true})).await);
+    let expected = [
+        "- org-value otx",
+        "- output o1",
+        "- artifact logs",
+        "- hives lookup/bad",
+        "- hives dr-general/r1",
+        "= hives fp/f1",
+        "- hives secret/s1",
+        "= installation_key laptops",
+        "- installation_key laptops",
+    ];
+    assert_eq!(forced, expected);
+    let pulled = world.pull().await;
+    assert_eq!(pulled["extensions"], json!(["ext-reliable-tasking"]));
+    assert_eq!(pulled["hives"]["dr-general"], json!({}));
+    let outputs = world.ok("GET", &format!("outputs/{}", world.oid), &[]).await;
+    assert_eq!(outputs[world.oid.to_string()].as_object().unwrap().keys().collect::<Vec<_>>(), ["tmp"]);
+}
+
+#[tokio::test]
+async fn one_wrong_element_and_nothing_is_applied() {
+    let world = World::new().await;
+    let document = "
+version: 3
+outputs: {good: {module: syslog, for: event, dest_host: 'h.example.com:1'}, bad: {module: pigeon, for: event}}
+extensions: [ext-of-nobody]
+integrity: {watched: {patterns: [/etc/passwd]}}
+hives:
+  dr-mail: {m: {data: {}}}
+  dr-general:
+    good: {data: {detect: {op: exists, path: event, event: X}, respond: []}}
+    bad: {data: {detect: {op: no such, event: X}, respond: []}}
+    lost: {data: {detect: {op: lookup, path: event/A, event: X, resource: 'hive://lookup/nobody'}, respond: []}}
+  secret: {s: {data: {secret: 5}}}
+";
+    let answer = world.push(document, &json!({})).await;
+    assert_eq!(answer["ops"], json!([]));
+    let errors: Vec<&str> = answer["errors"].as_array().unwrap().iter().map(|error| error.as_str().unwrap()).collect();
+    let places: Vec<&str> = errors.iter().map(|error| error.split(": ").next().unwrap()).collect();
+    let expected = [
+        "extensions/ext-of-nobody",
+        "outputs/bad",
+        "hives/dr-mail",
+        "hives/dr-general/bad",
+        "hives/dr-general/lost",
+        "hives/secret/s",
+        "integrity",
+    ];
+    assert_eq!(places, expected, "{errors:?}");
+    let pulled = world.pull().await;
+    assert_eq!((&pulled["outputs"], &pulled["hives"]["dr-general"]), (&json!({}), &json!({})));
+}
+
+#[tokio::test]
+async fn every_section_needs_its_own_permission() {
+    let world = World::new().await;
+    let permissions = ["ext.request", "output.list", "output.set", "dr.list"].map(str::to_owned);
+    let token = world.token_of(world.oid, &permissions).await;
+    let oid = world.oid.to_string();
+    let call = async |action: &str, data: Value, more: &[(&str, &str)]| {
+        let data = data.to_string();
+        let form = [&[("oid", oid.as_str()), ("action", action), ("data", data.as_str())], more].concat();
+        world.call_as(Some(&token), "POST", "extension/request/ext-infrastructure", &form).await
+    };
+    let cases = [
+        ("fetch", json!({"options": {"sync_outputs": true, "sync_hives": {"dr-general": true}}}), None),
+        ("fetch", json!({"options": {"sync_hives": {"secret": true}}}), Some("secret.get")),
+        ("fetch", json!({"options": {"sync_installation_keys": true}}), Some("ikey.list")),
+    ];
+    for (action, data, missing) in cases {
+        let (status, answer) = call(action, data, &[]).await;
+        assert_eq!(status, if missing.is_some() { 401 } else { 200 }, "{answer}");
+        assert!(missing.is_none_or(|name| answer["error"].as_str().unwrap().ends_with(name)), "{answer}");
+    }
+    let config = "version: 3\noutputs: {o: {module: file, for: event, dir: d}}\nhives: {dr-general: {r: {data: {detect: {op: exists, path: event, event: X}, respond: []}}}}";
+    let push = |options: Value| json!({"config": config, "options": options});
+    let both = json!({"sync_outputs": true, "sync_hives": {"dr-general": true}});
+    let (status, answer) = call("push", push(both.clone()), &[]).await;
+    assert_eq!((status, answer["error"].as_str().unwrap()), (401, "missing permission: dr.set"));
+    assert_eq!(world.pull().await["outputs"], json!({}), "nothing is half applied");
+    let mut able = both;
+    able["ignore_inaccessible"] = json!(true);
+    let (_, answer) = call("push", push(able.clone()), &[]).await;
+    assert_eq!(operations(&answer["data"]), ["+ output o"]);
+
+    // The extension acts as whoever's token is handed on, if it is one of this organization.
+    let (_, answer) = call("push", push(able.clone()), &[("impersonator_jwt", &world.token)]).await;
+    assert_eq!(operations(&answer["data"]), ["= output o", "+ hives dr-general/r"]);
+    let other = Oid(random::uuid());
+    world.organization(other).await;
+    let stranger = world.token_of(other, &permissions).await;
+    for token in ["nonsense", &stranger] {
+        assert_eq!(call("push", push(able.clone()), &[("impersonator_jwt", token)]).await.0, 401);
+    }
+}
+
+#[tokio::test]
+async fn older_clients_have_older_sections_and_texts() {
+    let world = World::new().await;
+    let path = format!("service/{}/infrastructure-service", world.oid);
+    let ask = async |data: Value| {
+        let packed = BASE64_STANDARD.encode(data.to_string());
+        world.call("POST", &path, &[("request_data", packed.as_str()), ("is_async", "False")]).await
+    };
+    let rule = |value: &str| {
+        format!("{{namespace: managed, detect: {{op: is, event: X, path: event/A, value: {value}}}, respond: []}}")
+    };
+    let config = |value: &str| {
+        format!("version: 3\nrules: {{r: {}}}\nfps: {{f: {{data: {{op: is, path: cat, value: é}}}}}}", rule(value))
+    };
+    let push = |value: &str, force: bool| json!({"action": "push", "config": config(value), "sync_dr": true, "sync_fp": true, "is_force": force, "sync_hives": {}});
+    let (_, answer) = ask(push("a", false)).await;
+    assert_eq!(operations(&answer), ["+ dr-rule r", "+ fp-rule f"]);
+    let record = world.ok("GET", &format!("hive/dr-managed/{}/r/data", world.oid), &[]).await;
+    assert_eq!(record["usr_mtd"]["enabled"], true);
+    let (_, answer) = ask(json!({"action": "fetch", "sync_dr": true, "sync_fp": true})).await;
+    let text = answer["org"].as_str().unwrap();
+    assert!(text.is_ascii() && text.contains("\\u00e9"), "{text}");
+    let push_back = json!({"action": "push", "config": text, "sync_dr": true, "sync_fp": true, "is_force": true});
+    assert_eq!(operations(&ask(push_back).await.1), ["= dr-rule r", "= fp-rule f"]);
+    let (status, answer) = ask(push("{}", false)).await;
+    assert!(status == 400 && answer["error"].as_str().unwrap().starts_with("rules/r: invalid rule"), "{answer}");
+}

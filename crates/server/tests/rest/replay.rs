@@ -1,0 +1,178 @@
+//! Rules tried on kept events: what is read, what bounds it, and that nothing is done.
+
+use crate::world::World;
+use muster_model::{Sid, Timestamp};
+use muster_server::{clock, random};
+use muster_store::{Entry, Stream, Write};
+use serde_json::{Value, json};
+
+/// Keeps events with these numbers, one per second; gives the Unix second of the first, which is
+/// recent enough to be kept.
+async fn keep(world: &World, sid: Sid, numbers: std::ops::Range<i64>) -> i64 {
+    let first_s = clock::now().as_secs() - 3_600;
+    let entry = |number: i64| {
+        let at_ms = (first_s + number) * 1_000;
+        let routing = json!({"oid": world.oid, "sid": sid, "event_type": "TEST", "event_time": at_ms});
+        Entry {
+            oid: world.oid,
+            stream: Stream::Event,
+            sid: Some(sid),
+            id: random::uuid(),
+            time: Timestamp::from_millis(at_ms),
+            kind: "TEST".into(),
+            this_atom: None,
+            parent_atom: None,
+            investigation_id: None,
+            body: json!({"routing": routing, "event": {"N": number}}).to_string().into_bytes(),
+        }
+    };
+    world.server.app.store.commit(vec![Write::Append(numbers.map(entry).collect())]).await.unwrap();
+    first_s
+}
+
+async fn ask(world: &World, token: &str, body: &Value) -> (u16, Value) {
+    let answer = world.request("POST", "/").bearer_auth(token).json(body).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap())
+}
+
+fn request(world: &World, rule: Value, sensor_events: Value) -> Value {
+    json!({
+        "oid": world.oid, "rule_source": rule,
+        "event_source": {"stream": "event", "sensor_events": sensor_events, "events": null},
+        "trace": false, "is_dry_run": false, "limit_event": 0, "limit_eval": 0,
+    })
+}
+
+fn tagging(above: i64) -> Value {
+    json!({
+        "detect": {"event": "TEST", "op": "is greater than", "path": "event/N", "value": above},
+        "respond": [{"action": "add tag", "tag": "caught"}, {"action": "report", "name": "caught"}],
+    })
+}
+
+#[tokio::test]
+async fn kept_events_are_replayed_and_nothing_is_done() {
+    let world = World::new().await;
+    let (one, two) = (world.sensor("one", &["lab"]).await, world.sensor("two", &[]).await);
+    let first_s = keep(&world, one, 0..2_500).await;
+    keep(&world, two, 0..10).await;
+    let literal = json!({"rule": tagging(2_489)});
+    let (status, answer) = ask(&world, &world.token, &request(&world, literal.clone(), json!({}))).await;
+    assert_eq!(status, 200, "{answer}");
+    let stats = &answer["stats"];
+    assert_eq!((&stats["n_scan"], &stats["n_proc"], &stats["n_matched"]), (&json!(2_510), &json!(2_510), &json!(10)));
+    let results = answer["results"].as_array().unwrap();
+    assert_eq!(
+        (results.len(), &results[0]["action"], &results[1]["action"]),
+        (20, &json!("add tag"), &json!("report"))
+    );
+    assert_eq!(results[1]["data"]["source_rule"], "replay-rule");
+    assert_eq!(results[1]["data"]["detect"]["event"]["N"], 2_490);
+    assert_eq!(answer["matches"][0]["routing"]["event_time"], (first_s + 2_490) * 1_000);
+    assert_eq!(world.ok("GET", &one.to_string(), &[]).await["info"]["tags"], json!(["lab"]), "a replay never acts");
+    let detections = world.ok("GET", &format!("insight/{}/detections", world.oid), &[]).await;
+    assert_eq!(detections["detects"], json!([]));
+
+    let scanned = async |sensor_events: Value| {
+        let (status, answer) = ask(&world, &world.token, &request(&world, literal.clone(), sensor_events)).await;
+        assert_eq!(status, 200, "{answer}");
+        (answer["stats"]["n_scan"].as_u64().unwrap(), answer["stats"]["n_matched"].as_u64().unwrap())
+    };
+    assert_eq!(scanned(json!({"sid": two})).await, (10, 0));
+    assert_eq!(scanned(json!({"selector": "\"lab\" in tags"})).await, (2_500, 10));
+    assert_eq!(scanned(json!({"sids": [one, two], "selector": "hostname == \"two\""})).await, (10, 0));
+    assert_eq!(scanned(json!({"sid": one, "start_time": first_s + 2_495, "end_time": first_s + 2_496})).await, (2, 2));
+}
+
+#[tokio::test]
+async fn limits_cut_and_a_dry_run_only_counts() {
+    let world = World::new().await;
+    let sid = world.sensor("one", &[]).await;
+    let first_s = keep(&world, sid, 0..1_500).await;
+    let ask = async |changes: Value| {
+        let mut body = request(&world, json!({"rule": tagging(-1)}), json!({"sid": sid}));
+        body.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let (status, answer) = ask(&world, &world.token, &body).await;
+        assert_eq!(status, 200, "{answer}");
+        answer
+    };
+    let cut = ask(json!({"limit_event": 1_200, "trace": true})).await;
+    assert_eq!((&cut["limit_event_reached"], &cut["stats"]["n_scan"]), (&json!(true), &json!(1_200)));
+    assert_eq!(cut["stats"]["last_event_time"], (first_s + 1_199) * 1_000);
+    let listed = (cut["results"].as_array().unwrap().len(), cut["traces"].as_array().unwrap().len());
+    assert_eq!(listed, (1_000, 1_000), "an answer has a bound");
+    assert_eq!(cut["stats"]["n_results_left_out"], 1_400);
+    assert_eq!(cut["traces"][0], json!(["yes detect (is greater than)"]));
+    let cut = ask(json!({"limit_eval": 7})).await;
+    assert_eq!((&cut["limit_eval_reached"], &cut["stats"]["n_eval"]), (&json!(true), &json!(7)));
+    let dry = ask(json!({"is_dry_run": true})).await;
+    assert_eq!((&dry["is_dry_run"], &dry["did_match"]), (&json!(true), &json!(false)));
+    assert_eq!(
+        (&dry["stats"]["n_scan"], &dry["stats"]["n_proc"], &dry["results"]),
+        (&json!(1_500), &json!(0), &json!([]))
+    );
+}
+
+/// The clock of a replay is the events' own: suppression and state work as they would have then.
+#[tokio::test]
+async fn state_and_suppression_follow_the_time_of_the_events() {
+    let world = World::new().await;
+    let sid = world.sensor("one", &[]).await;
+    keep(&world, sid, 0..100).await;
+    let at_most_once = json!({"max_count": 1, "period": "10s"});
+    let suppressed = json!({
+        "detect": {"event": "TEST", "op": "exists", "path": "event/N"},
+        "respond": [{"action": "report", "name": "r", "suppression": at_most_once}],
+    });
+    let (_, answer) = ask(&world, &world.token, &request(&world, json!({"rule": suppressed}), json!({}))).await;
+    assert_eq!((&answer["stats"]["n_matched"], answer["results"].as_array().unwrap().len()), (&json!(100), 10));
+    let is = |number: i64| json!({"op": "is", "event": "TEST", "path": "event/N", "value": number});
+    let mut stateful = is(3);
+    stateful["with events"] = is(50);
+    let rule = json!({"detect": stateful, "respond": [{"action": "report", "name": "r"}]});
+    let (_, answer) = ask(&world, &world.token, &request(&world, json!({"rule": rule}), json!({}))).await;
+    assert_eq!(
+        (&answer["stats"]["n_matched"], &answer["results"][0]["data"]["detect"]["event"]["N"]),
+        (&json!(1), &json!(3))
+    );
+}
+
+#[tokio::test]
+async fn stored_rules_lookups_and_permissions() {
+    let world = World::new().await;
+    let sid = world.sensor("one", &[]).await;
+    keep(&world, sid, 0..5).await;
+    let path = format!("hive/dr-managed/{}/m/data", world.oid);
+    world.ok("POST", &path, &[("data", &tagging(3).to_string())]).await;
+    // Published clients forget the namespace that their user named.
+    for rule in [json!({"rule_name": "m"}), json!({"rule_name": "m", "namespace": "dr-managed"})] {
+        let (status, answer) = ask(&world, &world.token, &request(&world, rule, json!({}))).await;
+        assert_eq!((status, &answer["stats"]["n_matched"]), (200, &json!(1)), "{answer}");
+        assert_eq!(answer["results"][1]["data"]["source_rule"], "managed.m");
+    }
+    let absent = json!({"rule_name": "m", "namespace": "general"});
+    assert_eq!(ask(&world, &world.token, &request(&world, absent, json!({}))).await.0, 400);
+
+    let lookup = json!({"op": "lookup", "event": "TEST", "path": "event/N", "resource": "hive://lookup/mine"});
+    let rule = json!({"rule": {"detect": lookup, "respond": []}});
+    let mut body = request(&world, rule, json!({}));
+    assert_eq!(ask(&world, &world.token, &body).await.0, 400, "an unknown lookup is refused");
+    body["lookups"] = json!({"mine": {"2": {"why": "known"}}});
+    assert_eq!(ask(&world, &world.token, &body).await.1["stats"]["n_matched"], 1);
+    body["lookups"] = (0..33).map(|number| (number.to_string(), json!({}))).collect::<serde_json::Map<_, _>>().into();
+    let (status, answer) = ask(&world, &world.token, &body).await;
+    assert_eq!((status, &answer["error"]), (400, &json!("invalid lookups: too many lookups: 33 (max 32)")));
+
+    let request = request(&world, json!({"rule": tagging(0)}), json!({}));
+    let blind = world.token_of(world.oid, &["dr.list".to_owned()]).await;
+    let (status, answer) = ask(&world, &blind, &request).await;
+    assert_eq!((status, &answer["error"]), (401, &json!("missing permission: insight.evt.get")));
+    for (field, value) in [("sid", json!("no")), ("selector", json!("plat ==")), ("cursor", json!("x"))] {
+        let mut wrong = request.clone();
+        wrong["event_source"]["sensor_events"] = json!({field: value});
+        assert_eq!(ask(&world, &world.token, &wrong).await.0, 400, "{field}");
+    }
+    let mut wrong = request.clone();
+    wrong["event_source"]["stream"] = json!("schedule");
+    assert_eq!(ask(&world, &world.token, &wrong).await.0, 400);
+}
