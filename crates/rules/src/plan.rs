@@ -16,17 +16,20 @@
 //!    read variables or templates, or another document, have no id and are not kept.
 
 mod cover;
+mod finder;
 mod index;
 mod literals;
 mod shared;
 
 pub(crate) use shared::{Scratch, Shared};
 
-use crate::ast::{Leaf, Node, Op, Operand, Predicate, Target, Test, Transform};
+use crate::ast::{Comparison, Leaf, Node, Op, Operand, Predicate, Scalar, Target, Test, Transform};
 use crate::document::Document;
+use crate::fold::folded;
 use crate::load::{FalsePositive, Rule};
 use crate::path::Path;
-use cover::Cover;
+use crate::pattern::Pattern;
+use cover::{Cover, Place};
 use index::Index;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -65,8 +68,37 @@ pub struct RuleSet {
     subjects: Vec<Subject>,
     /// One per subject.
     indexes: Vec<Index>,
-    /// The subject of each predicate; none if it does not look at single values.
-    subject_of: Vec<Option<u32>>,
+    /// By predicate.
+    leaves: Vec<Known>,
+    literal_count: usize,
+}
+
+/// What the plan knows of a predicate.
+#[derive(Debug)]
+struct Known {
+    /// None if it does not look at single values.
+    subject: Option<u32>,
+    needs: Needs,
+}
+
+/// What must be found in some value of the subject before a predicate can hold.
+#[derive(Debug)]
+enum Needs {
+    Nothing,
+    /// `is_proof` if the predicate then holds.
+    Text {
+        literal: u32,
+        is_proof: bool,
+    },
+    AnyOf(Box<[u32]>),
+}
+
+/// A text to look for in the values of a subject.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct LiteralKey {
+    subject: u32,
+    place: Place,
+    text: Box<str>,
 }
 
 impl RuleSet {
@@ -79,11 +111,13 @@ impl RuleSet {
         }
         let rules: Vec<_> = rules.into_iter().map(Arc::new).collect();
         let mut covers: Vec<_> = rules.iter().map(|rule| cover::of(&rule.detect.root, &mut interner)).collect();
-        let indexes = index::build(&interner, &covers);
+        let leaves = interner.leaves();
+        let indexes = index::build(&mut interner, &covers);
         let partitions = partitions(&rules, &mut covers);
         let by_fingerprint = rules.iter().enumerate().map(|(at, rule)| (rule.fingerprint, at as u32)).collect();
-        let Interner { subjects, subject_of, .. } = interner;
-        Self { rules, false_positives, by_fingerprint, partitions, subjects, indexes, subject_of }
+        let Interner { subjects, literals, .. } = interner;
+        let literal_count = literals.len();
+        Self { rules, false_positives, by_fingerprint, partitions, subjects, indexes, leaves, literal_count }
     }
 
     /// The rules in their order.
@@ -118,14 +152,11 @@ impl RuleSet {
         let Some(types) = self.partitions.get(&target) else { return };
         let Some(partition) = types.get(kind).or_else(|| types.get("")) else { return };
         for index in &partition.indexes {
-            let samples = scratch.samples(self, *index, document);
-            if !samples.is_empty() {
-                self.indexes[*index as usize].search(document, scratch, samples, |rule| {
-                    if partition.has(rule) {
-                        candidates.push(rule);
-                    }
-                });
-            }
+            scratch.search(self, *index, document, &mut |rule| {
+                if partition.has(rule) {
+                    candidates.push(rule);
+                }
+            });
         }
         candidates.extend_from_slice(&partition.always);
         candidates.sort_unstable();
@@ -134,14 +165,6 @@ impl RuleSet {
 
     pub(crate) fn shared<'a>(&'a self, scratch: &'a mut Scratch) -> Shared<'a> {
         Shared::new(self, scratch)
-    }
-
-    pub(crate) fn predicate_count(&self) -> usize {
-        self.subject_of.len()
-    }
-
-    pub(crate) fn subject_count(&self) -> usize {
-        self.subjects.len()
     }
 }
 
@@ -162,11 +185,57 @@ pub(crate) struct Interner {
     subjects: Vec<Subject>,
     /// How many patterns could be looked for by each text.
     pattern_texts: HashMap<String, u64>,
+    /// By predicate with a pattern: the sets of texts by which it could be looked for.
+    choices: HashMap<u32, Vec<Vec<String>>>,
+    by_literal: HashMap<LiteralKey, u32>,
+    literals: Vec<LiteralKey>,
 }
 
 impl Interner {
-    fn pattern_uses(&self, text: &str) -> u64 {
-        self.pattern_texts.get(text).copied().unwrap_or(1)
+    /// The texts of which every match of a pattern contains one, where others are expected more often.
+    fn rarest_texts(&self, id: Option<u32>, pattern: &Pattern) -> Option<Vec<String>> {
+        let uses = |text: &String| self.pattern_texts.get(text).copied().unwrap_or(1);
+        let cost = |set: &Vec<String>| set.iter().map(|text| cover::text_cost(text) * uses(text)).sum::<u64>();
+        match id.and_then(|id| self.choices.get(&id)) {
+            Some(choices) => choices.iter().min_by_key(|set| cost(set)).cloned(),
+            None => literals::choices(pattern).into_iter().min_by_key(cost),
+        }
+    }
+
+    fn literal(&mut self, subject: u32, text: &str, place: Place) -> u32 {
+        let key = LiteralKey { subject, place, text: text.into() };
+        *self.by_literal.entry(key).or_insert_with_key(|key| {
+            self.literals.push(key.clone());
+            self.literals.len() as u32 - 1
+        })
+    }
+
+    /// What is known of each predicate.
+    fn leaves(&mut self) -> Vec<Known> {
+        let all: Vec<_> = self.predicates.iter().cloned().zip(self.subject_of.clone()).enumerate().collect();
+        let known = |(id, (predicate, subject)): (usize, (Arc<Predicate>, Option<u32>))| {
+            let needs = subject.map_or(Needs::Nothing, |subject| self.needs(id as u32, &predicate, subject));
+            Known { subject, needs }
+        };
+        all.into_iter().map(known).collect()
+    }
+
+    fn needs(&mut self, id: u32, predicate: &Predicate, subject: u32) -> Needs {
+        match &predicate.test {
+            Test::Compare(comparison, Operand::Literal(Scalar::Text(text))) => {
+                let Some(place) = cover::place_of(*comparison, text) else { return Needs::Nothing };
+                let is_once = !matches!(comparison, Comparison::Contains { count, .. } if *count != 1);
+                let literal = self.literal(subject, &folded(text), place);
+                Needs::Text { literal, is_proof: is_once && !comparison.is_case_sensitive() }
+            }
+            Test::Matches(pattern) => match self.rarest_texts(Some(id), pattern) {
+                Some(texts) => {
+                    Needs::AnyOf(texts.iter().map(|text| self.literal(subject, text, Place::Anywhere)).collect())
+                }
+                None => Needs::Nothing,
+            },
+            _ => Needs::Nothing,
+        }
     }
 
     fn node(&mut self, node: &mut Node) {
@@ -194,9 +263,11 @@ impl Interner {
                 let subject = shared::reads_samples(&leaf.predicate)
                     .then(|| self.subject(&leaf.predicate.path, &leaf.predicate.transform));
                 if let Test::Matches(pattern) = &leaf.predicate.test {
-                    for text in literals::choices(pattern).into_iter().flatten() {
-                        *self.pattern_texts.entry(text).or_default() += 1;
+                    let choices = literals::choices(pattern);
+                    for text in choices.iter().flatten() {
+                        *self.pattern_texts.entry(text.clone()).or_default() += 1;
                     }
+                    self.choices.insert(id, choices);
                 }
                 self.predicates.push(leaf.predicate.clone());
                 self.subject_of.push(subject);
