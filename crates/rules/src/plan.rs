@@ -18,19 +18,19 @@
 mod cover;
 mod finder;
 mod index;
+mod interner;
 mod literals;
 mod shared;
 
 pub(crate) use shared::{Scratch, Shared};
 
-use crate::ast::{Comparison, Leaf, Node, Op, Operand, Predicate, Scalar, Target, Test, Transform};
+use crate::ast::{Node, Op, Target, Transform};
 use crate::document::Document;
-use crate::fold::folded;
 use crate::load::{FalsePositive, Rule};
 use crate::path::Path;
-use crate::pattern::Pattern;
-use cover::{Cover, Place};
+use cover::Cover;
 use index::Index;
+use interner::{Group, Interner, Known};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -70,35 +70,8 @@ pub struct RuleSet {
     indexes: Vec<Index>,
     /// By predicate.
     leaves: Vec<Known>,
+    groups: Vec<Group>,
     literal_count: usize,
-}
-
-/// What the plan knows of a predicate.
-#[derive(Debug)]
-struct Known {
-    /// None if it does not look at single values.
-    subject: Option<u32>,
-    needs: Needs,
-}
-
-/// What must be found in some value of the subject before a predicate can hold.
-#[derive(Debug)]
-enum Needs {
-    Nothing,
-    /// `is_proof` if the predicate then holds.
-    Text {
-        literal: u32,
-        is_proof: bool,
-    },
-    AnyOf(Box<[u32]>),
-}
-
-/// A text to look for in the values of a subject.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct LiteralKey {
-    subject: u32,
-    place: Place,
-    text: Box<str>,
 }
 
 impl RuleSet {
@@ -109,15 +82,18 @@ impl RuleSet {
         for rule in &mut rules {
             interner.node(&mut rule.detect.root);
         }
+        let leaves = interner.leaves();
+        for rule in &mut rules {
+            interner.groups(&mut rule.detect.root, &leaves);
+        }
         let rules: Vec<_> = rules.into_iter().map(Arc::new).collect();
         let mut covers: Vec<_> = rules.iter().map(|rule| cover::of(&rule.detect.root, &mut interner)).collect();
-        let leaves = interner.leaves();
         let indexes = index::build(&mut interner, &covers);
         let partitions = partitions(&rules, &mut covers);
         let by_fingerprint = rules.iter().enumerate().map(|(at, rule)| (rule.fingerprint, at as u32)).collect();
-        let Interner { subjects, literals, .. } = interner;
+        let Interner { subjects, literals, groups, .. } = interner;
         let literal_count = literals.len();
-        Self { rules, false_positives, by_fingerprint, partitions, subjects, indexes, leaves, literal_count }
+        Self { rules, false_positives, by_fingerprint, partitions, subjects, indexes, leaves, groups, literal_count }
     }
 
     /// The rules in their order.
@@ -171,123 +147,6 @@ impl RuleSet {
 /// Whether something can be searched for, so that a rule is not evaluated on every event of its types.
 pub(crate) fn has_cover(root: &Node) -> bool {
     cover::of(root, &mut Interner::default()).is_some()
-}
-
-/// Gives equal predicates one id, and equal paths one subject.
-#[derive(Default)]
-pub(crate) struct Interner {
-    by_text: HashMap<String, u32>,
-    predicates: Vec<Arc<Predicate>>,
-    subject_of: Vec<Option<u32>>,
-    /// In how many places each predicate stands.
-    uses: Vec<u32>,
-    by_subject: HashMap<Subject, u32>,
-    subjects: Vec<Subject>,
-    /// How many patterns could be looked for by each text.
-    pattern_texts: HashMap<String, u64>,
-    /// By predicate with a pattern: the sets of texts by which it could be looked for.
-    choices: HashMap<u32, Vec<Vec<String>>>,
-    by_literal: HashMap<LiteralKey, u32>,
-    literals: Vec<LiteralKey>,
-}
-
-impl Interner {
-    /// The texts of which every match of a pattern contains one, where others are expected more often.
-    fn rarest_texts(&self, id: Option<u32>, pattern: &Pattern) -> Option<Vec<String>> {
-        let uses = |text: &String| self.pattern_texts.get(text).copied().unwrap_or(1);
-        let cost = |set: &Vec<String>| set.iter().map(|text| cover::text_cost(text) * uses(text)).sum::<u64>();
-        match id.and_then(|id| self.choices.get(&id)) {
-            Some(choices) => choices.iter().min_by_key(|set| cost(set)).cloned(),
-            None => literals::choices(pattern).into_iter().min_by_key(cost),
-        }
-    }
-
-    fn literal(&mut self, subject: u32, text: &str, place: Place) -> u32 {
-        let key = LiteralKey { subject, place, text: text.into() };
-        *self.by_literal.entry(key).or_insert_with_key(|key| {
-            self.literals.push(key.clone());
-            self.literals.len() as u32 - 1
-        })
-    }
-
-    /// What is known of each predicate.
-    fn leaves(&mut self) -> Vec<Known> {
-        let all: Vec<_> = self.predicates.iter().cloned().zip(self.subject_of.clone()).enumerate().collect();
-        let known = |(id, (predicate, subject)): (usize, (Arc<Predicate>, Option<u32>))| {
-            let needs = subject.map_or(Needs::Nothing, |subject| self.needs(id as u32, &predicate, subject));
-            Known { subject, needs }
-        };
-        all.into_iter().map(known).collect()
-    }
-
-    fn needs(&mut self, id: u32, predicate: &Predicate, subject: u32) -> Needs {
-        match &predicate.test {
-            Test::Compare(comparison, Operand::Literal(Scalar::Text(text))) => {
-                let Some(place) = cover::place_of(*comparison, text) else { return Needs::Nothing };
-                let is_once = !matches!(comparison, Comparison::Contains { count, .. } if *count != 1);
-                let literal = self.literal(subject, &folded(text), place);
-                Needs::Text { literal, is_proof: is_once && !comparison.is_case_sensitive() }
-            }
-            Test::Matches(pattern) => match self.rarest_texts(Some(id), pattern) {
-                Some(texts) => {
-                    Needs::AnyOf(texts.iter().map(|text| self.literal(subject, text, Place::Anywhere)).collect())
-                }
-                None => Needs::Nothing,
-            },
-            _ => Needs::Nothing,
-        }
-    }
-
-    fn node(&mut self, node: &mut Node) {
-        match &mut node.op {
-            Op::All(rules) | Op::Any(rules) => rules.iter_mut().for_each(|rule| self.node(rule)),
-            Op::External(inner) => self.node(inner),
-            Op::Test(leaf) => self.leaf(leaf),
-            // Inside `scope` and `metadata_rules` the document is another one.
-            Op::Scope { .. } | Op::Lookup(_) | Op::Unanswerable => {}
-        }
-        if let Some(follow) = &mut node.follow {
-            self.node(&mut follow.rule);
-        }
-    }
-
-    fn leaf(&mut self, leaf: &mut Leaf) {
-        if let Test::Compare(_, Operand::Variable(_) | Operand::Template(_)) = &leaf.predicate.test {
-            return;
-        }
-        let text = format!("{:?}", leaf.predicate);
-        let id = match self.by_text.get(&text) {
-            Some(id) => *id,
-            None => {
-                let id = self.predicates.len() as u32;
-                let subject = shared::reads_samples(&leaf.predicate)
-                    .then(|| self.subject(&leaf.predicate.path, &leaf.predicate.transform));
-                if let Test::Matches(pattern) = &leaf.predicate.test {
-                    let choices = literals::choices(pattern);
-                    for text in choices.iter().flatten() {
-                        *self.pattern_texts.entry(text.clone()).or_default() += 1;
-                    }
-                    self.choices.insert(id, choices);
-                }
-                self.predicates.push(leaf.predicate.clone());
-                self.subject_of.push(subject);
-                self.uses.push(0);
-                self.by_text.insert(text, id);
-                id
-            }
-        };
-        self.uses[id as usize] += 1;
-        leaf.predicate = self.predicates[id as usize].clone();
-        leaf.id = Some(id);
-    }
-
-    pub(crate) fn subject(&mut self, path: &Path, transform: &Transform) -> u32 {
-        let subject = Subject { path: path.clone(), transform: transform.clone() };
-        *self.by_subject.entry(subject.clone()).or_insert_with(|| {
-            self.subjects.push(subject);
-            self.subjects.len() as u32 - 1
-        })
-    }
 }
 
 /// The event types a node can be true for; none is any.

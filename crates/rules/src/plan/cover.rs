@@ -4,7 +4,7 @@
 //! an `or`, all children together. What is rare is guessed from how long a text
 //! is and in how many places the rules use it.
 
-use super::Interner;
+use super::interner::Interner;
 use crate::ast::{Comparison, Leaf, Node, Op, Operand, Scalar, Test, Transform};
 use crate::fold::folded;
 use crate::path::Path;

@@ -2,15 +2,14 @@
 //!
 //! A text of four bytes or more is looked for by its rarest window of four bytes: each window
 //! of the value is one look into a table of bits, and only where a bit is set is the text itself
-//! compared. Shorter texts lie in an Aho-Corasick automaton, whole values in a table by hash. An
-//! automaton over everything visits one cold node for each byte of the value as soon as it no
-//! longer fits the cache, so that its cost grows with the rules.
+//! compared. Shorter texts have a table of windows of their own length, whole values one by hash.
+//! An Aho-Corasick automaton over all of them visits one cold node for each byte of the value as
+//! soon as it no longer fits the cache, so that its cost grows with the rules; these tables do not.
 
 use super::cover::{ORDINARY, Place};
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
-/// Bytes in a window.
-const WINDOW_BYTES: usize = 4;
+/// Most bytes in a window.
+const WINDOW_BYTES_MAX: usize = 4;
 /// Bits of a table per key, so that one in sixteen is set.
 const BITS_PER_KEY: usize = 16;
 /// Largest table: 512 KiB, so that it stays in a processor's cache.
@@ -37,18 +36,25 @@ struct Entry {
     literal: u32,
 }
 
+/// Who is told of texts, by number.
+pub(super) trait Hits {
+    /// Whether a text was not found before; those that were need not be found again.
+    fn is_news(&self, text: u32) -> bool;
+
+    /// A text is found.
+    fn hit(&mut self, text: u32);
+}
+
 /// Texts of one subject; each is known by its number in the order in which it was given.
 #[derive(Debug, Default)]
 pub(super) struct Finder {
     text: String,
     literals: Vec<Literal>,
-    windows: Table,
+    /// By length of the window, less one.
+    windows: [Table; WINDOW_BYTES_MAX],
     wholes: Table,
     /// Bit `n` of lengths that whole values have; all of 63 bytes and more share one.
     whole_lengths: u64,
-    short: Option<AhoCorasick>,
-    /// By pattern of the automaton.
-    short_literals: Vec<u32>,
 }
 
 /// Entries by a hash of their key, with a bit for each hash in front.
@@ -96,9 +102,10 @@ impl Table {
         (hash >> BITS_PER_SLOT_LOG2) as usize
     }
 
+    /// One, if some key may have this hash.
     #[inline]
-    fn may_have(&self, hash: u32) -> bool {
-        self.bits.get(hash as usize / 64).is_some_and(|word| word >> (hash % 64) & 1 == 1)
+    fn bit(&self, hash: u32) -> u32 {
+        self.bits.get(hash as usize / 64).map_or(0, |word| (word >> (hash % 64)) as u32 & 1)
     }
 
     fn entries(&self, key: u32, hash: u32) -> impl Iterator<Item = &Entry> {
@@ -120,27 +127,19 @@ impl Finder {
         finder.text.shrink_to_fit();
         finder.literals.shrink_to_fit();
         let counts = finder.count_windows();
-        let (mut windows, mut wholes, mut short, mut whole_lengths) = (Vec::new(), Vec::new(), Vec::new(), 0);
+        let (mut windows, mut wholes, mut whole_lengths) = ([const { Vec::new() }; WINDOW_BYTES_MAX], Vec::new(), 0);
         for (at, literal) in finder.literals.iter().enumerate() {
             let (text, at) = (finder.bytes(*literal), at as u32);
             if literal.place == Place::Whole {
                 wholes.push(Entry { key: hash_of(text), offset: 0, literal: at });
                 whole_lengths |= 1 << text.len().min(63);
             } else if let Some((offset, key)) = rarest_window(text, &counts) {
-                windows.push(Entry { key, offset, literal: at });
-            } else {
-                short.push(at);
+                windows[text.len().min(WINDOW_BYTES_MAX) - 1].push(Entry { key, offset, literal: at });
             }
         }
-        if !short.is_empty() {
-            let mut builder = AhoCorasick::builder();
-            builder.match_kind(MatchKind::Standard).kind(Some(AhoCorasickKind::DFA));
-            let texts = short.iter().map(|at| finder.bytes(finder.literals[*at as usize]));
-            finder.short = builder.build(texts).ok();
-        }
-        (finder.short_literals, finder.whole_lengths) = (short, whole_lengths);
-        finder.windows = Table::new(windows);
+        finder.windows = windows.map(Table::new);
         finder.wholes = Table::new(wholes);
+        finder.whole_lengths = whole_lengths;
         finder
     }
 
@@ -151,64 +150,76 @@ impl Finder {
     fn count_windows(&self) -> Vec<u32> {
         let mut counts = vec![0; 1 << COUNT_SLOTS_LOG2];
         for literal in self.literals.iter().filter(|literal| literal.place != Place::Whole) {
-            windows(self.bytes(*literal)).for_each(|(_, window)| counts[count_slot(window)] += 1);
+            windows::<WINDOW_BYTES_MAX>(self.bytes(*literal)).for_each(|(_, window)| counts[count_slot(window)] += 1);
         }
         for text in ORDINARY {
-            windows(text.as_bytes()).for_each(|(_, window)| counts[count_slot(window)] += ORDINARY_COUNT);
+            let windows = windows::<WINDOW_BYTES_MAX>(text.as_bytes());
+            windows.for_each(|(_, window)| counts[count_slot(window)] += ORDINARY_COUNT);
         }
         counts
     }
 
-    /// Calls `found` with the number of each text that stands where it must; with some more than once.
-    pub(super) fn find(&self, value: &str, found: &mut impl FnMut(u32)) {
+    /// Tells of each text that stands where it must.
+    pub(super) fn find(&self, value: &str, hits: &mut impl Hits) {
         let bytes = value.as_bytes();
-        if !self.windows.entries.is_empty() {
-            for (at, window) in windows(bytes) {
-                let hash = self.windows.hash(window);
-                if self.windows.may_have(hash) {
-                    self.compare(bytes, at as usize, window, hash, found);
-                }
-            }
-        }
-        self.find_short(value, found);
+        self.find_windows::<1>(bytes, hits);
+        self.find_windows::<2>(bytes, hits);
+        self.find_windows::<3>(bytes, hits);
+        self.find_windows::<4>(bytes, hits);
         if self.whole_lengths >> bytes.len().min(63) & 1 == 1 {
             let key = hash_of(bytes);
             let equal = |entry: &&Entry| self.bytes(self.literals[entry.literal as usize]) == bytes;
             let entries = self.wholes.entries(key, self.wholes.hash(key));
-            entries.filter(equal).for_each(|entry| found(entry.literal));
+            entries.filter(equal).for_each(|entry| hits.hit(entry.literal));
         }
     }
 
-    fn find_short(&self, value: &str, found: &mut impl FnMut(u32)) {
-        let mut check = |literal: u32, start: usize, end: usize| {
-            if stands(self.literals[literal as usize].place, start, end, value.len()) {
-                found(literal);
-            }
-        };
-        if let Some(automaton) = &self.short {
-            for hit in automaton.find_overlapping_iter(value) {
-                check(self.short_literals[hit.pattern().as_usize()], hit.start(), hit.end());
-            }
+    fn find_windows<const BYTES: usize>(&self, value: &[u8], hits: &mut impl Hits) {
+        let table = &self.windows[BYTES - 1];
+        if table.entries.is_empty() {
             return;
         }
-        // Too many for an automaton: slow and right.
-        for literal in &self.short_literals {
-            let text = self.bytes(self.literals[*literal as usize]);
-            let starts = value.as_bytes().windows(text.len()).enumerate().filter(|window| window.1 == text);
-            starts.for_each(|(start, _)| check(*literal, start, start + text.len()));
-        }
-    }
-
-    fn compare(&self, bytes: &[u8], at: usize, window: u32, hash: u32, found: &mut impl FnMut(u32)) {
-        for entry in self.windows.entries(window, hash) {
-            let literal = self.literals[entry.literal as usize];
-            let Some(start) = at.checked_sub(entry.offset as usize) else { continue };
-            let end = start + literal.len as usize;
-            if stands(literal.place, start, end, bytes.len()) && bytes.get(start..end) == Some(self.bytes(literal)) {
-                found(entry.literal);
+        let window_at = |chunk: u128, step: usize| (chunk >> (8 * step)) as u32 & (u32::MAX >> (32 - 8 * BYTES));
+        for at in (0..(value.len() + 1).saturating_sub(BYTES)).step_by(STEPS) {
+            let chunk = chunk_at(value, at);
+            // Without a branch for each window, so that the processor looks at several at once.
+            let mut bits = 0;
+            for step in 0..STEPS {
+                bits |= table.bit(table.hash(window_at(chunk, step))) << step;
+            }
+            while bits != 0 {
+                let step = bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                let window = window_at(chunk, step);
+                let entries = table.entries(window, table.hash(window));
+                entries.for_each(|entry| self.compare(value, at + step, entry, hits));
             }
         }
     }
+
+    fn compare(&self, value: &[u8], at: usize, entry: &Entry, hits: &mut impl Hits) {
+        let literal = self.literals[entry.literal as usize];
+        let Some(start) = at.checked_sub(entry.offset as usize) else { return };
+        let end = start + literal.len as usize;
+        let is_there = stands(literal.place, start, end, value.len()) && hits.is_news(entry.literal);
+        if is_there && value.get(start..end) == Some(self.bytes(literal)) {
+            hits.hit(entry.literal);
+        }
+    }
+}
+
+/// Windows that are looked at in one step.
+const STEPS: usize = 8;
+
+/// Sixteen bytes from here on, with zeros after the last; texts that these seem to show are compared and refused.
+fn chunk_at(value: &[u8], at: usize) -> u128 {
+    let rest = &value[at..];
+    let chunk = rest.first_chunk::<16>().copied().unwrap_or_else(|| {
+        let mut chunk = [0; 16];
+        chunk[..rest.len()].copy_from_slice(rest);
+        chunk
+    });
+    u128::from_le_bytes(chunk)
 }
 
 fn stands(place: Place, start: usize, end: usize, len: usize) -> bool {
@@ -220,18 +231,25 @@ fn stands(place: Place, start: usize, end: usize, len: usize) -> bool {
     }
 }
 
-fn windows(text: &[u8]) -> impl Iterator<Item = (u32, u32)> {
-    let window =
-        |(at, bytes): (usize, &[u8])| (at as u32, u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
-    text.windows(WINDOW_BYTES).enumerate().map(window)
+/// Each window of so many bytes, with where it starts.
+fn windows<const BYTES: usize>(text: &[u8]) -> impl Iterator<Item = (u32, u32)> {
+    let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte));
+    text.windows(BYTES).enumerate().map(move |(at, bytes)| (at as u32, number(bytes)))
 }
 
 fn count_slot(window: u32) -> usize {
     (window.wrapping_mul(0x85eb_ca6b) >> (32 - COUNT_SLOTS_LOG2)) as usize
 }
 
+/// The window by which a text is looked for, with where it starts; a short text is its own window.
 fn rarest_window(text: &[u8], counts: &[u32]) -> Option<(u32, u32)> {
-    windows(text).min_by_key(|(_, window)| counts[count_slot(*window)])
+    match text.len() {
+        0 => None,
+        1 => windows::<1>(text).next(),
+        2 => windows::<2>(text).next(),
+        3 => windows::<3>(text).next(),
+        _ => windows::<WINDOW_BYTES_MAX>(text).min_by_key(|(_, window)| counts[count_slot(*window)]),
+    }
 }
 
 /// A hash of a whole value. Values are looked up, never inserted: events cannot make it slow.
@@ -249,6 +267,16 @@ fn hash_of(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
+    impl Hits for Vec<u32> {
+        fn is_news(&self, text: u32) -> bool {
+            !self.contains(&text)
+        }
+
+        fn hit(&mut self, text: u32) {
+            self.push(text);
+        }
+    }
+
     /// Goal: a text is found where it stands, whichever way it is looked for.
     /// Method: every text over two letters up to six bytes, in every place, against values of two letters.
     #[test]
@@ -260,9 +288,8 @@ mod tests {
         let finder = Finder::new(all.iter().copied());
         for value in words.iter().map(|word| format!("{word}ab{word}")).chain(words.iter().cloned()) {
             let mut found = Vec::new();
-            finder.find(&value, &mut |literal| found.push(literal));
+            finder.find(&value, &mut found);
             found.sort_unstable();
-            found.dedup();
             let holds = |(text, place): &(&str, Place)| match place {
                 Place::Anywhere => value.contains(text),
                 Place::Start => value.starts_with(text),

@@ -1,13 +1,13 @@
 //! What is looked for in the values at one path, for all rules in one pass.
 
-use super::Interner;
 use super::cover::{Clue, Cover, Place};
-use super::finder::Finder;
+use super::finder::{Finder, Hits};
+use super::interner::Interner;
 use crate::evaluate::address;
 use core::net::IpAddr;
 use std::collections::HashMap;
 
-/// A list of rules, in the index's `rules`.
+/// A list of rules or groups, in the index's `rules`.
 type Rules = (u32, u32);
 
 /// What the rules ask of one subject.
@@ -15,14 +15,25 @@ type Rules = (u32, u32);
 pub(super) struct Index {
     rules: Vec<u32>,
     finder: Finder,
-    /// By text of the finder: its number among the literals of all subjects, and the rules that need it.
-    literals: Vec<(u32, Rules)>,
+    /// By text of the finder.
+    literals: Vec<Literal>,
     integers: HashMap<i128, Rules>,
     /// By kind and prefix length: networks by their first address.
     networks: Vec<(bool, u8, HashMap<u128, Rules>)>,
     /// Rules with a pattern, for values that are not ASCII.
     patterns: Rules,
     present: Rules,
+}
+
+/// What a text of the finder means.
+#[derive(Clone, Copy)]
+struct Literal {
+    /// Its number among the literals of all subjects.
+    id: u32,
+    /// Rules that need it.
+    rules: Rules,
+    /// Groups that it proves, in `rules` as well.
+    groups: Rules,
 }
 
 /// Builds one index per subject from the covers of all rules, and from all literals of all predicates.
@@ -52,7 +63,11 @@ pub(super) fn build(interner: &mut Interner, covers: &[Option<Cover>]) -> Vec<In
     for (literal, key) in interner.literals.iter().enumerate() {
         drafts[key.subject as usize].literals.push(literal as u32);
     }
-    drafts.into_iter().map(|draft| draft.finish(interner, &needed_by)).collect()
+    let mut proves: Vec<Vec<u32>> = vec![Vec::new(); interner.literals.len()];
+    for (group, literals) in interner.groups.iter().map(|group| &group.literals).enumerate() {
+        literals.iter().for_each(|literal| proves[*literal as usize].push(group as u32));
+    }
+    drafts.into_iter().map(|draft| draft.finish(interner, &needed_by, &proves)).collect()
 }
 
 #[derive(Default)]
@@ -77,13 +92,14 @@ impl Draft {
         push(list, rule);
     }
 
-    fn finish(self, interner: &Interner, needed_by: &[Vec<u32>]) -> Index {
+    fn finish(self, interner: &Interner, needed_by: &[Vec<u32>], proves: &[Vec<u32>]) -> Index {
         let mut index = Index::default();
         let key = |literal: &u32| &interner.literals[*literal as usize];
         index.finder = Finder::new(self.literals.iter().map(|literal| (&*key(literal).text, key(literal).place)));
         for literal in &self.literals {
             let rules = index.keep(&needed_by[*literal as usize]);
-            index.literals.push((*literal, rules));
+            let groups = index.keep(&proves[*literal as usize]);
+            index.literals.push(Literal { id: *literal, rules, groups });
         }
         index.patterns = index.keep(&self.patterns);
         index.present = index.keep(&self.present);
@@ -118,8 +134,14 @@ fn first_address(address: IpAddr, prefix: u8) -> u128 {
 
 /// What a search tells of.
 pub(super) trait Finds {
-    /// A literal is in the value; gives whether that is news.
-    fn literal(&mut self, literal: u32) -> bool;
+    /// Whether a literal was not found before.
+    fn is_news(&self, literal: u32) -> bool;
+
+    /// A literal is in the value.
+    fn literal(&mut self, literal: u32);
+
+    /// A group holds.
+    fn group(&mut self, group: u32);
 
     /// A rule may match.
     fn rule(&mut self, rule: u32);
@@ -150,12 +172,7 @@ impl Index {
 
     /// Searches a folded value; a rule may be named more than once.
     pub(super) fn text(&self, text: &str, is_ascii: bool, finds: &mut impl Finds) {
-        self.finder.find(text, &mut |at| {
-            let (literal, rules) = self.literals[at as usize];
-            if finds.literal(literal) {
-                self.each(rules, finds);
-            }
-        });
+        self.finder.find(text, &mut Meanings { index: self, finds });
         if !is_ascii {
             self.each(self.patterns, finds);
         }
@@ -168,5 +185,25 @@ impl Index {
                 }
             }
         }
+    }
+}
+
+/// Turns what the finder finds into what it means.
+struct Meanings<'a, F> {
+    index: &'a Index,
+    finds: &'a mut F,
+}
+
+impl<F: Finds> Hits for Meanings<'_, F> {
+    fn is_news(&self, text: u32) -> bool {
+        self.finds.is_news(self.index.literals[text as usize].id)
+    }
+
+    fn hit(&mut self, text: u32) {
+        let literal = self.index.literals[text as usize];
+        self.finds.literal(literal.id);
+        self.index.each(literal.rules, self.finds);
+        let (start, end) = literal.groups;
+        self.index.rules[start as usize..end as usize].iter().for_each(|group| self.finds.group(*group));
     }
 }

@@ -1,7 +1,8 @@
 //! What is known of the event in hand: the values at each path, the truth of each predicate.
 
+use super::RuleSet;
 use super::index::Finds;
-use super::{Needs, RuleSet};
+use super::interner::Needs;
 use crate::ast::{Comparison, Leaf, Operand, Predicate, Test};
 use crate::document::{Document, NodeIndex};
 use crate::evaluate::predicate::{self, Sample};
@@ -44,6 +45,8 @@ pub(crate) struct Scratch {
     subjects: Vec<Seen>,
     /// Per literal: the stamp, if it was found.
     literals: Vec<u32>,
+    /// Per group: the stamp, if it holds.
+    groups: Vec<u32>,
     samples: Vec<Kept>,
     text: String,
 }
@@ -63,6 +66,7 @@ impl Scratch {
             truths: vec![0; rules.leaves.len()],
             subjects: vec![Seen::default(); rules.subjects.len()],
             literals: vec![0; rules.literal_count],
+            groups: vec![0; rules.groups.len()],
             ..Self::default()
         }
     }
@@ -76,6 +80,7 @@ impl Scratch {
             self.truths.fill(0);
             self.subjects.fill(Seen::default());
             self.literals.fill(0);
+            self.groups.fill(0);
             self.stamp = 2;
         }
     }
@@ -116,7 +121,7 @@ impl Scratch {
         let seen = &mut self.subjects[subject as usize];
         (seen.is_searched, seen.is_ascii) = (true, true);
         let index = &rules.indexes[subject as usize];
-        let mut finds = Found { stamp: self.stamp, literals: &mut self.literals, found };
+        let mut finds = Found { stamp: self.stamp, literals: &mut self.literals, groups: &mut self.groups, found };
         if !samples.is_empty() {
             index.any(&mut finds);
         }
@@ -136,12 +141,16 @@ impl Scratch {
         }
     }
 
-    /// Whether what a leaf needs was found: it may hold then.
-    fn is_possible(&mut self, rules: &RuleSet, subject: u32, needs: &Needs, document: &Document) -> bool {
+    fn search_once(&mut self, rules: &RuleSet, subject: u32, document: &Document) {
         let seen = self.subjects[subject as usize];
         if !(seen.stamp == self.stamp && seen.is_searched) {
             self.search(rules, subject, document, &mut |_| {});
         }
+    }
+
+    /// Whether what a leaf needs was found: it may hold then.
+    fn is_possible(&mut self, rules: &RuleSet, subject: u32, needs: &Needs, document: &Document) -> bool {
+        self.search_once(rules, subject, document);
         let is_found = |literal: &u32| self.literals[*literal as usize] == self.stamp;
         match needs {
             Needs::Nothing => true,
@@ -172,15 +181,21 @@ impl Scratch {
 struct Found<'a> {
     stamp: u32,
     literals: &'a mut [u32],
+    groups: &'a mut [u32],
     found: &'a mut dyn FnMut(u32),
 }
 
 impl Finds for Found<'_> {
-    fn literal(&mut self, literal: u32) -> bool {
-        let known = &mut self.literals[literal as usize];
-        let is_new = *known != self.stamp;
-        *known = self.stamp;
-        is_new
+    fn is_news(&self, literal: u32) -> bool {
+        self.literals[literal as usize] != self.stamp
+    }
+
+    fn literal(&mut self, literal: u32) {
+        self.literals[literal as usize] = self.stamp;
+    }
+
+    fn group(&mut self, group: u32) {
+        self.groups[group as usize] = self.stamp;
     }
 
     fn rule(&mut self, rule: u32) {
@@ -224,6 +239,13 @@ impl<'a> Shared<'a> {
 }
 
 impl Leaves for Shared<'_> {
+    fn any_holds(&mut self, group: u32, sight: &Sight<'_>) -> Option<bool> {
+        for subject in &self.rules.groups[group as usize].subjects {
+            self.scratch.search_once(self.rules, *subject, sight.root.document);
+        }
+        Some(self.scratch.groups[group as usize] == self.scratch.stamp)
+    }
+
     fn holds(&mut self, leaf: &Leaf, sight: &Sight<'_>) -> bool {
         let Some(id) = leaf.id else { return predicate::holds(&leaf.predicate, sight) };
         let known = self.scratch.truths[id as usize];
