@@ -8,6 +8,8 @@
 //! Where an object repeats a key, the first one counts, here and in every
 //! value made from the document.
 
+mod reader;
+
 use crate::number::Number;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -108,14 +110,21 @@ impl Document {
         if json.len() > DOCUMENT_BYTES_MAX {
             return Err(DocumentError::TooLarge(json.len()));
         }
-        let mut reader = serde_json::Deserializer::from_slice(json);
-        let seed = NodeSeed { document: self, key: Span::default() };
-        if let Err(cause) = seed.deserialize(&mut reader).and_then(|()| reader.end()) {
+        if reader::read(self, json).is_none() {
             self.clear();
-            return Err(DocumentError::Syntax(cause));
+            self.parse_generally(json)?;
         }
         self.find_envelope();
         Ok(())
+    }
+
+    fn parse_generally(&mut self, json: &[u8]) -> Result<(), DocumentError> {
+        let mut reader = serde_json::Deserializer::from_slice(json);
+        let seed = NodeSeed { document: self, key: Span::default() };
+        seed.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|cause| {
+            self.clear();
+            DocumentError::Syntax(cause)
+        })
     }
 
     /// Makes a document from a value; anything beyond [`DOCUMENT_BYTES_MAX`] of text is cut to null.
@@ -212,7 +221,12 @@ impl Document {
         if !matches!(self.kind(node), Kind::Object) {
             return None;
         }
-        self.children(node).find(|child| self.slice(self.nodes[*child as usize].key) == key)
+        let is_it = |key_span: Span| {
+            let start = key_span.start as usize;
+            key_span.len as usize == key.len()
+                && self.text.as_bytes().get(start..start + key.len()) == Some(key.as_bytes())
+        };
+        self.children(node).find(|child| is_it(self.nodes[*child as usize].key))
     }
 
     /// The keys of an object that is still being read.

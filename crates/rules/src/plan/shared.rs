@@ -1,6 +1,8 @@
 //! What is known of the event in hand: the values at each path, the truth of each predicate.
 
 use super::RuleSet;
+use super::index::Finds;
+use super::interner::Needs;
 use crate::ast::{Comparison, Leaf, Operand, Predicate, Test};
 use crate::document::{Document, NodeIndex};
 use crate::evaluate::predicate::{self, Sample};
@@ -39,17 +41,32 @@ pub(crate) struct Scratch {
     stamp: u32,
     /// Per predicate: the stamp, plus one if it holds.
     truths: Vec<u32>,
-    /// Per subject: the stamp and its samples.
-    subjects: Vec<(u32, Samples)>,
+    /// Per subject, what is known of it.
+    subjects: Vec<Seen>,
+    /// Per literal: the stamp, if it was found.
+    literals: Vec<u32>,
+    /// Per group: the stamp, if it holds.
+    groups: Vec<u32>,
     samples: Vec<Kept>,
     text: String,
+}
+
+/// What is known of a subject.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    stamp: u32,
+    samples: Samples,
+    is_searched: bool,
+    is_ascii: bool,
 }
 
 impl Scratch {
     pub(crate) fn new(rules: &RuleSet) -> Self {
         Self {
-            truths: vec![0; rules.predicate_count()],
-            subjects: vec![(0, Samples::default()); rules.subject_count()],
+            truths: vec![0; rules.leaves.len()],
+            subjects: vec![Seen::default(); rules.subjects.len()],
+            literals: vec![0; rules.literal_count],
+            groups: vec![0; rules.groups.len()],
             ..Self::default()
         }
     }
@@ -61,16 +78,18 @@ impl Scratch {
         self.stamp = self.stamp.wrapping_add(2);
         if self.stamp == 0 {
             self.truths.fill(0);
-            self.subjects.fill((0, Samples::default()));
+            self.subjects.fill(Seen::default());
+            self.literals.fill(0);
+            self.groups.fill(0);
             self.stamp = 2;
         }
     }
 
     /// The values of a subject, found on first demand.
     pub(super) fn samples(&mut self, rules: &RuleSet, subject: u32, document: &Document) -> Samples {
-        let (stamp, samples) = self.subjects[subject as usize];
-        if stamp == self.stamp {
-            return samples;
+        let seen = self.subjects[subject as usize];
+        if seen.stamp == self.stamp {
+            return seen.samples;
         }
         let wanted = &rules.subjects[subject as usize];
         let start = self.samples.len() as u32;
@@ -92,8 +111,53 @@ impl Scratch {
             ControlFlow::Continue(())
         });
         let samples = Samples { start, end: self.samples.len() as u32 };
-        self.subjects[subject as usize] = (self.stamp, samples);
+        self.subjects[subject as usize] = Seen { stamp: self.stamp, samples, ..Seen::default() };
         samples
+    }
+
+    /// Looks for everything that rules ask of a subject, and names rules of which a clue is found.
+    pub(super) fn search(&mut self, rules: &RuleSet, subject: u32, document: &Document, found: &mut dyn FnMut(u32)) {
+        let samples = self.samples(rules, subject, document);
+        let seen = &mut self.subjects[subject as usize];
+        (seen.is_searched, seen.is_ascii) = (true, true);
+        let index = &rules.indexes[subject as usize];
+        let mut finds = Found { stamp: self.stamp, literals: &mut self.literals, groups: &mut self.groups, found };
+        if !samples.is_empty() {
+            index.any(&mut finds);
+        }
+        for sample in &self.samples[samples.start as usize..samples.end as usize] {
+            match sample.folded {
+                Some((start, len)) => {
+                    let text = &self.text[start as usize..(start + len) as usize];
+                    let is_ascii = text.is_ascii();
+                    seen.is_ascii &= is_ascii;
+                    index.text(text, is_ascii, &mut finds);
+                }
+                None => {
+                    let integer = document.number(sample.node).and_then(|number| number.as_integer());
+                    integer.into_iter().for_each(|integer| index.integer(integer, &mut finds));
+                }
+            }
+        }
+    }
+
+    fn search_once(&mut self, rules: &RuleSet, subject: u32, document: &Document) {
+        let seen = self.subjects[subject as usize];
+        if !(seen.stamp == self.stamp && seen.is_searched) {
+            self.search(rules, subject, document, &mut |_| {});
+        }
+    }
+
+    /// Whether what a leaf needs was found: it may hold then.
+    fn is_possible(&mut self, rules: &RuleSet, subject: u32, needs: &Needs, document: &Document) -> bool {
+        self.search_once(rules, subject, document);
+        let is_found = |literal: &u32| self.literals[*literal as usize] == self.stamp;
+        match needs {
+            Needs::Nothing => true,
+            Needs::Text { literal, .. } => is_found(literal),
+            // The texts of a pattern are known for ASCII values only.
+            Needs::AnyOf(literals) => !self.subjects[subject as usize].is_ascii || literals.iter().any(is_found),
+        }
     }
 
     pub(super) fn all(&self, samples: Samples) -> &[Kept] {
@@ -111,6 +175,31 @@ impl Scratch {
     fn sample<'a>(&'a self, document: &'a Document, kept: &Kept) -> Sample<'a> {
         let text = kept.raw.map_or_else(|| document.text(kept.node), |span| Some(self.slice(span)));
         Sample { document, node: kept.node, text, folded: self.folded_text(kept) }
+    }
+}
+
+struct Found<'a> {
+    stamp: u32,
+    literals: &'a mut [u32],
+    groups: &'a mut [u32],
+    found: &'a mut dyn FnMut(u32),
+}
+
+impl Finds for Found<'_> {
+    fn is_news(&self, literal: u32) -> bool {
+        self.literals[literal as usize] != self.stamp
+    }
+
+    fn literal(&mut self, literal: u32) {
+        self.literals[literal as usize] = self.stamp;
+    }
+
+    fn group(&mut self, group: u32) {
+        self.groups[group as usize] = self.stamp;
+    }
+
+    fn rule(&mut self, rule: u32) {
+        (self.found)(rule);
     }
 }
 
@@ -140,24 +229,40 @@ impl<'a> Shared<'a> {
     pub(super) fn new(rules: &'a RuleSet, scratch: &'a mut Scratch) -> Self {
         Self { rules, scratch }
     }
+
+    fn any_sample_holds(&mut self, leaf: &Leaf, subject: u32, sight: &Sight<'_>) -> bool {
+        let document = sight.root.document;
+        let samples = self.scratch.samples(self.rules, subject, document);
+        let mut all = self.scratch.all(samples).iter();
+        all.any(|kept| predicate::sample_holds(&leaf.predicate, &self.scratch.sample(document, kept), sight.now_ms))
+    }
 }
 
 impl Leaves for Shared<'_> {
+    fn any_holds(&mut self, group: u32, sight: &Sight<'_>) -> Option<bool> {
+        for subject in &self.rules.groups[group as usize].subjects {
+            self.scratch.search_once(self.rules, *subject, sight.root.document);
+        }
+        Some(self.scratch.groups[group as usize] == self.scratch.stamp)
+    }
+
     fn holds(&mut self, leaf: &Leaf, sight: &Sight<'_>) -> bool {
         let Some(id) = leaf.id else { return predicate::holds(&leaf.predicate, sight) };
         let known = self.scratch.truths[id as usize];
         if known & !1 == self.scratch.stamp {
             return known & 1 == 1;
         }
-        let truth = match self.rules.subject_of[id as usize] {
-            None => predicate::holds(&leaf.predicate, sight),
-            Some(subject) => {
-                let document = sight.root.document;
-                let samples = self.scratch.samples(self.rules, subject, document);
-                let mut all = self.scratch.all(samples).iter();
-                all.any(|kept| {
-                    predicate::sample_holds(&leaf.predicate, &self.scratch.sample(document, kept), sight.now_ms)
-                })
+        let document = sight.root.document;
+        let known = &self.rules.leaves[id as usize];
+        let truth = match (known.subject, &known.needs) {
+            (None, _) => predicate::holds(&leaf.predicate, sight),
+            (Some(subject), needs @ Needs::Text { is_proof: true, .. }) => {
+                self.scratch.is_possible(self.rules, subject, needs, document)
+            }
+            (Some(subject), needs) => {
+                let is_possible =
+                    matches!(needs, Needs::Nothing) || self.scratch.is_possible(self.rules, subject, needs, document);
+                is_possible && self.any_sample_holds(leaf, subject, sight)
             }
         };
         self.scratch.truths[id as usize] = self.scratch.stamp | u32::from(truth);
