@@ -169,7 +169,8 @@ async fn pass(mut near: TcpStream, accepted: Instant, state: Arc<State>) {
         let head = String::from_utf8_lossy(&head).into_owned();
         let address = head.split(' ').nth(1).unwrap_or_default();
         let mut far = TcpStream::connect(address).await?;
-        (near.set_nodelay(true)?, far.set_nodelay(true)?);
+        near.set_nodelay(true)?;
+        far.set_nodelay(true)?;
         near.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
         copy_bidirectional(&mut near, &mut far).await
     };

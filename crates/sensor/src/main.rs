@@ -3,14 +3,15 @@
 mod arguments;
 
 use std::io::IsTerminal as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use arguments::{Action, Arguments};
-use muster_sensor::health;
 use muster_sensor::platform::installation::Installation;
 use muster_sensor::sensor::{self, Config, delay};
 use muster_sensor::state_dir::StateDir;
+use muster_sensor::{health, identity};
 use muster_wire::InstallationKey;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -50,9 +51,9 @@ fn act(arguments: &Arguments) -> Result<(), String> {
             begun.map_err(|error| format!("{}: {error}", arguments.state_dir.display()))?;
         }
         Action::Install(key) => {
-            let key = installation_key(Some(key))?
+            let key = installation_key(Some(key), None)?
                 .ok_or("there is no installation key: see --help for where it is looked up")?;
-            installation().install(key).map_err(|error| chain(&error))?;
+            installation().install(&key).map_err(|error| chain(&error))?;
         }
         Action::Upgrade => installation().upgrade().map_err(|error| chain(&error))?,
         Action::Uninstall { is_clean } => installation().remove(*is_clean).map_err(|error| chain(&error))?,
@@ -64,7 +65,7 @@ fn act(arguments: &Arguments) -> Result<(), String> {
 fn run(key: Option<&str>, arguments: &Arguments) -> Result<(), String> {
     start_log(arguments.is_verbose);
     let config = Config {
-        key: installation_key(key)?,
+        key: installation_key(key, Some(&arguments.state_dir))?,
         state_dir: arguments.state_dir.clone(),
         backoff: backoff(),
         history_bytes: arguments.history_bytes,
@@ -95,14 +96,15 @@ fn start_log(is_verbose: bool) {
     tracing_subscriber::registry().with(targets).with(lines).init();
 }
 
-/// The key that was given, or is found where keys are looked up.
-fn installation_key(given: Option<&str>) -> Result<Option<InstallationKey>, String> {
+/// The key that was given, or is found where keys are looked up; an installed sensor has it in its state directory.
+fn installation_key(given: Option<&str>, state_dir: Option<&Path>) -> Result<Option<InstallationKey>, String> {
     let text = match given {
         Some(text) if text != "-" => Some(text.to_owned()),
         _ => std::env::var("LC_INSTALLATION_KEY")
             .or_else(|_| std::env::var("MUSTER_INSTALL_KEY"))
             .ok()
-            .or_else(|| std::fs::read_to_string("lc_installation_key.txt").ok()),
+            .or_else(|| std::fs::read_to_string("lc_installation_key.txt").ok())
+            .or_else(|| std::fs::read_to_string(state_dir?.join(identity::KEY_FILE)).ok()),
     };
     text.map(|text| InstallationKey::from_text(&text)).transpose().map_err(|error| error.to_string())
 }

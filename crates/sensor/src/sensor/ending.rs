@@ -78,8 +78,16 @@ pub fn remove_state(dir: &StateDir) {
     for name in ["spool", "history", "tmp"] {
         ignore_missing(fs::remove_dir_all(dir.file(name)));
     }
-    for name in [identity::FILE, protection::FILE, image::FILE, collector::USERS, "journal", "journal.damaged", "lock"]
-    {
+    for name in [
+        identity::FILE,
+        identity::KEY_FILE,
+        protection::FILE,
+        image::FILE,
+        collector::USERS,
+        "journal",
+        "journal.damaged",
+        "lock",
+    ] {
         ignore_missing(fs::remove_file(dir.file(name)));
     }
     ignore_missing(fs::remove_file(status_file(dir.path())));

@@ -13,7 +13,7 @@ use rustix::process::geteuid;
 
 use super::host;
 use crate::guard;
-use crate::identity::{self, Identity, IdentityError};
+use crate::identity;
 use crate::protection::{self, Remembered};
 use crate::sensor::remove_state;
 use crate::state_dir::{StateDir, write_atomically};
@@ -49,9 +49,6 @@ pub enum InstallationError {
     /// A path that a unit cannot hold.
     #[error("the state directory {0} must be an absolute path without control characters")]
     StateDir(PathBuf),
-    /// No identity can be prepared.
-    #[error(transparent)]
-    Identity(#[from] IdentityError),
     /// The file system refused.
     #[error("{0}")]
     File(PathBuf, #[source] io::Error),
@@ -96,7 +93,7 @@ impl Installation {
     /// # Errors
     ///
     /// Any [`InstallationError`]; after [`InstallationError::Start`] the files are in place.
-    pub fn install(&self, key: InstallationKey) -> Result<(), InstallationError> {
+    pub fn install(&self, key: &InstallationKey) -> Result<(), InstallationError> {
         self.check()?;
         if self.below(UNIT).exists() {
             return Err(InstallationError::Present);
@@ -104,11 +101,9 @@ impl Installation {
         let unit = unit(&self.state_dir)?;
         let state_dir = self.below(&self.state_dir);
         let dir = StateDir::open(&state_dir).map_err(|error| InstallationError::File(state_dir, error))?;
-        let identity = dir.file(identity::FILE);
-        Identity::load(&identity, Some(key))?;
-        if let Err(error) = fs::metadata(&identity) {
-            return Err(InstallationError::File(identity, error));
-        }
+        // The identity itself is made at the first start: images are cloned before that.
+        let file = dir.file(identity::KEY_FILE);
+        at(&file, write_atomically(&file, key.to_text().as_bytes()))?;
         // The service takes the directory over.
         drop(dir);
         self.put_program()?;

@@ -61,7 +61,7 @@ fn key() -> InstallationKey {
 fn an_installed_sensor_can_be_removed_and_stays_the_same_until_it_is_removed_clean() {
     let ground = Ground::new();
     let installation = ground.installation(|_, _| false);
-    installation.install(key()).unwrap();
+    installation.install(&key()).unwrap();
     assert_eq!(fs::read_to_string(ground.below(PROGRAM)).unwrap(), NEW);
     assert_eq!(fs::metadata(ground.below(PROGRAM)).unwrap().permissions().mode() & 0o777, 0o755);
     let unit = fs::read_to_string(ground.below(UNIT)).unwrap();
@@ -70,16 +70,18 @@ fn an_installed_sensor_can_be_removed_and_stays_the_same_until_it_is_removed_cle
     assert!(!unit.contains(&key().to_text()), "everyone may read the unit");
     assert_eq!(fs::read_link(ground.below(WANTED)).unwrap(), Path::new(UNIT));
     assert_eq!(*ground.told.borrow(), ["daemon-reload", "start muster-sensor.service"]);
-    assert!(matches!(installation.install(key()), Err(InstallationError::Present)));
+    assert!(matches!(installation.install(&key()), Err(InstallationError::Present)));
 
-    let identity = fs::read(ground.state_file(identity::FILE)).unwrap();
+    assert_eq!(fs::read_to_string(ground.state_file(identity::KEY_FILE)).unwrap(), key().to_text());
+    assert!(!ground.state_file(identity::FILE).exists(), "clones of an image would share it");
+    fs::write(ground.state_file(identity::FILE), "made at the first start").unwrap();
     installation.remove(false).unwrap();
     for gone in [PROGRAM, UNIT, WANTED] {
         assert!(fs::symlink_metadata(ground.below(gone)).is_err(), "{gone}");
     }
     assert!(ground.told.borrow().contains(&"stop muster-sensor.service".to_owned()));
-    installation.install(key()).unwrap();
-    assert_eq!(fs::read(ground.state_file(identity::FILE)).unwrap(), identity);
+    installation.install(&key()).unwrap();
+    assert_eq!(fs::read_to_string(ground.state_file(identity::FILE)).unwrap(), "made at the first start");
     installation.remove(true).unwrap();
     assert!(!ground.state_file("").exists());
     assert!(matches!(installation.remove(false), Err(InstallationError::Absent(_))));
@@ -89,7 +91,7 @@ fn an_installed_sensor_can_be_removed_and_stays_the_same_until_it_is_removed_cle
 fn a_new_program_that_does_not_start_makes_way_for_the_old_one() {
     let ground = Ground::new();
     assert!(matches!(ground.installation(|_, _| false).upgrade(), Err(InstallationError::Absent(_))));
-    ground.installation(|_, _| false).install(key()).unwrap();
+    ground.installation(|_, _| false).install(&key()).unwrap();
     fs::write(ground.below(PROGRAM), OLD).unwrap();
     ground.told.borrow_mut().clear();
     let upgraded = ground.installation(|line, calls| line.starts_with("restart") && calls == 1).upgrade();
@@ -106,7 +108,7 @@ fn a_new_program_that_does_not_start_makes_way_for_the_old_one() {
 fn a_sealed_or_isolated_sensor_is_not_removed() {
     let ground = Ground::new();
     let installation = ground.installation(|_, _| false);
-    installation.install(key()).unwrap();
+    installation.install(&key()).unwrap();
     for remembered in [
         Remembered { seal: Some(true), ..Remembered::default() },
         Remembered { isolate: Some(true), ..Remembered::default() },
@@ -127,7 +129,7 @@ fn a_path_that_no_unit_can_hold_is_refused() {
 #[test]
 fn the_machine_of_the_tests_is_left_alone() {
     let installation = Installation::new(Path::new(SYSTEM_ROOT), Path::new("/opt/limacharlie"));
-    assert!(matches!(installation.install(key()), Err(InstallationError::NotAllowed(_))));
+    assert!(matches!(installation.install(&key()), Err(InstallationError::NotAllowed(_))));
     assert!(matches!(installation.upgrade(), Err(InstallationError::NotAllowed(_))));
     assert!(matches!(installation.remove(true), Err(InstallationError::NotAllowed(_))));
 }
