@@ -62,6 +62,8 @@ pub struct Detectors {
     by_organization: RwLock<HashMap<Oid, Arc<Detector>>>,
     audit: audit::Feed,
     reloading: tokio::sync::Mutex<()>,
+    /// By organization: changes of rules that were made, and those of them that are in force.
+    changes: Mutex<HashMap<Oid, (u64, u64)>>,
     /// Everything that works for a detector; ends with the server.
     tasks: Mutex<JoinSet<()>>,
     troubles: mpsc::Sender<Trouble>,
@@ -103,6 +105,7 @@ impl Default for Detectors {
             by_organization: RwLock::default(),
             audit: audit::Feed::default(),
             reloading: tokio::sync::Mutex::default(),
+            changes: Mutex::default(),
             tasks: Mutex::default(),
             troubles,
             told: Mutex::new(Some(told)),

@@ -97,6 +97,24 @@ pub async fn set(
     change: Change,
     actor: &Actor,
 ) -> Result<HiveRecord, ApiError> {
+    let record = write(app, hive, oid, key, change, actor).await?;
+    changed(app, hive, oid).await;
+    Ok(record)
+}
+
+/// As [`set`], but what is written is in force only after [`changed`].
+///
+/// # Errors
+///
+/// As [`set`].
+pub async fn write(
+    app: &Arc<App>,
+    hive: &Hive,
+    oid: Oid,
+    key: &str,
+    change: Change,
+    actor: &Actor,
+) -> Result<HiveRecord, ApiError> {
     let _one_at_a_time = app.hives.lock().await;
     let stored: Option<HiveRecord> = app.records.get(oid, hive.kind, key);
     if stored.is_none() && app.records.count(oid, hive.kind) >= RECORDS_MAX {
@@ -107,7 +125,6 @@ pub async fn set(
     let detail = json!({"enabled": record.usr_mtd.enabled, "etag": record.sys_mtd.etag});
     let beside = audit(app, hive, oid, key, actor, ("hive record set", "set_hive_record", &detail));
     app.records.put(oid, hive.kind, key, &record, Expect::Any, beside).await?;
-    changed(app, hive, oid).await;
     Ok(record)
 }
 
@@ -163,7 +180,7 @@ pub async fn rename(
     actor: &Actor,
 ) -> Result<HiveRecord, ApiError> {
     require_key(new)?;
-    let _one_at_a_time = app.hives.lock().await;
+    let one_at_a_time = app.hives.lock().await;
     let mut record = get(app, hive, oid, old)?;
     if old == new {
         return Ok(record);
@@ -175,6 +192,7 @@ pub async fn rename(
     let detail = json!({"new_name": new});
     let beside = audit(app, hive, oid, old, actor, ("hive record renamed", "rename_hive_record", &detail));
     app.records.rename(oid, hive.kind, (old, new), &record, beside).await?;
+    drop(one_at_a_time);
     changed(app, hive, oid).await;
     Ok(record)
 }
@@ -185,13 +203,23 @@ pub async fn rename(
 ///
 /// 400 `RECORD_NOT_FOUND`.
 pub async fn delete(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), ApiError> {
+    erase(app, hive, oid, key, actor).await?;
+    changed(app, hive, oid).await;
+    Ok(())
+}
+
+/// As [`delete`], but it is out of force only after [`changed`].
+///
+/// # Errors
+///
+/// As [`delete`].
+pub async fn erase(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), ApiError> {
     let _one_at_a_time = app.hives.lock().await;
     let beside = match app.records.has(oid, hive.kind, key) {
         true => audit(app, hive, oid, key, actor, ("hive record deleted", "delete_hive_record", &json!({}))),
         false => return Err(not_found(key)),
     };
     app.records.delete(oid, hive.kind, key, beside).await?;
-    changed(app, hive, oid).await;
     Ok(())
 }
 
@@ -219,9 +247,14 @@ fn audit(
 }
 
 /// Puts changed rules in force.
-async fn changed(app: &Arc<App>, hive: &Hive, oid: Oid) {
+pub async fn changed(app: &Arc<App>, hive: &Hive, oid: Oid) {
     if hive.concerns_rules {
-        detect::reload(app, oid).await;
+        let app = Arc::clone(app);
+        // Also when the caller does not wait for it: what is stored is in force.
+        let reload = tokio::spawn(async move { detect::reload(&app, oid).await });
+        if let Err(error) = reload.await {
+            tracing::error!(%oid, %error, "changed rules could not be put in force");
+        }
     }
 }
 

@@ -31,7 +31,7 @@ impl Memory {
     }
 
     pub(crate) fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
-        if let Some(error) = self.faults.take(writes) {
+        if let Some(error) = self.faults.take() {
             return Err(error);
         }
         let mut state = self.state.write();

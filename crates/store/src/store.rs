@@ -151,13 +151,8 @@ impl Faults {
         self.0.lock().gate.clone()
     }
 
-    /// What becomes of a list. Retention does not take what is planned for the next one: it runs at
-    /// times that no test chooses.
-    pub(crate) fn take(&self, writes: &[Write]) -> Option<StoreError> {
+    pub(crate) fn take(&self) -> Option<StoreError> {
         let mut plan = self.0.lock();
-        if writes.iter().all(|write| matches!(write, Write::Trim { .. })) {
-            return plan.all.clone();
-        }
         plan.next.pop_front().unwrap_or_else(|| plan.all.clone())
     }
 }

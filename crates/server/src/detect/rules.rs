@@ -72,20 +72,32 @@ fn compile(app: &App, oid: Oid) -> Compiled {
 }
 
 /// Puts the stored rules of an organization in force. Rules that did not change keep what they wait for.
-/// What goes wrong is told to operators, and the earlier rules stay in force.
+/// What goes wrong is told to operators, and the earlier rules stay in force. Changes that were made while
+/// others were being compiled are compiled together.
 pub async fn reload(app: &Arc<App>, oid: Oid) {
-    if let Err(error) = load(app, oid).await {
-        tracing::error!(%oid, %error, "the rules could not be put in force; the earlier ones stay");
+    let change = {
+        let mut changes = app.detectors.changes.lock();
+        let (made, _) = changes.entry(oid).or_default();
+        *made += 1;
+        *made
+    };
+    let _one_at_a_time = app.detectors.reloading.lock().await;
+    let (made, in_force) = app.detectors.changes.lock().get(&oid).copied().unwrap_or_default();
+    if in_force >= change {
+        return;
+    }
+    match load(app, oid).await {
+        Ok(()) => app.detectors.changes.lock().entry(oid).or_default().1 = made,
+        Err(error) => tracing::error!(%oid, %error, "the rules could not be put in force; the earlier ones stay"),
     }
 }
 
-/// As [`reload`].
+/// Compiles the stored rules of an organization, and puts them in force. One caller at a time.
 ///
 /// # Errors
 ///
 /// Whatever the store says.
 pub(super) async fn load(app: &Arc<App>, oid: Oid) -> Result<(), StoreError> {
-    let _one_at_a_time = app.detectors.reloading.lock().await;
     let shared = Arc::clone(app);
     let compiled = tokio::task::spawn_blocking(move || compile(&shared, oid)).await;
     let compiled = compiled.map_err(|error| StoreError::Failed(format!("rules could not be compiled: {error}")))?;

@@ -17,6 +17,9 @@ const TICKS_PER_SWEEP: u64 = 10;
 /// Ticks between retention runs: ten minutes.
 const TICKS_PER_RETENTION: u64 = 6_000;
 
+/// Ticks before the first of them, one minute: a start has more urgent things to write.
+const TICKS_TO_RETENTION: u64 = 600;
+
 /// A task and its targets are kept for this long after it expired.
 const TASK_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 
@@ -32,7 +35,7 @@ pub async fn run(app: Arc<App>) {
             if ticks.is_multiple_of(TICKS_PER_SWEEP) {
                 sweep(&app, &organization).await;
             }
-            if ticks.is_multiple_of(TICKS_PER_RETENTION) {
+            if ticks % TICKS_PER_RETENTION == TICKS_TO_RETENTION {
                 retain(&app, &organization).await;
             }
         }

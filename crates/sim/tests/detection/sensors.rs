@@ -114,7 +114,7 @@ impl Endpoint {
         if self.receiving.iter().any(|(generation, _)| *generation == link.generation) || self.is_done() {
             return false;
         }
-        let again = if rng.draw().is_multiple_of(3) { 1 + rng.draw() % 3 } else { 0 };
+        let again = if rng.draw().is_multiple_of(2) { 1 + rng.draw() % 3 } else { 0 };
         let from = self.acknowledged.saturating_sub(again);
         let to = (self.acknowledged + 1 + rng.draw() % 4).min(self.spool.len() as u64);
         let events = Events { events: (from + 1..=to).map(|seq| self.event(seq)).collect() };

@@ -12,6 +12,7 @@ use muster_server::{clock, detect, hive, tasking};
 use muster_sim::rng::Rng;
 use muster_store::{Expect, Faults, Gate, Store, StoreError, Write};
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -32,6 +33,8 @@ const CHAOS_MS_MAX: u64 = 20_000;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub events: u64,
+    /// Of those, stored before all became calm.
+    pub events_in_chaos: u64,
     pub crashes: u64,
     pub full_disks: u64,
     /// Events that were sent again.
@@ -43,6 +46,7 @@ pub struct Counts {
 impl Counts {
     pub fn add(&mut self, other: Self) {
         self.events += other.events;
+        self.events_in_chaos += other.events_in_chaos;
         self.crashes += other.crashes;
         self.full_disks += other.full_disks;
         self.repeated += other.repeated;
@@ -76,7 +80,7 @@ pub fn run(seed: u64, is_told: bool) -> (Counts, Vec<String>) {
     let (store, faults) = Store::memory_with_faults();
     let at = clock::now();
     let endpoints = (0..2 + (rng.draw() % 3) as u32).map(|ordinal| Endpoint::new(ordinal, at, &mut rng)).collect();
-    let steps_left = 60 + rng.draw() % 200;
+    let steps_left = 120 + rng.draw() % 240;
     let mut world = World {
         store,
         endpoints,
@@ -150,6 +154,7 @@ impl World {
             }
             self.settle().await;
         }
+        self.counts.events_in_chaos += oracle::stored(&self.store).len() as u64;
         self.faults.open();
         self.faults.fail_all(None);
         gate.store(1 << 20);
@@ -161,45 +166,53 @@ impl World {
         let which = (self.rng.draw() % self.endpoints.len() as u64) as usize;
         let (to_store, to_answer) = gate.waiting();
         match self.rng.draw() % 100 {
-            0..18 => {
+            0..26 if self.endpoints[which].is_connected() => {
                 self.tell(|| format!("sensor {which} sends"));
                 let is_repeated = self.endpoints[which].send(&server.app, OID, &mut self.rng);
                 self.counts.repeated += u64::from(is_repeated);
             }
-            18..28 => {
+            0..29 => {
                 self.tell(|| format!("sensor {which} connects"));
                 self.endpoints[which].connect(&server.app, OID);
             }
-            28..56 if to_store > 0 => {
-                self.tell(|| "a commit is stored".to_owned());
-                gate.store(1);
+            29..60 if to_store > 0 => {
+                let some = 1 + self.rng.draw() % to_store as u64;
+                self.tell(|| format!("{some} commits are stored"));
+                gate.store(some as usize);
             }
-            56..82 if to_answer > 0 => {
-                self.tell(|| "a commit is answered".to_owned());
-                gate.answer(1);
+            29..86 if to_answer > 0 => {
+                let some = 1 + self.rng.draw() % to_answer as u64;
+                self.tell(|| format!("{some} commits are answered"));
+                gate.answer(some as usize);
             }
-            82..86 => {
+            86..88 => {
                 self.tell(|| "the disk is full for a commit".to_owned());
                 self.counts.full_disks += 1;
                 self.faults.fail_next(StoreError::Full);
             }
-            86 => {
+            88 => {
                 self.tell(|| "the disk is full".to_owned());
                 self.counts.full_disks += 1;
                 self.faults.fail_all(Some(StoreError::Full));
             }
-            87..90 => self.faults.fail_all(None),
-            90..94 => {
+            89..91 => self.faults.fail_all(None),
+            91..95 => {
                 let passed = (self.rng.draw() % 1_500).min(self.chaos_ms_left);
                 self.chaos_ms_left -= passed;
                 self.tell(|| format!("{passed} ms pass"));
                 tokio::time::advance(Duration::from_millis(passed)).await;
             }
-            94 if (to_store, to_answer) == (0, 0) => {
+            95 if (to_store, to_answer) == (0, 0) => {
                 self.tell(|| "the rules are compiled anew".to_owned());
-                detect::reload(&server.app, OID).await;
+                let app = Arc::clone(&server.app);
+                let reload = tokio::spawn(async move { detect::reload(&app, OID).await });
+                // Rules are compiled by another thread: wait for it, but not for a commit that only a step lets through.
+                while !reload.is_finished() && gate.waiting() == (0, 0) {
+                    std::thread::sleep(Duration::from_millis(1));
+                    tokio::task::yield_now().await;
+                }
             }
-            95..99 => {
+            96..98 => {
                 self.tell(|| format!("the server dies; {to_store} commits wait, {to_answer} are not answered"));
                 self.counts.crashes += 1;
                 return Some(End::Crash);

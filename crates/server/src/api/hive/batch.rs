@@ -2,7 +2,7 @@
 
 use super::{allow, unknown_hive, written};
 use crate::api::{ApiError, Call, Reply};
-use crate::hive::{self, Change, UserMetadata, Verb};
+use crate::hive::{self, Change, Hive, UserMetadata, Verb};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -69,16 +69,22 @@ pub(super) async fn run(call: Call) -> Result<Reply, ApiError> {
         return Err(ApiError::bad_request(format!("at most {OPERATIONS_MAX} operations in one call")));
     }
     let mut responses = Vec::with_capacity(requests.len());
+    let mut written_to: Option<&'static Hive> = None;
     for text in requests {
-        responses.push(match one(&call, text).await {
+        responses.push(match one(&call, text, &mut written_to).await {
             Ok(data) => json!({"data": data, "error": ""}),
             Err(error) => json!({"data": null, "error": error.message}),
         });
     }
+    // Once for all of them, since rules are compiled together.
+    if let Some(hive) = written_to {
+        hive::changed(&call.app, hive, call.organization()?.oid).await;
+    }
     Ok(Reply::json(&json!({"responses": responses})))
 }
 
-async fn one(call: &Call, text: &str) -> Result<Value, ApiError> {
+/// One operation. A hive that was written to and concerns rules is noted, to be put in force by the caller.
+async fn one(call: &Call, text: &str, written_to: &mut Option<&'static Hive>) -> Result<Value, ApiError> {
     let operation: Operation =
         serde_json::from_str(text).map_err(|error| ApiError::bad_request(format!("request: {error}")))?;
     let (verb, target) = match operation {
@@ -99,14 +105,19 @@ async fn one(call: &Call, text: &str) -> Result<Value, ApiError> {
     match verb {
         Verb::Get => to_value(hive::get(&call.app, hive, oid, &key)?),
         Verb::GetMetadata => to_value(hive::get(&call.app, hive, oid, &key)?.without_data()),
-        Verb::Delete => hive::delete(&call.app, hive, oid, &key, &call.actor()).await.map(|()| json!({})),
+        Verb::Delete => {
+            hive::erase(&call.app, hive, oid, &key, &call.actor()).await?;
+            *written_to = written_to.or(hive.concerns_rules.then_some(hive));
+            Ok(json!({}))
+        }
         Verb::Set | Verb::SetMetadata => {
             let change = target.change()?;
             let change = if verb == Verb::Set { change } else { Change { data: None, ..change } };
             if verb == Verb::Set && change.data.is_none() {
                 return Err(ApiError::bad_request("record.data is required"));
             }
-            let record = hive::set(&call.app, hive, oid, &key, change, &call.actor()).await?;
+            let record = hive::write(&call.app, hive, oid, &key, change, &call.actor()).await?;
+            *written_to = written_to.or(hive.concerns_rules.then_some(hive));
             Ok(written(hive, oid, &key, &record))
         }
     }
