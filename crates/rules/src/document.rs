@@ -49,6 +49,8 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug)]
 struct Node {
     key: Span,
+    /// Tells most keys apart without a look at their text.
+    tag: u32,
     /// Index after the last node of this subtree.
     end: NodeIndex,
     kind: Kind,
@@ -221,12 +223,11 @@ impl Document {
         if !matches!(self.kind(node), Kind::Object) {
             return None;
         }
-        let is_it = |key_span: Span| {
-            let start = key_span.start as usize;
-            key_span.len as usize == key.len()
-                && self.text.as_bytes().get(start..start + key.len()) == Some(key.as_bytes())
-        };
-        self.children(node).find(|child| is_it(self.nodes[*child as usize].key))
+        let tag = tag_of(key);
+        self.children(node).find(|child| {
+            let node = &self.nodes[*child as usize];
+            node.tag == tag && self.slice(node.key) == key
+        })
     }
 
     /// The keys of an object that is still being read.
@@ -292,7 +293,8 @@ impl Document {
 
     fn push(&mut self, key: Span, kind: Kind) -> NodeIndex {
         let index = self.nodes.len() as NodeIndex;
-        self.nodes.push(Node { key, end: index + 1, kind });
+        let tag = tag_of(self.slice(key));
+        self.nodes.push(Node { key, tag, end: index + 1, kind });
         index
     }
 
@@ -334,6 +336,12 @@ impl Document {
             }
         }
     }
+}
+
+/// Length and last bytes of a key: keys of one object seldom share both.
+fn tag_of(key: &str) -> u32 {
+    let last = key.as_bytes().last_chunk::<3>().copied().unwrap_or_default();
+    u32::from_le_bytes([key.len() as u8, last[0], last[1], last[2]])
 }
 
 fn number_kind(number: &serde_json::Number) -> Kind {

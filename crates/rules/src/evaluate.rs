@@ -119,7 +119,9 @@ fn scope(
 
 fn look_up(lookup: &Lookup, sight: &Sight<'_>, leaves: &mut dyn Leaves, metadata: &mut Metadata) -> bool {
     predicate::any_text(&lookup.path, &lookup.transform, sight.root, &mut |text| {
-        let key = if lookup.is_case_sensitive { text.into() } else { std::borrow::Cow::Owned(folded(text)) };
+        let is_folded =
+            lookup.is_case_sensitive || text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+        let key = if is_folded { text.into() } else { std::borrow::Cow::Owned(folded(text)) };
         let Some(found) = sight.resources.find(&lookup.resource, &key).filter(|found| !found.is_null()) else {
             return false;
         };

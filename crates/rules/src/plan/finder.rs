@@ -1,19 +1,24 @@
 //! Finds many texts in a value in one pass whose cost hardly depends on how many there are.
 //!
 //! A text of four bytes or more is looked for by its rarest window of four bytes: each window
-//! of the value is one look into a table of bits, and only where a bit is set is the text itself
-//! compared. Shorter texts have a table of windows of their own length, whole values one by hash.
+//! of the value is one look into a table of marks, and only where a mark is set is the text itself
+//! compared. Texts of two and three bytes have a table of pairs, whole values one by hash, and
+//! single bytes are few enough to be looked for one by one.
 //! An Aho-Corasick automaton over all of them visits one cold node for each byte of the value as
 //! soon as it no longer fits the cache, so that its cost grows with the rules; these tables do not.
 
 use super::cover::{ORDINARY, Place};
 
-/// Most bytes in a window.
-const WINDOW_BYTES_MAX: usize = 4;
-/// Bits of a table per key, so that one in sixteen is set.
-const BITS_PER_KEY: usize = 16;
+/// Bytes in a window.
+const WINDOW_BYTES: usize = 4;
+/// Bytes in a window of shorter texts.
+const PAIR_BYTES: usize = 2;
+/// Marks of a table per key, so that at most one in eight is set. A byte each: a bit would have to be shifted out.
+const MARKS_PER_KEY: usize = 8;
 /// Largest table: 512 KiB, so that it stays in a processor's cache.
-const TABLE_BITS_MAX: u32 = 22;
+const TABLE_MARKS_LOG2_MAX: u32 = 19;
+/// Bits of a product that are too low to depend on the whole key.
+const LOW_BITS: u32 = 32 - TABLE_MARKS_LOG2_MAX;
 /// Slots in which windows are counted; two that share one are taken for more common than they are.
 const COUNT_SLOTS_LOG2: u32 = 16;
 /// Added to the count of windows that ordinary events are full of.
@@ -33,57 +38,49 @@ struct Entry {
     key: u32,
     /// How far into the text the window is.
     offset: u32,
-    literal: u32,
-}
-
-/// Who is told of texts, by number.
-pub(super) trait Hits {
-    /// Whether a text was not found before; those that were need not be found again.
-    fn is_news(&self, text: u32) -> bool;
-
-    /// A text is found.
-    fn hit(&mut self, text: u32);
+    text: Literal,
+    number: u32,
 }
 
 /// Texts of one subject; each is known by its number in the order in which it was given.
 #[derive(Debug, Default)]
 pub(super) struct Finder {
     text: String,
-    literals: Vec<Literal>,
-    /// By length of the window, less one.
-    windows: [Table; WINDOW_BYTES_MAX],
+    windows: Table,
+    pairs: Table,
+    singles: Vec<Entry>,
     wholes: Table,
     /// Bit `n` of lengths that whole values have; all of 63 bytes and more share one.
     whole_lengths: u64,
 }
 
-/// Entries by a hash of their key, with a bit for each hash in front.
+/// Entries by a hash of their key, with a mark for each hash in front.
 #[derive(Debug, Default)]
 struct Table {
-    bits: Vec<u64>,
-    shift: u32,
+    marks: Vec<u8>,
+    mask: u32,
     /// By slot: the first entry; one more slot ends the last.
     heads: Vec<u32>,
     entries: Vec<Entry>,
 }
 
-/// Bits of the hash that share a slot.
-const BITS_PER_SLOT_LOG2: u32 = 3;
+/// Hashes that share a slot.
+const HASHES_PER_SLOT_LOG2: u32 = 3;
 
 impl Table {
     fn new(mut entries: Vec<Entry>) -> Self {
         if entries.is_empty() {
             return Self::default();
         }
-        let wanted = (entries.len() * BITS_PER_KEY).next_power_of_two().ilog2();
-        let size_log2 = wanted.clamp(10, TABLE_BITS_MAX);
-        let mut table = Self { shift: 32 - size_log2, ..Self::default() };
+        let wanted = (entries.len() * MARKS_PER_KEY).next_power_of_two().ilog2();
+        let size_log2 = wanted.clamp(HASHES_PER_SLOT_LOG2, TABLE_MARKS_LOG2_MAX);
+        let mut table = Self { mask: (1 << size_log2) - 1, ..Self::default() };
         entries.sort_by_key(|entry| (table.slot(table.hash(entry.key)), entry.key));
-        table.bits = vec![0; (1 << size_log2) / 64];
-        table.heads = vec![0; (1 << (size_log2 - BITS_PER_SLOT_LOG2)) + 1];
+        table.marks = vec![0; 1 << size_log2];
+        table.heads = vec![0; (1 << (size_log2 - HASHES_PER_SLOT_LOG2)) + 1];
         for entry in &entries {
             let hash = table.hash(entry.key);
-            table.bits[hash as usize / 64] |= 1 << (hash % 64);
+            table.marks[hash as usize] = 1;
             let slot = table.slot(hash);
             table.heads[slot + 1] += 1;
         }
@@ -95,17 +92,17 @@ impl Table {
     }
 
     fn hash(&self, key: u32) -> u32 {
-        key.wrapping_mul(0x9e37_79b1) >> self.shift
+        key.wrapping_mul(0x9e37_79b1) >> LOW_BITS & self.mask
     }
 
     fn slot(&self, hash: u32) -> usize {
-        (hash >> BITS_PER_SLOT_LOG2) as usize
+        (hash >> HASHES_PER_SLOT_LOG2) as usize
     }
 
     /// One, if some key may have this hash.
     #[inline]
-    fn bit(&self, hash: u32) -> u32 {
-        self.bits.get(hash as usize / 64).map_or(0, |word| (word >> (hash % 64)) as u32 & 1)
+    fn mark(&self, hash: u32) -> u32 {
+        self.marks.get(hash as usize).copied().unwrap_or_default().into()
     }
 
     fn entries(&self, key: u32, hash: u32) -> impl Iterator<Item = &Entry> {
@@ -118,28 +115,39 @@ impl Table {
 impl Finder {
     /// Texts and where each must stand; none is empty but whole values.
     pub(super) fn new<'a>(texts: impl Iterator<Item = (&'a str, Place)>) -> Self {
-        let mut finder = Self::default();
+        let (mut finder, mut literals) = (Self::default(), Vec::new());
         for (text, place) in texts {
             let start = finder.text.len() as u32;
             finder.text.push_str(text);
-            finder.literals.push(Literal { start, len: text.len() as u32, place });
+            literals.push(Literal { start, len: text.len() as u32, place });
         }
         finder.text.shrink_to_fit();
-        finder.literals.shrink_to_fit();
-        let counts = finder.count_windows();
-        let (mut windows, mut wholes, mut whole_lengths) = ([const { Vec::new() }; WINDOW_BYTES_MAX], Vec::new(), 0);
-        for (at, literal) in finder.literals.iter().enumerate() {
-            let (text, at) = (finder.bytes(*literal), at as u32);
-            if literal.place == Place::Whole {
-                wholes.push(Entry { key: hash_of(text), offset: 0, literal: at });
-                whole_lengths |= 1 << text.len().min(63);
-            } else if let Some((offset, key)) = rarest_window(text, &counts) {
-                windows[text.len().min(WINDOW_BYTES_MAX) - 1].push(Entry { key, offset, literal: at });
+        let counts = finder.count_windows(&literals);
+        let (mut windows, mut pairs, mut singles) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut wholes, mut whole_lengths) = (Vec::new(), 0);
+        for (number, text) in (0..).zip(&literals) {
+            let (bytes, text) = (finder.bytes(*text), *text);
+            match bytes {
+                _ if text.place == Place::Whole => {
+                    wholes.push(Entry { key: hash_of(bytes), offset: 0, text, number });
+                    whole_lengths |= 1 << bytes.len().min(63);
+                }
+                [] => {}
+                [one] => singles.push(Entry { key: u32::from(*one), offset: 0, text, number }),
+                [first, second] | [first, second, _] => {
+                    let key = u32::from(u16::from_le_bytes([*first, *second]));
+                    pairs.push(Entry { key, offset: 0, text, number });
+                }
+                _ => {
+                    let rarest = windows_of(bytes).min_by_key(|(_, window)| counts[count_slot(*window)]);
+                    windows.extend(rarest.map(|(offset, key)| Entry { key, offset, text, number }));
+                }
             }
         }
-        finder.windows = windows.map(Table::new);
+        finder.windows = Table::new(windows);
+        finder.pairs = Table::new(pairs);
         finder.wholes = Table::new(wholes);
-        finder.whole_lengths = whole_lengths;
+        (finder.singles, finder.whole_lengths) = (singles, whole_lengths);
         finder
     }
 
@@ -147,80 +155,87 @@ impl Finder {
         &self.text.as_bytes()[literal.start as usize..(literal.start + literal.len) as usize]
     }
 
-    fn count_windows(&self) -> Vec<u32> {
+    fn count_windows(&self, literals: &[Literal]) -> Vec<u32> {
         let mut counts = vec![0; 1 << COUNT_SLOTS_LOG2];
-        for literal in self.literals.iter().filter(|literal| literal.place != Place::Whole) {
-            windows::<WINDOW_BYTES_MAX>(self.bytes(*literal)).for_each(|(_, window)| counts[count_slot(window)] += 1);
+        for literal in literals.iter().filter(|literal| literal.place != Place::Whole) {
+            windows_of(self.bytes(*literal)).for_each(|(_, window)| counts[count_slot(window)] += 1);
         }
         for text in ORDINARY {
-            let windows = windows::<WINDOW_BYTES_MAX>(text.as_bytes());
-            windows.for_each(|(_, window)| counts[count_slot(window)] += ORDINARY_COUNT);
+            windows_of(text.as_bytes()).for_each(|(_, window)| counts[count_slot(window)] += ORDINARY_COUNT);
         }
         counts
     }
 
-    /// Tells of each text that stands where it must.
-    pub(super) fn find(&self, value: &str, hits: &mut impl Hits) {
+    /// Calls `found` with the number of each text that stands where it must; with some more than once.
+    pub(super) fn find(&self, value: &str, found: &mut impl FnMut(u32)) {
         let bytes = value.as_bytes();
-        self.find_windows::<1>(bytes, hits);
-        self.find_windows::<2>(bytes, hits);
-        self.find_windows::<3>(bytes, hits);
-        self.find_windows::<4>(bytes, hits);
+        self.find_windows::<WINDOW_BYTES>(&self.windows, bytes, found);
+        self.find_windows::<PAIR_BYTES>(&self.pairs, bytes, found);
+        for single in &self.singles {
+            let byte = single.key as u8;
+            let is_there = match single.text.place {
+                Place::Anywhere => memchr::memchr(byte, bytes).is_some(),
+                Place::Start => bytes.first() == Some(&byte),
+                Place::End => bytes.last() == Some(&byte),
+                Place::Whole => false,
+            };
+            if is_there {
+                found(single.number);
+            }
+        }
         if self.whole_lengths >> bytes.len().min(63) & 1 == 1 {
             let key = hash_of(bytes);
-            let equal = |entry: &&Entry| self.bytes(self.literals[entry.literal as usize]) == bytes;
+            let equal = |entry: &&Entry| self.bytes(entry.text) == bytes;
             let entries = self.wholes.entries(key, self.wholes.hash(key));
-            entries.filter(equal).for_each(|entry| hits.hit(entry.literal));
+            entries.filter(equal).for_each(|entry| found(entry.number));
         }
     }
 
-    fn find_windows<const BYTES: usize>(&self, value: &[u8], hits: &mut impl Hits) {
-        let table = &self.windows[BYTES - 1];
+    fn find_windows<const BYTES: usize>(&self, table: &Table, value: &[u8], found: &mut impl FnMut(u32)) {
         if table.entries.is_empty() {
             return;
         }
-        let window_at = |chunk: u128, step: usize| (chunk >> (8 * step)) as u32 & (u32::MAX >> (32 - 8 * BYTES));
         for at in (0..(value.len() + 1).saturating_sub(BYTES)).step_by(STEPS) {
-            let chunk = chunk_at(value, at);
+            let mut padded = [0; CHUNK_BYTES];
+            let chunk = value[at..].first_chunk::<CHUNK_BYTES>().unwrap_or_else(|| {
+                // Texts that the zeros seem to show are compared and refused.
+                padded[..value.len() - at].copy_from_slice(&value[at..]);
+                &padded
+            });
+            let window_at = |step: usize| {
+                let mut window = [0; WINDOW_BYTES];
+                window[..BYTES].copy_from_slice(&chunk[step..step + BYTES]);
+                u32::from_le_bytes(window)
+            };
             // Without a branch for each window, so that the processor looks at several at once.
-            let mut bits = 0;
+            let mut marks = 0;
             for step in 0..STEPS {
-                bits |= table.bit(table.hash(window_at(chunk, step))) << step;
+                marks |= table.mark(table.hash(window_at(step))) << step;
             }
-            while bits != 0 {
-                let step = bits.trailing_zeros() as usize;
-                bits &= bits - 1;
-                let window = window_at(chunk, step);
+            while marks != 0 {
+                let step = marks.trailing_zeros() as usize;
+                marks &= marks - 1;
+                let window = window_at(step);
                 let entries = table.entries(window, table.hash(window));
-                entries.for_each(|entry| self.compare(value, at + step, entry, hits));
+                entries.for_each(|entry| self.compare(value, at + step, entry, found));
             }
         }
     }
 
-    fn compare(&self, value: &[u8], at: usize, entry: &Entry, hits: &mut impl Hits) {
-        let literal = self.literals[entry.literal as usize];
+    fn compare(&self, value: &[u8], at: usize, entry: &Entry, found: &mut impl FnMut(u32)) {
         let Some(start) = at.checked_sub(entry.offset as usize) else { return };
-        let end = start + literal.len as usize;
-        let is_there = stands(literal.place, start, end, value.len()) && hits.is_news(entry.literal);
-        if is_there && value.get(start..end) == Some(self.bytes(literal)) {
-            hits.hit(entry.literal);
+        let end = start + entry.text.len as usize;
+        let is_placed = stands(entry.text.place, start, end, value.len());
+        if is_placed && value.get(start..end) == Some(self.bytes(entry.text)) {
+            found(entry.number);
         }
     }
 }
 
 /// Windows that are looked at in one step.
 const STEPS: usize = 8;
-
-/// Sixteen bytes from here on, with zeros after the last; texts that these seem to show are compared and refused.
-fn chunk_at(value: &[u8], at: usize) -> u128 {
-    let rest = &value[at..];
-    let chunk = rest.first_chunk::<16>().copied().unwrap_or_else(|| {
-        let mut chunk = [0; 16];
-        chunk[..rest.len()].copy_from_slice(rest);
-        chunk
-    });
-    u128::from_le_bytes(chunk)
-}
+/// Bytes that these cover.
+const CHUNK_BYTES: usize = STEPS + WINDOW_BYTES - 1;
 
 fn stands(place: Place, start: usize, end: usize, len: usize) -> bool {
     match place {
@@ -231,25 +246,14 @@ fn stands(place: Place, start: usize, end: usize, len: usize) -> bool {
     }
 }
 
-/// Each window of so many bytes, with where it starts.
-fn windows<const BYTES: usize>(text: &[u8]) -> impl Iterator<Item = (u32, u32)> {
-    let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |number, byte| number << 8 | u32::from(*byte));
-    text.windows(BYTES).enumerate().map(move |(at, bytes)| (at as u32, number(bytes)))
+/// Each window, with where it starts.
+fn windows_of(text: &[u8]) -> impl Iterator<Item = (u32, u32)> {
+    let window = |(at, bytes): (u32, &[u8])| (at, u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    (0..).zip(text.windows(WINDOW_BYTES)).map(window)
 }
 
 fn count_slot(window: u32) -> usize {
     (window.wrapping_mul(0x85eb_ca6b) >> (32 - COUNT_SLOTS_LOG2)) as usize
-}
-
-/// The window by which a text is looked for, with where it starts; a short text is its own window.
-fn rarest_window(text: &[u8], counts: &[u32]) -> Option<(u32, u32)> {
-    match text.len() {
-        0 => None,
-        1 => windows::<1>(text).next(),
-        2 => windows::<2>(text).next(),
-        3 => windows::<3>(text).next(),
-        _ => windows::<WINDOW_BYTES_MAX>(text).min_by_key(|(_, window)| counts[count_slot(*window)]),
-    }
 }
 
 /// A hash of a whole value. Values are looked up, never inserted: events cannot make it slow.
@@ -267,16 +271,6 @@ fn hash_of(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    impl Hits for Vec<u32> {
-        fn is_news(&self, text: u32) -> bool {
-            !self.contains(&text)
-        }
-
-        fn hit(&mut self, text: u32) {
-            self.push(text);
-        }
-    }
-
     /// Goal: a text is found where it stands, whichever way it is looked for.
     /// Method: every text over two letters up to six bytes, in every place, against values of two letters.
     #[test]
@@ -288,8 +282,9 @@ mod tests {
         let finder = Finder::new(all.iter().copied());
         for value in words.iter().map(|word| format!("{word}ab{word}")).chain(words.iter().cloned()) {
             let mut found = Vec::new();
-            finder.find(&value, &mut found);
+            finder.find(&value, &mut |number| found.push(number));
             found.sort_unstable();
+            found.dedup();
             let holds = |(text, place): &(&str, Place)| match place {
                 Place::Anywhere => value.contains(text),
                 Place::Start => value.starts_with(text),

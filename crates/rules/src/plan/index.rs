@@ -1,7 +1,7 @@
 //! What is looked for in the values at one path, for all rules in one pass.
 
 use super::cover::{Clue, Cover, Place};
-use super::finder::{Finder, Hits};
+use super::finder::Finder;
 use super::interner::Interner;
 use crate::evaluate::address;
 use core::net::IpAddr;
@@ -134,11 +134,8 @@ fn first_address(address: IpAddr, prefix: u8) -> u128 {
 
 /// What a search tells of.
 pub(super) trait Finds {
-    /// Whether a literal was not found before.
-    fn is_news(&self, literal: u32) -> bool;
-
-    /// A literal is in the value.
-    fn literal(&mut self, literal: u32);
+    /// A literal is in the value; gives whether that is news.
+    fn literal(&mut self, literal: u32) -> bool;
 
     /// A group holds.
     fn group(&mut self, group: u32);
@@ -172,7 +169,14 @@ impl Index {
 
     /// Searches a folded value; a rule may be named more than once.
     pub(super) fn text(&self, text: &str, is_ascii: bool, finds: &mut impl Finds) {
-        self.finder.find(text, &mut Meanings { index: self, finds });
+        self.finder.find(text, &mut |number| {
+            let literal = self.literals[number as usize];
+            if finds.literal(literal.id) {
+                self.each(literal.rules, finds);
+                let (start, end) = literal.groups;
+                self.rules[start as usize..end as usize].iter().for_each(|group| finds.group(*group));
+            }
+        });
         if !is_ascii {
             self.each(self.patterns, finds);
         }
@@ -185,25 +189,5 @@ impl Index {
                 }
             }
         }
-    }
-}
-
-/// Turns what the finder finds into what it means.
-struct Meanings<'a, F> {
-    index: &'a Index,
-    finds: &'a mut F,
-}
-
-impl<F: Finds> Hits for Meanings<'_, F> {
-    fn is_news(&self, text: u32) -> bool {
-        self.finds.is_news(self.index.literals[text as usize].id)
-    }
-
-    fn hit(&mut self, text: u32) {
-        let literal = self.index.literals[text as usize];
-        self.finds.literal(literal.id);
-        self.index.each(literal.rules, self.finds);
-        let (start, end) = literal.groups;
-        self.index.rules[start as usize..end as usize].iter().for_each(|group| self.finds.group(*group));
     }
 }

@@ -186,12 +186,8 @@ struct Found<'a> {
 }
 
 impl Finds for Found<'_> {
-    fn is_news(&self, literal: u32) -> bool {
-        self.literals[literal as usize] != self.stamp
-    }
-
-    fn literal(&mut self, literal: u32) {
-        self.literals[literal as usize] = self.stamp;
+    fn literal(&mut self, literal: u32) -> bool {
+        std::mem::replace(&mut self.literals[literal as usize], self.stamp) != self.stamp
     }
 
     fn group(&mut self, group: u32) {
