@@ -237,6 +237,15 @@ impl Document {
         siblings.map(|(_, node)| node.key)
     }
 
+    /// The children of an object with the tags and the texts of their keys.
+    pub(crate) fn entries(&self, node: NodeIndex) -> impl Iterator<Item = (u32, &str, NodeIndex)> {
+        let entry = |child: NodeIndex| {
+            let node = &self.nodes[child as usize];
+            (node.tag, self.slice(node.key), child)
+        };
+        self.children(node).map(entry)
+    }
+
     /// A node and its whole subtree as a value.
     pub(crate) fn value_at(&self, node: NodeIndex) -> Value {
         match self.kind(node) {
@@ -339,7 +348,7 @@ impl Document {
 }
 
 /// Length and last bytes of a key: keys of one object seldom share both.
-fn tag_of(key: &str) -> u32 {
+pub(crate) fn tag_of(key: &str) -> u32 {
     let last = key.as_bytes().last_chunk::<3>().copied().unwrap_or_default();
     u32::from_le_bytes([key.len() as u8, last[0], last[1], last[2]])
 }

@@ -54,6 +54,14 @@ impl Path {
         (parts.len() <= PATH_PARTS_MAX).then(|| Self { parts: parts.into(), is_ambiguous: wild > 1 })
     }
 
+    /// The two keys of the commonest kind of path, such as `event/FILE_PATH`.
+    pub(crate) fn two_keys(&self) -> Option<(&str, &str)> {
+        match &*self.parts {
+            [Part::Name(first, None), Part::Name(second, None)] => Some((first, second)),
+            _ => None,
+        }
+    }
+
     /// Whether the path holds a wildcard, which costs a walk of the subtree.
     pub(crate) fn is_wild(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Many))
@@ -115,7 +123,8 @@ impl Path {
     }
 }
 
-fn open_lists(
+/// Calls `visit` with a value, or with what is in it if it is a list, recursively.
+pub(crate) fn open_lists(
     document: &Document,
     node: NodeIndex,
     visit: &mut dyn FnMut(NodeIndex) -> ControlFlow<()>,

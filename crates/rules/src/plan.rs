@@ -16,6 +16,7 @@
 //!    read variables or templates, or another document, have no id and are not kept.
 
 mod cover;
+mod direct;
 mod finder;
 mod index;
 mod interner;
@@ -30,6 +31,7 @@ use crate::load::{FalsePositive, Rule};
 use crate::path::Path;
 use crate::pattern::Pattern;
 use cover::Cover;
+use direct::Direct;
 use index::Index;
 use interner::{Group, Interner, Known};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -67,6 +69,7 @@ pub struct RuleSet {
     /// By target, then by event type; the empty type stands for all others.
     partitions: BTreeMap<Target, HashMap<Box<str>, Partition>>,
     subjects: Vec<Subject>,
+    direct: Direct,
     /// One per subject.
     indexes: Vec<Index>,
     /// By predicate.
@@ -93,8 +96,19 @@ impl RuleSet {
         let partitions = partitions(&rules, &mut covers);
         let by_fingerprint = rules.iter().enumerate().map(|(at, rule)| (rule.fingerprint, at as u32)).collect();
         let Interner { subjects, literals, groups, .. } = interner;
-        let literal_count = literals.len();
-        Self { rules, false_positives, by_fingerprint, partitions, subjects, indexes, leaves, groups, literal_count }
+        let (literal_count, direct) = (literals.len(), Direct::new(&subjects));
+        Self {
+            rules,
+            false_positives,
+            by_fingerprint,
+            partitions,
+            subjects,
+            direct,
+            indexes,
+            leaves,
+            groups,
+            literal_count,
+        }
     }
 
     /// The rules in their order.

@@ -15,10 +15,12 @@ const WINDOW_BYTES: usize = 4;
 const PAIR_BYTES: usize = 2;
 /// Marks of a table per key, so that at most one in eight is set. A byte each: a bit would have to be shifted out.
 const MARKS_PER_KEY: usize = 8;
-/// Largest table: 512 KiB, so that it stays in a processor's cache.
-const TABLE_MARKS_LOG2_MAX: u32 = 19;
+/// Sizes of tables, fixed so that no look needs a check of its bounds; the largest stays in a processor's cache.
+const MARKS_SMALL: usize = 1 << 12;
+const MARKS_MIDDLE: usize = 1 << 15;
+const MARKS_LARGE: usize = 1 << 19;
 /// Bits of a product that are too low to depend on the whole key.
-const LOW_BITS: u32 = 32 - TABLE_MARKS_LOG2_MAX;
+const LOW_BITS: u32 = 32 - MARKS_LARGE.ilog2();
 /// Slots in which windows are counted; two that share one are taken for more common than they are.
 const COUNT_SLOTS_LOG2: u32 = 16;
 /// Added to the count of windows that ordinary events are full of.
@@ -58,7 +60,6 @@ pub(super) struct Finder {
 #[derive(Debug, Default)]
 struct Table {
     marks: Vec<u8>,
-    mask: u32,
     /// By slot: the first entry; one more slot ends the last.
     heads: Vec<u32>,
     entries: Vec<Entry>,
@@ -72,12 +73,14 @@ impl Table {
         if entries.is_empty() {
             return Self::default();
         }
-        let wanted = (entries.len() * MARKS_PER_KEY).next_power_of_two().ilog2();
-        let size_log2 = wanted.clamp(HASHES_PER_SLOT_LOG2, TABLE_MARKS_LOG2_MAX);
-        let mut table = Self { mask: (1 << size_log2) - 1, ..Self::default() };
+        let size = match entries.len() * MARKS_PER_KEY {
+            0..=MARKS_SMALL => MARKS_SMALL,
+            0..=MARKS_MIDDLE => MARKS_MIDDLE,
+            _ => MARKS_LARGE,
+        };
+        let mut table = Self { marks: vec![0; size], ..Self::default() };
         entries.sort_by_key(|entry| (table.slot(table.hash(entry.key)), entry.key));
-        table.marks = vec![0; 1 << size_log2];
-        table.heads = vec![0; (1 << (size_log2 - HASHES_PER_SLOT_LOG2)) + 1];
+        table.heads = vec![0; (size >> HASHES_PER_SLOT_LOG2) + 1];
         for entry in &entries {
             let hash = table.hash(entry.key);
             table.marks[hash as usize] = 1;
@@ -92,17 +95,11 @@ impl Table {
     }
 
     fn hash(&self, key: u32) -> u32 {
-        key.wrapping_mul(0x9e37_79b1) >> LOW_BITS & self.mask
+        product_of(key) & (self.marks.len() as u32).wrapping_sub(1)
     }
 
     fn slot(&self, hash: u32) -> usize {
         (hash >> HASHES_PER_SLOT_LOG2) as usize
-    }
-
-    /// One, if some key may have this hash.
-    #[inline]
-    fn mark(&self, hash: u32) -> u32 {
-        self.marks.get(hash as usize).copied().unwrap_or_default().into()
     }
 
     fn entries(&self, key: u32, hash: u32) -> impl Iterator<Item = &Entry> {
@@ -110,6 +107,11 @@ impl Table {
         let range = self.heads[slot] as usize..self.heads[slot + 1] as usize;
         self.entries[range].iter().filter(move |entry| entry.key == key)
     }
+}
+
+/// What a hash is cut from.
+fn product_of(key: u32) -> u32 {
+    key.wrapping_mul(0x9e37_79b1) >> LOW_BITS
 }
 
 impl Finder {
@@ -192,9 +194,23 @@ impl Finder {
     }
 
     fn find_windows<const BYTES: usize>(&self, table: &Table, value: &[u8], found: &mut impl FnMut(u32)) {
-        if table.entries.is_empty() {
-            return;
+        let marks = table.marks.as_slice();
+        if let Ok(marks) = marks.try_into() {
+            self.find_marks::<BYTES, MARKS_SMALL>(table, marks, value, found);
+        } else if let Ok(marks) = marks.try_into() {
+            self.find_marks::<BYTES, MARKS_MIDDLE>(table, marks, value, found);
+        } else if let Ok(marks) = marks.try_into() {
+            self.find_marks::<BYTES, MARKS_LARGE>(table, marks, value, found);
         }
+    }
+
+    fn find_marks<const BYTES: usize, const SIZE: usize>(
+        &self,
+        table: &Table,
+        marks: &[u8; SIZE],
+        value: &[u8],
+        found: &mut impl FnMut(u32),
+    ) {
         for at in (0..(value.len() + 1).saturating_sub(BYTES)).step_by(STEPS) {
             let mut padded = [0; CHUNK_BYTES];
             let chunk = value[at..].first_chunk::<CHUNK_BYTES>().unwrap_or_else(|| {
@@ -208,13 +224,13 @@ impl Finder {
                 u32::from_le_bytes(window)
             };
             // Without a branch for each window, so that the processor looks at several at once.
-            let mut marks = 0;
+            let mut set = 0;
             for step in 0..STEPS {
-                marks |= table.mark(table.hash(window_at(step))) << step;
+                set |= u32::from(marks[product_of(window_at(step)) as usize & (SIZE - 1)]) << step;
             }
-            while marks != 0 {
-                let step = marks.trailing_zeros() as usize;
-                marks &= marks - 1;
+            while set != 0 {
+                let step = set.trailing_zeros() as usize;
+                set &= set - 1;
                 let window = window_at(step);
                 let entries = table.entries(window, table.hash(window));
                 entries.for_each(|entry| self.compare(value, at + step, entry, found));

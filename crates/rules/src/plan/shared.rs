@@ -8,7 +8,7 @@ use crate::document::{Document, NodeIndex};
 use crate::evaluate::predicate::{self, Sample};
 use crate::evaluate::{Leaves, Sight};
 use crate::fold::fold_into;
-use crate::path::Root;
+use crate::path::{Root, open_lists};
 use std::ops::ControlFlow;
 
 /// A range of samples in the scratch memory.
@@ -47,6 +47,10 @@ pub(crate) struct Scratch {
     literals: Vec<u32>,
     /// Per group: the stamp, if it holds.
     groups: Vec<u32>,
+    /// Per walk of [`super::direct::Direct`]: the stamp, and whether it answers for its subjects.
+    walks: Vec<(u32, bool)>,
+    /// Per subject: the stamp and the node, if a walk found it.
+    nodes: Vec<(u32, NodeIndex)>,
     samples: Vec<Kept>,
     text: String,
 }
@@ -67,6 +71,8 @@ impl Scratch {
             subjects: vec![Seen::default(); rules.subjects.len()],
             literals: vec![0; rules.literal_count],
             groups: vec![0; rules.groups.len()],
+            walks: vec![(0, false); rules.direct.len()],
+            nodes: vec![(0, 0); rules.subjects.len()],
             ..Self::default()
         }
     }
@@ -81,6 +87,8 @@ impl Scratch {
             self.subjects.fill(Seen::default());
             self.literals.fill(0);
             self.groups.fill(0);
+            self.walks.fill((0, false));
+            self.nodes.fill((0, 0));
             self.stamp = 2;
         }
     }
@@ -91,10 +99,11 @@ impl Scratch {
         if seen.stamp == self.stamp {
             return seen.samples;
         }
+        let walked = self.walked(rules, subject, document);
         let wanted = &rules.subjects[subject as usize];
         let start = self.samples.len() as u32;
         let (kept, buffer) = (&mut self.samples, &mut self.text);
-        let _ = wanted.path.select_values(Root { document, scope: None }, &mut |node| {
+        let mut keep = |node: NodeIndex| {
             match document.text(node) {
                 None => kept.push(Kept { node, raw: None, folded: None }),
                 Some(text) if wanted.transform.is_identity() => {
@@ -109,10 +118,33 @@ impl Scratch {
                 }
             }
             ControlFlow::Continue(())
-        });
+        };
+        let _ = match walked {
+            Some(node) => node.map_or(ControlFlow::Continue(()), |node| open_lists(document, node, &mut keep)),
+            None => wanted.path.select_values(Root { document, scope: None }, &mut keep),
+        };
         let samples = Samples { start, end: self.samples.len() as u32 };
         self.subjects[subject as usize] = Seen { stamp: self.stamp, samples, ..Seen::default() };
         samples
+    }
+
+    /// The node at a path of two keys, if that is known without a walk of its own.
+    #[expect(clippy::option_option, reason = "known to be absent is not unknown")]
+    fn walked(&mut self, rules: &RuleSet, subject: u32, document: &Document) -> Option<Option<NodeIndex>> {
+        let walk = rules.direct.walk_of(subject)?;
+        let (stamp, nodes) = (self.stamp, &mut self.nodes);
+        let known = &mut self.walks[walk as usize];
+        if known.0 != stamp {
+            let is_answer = rules.direct.walk(walk, document, |subject, node| {
+                let known = &mut nodes[subject as usize];
+                if known.0 != stamp {
+                    *known = (stamp, node);
+                }
+            });
+            *known = (stamp, is_answer);
+        }
+        let (seen, node) = self.nodes[subject as usize];
+        known.1.then_some((seen == stamp).then_some(node))
     }
 
     /// Looks for everything that rules ask of a subject, and names rules of which a clue is found.
