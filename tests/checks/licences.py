@@ -1,9 +1,10 @@
-"""Licences of everything the programs are built from, against the list in deny.toml."""
+"""Licences of everything the programs and the fuzz targets are built from, against the list in deny.toml."""
 
 import json
 import re
 import subprocess
 import tomllib
+from pathlib import Path
 
 from steps import ROOT, Counts
 
@@ -13,10 +14,8 @@ def check() -> Counts:
     rules = tomllib.loads((ROOT / "deny.toml").read_text())
     allowed = set(rules["licenses"]["allow"])
     banned = {entry["crate"] for entry in rules["bans"]["deny"]}
-    output = subprocess.run(
-        ["cargo", "metadata", "--format-version", "1", "--locked"], cwd=ROOT, check=True, capture_output=True, text=True
-    ).stdout
-    for package in json.loads(output)["packages"]:
+    packages = {package["id"]: package for folder in (ROOT, ROOT / "fuzz") for package in packages_of(folder)}
+    for package in packages.values():
         problems = []
         if not satisfied(package["license"] or "", allowed):
             problems.append(f"licence {package['license']!r} is not allowed by deny.toml")
@@ -26,6 +25,11 @@ def check() -> Counts:
             problems.append(f"comes from {package['source']}")
         counts.record(f"{package['name']} {package['version']}", problems)
     return counts
+
+
+def packages_of(workspace: Path) -> list[dict]:
+    argv = ["cargo", "metadata", "--format-version", "1", "--locked"]
+    return json.loads(subprocess.run(argv, cwd=workspace, check=True, capture_output=True, text=True).stdout)["packages"]
 
 
 def satisfied(expression: str, allowed: set[str]) -> bool:

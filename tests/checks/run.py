@@ -23,13 +23,16 @@ ROOT = Path(__file__).resolve().parents[2]
 os.chdir(ROOT)
 sys.path.insert(0, str(ROOT / "tests" / "checks"))
 
+import fuzz  # noqa: E402
 import layers  # noqa: E402
 import layout  # noqa: E402
 import licences  # noqa: E402
 from steps import CACHE, Counts, cargo_test_counts, end, processes, run, say  # noqa: E402
 
 # Programs that steps need, and the Debian package each comes with.
-PROGRAMS = {"curl": "curl", "nft": "nftables", "ip": "iproute2", "cc": "build-essential", "git": "git"}
+PROGRAMS = {"chromium": "chromium", "curl": "curl", "nft": "nftables", "ip": "iproute2", "cc": "build-essential", "c++": "build-essential", "git": "git"}
+
+CLIENTS = ROOT / "tests" / "clients"
 
 # How much more the slow variants do.
 LONG = {"MUSTER_SEEDS": "5000", "MUSTER_KILL_EXECUTIONS": "5000", "PROPTEST_CASES": "4096"}
@@ -67,18 +70,24 @@ def has_venv() -> bool:
 
 def format_(_) -> Counts:
     """cargo fmt --check"""
-    return one_command("fmt", ["cargo", "fmt", "--all", "--check"])
+    counts = one_command("fmt", ["cargo", "fmt", "--all", "--check"])
+    counts.add(one_command("fmt-fuzz", ["cargo", "fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"]))
+    return counts
 
 
 def clippy(_) -> Counts:
     """cargo clippy over everything, warnings are errors"""
     argv = ["cargo", "clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]
-    return one_command("clippy", argv)
+    counts = one_command("clippy", argv)
+    # In release, as the targets are run, so that both share what C++ there is to build.
+    argv = ["cargo", "clippy", "--all-targets", "--release", "--locked", "--", "-D", "warnings"]
+    counts.add(one_command("clippy-fuzz", argv, fuzz.FOLDER))
+    return counts
 
 
-def one_command(name: str, argv: list[str]) -> Counts:
+def one_command(name: str, argv: list[str], cwd: Path = ROOT) -> Counts:
     counts = Counts()
-    code, _ = run(name, argv)
+    code, _ = run(name, argv, cwd=cwd)
     counts.record(name, [f"exit {code}; see .cache/log/{name}.log"] if code else [])
     return counts
 
@@ -98,9 +107,8 @@ def cargo(options) -> Counts:
     return counts
 
 
-def environment_of(name: str) -> Path:
-    """A virtual environment with exactly what requirements-NAME.txt lists; made once for each list."""
-    requirements = ROOT / "tests" / "clients" / f"requirements-{name}.txt"
+def environment_of(name: str, requirements: Path) -> Path:
+    """A virtual environment with exactly what a file of requirements lists; made once for each list."""
     folder = CACHE / f"venv-{name}"
     key = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     stamp = folder / "made-from"
@@ -112,27 +120,38 @@ def environment_of(name: str) -> Path:
     if code == 0:
         code, _ = run(f"pip-{name}", install)
     if code:
-        raise RuntimeError(f"the packages of {requirements.name} could not be installed")
+        raise RuntimeError(f"the packages of {requirements.relative_to(ROOT)} could not be installed")
     stamp.write_text(key)
     return folder
 
 
 def clients(_) -> Counts:
     """The official clients, unmodified, and the documented curl lines against a real server"""
+    for name in ("5", "4"):
+        environment_of(name, CLIENTS / f"requirements-{name}.txt")
+    return python_tests("clients", CLIENTS, environment_of("pytest", CLIENTS / "requirements-pytest.txt"))
+
+
+def browser(_) -> Counts:
+    """The page of the API description in a real browser against a real server; pictures in .cache/log"""
+    folder = ROOT / "tests" / "browser"
+    return python_tests("browser", folder, environment_of("browser", folder / "requirements.txt"))
+
+
+def python_tests(name: str, folder: Path, environment: Path) -> Counts:
+    """Tests in Python that start the programs, which are built first."""
     build = one_command("build", ["cargo", "build", "-p", "muster", "-p", "muster-sensor", "--bins", "--locked"])
     if build.failed:
         return build
-    for name in ("5", "4"):
-        environment_of(name)
-    pytest = environment_of("pytest") / "bin" / "pytest"
-    report = CACHE / "clients.xml"
+    report = CACHE / f"{name}.xml"
     report.unlink(missing_ok=True)
+    pytest = environment / "bin" / "pytest"
     argv = [str(pytest), "-v", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}"]
     variables = {"PYTHONDONTWRITEBYTECODE": "1", "PATH": search_path()}
-    code, _ = run("clients", argv, variables, ROOT / "tests" / "clients")
+    code, _ = run(name, argv, variables, folder)
     counts = junit_counts(report)
     if code and not counts.failed:
-        counts.record("clients", [f"pytest ended with {code}; see .cache/log/clients.log"])
+        counts.record(name, [f"pytest ended with {code}; see .cache/log/{name}.log"])
     return counts
 
 
@@ -160,9 +179,11 @@ STEPS = {
     "licences": lambda _: licences.check(),
     "clippy": clippy,
     "cargo": cargo,
+    "fuzz": fuzz.check,
     "clients": clients,
+    "browser": browser,
 }
-DESCRIPTIONS = {"layers": layers.__doc__, "layout": layout.__doc__, "licences": licences.__doc__}
+DESCRIPTIONS = {"fuzz": fuzz.__doc__, "layers": layers.__doc__, "layout": layout.__doc__, "licences": licences.__doc__}
 
 
 def run_step(name: str, options) -> tuple[Counts, float]:

@@ -33,6 +33,12 @@ class Counts:
         else:
             self.passed += 1
 
+    def add(self, other: "Counts") -> None:
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skips += other.skips
+        self.failures += other.failures
+
 
 def say(text: str) -> None:
     print(text, flush=True)

@@ -7,6 +7,7 @@ mod fanout;
 mod idle;
 mod matching;
 mod returning;
+mod sensor;
 mod status;
 mod storm;
 
@@ -53,6 +54,9 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     }
     if is(Name::Status) {
         status::run(args).await.context("status")?;
+    }
+    if is(Name::Sensor) {
+        sensor::run(args).await.context("sensor")?;
     }
     Ok(())
 }

@@ -9,6 +9,7 @@
 
 mod benchmark;
 mod child;
+mod endpoint;
 mod fleet;
 mod limit;
 mod line;
@@ -37,6 +38,8 @@ enum Name {
     Match,
     /// Counts and pages of a large request; a sensor that newly matches.
     Status,
+    /// Memory and processor time of the real sensor, idle.
+    Sensor,
     /// All of them, one after another.
     All,
     /// A server, until its standard input ends.

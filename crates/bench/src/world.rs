@@ -2,7 +2,7 @@
 
 use crate::fleet::{self, Fleet};
 use anyhow::{Context as _, bail};
-use muster_model::{Oid, TaskId};
+use muster_model::{Oid, Sid, TaskId};
 use muster_server::Server;
 use muster_server::access::{API_KEY, ApiKey, owner_permissions};
 use muster_server::config::Config;
@@ -225,6 +225,34 @@ impl World {
     pub async fn task(&self, selector: &str) -> anyhow::Result<(String, Duration)> {
         let (answer, took) = self.ask("task", &json!({"task": "os_version", "selector": selector})).await?;
         Ok((answer["task_id"].as_str().context("no task_id")?.to_owned(), took))
+    }
+
+    /// A new installation key, as sensors are given it.
+    pub async fn installation_key(&self) -> anyhow::Result<String> {
+        let path = format!("installationkeys/{}", self.oid);
+        let url = format!("{}/v1/{path}", self.base);
+        let made: Value =
+            self.http.post(url).bearer_auth(&self.token).form(&[("desc", "bench")]).send().await?.json().await?;
+        let iid = made["iid"].as_str().with_context(|| format!("no installation key: {made}"))?;
+        let key = self.get(&format!("{path}/{iid}")).await?;
+        Ok(key["key"].as_str().with_context(|| format!("no key in {key}"))?.to_owned())
+    }
+
+    /// Ids of all sensors.
+    pub async fn sids(&self) -> anyhow::Result<Vec<Sid>> {
+        let all = self.get(&format!("sensors/{}", self.oid)).await?;
+        let sids = all["sensors"].as_array().into_iter().flatten();
+        Ok(sids.filter_map(|sensor| sensor["sid"].as_str()?.parse().ok()).collect())
+    }
+
+    /// Whether a sensor has a link.
+    pub async fn is_online(&self, sid: Sid) -> anyhow::Result<bool> {
+        Ok(self.get(&sid.to_string()).await?["is_online"] == true)
+    }
+
+    async fn get(&self, path: &str) -> anyhow::Result<Value> {
+        let answer = self.http.get(format!("{}/v1/{path}", self.base)).bearer_auth(&self.token).send().await?;
+        Ok(answer.error_for_status()?.json().await?)
     }
 
     /// Puts a tag on a sensor.

@@ -1,10 +1,11 @@
 //! Measures the engine: one JSON line per figure, with name, value, unit and parameters.
 //!
-//! `cargo run --release -p muster-rules --example throughput -- --rules 1500 [--events 20000] [--naive-events 2000] [--file RULES]`
+//! `cargo run --release -p muster-rules --example throughput -- --rules 1500 [--events 20000] [--naive-events 2000] [--file RULES] [--events-file EVENTS]`
 //!
 //! Rules and events are generated from a seed. With `--file`, rules are read instead: one JSON
-//! rule per line, or a JSON list. Beside the shared plan stand the naive way (each rule in
-//! turn), parsing alone, and what it costs to keep changes so that they can be undone.
+//! rule per line, or a JSON list; with `--events-file`, events, one JSON object per line. Beside
+//! the shared plan stand the naive way (each rule in turn), parsing alone, and what it costs to
+//! keep changes so that they can be undone.
 
 use muster_rules::{
     Activation, CounterKey, Document, Engine, Facts, NoResources, Rule, RuleLoader, RuleMeta, RuleSet, Source,
@@ -213,10 +214,11 @@ struct Options {
     /// Naive evaluation is slow, so it sees fewer events.
     naive_events: usize,
     file: Option<String>,
+    events_file: Option<String>,
 }
 
 fn options() -> Options {
-    let mut options = Options { rules: 1500, events: 20_000, naive_events: 2_000, file: None };
+    let mut options = Options { rules: 1500, events: 20_000, naive_events: 2_000, file: None, events_file: None };
     let mut args = std::env::args().skip(1);
     while let Some(name) = args.next() {
         let value = args.next().unwrap_or_else(|| panic!("{name} needs a value"));
@@ -225,7 +227,10 @@ fn options() -> Options {
             "--events" => options.events = value.parse().expect("--events takes a number"),
             "--naive-events" => options.naive_events = value.parse().expect("--naive-events takes a number"),
             "--file" => options.file = Some(value),
-            _ => panic!("unknown option {name}; options are --rules, --events, --naive-events and --file"),
+            "--events-file" => options.events_file = Some(value),
+            _ => {
+                panic!("unknown option {name}; options are --rules, --events, --naive-events, --file and --events-file")
+            }
         }
     }
     options
@@ -310,14 +315,16 @@ fn measure_counters() -> (f64, f64) {
         now_ms: 1_700_000_000_000,
     };
     let mut counters = Suppression::new(KEYS);
-    keys.iter().for_each(|key| drop(counters.count(&activation(*key))));
+    for key in &keys {
+        counters.count(&activation(*key));
+    }
     let mut random = Random(SEED);
     let chosen: Vec<CounterKey> = (0..ACTIVATIONS).map(|_| keys[random.below(KEYS)]).collect();
-    let plain = best_seconds(|| chosen.iter().for_each(|key| drop(black_box(counters.count(&activation(*key))))));
+    let plain = best_seconds(|| chosen.iter().for_each(|key| _ = black_box(counters.count(&activation(*key)))));
     let in_steps = best_seconds(|| {
         for step in chosen.chunks(STEP_EVENTS) {
             counters.begin();
-            step.iter().for_each(|key| drop(black_box(counters.count(&activation(*key)))));
+            step.iter().for_each(|key| _ = black_box(counters.count(&activation(*key))));
             black_box(counters.changes().count());
             counters.keep();
         }
@@ -345,18 +352,27 @@ fn measure(engine: &mut Engine, events: &[Vec<u8>]) -> (usize, f64) {
     (matches, seconds)
 }
 
-fn main() {
-    let options = options();
-    let values = rules(&options);
+fn events(options: &Options, rules: &[Value]) -> Vec<Vec<u8>> {
+    if let Some(file) = &options.events_file {
+        let text = std::fs::read_to_string(file).expect("the file of events can be read");
+        let lines: Vec<&str> = text.lines().collect();
+        return lines.iter().cycle().take(options.events).map(|line| line.as_bytes().to_vec()).collect();
+    }
     let mut random = Random(SEED + 1);
     let make = |at: usize| {
         let mut event = event(&mut random);
         if at.is_multiple_of(HIT_EVERY) {
-            provoke(&mut event, &values[random.below(values.len())]["detect"]);
+            provoke(&mut event, &rules[random.below(rules.len())]["detect"]);
         }
         event.to_string().into_bytes()
     };
-    let events: Vec<Vec<u8>> = (0..options.events).map(make).collect();
+    (0..options.events).map(make).collect()
+}
+
+fn main() {
+    let options = options();
+    let values = rules(&options);
+    let events = events(&options, &values);
     let bytes = events.iter().map(Vec::len).sum::<usize>() as f64 / events.len().max(1) as f64;
     let params = json!({"rules": values.len(), "events": events.len(), "event_bytes": bytes.round()});
 

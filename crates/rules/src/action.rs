@@ -15,14 +15,17 @@ use crate::load::Rule;
 use crate::path::{Path, Root};
 pub(crate) use crate::suppression::Suppress;
 use crate::suppression::{Activation, CounterKey, Counters};
-use crate::template::{Template, TemplateError, Templates, to_data};
+use crate::template::{TEMPLATE_OUTPUT_BYTES_MAX, Template, TemplateError, Templates, to_data};
 use crate::transform::Spec;
 use crate::variables::Variables;
 use gotmpl::Value as Data;
 use report::Reporting;
 use serde_json::{Map, Value};
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
+
+/// What all texts of one match may come to together, in bytes: each is bounded, and a rule may have thousands.
+const MATCH_TEXT_BYTES_MAX: usize = 4 << 20;
 
 /// Stands for a lookback inside template text; private use, so no rule needs it.
 const MARK: char = '\u{F8FF}';
@@ -146,14 +149,22 @@ impl Text {
         } else {
             self.template.render(context.data())?
         };
-        if self.lookbacks.is_empty() {
-            return Ok(rendered);
-        }
+        let text = if self.lookbacks.is_empty() { rendered } else { self.look_back(&rendered, context)? };
+        context.spend(text.len())?;
+        Ok(text)
+    }
+
+    /// Puts what the lookbacks find in place of their marks; a mark may stand there often.
+    fn look_back(&self, rendered: &str, context: &Context<'_>) -> Result<String, TemplateError> {
         let mut out = String::with_capacity(rendered.len());
         for (at, piece) in rendered.split(MARK).enumerate() {
-            match piece.parse::<usize>().ok().filter(|_| at % 2 == 1).and_then(|index| self.lookbacks.get(index)) {
+            let path = piece.parse::<usize>().ok().filter(|_| at % 2 == 1).and_then(|index| self.lookbacks.get(index));
+            match path {
                 Some(path) => out.push_str(&context.first_text(path)),
                 None => out.push_str(piece),
+            }
+            if out.len() > TEMPLATE_OUTPUT_BYTES_MAX {
+                return Err(TemplateError(format!("the lookbacks made more than {TEMPLATE_OUTPUT_BYTES_MAX} bytes")));
             }
         }
         Ok(out)
@@ -199,15 +210,28 @@ pub(crate) struct Context<'a> {
     metadata: &'a Metadata,
     value: OnceCell<Value>,
     data: OnceCell<Data>,
+    /// Bytes of text made so far for this match.
+    made_bytes: &'a Cell<usize>,
 }
 
 impl<'a> Context<'a> {
-    pub(crate) fn new(document: &'a Document, metadata: &'a Metadata) -> Self {
-        Self { document, metadata, value: OnceCell::new(), data: OnceCell::new() }
+    fn new(document: &'a Document, metadata: &'a Metadata, made_bytes: &'a Cell<usize>) -> Self {
+        Self { document, metadata, value: OnceCell::new(), data: OnceCell::new(), made_bytes }
     }
 
-    fn with_value(document: &'a Document, metadata: &'a Metadata, value: Value) -> Self {
-        Self { document, metadata, value: value.into(), data: OnceCell::new() }
+    /// Of the same match, with another document.
+    fn with_value(&self, document: &'a Document, value: Value) -> Self {
+        let (metadata, made_bytes) = (self.metadata, self.made_bytes);
+        Self { document, metadata, value: value.into(), data: OnceCell::new(), made_bytes }
+    }
+
+    /// Counts a text that was made; an error once there is too much of it.
+    fn spend(&self, bytes: usize) -> Result<(), TemplateError> {
+        self.made_bytes.set(self.made_bytes.get().saturating_add(bytes));
+        if self.made_bytes.get() > MATCH_TEXT_BYTES_MAX {
+            return Err(TemplateError(format!("the texts of one match make more than {MATCH_TEXT_BYTES_MAX} bytes")));
+        }
+        Ok(())
     }
 
     /// The document with `mtd`, in which metadata stands under the resource's name and its alias.
@@ -267,8 +291,9 @@ pub(crate) struct Acting<'a> {
 impl Acting<'_> {
     /// Runs the actions of a match in order; returns the detections that were made, for chaining.
     pub(crate) fn run(&mut self, firing: &Firing<'_>) -> Vec<Document> {
-        let latest = Context::new(firing.latest, firing.metadata);
-        let reported = Context::new(firing.reported, firing.metadata);
+        let made_bytes = Cell::new(0);
+        let latest = Context::new(firing.latest, firing.metadata, &made_bytes);
+        let reported = Context::new(firing.reported, firing.metadata, &made_bytes);
         let (mut last_report, mut made) = (None, Vec::new());
         for action in &firing.rule.respond {
             let is_report = matches!(action.does, Effectuate::Report { .. });
@@ -415,7 +440,7 @@ fn request(action: &Action, event: &Context<'_>, last_report: Option<&Value>) ->
         let report =
             last_report.ok_or("no report was made for this match, so there is nothing to base the request on")?;
         document = Document::from_value(report);
-        based_on_report = Context::with_value(&document, event.metadata, report.clone());
+        based_on_report = event.with_value(&document, report.clone());
         &based_on_report
     } else {
         event

@@ -88,6 +88,8 @@ pub(crate) struct Node {
     pub(crate) times: Box<[Window]>,
     pub(crate) is_negated: bool,
     pub(crate) op: Op,
+    /// Index in the plan's list of groups, where the node is an `or` of texts to look for.
+    pub(crate) group: Option<u32>,
     pub(crate) follow: Option<Box<Follow>>,
     pub(crate) repeat: Option<Repeat>,
     pub(crate) is_stateless: bool,

@@ -8,13 +8,19 @@
 //! Where an object repeats a key, the first one counts, here and in every
 //! value made from the document.
 
+mod reader;
+
 use crate::number::Number;
-use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+use std::collections::HashSet;
 use std::fmt;
 
 /// Largest event in bytes: twice the largest reply part of a sensor.
 pub const DOCUMENT_BYTES_MAX: usize = 16 << 20;
+
+/// Keys of one object that are compared with each other; those of larger objects are hashed.
+const KEYS_COMPARED_MAX: usize = 48;
 
 /// Index of a node in its document.
 pub(crate) type NodeIndex = u32;
@@ -43,6 +49,8 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug)]
 struct Node {
     key: Span,
+    /// Tells most keys apart without a look at their text.
+    tag: u32,
     /// Index after the last node of this subtree.
     end: NodeIndex,
     kind: Kind,
@@ -104,14 +112,21 @@ impl Document {
         if json.len() > DOCUMENT_BYTES_MAX {
             return Err(DocumentError::TooLarge(json.len()));
         }
-        let mut reader = serde_json::Deserializer::from_slice(json);
-        let seed = NodeSeed { document: self, key: Span::default() };
-        if let Err(cause) = seed.deserialize(&mut reader).and_then(|()| reader.end()) {
+        if reader::read(self, json).is_none() {
             self.clear();
-            return Err(DocumentError::Syntax(cause));
+            self.parse_generally(json)?;
         }
         self.find_envelope();
         Ok(())
+    }
+
+    fn parse_generally(&mut self, json: &[u8]) -> Result<(), DocumentError> {
+        let mut reader = serde_json::Deserializer::from_slice(json);
+        let seed = NodeSeed { document: self, key: Span::default() };
+        seed.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|cause| {
+            self.clear();
+            DocumentError::Syntax(cause)
+        })
     }
 
     /// Makes a document from a value; anything beyond [`DOCUMENT_BYTES_MAX`] of text is cut to null.
@@ -208,7 +223,27 @@ impl Document {
         if !matches!(self.kind(node), Kind::Object) {
             return None;
         }
-        self.children(node).find(|child| self.slice(self.nodes[*child as usize].key) == key)
+        let tag = tag_of(key);
+        self.children(node).find(|child| {
+            let node = &self.nodes[*child as usize];
+            node.tag == tag && self.slice(node.key) == key
+        })
+    }
+
+    /// The keys of an object that is still being read.
+    fn keys_so_far(&self, object: NodeIndex) -> impl Iterator<Item = Span> {
+        let reach = |at: usize| self.nodes.get(at).map(|node| (at, node));
+        let siblings = std::iter::successors(reach(object as usize + 1), move |(_, node)| reach(node.end as usize));
+        siblings.map(|(_, node)| node.key)
+    }
+
+    /// The children of an object with the tags and the texts of their keys.
+    pub(crate) fn entries(&self, node: NodeIndex) -> impl Iterator<Item = (u32, &str, NodeIndex)> {
+        let entry = |child: NodeIndex| {
+            let node = &self.nodes[child as usize];
+            (node.tag, self.slice(node.key), child)
+        };
+        self.children(node).map(entry)
     }
 
     /// A node and its whole subtree as a value.
@@ -267,7 +302,8 @@ impl Document {
 
     fn push(&mut self, key: Span, kind: Kind) -> NodeIndex {
         let index = self.nodes.len() as NodeIndex;
-        self.nodes.push(Node { key, end: index + 1, kind });
+        let tag = tag_of(self.slice(key));
+        self.nodes.push(Node { key, tag, end: index + 1, kind });
         index
     }
 
@@ -309,6 +345,12 @@ impl Document {
             }
         }
     }
+}
+
+/// Length and last bytes of a key: keys of one object seldom share both.
+pub(crate) fn tag_of(key: &str) -> u32 {
+    let last = key.as_bytes().last_chunk::<3>().copied().unwrap_or_default();
+    u32::from_le_bytes([key.len() as u8, last[0], last[1], last[2]])
 }
 
 fn number_kind(number: &serde_json::Number) -> Kind {
@@ -400,11 +442,54 @@ impl<'de> Visitor<'de> for NodeSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<(), A::Error> {
         let node = self.document.push(self.key, Kind::Object);
+        let mut keys = Keys::default();
         while let Some(key) = entries.next_key_seed(KeySeed(self.document))? {
-            entries.next_value_seed(NodeSeed { document: self.document, key })?;
+            if keys.is_repeated(self.document, node, key) {
+                // Left out at once, or a wildcard would still come upon it.
+                entries.next_value::<IgnoredAny>()?;
+            } else {
+                entries.next_value_seed(NodeSeed { document: self.document, key })?;
+            }
         }
         self.document.close(node);
         Ok(())
+    }
+}
+
+/// The keys of the object that is being read, to tell a repeated one.
+#[derive(Default)]
+struct Keys {
+    count: usize,
+    /// Bits of the keys so far: one that brings a bit of its own is new without another look.
+    bits: u64,
+    /// All keys, once there are many.
+    many: Option<HashSet<Box<str>>>,
+}
+
+impl Keys {
+    #[inline]
+    fn is_repeated(&mut self, document: &Document, object: NodeIndex, key: Span) -> bool {
+        let text = document.slice(key).as_bytes();
+        let ends =
+            text.first().zip(text.last()).map_or(0, |(first, last)| usize::from(*first) * 7 + usize::from(*last));
+        let bit = 1 << ((text.len() * 5 + ends) % 64);
+        self.count += 1;
+        if self.bits & bit == 0 && self.count <= KEYS_COMPARED_MAX {
+            self.bits |= bit;
+            return false;
+        }
+        self.is_known(document, object, key)
+    }
+
+    /// Compares with each key so far, or looks among many; the bit of such a key is set already, or of no use any more.
+    #[cold]
+    fn is_known(&mut self, document: &Document, object: NodeIndex, key: Span) -> bool {
+        if self.count > KEYS_COMPARED_MAX {
+            let so_far = || document.keys_so_far(object).map(|have| document.slice(have).into()).collect();
+            return !self.many.get_or_insert_with(so_far).insert(document.slice(key).into());
+        }
+        let is_same = |have: Span| have.len == key.len && document.slice(have) == document.slice(key);
+        document.keys_so_far(object).any(is_same)
     }
 }
 
@@ -449,6 +534,21 @@ mod tests {
         let document = Document::from_json(br#"{"routing":{"sid":"a","sid":"b"}}"#).unwrap();
         assert_eq!(document.sid(), Some("a"));
         assert_eq!(document.to_value()["routing"]["sid"], "a");
+        let wide: String = (0..200).map(|at| format!("\"{at}\":{at},")).collect();
+        let document = Document::from_json(format!("{{{wide}\"7\":0,\"199\":[],\"x\":1,\"x\":2}}").as_bytes()).unwrap();
+        let values: Vec<Value> = document.children(0).map(|child| document.value_at(child)).collect();
+        assert_eq!(
+            values,
+            (0..200).chain([1]).map(Value::from).collect::<Vec<_>>(),
+            "a repeated key is not there at all"
+        );
+    }
+
+    /// Found by fuzzing: a rule reads its numbers exactly, so an event must too, or equal text would differ.
+    #[test]
+    fn long_fractions_are_read_exactly() {
+        let document = Document::from_json(b"444444444444444444444444").unwrap();
+        assert_eq!(document.to_value(), Value::from(4.444_444_444_444_444_4e23));
     }
 
     #[test]

@@ -36,6 +36,11 @@ pub(crate) struct Sight<'a> {
 pub(crate) trait Leaves {
     fn holds(&mut self, leaf: &Leaf, sight: &Sight<'_>) -> bool;
 
+    /// Whether any leaf of a group holds; none if that is not known as a whole.
+    fn any_holds(&mut self, _group: u32, _sight: &Sight<'_>) -> Option<bool> {
+        None
+    }
+
     /// Hears of each node with its outcome; only the trace listens.
     fn heard(&mut self, _node: &Node, _outcome: bool, _note: &'static str) {}
 }
@@ -60,7 +65,10 @@ pub(crate) fn node(node: &Node, sight: &Sight<'_>, leaves: &mut dyn Leaves, meta
     }
     let truth = match &node.op {
         Op::All(rules) => rules.iter().all(|rule| stateless(rule, sight, leaves, metadata)),
-        Op::Any(rules) => rules.iter().any(|rule| stateless(rule, sight, leaves, metadata)),
+        Op::Any(rules) => match node.group.and_then(|group| leaves.any_holds(group, sight)) {
+            Some(truth) => truth,
+            None => rules.iter().any(|rule| stateless(rule, sight, leaves, metadata)),
+        },
         Op::Scope { path, rule } => scope(path, rule, sight, leaves, metadata),
         Op::External(inner) => stateless(inner, sight, leaves, metadata),
         Op::Test(leaf) => leaves.holds(leaf, sight),
@@ -111,7 +119,9 @@ fn scope(
 
 fn look_up(lookup: &Lookup, sight: &Sight<'_>, leaves: &mut dyn Leaves, metadata: &mut Metadata) -> bool {
     predicate::any_text(&lookup.path, &lookup.transform, sight.root, &mut |text| {
-        let key = if lookup.is_case_sensitive { text.into() } else { std::borrow::Cow::Owned(folded(text)) };
+        let is_folded =
+            lookup.is_case_sensitive || text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
+        let key = if is_folded { text.into() } else { std::borrow::Cow::Owned(folded(text)) };
         let Some(found) = sight.resources.find(&lookup.resource, &key).filter(|found| !found.is_null()) else {
             return false;
         };

@@ -51,4 +51,5 @@ pub use plan::RuleSet;
 pub use reshape::{Reshape, ReshapeError, Reshaped};
 pub use stateful::TRACKERS_MAX;
 pub use suppression::{Activation, CounterKey, Counters, SWEPT_MAX, Suppression, WINDOWS_MAX, Window};
+pub use template::TEMPLATE_OUTPUT_BYTES_MAX;
 pub use variables::{VARIABLE_VALUES_MAX, VARIABLES_MAX, VariableError, Variables};

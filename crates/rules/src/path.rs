@@ -54,6 +54,14 @@ impl Path {
         (parts.len() <= PATH_PARTS_MAX).then(|| Self { parts: parts.into(), is_ambiguous: wild > 1 })
     }
 
+    /// The two keys of the commonest kind of path, such as `event/FILE_PATH`.
+    pub(crate) fn two_keys(&self) -> Option<(&str, &str)> {
+        match &*self.parts {
+            [Part::Name(first, None), Part::Name(second, None)] => Some((first, second)),
+            _ => None,
+        }
+    }
+
     /// Whether the path holds a wildcard, which costs a walk of the subtree.
     pub(crate) fn is_wild(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::Many))
@@ -82,7 +90,7 @@ impl Path {
             return ControlFlow::Continue(());
         }
         let (start, parts) = self.start(root);
-        let seen = self.is_ambiguous.then(HashSet::new);
+        let seen = self.is_ambiguous.then(Seen::default);
         Walk { document: root.document, seen, visit }.step(start, parts)
     }
 
@@ -115,7 +123,8 @@ impl Path {
     }
 }
 
-fn open_lists(
+/// Calls `visit` with a value, or with what is in it if it is a list, recursively.
+pub(crate) fn open_lists(
     document: &Document,
     node: NodeIndex,
     visit: &mut dyn FnMut(NodeIndex) -> ControlFlow<()>,
@@ -126,16 +135,47 @@ fn open_lists(
     document.children(node).try_for_each(|child| open_lists(document, child, visit))
 }
 
+/// Steps that are kept without an allocation: what ordinary paths on ordinary events take.
+const STEPS_NEAR: usize = 64;
+
+/// A set of steps: a node, and how many parts are left.
+struct Seen {
+    near: [(NodeIndex, u32); STEPS_NEAR],
+    count: usize,
+    far: HashSet<(NodeIndex, u32)>,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { near: [(0, 0); STEPS_NEAR], count: 0, far: HashSet::new() }
+    }
+}
+
+impl Seen {
+    /// Returns whether the step is new.
+    fn insert(&mut self, step: (NodeIndex, u32)) -> bool {
+        if self.near[..self.count].contains(&step) {
+            return false;
+        }
+        if self.count < STEPS_NEAR {
+            self.near[self.count] = step;
+            self.count += 1;
+            return true;
+        }
+        self.far.insert(step)
+    }
+}
+
 struct Walk<'a, 'v> {
     document: &'a Document,
     /// Pairs of node and parts left that were taken before; only for ambiguous paths.
-    seen: Option<HashSet<(NodeIndex, usize)>>,
+    seen: Option<Seen>,
     visit: &'v mut dyn FnMut(NodeIndex) -> ControlFlow<()>,
 }
 
 impl Walk<'_, '_> {
     fn step(&mut self, node: NodeIndex, parts: &[Part]) -> ControlFlow<()> {
-        if self.seen.as_mut().is_some_and(|seen| !seen.insert((node, parts.len()))) {
+        if self.seen.as_mut().is_some_and(|seen| !seen.insert((node, parts.len() as u32))) {
             return ControlFlow::Continue(());
         }
         let Some((part, rest)) = parts.split_first() else { return (self.visit)(node) };

@@ -16,19 +16,24 @@
 //!    read variables or templates, or another document, have no id and are not kept.
 
 mod cover;
+mod direct;
+mod finder;
 mod index;
+mod interner;
 mod literals;
 mod shared;
 
 pub(crate) use shared::{Scratch, Shared};
 
-use crate::ast::{Leaf, Node, Op, Operand, Predicate, Target, Test, Transform};
+use crate::ast::{Node, Op, Target, Transform};
 use crate::document::Document;
 use crate::load::{FalsePositive, Rule};
 use crate::path::Path;
 use crate::pattern::Pattern;
 use cover::Cover;
+use direct::Direct;
 use index::Index;
+use interner::{Group, Interner, Known};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -64,10 +69,13 @@ pub struct RuleSet {
     /// By target, then by event type; the empty type stands for all others.
     partitions: BTreeMap<Target, HashMap<Box<str>, Partition>>,
     subjects: Vec<Subject>,
+    direct: Direct,
     /// One per subject.
     indexes: Vec<Index>,
-    /// The subject of each predicate; none if it does not look at single values.
-    subject_of: Vec<Option<u32>>,
+    /// By predicate.
+    leaves: Vec<Known>,
+    groups: Vec<Group>,
+    literal_count: usize,
 }
 
 impl RuleSet {
@@ -78,13 +86,29 @@ impl RuleSet {
         for rule in &mut rules {
             interner.node(&mut rule.detect.root);
         }
+        let leaves = interner.leaves();
+        for rule in &mut rules {
+            interner.groups(&mut rule.detect.root, &leaves);
+        }
         let rules: Vec<_> = rules.into_iter().map(Arc::new).collect();
         let mut covers: Vec<_> = rules.iter().map(|rule| cover::of(&rule.detect.root, &mut interner)).collect();
-        let indexes = index::build(&interner, &covers);
+        let indexes = index::build(&mut interner, &covers);
         let partitions = partitions(&rules, &mut covers);
         let by_fingerprint = rules.iter().enumerate().map(|(at, rule)| (rule.fingerprint, at as u32)).collect();
-        let Interner { subjects, subject_of, .. } = interner;
-        Self { rules, false_positives, by_fingerprint, partitions, subjects, indexes, subject_of }
+        let Interner { subjects, literals, groups, .. } = interner;
+        let (literal_count, direct) = (literals.len(), Direct::new(&subjects));
+        Self {
+            rules,
+            false_positives,
+            by_fingerprint,
+            partitions,
+            subjects,
+            direct,
+            indexes,
+            leaves,
+            groups,
+            literal_count,
+        }
     }
 
     /// The rules in their order.
@@ -119,14 +143,11 @@ impl RuleSet {
         let Some(types) = self.partitions.get(&target) else { return };
         let Some(partition) = types.get(kind).or_else(|| types.get("")) else { return };
         for index in &partition.indexes {
-            let samples = scratch.samples(self, *index, document);
-            if !samples.is_empty() {
-                self.indexes[*index as usize].search(document, scratch, samples, |rule| {
-                    if partition.has(rule) {
-                        candidates.push(rule);
-                    }
-                });
-            }
+            scratch.search(self, *index, document, &mut |rule| {
+                if partition.has(rule) {
+                    candidates.push(rule);
+                }
+            });
         }
         candidates.extend_from_slice(&partition.always);
         candidates.sort_unstable();
@@ -135,14 +156,6 @@ impl RuleSet {
 
     pub(crate) fn shared<'a>(&'a self, scratch: &'a mut Scratch) -> Shared<'a> {
         Shared::new(self, scratch)
-    }
-
-    pub(crate) fn predicate_count(&self) -> usize {
-        self.subject_of.len()
-    }
-
-    pub(crate) fn subject_count(&self) -> usize {
-        self.subjects.len()
     }
 }
 
@@ -154,75 +167,6 @@ pub(crate) fn has_cover(root: &Node) -> bool {
 /// Whether a pattern needs some text that can be searched for.
 pub(crate) fn has_literal(pattern: &Pattern) -> bool {
     !literals::choices(pattern).is_empty()
-}
-
-/// Gives equal predicates one id, and equal paths one subject.
-#[derive(Default)]
-pub(crate) struct Interner {
-    by_text: HashMap<String, u32>,
-    predicates: Vec<Arc<Predicate>>,
-    subject_of: Vec<Option<u32>>,
-    /// In how many places each predicate stands.
-    uses: Vec<u32>,
-    by_subject: HashMap<Subject, u32>,
-    subjects: Vec<Subject>,
-    /// How many patterns could be looked for by each text.
-    pattern_texts: HashMap<String, u64>,
-}
-
-impl Interner {
-    fn pattern_uses(&self, text: &str) -> u64 {
-        self.pattern_texts.get(text).copied().unwrap_or(1)
-    }
-
-    fn node(&mut self, node: &mut Node) {
-        match &mut node.op {
-            Op::All(rules) | Op::Any(rules) => rules.iter_mut().for_each(|rule| self.node(rule)),
-            Op::External(inner) => self.node(inner),
-            Op::Test(leaf) => self.leaf(leaf),
-            // Inside `scope` and `metadata_rules` the document is another one.
-            Op::Scope { .. } | Op::Lookup(_) | Op::Unanswerable => {}
-        }
-        if let Some(follow) = &mut node.follow {
-            self.node(&mut follow.rule);
-        }
-    }
-
-    fn leaf(&mut self, leaf: &mut Leaf) {
-        if let Test::Compare(_, Operand::Variable(_) | Operand::Template(_)) = &leaf.predicate.test {
-            return;
-        }
-        let text = format!("{:?}", leaf.predicate);
-        let id = match self.by_text.get(&text) {
-            Some(id) => *id,
-            None => {
-                let id = self.predicates.len() as u32;
-                let subject = shared::reads_samples(&leaf.predicate)
-                    .then(|| self.subject(&leaf.predicate.path, &leaf.predicate.transform));
-                if let Test::Matches(pattern) = &leaf.predicate.test {
-                    for text in literals::choices(pattern).into_iter().flatten() {
-                        *self.pattern_texts.entry(text).or_default() += 1;
-                    }
-                }
-                self.predicates.push(leaf.predicate.clone());
-                self.subject_of.push(subject);
-                self.uses.push(0);
-                self.by_text.insert(text, id);
-                id
-            }
-        };
-        self.uses[id as usize] += 1;
-        leaf.predicate = self.predicates[id as usize].clone();
-        leaf.id = Some(id);
-    }
-
-    pub(crate) fn subject(&mut self, path: &Path, transform: &Transform) -> u32 {
-        let subject = Subject { path: path.clone(), transform: transform.clone() };
-        *self.by_subject.entry(subject.clone()).or_insert_with(|| {
-            self.subjects.push(subject);
-            self.subjects.len() as u32 - 1
-        })
-    }
 }
 
 /// The event types a node can be true for; none is any.

@@ -20,7 +20,7 @@ use std::sync::Arc;
 /// Longest template text, in bytes: far beyond a prompt or a command line.
 pub(crate) const TEMPLATE_BYTES_MAX: usize = 64 << 10;
 /// Longest rendered text, in bytes: a whole event as JSON fits.
-pub(crate) const TEMPLATE_OUTPUT_BYTES_MAX: usize = 512 << 10;
+pub const TEMPLATE_OUTPUT_BYTES_MAX: usize = 512 << 10;
 /// Bytes that all function calls of one rendering may make together.
 const TEMPLATE_WORK_BYTES_MAX: usize = 4 << 20;
 /// What one function call costs at least, so that empty results are not free.

@@ -17,9 +17,11 @@ use crate::atom::{self, Atom};
 use crate::clock;
 use crate::commands::process::description;
 use crate::executor::{ToSensor, Toolbox};
+use crate::image::{Images, Look};
 use crate::platform::accounts::Names;
 use crate::platform::process::{self, Process};
 use crate::platform::process_events::{Change, Listener};
+use crate::told::Told;
 
 /// Interval of polling: short enough to see what people start, cheap enough to not be seen.
 const POLL_EVERY: Duration = Duration::from_secs(2);
@@ -28,10 +30,20 @@ const STACK_BYTES: usize = 256 * 1024;
 /// Processes remembered for their end; more than any kernel's default limit of ids.
 const KNOWN_MAX: usize = 65_536;
 
+/// Events of existing processes that wait for the sensor at the same time.
+const RUSH_MAX: usize = 4;
+/// How long it is waited for the sensor to take one.
+const RUSH_WAIT: Duration = Duration::from_millis(1);
+
+/// Name of the file of the users that were seen, in the state directory.
+pub const USERS: &str = "users";
+
 struct Collector {
     tools: Arc<Toolbox>,
     known: HashMap<u32, Known>,
     names: Names,
+    images: Images,
+    users: Told,
 }
 
 #[derive(Clone, Copy)]
@@ -46,7 +58,9 @@ struct Known {
 ///
 /// An [`std::io::Error`] when no thread can be had.
 pub fn start(tools: Arc<Toolbox>) -> std::io::Result<()> {
-    let collector = Collector { tools, known: HashMap::new(), names: Names::read() };
+    let images = Images::open(&tools.state_dir, tools.to_sensor.clone());
+    let users = Told::open(tools.state_dir.join(USERS));
+    let collector = Collector { tools, known: HashMap::new(), names: Names::read(), images, users };
     thread::Builder::new().name("collector".to_owned()).stack_size(STACK_BYTES).spawn(|| collector.run()).map(drop)
 }
 
@@ -56,6 +70,10 @@ impl Collector {
         let listener = Listener::open();
         self.tools.has_process_events.store(listener.is_ok(), Ordering::Relaxed);
         for pid in process::pids() {
+            // One after the other: memory that a rush at the start takes is never given back.
+            while self.tools.to_sensor.capacity() < self.tools.to_sensor.max_capacity() - RUSH_MAX {
+                thread::sleep(RUSH_WAIT);
+            }
             self.appeared(pid, "EXISTING_PROCESS");
         }
         match listener {
@@ -115,14 +133,16 @@ impl Collector {
         if self.tools.is_asleep.load(Ordering::Relaxed) {
             return;
         }
-        if process.uid.is_some_and(|uid| self.names.get(uid).is_none()) {
-            self.names = Names::read();
-        }
+        self.meet(&process, atom);
         let parent = process::describe(process.parent_pid);
         let mut body = description(&process, &self.names, &self.tools);
         // On the event itself these are in its routing.
         body.remove("THIS_ATOM");
         body.remove("PARENT_ATOM");
+        let program = self.look(&process, atom);
+        if let Some(sha256) = program.sha256 {
+            body.insert("HASH".to_owned(), sha256.into());
+        }
         if let Some(parent) = &parent {
             body.insert("PARENT".to_owned(), Value::Object(description(parent, &self.names, &self.tools)));
         }
@@ -130,6 +150,29 @@ impl Collector {
         happened.this_atom = atom.to_vec();
         happened.parent_atom = parent.map(|parent| self.atom(&parent).to_vec()).unwrap_or_default();
         self.tell(happened);
+        if let Some(identity) = program.identity {
+            self.tell(identity);
+        }
+    }
+
+    /// What is known of the program of a process.
+    fn look(&self, process: &Process, atom: Atom) -> Look {
+        let program = process::open_image(process.pid).zip(process.path.as_deref());
+        program.map(|(file, path)| self.images.look(file, path, atom)).unwrap_or_default()
+    }
+
+    /// Tells of a user whose first process this is.
+    fn meet(&mut self, process: &Process, atom: Atom) {
+        if process.uid.is_some_and(|uid| self.names.get(uid).is_none()) {
+            self.names = Names::read();
+        }
+        let Some(name) = process.uid.and_then(|uid| self.names.get(uid)) else { return };
+        if !self.users.holds(name) && self.users.add(name) {
+            let mut seen = event("USER_OBSERVED", json!({"USER_NAME": name}), None, clock::now());
+            seen.this_atom = atom::random().to_vec();
+            seen.parent_atom = atom.to_vec();
+            self.tell(seen);
+        }
     }
 
     fn ended(&mut self, pid: u32, status: Option<u32>) {

@@ -18,6 +18,8 @@ use crate::state_dir::{read_optional, write_atomically};
 
 /// Name of the file in the state directory.
 pub const FILE: &str = "identity.json";
+/// Name of the file that holds the key of an installed sensor, which enrols with it once.
+pub const KEY_FILE: &str = "installation_key";
 
 /// The sensor's identity.
 pub struct Identity {

@@ -1,75 +1,32 @@
 //! The `muster-sensor` program.
 
+mod arguments;
+
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Parser, Subcommand};
-use muster_sensor::health;
+use arguments::{Action, Arguments};
+use muster_sensor::platform::installation::Installation;
 use muster_sensor::sensor::{self, Config, delay};
 use muster_sensor::state_dir::StateDir;
+use muster_sensor::{health, identity};
 use muster_wire::InstallationKey;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Commands recurse nowhere; this holds their buffers.
 const THREAD_STACK_BYTES: usize = 512 * 1024;
 /// The tasks that run at the same time, and some for names and files.
 const BLOCKING_THREADS_MAX: usize = 12;
-
-/// The muster sensor: carries out tasks of its server on this endpoint.
-#[derive(Parser)]
-#[command(name = "muster-sensor", version, args_conflicts_with_subcommands = true)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Verb>,
-    /// Run in the foreground with this key, as `run --key KEY` does
-    #[arg(short, long, value_name = "KEY")]
-    deployment: Option<String>,
-    /// Run under the service manager, with the stored identity
-    #[arg(short = 'w', long)]
-    service: bool,
-    /// Print a report of how this sensor stands, as JSON
-    #[arg(short = 'H', long)]
-    health: bool,
-    /// Do not enrol within the next 24 hours
-    #[arg(short = 't', long)]
-    vdi: bool,
-    #[command(flatten)]
-    options: Options,
-}
-
-#[derive(Subcommand)]
-enum Verb {
-    /// Run in the foreground until stopped.
-    Run {
-        /// Installation key; `-` looks it up in LC_INSTALLATION_KEY, then in lc_installation_key.txt
-        #[arg(long)]
-        key: Option<String>,
-        #[command(flatten)]
-        options: Options,
-    },
-    /// Print the status of the sensor that runs on the state directory, as JSON.
-    Status {
-        #[command(flatten)]
-        options: Options,
-    },
-}
-
-#[derive(clap::Args)]
-struct Options {
-    /// Directory for identity, journal and spool
-    #[arg(long, env = "LC_DATA_DIRECTORY", default_value = "/opt/limacharlie")]
-    state_dir: PathBuf,
-    /// Size of the local history of events, in MiB
-    #[arg(long, default_value_t = 60)]
-    history_mib: u64,
-    /// Write more to the log
-    #[arg(short, long, env = "LC_VERBOSE", value_parser = clap::builder::FalseyValueParser::new())]
-    verbose: bool,
-}
+/// One link, some pipes of commands, signals.
+const IO_EVENTS_PER_TICK: usize = 64;
 
 fn main() -> ExitCode {
-    match act(Cli::parse()) {
+    let read = arguments::parse(std::env::args_os().skip(1), |name| std::env::var(name).ok());
+    match read.and_then(|arguments| act(&arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(text) => {
             eprintln!("muster-sensor: {text}");
@@ -78,41 +35,40 @@ fn main() -> ExitCode {
     }
 }
 
-fn act(cli: Cli) -> Result<(), String> {
-    match cli.command {
-        Some(Verb::Run { key, options }) => run(key.as_deref(), options),
-        Some(Verb::Status { options }) => {
-            let path = sensor::status_file(&options.state_dir);
+fn act(arguments: &Arguments) -> Result<(), String> {
+    let installation = || Installation::new(&arguments.root, &arguments.state_dir);
+    match &arguments.action {
+        Action::Help => print!("{}", arguments::HELP),
+        Action::Version => println!("muster-sensor {}", env!("CARGO_PKG_VERSION")),
+        Action::Health => println!("{:#}", health::report(&arguments.state_dir)),
+        Action::Status => {
+            let path = sensor::status_file(&arguments.state_dir);
             let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
             println!("{text}");
-            Ok(())
         }
-        None if cli.health => {
-            println!("{:#}", health::report(&cli.options.state_dir));
-            Ok(())
+        Action::Delay => {
+            let begun = StateDir::open(&arguments.state_dir).and_then(|dir| delay::begin(&dir));
+            begun.map_err(|error| format!("{}: {error}", arguments.state_dir.display()))?;
         }
-        None if cli.vdi => {
-            let begun = StateDir::open(&cli.options.state_dir).and_then(|dir| delay::begin(&dir));
-            begun.map_err(|error| format!("{}: {error}", cli.options.state_dir.display()))
+        Action::Install(key) => {
+            let key = installation_key(Some(key), None)?
+                .ok_or("there is no installation key: see --help for where it is looked up")?;
+            installation().install(&key).map_err(|error| chain(&error))?;
         }
-        None if cli.service || cli.deployment.is_some() => run(cli.deployment.as_deref(), cli.options),
-        None => Err("say what to do: muster-sensor run --key KEY --state-dir DIR (see --help)".to_owned()),
+        Action::Upgrade => installation().upgrade().map_err(|error| chain(&error))?,
+        Action::Uninstall { is_clean } => installation().remove(*is_clean).map_err(|error| chain(&error))?,
+        Action::Run(key) => return run(key.as_deref(), arguments),
     }
+    Ok(())
 }
 
-fn run(key: Option<&str>, options: Options) -> Result<(), String> {
-    let level = if options.verbose { "debug" } else { "info" };
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| level.into());
-    let is_terminal = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(is_terminal).init();
-    let key = key_text(key).map(|text| InstallationKey::from_text(&text)).transpose();
-    let key = key.map_err(|error| error.to_string())?;
-    let history_bytes = options.history_mib.saturating_mul(1024 * 1024);
+fn run(key: Option<&str>, arguments: &Arguments) -> Result<(), String> {
+    start_log(arguments.is_verbose);
     let config = Config {
-        key,
-        state_dir: options.state_dir,
+        key: installation_key(key, Some(&arguments.state_dir))?,
+        state_dir: arguments.state_dir.clone(),
         backoff: backoff(),
-        history_bytes,
+        history_bytes: arguments.history_bytes,
         proxy: std::env::var("LC_PROXY").ok().filter(|proxy| !proxy.is_empty() && proxy != "!"),
         crash_at: test_number("MUSTER_TEST_CRASH_AT"),
     };
@@ -120,6 +76,7 @@ fn run(key: Option<&str>, options: Options) -> Result<(), String> {
         .enable_all()
         .thread_stack_size(THREAD_STACK_BYTES)
         .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .max_io_events_per_tick(IO_EVENTS_PER_TICK)
         .thread_keep_alive(Duration::from_secs(1))
         .build()
         .map_err(|error| error.to_string())?;
@@ -128,14 +85,28 @@ fn run(key: Option<&str>, options: Options) -> Result<(), String> {
     ended.map_err(|error| chain(&error))
 }
 
-fn key_text(given: Option<&str>) -> Option<String> {
-    match given {
+/// `RUST_LOG` may give levels by module; its patterns for fields are not understood,
+/// because what reads them would be a tenth of the sensor.
+fn start_log(is_verbose: bool) {
+    let level = if is_verbose { "debug" } else { "info" };
+    let given = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
+    let targets = given.or_else(|| level.parse().ok()).unwrap_or_default();
+    let lines =
+        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    tracing_subscriber::registry().with(targets).with(lines).init();
+}
+
+/// The key that was given, or is found where keys are looked up; an installed sensor has it in its state directory.
+fn installation_key(given: Option<&str>, state_dir: Option<&Path>) -> Result<Option<InstallationKey>, String> {
+    let text = match given {
         Some(text) if text != "-" => Some(text.to_owned()),
         _ => std::env::var("LC_INSTALLATION_KEY")
             .or_else(|_| std::env::var("MUSTER_INSTALL_KEY"))
             .ok()
-            .or_else(|| std::fs::read_to_string("lc_installation_key.txt").ok()),
-    }
+            .or_else(|| std::fs::read_to_string("lc_installation_key.txt").ok())
+            .or_else(|| std::fs::read_to_string(state_dir?.join(identity::KEY_FILE)).ok()),
+    };
+    text.map(|text| InstallationKey::from_text(&text)).transpose().map_err(|error| error.to_string())
 }
 
 /// First wait before connecting again; `MUSTER_TEST_BACKOFF_MS` shortens it for tests.

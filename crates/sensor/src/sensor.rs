@@ -30,11 +30,12 @@ use crate::history::History;
 use crate::identity::{self, Identity, IdentityError};
 use crate::journal::Journal;
 use crate::link::{self, Backoff, FromLink, Route};
-use crate::platform::host;
+use crate::platform::{host, service_manager};
 use crate::protection::{self, Remembered};
 use crate::spool::{Bounds, Losses, Spool};
 use crate::state_dir::StateDir;
-use crate::{clock, collector, commands};
+use crate::{clock, collector, commands, image};
+pub(crate) use ending::remove_state;
 use transfers::Transfers;
 
 /// Interval of `SYNC`. Source: reference/sensor.md section 4.
@@ -123,7 +124,9 @@ pub async fn run(mut config: Config) -> Result<(), SensorError> {
             }
             opened => opened?,
         };
-        has_run = true;
+        if !std::mem::replace(&mut has_run, true) {
+            service_manager::ready();
+        }
         // A sensor whose identity is removed enrols again with the key it had.
         config.key.get_or_insert_with(|| sensor.identity.key().clone());
         match sensor.live().await {
@@ -570,8 +573,9 @@ fn protect_again(tools: &Toolbox, remembered: &Remembered) {
 }
 
 fn forget_tasks(dir: &StateDir) -> io::Result<()> {
-    let removed = [fs::remove_file(dir.file("journal")), fs::remove_dir_all(dir.file("spool"))];
-    let failed = removed.into_iter().filter_map(Result::err).find(|error| error.kind() != io::ErrorKind::NotFound);
+    let files = ["journal", image::FILE, collector::USERS].map(|name| fs::remove_file(dir.file(name)));
+    let removed = files.into_iter().chain([fs::remove_dir_all(dir.file("spool"))]);
+    let failed = removed.filter_map(Result::err).find(|error| error.kind() != io::ErrorKind::NotFound);
     failed.map_or(Ok(()), Err)
 }
 

@@ -34,7 +34,7 @@ pub(crate) use artifacts::{ARTIFACT_RULE, ARTIFACT_RULES_MAX, check_artifact_rul
 pub use call::{Body, Call, Reply};
 pub use description::document;
 pub use error::ApiError;
-pub use form::Form;
+pub use form::{Form, FormError};
 pub(crate) use keys::{INSTALLATION_KEYS_MAX, check_installation_key, fresh_installation_key};
 pub use organizations::event_types;
 pub(crate) use organizations::{RESOURCE, SETTING, SETTINGS_MAX, check_resource, check_setting};
@@ -46,22 +46,24 @@ pub use router::{Router, serve};
 #[must_use]
 pub fn routes() -> Vec<Route> {
     let areas = [
-        token::routes(),
-        organizations::routes(),
-        keys::routes(),
-        users::routes(),
-        sensors::routes(),
-        tags::routes(),
-        extensions::routes(),
-        services::routes(),
-        hive::routes(),
-        outputs::routes(),
-        insight::routes(),
-        artifacts::routes(),
-        payloads::routes(),
-        transfers::routes(),
-        live::routes(),
-        description::routes(),
+        ("Tokens", token::routes()),
+        ("Organization", organizations::routes()),
+        ("Keys", keys::routes()),
+        ("Users", users::routes()),
+        ("Sensors", sensors::routes()),
+        ("Tags", tags::routes()),
+        ("Extensions and reliable tasking", extensions::routes()),
+        ("Services", services::routes()),
+        ("Rules and hives", hive::routes()),
+        ("Outputs", outputs::routes()),
+        ("Events, detections and audit", insight::routes()),
+        ("Artifacts", artifacts::routes()),
+        ("Payloads", payloads::routes()),
+        ("Transfers", transfers::routes()),
+        ("Live streams", live::routes()),
+        ("This description", description::routes()),
     ];
-    areas.into_iter().flatten().collect()
+    let named =
+        |(area, routes): (&'static str, Vec<Route>)| routes.into_iter().map(move |route| Route { area, ..route });
+    areas.into_iter().flat_map(named).collect()
 }

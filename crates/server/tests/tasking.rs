@@ -135,6 +135,22 @@ async fn a_change_that_cannot_be_stored_changes_nothing() {
     assert!(host.control(id).paused);
 }
 
+#[tokio::test]
+async fn an_idle_sensor_whose_offer_could_not_be_stored_gets_it_without_a_reason_of_its_own() {
+    let (store, faults) = Store::memory_with_faults();
+    let host = Host::start_with(Arc::new(tempfile::tempdir().unwrap()), store, |_| ()).await;
+    let place = host.enrol().await;
+    let (link, _) = host.connect(&place, 1).await.unwrap();
+    faults.pass_next();
+    faults.fail_all(Some(StoreError::Busy));
+    let id = host.ask().await;
+    tasking::deliver_next(host.app(), &place).await;
+    assert!(deliveries(&link).is_empty());
+    assert_eq!(host.state_of(id, &place), TargetState::Queued);
+    faults.fail_all(None);
+    assert_eq!(delivered(&link).await.task_id, id.0.as_bytes());
+}
+
 /// Goal: of changes that collide, memory and store end with the same. Method: many at once on
 /// a store whose commits take time, then a restart.
 #[tokio::test(flavor = "multi_thread")]

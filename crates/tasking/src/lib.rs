@@ -27,7 +27,7 @@ mod task;
 
 pub use explain::Explanation;
 pub use pace::{FailureLimit, Pace};
-pub use queue::{ControlChange, Fault, Offer, Queue, RETRY_FIRST, RETRY_LONGEST, Report};
+pub use queue::{ASK_AGAIN, ControlChange, Fault, Offer, Queue, RETRY_FIRST, RETRY_LONGEST, Report};
 pub use spec::{CONTEXT_BYTES_MAX, Conditions, Control, DEFAULT_TTL_S, Spec, SpecError, TTL_S_MAX, Weekdays, Window};
 pub use target::{Target, TargetState};
 pub use task::{Counts, Task};

@@ -26,6 +26,10 @@ pub const RETRY_FIRST: Duration = Duration::from_secs(60);
 /// The wait doubles up to this. Source: the same.
 pub const RETRY_LONGEST: Duration = Duration::from_secs(15 * 60);
 
+/// Time after which sensors are asked for again whose offer could not be stored. One
+/// attempt covers many of them, so that a full disk is not asked in vain too often.
+pub const ASK_AGAIN: Duration = Duration::from_secs(1);
+
 /// Instants that were taken a moment apart may be told in the other order; an instant
 /// that is earlier than another by more than this says that the clock was set back.
 pub(crate) const CLOCK_JITTER: Duration = Duration::from_secs(1);
@@ -48,6 +52,9 @@ pub struct Queue {
     unconfirmed: HashMap<u32, Attempt>,
     /// By wait, so that those which a clock that was set back would hold up are found as well.
     retries: BTreeMap<Duration, BTreeSet<(Timestamp, u32)>>,
+    /// Who is asked for again at `ask_again_at`, though nothing happens to them.
+    postponed: RoaringBitmap,
+    ask_again_at: Timestamp,
     last_number: u64,
 }
 
@@ -239,28 +246,44 @@ impl Queue {
         Some(Offer { number, ordinal, target, before })
     }
 
-    /// Undoes an offer that could not be stored. What happened since stays: a later
-    /// offer, a receipt, an end.
-    pub fn revert(&mut self, offer: Offer) {
+    /// Undoes an offer that could not be stored; the sensor is asked for again. What
+    /// happened since stays: a later offer, a receipt, an end.
+    pub fn revert(&mut self, offer: Offer, now: Timestamp) {
+        self.postpone([offer.ordinal], now);
         if offer.before.attempts == 0
             && let Some(task) = self.tasks.get_mut(&offer.number)
         {
             task.meter.give_back();
         }
-        let now = self.tasks.get(&offer.number).and_then(|task| task.known(offer.ordinal));
-        let Some(now) = now.filter(|now| now.attempts == offer.target.attempts) else { return };
+        let known = self.tasks.get(&offer.number).and_then(|task| task.known(offer.ordinal));
+        let Some(known) = known.filter(|known| known.attempts == offer.target.attempts) else { return };
         if self.unconfirmed.get(&offer.ordinal).is_some_and(|attempt| attempt.number == offer.number) {
             self.settle(offer.ordinal);
         }
         let Some(task) = self.tasks.get_mut(&offer.number) else { return };
-        match now.state {
+        match known.state {
             TargetState::Sent => task.put(offer.ordinal, offer.before),
             // Taken back, or out of time, while the store was asked: it still was not sent this time.
             TargetState::Removed | TargetState::Expired => {
-                task.put(offer.ordinal, Target { state: now.state, ended_at: now.ended_at, ..offer.before });
+                task.put(offer.ordinal, Target { state: known.state, ended_at: known.ended_at, ..offer.before });
             }
             _ => {}
         }
+    }
+
+    /// Sensors for which no offer was asked for that they may be owed, since the store
+    /// refused something: they are asked for again after [`ASK_AGAIN`].
+    pub fn postpone(&mut self, ordinals: impl IntoIterator<Item = u32>, now: Timestamp) {
+        if self.postponed.is_empty() {
+            self.ask_again_at = now.saturating_add(ASK_AGAIN);
+        }
+        self.postponed.extend(ordinals);
+    }
+
+    /// The postponed, once it is time: ask for each [`Queue::offer`] again.
+    pub fn take_postponed(&mut self, now: Timestamp) -> RoaringBitmap {
+        let is_due = self.ask_again_at <= now || self.ask_again_at > latest_retry(now, ASK_AGAIN);
+        if is_due { std::mem::take(&mut self.postponed) } else { RoaringBitmap::new() }
     }
 
     fn settle(&mut self, ordinal: u32) {
@@ -306,6 +329,12 @@ impl Queue {
             }
         }
         offers
+    }
+
+    /// Whether a task paces itself: then [`Queue::paced`] names it until everyone was sent it.
+    #[must_use]
+    pub fn is_paced(&self, number: u64) -> bool {
+        self.paced.contains(&number)
     }
 
     /// Tasks that pace themselves and still have someone to go to.

@@ -55,7 +55,7 @@ impl Reporting<'_> {
         if !parts.is_empty() {
             let value = self.with_event(&record);
             let document = Document::from_value(&value);
-            let context = Context::with_value(&document, self.firing.metadata, value);
+            let context = self.context.with_value(&document, value);
             for (key, shape) in parts {
                 record.insert(key.into(), render_or_raw(shape, &context, &mut errors));
             }

@@ -105,7 +105,11 @@ pub(crate) fn any_text(
 ) -> bool {
     let mut is_found = false;
     let _ = path.select_values(root, &mut |node| {
-        if let Some(text) = root.document.scalar_text(node) {
+        let text = match root.document.text(node) {
+            Some(text) => Some(Cow::Borrowed(text)),
+            None => root.document.scalar_text(node).map(Cow::Owned),
+        };
+        if let Some(text) = text {
             is_found = any_transformed(transform, &text, check);
         }
         if is_found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -155,9 +159,13 @@ fn exists(path: &Path, is_truthy: bool, root: Root<'_>) -> bool {
 /// `length of`: measures the nodes themselves, lists unopened.
 fn measures(predicate: &Predicate, sight: &Sight<'_>) -> bool {
     let Test::Compare(comparison, operand) = &predicate.test else { return false };
+    let made;
     let right = match operand {
-        Operand::Literal(literal) => vec![literal.clone()],
-        _ => right_side(*comparison, operand, sight),
+        Operand::Literal(literal) => std::slice::from_ref(literal),
+        _ => {
+            made = right_side(*comparison, operand, sight);
+            &made
+        }
     };
     let document = sight.root.document;
     let mut is_found = false;

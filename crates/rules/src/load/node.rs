@@ -179,6 +179,7 @@ impl Loader<'_> {
             times: windows(at)?,
             is_negated,
             op: self.operator(at, operator, inner)?,
+            group: None,
             follow: self.follow(at, setting)?,
             repeat: repeat(at, operator, setting)?,
             is_stateless,

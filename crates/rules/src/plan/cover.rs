@@ -4,9 +4,8 @@
 //! an `or`, all children together. What is rare is guessed from how long a text
 //! is and in how many places the rules use it.
 
-use super::Interner;
-use super::literals::choices;
-use crate::ast::{Comparison, Node, Op, Operand, Predicate, Scalar, Test, Transform};
+use super::interner::Interner;
+use crate::ast::{Comparison, Leaf, Node, Op, Operand, Scalar, Test, Transform};
 use crate::fold::folded;
 use crate::path::Path;
 use ipnet::IpNet;
@@ -15,7 +14,7 @@ use ipnet::IpNet;
 const CLUES_MAX: usize = 4096;
 
 /// Text that ordinary events are full of, so finding it says little.
-const ORDINARY: &[&str] = &[
+pub(super) const ORDINARY: &[&str] = &[
     ".exe",
     ".dll",
     "c:\\windows\\system32\\",
@@ -41,18 +40,18 @@ pub(super) enum Clue {
     Text(String, Place),
     /// Text that a pattern needs; only known for values that are ASCII.
     PatternText(String),
-    Whole(String),
     Integer(i128),
     Network(IpNet),
     /// Any value at all.
     Present,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Place {
     Anywhere,
     Start,
     End,
+    Whole,
 }
 
 /// A set of clues of which at least one is seen whenever the rule matches.
@@ -95,7 +94,7 @@ pub(super) fn of(node: &Node, interner: &mut Interner) -> Option<Cover> {
         Op::Lookup(lookup) => Some(present(&lookup.path, &lookup.transform, interner)),
         Op::Test(leaf) => {
             let uses = leaf.id.and_then(|id| interner.uses.get(id as usize)).map_or(1, |uses| u64::from(*uses));
-            let mut cover = predicate(&leaf.predicate, interner)?;
+            let mut cover = predicate(leaf, interner)?;
             cover.cost = cover.cost.saturating_mul(uses);
             Some(cover)
         }
@@ -107,7 +106,8 @@ fn present(path: &Path, transform: &Transform, interner: &mut Interner) -> Cover
     Cover { clues: vec![(interner.subject(path, transform), Clue::Present)], cost: 2048 }
 }
 
-fn predicate(predicate: &Predicate, interner: &mut Interner) -> Option<Cover> {
+fn predicate(leaf: &Leaf, interner: &mut Interner) -> Option<Cover> {
+    let predicate = &leaf.predicate;
     let clues = match &predicate.test {
         Test::Platform(_) | Test::Architecture(_) | Test::Tagged(_) => return None,
         // Length and existence look at nodes that hold no value, such as empty lists.
@@ -119,10 +119,8 @@ fn predicate(predicate: &Predicate, interner: &mut Interner) -> Option<Cover> {
             comparison_clue(*comparison, literal).map(|clue| vec![clue])
         }
         Test::Matches(pattern) => {
-            let cost =
-                |set: &Vec<String>| set.iter().map(|text| text_cost(text) * interner.pattern_uses(text)).sum::<u64>();
-            let rarest = choices(pattern).into_iter().min_by_key(cost);
-            rarest.map(|texts| texts.into_iter().map(Clue::PatternText).collect())
+            let texts = interner.rarest_texts(leaf.id, pattern);
+            texts.map(|texts| texts.into_iter().map(Clue::PatternText).collect())
         }
         Test::Network(network) => Some(vec![Clue::Network(*network)]),
         _ => None,
@@ -134,21 +132,29 @@ fn predicate(predicate: &Predicate, interner: &mut Interner) -> Option<Cover> {
 }
 
 fn comparison_clue(comparison: Comparison, literal: &Scalar) -> Option<Clue> {
-    match (comparison, literal) {
-        (Comparison::Is { .. }, Scalar::Text(text)) => Some(Clue::Whole(folded(text))),
-        (Comparison::Is { .. }, Scalar::Number(number)) => number.as_integer().map(Clue::Integer),
-        (_, Scalar::Text(text)) if text.is_empty() => None,
-        (Comparison::Contains { .. }, Scalar::Text(text)) => Some(Clue::Text(folded(text), Place::Anywhere)),
-        (Comparison::StartsWith { .. }, Scalar::Text(text)) => Some(Clue::Text(folded(text), Place::Start)),
-        (Comparison::EndsWith { .. }, Scalar::Text(text)) => Some(Clue::Text(folded(text), Place::End)),
+    match literal {
+        Scalar::Text(text) => place_of(comparison, text).map(|place| Clue::Text(folded(text), place)),
+        Scalar::Number(number) if matches!(comparison, Comparison::Is { .. }) => number.as_integer().map(Clue::Integer),
         _ => None,
+    }
+}
+
+/// Where a text must stand for a comparison to hold; none if that says nothing.
+pub(super) fn place_of(comparison: Comparison, text: &str) -> Option<Place> {
+    match comparison {
+        Comparison::Is { .. } => Some(Place::Whole),
+        _ if text.is_empty() => None,
+        Comparison::Contains { .. } => Some(Place::Anywhere),
+        Comparison::StartsWith { .. } => Some(Place::Start),
+        Comparison::EndsWith { .. } => Some(Place::End),
+        Comparison::Greater { .. } | Comparison::Lower { .. } => None,
     }
 }
 
 /// A guess of how often a clue is seen, times how much that costs.
 fn cost(clue: &Clue) -> u64 {
     match clue {
-        Clue::Whole(_) => 1,
+        Clue::Text(_, Place::Whole) => 1,
         Clue::Integer(_) => 4,
         Clue::Network(_) => 8,
         Clue::Text(text, Place::Anywhere) | Clue::PatternText(text) => text_cost(text) * 2,

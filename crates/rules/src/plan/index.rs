@@ -1,28 +1,22 @@
-//! The clues of all rules about one path, searched in one pass over its values.
+//! What is looked for in the values at one path, for all rules in one pass.
 
-use super::Interner;
 use super::cover::{Clue, Cover, Place};
-use super::shared::{Samples, Scratch};
-use crate::document::Document;
+use super::finder::Finder;
+use super::interner::Interner;
 use crate::evaluate::address;
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use core::net::IpAddr;
 use std::collections::HashMap;
 
-/// Up to this many bytes of text the automaton is a table, which is faster and larger.
-const TABLE_TEXT_BYTES_MAX: usize = 4 << 10;
-
-/// A list of rules, in the index's `rules`.
+/// A list of rules or groups, in the index's `rules`.
 type Rules = (u32, u32);
 
-/// The clues about one subject.
+/// What the rules ask of one subject.
 #[derive(Default)]
 pub(super) struct Index {
     rules: Vec<u32>,
-    automaton: Option<AhoCorasick>,
-    /// By pattern of the automaton: rules by where the text must stand.
-    texts: Vec<TextRules>,
-    wholes: HashMap<Box<str>, Rules>,
+    finder: Finder,
+    /// By text of the finder.
+    literals: Vec<Literal>,
     integers: HashMap<i128, Rules>,
     /// By kind and prefix length: networks by their first address.
     networks: Vec<(bool, u8, HashMap<u128, Rules>)>,
@@ -31,29 +25,54 @@ pub(super) struct Index {
     present: Rules,
 }
 
-#[derive(Clone, Copy, Default)]
-struct TextRules {
-    anywhere: Rules,
-    start: Rules,
-    end: Rules,
+/// What a text of the finder means.
+#[derive(Clone, Copy)]
+struct Literal {
+    /// Its number among the literals of all subjects.
+    id: u32,
+    /// Rules that need it.
+    rules: Rules,
+    /// Groups that it proves, in `rules` as well.
+    groups: Rules,
 }
 
-/// Builds one index per subject from the covers of all rules.
-pub(super) fn build(interner: &Interner, covers: &[Option<Cover>]) -> Vec<Index> {
+/// Builds one index per subject from the covers of all rules, and from all literals of all predicates.
+pub(super) fn build(interner: &mut Interner, covers: &[Option<Cover>]) -> Vec<Index> {
+    let mut needed_by: Vec<Vec<u32>> = Vec::new();
     let mut drafts: Vec<Draft> = Vec::new();
     drafts.resize_with(interner.subjects.len(), Draft::default);
     for (rule, cover) in covers.iter().enumerate() {
         for (subject, clue) in cover.iter().flat_map(|cover| &cover.clues) {
-            drafts[*subject as usize].add(clue, rule as u32);
+            let draft = &mut drafts[*subject as usize];
+            let literal = match clue {
+                Clue::Text(text, place) => interner.literal(*subject, text, *place),
+                Clue::PatternText(text) => {
+                    push(&mut draft.patterns, rule as u32);
+                    interner.literal(*subject, text, Place::Anywhere)
+                }
+                other => {
+                    draft.add(other, rule as u32);
+                    continue;
+                }
+            };
+            needed_by.resize_with(interner.literals.len(), Vec::new);
+            push(&mut needed_by[literal as usize], rule as u32);
         }
     }
-    drafts.into_iter().map(Draft::finish).collect()
+    needed_by.resize_with(interner.literals.len(), Vec::new);
+    for (literal, key) in interner.literals.iter().enumerate() {
+        drafts[key.subject as usize].literals.push(literal as u32);
+    }
+    let mut proves: Vec<Vec<u32>> = vec![Vec::new(); interner.literals.len()];
+    for (group, literals) in interner.groups.iter().map(|group| &group.literals).enumerate() {
+        literals.iter().for_each(|literal| proves[*literal as usize].push(group as u32));
+    }
+    drafts.into_iter().map(|draft| draft.finish(interner, &needed_by, &proves)).collect()
 }
 
 #[derive(Default)]
 struct Draft {
-    texts: HashMap<String, [Vec<u32>; 3]>,
-    wholes: HashMap<String, Vec<u32>>,
+    literals: Vec<u32>,
     integers: HashMap<i128, Vec<u32>>,
     networks: HashMap<(bool, u8), HashMap<u128, Vec<u32>>>,
     patterns: Vec<u32>,
@@ -63,50 +82,27 @@ struct Draft {
 impl Draft {
     fn add(&mut self, clue: &Clue, rule: u32) {
         let list = match clue {
-            Clue::Text(text, place) => &mut self.texts.entry(text.clone()).or_default()[*place as usize],
-            Clue::PatternText(text) => {
-                push(&mut self.patterns, rule);
-                &mut self.texts.entry(text.clone()).or_default()[Place::Anywhere as usize]
-            }
-            Clue::Whole(text) => self.wholes.entry(text.clone()).or_default(),
             Clue::Integer(int) => self.integers.entry(*int).or_default(),
             Clue::Network(network) => {
                 let key = (network.addr().is_ipv4(), network.prefix_len());
                 self.networks.entry(key).or_default().entry(first_address(network.network(), key.1)).or_default()
             }
-            Clue::Present => &mut self.present,
+            Clue::Present | Clue::Text(..) | Clue::PatternText(_) => &mut self.present,
         };
         push(list, rule);
     }
 
-    fn finish(self) -> Index {
+    fn finish(self, interner: &Interner, needed_by: &[Vec<u32>], proves: &[Vec<u32>]) -> Index {
         let mut index = Index::default();
-        let mut texts: Vec<_> = self.texts.into_iter().collect();
-        texts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        for (_, [anywhere, start, end]) in &texts {
-            let rules = TextRules { anywhere: index.keep(anywhere), start: index.keep(start), end: index.keep(end) };
-            index.texts.push(rules);
-        }
-        let bytes: usize = texts.iter().map(|text| text.0.len()).sum();
-        let kind = if bytes <= TABLE_TEXT_BYTES_MAX { AhoCorasickKind::DFA } else { AhoCorasickKind::ContiguousNFA };
-        if !texts.is_empty() {
-            let patterns = texts.iter().map(|text| &text.0);
-            index.automaton =
-                AhoCorasick::builder().match_kind(MatchKind::Standard).kind(Some(kind)).build(patterns).ok();
-        }
-        if index.automaton.is_none() && !texts.is_empty() {
-            // Too many states for an automaton: looking at every event is slow and right.
-            let all: Vec<u32> = texts.into_iter().flat_map(|(_, lists)| lists.into_iter().flatten()).collect();
-            index.texts.clear();
-            index.present = index.keep(&[all, self.present].concat());
-        } else {
-            index.present = index.keep(&self.present);
+        let key = |literal: &u32| &interner.literals[*literal as usize];
+        index.finder = Finder::new(self.literals.iter().map(|literal| (&*key(literal).text, key(literal).place)));
+        for literal in &self.literals {
+            let rules = index.keep(&needed_by[*literal as usize]);
+            let groups = index.keep(&proves[*literal as usize]);
+            index.literals.push(Literal { id: *literal, rules, groups });
         }
         index.patterns = index.keep(&self.patterns);
-        for (text, rules) in self.wholes {
-            let rules = index.keep(&rules);
-            index.wholes.insert(text.into(), rules);
-        }
+        index.present = index.keep(&self.present);
         for (int, rules) in self.integers {
             let rules = index.keep(&rules);
             index.integers.insert(int, rules);
@@ -116,6 +112,7 @@ impl Draft {
             index.networks.push((is_v4, prefix, kept));
         }
         index.rules.shrink_to_fit();
+        index.literals.shrink_to_fit();
         index
     }
 }
@@ -135,6 +132,18 @@ fn first_address(address: IpAddr, prefix: u8) -> u128 {
     bits.checked_shr(shift).map_or(0, |high| high << shift)
 }
 
+/// What a search tells of.
+pub(super) trait Finds {
+    /// A literal is in the value; gives whether that is news.
+    fn literal(&mut self, literal: u32) -> bool;
+
+    /// A group holds.
+    fn group(&mut self, group: u32);
+
+    /// A rule may match.
+    fn rule(&mut self, rule: u32);
+}
+
 impl Index {
     fn keep(&mut self, rules: &[u32]) -> Rules {
         let start = self.rules.len() as u32;
@@ -142,51 +151,41 @@ impl Index {
         (start, self.rules.len() as u32)
     }
 
-    fn each(&self, (start, end): Rules, found: &mut impl FnMut(u32)) {
-        self.rules[start as usize..end as usize].iter().copied().for_each(found);
+    fn each(&self, (start, end): Rules, finds: &mut impl Finds) {
+        self.rules[start as usize..end as usize].iter().for_each(|rule| finds.rule(*rule));
     }
 
-    /// Names every rule of which a clue is seen; a rule may be named more than once.
-    pub(super) fn search(&self, document: &Document, scratch: &Scratch, samples: Samples, mut found: impl FnMut(u32)) {
-        self.each(self.present, &mut found);
-        for sample in scratch.all(samples) {
-            match scratch.folded_text(sample) {
-                Some(text) => self.search_text(text, &mut found),
-                None => {
-                    let integer = document.number(sample.node).and_then(|number| number.as_integer());
-                    if let Some(rules) = integer.and_then(|integer| self.integers.get(&integer)) {
-                        self.each(*rules, &mut found);
-                    }
-                }
-            }
+    /// To be called once if there is any value.
+    pub(super) fn any(&self, finds: &mut impl Finds) {
+        self.each(self.present, finds);
+    }
+
+    /// Searches a value that is a number; a rule may be named more than once.
+    pub(super) fn integer(&self, integer: i128, finds: &mut impl Finds) {
+        if let Some(rules) = self.integers.get(&integer) {
+            self.each(*rules, finds);
         }
     }
 
-    fn search_text(&self, text: &str, found: &mut impl FnMut(u32)) {
-        if let Some(automaton) = &self.automaton {
-            for hit in automaton.find_overlapping_iter(text) {
-                let rules = self.texts[hit.pattern().as_usize()];
-                self.each(rules.anywhere, found);
-                if hit.start() == 0 {
-                    self.each(rules.start, found);
-                }
-                if hit.end() == text.len() {
-                    self.each(rules.end, found);
-                }
+    /// Searches a folded value; a rule may be named more than once.
+    pub(super) fn text(&self, text: &str, is_ascii: bool, finds: &mut impl Finds) {
+        self.finder.find(text, &mut |number| {
+            let literal = self.literals[number as usize];
+            if finds.literal(literal.id) {
+                self.each(literal.rules, finds);
+                let (start, end) = literal.groups;
+                self.rules[start as usize..end as usize].iter().for_each(|group| finds.group(*group));
             }
-        }
-        if let Some(rules) = self.wholes.get(text) {
-            self.each(*rules, found);
-        }
-        if !text.is_ascii() {
-            self.each(self.patterns, found);
+        });
+        if !is_ascii {
+            self.each(self.patterns, finds);
         }
         if let Some(address) = (!self.networks.is_empty()).then(|| address::parse(text)).flatten() {
             for (is_v4, prefix, networks) in &self.networks {
                 if *is_v4 == address.is_ipv4()
                     && let Some(rules) = networks.get(&first_address(address, *prefix))
                 {
-                    self.each(*rules, found);
+                    self.each(*rules, finds);
                 }
             }
         }

@@ -1,12 +1,14 @@
 //! What is known of the event in hand: the values at each path, the truth of each predicate.
 
 use super::RuleSet;
+use super::index::Finds;
+use super::interner::Needs;
 use crate::ast::{Comparison, Leaf, Operand, Predicate, Test};
 use crate::document::{Document, NodeIndex};
 use crate::evaluate::predicate::{self, Sample};
 use crate::evaluate::{Leaves, Sight};
 use crate::fold::fold_into;
-use crate::path::Root;
+use crate::path::{Root, open_lists};
 use std::ops::ControlFlow;
 
 /// A range of samples in the scratch memory.
@@ -39,17 +41,38 @@ pub(crate) struct Scratch {
     stamp: u32,
     /// Per predicate: the stamp, plus one if it holds.
     truths: Vec<u32>,
-    /// Per subject: the stamp and its samples.
-    subjects: Vec<(u32, Samples)>,
+    /// Per subject, what is known of it.
+    subjects: Vec<Seen>,
+    /// Per literal: the stamp, if it was found.
+    literals: Vec<u32>,
+    /// Per group: the stamp, if it holds.
+    groups: Vec<u32>,
+    /// Per walk of [`super::direct::Direct`]: the stamp, and whether it answers for its subjects.
+    walks: Vec<(u32, bool)>,
+    /// Per subject: the stamp and the node, if a walk found it.
+    nodes: Vec<(u32, NodeIndex)>,
     samples: Vec<Kept>,
     text: String,
+}
+
+/// What is known of a subject.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    stamp: u32,
+    samples: Samples,
+    is_searched: bool,
+    is_ascii: bool,
 }
 
 impl Scratch {
     pub(crate) fn new(rules: &RuleSet) -> Self {
         Self {
-            truths: vec![0; rules.predicate_count()],
-            subjects: vec![(0, Samples::default()); rules.subject_count()],
+            truths: vec![0; rules.leaves.len()],
+            subjects: vec![Seen::default(); rules.subjects.len()],
+            literals: vec![0; rules.literal_count],
+            groups: vec![0; rules.groups.len()],
+            walks: vec![(0, false); rules.direct.len()],
+            nodes: vec![(0, 0); rules.subjects.len()],
             ..Self::default()
         }
     }
@@ -61,21 +84,26 @@ impl Scratch {
         self.stamp = self.stamp.wrapping_add(2);
         if self.stamp == 0 {
             self.truths.fill(0);
-            self.subjects.fill((0, Samples::default()));
+            self.subjects.fill(Seen::default());
+            self.literals.fill(0);
+            self.groups.fill(0);
+            self.walks.fill((0, false));
+            self.nodes.fill((0, 0));
             self.stamp = 2;
         }
     }
 
     /// The values of a subject, found on first demand.
     pub(super) fn samples(&mut self, rules: &RuleSet, subject: u32, document: &Document) -> Samples {
-        let (stamp, samples) = self.subjects[subject as usize];
-        if stamp == self.stamp {
-            return samples;
+        let seen = self.subjects[subject as usize];
+        if seen.stamp == self.stamp {
+            return seen.samples;
         }
+        let walked = self.walked(rules, subject, document);
         let wanted = &rules.subjects[subject as usize];
         let start = self.samples.len() as u32;
         let (kept, buffer) = (&mut self.samples, &mut self.text);
-        let _ = wanted.path.select_values(Root { document, scope: None }, &mut |node| {
+        let mut keep = |node: NodeIndex| {
             match document.text(node) {
                 None => kept.push(Kept { node, raw: None, folded: None }),
                 Some(text) if wanted.transform.is_identity() => {
@@ -90,10 +118,78 @@ impl Scratch {
                 }
             }
             ControlFlow::Continue(())
-        });
+        };
+        let _ = match walked {
+            Some(node) => node.map_or(ControlFlow::Continue(()), |node| open_lists(document, node, &mut keep)),
+            None => wanted.path.select_values(Root { document, scope: None }, &mut keep),
+        };
         let samples = Samples { start, end: self.samples.len() as u32 };
-        self.subjects[subject as usize] = (self.stamp, samples);
+        self.subjects[subject as usize] = Seen { stamp: self.stamp, samples, ..Seen::default() };
         samples
+    }
+
+    /// The node at a path of two keys, if that is known without a walk of its own.
+    #[expect(clippy::option_option, reason = "known to be absent is not unknown")]
+    fn walked(&mut self, rules: &RuleSet, subject: u32, document: &Document) -> Option<Option<NodeIndex>> {
+        let walk = rules.direct.walk_of(subject)?;
+        let (stamp, nodes) = (self.stamp, &mut self.nodes);
+        let known = &mut self.walks[walk as usize];
+        if known.0 != stamp {
+            let is_answer = rules.direct.walk(walk, document, |subject, node| {
+                let known = &mut nodes[subject as usize];
+                if known.0 != stamp {
+                    *known = (stamp, node);
+                }
+            });
+            *known = (stamp, is_answer);
+        }
+        let (seen, node) = self.nodes[subject as usize];
+        known.1.then_some((seen == stamp).then_some(node))
+    }
+
+    /// Looks for everything that rules ask of a subject, and names rules of which a clue is found.
+    pub(super) fn search(&mut self, rules: &RuleSet, subject: u32, document: &Document, found: &mut dyn FnMut(u32)) {
+        let samples = self.samples(rules, subject, document);
+        let seen = &mut self.subjects[subject as usize];
+        (seen.is_searched, seen.is_ascii) = (true, true);
+        let index = &rules.indexes[subject as usize];
+        let mut finds = Found { stamp: self.stamp, literals: &mut self.literals, groups: &mut self.groups, found };
+        if !samples.is_empty() {
+            index.any(&mut finds);
+        }
+        for sample in &self.samples[samples.start as usize..samples.end as usize] {
+            match sample.folded {
+                Some((start, len)) => {
+                    let text = &self.text[start as usize..(start + len) as usize];
+                    let is_ascii = text.is_ascii();
+                    seen.is_ascii &= is_ascii;
+                    index.text(text, is_ascii, &mut finds);
+                }
+                None => {
+                    let integer = document.number(sample.node).and_then(|number| number.as_integer());
+                    integer.into_iter().for_each(|integer| index.integer(integer, &mut finds));
+                }
+            }
+        }
+    }
+
+    fn search_once(&mut self, rules: &RuleSet, subject: u32, document: &Document) {
+        let seen = self.subjects[subject as usize];
+        if !(seen.stamp == self.stamp && seen.is_searched) {
+            self.search(rules, subject, document, &mut |_| {});
+        }
+    }
+
+    /// Whether what a leaf needs was found: it may hold then.
+    fn is_possible(&mut self, rules: &RuleSet, subject: u32, needs: &Needs, document: &Document) -> bool {
+        self.search_once(rules, subject, document);
+        let is_found = |literal: &u32| self.literals[*literal as usize] == self.stamp;
+        match needs {
+            Needs::Nothing => true,
+            Needs::Text { literal, .. } => is_found(literal),
+            // The texts of a pattern are known for ASCII values only.
+            Needs::AnyOf(literals) => !self.subjects[subject as usize].is_ascii || literals.iter().any(is_found),
+        }
     }
 
     pub(super) fn all(&self, samples: Samples) -> &[Kept] {
@@ -111,6 +207,27 @@ impl Scratch {
     fn sample<'a>(&'a self, document: &'a Document, kept: &Kept) -> Sample<'a> {
         let text = kept.raw.map_or_else(|| document.text(kept.node), |span| Some(self.slice(span)));
         Sample { document, node: kept.node, text, folded: self.folded_text(kept) }
+    }
+}
+
+struct Found<'a> {
+    stamp: u32,
+    literals: &'a mut [u32],
+    groups: &'a mut [u32],
+    found: &'a mut dyn FnMut(u32),
+}
+
+impl Finds for Found<'_> {
+    fn literal(&mut self, literal: u32) -> bool {
+        std::mem::replace(&mut self.literals[literal as usize], self.stamp) != self.stamp
+    }
+
+    fn group(&mut self, group: u32) {
+        self.groups[group as usize] = self.stamp;
+    }
+
+    fn rule(&mut self, rule: u32) {
+        (self.found)(rule);
     }
 }
 
@@ -140,24 +257,40 @@ impl<'a> Shared<'a> {
     pub(super) fn new(rules: &'a RuleSet, scratch: &'a mut Scratch) -> Self {
         Self { rules, scratch }
     }
+
+    fn any_sample_holds(&mut self, leaf: &Leaf, subject: u32, sight: &Sight<'_>) -> bool {
+        let document = sight.root.document;
+        let samples = self.scratch.samples(self.rules, subject, document);
+        let mut all = self.scratch.all(samples).iter();
+        all.any(|kept| predicate::sample_holds(&leaf.predicate, &self.scratch.sample(document, kept), sight.now_ms))
+    }
 }
 
 impl Leaves for Shared<'_> {
+    fn any_holds(&mut self, group: u32, sight: &Sight<'_>) -> Option<bool> {
+        for subject in &self.rules.groups[group as usize].subjects {
+            self.scratch.search_once(self.rules, *subject, sight.root.document);
+        }
+        Some(self.scratch.groups[group as usize] == self.scratch.stamp)
+    }
+
     fn holds(&mut self, leaf: &Leaf, sight: &Sight<'_>) -> bool {
         let Some(id) = leaf.id else { return predicate::holds(&leaf.predicate, sight) };
         let known = self.scratch.truths[id as usize];
         if known & !1 == self.scratch.stamp {
             return known & 1 == 1;
         }
-        let truth = match self.rules.subject_of[id as usize] {
-            None => predicate::holds(&leaf.predicate, sight),
-            Some(subject) => {
-                let document = sight.root.document;
-                let samples = self.scratch.samples(self.rules, subject, document);
-                let mut all = self.scratch.all(samples).iter();
-                all.any(|kept| {
-                    predicate::sample_holds(&leaf.predicate, &self.scratch.sample(document, kept), sight.now_ms)
-                })
+        let document = sight.root.document;
+        let known = &self.rules.leaves[id as usize];
+        let truth = match (known.subject, &known.needs) {
+            (None, _) => predicate::holds(&leaf.predicate, sight),
+            (Some(subject), needs @ Needs::Text { is_proof: true, .. }) => {
+                self.scratch.is_possible(self.rules, subject, needs, document)
+            }
+            (Some(subject), needs) => {
+                let is_possible =
+                    matches!(needs, Needs::Nothing) || self.scratch.is_possible(self.rules, subject, needs, document);
+                is_possible && self.any_sample_holds(leaf, subject, sight)
             }
         };
         self.scratch.truths[id as usize] = self.scratch.stamp | u32::from(truth);

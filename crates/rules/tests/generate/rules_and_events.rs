@@ -172,3 +172,51 @@ pub fn rule(random: &mut Random) -> Value {
     }
     json!({"detect": detect, "respond": respond})
 }
+
+fn letters(random: &mut Random, count: usize) -> String {
+    (0..count).map(|_| random.of(&['a', 'B', 'b', '\\', '.', '\u{e9}'])).collect()
+}
+
+fn text_leaf(random: &mut Random) -> Value {
+    let length = 1 + random.below(9);
+    let value = letters(random, length);
+    let path = random.of(&["event/A", "event/B", "event/L", "event/O/A"]);
+    let is_case_sensitive = random.chance(4);
+    if random.chance(8) {
+        let re = format!("{}.*[ab]{{2}}", value.replace('\\', "\\\\"));
+        return json!({"op": "matches", "path": path, "re": re, "case sensitive": is_case_sensitive});
+    }
+    let op = random.of(&["is", "contains", "starts with", "ends with"]);
+    let mut leaf = json!({"op": op, "path": path, "value": value, "case sensitive": is_case_sensitive});
+    if op == "contains" && random.chance(6) {
+        leaf["count"] = 2.into();
+    }
+    leaf
+}
+
+/// A rule on texts alone.
+pub fn text_rule(random: &mut Random) -> Value {
+    let list = |random: &mut Random| {
+        let rules: Vec<Value> = (0..1 + random.below(5)).map(|_| text_leaf(random)).collect();
+        json!({"op": "or", "rules": rules, "not": random.chance(4)})
+    };
+    let mut detect = match random.below(3) {
+        0 => text_leaf(random),
+        1 => list(random),
+        _ => json!({"op": "and", "rules": [list(random), text_leaf(random)]}),
+    };
+    if random.chance(3) {
+        detect["event"] = random.of(KINDS).into();
+    }
+    json!({"detect": detect, "respond": [{"action": "report", "name": "r"}]})
+}
+
+/// An event with texts alone.
+pub fn text_event(random: &mut Random) -> Value {
+    let mut text = |most: usize| {
+        let length = random.below(most);
+        Value::from(letters(random, length))
+    };
+    let event = json!({"A": text(40), "B": text(12), "L": [text(10), text(24)], "O": {"A": text(9)}});
+    json!({"routing": {"event_type": random.of(KINDS), "sid": "s1", "event_time": 1_700_000_000_000_u64}, "event": event})
+}

@@ -12,6 +12,7 @@ use crate::platform::host;
 
 /// Event types that are sent without being asked for. Source: reference/events.md section 4.
 const DEFAULT_EVENTS: &[&str] = &[
+    "CODE_IDENTITY",
     "CONNECTED",
     "DATA_DROPPED",
     "EXISTING_PROCESS",
@@ -20,6 +21,7 @@ const DEFAULT_EVENTS: &[&str] = &[
     "STARTING_UP",
     "SYNC",
     "TERMINATE_PROCESS",
+    "USER_OBSERVED",
 ];
 /// Types that can be added by hand; there are not more types than this.
 const ADDED_MAX: usize = 128;

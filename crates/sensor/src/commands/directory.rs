@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::{Failure, Fields, Job, Outcome, code, fields, file};
+use crate::digest::Digests;
 
 /// Entries looked at. Source: reference/commands.md section 6.2.
 const ENTRIES_MAX: usize = 100_000;
@@ -20,15 +21,12 @@ pub(super) fn list(job: &Job) -> Outcome {
 
 pub(super) fn find_hash(job: &Job) -> Outcome {
     let wanted = job.arguments.list("hash");
-    if wanted.iter().any(|digest| digest.len() == 32) {
-        return Err(Failure::new(code::NOT_SUPPORTED, "MD5 digests cannot be searched for: give SHA-256 or SHA-1"));
-    }
     walk(job, |path, metadata| {
         if !metadata.is_file() {
             return None;
         }
-        let digests = file::digests(&mut file::open_regular(path).ok()?).ok()?;
-        file::is_among(&digests, wanted).then(|| fields(json!({"HASH": digests.sha256})))
+        let digests = Digests::of(&mut file::open_regular(path).ok()?, u64::MAX).ok()?;
+        digests.are_among(wanted).then(|| fields(json!({"HASH": digests.sha256})))
     })
 }
 

@@ -20,6 +20,7 @@ pub mod code {
     pub const INVALID_PARAMETER: i32 = 87;
     pub const BUSY: i32 = 170;
     pub const FILE_TOO_LARGE: i32 = 223;
+    pub const READ_FAULT: i32 = 30;
     pub const DIRECTORY: i32 = 267;
     pub const INVALID_ADDRESS: i32 = 487;
     pub const TIMEOUT: i32 = 1_460;

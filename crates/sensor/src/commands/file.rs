@@ -1,24 +1,22 @@
 //! Commands on single files. Source: reference/commands.md section 6.2.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
 
-use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::{Failure, Fields, Job, Outcome, code, fields};
-use crate::atom;
+use crate::digest::Digests;
 use crate::platform::accounts;
 
 /// Largest content in one reply. Source: reference/commands.md section 6.2.
 const CONTENT_BYTES_MAX: u64 = 10 * 1024 * 1024;
 /// What fits into one message of the wire as base64 text.
 const REPLY_CONTENT_BYTES_MAX: u64 = 6 * 1024 * 1024;
-const BUFFER_BYTES: usize = 64 * 1024;
 
 fn path(job: &Job) -> &Path {
     Path::new(job.arguments.text("file").unwrap_or_default())
@@ -110,41 +108,20 @@ fn attributes(path: &Path, metadata: &fs::Metadata) -> u32 {
 
 pub(super) fn hash(job: &Job) -> Outcome {
     let path = path(job);
-    let digests = digests(&mut open_regular(path)?).map_err(|error| Failure::at(path, &error))?;
+    let digests = Digests::of(&mut open_regular(path)?, u64::MAX).map_err(|error| Failure::at(path, &error))?;
     let mut found = fields(json!({
         "HASH": digests.sha256,
         "HASH_SHA1": digests.sha1,
+        "HASH_MD5": digests.md5,
         "FILE_SIZE": digests.bytes,
         "FILE_IS_SIGNED": 0,
     }));
     if job.arguments.flag("all") {
         found.insert("SHA256".to_owned(), digests.sha256.into());
         found.insert("SHA1".to_owned(), digests.sha1.into());
+        found.insert("MD5".to_owned(), digests.md5.into());
     }
     Ok(found)
-}
-
-/// Digests of some content, as hexadecimal text.
-pub(super) struct Digests {
-    pub(super) sha256: String,
-    pub(super) sha1: String,
-    pub(super) bytes: u64,
-}
-
-pub(super) fn digests(content: &mut impl Read) -> io::Result<Digests> {
-    let (mut sha256, mut sha1) = (Context::new(&SHA256), Context::new(&SHA1_FOR_LEGACY_USE_ONLY));
-    let (mut buffer, mut bytes) = (vec![0; BUFFER_BYTES], 0);
-    loop {
-        let read = content.read(&mut buffer)?;
-        if read == 0 {
-            break;
-        }
-        bytes += read as u64;
-        sha256.update(&buffer[..read]);
-        sha1.update(&buffer[..read]);
-    }
-    let text = |context: Context| atom::text(context.finish().as_ref());
-    Ok(Digests { sha256: text(sha256), sha1: text(sha1), bytes })
 }
 
 pub(super) fn delete(job: &Job) -> Outcome {
@@ -187,9 +164,4 @@ fn copy_over(from: &Path, to: &Path) -> Result<(), Failure> {
         return Err(Failure::at(to, &error));
     }
     fs::remove_file(from).map_err(|error| Failure::at(from, &error))
-}
-
-/// A digest of a length that tells its kind, against a file's digests.
-pub(super) fn is_among(digests: &Digests, wanted: &[String]) -> bool {
-    wanted.iter().any(|digest| *digest == digests.sha256 || *digest == digests.sha1)
 }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use aho_corasick::AhoCorasick;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use memchr::memmem::Finder;
 use serde_json::{Value, json};
 
 use super::process::named;
@@ -107,11 +107,13 @@ pub(super) fn find_string(job: &Job) -> Outcome {
     let wanted = job.arguments.list("strings");
     let pid = job.arguments.number("pid").and_then(|pid| u32::try_from(pid).ok()).unwrap_or(0);
     let pids = if pid == 0 { process::pids() } else { vec![named(job)?.pid] };
-    let searcher =
-        AhoCorasick::new(wanted).map_err(|error| Failure::new(code::INVALID_PARAMETER, error.to_string()))?;
+    let finders: Vec<Finder<'_>> = wanted.iter().filter(|text| !text.is_empty()).map(Finder::new).collect();
+    if finders.len() < wanted.len() {
+        return Err(Failure::new(code::INVALID_PARAMETER, "an empty string is everywhere"));
+    }
     let (begun, mut places, mut processes) = (Instant::now(), 0, Vec::new());
     for pid in pids {
-        let found = search(pid, &searcher, PLACES_MAX - places, begun);
+        let found = search(pid, &finders, PLACES_MAX - places, begun);
         match found {
             Ok(found) if !found.is_empty() => {
                 places += found.len();
@@ -133,17 +135,28 @@ pub(super) fn find_string(job: &Job) -> Outcome {
     Ok(reply)
 }
 
-fn search(pid: u32, wanted: &AhoCorasick, places_max: usize, begun: Instant) -> std::io::Result<Vec<(usize, u64)>> {
-    let overlap = wanted.max_pattern_len().saturating_sub(1);
+/// Gives which string begins at which address, in the order of addresses within each region.
+fn search(pid: u32, wanted: &[Finder<'_>], places_max: usize, begun: Instant) -> std::io::Result<Vec<(usize, u64)>> {
+    let longest = wanted.iter().map(|finder| finder.needle().len()).max();
     let (mut found, mut from) = (Vec::new(), 0);
-    memory::walk(pid, overlap, |_, base, piece| {
-        for place in wanted.find_overlapping_iter(piece) {
-            let address = base + place.start() as u64;
-            // What lies in the overlap as a whole was found in the piece before.
-            if base + place.end() as u64 > from && found.len() < places_max {
-                found.push((place.pattern().as_usize(), address));
+    memory::walk(pid, longest.unwrap_or(1).saturating_sub(1), |_, base, piece| {
+        let before = found.len();
+        for (which, finder) in wanted.iter().enumerate() {
+            let mut at = 0;
+            while let Some(place) = piece.get(at..).and_then(|rest| finder.find(rest)) {
+                let (address, length) = (base + (at + place) as u64, finder.needle().len() as u64);
+                at += place + 1;
+                // What lies in the overlap as a whole was found in the piece before.
+                if address + length > from {
+                    found.push((which, address));
+                }
+                if found.len() - before >= places_max {
+                    break;
+                }
             }
         }
+        found[before..].sort_unstable_by_key(|(_, address)| *address);
+        found.truncate(places_max);
         from = base + piece.len() as u64;
         found.len() < places_max && begun.elapsed() < TIME_MAX
     })?;

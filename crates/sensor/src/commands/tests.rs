@@ -151,6 +151,8 @@ async fn files_are_got_described_hashed_moved_and_deleted() {
     let reply = bench.reply(&format!("file_hash {path}")).await;
     assert_eq!(reply["HASH"], "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824");
     assert_eq!(reply["HASH_SHA1"], "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d");
+    assert_eq!(reply["HASH_MD5"], "5d41402abc4b2a76b9719d911017c592");
+    assert_eq!(bench.reply(&format!("file_hash {path} --all")).await["MD5"], reply["HASH_MD5"]);
     let moved = bench.dir.path().join("moved").to_str().unwrap().to_owned();
     let reply = bench.reply(&format!("file_mov {path} {moved}")).await;
     assert_eq!((&reply["ERROR"], &reply["SOURCE"]), (&json!(0), &json!(path)));
@@ -201,7 +203,10 @@ async fn listings_go_as_deep_as_asked_and_do_not_follow_links() {
     assert_eq!(names(&reply), ["deep.log", "top.log"]);
     assert_eq!((&reply["FILE_PATH"], &reply["DIRECTORY_LIST_DEPTH"]), (&json!("*.log"), &json!(5)));
     let hash = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
-    assert_eq!(names(&bench.reply(&format!("dir_find_hash -d 5 --hash {hash} -- {root} *")).await), ["deep.log"]);
+    for hash in [hash, "AAF4C61DDCC5E8A2DABEDE0F3B482CD9AEA9434D", "5d41402abc4b2a76b9719d911017c592"] {
+        let line = format!("dir_find_hash -d 5 --hash {hash} -- {root} *");
+        assert_eq!(names(&bench.reply(&line).await), ["deep.log"], "{hash}");
+    }
 }
 
 #[tokio::test]
@@ -308,4 +313,122 @@ async fn a_development_build_leaves_the_machine_alone() {
     let (answer, reply) = bench.answer("segregate_network").await;
     assert_eq!((&reply["ERROR"], answer.events[0].event_type.as_str()), (&json!(50), "SEGREGATE_NETWORK"));
     assert!(!bench.tools.is_isolated.load(Ordering::Relaxed) && bench.tools.route.pinned().is_empty());
+}
+
+/// A process of the test's own; it ends with the test.
+struct Sleeper(std::process::Child);
+
+impl Sleeper {
+    fn start(prepare: impl FnOnce(&mut std::process::Command)) -> Self {
+        let mut command = std::process::Command::new("sleep");
+        command.arg("600");
+        prepare(&mut command);
+        Self(command.spawn().unwrap())
+    }
+
+    fn state(&self) -> char {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap();
+        stat.rsplit(") ").next().unwrap().chars().next().unwrap()
+    }
+}
+
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_process_can_be_stopped_continued_and_killed() {
+    let mut bench = Bench::new();
+    let sleeper = Sleeper::start(|_| {});
+    let pid = sleeper.0.id();
+    for (line, states) in [("os_suspend", "T"), ("os_resume", "SRD"), ("os_kill_process", "Z")] {
+        let reply = bench.reply(&format!("{line} {pid}")).await;
+        assert_eq!((&reply["ERROR"], &reply["PROCESS_ID"]), (&json!(0), &json!(pid)), "{line}");
+        while !states.contains(sleeper.state()) {
+            tokio::task::yield_now().await;
+        }
+    }
+    let reply = bench.reply("os_suspend 4194304").await;
+    assert_eq!(reply["ERROR"], 87, "no process has an id that high");
+}
+
+#[tokio::test]
+async fn strings_in_memory_and_open_files_of_another_process_are_listed() {
+    let mut bench = Bench::new();
+    let path = bench.file("input", "");
+    let marker = format!("marker-{}", Uuid::new_v4().simple());
+    let input = fs::File::open(&path).unwrap();
+    let sleeper = Sleeper::start(|command| {
+        command.env("MARKER", &marker).stdin(input);
+    });
+    let pid = sleeper.0.id();
+    // Until it runs its own program it is a copy of this one.
+    while describe(pid).unwrap().path == describe(std::process::id()).unwrap().path {
+        tokio::task::yield_now().await;
+    }
+    let reply = bench.reply(&format!("mem_strings {pid}")).await;
+    assert_eq!(reply["PROCESS_ID"], pid);
+    let regions = reply["STRINGSA"].as_array().unwrap();
+    let holds = |region: &Value| {
+        region.as_array().unwrap().iter().any(|text| text.as_str() == Some(&format!("MARKER={marker}")))
+    };
+    assert_eq!(regions.iter().filter(|region| holds(region)).count(), 1, "it is on the stack and nowhere else");
+
+    let reply = bench.reply(&format!("mem_handles {pid}")).await;
+    let handles = reply["HANDLES"].as_array().unwrap();
+    let expected = json!({"PROCESS_ID": pid, "HANDLE_TYPE": "File", "HANDLE_NAME": path, "HANDLE_VALUE": 0});
+    assert!(handles.contains(&expected), "{reply}");
+    assert!(handles.iter().all(|handle| handle["PROCESS_ID"] == pid));
+}
+
+/// What a program of the endpoint says; `None` if there is no such program.
+fn said(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = std::process::Command::new(program).args(arguments).output().ok()?;
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[tokio::test]
+async fn packages_are_those_that_the_package_manager_lists() {
+    let mut bench = Bench::new();
+    let reply = bench.reply("os_packages").await;
+    let packages = reply["PACKAGES"].as_array().unwrap();
+    let format = "${db:Status-Status} ${Package} ${Version}\n";
+    let mut expected: Vec<String> = said("dpkg-query", &["-W", "-f", format])
+        .or_else(|| said("rpm", &["-qa", "--qf", "installed %{NAME} %{VERSION}-%{RELEASE}\n"]))
+        .expect("this test knows no other package managers")
+        .lines()
+        .filter_map(|line| line.strip_prefix("installed ").map(str::to_owned))
+        .collect();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let name = |package: &Value| format!("{} {}", text(&package["PACKAGE_NAME"]), text(&package["PACKAGE_VERSION"]));
+    let mut listed: Vec<String> = packages.iter().map(name).collect();
+    expected.sort();
+    listed.sort();
+    assert!(!expected.is_empty());
+    assert_eq!(listed, expected);
+}
+
+#[tokio::test]
+async fn services_are_those_of_the_service_manager_or_the_start_scripts() {
+    let mut bench = Bench::new();
+    let reply = bench.reply("os_services").await;
+    let units = said("systemctl", &["list-units", "--type=service", "--all", "--plain", "--no-legend"]);
+    let units = units.filter(|text| !text.trim().is_empty());
+    let expected: Vec<String> = match &units {
+        Some(text) => text.lines().filter_map(|line| line.split_whitespace().next().map(str::to_owned)).collect(),
+        None => {
+            let entries = fs::read_dir("/etc/init.d").unwrap();
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        }
+    };
+    let services = reply["SVCS"].as_array().unwrap();
+    let listed: Vec<&str> = services.iter().map(|service| service["SVC_NAME"].as_str().unwrap()).collect();
+    assert!(!expected.is_empty());
+    for name in expected {
+        assert!(listed.contains(&name.as_str()), "{name} is missing");
+    }
+    assert!(services.iter().all(|service| service["SVC_TYPE"] == 16 && service["SVC_STATE"].is_u64()));
 }

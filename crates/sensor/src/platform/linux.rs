@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod host;
+pub mod installation;
 pub mod isolation;
 pub mod memory;
 pub mod packages;
@@ -9,6 +10,7 @@ pub mod power;
 pub mod process;
 pub mod process_events;
 pub mod seal;
+pub mod service_manager;
 pub mod services;
 pub mod sockets;
 pub mod system;

@@ -5,6 +5,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::platform::service_manager;
 use crate::state_dir::{StateDir, read_optional, write_atomically};
 use crate::{clock, identity};
 
@@ -34,6 +35,7 @@ pub(super) async fn wait(dir: &StateDir) -> io::Result<()> {
         if !is_early || identity::is_enrolled(&dir.file(identity::FILE)) {
             return Ok(());
         }
+        service_manager::ready();
         tokio::time::sleep(LOOK_EVERY).await;
     }
 }

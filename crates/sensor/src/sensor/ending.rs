@@ -12,7 +12,7 @@ use crate::agent::{Afterwards, StorageError};
 use crate::link::FromLink;
 use crate::platform::power;
 use crate::state_dir::StateDir;
-use crate::{identity, protection};
+use crate::{collector, identity, image, protection};
 
 /// How long the end waits until the server has stored what it was sent.
 const FLUSH_MAX: Duration = Duration::from_secs(3);
@@ -74,11 +74,20 @@ impl Sensor<'_> {
 }
 
 /// Removes what the sensor has made, and the directory if nothing else is in it.
-fn remove_state(dir: &StateDir) {
+pub fn remove_state(dir: &StateDir) {
     for name in ["spool", "history", "tmp"] {
         ignore_missing(fs::remove_dir_all(dir.file(name)));
     }
-    for name in [identity::FILE, protection::FILE, "journal", "journal.damaged", "lock"] {
+    for name in [
+        identity::FILE,
+        identity::KEY_FILE,
+        protection::FILE,
+        image::FILE,
+        collector::USERS,
+        "journal",
+        "journal.damaged",
+        "lock",
+    ] {
         ignore_missing(fs::remove_file(dir.file(name)));
     }
     ignore_missing(fs::remove_file(status_file(dir.path())));

@@ -229,6 +229,41 @@ async fn files_travel_whole_and_refusals_are_told() {
     assert!(!target.exists());
 }
 
+#[tokio::test]
+async fn a_payload_that_is_put_appears_whole_and_only_where_and_as_what_it_was_ordered() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let (_sensor, mut link) = welcomed(&server, &state_dir).await;
+    let place = tempfile::tempdir().unwrap();
+    for (task, name, payload, mode) in
+        [(TASK, "settings.conf", &b"a = 1\n"[..], 0o600), ([8; 16], "tool", b"#!/bin/sh\n", 0o700)]
+    {
+        let target = place.path().join(name);
+        std::fs::write(&target, "what was there before").unwrap();
+        let line = format!("put --payload-name {name} --payload-path {}", target.display());
+        link.say(from_server::Message::Deliver(deliver(task, &line))).await;
+        let request = transfer_request(&mut link).await;
+        assert_eq!(request.transfer, Some(Transfer::Payload(name.to_owned())));
+        let grant = TransferGrant {
+            id: request.id,
+            token: "t".to_owned(),
+            sha256: digest(&SHA256, payload).as_ref().to_vec(),
+            size: payload.len() as u64,
+            ..TransferGrant::default()
+        };
+        link.say(from_server::Message::Grant(grant)).await;
+        server.transfer("200 OK", payload).await;
+        let (receipts, events) = outcome(&mut link, task).await;
+        let last = receipts.last().unwrap();
+        assert_eq!((last.step, last.code), (Step::Finished as i32, 200));
+        assert_eq!(body(&events, task)["FILE_PATH"], target.to_str().unwrap());
+        assert_eq!(std::fs::read(&target).unwrap(), payload);
+        assert_eq!(std::fs::metadata(&target).unwrap().permissions().mode() & 0o777, mode);
+    }
+    assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 2, "nothing else is left");
+}
+
 /// Listens for an event that fits.
 async fn event(link: &mut Conversation, fits: impl Fn(&Event, &serde_json::Value) -> bool) -> Event {
     loop {
@@ -251,14 +286,23 @@ async fn a_process_is_seen_to_begin_and_to_end_under_one_atom_and_stays_in_the_h
     // Collection is at work when it has told of the processes that were there.
     event(&mut link, |event, body| event.event_type == "EXISTING_PROCESS" && body["PROCESS_ID"] == std::process::id())
         .await;
-    let mut child = std::process::Command::new("sleep").arg("300").spawn().unwrap();
+    // A program that nobody else runs, so that it is new. Appending does not hurt it.
+    let place = tempfile::tempdir().unwrap();
+    let program = place.path().join("sleep");
+    let mut content = std::fs::read("/bin/sleep").unwrap();
+    content.extend(uuid::Uuid::new_v4().as_bytes());
+    std::fs::write(&program, &content).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let mut child = std::process::Command::new(&program).arg("300").spawn().unwrap();
     let pid = child.id();
     let begun = event(&mut link, |event, body| {
-        event.event_type == "NEW_PROCESS" && body["PROCESS_ID"] == pid && body["COMMAND_LINE"] == "sleep 300"
+        event.event_type == "NEW_PROCESS" && body["PROCESS_ID"] == pid && body["FILE_PATH"] == program.to_str().unwrap()
     })
     .await;
     let body: serde_json::Value = serde_json::from_slice(&begun.body).unwrap();
     assert_eq!(body["PARENT"]["PROCESS_ID"], std::process::id());
+    let sha256: String = digest(&SHA256, &content).as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(body["HASH"], sha256);
     assert_eq!((begun.this_atom.len(), begun.parent_atom.len()), (16, 16));
     child.kill().unwrap();
     child.wait().unwrap();
@@ -271,9 +315,9 @@ async fn a_process_is_seen_to_begin_and_to_end_under_one_atom_and_stays_in_the_h
     let (_, events) = outcome(&mut link, TASK).await;
     let replayed: Vec<&str> =
         events.iter().filter(|event| event.replayed).map(|event| event.event_type.as_str()).collect();
-    assert_eq!(replayed, ["NEW_PROCESS", "TERMINATE_PROCESS"]);
+    assert_eq!(replayed, ["NEW_PROCESS", "CODE_IDENTITY", "TERMINATE_PROCESS"]);
     assert!(events.iter().filter(|event| event.replayed).all(|event| event.investigation_id == "case-7/1"));
-    assert_eq!(body_of(&events, "HISTORY_DUMP_REP")["COUNT"], 2);
+    assert_eq!(body_of(&events, "HISTORY_DUMP_REP")["COUNT"], 3);
 }
 
 fn body_of(events: &[Event], event_type: &str) -> serde_json::Value {

@@ -21,7 +21,8 @@ async fn document_of(call: Call) -> Result<Reply, ApiError> {
 }
 
 async fn page(_call: Call) -> Result<Reply, ApiError> {
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
+    let policy =
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
     Ok(Reply::bytes("text/html; charset=utf-8", Bytes::from_static(PAGE.as_bytes()))
         .header("content-security-policy", policy))
 }
@@ -35,6 +36,8 @@ pub fn document(routes: &[Route]) -> Value {
         let operations = paths.entry(path).or_insert_with(|| json!({}));
         operations[route.method.name().to_ascii_lowercase()] = operation(route);
     }
+    let mut areas: Vec<&str> = routes.iter().map(|route| route.area).collect();
+    areas.dedup();
     let error = json!({
         "type": "object", "required": ["error"],
         "properties": {"error": {"type": "string"}, "error_code": {"type": "string"}},
@@ -45,6 +48,7 @@ pub fn document(routes: &[Route]) -> Value {
             "title": "muster", "version": env!("CARGO_PKG_VERSION"),
             "description": "REST API of muster. Compatible with the LimaCharlie REST API where a path of that API exists.",
         },
+        "tags": areas.iter().map(|area| json!({"name": area})).collect::<Vec<_>>(),
         "paths": paths,
         "components": {
             "schemas": {"Error": error},
@@ -55,8 +59,12 @@ pub fn document(routes: &[Route]) -> Value {
 
 fn operation(route: &Route) -> Value {
     let names = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-    let mut parameters: Vec<Value> =
-        names.map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}})).collect();
+    let mut parameters: Vec<Value> = names
+        .map(|name| {
+            let about = about_path(name);
+            json!({"name": name, "in": "path", "required": true, "description": about, "schema": {"type": "string"}})
+        })
+        .collect();
     parameters.extend(route.query.iter().map(|parameter| {
         json!({
             "name": parameter.name, "in": "query", "required": parameter.is_required,
@@ -69,6 +77,7 @@ fn operation(route: &Route) -> Value {
     });
     let mut operation = json!({
         "summary": route.summary,
+        "tags": [route.area],
         "parameters": parameters,
         "responses": {"200": {"description": "Done"}, "default": failure},
     });
@@ -83,6 +92,25 @@ fn operation(route: &Route) -> Value {
             json!({"content": {"application/x-www-form-urlencoded": {"schema": fields(&route.form)}}});
     }
     operation
+}
+
+/// What a part of a path is; a name means the same in every path.
+fn about_path(name: &str) -> &'static str {
+    match name {
+        "atom" => "Atom of an event, or its event id",
+        "component" => "Component, as the list of errors names it",
+        "hive" => "Name of the hive, such as dr-general",
+        "id" => "Id that the list gives",
+        "iid" => "Installation key id",
+        "key" => "Name of the record, percent-encoded",
+        "oid" => "Organization id",
+        "service" => "Name of the service, such as reliable-tasking",
+        "sid" => "Sensor id",
+        "tag" => "Tag, percent-encoded",
+        "token" => "The one-time token of the URL that was given out",
+        "type" => "Kind of object, such as domain",
+        _ => "Its name",
+    }
 }
 
 fn fields(form: &[Parameter]) -> Value {

@@ -1,5 +1,6 @@
 //! Errors of the API and their HTTP statuses. Source: reference/rest-api.md section 4.
 
+use super::form::FormError;
 use crate::access::Refused;
 use muster_store::StoreError;
 
@@ -101,6 +102,15 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict(what) => Self::conflict(format!("changed by someone else meanwhile: {what}")),
             StoreError::Cursor => Self::bad_request("cursor is not one that was given out"),
             other => Self::internal(other),
+        }
+    }
+}
+
+impl From<FormError> for ApiError {
+    fn from(error: FormError) -> Self {
+        match error {
+            FormError::TooMany => Self::too_large(error.to_string()),
+            FormError::Missing(_) | FormError::NotNumber(_) => Self::bad_request(error.to_string()),
         }
     }
 }

@@ -65,6 +65,8 @@ pub struct Route {
     pub path: &'static str,
     /// Who may call it.
     pub access: Access,
+    /// Under which the API description lists it.
+    pub area: &'static str,
     /// One line for the API description.
     pub summary: &'static str,
     /// Query parameters.
@@ -84,7 +86,8 @@ impl Route {
         A: Future<Output = Result<Reply, ApiError>> + Send + 'static,
     {
         let handler: Handler = Box::new(move |call| Box::pin(handler(call)));
-        Self { method, path, access, summary, query: Vec::new(), form: Vec::new(), takes_stream: false, handler }
+        let (query, form) = (Vec::new(), Vec::new());
+        Self { method, path, access, area: "", summary, query, form, takes_stream: false, handler }
     }
 
     /// Describes an optional query parameter.

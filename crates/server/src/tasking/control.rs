@@ -115,7 +115,8 @@ async fn store_changes(
 ) -> Result<(), ApiError> {
     if let Err(error) = commit(app, organization.oid, changes, record).await {
         let mut state = organization.state.lock();
-        changes.iter().for_each(|change| state.queue.undo_change(change));
+        let now = clock::now();
+        changes.iter().for_each(|change| state.queue.undo_change(change, now));
         return Err(error);
     }
     let stopped: Vec<u64> = {

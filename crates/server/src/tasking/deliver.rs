@@ -11,7 +11,7 @@ use crate::{clock, event, random};
 use muster_model::{Oid, Sid, TaskId, Timestamp};
 use muster_selector::Selector;
 use muster_store::{StoreError, Write};
-use muster_tasking::{Offer, Report, TargetState};
+use muster_tasking::{Offer, Queue, Report, TargetState};
 use muster_wire::{AckedStep, Receipts, ReceiptsAck, from_server};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -45,15 +45,37 @@ pub async fn deliver_next(app: &Arc<App>, place: &Place) {
 }
 
 /// Offers a task to everyone who is online and waits for it.
-///
-/// Only the sensors of one commit at a time are kept from other changes: what is
-/// decided of a sensor's targets is stored and applied before anything else is.
 pub async fn fan_out(app: &Arc<App>, organization: &Arc<Organization>, number: u64) {
     let waiting = {
         let state = organization.state.lock();
         state.queue.waiting(number, &state.online, clock::now(), &mut random::number)
     };
-    let mut waiting = waiting.as_slice();
+    let choose = |queue: &mut Queue, online: &[u32], now| {
+        let offers = queue.offer_each(number, online, now);
+        // If its pace lets no more through, the next tick looks again.
+        (!offers.is_empty() || !queue.is_paced(number)).then_some(offers)
+    };
+    hand_out(app, organization, &waiting, choose).await;
+}
+
+/// Offers each of these sensors what it is owed first, or what it has not confirmed in time.
+pub async fn offer_again(app: &Arc<App>, organization: &Arc<Organization>, ordinals: &[u32]) {
+    let choose = |queue: &mut Queue, online: &[u32], now| {
+        Some(online.iter().filter_map(|ordinal| queue.offer(*ordinal, now)).collect())
+    };
+    hand_out(app, organization, ordinals, choose).await;
+}
+
+/// Hands out offers in few commits; `choose` makes those of one, or `None` if no more can be made.
+///
+/// Only the sensors of one commit at a time are kept from other changes: what is
+/// decided of a sensor's targets is stored and applied before anything else is.
+async fn hand_out(
+    app: &Arc<App>,
+    organization: &Arc<Organization>,
+    mut waiting: &[u32],
+    choose: impl Fn(&mut Queue, &[u32], Timestamp) -> Option<Vec<Offer>> + Send,
+) {
     let mut count = OFFERS_FIRST;
     let mut sent = Vec::new();
     while !waiting.is_empty() {
@@ -65,15 +87,18 @@ pub async fn fan_out(app: &Arc<App>, organization: &Arc<Organization>, number: u
             let mut guard = organization.state.lock();
             let state = &mut *guard;
             let online: Vec<u32> = some.iter().copied().filter(|ordinal| state.online.contains(*ordinal)).collect();
-            state.queue.offer_each(number, &online, clock::now())
+            choose(&mut state.queue, &online, clock::now())
         };
+        let Some(offers) = offers else { break };
         if offers.is_empty() {
-            // The pace lets no more through; the next tick looks again.
-            break;
+            continue;
         }
         match deliver(app, organization, offers).await {
             Some(some) => sent.extend(some),
-            None => break,
+            None => {
+                organization.state.lock().queue.postpone(rest.iter().copied(), clock::now());
+                break;
+            }
         }
     }
     // After everyone has the task: records about it must not hold the last ones up.
@@ -88,9 +113,10 @@ type Sending = (TaskId, Sid, Timestamp);
 async fn deliver(app: &Arc<App>, organization: &Arc<Organization>, offers: Vec<Offer>) -> Option<Vec<Sending>> {
     let targets = offers.iter().map(|offer| (offer.number, offer.ordinal, offer.target.clone())).collect();
     if let Err(error) = app.store.commit(vec![Write::PutTargets { oid: organization.oid, targets }]).await {
-        tracing::warn!(%error, "tasks could not be marked as sent; they are offered again later");
+        tracing::warn!(%error, "tasks could not be marked as sent; they are offered again soon");
+        let now = clock::now();
         let mut state = organization.state.lock();
-        offers.into_iter().for_each(|offer| state.queue.revert(offer));
+        offers.into_iter().for_each(|offer| state.queue.revert(offer, now));
         return None;
     }
     Some(hand_over(organization, &offers))

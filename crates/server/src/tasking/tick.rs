@@ -1,9 +1,8 @@
 //! What happens by itself: retries, paced sends, expiry, fading tags, retention.
 
-use super::{deliver_next, fan_out};
+use super::{fan_out, offer_again};
 use crate::app::App;
 use crate::organization::Organization;
-use crate::sensor::Place;
 use crate::{clock, sensor};
 use muster_store::{Stream, Write};
 use std::sync::Arc;
@@ -45,17 +44,16 @@ pub async fn run(app: Arc<App>) {
 }
 
 async fn retry_and_pace(app: &Arc<App>, organization: &Arc<Organization>) {
-    let (overdue, paced) = {
+    let (again, paced) = {
         let now = clock::now();
         let mut state = organization.state.lock();
-        let (online, gone): (Vec<u32>, Vec<u32>) =
+        let (mut again, gone): (Vec<u32>, Vec<u32>) =
             state.queue.overdue(now).into_iter().partition(|ordinal| state.online.contains(*ordinal));
         gone.into_iter().for_each(|ordinal| state.queue.disconnected(ordinal));
-        (online, state.queue.paced(now))
+        again.extend(state.queue.take_postponed(now) & &state.online);
+        (again, state.queue.paced(now))
     };
-    for ordinal in overdue {
-        deliver_next(app, &Place { organization: Arc::clone(organization), ordinal }).await;
-    }
+    offer_again(app, organization, &again).await;
     for number in paced {
         fan_out(app, organization, number).await;
     }

@@ -7,7 +7,7 @@ use muster_model::{TaskId, Timestamp};
 use muster_selector::Selector;
 use muster_server::tasking::message;
 use muster_store::{StoreError, TaskRow, Write};
-use muster_tasking::{Conditions, Control, ControlChange, Offer, Pace, Report, Spec, Target, Task};
+use muster_tasking::{Conditions, Control, ControlChange, Offer, Pace, Queue, Report, Spec, Target, Task};
 use muster_wire::{AckedStep, Receipts, ReceiptsAck, from_server};
 use roaring::RoaringBitmap;
 
@@ -115,17 +115,39 @@ async fn fan_out(node: &Rc<Node>, number: u64) {
         let state = node.state.borrow();
         state.queue.waiting(number, &state.online, now, &mut || node.site.kernel.random())
     };
-    for some in waiting.chunks(OFFERS_PER_COMMIT) {
+    let choose = |queue: &mut Queue, online: &[u32], now| {
+        let offers = queue.offer_each(number, online, now);
+        (!offers.is_empty() || !queue.is_paced(number)).then_some(offers)
+    };
+    hand_out(node, &waiting, choose).await;
+}
+
+async fn offer_again(node: &Rc<Node>, ordinals: &[u32]) {
+    let choose = |queue: &mut Queue, online: &[u32], now| {
+        Some(online.iter().filter_map(|ordinal| queue.offer(*ordinal, now)).collect())
+    };
+    hand_out(node, ordinals, choose).await;
+}
+
+async fn hand_out(
+    node: &Rc<Node>,
+    mut waiting: &[u32],
+    choose: impl Fn(&mut Queue, &[u32], Timestamp) -> Option<Vec<Offer>>,
+) {
+    while !waiting.is_empty() {
+        let (some, rest) = waiting.split_at(OFFERS_PER_COMMIT.min(waiting.len()));
+        waiting = rest;
         let _one_at_a_time = node.sensor_changes.lock(node).await;
         let offers = {
             let now = node.now();
             let mut guard = node.state.borrow_mut();
             let state = &mut *guard;
             let online: Vec<u32> = some.iter().copied().filter(|ordinal| state.online.contains(*ordinal)).collect();
-            state.queue.offer_each(number, &online, now)
+            choose(&mut state.queue, &online, now)
         };
-        if offers.is_empty() || !deliver(node, offers).await {
-            return;
+        let Some(offers) = offers else { return };
+        if !offers.is_empty() && !deliver(node, offers).await {
+            return node.state.borrow_mut().queue.postpone(rest.iter().copied(), node.now());
         }
     }
 }
@@ -137,8 +159,9 @@ async fn deliver(node: &Rc<Node>, offers: Vec<Offer>) -> bool {
     }
     let targets = offers.iter().map(|offer| (offer.number, offer.ordinal, offer.target.clone())).collect();
     if node.commit(vec![Write::PutTargets { oid: OID, targets }]).await.is_err() {
+        let now = node.now();
         let mut state = node.state.borrow_mut();
-        offers.into_iter().for_each(|offer| state.queue.revert(offer));
+        offers.into_iter().for_each(|offer| state.queue.revert(offer, now));
         return false;
     }
     hand_over(node, &offers);
@@ -293,7 +316,8 @@ pub async fn untask(
     if node.site.sabotage != Some(Sabotage::ForgetRemoval)
         && let Err(error) = node.commit(writes).await
     {
-        untasked.iter().for_each(|one| node.state.borrow_mut().queue.undo_change(one));
+        let now = node.now();
+        untasked.iter().for_each(|one| node.state.borrow_mut().queue.undo_change(one, now));
         return Err(error);
     }
     let mut state = node.state.borrow_mut();
@@ -337,7 +361,7 @@ async fn store_change(node: &Node, change: Option<ControlChange>) -> Result<Opti
     let control = serde_json::to_string(&change.control).map_err(|error| StoreError::Failed(error.to_string()))?;
     let write = Write::PutTaskControl { oid: OID, task: change.number, control };
     if let Err(error) = node.commit(vec![write]).await {
-        node.state.borrow_mut().queue.undo_change(&change);
+        node.state.borrow_mut().queue.undo_change(&change, node.now());
         return Err(error);
     }
     let stops = node.state.borrow_mut().queue.apply_change(&change);
@@ -348,19 +372,18 @@ async fn store_change(node: &Node, change: Option<ControlChange>) -> Result<Opti
 }
 
 pub(super) async fn tick(node: &Rc<Node>) {
-    let (overdue, paced) = {
+    let (again, paced) = {
         let now = node.now();
         let mut guard = node.state.borrow_mut();
         let state = &mut *guard;
-        let (online, gone): (Vec<u32>, Vec<u32>) =
+        let (mut again, gone): (Vec<u32>, Vec<u32>) =
             state.queue.overdue(now).into_iter().partition(|ordinal| state.online.contains(*ordinal));
         gone.into_iter().for_each(|ordinal| state.queue.disconnected(ordinal));
+        again.extend(state.queue.take_postponed(now) & &state.online);
         state.queue.expire(now);
-        (online, state.queue.paced(now))
+        (again, state.queue.paced(now))
     };
-    for ordinal in overdue {
-        deliver_next(node, ordinal).await;
-    }
+    offer_again(node, &again).await;
     for number in paced {
         fan_out(node, number).await;
     }

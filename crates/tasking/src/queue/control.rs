@@ -117,18 +117,23 @@ impl Queue {
         }
     }
 
-    /// Gives up a change that could not be stored.
-    pub fn undo_change(&mut self, change: &ControlChange) {
+    /// Gives up a change that could not be stored. Whom it held back is asked for again.
+    pub fn undo_change(&mut self, change: &ControlChange, now: Timestamp) {
         let Some(task) = self.tasks.get_mut(&change.number) else { return };
-        match change.kind {
-            Kind::Pause => task.is_pausing = false,
-            Kind::Resume => {}
+        let held_back = match change.kind {
+            Kind::Pause => {
+                task.is_pausing = false;
+                task.open.clone()
+            }
+            Kind::Resume => return,
             Kind::Untask => {
-                task.withheld -= &change.deleted;
-                task.withheld -= &change.withdrawn;
+                let chosen = &change.deleted | &change.withdrawn;
+                task.withheld -= &chosen;
                 // What is free again may have run out of time meanwhile.
                 self.expiries.insert((task.spec.expires_at(), change.number));
+                &task.open & chosen
             }
-        }
+        };
+        self.postpone(held_back, now);
     }
 }

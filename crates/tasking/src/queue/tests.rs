@@ -114,14 +114,32 @@ fn an_offer_that_was_not_stored_is_offered_again_unless_taken_back() {
     let mut queue = Queue::default();
     let number = create(&mut queue, 0..2, |_| {});
     let offer = queue.offer(0, at(1)).unwrap();
-    queue.revert(offer);
+    queue.revert(offer, at(1));
     let again = queue.offer(0, at(1)).unwrap();
     assert_eq!(again.target.attempts, 1);
     taken_back(&mut queue, None, None, at(2));
-    queue.revert(again);
+    queue.revert(again, at(2));
     let known = queue.task(number).unwrap().known(0).unwrap();
     assert_eq!((known.state, known.attempts), (TargetState::Removed, 0), "it was never sent");
     assert_eq!(queue.receipt(0, &report(number, TargetState::Confirmed)), Ok(None), "a lie");
+}
+
+#[test]
+fn whom_a_failing_store_left_out_is_asked_for_again() {
+    let mut queue = Queue::default();
+    let number = create(&mut queue, 0..4, |_| {});
+    assert!(queue.take_postponed(at(1)).is_empty());
+    let offer = queue.offer(0, at(1)).unwrap();
+    queue.revert(offer, at(1));
+    let untasked = queue.untask(Some(number), Some(&RoaringBitmap::from_iter([2, 9])), at(1));
+    queue.undo_change(&untasked[0], at(1));
+    assert!(queue.take_postponed(at(1)).is_empty(), "a store that just failed has a moment");
+    assert_eq!(queue.take_postponed(at(2)), RoaringBitmap::from_iter([0, 2]));
+    assert!(queue.take_postponed(at(3)).is_empty());
+
+    let pause = queue.pause(id(number)).unwrap();
+    queue.undo_change(&pause, at(5_000));
+    assert_eq!(queue.take_postponed(at(0)).len(), 4, "the clock was set back");
 }
 
 #[test]
@@ -131,12 +149,12 @@ fn giving_up_an_old_offer_leaves_what_came_after_it() {
     let old = queue.offer(0, at(1)).unwrap();
     queue.disconnected(0);
     let new = queue.offer(0, at(2)).unwrap();
-    queue.revert(old);
+    queue.revert(old, at(2));
     assert_eq!(queue.offer(0, at(3)), None, "the second offer still waits for its confirmation");
     assert_eq!(queue.task(number).unwrap().known(0), Some(new.target.clone()));
 
     confirm(&mut queue, number, 0, TargetState::Confirmed, 0);
-    queue.revert(new);
+    queue.revert(new, at(3));
     assert_eq!(queue.task(number).unwrap().state_of(0), Some(TargetState::Confirmed));
 }
 
@@ -164,7 +182,7 @@ fn what_an_untask_chose_is_not_sent_while_it_is_stored_and_free_again_if_that_fa
     assert_eq!(states(&stored), [Removed, Confirmed, Removed]);
     assert_eq!(stored.task(number).unwrap().control, untasked[0].control, "memory has what is stored");
 
-    untasked.iter().for_each(|change| queue.undo_change(change));
+    untasked.iter().for_each(|change| queue.undo_change(change, at(100)));
     queue.expire(at(100));
     assert_eq!(states(&queue), [Expired, Confirmed, Removed]);
     assert_eq!(queue.task(number).unwrap().control, Control::default());
@@ -182,7 +200,7 @@ fn giving_up_a_pause_or_resume_keeps_that_the_task_stopped_itself_meanwhile() {
     assert!(queue.task(number).unwrap().is_held(), "at once");
     assert!(!fail(&mut queue, 0));
     assert!(fail(&mut queue, 1));
-    queue.undo_change(&pause);
+    queue.undo_change(&pause, at(1));
     assert!(stopped(&queue) && !queue.task(number).unwrap().is_paused());
 
     // Too many fail again while the resume is stored.

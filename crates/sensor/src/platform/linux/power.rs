@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use rustix::process::geteuid;
 use rustix::system::{RebootCommand, reboot};
 
-use super::seal::UNIT;
+use super::installation::{SERVICE, UNIT};
 use crate::guard;
 
 /// Why the sensor cannot switch the endpoint off; `None` if it can.
@@ -39,7 +39,7 @@ pub fn remove_installation() {
         return;
     }
     if Path::new(UNIT).exists() {
-        run("systemctl", &["disable", "muster-sensor.service"]);
+        run("systemctl", &["disable", SERVICE]);
         remove(Path::new(UNIT));
         run("systemctl", &["daemon-reload"]);
     }

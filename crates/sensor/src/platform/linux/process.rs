@@ -68,6 +68,13 @@ pub fn describe(pid: u32) -> Option<Process> {
     })
 }
 
+/// Opens the program that a process runs, whatever became of its path; `None` if the
+/// process is gone, has none, or is out of reach.
+#[must_use]
+pub fn open_image(pid: u32) -> Option<fs::File> {
+    fs::File::open(format!("/proc/{pid}/exe")).ok()
+}
+
 fn command_line(arguments: &[String]) -> String {
     let quoted = |argument: &String| {
         let is_plain = !argument.is_empty() && !argument.contains(char::is_whitespace);

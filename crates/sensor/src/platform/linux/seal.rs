@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
 
+use super::installation::UNIT;
+
 /// Where packages put programs and units. Anything else is somebody's working copy,
 /// which must stay changeable.
 const INSTALLED: &[&str] = &["/usr/", "/opt/", "/etc/systemd/"];
-/// Unit of an installed sensor.
-pub const UNIT: &str = "/etc/systemd/system/muster-sensor.service";
 
 /// Makes program and unit immutable, or changeable again; gives what was not possible.
 #[must_use]

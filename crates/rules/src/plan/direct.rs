@@ -1,0 +1,89 @@
+//! Paths of two keys, such as `event/FILE_PATH`: all that start alike are found in one walk over one object.
+
+use super::Subject;
+use crate::document::{Document, Kind, NodeIndex, tag_of};
+use std::collections::BTreeMap;
+
+/// Slots per key of a table, so that most keys that nobody asks for meet an empty slot.
+const SLOTS_PER_KEY: usize = 4;
+
+/// The subjects with a path of two keys.
+#[derive(Debug, Default)]
+pub(super) struct Direct {
+    firsts: Vec<First>,
+    /// By subject: its first key in `firsts`.
+    first_of: Vec<Option<u32>>,
+}
+
+/// Paths with the same first key.
+#[derive(Debug)]
+struct First {
+    key: Box<str>,
+    /// By hash of the second key's tag.
+    slots: Vec<Vec<Second>>,
+}
+
+#[derive(Debug)]
+struct Second {
+    tag: u32,
+    key: Box<str>,
+    subjects: Vec<u32>,
+}
+
+impl Direct {
+    pub(super) fn new(subjects: &[Subject]) -> Self {
+        let mut by_first: BTreeMap<&str, BTreeMap<&str, Vec<u32>>> = BTreeMap::new();
+        let mut direct = Self { first_of: vec![None; subjects.len()], ..Self::default() };
+        for (at, subject) in (0..).zip(subjects) {
+            if let Some((first, second)) = subject.path.two_keys() {
+                by_first.entry(first).or_default().entry(second).or_default().push(at);
+            }
+        }
+        for (number, (first, seconds)) in (0..).zip(by_first) {
+            let mut slots: Vec<Vec<Second>> = Vec::new();
+            slots.resize_with((seconds.len() * SLOTS_PER_KEY).next_power_of_two(), Vec::new);
+            for (second, subjects) in seconds {
+                subjects.iter().for_each(|subject| direct.first_of[*subject as usize] = Some(number));
+                let tag = tag_of(second);
+                let slot = slot_of(tag, slots.len());
+                slots[slot].push(Second { tag, key: second.into(), subjects });
+            }
+            direct.firsts.push(First { key: first.into(), slots });
+        }
+        direct
+    }
+
+    /// How many walks there are.
+    pub(super) fn len(&self) -> usize {
+        self.firsts.len()
+    }
+
+    /// The walk that finds a subject.
+    pub(super) fn walk_of(&self, subject: u32) -> Option<u32> {
+        self.first_of[subject as usize]
+    }
+
+    /// Calls `found` with each subject of a walk and its node, the first of equal keys first; returns
+    /// whether the walk answers for its subjects, which it does unless the first key holds a list.
+    pub(super) fn walk(&self, walk: u32, document: &Document, mut found: impl FnMut(u32, NodeIndex)) -> bool {
+        let first = &self.firsts[walk as usize];
+        if !matches!(document.kind(0), Kind::Object) {
+            return false;
+        }
+        let Some(node) = document.child(0, &first.key) else { return true };
+        if matches!(document.kind(node), Kind::List) {
+            return false;
+        }
+        for (tag, key, child) in document.entries(node) {
+            let seconds = &first.slots[slot_of(tag, first.slots.len())];
+            if let Some(second) = seconds.iter().find(|second| second.tag == tag && *second.key == *key) {
+                second.subjects.iter().for_each(|subject| found(*subject, child));
+            }
+        }
+        true
+    }
+}
+
+fn slot_of(tag: u32, slots: usize) -> usize {
+    (tag.wrapping_mul(0x9e37_79b1) >> 16) as usize & (slots - 1)
+}
