@@ -73,11 +73,8 @@ impl Table {
         if entries.is_empty() {
             return Self::default();
         }
-        let size = match entries.len() * MARKS_PER_KEY {
-            0..=MARKS_SMALL => MARKS_SMALL,
-            0..=MARKS_MIDDLE => MARKS_MIDDLE,
-            _ => MARKS_LARGE,
-        };
+        let wanted = entries.len() * MARKS_PER_KEY;
+        let size = [MARKS_SMALL, MARKS_MIDDLE].into_iter().find(|size| wanted <= *size).unwrap_or(MARKS_LARGE);
         let mut table = Self { marks: vec![0; size], ..Self::default() };
         entries.sort_by_key(|entry| (table.slot(table.hash(entry.key)), entry.key));
         table.heads = vec![0; (size >> HASHES_PER_SLOT_LOG2) + 1];
