@@ -3,6 +3,7 @@
 mod confirm;
 mod cpu;
 mod create;
+mod detect;
 mod fanout;
 mod idle;
 mod matching;
@@ -57,6 +58,9 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     }
     if is(Name::Sensor) {
         sensor::run(args).await.context("sensor")?;
+    }
+    if is(Name::Detect) {
+        detect::run(args).await.context("detect")?;
     }
     Ok(())
 }

@@ -253,17 +253,36 @@ impl Link {
 
     /// Sends the answer to a task as an event.
     async fn answer(&mut self, task: &Deliver) -> anyhow::Result<()> {
-        self.seq += 1;
         let event = Event {
-            seq: self.seq,
             event_type: "OS_VERSION_REP".into(),
-            time_ms: now_ms(),
-            this_atom: Uuid::from_u128(u128::from(self.seq)).as_bytes().to_vec(),
             investigation_id: task.investigation_id.clone(),
             task_id: task.task_id.clone(),
             body: br#"{"VERSION":"6.8.0","DISTRIBUTION":"Example 24.04","ERROR":0}"#.to_vec(),
             ..Event::default()
         };
+        self.tell(event).await
+    }
+
+    /// Sends an event of a type, with this body.
+    pub async fn event(&mut self, event_type: &str, body: &serde_json::Value) -> anyhow::Result<()> {
+        let body = body.to_string().into_bytes();
+        self.tell(Event { event_type: event_type.into(), body, ..Event::default() }).await
+    }
+
+    /// Waits until the server has stored every event that was sent.
+    pub async fn stored(&mut self) -> anyhow::Result<()> {
+        loop {
+            match self.hear().await? {
+                from_server::Message::EventsAck(ack) if ack.seq >= self.seq => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
+    async fn tell(&mut self, event: Event) -> anyhow::Result<()> {
+        self.seq += 1;
+        let this_atom = Uuid::from_u128(u128::from(self.seq)).as_bytes().to_vec();
+        let event = Event { seq: self.seq, time_ms: now_ms(), this_atom, ..event };
         self.say(from_sensor::Message::Events(Events { events: vec![event] })).await
     }
 

@@ -40,6 +40,8 @@ enum Name {
     Status,
     /// Memory and processor time of the real sensor, idle.
     Sensor,
+    /// An event that a rule answers with a task to the same sensor.
+    Detect,
     /// All of them, one after another.
     All,
     /// A server, until its standard input ends.

@@ -264,4 +264,17 @@ impl World {
         }
         Ok(())
     }
+
+    /// Sets a detection and response rule.
+    pub async fn rule(&self, name: &str, rule: &Value) -> anyhow::Result<()> {
+        let url = format!("{}/v1/hive/dr-general/{}/{name}/data", self.base, self.oid);
+        let (data, enabled) = (rule.to_string(), json!({"enabled": true}).to_string());
+        let form = [("data", data.as_str()), ("usr_mtd", enabled.as_str())];
+        let answer = self.http.post(url).bearer_auth(&self.token).form(&form).send().await?;
+        let status = answer.status();
+        if !status.is_success() {
+            bail!("rule: {status} {}", answer.text().await?);
+        }
+        Ok(())
+    }
 }

@@ -21,7 +21,7 @@ fn lines(name: &str, args: &[&str]) -> Vec<Value> {
 
 #[test]
 fn every_benchmark_prints_json_lines_with_name_value_and_unit() {
-    let small: [(&str, &[&str], &[&str]); 8] = [
+    let small: [(&str, &[&str], &[&str]); 9] = [
         ("create", &["--sensors", "50", "60"], &["create", "create.stored", "create", "create.stored"]),
         ("fanout", &["--sensors", "5"], &["fanout.last"]),
         ("return", &["--sensors", "5"], &["return.p50"]),
@@ -30,6 +30,7 @@ fn every_benchmark_prints_json_lines_with_name_value_and_unit() {
         ("idle", &["--sensors", "5"], &["idle.alone", "idle"]),
         ("match", &["--sensors", "3", "--requests", "1", "3"], &["match"; 4]),
         ("status", &["--sensors", "300"], &["status.counts", "status.page", "newly"]),
+        ("detect", &["--sensors", "3"], &["detect", "detect"]),
     ];
     for (name, args, expected) in small {
         let lines = lines(name, args);
