@@ -1,6 +1,7 @@
 //! Every benchmark runs, at sizes that say nothing about speed, and prints what it should.
 
 use serde_json::Value;
+use std::path::Path;
 use std::process::Command;
 
 fn lines(name: &str, args: &[&str]) -> Vec<Value> {
@@ -21,10 +22,12 @@ fn lines(name: &str, args: &[&str]) -> Vec<Value> {
 
 #[test]
 fn every_benchmark_prints_json_lines_with_name_value_and_unit() {
+    let sensor = Path::new(env!("CARGO_BIN_EXE_muster-bench")).with_file_name("muster-sensor");
+    assert!(sensor.exists(), "{} is missing; build it first: cargo build -p muster-sensor", sensor.display());
     let small: [(&str, &[&str], &[&str]); 9] = [
         ("create", &["--sensors", "50", "60"], &["create", "create.stored", "create", "create.stored"]),
         ("fanout", &["--sensors", "5"], &["fanout.last"]),
-        ("return", &["--sensors", "5"], &["return.p50"]),
+        ("return", &["--sensors", "5"], &["return.p50", "return.sensor.p50"]),
         ("cpu", &["--sensors", "5"], &["cpu"]),
         ("storm", &["--sensors", "20"], &["storm", "confirm.store", "confirm.tls", "confirm.tls.p99"]),
         ("idle", &["--sensors", "5"], &["idle.alone", "idle"]),
