@@ -57,6 +57,9 @@ struct Args {
     /// After so many seconds on the processor the comparison of matches stops.
     #[arg(long, default_value_t = 20.0)]
     patience: f64,
+    /// Folder into which the rules of each size and the events are written as muster reads them, for a profiler.
+    #[arg(long)]
+    keep: Option<PathBuf>,
 }
 
 fn main() -> anyhow::Result<()> {
@@ -94,10 +97,22 @@ fn main() -> anyhow::Result<()> {
     let mut figures = Vec::new();
     for count in &args.rules {
         let rules = alter::grown(&rules, *count);
+        if let Some(folder) = &args.keep {
+            keep(folder, &rules, &events)?;
+        }
         figures.extend(measure::size(&engines, &rules, &events, limits)?);
     }
     measure::aims(&figures);
     Ok(())
+}
+
+/// A list of rules; events, one on each line.
+fn keep(folder: &Path, rules: &[Rule], events: &[Event]) -> anyhow::Result<()> {
+    let texts = Name::Muster.texts(rules)?.into_iter();
+    let rules_in_json: anyhow::Result<Vec<Value>> = texts.map(|text| Ok(serde_saphyr::from_str(&text.text)?)).collect();
+    std::fs::write(folder.join(format!("rules-{}.json", rules.len())), Value::from(rules_in_json?).to_string())?;
+    let events: Vec<&str> = events.iter().map(|event| event.whole.as_str()).collect();
+    Ok(std::fs::write(folder.join("events.jsonl"), events.join("\n"))?)
 }
 
 fn read_rules(folder: &Path) -> anyhow::Result<(Vec<Rule>, BTreeMap<String, usize>)> {
