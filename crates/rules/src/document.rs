@@ -202,6 +202,24 @@ impl Document {
         }
     }
 
+    /// All texts, keys too, one after another.
+    pub(crate) fn texts(&self) -> &str {
+        &self.text
+    }
+
+    /// Where in [`Document::texts`] the text of a node starts.
+    pub(crate) fn text_start(&self, node: NodeIndex) -> Option<u32> {
+        match self.kind(node) {
+            Kind::Text(span) => Some(span.start),
+            _ => None,
+        }
+    }
+
+    /// The key that a child of an object has.
+    pub(crate) fn key(&self, child: NodeIndex) -> &str {
+        self.nodes.get(child as usize).map_or("", |node| self.slice(node.key))
+    }
+
     pub(crate) fn number(&self, node: NodeIndex) -> Option<Number> {
         match self.kind(node) {
             Kind::Int(int) => Some(Number::Int(int.into())),
@@ -237,13 +255,9 @@ impl Document {
         siblings.map(|(_, node)| node.key)
     }
 
-    /// The children of an object with the tags and the texts of their keys.
-    pub(crate) fn entries(&self, node: NodeIndex) -> impl Iterator<Item = (u32, &str, NodeIndex)> {
-        let entry = |child: NodeIndex| {
-            let node = &self.nodes[child as usize];
-            (node.tag, self.slice(node.key), child)
-        };
-        self.children(node).map(entry)
+    /// The children of an object with the tags of their keys.
+    pub(crate) fn tagged(&self, node: NodeIndex) -> impl Iterator<Item = (u32, NodeIndex)> {
+        self.children(node).map(|child| (self.nodes[child as usize].tag, child))
     }
 
     /// A node and its whole subtree as a value.

@@ -294,14 +294,18 @@ impl Pass<'_> {
                 is_void: &is_void,
             };
             let mut shared = self.rules.shared(self.scratch);
-            let leaves: &mut dyn Leaves = if self.way == Way::Shared { &mut shared } else { &mut Plain };
             if rule.is_stateful() {
+                let leaves: &mut dyn Leaves = if self.way == Way::Shared { &mut shared } else { &mut Plain };
                 let time_ms = document.event_time_ms().unwrap_or(self.facts.now_ms);
                 let fed = Fed { sight, document, time_ms, kept };
                 stateful(rule, &mut self.state.waiting, &fed, leaves)
             } else {
                 let mut metadata = Metadata::default();
-                let is_match = evaluate::node(&rule.detect.root, &sight, leaves, &mut metadata);
+                let root = &rule.detect.root;
+                let is_match = match self.way {
+                    Way::Shared => evaluate::node(root, &sight, &mut shared, &mut metadata),
+                    Way::EachRule => evaluate::node(root, &sight, &mut Plain, &mut metadata),
+                };
                 if !is_match || is_void.get() {
                     return;
                 }

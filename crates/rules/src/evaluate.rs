@@ -59,7 +59,12 @@ impl Leaves for Plain {
 pub(crate) struct Metadata(pub(crate) Map<String, Value>);
 
 /// Evaluates a node on one event, without what follows it.
-pub(crate) fn node(node: &Node, sight: &Sight<'_>, leaves: &mut dyn Leaves, metadata: &mut Metadata) -> bool {
+pub(crate) fn node<L: Leaves + ?Sized>(
+    node: &Node,
+    sight: &Sight<'_>,
+    leaves: &mut L,
+    metadata: &mut Metadata,
+) -> bool {
     if !sees(node, sight, leaves) {
         return false;
     }
@@ -84,12 +89,17 @@ pub(crate) fn node(node: &Node, sight: &Sight<'_>, leaves: &mut dyn Leaves, meta
 }
 
 /// Evaluates a node where no state can be kept: one that needs a later event is not true yet.
-pub(crate) fn stateless(rule: &Node, sight: &Sight<'_>, leaves: &mut dyn Leaves, metadata: &mut Metadata) -> bool {
+pub(crate) fn stateless<L: Leaves + ?Sized>(
+    rule: &Node,
+    sight: &Sight<'_>,
+    leaves: &mut L,
+    metadata: &mut Metadata,
+) -> bool {
     node(rule, sight, leaves, metadata) && rule.follow.is_none()
 }
 
 /// The filters of a node, which `not` does not invert: event types, then times.
-pub(crate) fn sees(node: &Node, sight: &Sight<'_>, leaves: &mut dyn Leaves) -> bool {
+pub(crate) fn sees<L: Leaves + ?Sized>(node: &Node, sight: &Sight<'_>, leaves: &mut L) -> bool {
     if !node.events.is_empty() && !node.events.iter().any(|event| &**event == sight.event_type) {
         leaves.heard(node, false, "another event type");
         return false;
@@ -101,11 +111,11 @@ pub(crate) fn sees(node: &Node, sight: &Sight<'_>, leaves: &mut dyn Leaves) -> b
     true
 }
 
-fn scope(
+fn scope<L: Leaves + ?Sized>(
     path: &crate::path::Path,
     rule: &Node,
     sight: &Sight<'_>,
-    leaves: &mut dyn Leaves,
+    leaves: &mut L,
     metadata: &mut Metadata,
 ) -> bool {
     let mut is_found = false;
@@ -117,7 +127,12 @@ fn scope(
     is_found
 }
 
-fn look_up(lookup: &Lookup, sight: &Sight<'_>, leaves: &mut dyn Leaves, metadata: &mut Metadata) -> bool {
+fn look_up<L: Leaves + ?Sized>(
+    lookup: &Lookup,
+    sight: &Sight<'_>,
+    leaves: &mut L,
+    metadata: &mut Metadata,
+) -> bool {
     predicate::any_text(&lookup.path, &lookup.transform, sight.root, &mut |text| {
         let is_folded =
             lookup.is_case_sensitive || text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());

@@ -86,13 +86,15 @@ impl RuleSet {
         for rule in &mut rules {
             interner.node(&mut rule.detect.root);
         }
+        let mut covers: Vec<_> = rules.iter().map(|rule| cover::of(&rule.detect.root, &mut interner)).collect();
+        // Before the leaves, which look for some texts only if a cover does.
+        let draft = index::Draft::new(&mut interner, &covers);
         let leaves = interner.leaves();
         for rule in &mut rules {
             interner.groups(&mut rule.detect.root, &leaves);
         }
         let rules: Vec<_> = rules.into_iter().map(Arc::new).collect();
-        let mut covers: Vec<_> = rules.iter().map(|rule| cover::of(&rule.detect.root, &mut interner)).collect();
-        let indexes = index::build(&mut interner, &covers);
+        let indexes = draft.finish(&interner);
         let partitions = partitions(&rules, &mut covers);
         let by_fingerprint = rules.iter().enumerate().map(|(at, rule)| (rule.fingerprint, at as u32)).collect();
         let Interner { subjects, literals, groups, .. } = interner;

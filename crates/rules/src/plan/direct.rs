@@ -19,15 +19,31 @@ pub(super) struct Direct {
 #[derive(Debug)]
 struct First {
     key: Box<str>,
-    /// By hash of the second key's tag.
-    slots: Vec<Vec<Second>>,
+    /// By hash of the second key's tag: the first of `seconds`; one more slot ends the last.
+    heads: Vec<u32>,
+    seconds: Vec<Second>,
 }
 
 #[derive(Debug)]
 struct Second {
     tag: u32,
     key: Box<str>,
-    subjects: Vec<u32>,
+    subjects: Box<[u32]>,
+}
+
+impl First {
+    fn new(key: &str, mut seconds: Vec<Second>) -> Self {
+        let slots = (seconds.len() * SLOTS_PER_KEY).next_power_of_two();
+        seconds.sort_by_key(|second| slot_of(second.tag, slots));
+        let head = |slot| seconds.partition_point(|second| slot_of(second.tag, slots) < slot) as u32;
+        Self { key: key.into(), heads: (0..=slots).map(head).collect(), seconds }
+    }
+
+    /// The second keys that may have a tag.
+    fn seconds(&self, tag: u32) -> &[Second] {
+        let slot = slot_of(tag, self.heads.len() - 1);
+        &self.seconds[self.heads[slot] as usize..self.heads[slot + 1] as usize]
+    }
 }
 
 impl Direct {
@@ -40,15 +56,14 @@ impl Direct {
             }
         }
         for (number, (first, seconds)) in (0..).zip(by_first) {
-            let mut slots: Vec<Vec<Second>> = Vec::new();
-            slots.resize_with((seconds.len() * SLOTS_PER_KEY).next_power_of_two(), Vec::new);
-            for (second, subjects) in seconds {
-                subjects.iter().for_each(|subject| direct.first_of[*subject as usize] = Some(number));
-                let tag = tag_of(second);
-                let slot = slot_of(tag, slots.len());
-                slots[slot].push(Second { tag, key: second.into(), subjects });
-            }
-            direct.firsts.push(First { key: first.into(), slots });
+            let subjects = seconds.values().flatten();
+            subjects.for_each(|subject| direct.first_of[*subject as usize] = Some(number));
+            let second = |(key, subjects): (&str, Vec<u32>)| Second {
+                tag: tag_of(key),
+                key: key.into(),
+                subjects: subjects.into(),
+            };
+            direct.firsts.push(First::new(first, seconds.into_iter().map(second).collect()));
         }
         direct
     }
@@ -74,9 +89,9 @@ impl Direct {
         if matches!(document.kind(node), Kind::List) {
             return false;
         }
-        for (tag, key, child) in document.entries(node) {
-            let seconds = &first.slots[slot_of(tag, first.slots.len())];
-            if let Some(second) = seconds.iter().find(|second| second.tag == tag && *second.key == *key) {
+        for (tag, child) in document.tagged(node) {
+            let mut seconds = first.seconds(tag).iter();
+            if let Some(second) = seconds.find(|second| second.tag == tag && *second.key == *document.key(child)) {
                 second.subjects.iter().for_each(|subject| found(*subject, child));
             }
         }

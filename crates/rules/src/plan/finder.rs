@@ -120,6 +120,7 @@ impl Finder {
             finder.text.push_str(text);
             literals.push(Literal { start, len: text.len() as u32, place });
         }
+        finder.text.extend(std::iter::repeat_n('\0', READ_BEYOND));
         finder.text.shrink_to_fit();
         let counts = finder.count_windows(&literals);
         let (mut windows, mut pairs, mut singles) = (Vec::new(), Vec::new(), Vec::new());
@@ -166,10 +167,12 @@ impl Finder {
     }
 
     /// Calls `found` with the number of each text that stands where it must; with some more than once.
-    pub(super) fn find(&self, value: &str, found: &mut impl FnMut(u32)) {
-        let bytes = value.as_bytes();
-        self.find_windows::<WINDOW_BYTES>(&self.windows, bytes, found);
-        self.find_windows::<PAIR_BYTES>(&self.pairs, bytes, found);
+    ///
+    /// The value is a part of a text that goes on for at least [`READ_BEYOND`] bytes after it.
+    pub(super) fn find(&self, value: Value<'_>, found: &mut impl FnMut(u32)) {
+        self.find_windows::<WINDOW_BYTES>(&self.windows, value, found);
+        self.find_windows::<PAIR_BYTES>(&self.pairs, value, found);
+        let bytes = value.bytes();
         for single in &self.singles {
             let byte = single.key as u8;
             let is_there = match single.text.place {
@@ -190,7 +193,7 @@ impl Finder {
         }
     }
 
-    fn find_windows<const BYTES: usize>(&self, table: &Table, value: &[u8], found: &mut impl FnMut(u32)) {
+    fn find_windows<const BYTES: usize>(&self, table: &Table, value: Value<'_>, found: &mut impl FnMut(u32)) {
         let marks = table.marks.as_slice();
         if let Ok(marks) = marks.try_into() {
             self.find_marks::<BYTES, MARKS_SMALL>(table, marks, value, found);
@@ -205,16 +208,12 @@ impl Finder {
         &self,
         table: &Table,
         marks: &[u8; SIZE],
-        value: &[u8],
+        value: Value<'_>,
         found: &mut impl FnMut(u32),
     ) {
-        for at in (0..(value.len() + 1).saturating_sub(BYTES)).step_by(STEPS) {
-            let mut padded = [0; CHUNK_BYTES];
-            let chunk = value[at..].first_chunk::<CHUNK_BYTES>().unwrap_or_else(|| {
-                // Texts that the zeros seem to show are compared and refused.
-                padded[..value.len() - at].copy_from_slice(&value[at..]);
-                &padded
-            });
+        let windows = (value.len + 1).saturating_sub(BYTES);
+        for at in (0..windows).step_by(STEPS) {
+            let Some(chunk) = value.text[value.start + at..].first_chunk::<CHUNK_BYTES>() else { return };
             let window_at = |step: usize| {
                 let mut window = [0; WINDOW_BYTES];
                 window[..BYTES].copy_from_slice(&chunk[step..step + BYTES]);
@@ -229,35 +228,67 @@ impl Finder {
                 let step = set.trailing_zeros() as usize;
                 set &= set - 1;
                 let window = window_at(step);
-                let entries = table.entries(window, table.hash(window));
-                entries.for_each(|entry| self.compare(value, at + step, entry, found));
+                for entry in table.entries(window, table.hash(window)) {
+                    if self.stands(entry, value, at + step) {
+                        found(entry.number);
+                    }
+                }
             }
         }
     }
 
-    fn compare(&self, value: &[u8], at: usize, entry: &Entry, found: &mut impl FnMut(u32)) {
-        let Some(start) = at.checked_sub(entry.offset as usize) else { return };
-        let end = start + entry.text.len as usize;
-        let is_placed = stands(entry.text.place, start, end, value.len());
-        if is_placed && value.get(start..end) == Some(self.bytes(entry.text)) {
-            found(entry.number);
-        }
+    /// Whether the text of an entry, whose window is at this place of a value, is there as a whole.
+    fn stands(&self, entry: &Entry, value: Value<'_>, at: usize) -> bool {
+        let (text, len) = (entry.text, entry.text.len as usize);
+        let Some(start) = at.checked_sub(entry.offset as usize).filter(|start| start + len <= value.len) else {
+            return false;
+        };
+        let is_placed = match text.place {
+            Place::Anywhere => true,
+            Place::Start => start == 0,
+            Place::End => start + len == value.len,
+            Place::Whole => start == 0 && len == value.len,
+        };
+        // Most texts are short: two or three words are compared sooner than a function for any length is called.
+        let words = || (0..len).step_by(WORD_BYTES).map(|from| (from, (len - from).min(WORD_BYTES)));
+        is_placed
+            && words().all(|(from, bytes)| {
+                let left = word_at(value.text, value.start + start + from);
+                let right = word_at(self.text.as_bytes(), text.start as usize + from);
+                (left ^ right) << ((WORD_BYTES - bytes) * 8) == 0
+            })
     }
+}
+
+/// A value within the text that it was cut from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Value<'a> {
+    pub(super) text: &'a [u8],
+    pub(super) start: usize,
+    pub(super) len: usize,
+}
+
+impl<'a> Value<'a> {
+    fn bytes(self) -> &'a [u8] {
+        &self.text[self.start..self.start + self.len]
+    }
+}
+
+/// Bytes that are compared at once.
+const WORD_BYTES: usize = 8;
+
+/// The bytes from a place on, the first one lowest; zero where the text goes on for less than a word.
+fn word_at(text: &[u8], at: usize) -> u64 {
+    text.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u64::from_le_bytes(*word))
 }
 
 /// Windows that are looked at in one step.
 const STEPS: usize = 8;
 /// Bytes that these cover.
 const CHUNK_BYTES: usize = STEPS + WINDOW_BYTES - 1;
-
-fn stands(place: Place, start: usize, end: usize, len: usize) -> bool {
-    match place {
-        Place::Anywhere => true,
-        Place::Start => start == 0,
-        Place::End => end == len,
-        Place::Whole => start == 0 && end == len,
-    }
-}
+/// How far a text must go on after a value, so that the end of the value needs no care: texts that
+/// seem to stand there are compared and refused.
+pub(super) const READ_BEYOND: usize = CHUNK_BYTES;
 
 /// Each window, with where it starts.
 fn windows_of(text: &[u8]) -> impl Iterator<Item = (u32, u32)> {
@@ -295,7 +326,9 @@ mod tests {
         let finder = Finder::new(all.iter().copied());
         for value in words.iter().map(|word| format!("{word}ab{word}")).chain(words.iter().cloned()) {
             let mut found = Vec::new();
-            finder.find(&value, &mut |number| found.push(number));
+            let text = format!("a{value}{}", "b".repeat(READ_BEYOND));
+            let cut = Value { text: text.as_bytes(), start: 1, len: value.len() };
+            finder.find(cut, &mut |number| found.push(number));
             found.sort_unstable();
             found.dedup();
             let holds = |(text, place): &(&str, Place)| match place {

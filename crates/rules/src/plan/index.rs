@@ -1,7 +1,7 @@
 //! What is looked for in the values at one path, for all rules in one pass.
 
 use super::cover::{Clue, Cover, Place};
-use super::finder::Finder;
+use super::finder::{Finder, Value};
 use super::interner::Interner;
 use crate::evaluate::address;
 use core::net::IpAddr;
@@ -36,42 +36,55 @@ struct Literal {
     groups: Rules,
 }
 
-/// Builds one index per subject from the covers of all rules, and from all literals of all predicates.
-pub(super) fn build(interner: &mut Interner, covers: &[Option<Cover>]) -> Vec<Index> {
-    let mut needed_by: Vec<Vec<u32>> = Vec::new();
-    let mut drafts: Vec<Draft> = Vec::new();
-    drafts.resize_with(interner.subjects.len(), Draft::default);
-    for (rule, cover) in covers.iter().enumerate() {
-        for (subject, clue) in cover.iter().flat_map(|cover| &cover.clues) {
-            let draft = &mut drafts[*subject as usize];
-            let literal = match clue {
-                Clue::Text(text, place) => interner.literal(*subject, text, *place),
-                Clue::PatternText(text) => {
-                    push(&mut draft.patterns, rule as u32);
-                    interner.literal(*subject, text, Place::Anywhere)
-                }
-                other => {
-                    draft.add(other, rule as u32);
-                    continue;
-                }
-            };
-            needed_by.resize_with(interner.literals.len(), Vec::new);
-            push(&mut needed_by[literal as usize], rule as u32);
+/// All indexes while they are made: first what the covers need, then what the predicates ask for.
+pub(super) struct Draft {
+    /// By literal: the rules whose cover has it.
+    needed_by: Vec<Vec<u32>>,
+    subjects: Vec<DraftOfSubject>,
+}
+
+impl Draft {
+    /// Takes the clues of the covers of all rules.
+    pub(super) fn new(interner: &mut Interner, covers: &[Option<Cover>]) -> Self {
+        let mut draft = Self { needed_by: Vec::new(), subjects: Vec::new() };
+        draft.subjects.resize_with(interner.subjects.len(), DraftOfSubject::default);
+        for (rule, cover) in (0..).zip(covers) {
+            for (subject, clue) in cover.iter().flat_map(|cover| &cover.clues) {
+                let of_subject = &mut draft.subjects[*subject as usize];
+                let literal = match clue {
+                    Clue::Text(text, place) => interner.literal(*subject, text, *place),
+                    Clue::PatternText(text) => {
+                        push(&mut of_subject.patterns, rule);
+                        interner.literal(*subject, text, Place::Anywhere)
+                    }
+                    other => {
+                        of_subject.add(other, rule);
+                        continue;
+                    }
+                };
+                draft.needed_by.resize_with(interner.literals.len(), Vec::new);
+                push(&mut draft.needed_by[literal as usize], rule);
+            }
         }
+        draft
     }
-    needed_by.resize_with(interner.literals.len(), Vec::new);
-    for (literal, key) in interner.literals.iter().enumerate() {
-        drafts[key.subject as usize].literals.push(literal as u32);
+
+    /// One index per subject, with all literals that were asked for meanwhile.
+    pub(super) fn finish(mut self, interner: &Interner) -> Vec<Index> {
+        self.needed_by.resize_with(interner.literals.len(), Vec::new);
+        for (literal, key) in interner.literals.iter().enumerate() {
+            self.subjects[key.subject as usize].literals.push(literal as u32);
+        }
+        let mut proves: Vec<Vec<u32>> = vec![Vec::new(); interner.literals.len()];
+        for (group, literals) in interner.groups.iter().map(|group| &group.literals).enumerate() {
+            literals.iter().for_each(|literal| proves[*literal as usize].push(group as u32));
+        }
+        self.subjects.into_iter().map(|draft| draft.finish(interner, &self.needed_by, &proves)).collect()
     }
-    let mut proves: Vec<Vec<u32>> = vec![Vec::new(); interner.literals.len()];
-    for (group, literals) in interner.groups.iter().map(|group| &group.literals).enumerate() {
-        literals.iter().for_each(|literal| proves[*literal as usize].push(group as u32));
-    }
-    drafts.into_iter().map(|draft| draft.finish(interner, &needed_by, &proves)).collect()
 }
 
 #[derive(Default)]
-struct Draft {
+struct DraftOfSubject {
     literals: Vec<u32>,
     integers: HashMap<i128, Vec<u32>>,
     networks: HashMap<(bool, u8), HashMap<u128, Vec<u32>>>,
@@ -79,7 +92,7 @@ struct Draft {
     present: Vec<u32>,
 }
 
-impl Draft {
+impl DraftOfSubject {
     fn add(&mut self, clue: &Clue, rule: u32) {
         let list = match clue {
             Clue::Integer(int) => self.integers.entry(*int).or_default(),
@@ -167,9 +180,12 @@ impl Index {
         }
     }
 
-    /// Searches a folded value; a rule may be named more than once.
-    pub(super) fn text(&self, text: &str, is_ascii: bool, finds: &mut impl Finds) {
-        self.finder.find(text, &mut |number| {
+    /// Searches the folded value at `start` of `texts`; a rule may be named more than once.
+    ///
+    /// See [`Finder::find`] for what must follow the value.
+    pub(super) fn text(&self, texts: &str, (start, len): (u32, u32), is_ascii: bool, finds: &mut impl Finds) {
+        let (start, len) = (start as usize, len as usize);
+        self.finder.find(Value { text: texts.as_bytes(), start, len }, &mut |number| {
             let literal = self.literals[number as usize];
             if finds.literal(literal.id) {
                 self.each(literal.rules, finds);
@@ -180,7 +196,7 @@ impl Index {
         if !is_ascii {
             self.each(self.patterns, finds);
         }
-        if let Some(address) = (!self.networks.is_empty()).then(|| address::parse(text)).flatten() {
+        if let Some(address) = (!self.networks.is_empty()).then(|| address::parse(&texts[start..start + len])).flatten() {
             for (is_v4, prefix, networks) in &self.networks {
                 if *is_v4 == address.is_ipv4()
                     && let Some(rules) = networks.get(&first_address(address, *prefix))

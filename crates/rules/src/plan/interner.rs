@@ -9,6 +9,9 @@ use crate::pattern::Pattern;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+/// Texts of fewer bytes are in so many values that a look for each of them says too little.
+const SOUGHT_BYTES_MIN: usize = 4;
+
 /// What the plan knows of a predicate.
 #[derive(Debug)]
 pub(super) struct Known {
@@ -84,6 +87,15 @@ impl Interner {
         })
     }
 
+    /// The number of a text that is looked for in every event: it is long enough to be rare, or a
+    /// whole value, or a cover needs it. Any other is compared when a candidate asks for it.
+    fn sought(&mut self, subject: u32, text: &str, place: Place) -> Option<u32> {
+        if text.len() >= SOUGHT_BYTES_MIN || place == Place::Whole {
+            return Some(self.literal(subject, text, place));
+        }
+        self.by_literal.get(&LiteralKey { subject, place, text: text.into() }).copied()
+    }
+
     /// What is known of each predicate.
     pub(super) fn leaves(&mut self) -> Vec<Known> {
         let all: Vec<_> = self.predicates.iter().cloned().zip(self.subject_of.clone()).enumerate().collect();
@@ -99,8 +111,10 @@ impl Interner {
             Test::Compare(comparison, Operand::Literal(Scalar::Text(text))) => {
                 let Some(place) = cover::place_of(*comparison, text) else { return Needs::Nothing };
                 let is_once = !matches!(comparison, Comparison::Contains { count, .. } if *count != 1);
-                let literal = self.literal(subject, &folded(text), place);
-                Needs::Text { literal, is_proof: is_once && !comparison.is_case_sensitive() }
+                match self.sought(subject, &folded(text), place) {
+                    Some(literal) => Needs::Text { literal, is_proof: is_once && !comparison.is_case_sensitive() },
+                    None => Needs::Nothing,
+                }
             }
             Test::Matches(pattern) => match self.rarest_texts(Some(id), pattern) {
                 Some(texts) => {

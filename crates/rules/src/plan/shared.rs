@@ -1,6 +1,7 @@
 //! What is known of the event in hand: the values at each path, the truth of each predicate.
 
 use super::RuleSet;
+use super::finder::READ_BEYOND;
 use super::index::Finds;
 use super::interner::Needs;
 use crate::ast::{Comparison, Leaf, Operand, Predicate, Test};
@@ -31,6 +32,7 @@ pub(super) struct Kept {
     /// The transformed text, where it differs from the node's own.
     raw: Option<(u32, u32)>,
     folded: Option<(u32, u32)>,
+    is_ascii: bool,
 }
 
 /// Memory that evaluation reuses from event to event.
@@ -52,6 +54,8 @@ pub(crate) struct Scratch {
     /// Per subject: the stamp and the node, if a walk found it.
     nodes: Vec<(u32, NodeIndex)>,
     samples: Vec<Kept>,
+    /// The document's texts in lower case, then what is made of single values, each with
+    /// [`READ_BEYOND`] zeros after it; empty until a value is asked for.
     text: String,
 }
 
@@ -100,19 +104,28 @@ impl Scratch {
             return seen.samples;
         }
         let walked = self.walked(rules, subject, document);
+        if self.text.is_empty() {
+            // At once, as that is done many bytes at a time.
+            append(&mut self.text, |out| out.push_str(document.texts()));
+            self.text.make_ascii_lowercase();
+        }
         let wanted = &rules.subjects[subject as usize];
         let start = self.samples.len() as u32;
         let (kept, buffer) = (&mut self.samples, &mut self.text);
         let mut keep = |node: NodeIndex| {
             match document.text(node) {
-                None => kept.push(Kept { node, raw: None, folded: None }),
+                None => kept.push(Kept { node, raw: None, folded: None, is_ascii: true }),
                 Some(text) if wanted.transform.is_identity() => {
-                    kept.push(Kept { node, raw: None, folded: Some(append(buffer, |out| fold_into(text, out))) });
+                    let is_ascii = text.is_ascii();
+                    let lowered = document.text_start(node).filter(|_| is_ascii).map(|at| (at, text.len() as u32));
+                    let folded = lowered.or_else(|| Some(append(buffer, |out| fold_into(text, out))));
+                    kept.push(Kept { node, raw: None, folded, is_ascii });
                 }
                 Some(text) => {
                     predicate::any_transformed(&wanted.transform, text, &mut |part| {
                         let raw = Some(append(buffer, |out| out.push_str(part)));
-                        kept.push(Kept { node, raw, folded: Some(append(buffer, |out| fold_into(part, out))) });
+                        let folded = Some(append(buffer, |out| fold_into(part, out)));
+                        kept.push(Kept { node, raw, folded, is_ascii: part.is_ascii() });
                         false
                     });
                 }
@@ -159,11 +172,9 @@ impl Scratch {
         }
         for sample in &self.samples[samples.start as usize..samples.end as usize] {
             match sample.folded {
-                Some((start, len)) => {
-                    let text = &self.text[start as usize..(start + len) as usize];
-                    let is_ascii = text.is_ascii();
-                    seen.is_ascii &= is_ascii;
-                    index.text(text, is_ascii, &mut finds);
+                Some(folded) => {
+                    seen.is_ascii &= sample.is_ascii;
+                    index.text(&self.text, folded, sample.is_ascii, &mut finds);
                 }
                 None => {
                     let integer = document.number(sample.node).and_then(|number| number.as_integer());
@@ -234,8 +245,16 @@ impl Finds for Found<'_> {
 fn append(buffer: &mut String, write: impl FnOnce(&mut String)) -> (u32, u32) {
     let start = buffer.len() as u32;
     write(buffer);
-    (start, buffer.len() as u32 - start)
+    let len = buffer.len() as u32 - start;
+    buffer.push_str(ZEROS);
+    (start, len)
 }
+
+/// As many as [`READ_BEYOND`].
+const ZEROS: &str = match std::str::from_utf8(&[0; READ_BEYOND]) {
+    Ok(zeros) => zeros,
+    Err(_) => unreachable!(),
+};
 
 /// Whether a predicate looks at single values only, so that kept samples answer it.
 pub(super) fn reads_samples(predicate: &Predicate) -> bool {
