@@ -10,6 +10,7 @@
 
 mod reader;
 
+use crate::copies::NODE_BYTES;
 use crate::number::Number;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -142,6 +143,11 @@ impl Document {
     #[must_use]
     pub fn to_value(&self) -> Value {
         if self.nodes.is_empty() { Value::Null } else { self.value_at(0) }
+    }
+
+    /// About how many bytes of JSON it is.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.len() + NODE_BYTES * self.nodes.len()
     }
 
     /// `routing/event_type`, or nothing.
