@@ -47,7 +47,7 @@ pub struct Facts<'a> {
 pub struct Source<'a> {
     /// The stream.
     pub target: Target,
-    /// What the artifact is, for records of artifacts.
+    /// What the artifact is, for records of artifacts; rules take any where it is not known, as in a replay.
     pub artifact: Option<ArtifactFacts<'a>>,
 }
 
@@ -281,7 +281,7 @@ impl Pass<'_> {
         let kept = OnceCell::new();
         for index in &candidates {
             let rule = self.rules.rule(*index);
-            if rule.target() != Target::Artifact || selects(rule, source.artifact.unwrap_or_default()) {
+            if source.artifact.is_none_or(|artifact| selects(rule, artifact)) {
                 self.rule(rule, kind, document, &kept, depth);
             }
         }

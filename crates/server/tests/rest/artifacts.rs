@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use muster_model::Sid;
 use muster_server::gateway::Link;
 use muster_server::sensor::Place;
-use muster_server::transfer;
+use muster_server::{clock, detect, event, transfer};
 use muster_store::{Store, StoreError, Stream};
 use muster_wire::{ArtifactOffer, TRANSFER_PATH, Transfer, TransferRequest, from_server};
 use serde_json::{Value, json};
@@ -169,4 +169,32 @@ async fn a_line_is_evaluated_once_whatever_happens_amid_the_file() {
     };
     let text = eventually("operators are told", text).await;
     assert!(text.contains("artifact after: lines of more than 65536 bytes were cut there: 1"), "{text}");
+}
+
+#[tokio::test]
+async fn events_wait_for_one_step_and_not_for_the_file() {
+    let (store, faults) = Store::memory_with_faults();
+    let world = World::on(tempfile::tempdir().unwrap(), store).await;
+    let key = ingestion_key(&world).await;
+    set(&world, "dr-general", "r", rule(json!({}), "/text", "^never$", report("r"))).await;
+    let gate = faults.gate();
+    let upload = upload(&world, &key, ("long", "txt", "/a", "s"), b"a line\n".repeat(10_000));
+    let release = async |commits: usize| {
+        for _ in 0..commits {
+            eventually("a commit waits", async || (gate.waiting().0 > 0).then_some(())).await;
+            gate.store(1);
+            gate.answer(1);
+        }
+    };
+    tokio::join!(upload, release(1));
+    eventually("the first step is under way", async || (gate.waiting().0 > 0).then_some(())).await;
+    let event = event::activity(world.oid, "test", "A", &json!({}), clock::now());
+    let emitted = detect::emit(&world.server.app, world.oid, vec![event], Vec::new());
+    let (emitted, ()) = tokio::join!(emitted, release(2));
+    emitted.unwrap();
+    assert_eq!(being_read(&world).await, 1);
+    faults.open();
+    gate.store(100);
+    gate.answer(100);
+    assert!(detections(&world, "r").await.is_empty(), "it is read to its end");
 }

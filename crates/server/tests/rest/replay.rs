@@ -169,6 +169,11 @@ async fn stored_rules_lookups_and_permissions() {
     let (status, answer) = ask(&world, &world.token, &body).await;
     assert_eq!((status, &answer["error"]), (400, &json!("invalid lookups: too many lookups: 33 (max 32)")));
 
+    let detect = json!({"target": "artifact", "artifact type": "auth", "op": "contains", "path": "text", "value": "b"});
+    let mut body = request(&world, json!({"rule": {"detect": detect, "respond": []}}), json!({}));
+    body["event_source"] = json!({"stream": "artifact", "events": [{"text": "bob"}, {"text": "ana"}]});
+    assert_eq!(ask(&world, &world.token, &body).await.1["stats"]["n_matched"], 1, "of whatever artifact");
+
     let request = request(&world, json!({"rule": tagging(0)}), json!({}));
     let blind = world.token_of(world.oid, &["dr.list".to_owned()]).await;
     let (status, answer) = ask(&world, &blind, &request).await;
