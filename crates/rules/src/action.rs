@@ -9,6 +9,7 @@ mod report;
 
 pub use effect::{Decided, Effect};
 
+use crate::copies::{Copies, bytes_of};
 use crate::document::Document;
 use crate::evaluate::Metadata;
 use crate::load::Rule;
@@ -210,28 +211,45 @@ pub(crate) struct Context<'a> {
     metadata: &'a Metadata,
     value: OnceCell<Value>,
     data: OnceCell<Data>,
-    /// Bytes of text made so far for this match.
-    made_bytes: &'a Cell<usize>,
+    spent: &'a Spent,
+}
+
+/// What the actions of one match made so far.
+#[derive(Default)]
+struct Spent {
+    /// Bytes.
+    text: Cell<usize>,
+    copies: Copies,
 }
 
 impl<'a> Context<'a> {
-    fn new(document: &'a Document, metadata: &'a Metadata, made_bytes: &'a Cell<usize>) -> Self {
-        Self { document, metadata, value: OnceCell::new(), data: OnceCell::new(), made_bytes }
+    fn new(document: &'a Document, metadata: &'a Metadata, spent: &'a Spent) -> Self {
+        Self { document, metadata, value: OnceCell::new(), data: OnceCell::new(), spent }
     }
 
     /// Of the same match, with another document.
     fn with_value(&self, document: &'a Document, value: Value) -> Self {
-        let (metadata, made_bytes) = (self.metadata, self.made_bytes);
-        Self { document, metadata, value: value.into(), data: OnceCell::new(), made_bytes }
+        let (metadata, spent) = (self.metadata, self.spent);
+        Self { document, metadata, value: value.into(), data: OnceCell::new(), spent }
     }
 
     /// Counts a text that was made; an error once there is too much of it.
     fn spend(&self, bytes: usize) -> Result<(), TemplateError> {
-        self.made_bytes.set(self.made_bytes.get().saturating_add(bytes));
-        if self.made_bytes.get() > MATCH_TEXT_BYTES_MAX {
+        let text = &self.spent.text;
+        text.set(text.get().saturating_add(bytes));
+        if text.get() > MATCH_TEXT_BYTES_MAX {
             return Err(TemplateError(format!("the texts of one match make more than {MATCH_TEXT_BYTES_MAX} bytes")));
         }
         Ok(())
+    }
+
+    /// Counts a whole copy of the document; an error once the match copied too much.
+    fn spend_copy(&self) -> Result<(), String> {
+        self.spend_bytes(self.document.bytes())
+    }
+
+    fn spend_bytes(&self, bytes: usize) -> Result<(), String> {
+        self.spent.copies.add(bytes).map_err(|cause| cause.to_string())
     }
 
     /// The document with `mtd`, in which metadata stands under the resource's name and its alias.
@@ -291,9 +309,9 @@ pub(crate) struct Acting<'a> {
 impl Acting<'_> {
     /// Runs the actions of a match in order; returns the detections that were made, for chaining.
     pub(crate) fn run(&mut self, firing: &Firing<'_>) -> Vec<Document> {
-        let made_bytes = Cell::new(0);
-        let latest = Context::new(firing.latest, firing.metadata, &made_bytes);
-        let reported = Context::new(firing.reported, firing.metadata, &made_bytes);
+        let spent = Spent::default();
+        let latest = Context::new(firing.latest, firing.metadata, &spent);
+        let reported = Context::new(firing.reported, firing.metadata, &spent);
         let (mut last_report, mut made) = (None, Vec::new());
         for action in &firing.rule.respond {
             let is_report = matches!(action.does, Effectuate::Report { .. });
@@ -389,7 +407,10 @@ impl Acting<'_> {
                 Arc::make_mut(self.variables).remove(&name, &value);
                 Effect::DelVar { sid, name, value }
             }
-            Effectuate::Output { name } => Effect::Output { name: text(name)?, data: context.document.to_value() },
+            Effectuate::Output { name } => {
+                context.spend_copy()?;
+                Effect::Output { name: text(name)?, data: context.document.to_value() }
+            }
             Effectuate::Wait { duration_ms } => Effect::Wait { duration_ms: *duration_ms },
             Effectuate::HiveTag { is_added, hive, record, tag } => {
                 let (hive_name, record_name, tag) = (text(hive)?, text(record)?, text(tag)?);
@@ -413,6 +434,12 @@ impl Acting<'_> {
 
     /// Makes a detection, unless a false-positive rule drops it; as a document if rules read it.
     fn report(&mut self, firing: &Firing<'_>, action: &Action, context: &Context<'_>) -> Option<Option<Document>> {
+        let metadata = firing.metadata.0.values().map(bytes_of).sum();
+        if let Err(message) = context.spend_copy().and_then(|()| context.spend_bytes(metadata)) {
+            let (failed, place) = (action.name.to_owned(), action.place.to_string());
+            self.push(firing.rule, Effect::Error { failed, place, message });
+            return None;
+        }
         let reporting = Reporting { firing, action, context, now_ms: self.now_ms, console_url: self.console_url };
         *self.reports_made += 1;
         let made = reporting.make(self.entropy, *self.reports_made)?;
@@ -439,6 +466,7 @@ fn request(action: &Action, event: &Context<'_>, last_report: Option<&Value>) ->
     let context = if action.is_based_on_report() {
         let report =
             last_report.ok_or("no report was made for this match, so there is nothing to base the request on")?;
+        event.spend_bytes(bytes_of(report))?;
         document = Document::from_value(report);
         based_on_report = event.with_value(&document, report.clone());
         &based_on_report
@@ -446,7 +474,10 @@ fn request(action: &Action, event: &Context<'_>, last_report: Option<&Value>) ->
         event
     };
     let text = |text: &Text| text.render(event).map_err(|cause| cause.to_string());
-    let apply = |spec: &Spec| spec.apply(context.value(), context.data()).map_err(|cause| cause.to_string());
+    let apply = |spec: &Spec| {
+        let copies = &context.spent.copies;
+        spec.apply(context.value(), context.data(), copies).map_err(|cause| cause.to_string())
+    };
     match &action.does {
         Effectuate::Extension { name, action, request, .. } => Ok(Effect::ExtensionRequest {
             extension_name: text(name)?,

@@ -10,6 +10,7 @@
 
 mod reader;
 
+use crate::copies::NODE_BYTES;
 use crate::number::Number;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -142,6 +143,11 @@ impl Document {
     #[must_use]
     pub fn to_value(&self) -> Value {
         if self.nodes.is_empty() { Value::Null } else { self.value_at(0) }
+    }
+
+    /// About how many bytes of JSON it is.
+    pub(crate) fn bytes(&self) -> usize {
+        self.text.len() + NODE_BYTES * self.nodes.len()
     }
 
     /// `routing/event_type`, or nothing.
@@ -297,7 +303,21 @@ impl Document {
     }
 
     fn find_envelope(&mut self) {
-        let mut found = Envelope { routing: self.child(0, "routing"), ..Envelope::default() };
+        self.read_envelope(self.child(0, "routing"));
+    }
+
+    /// Gives the record another `routing`, which no path and no value made of it shows.
+    pub(crate) fn set_routing(&mut self, routing: Option<&Value>) {
+        // Behind the root's subtree, so that a walk from the root does not come by.
+        let node = self.nodes.len() as NodeIndex;
+        if let Some(routing) = routing {
+            self.push_value(Span::default(), routing);
+        }
+        self.read_envelope(routing.map(|_| node));
+    }
+
+    fn read_envelope(&mut self, routing: Option<NodeIndex>) {
+        let mut found = Envelope { routing, ..Envelope::default() };
         for child in found.routing.into_iter().flat_map(|routing| self.children(routing)) {
             let node = self.nodes[child as usize];
             match (self.slice(node.key), node.kind) {
@@ -541,6 +561,18 @@ mod tests {
         assert_eq!(document.to_value(), value);
         assert_eq!(Document::from_value(&value).to_value(), value);
         assert_eq!(document.event_type(), Some("X"));
+    }
+
+    #[test]
+    fn another_routing_counts_and_is_not_shown() {
+        let json = br#"{"routing":{"sid":"forged","event_time":1},"text":"x"}"#;
+        let mut document = Document::from_json(json).unwrap();
+        document.set_routing(Some(&serde_json::json!({"sid": "true", "tags": ["a"]})));
+        assert_eq!((document.sid(), document.event_time_ms()), (Some("true"), None));
+        assert_eq!(document.to_value(), serde_json::from_slice::<Value>(json).unwrap());
+        assert_eq!(document.children(0).count(), 2);
+        document.set_routing(None);
+        assert_eq!(document.sid(), None);
     }
 
     #[test]

@@ -17,6 +17,7 @@ use crate::replay::event_type;
 use crate::stateful::{Fed, Fire, RuleState};
 use crate::suppression::Counters;
 use crate::variables::Variables;
+use serde_json::Value;
 use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub struct Facts<'a> {
 pub struct Source<'a> {
     /// The stream.
     pub target: Target,
-    /// What the artifact is, for records of artifacts.
+    /// What the artifact is, for records of artifacts; rules take any where it is not known, as in a replay.
     pub artifact: Option<ArtifactFacts<'a>>,
 }
 
@@ -65,6 +66,9 @@ pub struct ArtifactFacts<'a> {
     pub path: &'a str,
     /// A sensor id or host name.
     pub source: &'a str,
+    /// What is known of where the record comes from. It stands for the `routing` that the record may hold itself:
+    /// whoever writes into a log file must not choose the sensor that a detection is about.
+    pub routing: Option<&'a Value>,
 }
 
 /// How rules are evaluated; the outcome is the same.
@@ -202,6 +206,9 @@ impl Engine {
         let mut document = std::mem::take(&mut self.document);
         let parsed = document.parse(json);
         if parsed.is_ok() {
+            if source.target == Target::Artifact {
+                document.set_routing(source.artifact.and_then(|artifact| artifact.routing));
+            }
             self.process(source, &document, facts);
         }
         self.document = document;
@@ -274,7 +281,7 @@ impl Pass<'_> {
         let kept = OnceCell::new();
         for index in &candidates {
             let rule = self.rules.rule(*index);
-            if rule.target() != Target::Artifact || selects(rule, source.artifact.unwrap_or_default()) {
+            if source.artifact.is_none_or(|artifact| selects(rule, artifact)) {
                 self.rule(rule, kind, document, &kept, depth);
             }
         }

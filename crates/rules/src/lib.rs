@@ -19,6 +19,7 @@
 mod action;
 mod ast;
 mod convert;
+mod copies;
 mod document;
 mod engine;
 mod evaluate;

@@ -2,6 +2,7 @@
 //!
 //! Source: reference/events.md section 11.4.
 
+use crate::copies::Copies;
 use crate::template::{Template, Templates, to_data};
 use crate::transform::Spec;
 use serde_json::Value;
@@ -56,16 +57,17 @@ impl Reshape {
     ///
     /// # Errors
     ///
-    /// A template takes a field of nothing, or makes more than it may.
+    /// A template takes a field of nothing, or makes more than it may; a transform copies more than it may.
     pub fn apply(&self, record: &Value) -> Result<Reshaped, ReshapeError> {
         let data = if self.has_template { to_data(record) } else { to_data(&Value::Null) };
         match &self.way {
             Way::Template(template) => {
                 template.render(&data).map(Reshaped::Text).map_err(|error| ReshapeError(error.to_string()))
             }
-            Way::Transform(spec) => {
-                spec.apply(record, &data).map(Reshaped::Record).map_err(|error| ReshapeError(error.to_string()))
-            }
+            Way::Transform(spec) => spec
+                .apply(record, &data, &Copies::default())
+                .map(Reshaped::Record)
+                .map_err(|error| ReshapeError(error.to_string())),
         }
     }
 }

@@ -4,6 +4,7 @@
 
 mod gjson;
 
+use crate::copies::{Copies, bytes_of};
 use crate::template::{Template, TemplateError, Templates};
 use gotmpl::Value as Data;
 use serde_json::{Map, Value};
@@ -20,6 +21,13 @@ pub(crate) enum TransformError {
     Path(String),
     #[error("the transform nests deeper than {SPEC_DEPTH_MAX} levels")]
     TooDeep,
+}
+
+/// What a transform is applied to.
+struct Input<'a> {
+    value: &'a Value,
+    data: &'a Data,
+    copies: &'a Copies,
 }
 
 /// A compiled transform.
@@ -85,29 +93,38 @@ impl Spec {
     }
 
     /// Applies the transform to `input`; `data` is the same for templates.
-    pub(crate) fn apply(&self, input: &Value, data: &Data) -> Result<Value, TransformError> {
-        self.apply_at(input, data, Some(input))
+    pub(crate) fn apply(&self, input: &Value, data: &Data, copies: &Copies) -> Result<Value, TransformError> {
+        self.apply_at(&Input { value: input, data, copies }, Some(input))
     }
 
     /// `level` is the part of the input that an additive object changes.
-    fn apply_at(&self, input: &Value, data: &Data, level: Option<&Value>) -> Result<Value, TransformError> {
+    fn apply_at(&self, input: &Input<'_>, level: Option<&Value>) -> Result<Value, TransformError> {
         Ok(match self {
-            Self::Template(template) => Value::String(template.render(data)?),
-            Self::Path(path) => gjson::get(input, path).map_err(TransformError::Path)?.unwrap_or(Value::Null),
+            Self::Template(template) => {
+                let text = template.render(input.data)?;
+                input.copies.add(text.len())?;
+                Value::String(text)
+            }
+            Self::Path(path) => {
+                let found = gjson::get(input.value, path).map_err(TransformError::Path)?.unwrap_or(Value::Null);
+                input.copies.add(bytes_of(&found))?;
+                found
+            }
             Self::Literal(literal) => literal.clone(),
             Self::List(items) => {
-                let items: Result<_, _> = items.iter().map(|item| item.apply_at(input, data, None)).collect();
+                let items: Result<_, _> = items.iter().map(|item| item.apply_at(input, None)).collect();
                 Value::Array(items?)
             }
             Self::Object { is_additive, entries } => {
-                let base = level.filter(|_| *is_additive).and_then(Value::as_object);
-                let mut result: Map<String, Value> = base.cloned().unwrap_or_default();
+                let base = level.filter(|level| *is_additive && level.is_object());
+                base.map_or(Ok(()), |base| input.copies.add(bytes_of(base)))?;
+                let mut result: Map<String, Value> = base.and_then(Value::as_object).cloned().unwrap_or_default();
                 for (change, name, spec) in entries {
                     match change {
                         Change::Remove => _ = result.remove(name),
                         Change::Set => {
                             let inner = level.and_then(|level| level.get(name));
-                            result.insert(name.clone(), spec.apply_at(input, data, inner)?);
+                            result.insert(name.clone(), spec.apply_at(input, inner)?);
                         }
                     }
                 }
@@ -124,7 +141,7 @@ mod tests {
     use serde_json::json;
 
     fn apply(spec: &Value, input: &Value) -> Value {
-        Spec::new(&Templates::new(""), spec).unwrap().apply(input, &to_data(input)).unwrap()
+        Spec::new(&Templates::new(""), spec).unwrap().apply(input, &to_data(input), &Copies::default()).unwrap()
     }
 
     #[test]

@@ -73,7 +73,7 @@ fn run(case: &Case<'_>, rules: RuleSet, way: Way) -> Seen {
         let target = map.remove("_target").unwrap_or_else(|| "edr".into());
         let artifact = map.remove("_artifact").unwrap_or_default();
         let part = |key: &str| artifact[key].as_str().unwrap_or_default();
-        let artifact = ArtifactFacts { kind: part("type"), path: part("path"), source: part("source") };
+        let artifact = ArtifactFacts { kind: part("type"), path: part("path"), source: part("source"), routing: None };
         let target = target.as_str().and_then(Target::from_name).expect("a known target");
         let time = event["routing"]["event_time"].as_i64().unwrap_or(DEFAULT_NOW_MS);
         let now_ms = case.0["now_ms"].get(index).and_then(Value::as_i64).unwrap_or(time);

@@ -81,6 +81,41 @@ fn texts_of_a_match_stay_bounded() {
     assert!(error_of(vec!["<<event/A>>".repeat(5); 10]).is_some_and(|message| message.contains("one match")));
 }
 
+/// Goal: many actions, or one transform, do not multiply a large event without bound.
+#[test]
+fn copies_of_a_match_stay_bounded() {
+    const EVENT_BYTES: usize = 1 << 20;
+    let event = json!({"routing": {"event_type": "X", "sid": "s"}, "event": {"A": "x".repeat(EVENT_BYTES)}});
+    let run = |respond: Vec<Value>| {
+        let rule = json!({"detect": {"op": "exists", "path": "event/A"}, "respond": respond});
+        let rule = RuleLoader::new(&NoResources, "").rule_value(RuleMeta::general("r"), &rule).unwrap();
+        let mut engine = Engine::new(Arc::new(RuleSet::new(vec![rule], Vec::new())), Way::Shared);
+        let counters = Mutex::new(Suppression::new(64));
+        let facts = Facts { now_ms: 0, entropy: 0, resources: &NoResources, counters: &counters, console_url: None };
+        let outcome = engine.process_json(&Source::from(Target::Edr), event.to_string().as_bytes(), &facts).unwrap();
+        let failed = outcome.effects.iter().filter(|decided| match &decided.effect {
+            Effect::Error { message, .. } => {
+                assert!(message.contains("is copied to more than 50331648 bytes"), "{message}");
+                true
+            }
+            _ => false,
+        });
+        (outcome.effects.len(), failed.count())
+    };
+    let request = |parts: usize, is_based_on_report| {
+        let spec: serde_json::Map<_, _> = (0..parts).map(|part| (part.to_string(), json!("event"))).collect();
+        json!({"action": "extension request", "extension name": "e", "extension action": "a",
+            "extension request": spec, "based on report": is_based_on_report})
+    };
+    let (report, output) = (json!({"action": "report", "name": "r"}), json!({"action": "output", "name": "o"}));
+    assert_eq!(run(vec![report.clone(), output.clone(), request(2, false), request(0, true)]), (4, 0));
+    assert_eq!(run(vec![output; 256]), (256, 256 - 47));
+    assert_eq!(run(vec![report.clone(); 256]), (256, 256 - 47));
+    assert_eq!(run(vec![request(40, false), request(40, false)]), (2, 1));
+    assert_eq!(run([vec![report], vec![request(0, true); 60]].concat()), (61, 61 - 47));
+    assert_eq!(run(vec![request(10_000, false)]), (1, 1));
+}
+
 #[test]
 fn errors_say_where_and_what_to_do() {
     let text =

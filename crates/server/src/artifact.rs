@@ -10,14 +10,15 @@ use crate::detect;
 use crate::event;
 use crate::files::{self, Received, Shelf, Upload};
 use crate::records::Kind;
+use crate::stream::Record;
 use crate::{clock, random};
 use hyper::body::Incoming;
-use muster_model::{Oid, Sid, Timestamp};
-use muster_store::Expect;
+use muster_model::{Oid, Sensor, Sid, Timestamp};
+use muster_store::{Expect, Write};
 use muster_wire::ArtifactOffer;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -162,9 +163,16 @@ pub async fn keep(app: &Arc<App>, oid: Oid, offer: Offer, received: Received) ->
     received.keep(&place).await?;
     let mut record = told(app, oid, "ingest", &offer.payload_id, &artifact, json!({}));
     record.investigation_id = Some(offer.investigation_id).filter(|id| !id.is_empty());
-    let commit = async |writes| detect::emit(app, oid, vec![record], writes).await;
+    let reading = app.detectors.plan_reading(oid, &offer.payload_id, &artifact);
+    let commit = async |mut writes: Vec<Write>| {
+        writes.extend(reading.as_ref().map(|reading| reading.write(oid)).transpose()?);
+        detect::emit(app, oid, vec![record], writes).await
+    };
     match app.records.put_by(oid, ARTIFACT, &offer.payload_id, &artifact, Expect::Absent, commit).await {
-        Ok(_) => Ok(offer.payload_id),
+        Ok(()) => {
+            detect::begin_reading(app, oid, reading);
+            Ok(offer.payload_id)
+        }
         Err(error) => {
             files::remove(&place).await;
             Err(error.into())
@@ -173,23 +181,27 @@ pub async fn keep(app: &Arc<App>, oid: Oid, offer: Offer, received: Received) ->
 }
 
 /// The artifact event of this type.
-fn told(
-    app: &App,
-    oid: Oid,
-    event_type: &str,
-    payload_id: &str,
-    artifact: &Artifact,
-    more: serde_json::Value,
-) -> crate::stream::Record {
+fn told(app: &App, oid: Oid, event_type: &str, payload_id: &str, artifact: &Artifact, more: Value) -> Record {
     let mut body = json!({"size": artifact.size, "source": artifact.source, "original_path": artifact.path});
-    if let (Some(body), serde_json::Value::Object(more)) = (body.as_object_mut(), more) {
+    if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
         body.extend(more);
     }
+    let log = (payload_id, artifact.hint.as_str());
+    with_sensor(app, oid, artifact, |sensor| event::artifact(oid, sensor, event_type, log, &body, clock::now()))
+}
+
+/// What the records in an artifact have in common, and the `routing` of what is made of them.
+pub(crate) fn record(app: &App, oid: Oid, payload_id: &str, artifact: &Artifact) -> (Record, Value) {
+    let log = (payload_id, artifact.hint.as_str());
+    with_sensor(app, oid, artifact, |sensor| event::artifact_record(oid, sensor, log, artifact.created_at))
+}
+
+/// Does something with the sensor that an artifact came from, if it did and is still known.
+fn with_sensor<T>(app: &App, oid: Oid, artifact: &Artifact, make: impl FnOnce(Option<&Sensor>) -> T) -> T {
     let organization = app.organization(oid);
     let state = organization.as_ref().map(|organization| organization.state.lock());
     let row = state.as_ref().zip(artifact.sid).and_then(|(state, sid)| state.fleet.find(sid));
-    let sensor = row.map(|row| &row.sensor);
-    event::artifact(oid, sensor, event_type, (payload_id, &artifact.hint), &body, clock::now())
+    make(row.map(|row| &row.sensor))
 }
 
 /// Tells that an artifact was prepared for download (`export_complete`).

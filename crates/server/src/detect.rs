@@ -20,16 +20,19 @@ mod group;
 mod lookup;
 mod pass;
 mod pending;
+mod reading;
 mod rules;
 mod schedule;
 mod trouble;
 
 pub use audit::run as run_audit;
 pub use lookup::{Lookups, read_lookup};
+pub(crate) use reading::begin as begin_reading;
 pub use rules::reload;
 pub use schedule::{run as run_schedule, tick};
 
 use crate::app::App;
+use crate::artifact::Artifact;
 use crate::records::Kind;
 use crate::stream::Record;
 use group::Member;
@@ -38,6 +41,7 @@ use muster_rules::{Engine, Suppression, Target, Variables};
 use muster_store::{StoreError, Write};
 use parking_lot::{Mutex, RwLock};
 use pending::Pending;
+use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
@@ -61,6 +65,7 @@ const VARIABLES: Kind<Variables> = Kind::new("variables");
 pub struct Detectors {
     by_organization: RwLock<HashMap<Oid, Arc<Detector>>>,
     audit: audit::Feed,
+    readings: reading::Readings,
     reloading: tokio::sync::Mutex<()>,
     /// By organization: changes of rules that were made, and those of them that are in force.
     changes: Mutex<HashMap<Oid, (u64, u64)>>,
@@ -98,12 +103,29 @@ pub enum Wait {
     Overdue,
 }
 
+/// What records are to rules.
+enum Role {
+    /// What their stream says; they are kept.
+    Stream,
+    /// Records of this target, which are kept already, or by nobody.
+    Target(Target),
+    /// Records of an artifact, which are kept as its file.
+    Content(Arc<Content>),
+}
+
+/// An artifact whose records are evaluated, and what is known of where they come from.
+struct Content {
+    artifact: Artifact,
+    routing: Value,
+}
+
 impl Default for Detectors {
     fn default() -> Self {
         let (troubles, told) = mpsc::channel(TROUBLES_MAX);
         Self {
             by_organization: RwLock::default(),
             audit: audit::Feed::default(),
+            readings: reading::Readings::default(),
             reloading: tokio::sync::Mutex::default(),
             changes: Mutex::default(),
             tasks: Mutex::default(),
@@ -150,6 +172,7 @@ pub async fn load(app: &Arc<App>) -> Result<(), StoreError> {
     }
     for organization in app.organizations() {
         rules::load(app, organization.oid).await?;
+        reading::resume(app, organization.oid);
     }
     Ok(())
 }
@@ -168,7 +191,7 @@ pub async fn close(app: &App) {
 ///
 /// Whatever the store says; then nothing is stored, and nothing was evaluated.
 pub async fn emit(app: &App, oid: Oid, records: Vec<Record>, beside: Vec<Write>) -> Result<(), StoreError> {
-    take_in(app, oid, None, records, Wait::Ignored, Box::new(move |_| beside.clone())).await.map(|_| ())
+    take_in(app, oid, Role::Stream, records, Wait::Ignored, Box::new(move |_| beside.clone())).await.map(|_| ())
 }
 
 /// Evaluates records that are kept already, or by nobody, as those of one stream; stores what comes of them
@@ -184,7 +207,8 @@ pub async fn evaluate(
     records: Vec<Record>,
     beside: Vec<Write>,
 ) -> Result<(), StoreError> {
-    take_in(app, oid, Some(target), records, Wait::Ignored, Box::new(move |_| beside.clone())).await.map(|_| ())
+    let role = Role::Target(target);
+    take_in(app, oid, role, records, Wait::Ignored, Box::new(move |_| beside.clone())).await.map(|_| ())
 }
 
 /// As [`emit`], for the events of one sensor: those after an event at which a rule waits are left
@@ -201,20 +225,20 @@ pub async fn ingest(
     wait: Wait,
     beside: impl Fn(usize) -> Vec<Write> + Send + Sync + 'static,
 ) -> Result<usize, StoreError> {
-    take_in(app, oid, None, records, wait, Box::new(beside)).await
+    take_in(app, oid, Role::Stream, records, wait, Box::new(beside)).await
 }
 
 async fn take_in(
     app: &App,
     oid: Oid,
-    target: Option<Target>,
+    role: Role,
     records: Vec<Record>,
     wait: Wait,
     beside: group::Beside,
 ) -> Result<usize, StoreError> {
     let Some(detector) = app.detectors.of(oid).filter(|_| !records.is_empty()) else {
         let mut writes = beside(records.len());
-        let kept = if target.is_none() { records.as_slice() } else { &[] };
+        let kept = if matches!(role, Role::Stream) { records.as_slice() } else { &[] };
         writes.extend(app.keep(kept));
         app.store.commit(writes).await?;
         app.publish(kept);
@@ -222,7 +246,7 @@ async fn take_in(
     };
     let (answer, answered) = oneshot::channel();
     let stopping = || StoreError::Failed("the server is stopping".into());
-    detector.members.send(Member { target, records, wait, beside, answer }).await.map_err(|_| stopping())?;
+    detector.members.send(Member { role, records, wait, beside, answer }).await.map_err(|_| stopping())?;
     answered.await.unwrap_or_else(|_| Err(stopping()))
 }
 

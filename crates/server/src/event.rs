@@ -22,6 +22,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
+/// Type of a record in an artifact, which has none itself.
+const ARTIFACT_RECORD: &str = "artifact";
+
 /// Longest event type.
 const TYPE_BYTES_MAX: usize = 128;
 
@@ -150,7 +153,7 @@ fn record(sensor: &Sensor, stream: Stream, routing: &Routing<'_>, event: impl Se
         oid: sensor.oid,
         stream,
         sid: Some(sensor.sid),
-        tags: sensor.tags.iter().map(|tag| Arc::clone(&tag.name)).collect(),
+        tags: tags_of(sensor),
         kind: routing.event_type.to_owned(),
         id: routing.event_id,
         time,
@@ -201,17 +204,50 @@ pub fn artifact(
     now: Timestamp,
 ) -> Record {
     let id = random::uuid();
+    let routing = artifact_routing(oid, sensor, event_type, log, id, now);
+    let body = json!({"routing": routing, "ts": clock::text(now), "event": event});
+    plain(oid, Stream::Artifact, event_type, id, now, &body)
+}
+
+/// What the records in an artifact have in common, and their `routing`: a record has none of its own.
+/// Source: reference/detection-response.md section 2.3.
+#[must_use]
+pub fn artifact_record(oid: Oid, sensor: Option<&Sensor>, log: (&str, &str), at: Timestamp) -> (Record, Value) {
+    let id = random::uuid();
+    let routing = artifact_routing(oid, sensor, ARTIFACT_RECORD, log, id, at);
+    let record = Record {
+        sid: sensor.map(|sensor| sensor.sid),
+        tags: sensor.map(tags_of).unwrap_or_default(),
+        ..plain(oid, Stream::Artifact, ARTIFACT_RECORD, id, at, &Value::Null)
+    };
+    (record, routing)
+}
+
+fn artifact_routing(
+    oid: Oid,
+    sensor: Option<&Sensor>,
+    event_type: &str,
+    log: (&str, &str),
+    id: Uuid,
+    at: Timestamp,
+) -> Value {
     let mut routing = json!({
-        "oid": oid, "event_type": event_type, "event_time": now.as_millis(), "event_id": id,
+        "oid": oid, "event_type": event_type, "event_time": at.as_millis(), "event_id": id,
         "log_id": log.0, "log_type": log.1,
     });
     if let (Some(sensor), Some(fields)) = (sensor, routing.as_object_mut()) {
         fields.insert("sid".into(), json!(sensor.sid));
+        fields.insert("iid".into(), json!(sensor.iid));
         fields.insert("hostname".into(), json!(sensor.hostname));
+        fields.insert("plat".into(), json!(sensor.platform.0));
+        fields.insert("arch".into(), json!(sensor.architecture.0));
         fields.insert("tags".into(), json!(sensor.tag_names().collect::<Vec<_>>()));
     }
-    let body = json!({"routing": routing, "ts": clock::text(now), "event": event});
-    plain(oid, Stream::Artifact, event_type, id, now, &body)
+    routing
+}
+
+fn tags_of(sensor: &Sensor) -> Arc<[Arc<str>]> {
+    sensor.tags.iter().map(|tag| Arc::clone(&tag.name)).collect()
 }
 
 /// An event of the tasking extension itself, as of a log source with its name.

@@ -5,7 +5,7 @@
 //! somebody else is never undone. Source: reference/rest-api.md section 11.
 
 use super::read::{self, Lookups, Remark};
-use super::splice::splice;
+use super::splice::Splices;
 use super::stored::{Namespace, readable, yaml};
 use crate::confirm::confirm;
 use crate::connection::{self, Global};
@@ -153,18 +153,14 @@ fn checked(name: &str, rule: &Value) -> Result<Option<Value>, String> {
 
 fn look_at_file(path: &Path, found: &mut Found) -> anyhow::Result<()> {
     let rules = read::rules(path)?.map_err(|remark: Remark| Usage(remark.to_string()))?;
-    let mut text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let mut changes = Vec::new();
-    // From the end, so that the lines of what is before keep their numbers.
-    for written in rules.iter().rev() {
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let (mut changes, mut splices) = (Vec::new(), Splices::new(&text));
+    for written in &rules {
         let (label, old) = (format!("{} {}", path.display(), written.name), written.value());
         match checked(&label, &old) {
             Ok(None) => {}
-            Ok(Some(new)) => match splice(&text, written, &old, &new) {
-                Some(changed) => {
-                    text = changed;
-                    changes.insert(0, Change { label, old, new });
-                }
+            Ok(Some(new)) => match splices.replace(written, &old, &new) {
+                Some(()) => changes.push(Change { label, old, new }),
                 None => found.impossible.push((label, "its layout cannot be kept; convert it by hand".into())),
             },
             Err(why) => found.impossible.push((label, why)),
@@ -173,6 +169,7 @@ fn look_at_file(path: &Path, found: &mut Found) -> anyhow::Result<()> {
     if changes.is_empty() {
         return Ok(());
     }
+    let text = splices.finish();
     let expected = |written: &WrittenRule| match convert(&written.value()) {
         Conversion::Converted(new) => new,
         _ => written.value(),

@@ -76,10 +76,14 @@ impl Reporting<'_> {
 
     fn record(&self, detect_id: String) -> Map<String, Value> {
         let rule = &self.firing.rule;
-        let detect = self.firing.reported.to_value();
-        let mut routing = detect.get("routing").and_then(Value::as_object).cloned().unwrap_or_default();
+        let reported = self.firing.reported;
+        let detect = reported.to_value();
+        let mut routing = match reported.routing().map(|routing| reported.value_at(routing)) {
+            Some(Value::Object(routing)) => routing,
+            _ => Map::new(),
+        };
         let source = source(&routing);
-        if let Some(time) = self.firing.reported.event_time_ms() {
+        if let Some(time) = reported.event_time_ms() {
             routing.insert("latency".into(), self.now_ms.saturating_sub(time).into());
         }
         let mtd = &self.firing.metadata.0;

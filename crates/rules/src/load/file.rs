@@ -2,7 +2,7 @@
 
 use super::cursor::Cursor;
 use super::tests_of_rule::{self, TestOutcome};
-use super::tree::{Kind, Tree};
+use super::tree::{Kind, Tree, shifted};
 use super::{LoadError, Rule, RuleLoader, RuleMeta};
 use serde_json::Value;
 
@@ -64,8 +64,10 @@ fn item<'t>(list: &'t Tree, index: &str) -> Option<&'t Tree> {
 /// [`LoadError`] if the text cannot be parsed, or holds anything but rules.
 pub fn read_rules(text: &str, name: &str) -> Result<Vec<WrittenRule>, LoadError> {
     let mut rules = Vec::new();
-    for document in documents(text) {
-        let tree = Tree::from_text(&document)?;
+    for (lines_before, document) in documents(text) {
+        let below = |error: LoadError| LoadError { line: shifted(error.line, lines_before), ..error };
+        let mut tree = Tree::from_text(document).map_err(below)?;
+        tree.shift(lines_before);
         if !matches!(tree.kind, Kind::Null) {
             collect(&tree, name, "general", &mut rules)?;
         }
@@ -84,21 +86,21 @@ pub fn read_rules(text: &str, name: &str) -> Result<Vec<WrittenRule>, LoadError>
     Ok(rules)
 }
 
-/// The documents of a text, each behind as many empty lines as stand before it, so that lines keep their number.
-fn documents(text: &str) -> Vec<String> {
+/// The documents of a text, each with the number of lines before it.
+fn documents(text: &str) -> Vec<(u32, &str)> {
     if text.trim_start().starts_with(['{', '[']) {
-        return vec![text.to_owned()];
+        return vec![(0, text)];
     }
-    let mut documents = vec![String::new()];
-    for (number, line) in text.lines().enumerate() {
+    let (mut documents, mut first_line, mut start, mut at) = (Vec::new(), 0, 0, 0);
+    for (number, line) in (1..).zip(text.split_inclusive('\n')) {
+        at += line.len();
         if line.trim_end() == "---" {
-            documents.push("\n".repeat(number + 1));
-        } else if let Some(document) = documents.last_mut() {
-            document.push_str(line);
-            document.push('\n');
+            documents.push((first_line, &text[start..at - line.len()]));
+            (first_line, start) = (number, at);
         }
     }
-    documents.retain(|document| !document.trim().is_empty());
+    documents.push((first_line, &text[start..]));
+    documents.retain(|(_, document)| !document.trim().is_empty());
     documents
 }
 
@@ -203,6 +205,31 @@ mod tests {
         for none in ["a: 1", "op: is", "text", "- 1", "", "hives: {fp: {}}"] {
             assert_eq!(read_rules(none, "file").unwrap_err().code, "rule/no-rule", "{none}");
         }
+    }
+
+    /// Goal: what is read of a file grows with its size, not with the square of it.
+    #[test]
+    fn a_file_of_many_documents_is_read_once() {
+        const DOCUMENTS: usize = 20_000;
+        let text = format!("{RULE}---\n").repeat(DOCUMENTS);
+        assert!(documents(&text).iter().map(|(_, document)| document.len()).sum::<usize>() < text.len());
+        let rules = read_rules(&text, "file").unwrap();
+        assert_eq!((rules.len(), rules[DOCUMENTS - 1].name.as_str()), (DOCUMENTS, "file-20000"));
+        assert_eq!(rules[DOCUMENTS - 1].position("respond"), (59_999, 10));
+        let error = read_rules(&format!("{text}a: [1\nb: 2\n"), "file").unwrap_err();
+        assert!(error.line > 60_001, "{error}");
+        let large = format!("# {}\n{RULE}---\n", "x".repeat(600_000)).repeat(2);
+        assert!(large.len() > crate::load::RULE_BYTES_MAX);
+        assert!(read_rules(&large, "file").is_ok(), "the bound is that of a rule");
+    }
+
+    #[test]
+    fn lines_may_end_as_on_windows() {
+        let text = "detect: {}\n---\ndetect:\n  op: is\n  value: |\n    x\n    y\n---\n---\ndetect: {}\n";
+        let windows = read_rules(&text.replace('\n', "\r\n"), "f").unwrap();
+        let values: Vec<Value> = read_rules(text, "f").unwrap().iter().map(WrittenRule::value).collect();
+        assert_eq!(values, windows.iter().map(WrittenRule::value).collect::<Vec<_>>());
+        assert_eq!((windows[1].position("detect/op"), windows[2].position("detect")), ((4, 7), (10, 9)));
     }
 
     #[test]

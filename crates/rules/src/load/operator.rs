@@ -135,9 +135,12 @@ impl Loader<'_> {
             ["hive://lookup/", "lcr://lookup/", "lookup/"].iter().find_map(|prefix| reference.strip_prefix(prefix));
         let name = name.unwrap_or(reference);
         if !self.resources.has_lookup(name) {
-            let message =
-                format!("lookup {name:?} is not available in replay: supply it in the request's \"lookups\" field");
-            return Err(resource.error("rule/unknown-lookup", message, "or name a lookup that exists"));
+            let help = if name.starts_with("lcr://api/") {
+                "remote services are not asked; name a stored lookup"
+            } else {
+                "store it in the hive lookup first, or mend the name"
+            };
+            return Err(resource.error("rule/unknown-lookup", format!("lookup {name:?} is not available"), help));
         }
         let metadata = at.get("metadata_rules").map(|rules| self.node(&rules, setting.stateless())).transpose()?;
         Ok(Op::Lookup(Box::new(Lookup {

@@ -72,6 +72,16 @@ impl Tree {
         Ok(located.0)
     }
 
+    /// Moves all places down: the text stands below so many lines.
+    pub(crate) fn shift(&mut self, lines: u32) {
+        self.line = shifted(self.line, lines);
+        match &mut self.kind {
+            Kind::List(items) => items.iter_mut().for_each(|item| item.shift(lines)),
+            Kind::Map(entries) => entries.iter_mut().for_each(|(_, item)| item.shift(lines)),
+            _ => {}
+        }
+    }
+
     pub(crate) fn get(&self, key: &str) -> Option<&Tree> {
         match &self.kind {
             Kind::Map(entries) => entries.iter().find(|entry| entry.0 == key).map(|entry| &entry.1),
@@ -104,6 +114,11 @@ impl Tree {
             Kind::Map(_) => "an object",
         }
     }
+}
+
+/// A line of a text that stands below so many lines; an unknown one stays so.
+pub(crate) fn shifted(line: u32, lines: u32) -> u32 {
+    if line == 0 { 0 } else { line.saturating_add(lines) }
 }
 
 fn short(number: u64) -> u32 {

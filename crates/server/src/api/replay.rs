@@ -31,6 +31,10 @@ pub const HISTORY_REPLAYS_MAX: usize = 2;
 /// How long a replay waits for its turn before it is refused.
 const TURN_MAX: Duration = Duration::from_secs(30);
 
+/// A query replaces the rule; the older client pages through its answer with a cursor, and through no other.
+const NO_QUERY: &str = "query is not available: this server does not read the query language; \
+    give the condition as rule_source.rule, and the events by event_source";
+
 /// What detections say of a rule that came with the request.
 const LITERAL_RULE: &str = "replay-rule";
 
@@ -67,7 +71,7 @@ pub(super) async fn run(call: Call) -> Result<Reply, ApiError> {
     let oid = request.oid.parse::<Oid>().ok().filter(|oid| caller.is_in(*oid) && call.app.organization(*oid).is_some());
     let oid = oid.ok_or_else(|| ApiError::not_found("organization not found"))?;
     if request.query.as_ref().is_some_and(|query| !query.is_null() && query != "") {
-        return Err(ApiError::bad_request("query is not available on this server; give rule_source"));
+        return Err(ApiError::bad_request(NO_QUERY));
     }
     let may = |permission: &'static str| match caller.may(oid, permission) {
         true => Ok(()),

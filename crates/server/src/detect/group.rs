@@ -10,12 +10,12 @@ use super::action::Action;
 use super::pass::{self, Pass};
 use super::pending::Room;
 use super::trouble::Trouble;
-use super::{Detector, LANES, VARIABLES, Wait, act};
+use super::{Detector, LANES, Role, VARIABLES, Wait, act};
 use crate::app::App;
 use crate::clock;
 use crate::stream::Record;
 use muster_model::Timestamp;
-use muster_rules::{Suppression, Target};
+use muster_rules::Suppression;
 use muster_store::{CounterRow, StoreError, Write};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard, PoisonError, Weak};
@@ -38,8 +38,7 @@ pub(super) type Beside = Box<dyn Fn(usize) -> Vec<Write> + Send + Sync>;
 
 /// Records that come and are stored together.
 pub(super) struct Member {
-    /// Evaluated as this, and not kept: they are kept already, or by nobody.
-    pub(super) target: Option<Target>,
+    pub(super) role: Role,
     pub(super) records: Vec<Record>,
     /// What keeps records from being taken.
     pub(super) wait: Wait,
@@ -51,7 +50,7 @@ pub(super) struct Member {
 impl Member {
     /// The records that are kept with what came of them.
     fn kept(&self, pass: &Pass) -> &[Record] {
-        if self.target.is_none() { &self.records[..pass.taken] } else { &[] }
+        if matches!(self.role, Role::Stream) { &self.records[..pass.taken] } else { &[] }
     }
 }
 

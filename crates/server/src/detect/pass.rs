@@ -3,13 +3,14 @@
 use super::action::Ordered;
 use super::group::Member;
 use super::trouble::Trouble;
-use super::{Detector, Wait};
+use super::{Detector, Role, Wait};
 use crate::app::App;
+use crate::artifact::Artifact;
 use crate::stream::Record;
 use crate::{output, random};
 use bytes::Bytes;
 use muster_model::Timestamp;
-use muster_rules::{Decided, Effect, Facts, Source, Target};
+use muster_rules::{ArtifactFacts, Decided, Effect, Facts, Source, Target};
 use muster_store::{Stream, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -33,15 +34,7 @@ pub(super) struct Pass {
 pub(super) fn evaluate(app: &App, detector: &Detector, member: &Member, now: Timestamp) -> Pass {
     let mut pass = Pass { taken: member.records.len(), ..Pass::default() };
     for (at, record) in member.records.iter().enumerate() {
-        let target = member.target.or(match record.stream {
-            Stream::Event => Some(Target::Edr),
-            Stream::Deployment => Some(Target::Deployment),
-            Stream::Artifact => Some(Target::ArtifactEvent),
-            // Audit records have a feed of their own, and detections come from rules.
-            _ => None,
-        });
-        let Some(target) = target else { continue };
-        let effects = detector.effects_of(record, target, now);
+        let Some(effects) = effects_of(detector, &member.role, record, now) else { continue };
         let waits = effects.iter().any(|decided| matches!(decided.effect, Effect::Wait { .. }));
         pass.add(app, record, effects, now);
         if waits && member.wait != Wait::Ignored {
@@ -52,8 +45,29 @@ pub(super) fn evaluate(app: &App, detector: &Detector, member: &Member, now: Tim
     pass
 }
 
+/// What rules want done about a record, if any may see it.
+fn effects_of(detector: &Detector, role: &Role, record: &Record, now: Timestamp) -> Option<Vec<Decided>> {
+    let target = match (role, record.stream) {
+        (Role::Content(content), _) => {
+            let Artifact { hint, path, source, .. } = &content.artifact;
+            let mut routing = content.routing.clone();
+            routing["event_id"] = record.id.to_string().into();
+            let facts = ArtifactFacts { kind: hint, path, source, routing: Some(&routing) };
+            let source = Source { target: Target::Artifact, artifact: Some(facts) };
+            return Some(detector.effects_of(record, &source, now));
+        }
+        (Role::Target(target), _) => *target,
+        (Role::Stream, Stream::Event) => Target::Edr,
+        (Role::Stream, Stream::Deployment) => Target::Deployment,
+        (Role::Stream, Stream::Artifact) => Target::ArtifactEvent,
+        // Audit records have a feed of their own, and detections come from rules.
+        (Role::Stream, _) => return None,
+    };
+    Some(detector.effects_of(record, &Source::from(target), now))
+}
+
 impl Detector {
-    fn effects_of(&self, record: &Record, target: Target, now: Timestamp) -> Vec<Decided> {
+    fn effects_of(&self, record: &Record, source: &Source<'_>, now: Timestamp) -> Vec<Decided> {
         let lookups = Arc::clone(&self.lookups.read());
         let facts = Facts {
             now_ms: now.as_millis(),
@@ -65,7 +79,7 @@ impl Detector {
         let mut engine = self.lanes[self.lane(record.sid)].lock();
         // A defect that one rule or event brings to light must not end the detection of the others.
         let evaluated = catch_unwind(AssertUnwindSafe(|| {
-            let outcome = engine.process_json(&Source::from(target), &record.body, &facts);
+            let outcome = engine.process_json(source, &record.body, &facts);
             outcome.map(|outcome| outcome.effects.clone())
         }));
         match evaluated {

@@ -1,6 +1,7 @@
 //! The REST API over real HTTP, with a store in memory.
 
 mod actions;
+mod artifacts;
 mod commits;
 mod detections;
 mod hives;

@@ -154,14 +154,25 @@ async fn stored_rules_lookups_and_permissions() {
     assert_eq!(ask(&world, &world.token, &request(&world, absent, json!({}))).await.0, 400);
 
     let lookup = json!({"op": "lookup", "event": "TEST", "path": "event/N", "resource": "hive://lookup/mine"});
-    let rule = json!({"rule": {"detect": lookup, "respond": []}});
-    let mut body = request(&world, rule, json!({}));
-    assert_eq!(ask(&world, &world.token, &body).await.0, 400, "an unknown lookup is refused");
+    let rule = json!({"detect": lookup, "respond": []});
+    let mut body = request(&world, json!({"rule": rule}), json!({}));
+    let (status, answer) = ask(&world, &world.token, &body).await;
+    let supply = "lookup \"mine\" is not available in replay: supply it in the request's \"lookups\" field";
+    assert!(status == 400 && answer["error"].as_str().unwrap().contains(supply), "{answer}");
+    let path = format!("hive/dr-general/{}/l/data", world.oid);
+    let (_, error) = world.refused("POST", &path, &[("data", &rule.to_string())]).await;
+    let store = "lookup \"mine\" is not available; store it in the hive lookup first, or mend the name";
+    assert!(error.ends_with(store), "{error}");
     body["lookups"] = json!({"mine": {"2": {"why": "known"}}});
     assert_eq!(ask(&world, &world.token, &body).await.1["stats"]["n_matched"], 1);
     body["lookups"] = (0..33).map(|number| (number.to_string(), json!({}))).collect::<serde_json::Map<_, _>>().into();
     let (status, answer) = ask(&world, &world.token, &body).await;
     assert_eq!((status, &answer["error"]), (400, &json!("invalid lookups: too many lookups: 33 (max 32)")));
+
+    let detect = json!({"target": "artifact", "artifact type": "auth", "op": "contains", "path": "text", "value": "b"});
+    let mut body = request(&world, json!({"rule": {"detect": detect, "respond": []}}), json!({}));
+    body["event_source"] = json!({"stream": "artifact", "events": [{"text": "bob"}, {"text": "ana"}]});
+    assert_eq!(ask(&world, &world.token, &body).await.1["stats"]["n_matched"], 1, "of whatever artifact");
 
     let request = request(&world, json!({"rule": tagging(0)}), json!({}));
     let blind = world.token_of(world.oid, &["dr.list".to_owned()]).await;

@@ -135,7 +135,9 @@ impl Kept {
             _ => return Err(ApiError::bad_request(format!("events of the stream {stream} are not kept; supply them"))),
         };
         if wanted.cursor.as_deref().is_some_and(|cursor| !cursor.is_empty() && cursor != "-") {
-            return Err(ApiError::bad_request("sensor_events.cursor is not available; narrow start_time and end_time"));
+            let text = "sensor_events.cursor pages through the answer of a query, which is not available; \
+                a replay of a rule answers as a whole: narrow start_time and end_time";
+            return Err(ApiError::bad_request(text));
         }
         let micros = |at: i64| if at > SECONDS_MAX { at.saturating_mul(1_000) } else { at.saturating_mul(1_000_000) };
         let from = Timestamp::from_micros(micros(wanted.start_time.unwrap_or(0)).max(0));

@@ -8,7 +8,8 @@ use crate::detect::Lookups;
 use crate::{clock, hive, random};
 use muster_model::Oid;
 use muster_rules::{
-    Document, Effect, Engine, Facts, Rule, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way, replay,
+    Document, Effect, Engine, Facts, LoadError, Rule, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way,
+    replay,
 };
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -98,7 +99,7 @@ impl Trial {
         let lookups = TrialLookups { supplied: self.supplied.take(), stored: Lookups::load(&app.records, self.oid) };
         let seed = app.secrets.anon_seed(self.oid);
         let rule = RuleLoader::new(&lookups, &seed).rule_value(self.meta.clone(), &self.rule);
-        let rule = rule.map_err(|error| hive::invalid_rule(&error))?;
+        let rule = rule.map_err(|error| hive::invalid_rule(&on_trial(error)))?;
         let mut progress = Progress {
             trial: &self,
             target: events.target(),
@@ -123,6 +124,15 @@ impl Trial {
         }
         Ok(progress.answer())
     }
+}
+
+/// What the published replay says of a lookup that is not there: here it can also come with the request.
+/// Source: reference/detection-response.md section 20.3.
+fn on_trial(mut error: LoadError) -> LoadError {
+    if error.code == "rule/unknown-lookup" {
+        error.message.push_str(" in replay: supply it in the request's \"lookups\" field");
+    }
+    error
 }
 
 impl Progress<'_> {
