@@ -13,12 +13,14 @@ mod status;
 mod storm;
 
 use crate::fleet::{Heard, What};
+use crate::line::ms;
 use crate::world::World;
 use crate::{Args, Name};
 use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
+use muster_wire::Step;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::timeout;
 
@@ -68,6 +70,20 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 /// The numbers of sensors to measure with.
 fn sizes(args: &Args, default: &[u32]) -> Vec<u32> {
     if args.sensors.is_empty() { default.to_vec() } else { args.sensors.clone() }
+}
+
+/// Connects sensors one after the other, each of which has a task waiting and carries it out; gives for
+/// each the milliseconds from the start of TCP to the task.
+async fn returns(world: &World, sensors: u32) -> anyhow::Result<Vec<f64>> {
+    let mut times = Vec::new();
+    for ordinal in 0..sensors {
+        let began = Instant::now();
+        let mut link = Box::pin(world.fleet.connect(world.address(), ordinal)).await?;
+        let task = link.task().await?;
+        times.push(ms(began.elapsed()));
+        link.confirm(&task, &[Step::Confirmed, Step::Started, Step::Finished]).await?;
+    }
+    Ok(times)
 }
 
 /// Connects sensors and lets each carry out what it gets.
