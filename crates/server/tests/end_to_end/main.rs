@@ -133,10 +133,8 @@ async fn answers_of_a_reliable_task_are_captured_by_a_rule() {
     let _sensor = world.sensor("one");
     let sid = world.online(1).await.remove(0);
     world.ask("task", &json!({"task": "run --shell-command \"echo hi\"", "context": "version"})).await;
-    let detection = eventually("the detection is stored", async || {
-        world.stored(Stream::Detect).await.into_iter().next()
-    })
-    .await;
+    let detection =
+        eventually("the detection is stored", async || world.stored(Stream::Detect).await.into_iter().next()).await;
     assert_eq!(
         (&detection["cat"], &detection["source_rule"]),
         (&json!("Reliable task ran"), &json!("general.capture"))
