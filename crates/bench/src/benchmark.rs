@@ -13,17 +13,23 @@ mod status;
 mod storm;
 
 use crate::fleet::{Heard, What};
+use crate::line::ms;
 use crate::world::World;
 use crate::{Args, Name};
 use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
+use muster_wire::Step;
+use rustix::process::{Resource, getrlimit};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::timeout;
 
 /// Links that are opened side by side where the point is not a storm.
 const OPENING: usize = 64;
+
+/// Files that this process and the server have open beside links: store, listeners, requests, runtime.
+const FILES_BESIDE: u64 = 200;
 
 /// Nothing that is measured here takes longer; what does has hung.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -68,6 +74,41 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 /// The numbers of sensors to measure with.
 fn sizes(args: &Args, default: &[u32]) -> Vec<u32> {
     if args.sensors.is_empty() { default.to_vec() } else { args.sensors.clone() }
+}
+
+/// The numbers of sensors to measure with while all of them are connected; `files` tells how many files this
+/// process has open for so many.
+///
+/// # Errors
+///
+/// If the limit on open files is lower: connections would wait for others to end, which they do not.
+fn online(args: &Args, default: &[u32], files: impl Fn(u32) -> u64) -> anyhow::Result<Vec<u32>> {
+    let sizes = sizes(args, default);
+    let Some(limit) = getrlimit(Resource::Nofile).current else { return Ok(sizes) };
+    for sensors in &sizes {
+        let needed = files(*sensors).saturating_add(FILES_BESIDE);
+        if needed > limit {
+            bail!(
+                "{sensors} sensors need {needed} open files, and the limit is {limit}: raise it (`ulimit -Hn {needed}` \
+                 as root in this shell, or LimitNOFILE of the service), or name fewer with --sensors"
+            );
+        }
+    }
+    Ok(sizes)
+}
+
+/// Connects sensors one after the other, each of which has a task waiting and carries it out; gives for
+/// each the milliseconds from the start of TCP to the task.
+async fn returns(world: &World, sensors: u32) -> anyhow::Result<Vec<f64>> {
+    let mut times = Vec::new();
+    for ordinal in 0..sensors {
+        let began = Instant::now();
+        let mut link = Box::pin(world.fleet.connect(world.address(), ordinal)).await?;
+        let task = link.task().await?;
+        times.push(ms(began.elapsed()));
+        link.confirm(&task, &[Step::Confirmed, Step::Started, Step::Finished]).await?;
+    }
+    Ok(times)
 }
 
 /// Connects sensors and lets each carry out what it gets.

@@ -2,17 +2,16 @@
 
 use serde_json::Value;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
+
+fn run(name: &str, args: &[&str], scratch: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_muster-bench"));
+    command.arg(name).args(["--runs", "1", "--seconds", "1", "--scratch"]).arg(scratch).args(args).output().unwrap()
+}
 
 fn lines(name: &str, args: &[&str]) -> Vec<Value> {
     let scratch = tempfile::tempdir().unwrap();
-    let output = Command::new(env!("CARGO_BIN_EXE_muster-bench"))
-        .arg(name)
-        .args(["--runs", "1", "--seconds", "1", "--scratch"])
-        .arg(scratch.path())
-        .args(args)
-        .output()
-        .unwrap();
+    let output = run(name, args, scratch.path());
     assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     let left: Vec<_> = std::fs::read_dir(scratch.path()).unwrap().collect();
     assert!(left.is_empty(), "{name} left {left:?} behind");
@@ -43,5 +42,15 @@ fn every_benchmark_prints_json_lines_with_name_value_and_unit() {
             let value = line["value"].as_f64();
             assert!(value.is_some_and(|value| value >= 0.0) && line["unit"].is_string(), "{line}");
         }
+    }
+}
+
+#[test]
+fn more_sensors_than_files_may_be_open_are_refused_at_once() {
+    let scratch = tempfile::tempdir().unwrap();
+    for name in ["storm", "fanout", "idle", "cpu", "detect"] {
+        let output = run(name, &["--sensors", "4294967295"], scratch.path());
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!output.status.success() && text.contains("open files, and the limit is"), "{name}: {text}");
     }
 }

@@ -3,6 +3,9 @@
 //! restart. Method: a real server whose data directory is a small file system of
 //! its own, in a mount namespace of its own; the file system is filled and emptied.
 
+#[path = "shared/env_file.rs"]
+mod env_file;
+
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -54,7 +57,7 @@ fn start(folder: &TempDir) -> Option<Server> {
     let seen = PathBuf::from(format!("/proc/{}/root{}", process.id(), data.display()));
     let server = Server { process, data: seen };
     for _ in 0..TRIES_MAX {
-        if server.data.join("env").exists() {
+        if env_file::read(&server.data).is_some() {
             return Some(server);
         }
         std::thread::sleep(BETWEEN_TRIES);
@@ -71,11 +74,8 @@ struct Client {
 
 impl Client {
     async fn new(server: &Server) -> Self {
-        let env = std::fs::read_to_string(server.data.join("env")).unwrap();
-        let value = |name: &str| {
-            let line = env.lines().find_map(|line| line.strip_prefix("export ").unwrap_or(line).strip_prefix(name));
-            line.and_then(|rest| rest.strip_prefix('=')).unwrap_or_default().trim_matches(['\'', '"']).to_owned()
-        };
+        let env = env_file::read(&server.data).unwrap();
+        let value = |name: &str| env[name].clone();
         let http = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
         let (base, oid) = (value("LC_API_URL"), value("LC_OID"));
         let form = [("oid", oid.clone()), ("secret", value("LC_API_KEY"))];

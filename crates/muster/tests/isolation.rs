@@ -5,7 +5,11 @@
 //! client. The machine that runs the test is never touched: the test refuses to go
 //! on unless both programs are in namespaces that it made.
 
+#[path = "shared/env_file.rs"]
+mod env_file;
+
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -98,13 +102,10 @@ struct Client<'a> {
 }
 
 impl<'a> Client<'a> {
-    fn new(cable: &'a Cable, env: &str) -> Self {
-        let value = |name: &str| {
-            let line = env.lines().find_map(|line| line.strip_prefix("export ").unwrap_or(line).strip_prefix(name));
-            line.and_then(|rest| rest.strip_prefix('=')).unwrap_or_default().trim_matches(['\'', '"']).to_owned()
-        };
-        let mut client = Self { cable, base: value("LC_API_URL"), oid: value("LC_OID"), token: String::new() };
-        let form = format!("oid={}&secret={}", client.oid, value("LC_API_KEY"));
+    fn new(cable: &'a Cable, env: &HashMap<String, String>) -> Self {
+        let (base, oid) = (env["LC_API_URL"].clone(), env["LC_OID"].clone());
+        let mut client = Self { cable, base, oid, token: String::new() };
+        let form = format!("oid={}&secret={}", client.oid, env["LC_API_KEY"]);
         client.token = client.send("POST", "/jwt", &form)["jwt"].as_str().unwrap().to_owned();
         client
     }
@@ -183,13 +184,12 @@ fn an_isolated_sensor_keeps_only_its_link() {
         .spawn()
         .unwrap();
     let _server = Process(server);
-    until("the server writes its env file", || data.join("env").exists());
-    let env = std::fs::read_to_string(data.join("env")).unwrap();
-    let key_line = env.lines().find(|line| line.contains("MUSTER_INSTALL_KEY=")).unwrap();
-    let key = key_line.split_once('=').unwrap().1.trim_matches(['\'', '"']).to_owned();
+    until("the server writes its env file", || env_file::read(&data).is_some());
+    let env = env_file::read(&data).unwrap();
+    let key = &env["MUSTER_INSTALL_KEY"];
     let client = Client::new(&cable, &env);
     let state_dir = folder.path().join("sensor");
-    let mut sensor = start_sensor(&cable, &key, &state_dir);
+    let mut sensor = start_sensor(&cable, key, &state_dir);
     let everyone = json!({"selector": "*"});
     until("the sensor is online", || client.ask("preview", &everyone)["online_sensors"] == 1);
     let sid = client.ask("preview", &everyone)["sensors"][0]["sid"].as_str().unwrap().to_owned();
@@ -205,7 +205,7 @@ fn an_isolated_sensor_keeps_only_its_link() {
     drop(sensor);
     let flushed = Cable::command(&cable.sensor, "nft").args(["flush", "ruleset"]).status();
     assert!(flushed.is_ok_and(|status| status.success()) && cable.reaches(8080));
-    sensor = start_sensor(&cable, &key, &state_dir);
+    sensor = start_sensor(&cable, key, &state_dir);
     until("isolation is in force again", || !cable.reaches(8080));
     client.link_lives();
 

@@ -7,10 +7,20 @@
 //! the shared plan stand the naive way (each rule in turn), parsing alone, and what it costs to
 //! keep changes so that they can be undone.
 
+#[path = "../tests/generate/facts.rs"]
+mod facts;
+#[path = "../tests/generate/programs.rs"]
+mod programs;
+#[path = "../tests/generate/random.rs"]
+mod random;
+
+use facts::facts;
 use muster_rules::{
-    Activation, CounterKey, Document, Engine, Facts, NoResources, Rule, RuleLoader, RuleMeta, RuleSet, Source,
-    Suppression, Target, Way,
+    Activation, CounterKey, Document, Engine, NoResources, Rule, RuleLoader, RuleMeta, RuleSet, Source, Suppression,
+    Target, Way,
 };
+use programs::{ORDINARY, TOOLS};
+use random::Random;
 use serde_json::{Value, json};
 use std::hint::black_box;
 use std::sync::{Arc, Mutex};
@@ -21,76 +31,6 @@ const SEED: u64 = 7;
 const HIT_EVERY: usize = 100;
 /// Each figure is the best of so many rounds, in time on a processor, since other work shares the machine.
 const ROUNDS: usize = 5;
-
-const TOOLS: &[&str] = &[
-    "powershell",
-    "cmd",
-    "rundll32",
-    "regsvr32",
-    "mshta",
-    "wscript",
-    "cscript",
-    "certutil",
-    "bitsadmin",
-    "schtasks",
-    "wmic",
-    "net",
-    "reg",
-    "msiexec",
-    "installutil",
-    "vssadmin",
-    "whoami",
-    "ipconfig",
-    "nltest",
-    "curl",
-    "bash",
-    "python",
-    "ssh",
-];
-const ORDINARY: &[&str] = &[
-    "svchost",
-    "chrome",
-    "explorer",
-    "msedge",
-    "conhost",
-    "teams",
-    "outlook",
-    "winword",
-    "code",
-    "git",
-    "searchhost",
-    "powershell",
-    "cmd",
-    "onedrive",
-    "dllhost",
-    "taskhostw",
-    "runtimebroker",
-    "msmpeng",
-];
-
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    fn of<'a>(&mut self, words: &[&'a str]) -> &'a str {
-        words[self.below(words.len())]
-    }
-
-    fn word(&mut self) -> String {
-        (0..5 + self.below(6)).map(|_| char::from(b'a' + self.below(26) as u8)).collect()
-    }
-}
 
 fn text_node(op: &str, path: &str, value: &str) -> Value {
     json!({"op": op, "path": path, "value": value, "case sensitive": false})
@@ -283,13 +223,7 @@ const ACTIVATIONS: usize = 200_000;
 /// As [`measure`], with every change kept so that it could be undone.
 fn measure_steps(engine: &mut Engine, events: &[Vec<u8>]) -> f64 {
     let counters = Mutex::new(Suppression::default());
-    let facts = Facts {
-        now_ms: 1_700_000_000_000,
-        entropy: 1,
-        resources: &NoResources,
-        counters: &counters,
-        console_url: None,
-    };
+    let facts = facts(&counters);
     let source = Source::from(Target::Edr);
     best_seconds(|| {
         for step in events.chunks(STEP_EVENTS) {
@@ -335,13 +269,7 @@ fn measure_counters() -> (f64, f64) {
 /// Matches per round and the best time of a round.
 fn measure(engine: &mut Engine, events: &[Vec<u8>]) -> (usize, f64) {
     let counters = Mutex::new(Suppression::default());
-    let facts = Facts {
-        now_ms: 1_700_000_000_000,
-        entropy: 1,
-        resources: &NoResources,
-        counters: &counters,
-        console_url: None,
-    };
+    let facts = facts(&counters);
     let (source, mut matches) = (Source::from(Target::Edr), 0);
     let seconds = best_seconds(|| {
         matches = 0;

@@ -1,8 +1,12 @@
 //! No heap allocation for an event that matches nothing.
 
+#[path = "generate/facts.rs"]
+mod facts;
+
 use allocation_counter::measure;
+use facts::facts;
 use muster_rules::{
-    Document, Engine, Facts, NoResources, Rule, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way,
+    Document, Engine, NoResources, Rule, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way,
 };
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -78,13 +82,7 @@ fn an_event_that_matches_nothing_allocates_nothing() {
     let rules: Vec<Rule> = rules().iter().enumerate().map(load).collect();
     let mut engine = Engine::new(Arc::new(RuleSet::new(rules, Vec::new())), Way::Shared);
     let counters = Mutex::new(Suppression::default());
-    let facts = Facts {
-        now_ms: 1_700_000_000_000,
-        entropy: 1,
-        resources: &NoResources,
-        counters: &counters,
-        console_url: None,
-    };
+    let facts = facts(&counters);
     let source = Source::from(Target::Edr);
     let events = events();
     for event in &events {

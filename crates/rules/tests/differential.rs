@@ -2,9 +2,11 @@
 
 #[path = "generate/rules_and_events.rs"]
 mod generate;
+#[path = "generate/random.rs"]
+mod random;
 
-use generate::Random;
 use muster_rules::{Engine, Facts, Resources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way};
+use random::Random;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 

@@ -85,6 +85,34 @@ pub struct Toolbox {
 }
 
 impl Toolbox {
+    /// What commands share when the sensor starts: nothing is isolated, asleep or asked for.
+    #[must_use]
+    pub fn new(
+        state_dir: PathBuf,
+        (sid, boot_id): (Option<Sid>, String),
+        key: InstallationKey,
+        route: Arc<Route>,
+        to_sensor: mpsc::Sender<ToSensor>,
+    ) -> Self {
+        Self {
+            state_dir,
+            is_sealed: AtomicBool::new(false),
+            to_sensor,
+            sid: Mutex::new(sid),
+            boot_id,
+            key,
+            route,
+            is_isolated: AtomicBool::new(false),
+            wanted: Mutex::default(),
+            changing: Mutex::default(),
+            is_asleep: AtomicBool::new(false),
+            has_process_events: AtomicBool::new(false),
+            added: Mutex::default(),
+            stats: Mutex::default(),
+            begun: Instant::now(),
+        }
+    }
+
     /// Atom of a process, as text.
     #[must_use]
     pub fn process_atom(&self, pid: u32, start_ticks: u64) -> String {

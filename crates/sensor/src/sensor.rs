@@ -11,7 +11,7 @@ mod transfers;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -196,23 +196,9 @@ impl<'a> Sensor<'a> {
         let mut agent = Agent::new(setup, opened.ledger, now);
         agent.observed(event("STARTING_UP", json!({}), None, now));
         let (to_sensor, told) = mpsc::channel(CHANNEL_MESSAGES);
-        let tools = Toolbox {
-            state_dir: dir.path().to_owned(),
-            is_sealed: AtomicBool::new(false),
-            to_sensor,
-            sid: Mutex::new(identity.sid()),
-            boot_id: boot_id.clone(),
-            key: identity.key().clone(),
-            route: Arc::new(Route::new(config.proxy.clone())),
-            is_isolated: AtomicBool::new(false),
-            wanted: Mutex::default(),
-            changing: Mutex::default(),
-            is_asleep: AtomicBool::new(false),
-            has_process_events: AtomicBool::new(false),
-            added: Mutex::default(),
-            stats: Mutex::default(),
-            begun: std::time::Instant::now(),
-        };
+        let who = (identity.sid(), boot_id.clone());
+        let route = Arc::new(Route::new(config.proxy.clone()));
+        let tools = Toolbox::new(dir.path().to_owned(), who, identity.key().clone(), route, to_sensor);
         let remembered = Remembered::load(&dir.file(protection::FILE))?;
         protect_again(&tools, &remembered);
         let link =

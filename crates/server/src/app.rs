@@ -2,6 +2,7 @@
 
 use crate::access::{Caller, Secrets};
 use crate::api::{ApiError, Router};
+use crate::clock;
 use crate::config::Config;
 use crate::detect::Detectors;
 use crate::hive::Hives;
@@ -85,6 +86,13 @@ impl App {
                 secrets
             }
         };
+        let (replays, too_old) = Replays::load(&records, clock::now());
+        if !too_old.is_empty()
+            && let Err(error) = store.commit(too_old).await
+        {
+            // On a full disk, say: they are forgotten at the next start.
+            tracing::warn!(%error, "calls that are too old to be repeated could not be forgotten");
+        }
         let app = Arc::new(Self {
             router: Arc::new(Router::new(crate::api::routes())),
             streams: Streams::default(),
@@ -93,7 +101,7 @@ impl App {
             detectors: Detectors::default(),
             transfers: Transfers::default(),
             meter: Meter::default(),
-            replays: Replays::default(),
+            replays,
             history_replays: tokio::sync::Semaphore::new(crate::api::HISTORY_REPLAYS_MAX),
             bound: OnceLock::new(),
             organizations: RwLock::new(BTreeMap::new()),

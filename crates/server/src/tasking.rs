@@ -14,7 +14,7 @@ mod tick;
 pub use control::{Choice, pause, resume, untask};
 pub use create::{Created, NewTask, create};
 pub use deliver::{deliver_next, fan_out, matching_changed, offer_again, receive};
-pub use direct::{DIRECT_LIFETIME, Order, send_direct, send_ordered};
+pub use direct::{DIRECT_LIFETIME, Order, send_direct, send_once, send_ordered};
 pub use inquire::{explain, list, overview, page_of_targets, preview};
 pub use tick::run as run_ticker;
 

@@ -5,7 +5,7 @@
 mod host;
 
 use host::{Host, OID};
-use muster_model::{Architecture, Iid, Platform, Sid, TaskId, Timestamp};
+use muster_model::{Architecture, Iid, Platform, Sid, TaskId};
 use muster_selector::Selector;
 use muster_server::event::Actor;
 use muster_server::gateway::Link;
@@ -219,18 +219,7 @@ async fn the_late_end_of_a_replaced_link_does_not_touch_the_one_that_replaced_it
 }
 
 async fn told(host: &Host, kind: &str) -> usize {
-    let query = EntryQuery {
-        oid: OID,
-        stream: Stream::Deployment,
-        sid: None,
-        kind: Some(kind.into()),
-        investigation_id: None,
-        from: Timestamp::ZERO,
-        to: Timestamp::MAX,
-        forward: true,
-        cursor: None,
-        limit: 10,
-    };
+    let query = EntryQuery { kind: Some(kind.into()), ..EntryQuery::all(OID, Stream::Deployment) };
     host.app().store.read(move |read| read.entries(&query)).await.unwrap().entries.len()
 }
 

@@ -107,18 +107,7 @@ fn target(
 /// Every event that a sensor kept is stored once; no event is stored twice.
 fn events(store: &Store, truth: &Truth, fleet: &[SensorRow], faults: &mut Vec<String>) {
     let mut stored = BTreeMap::<uuid::Uuid, u64>::new();
-    let mut query = EntryQuery {
-        oid: OID,
-        stream: Stream::Event,
-        sid: None,
-        kind: None,
-        investigation_id: None,
-        from: Timestamp::from_micros(i64::MIN),
-        to: Timestamp::MAX,
-        forward: true,
-        cursor: None,
-        limit: 10_000,
-    };
+    let mut query = EntryQuery::all(OID, Stream::Event);
     loop {
         let page = match store.read_blocking(|read| read.entries(&query)) {
             Ok(page) => page,

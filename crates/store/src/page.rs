@@ -1,8 +1,8 @@
 //! Pages of entries: where one ends and the next begins, alike in every adapter.
 
-use crate::row::{Entry, EntryPage, EntryQuery};
+use crate::row::{Entry, EntryPage, EntryQuery, Stream};
 use crate::store::{ENTRIES_PAGE_BYTES_MAX, ENTRIES_PAGE_MAX, StoreError};
-use muster_model::Timestamp;
+use muster_model::{Oid, Timestamp};
 
 /// Where an entry stands in its stream.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,6 +13,23 @@ pub(crate) struct Place {
 }
 
 impl EntryQuery {
+    /// The oldest entries of a stream, as many as fit a page.
+    #[must_use]
+    pub fn all(oid: Oid, stream: Stream) -> Self {
+        Self {
+            oid,
+            stream,
+            sid: None,
+            kind: None,
+            investigation_id: None,
+            from: Timestamp::from_micros(i64::MIN),
+            to: Timestamp::MAX,
+            forward: true,
+            cursor: None,
+            limit: ENTRIES_PAGE_MAX,
+        }
+    }
+
     /// Reads the cursor.
     pub(crate) fn cursor_place(&self) -> Result<Option<Place>, StoreError> {
         let Some(cursor) = &self.cursor else { return Ok(None) };

@@ -13,8 +13,8 @@ use crate::row::Write;
 use crate::store::{Options, Read, StoreError};
 use open::{file_error, store_error};
 use parking_lot::{Condvar, Mutex};
-use rusqlite::Connection;
 use rusqlite::backup::Backup;
+use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
@@ -35,6 +35,17 @@ pub(crate) struct Sqlite {
     readers: Readers,
     /// Async reads wait here, and not on a thread.
     reading: Semaphore,
+}
+
+/// The one row that a statement gives, if it gives one.
+fn find<T>(
+    conn: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+) -> Result<Option<T>, StoreError> {
+    let mut statement = conn.prepare_cached(sql).map_err(store_error)?;
+    statement.query_row(params, read).optional().map_err(store_error)
 }
 
 impl Sqlite {

@@ -1,6 +1,6 @@
 //! Events: generated, or read from a file of Sysmon records.
 
-use crate::generate::Random;
+use crate::random::Random;
 use crate::sigma::{Item, Rule, Scalar, Test};
 use crate::write::event_type;
 use anyhow::Context as _;

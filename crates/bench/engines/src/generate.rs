@@ -1,79 +1,13 @@
 //! Rules and events from a seed, so that a run needs nothing from elsewhere.
 
+use crate::programs::{ORDINARY, TOOLS};
+use crate::random::Random;
 use crate::sigma::{Item, Rule, Scalar, Selection, Test};
 use serde_json::{Map, Value, json};
 
-const TOOLS: &[&str] = &[
-    "powershell",
-    "cmd",
-    "rundll32",
-    "regsvr32",
-    "mshta",
-    "wscript",
-    "cscript",
-    "certutil",
-    "bitsadmin",
-    "schtasks",
-    "wmic",
-    "net",
-    "reg",
-    "msiexec",
-    "installutil",
-    "vssadmin",
-    "whoami",
-    "ipconfig",
-    "nltest",
-    "curl",
-    "python",
-    "ssh",
-];
-const ORDINARY: &[&str] = &[
-    "svchost",
-    "chrome",
-    "explorer",
-    "msedge",
-    "conhost",
-    "teams",
-    "outlook",
-    "winword",
-    "code",
-    "git",
-    "searchhost",
-    "powershell",
-    "cmd",
-    "onedrive",
-    "dllhost",
-    "taskhostw",
-    "runtimebroker",
-    "msmpeng",
-];
 const FOLDERS: &[&str] = &["Windows\\System32", "Program Files\\Vendor", "Users\\ada\\AppData\\Local", "ProgramData"];
 
-/// A generator of numbers (SplitMix64).
-pub struct Random(pub u64);
-
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number under `limit`.
-    pub fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit.max(1) as u64) as usize
-    }
-
-    fn of<'a>(&mut self, words: &[&'a str]) -> &'a str {
-        words[self.below(words.len())]
-    }
-
-    fn word(&mut self) -> String {
-        (0..5 + self.below(6)).map(|_| char::from(b'a' + self.below(26) as u8)).collect()
-    }
-
     fn hex(&mut self) -> String {
         format!("{:016x}{:016x}", self.next(), self.next())
     }

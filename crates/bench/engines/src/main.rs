@@ -14,6 +14,10 @@ mod engine;
 mod event;
 mod generate;
 mod measure;
+#[path = "../../../rules/tests/generate/programs.rs"]
+mod programs;
+#[path = "../../../rules/tests/generate/random.rs"]
+mod random;
 mod sigma;
 mod write;
 
@@ -21,8 +25,8 @@ use anyhow::Context as _;
 use clap::{Parser, ValueEnum as _};
 use engine::Name;
 use event::Event;
-use generate::Random;
 use measure::Limits;
+use random::Random;
 use serde_json::{Value, json};
 use sigma::Rule;
 use std::collections::{BTreeMap, BTreeSet};

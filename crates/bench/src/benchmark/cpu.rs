@@ -1,6 +1,6 @@
 //! Server CPU for one round trip of a task: delivery, two receipts, one answer.
 
-use super::{gather, put_to_work, sizes};
+use super::{gather, online, put_to_work};
 use crate::Args;
 use crate::fleet::What;
 use crate::limit;
@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 const ECHOES: u32 = 4;
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    for sensors in sizes(args, &[1_000]) {
+    for sensors in online(args, &[1_000], u64::from)? {
         let ground = Ground::new(&args.scratch, sensors, |_, _| Ok(())).await?;
         let world = World::start(&ground).await?;
         let (tell, mut told) = unbounded_channel();

@@ -1,6 +1,6 @@
 //! An event that a rule answers with a task to the same sensor: event sent to task received.
 
-use super::{PATIENCE, sizes};
+use super::{PATIENCE, online};
 use crate::Args;
 use crate::fleet::Link;
 use crate::limit;
@@ -25,7 +25,7 @@ const ECHOES: u32 = 200;
 const PAUSE: Duration = Duration::from_millis(20);
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    for sensors in sizes(args, &[11]) {
+    for sensors in online(args, &[11], u64::from)? {
         for others in [0, sensors.saturating_sub(1)] {
             measure(args, others).await?;
         }

@@ -1,6 +1,6 @@
 //! One reliable task for an online fleet: when does the first sensor have it, when the last?
 
-use super::{gather, put_to_work, sizes};
+use super::{gather, online, put_to_work};
 use crate::Args;
 use crate::fleet::What;
 use crate::limit;
@@ -13,7 +13,8 @@ use tokio::sync::mpsc::unbounded_channel;
 const LOOPBACK_MAX: u32 = 4_000;
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    for sensors in sizes(args, &[10, 10_000]) {
+    let files = |sensors: u32| u64::from(sensors) + 2 * u64::from(sensors.min(LOOPBACK_MAX));
+    for sensors in online(args, &[10, 10_000], files)? {
         let ground = Ground::new(&args.scratch, sensors, |_, _| Ok(())).await?;
         let world = World::start(&ground).await?;
         let (tell, mut told) = unbounded_channel();

@@ -1,6 +1,6 @@
 //! What an idle link costs in memory.
 
-use super::{OPENING, sizes};
+use super::{OPENING, online};
 use crate::Args;
 use crate::limit;
 use crate::line::Line;
@@ -13,12 +13,13 @@ use std::time::Duration;
 const SETTLE: Duration = Duration::from_secs(3);
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
+    let sizes = online(args, &[5_000, 15_000], u64::from)?;
     let ground = Ground::new(&args.scratch, 0, |_, _| Ok(())).await?;
     let world = World::start(&ground).await?;
     let alone = world.process.resident_bytes()? as f64 / 1e6;
     world.process.stop().await?;
     Line::new("idle.alone", alone, "MB").at_most(20.0).print();
-    for links in sizes(args, &[5_000, 15_000]) {
+    for links in sizes {
         let ground = Ground::new(&args.scratch, links, |_, _| Ok(())).await?;
         let world = World::start(&ground).await?;
         let before = world.process.resident_bytes()?;

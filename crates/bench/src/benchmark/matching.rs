@@ -1,14 +1,13 @@
 //! Connecting to a server that has many requests for others.
 
-use super::sizes;
+use super::{returns, sizes};
 use crate::Args;
-use crate::line::{Line, ms, percentile};
+use crate::line::{Line, percentile};
 use crate::world::{Ground, World, task};
 use muster_model::Oid;
 use muster_store::{Store, Write};
-use muster_wire::Step;
 use roaring::RoaringBitmap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Tasks put into the store with one commit.
 const TASKS_PER_COMMIT: usize = 10_000;
@@ -60,14 +59,8 @@ async fn connects(args: &Args, sensors: u32, requests: u32, others: u32) -> anyh
     };
     let ground = Ground::new(&args.scratch, sensors + others, put_tasks).await?;
     let world = World::start(&ground).await?;
-    let (cpu, mut times) = (world.process.cpu()?, Vec::new());
-    for ordinal in 0..sensors {
-        let began = Instant::now();
-        let mut link = Box::pin(world.fleet.connect(world.address(), ordinal)).await?;
-        let task = link.task().await?;
-        times.push(ms(began.elapsed()));
-        link.confirm(&task, &[Step::Confirmed, Step::Started, Step::Finished]).await?;
-    }
+    let cpu = world.process.cpu()?;
+    let times = returns(&world, sensors).await?;
     let cpu = world.process.cpu()?.saturating_sub(cpu);
     world.process.stop().await?;
     Ok((times, cpu))

@@ -1,13 +1,12 @@
 //! An offline sensor with a waiting task connects: start of TCP to the task.
 
-use super::sizes;
+use super::{returns, sizes};
 use crate::Args;
 use crate::endpoint::{self, Endpoint, Gate};
 use crate::limit;
 use crate::line::{Line, ms, percentile};
 use crate::world::{Ground, Process, World};
 use anyhow::{Context as _, bail};
-use muster_wire::Step;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -25,14 +24,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         let ground = Ground::new(&args.scratch, sensors, |_, _| Ok(())).await?;
         let world = World::start(&ground).await?;
         world.task("*").await?;
-        let mut times = Vec::new();
-        for ordinal in 0..sensors {
-            let began = Instant::now();
-            let mut link = Box::pin(world.fleet.connect(world.address(), ordinal)).await?;
-            let task = link.task().await?;
-            times.push(ms(began.elapsed()));
-            link.confirm(&task, &[Step::Confirmed, Step::Started, Step::Finished]).await?;
-        }
+        let times = returns(&world, sensors).await?;
         world.process.stop().await?;
         let echo = Process::start("echo-child", &ground).await?;
         let bare = limit::echo_links(&ground.fleet()?, echo.tls, sensors, 1).await?;

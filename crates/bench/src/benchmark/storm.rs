@@ -1,6 +1,6 @@
 //! All sensors come back at once, each with a waiting task.
 
-use super::{PATIENCE, sizes};
+use super::{PATIENCE, online};
 use crate::Args;
 use crate::fleet::Fleet;
 use crate::limit;
@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 const BACKOFF: Duration = Duration::from_millis(500);
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    for sensors in sizes(args, &[10_000]) {
+    for sensors in online(args, &[10_000], u64::from)? {
         let ground = Ground::new(&args.scratch, sensors, |_, _| Ok(())).await?;
         let world = World::start(&ground).await?;
         world.task("*").await?;

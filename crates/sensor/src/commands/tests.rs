@@ -1,7 +1,6 @@
 use std::fs;
 use std::path::Path;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use muster_model::{Iid, Oid, Sid, TaskId};
 use muster_wire::InstallationKey;
@@ -35,23 +34,8 @@ impl Bench {
             server_name: "test".to_owned(),
             ca_der: Vec::new(),
         };
-        let tools = Toolbox {
-            state_dir,
-            is_sealed: AtomicBool::new(false),
-            to_sensor,
-            sid: Mutex::new(Some(Sid(Uuid::from_u128(3)))),
-            boot_id: "boot".to_owned(),
-            key,
-            route: Arc::default(),
-            is_isolated: AtomicBool::new(false),
-            wanted: Mutex::default(),
-            changing: Mutex::default(),
-            is_asleep: AtomicBool::new(false),
-            has_process_events: AtomicBool::new(false),
-            added: Mutex::default(),
-            stats: Mutex::default(),
-            begun: std::time::Instant::now(),
-        };
+        let who = (Some(Sid(Uuid::from_u128(3))), "boot".to_owned());
+        let tools = Toolbox::new(state_dir, who, key, Arc::default(), to_sensor);
         Self { dir, tools: Arc::new(tools), told }
     }
 

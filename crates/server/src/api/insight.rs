@@ -191,18 +191,7 @@ async fn source(call: &Call) -> Result<(Oid, Sid), ApiError> {
     let oid = organization.oid;
     let is_sensor = organization.state.lock().fleet.ordinal(sid).is_some();
     if !is_sensor {
-        let any = EntryQuery {
-            oid,
-            stream: Stream::Event,
-            sid: Some(sid),
-            kind: None,
-            investigation_id: None,
-            from: Timestamp::ZERO,
-            to: Timestamp::MAX,
-            forward: false,
-            cursor: None,
-            limit: 1,
-        };
+        let any = EntryQuery { sid: Some(sid), limit: 1, ..EntryQuery::all(oid, Stream::Event) };
         let found = call.app.store.read(move |read| read.entries(&any)).await?;
         if found.entries.is_empty() {
             return Err(ApiError::not_found("sensor not found"));

@@ -56,10 +56,8 @@ async fn task(call: Call) -> Result<Reply, ApiError> {
         return Err(ApiError::bad_request(format!("x-idempotent-key must be at most {most} bytes")));
     }
     let parts = [call.caller.credential.as_bytes(), call.path("sid").as_bytes(), key.as_bytes(), &call.body];
-    if let Some(claim) = call.app.replays.claim(&call.app.secrets.digest(&parts.join(&b'\n'))).await {
-        tasking::send_direct(&call.app, &place, &commands, investigation, &call.actor()).await?;
-        claim.done();
-    }
+    let digest = call.app.secrets.digest(&parts.join(&b'\n'));
+    tasking::send_once(&call.app, &place, &commands, investigation, &call.actor(), &digest).await?;
     Ok(Reply::done())
 }
 

@@ -3,6 +3,7 @@
 use crate::api::ApiError;
 use crate::app::App;
 use crate::event::{self, Actor};
+use crate::replay::{Sent, Turn};
 use crate::sensor::Place;
 use crate::{clock, payload, random};
 use muster_command::Command;
@@ -13,19 +14,26 @@ use muster_wire::{Deliver, from_server};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::sleep;
 use uuid::Uuid;
 
 /// A direct task that did not begin within this time is dropped.
 /// Source: reference/sensor.md section 10.2.
 pub const DIRECT_LIFETIME: Duration = Duration::from_secs(60);
 
+/// Sensors come back to a server that was restarted within this time, if they are not gone.
+const COME_BACK_MAX: Duration = Duration::from_secs(10);
+
+/// How often it is looked whether a sensor came back.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// Command lines in one call.
 const COMMANDS_MAX: usize = 100;
 
-/// A rule's order to send one command line. It may be given again with the same id after a restart:
-/// a sensor that has the task already does not run it again.
+/// An order to send command lines. It may be given again with the same id after a restart: a sensor
+/// that has the tasks already does not run them again.
 pub struct Order {
-    /// Id of the task.
+    /// Id of the first task, from which those of the others follow.
     pub task_id: Uuid,
     /// From then on it is too late.
     pub until: Timestamp,
@@ -67,6 +75,51 @@ pub async fn send_direct(
     actor: &Actor,
 ) -> Result<(), ApiError> {
     send(app, place, commands, investigation_id, actor, None).await
+}
+
+/// Sends command lines to a sensor, in order, unless the call with this digest has done so. What an earlier
+/// server stored is sent again, with the same ids: it may have ended before it sent anything.
+///
+/// # Errors
+///
+/// As [`send_direct`].
+pub async fn send_once(
+    app: &Arc<App>,
+    place: &Place,
+    commands: &[&str],
+    investigation_id: Option<&str>,
+    actor: &Actor,
+    digest: &str,
+) -> Result<(), ApiError> {
+    let organization = &place.organization;
+    let epoch = || organization.state.lock().fleet.row(place.ordinal).map_or(0, |row| row.epoch);
+    let order = |sent: &Sent, is_told, beside| Order { task_id: sent.task_id, until: sent.until, is_told, beside };
+    match app.replays.claim(organization.oid, digest).await {
+        Turn::Done => Ok(()),
+        Turn::Resumed(sent) => {
+            let give_up = sent.until.min(clock::now().saturating_add(COME_BACK_MAX));
+            let is_online = || organization.state.lock().is_online(place.ordinal);
+            while !is_online() && clock::now() < give_up {
+                sleep(LOOK_EVERY).await;
+            }
+            if !is_online() || clock::now() >= sent.until || epoch() != sent.epoch {
+                return Ok(());
+            }
+            send(app, place, commands, investigation_id, actor, Some(order(&sent, true, Vec::new()))).await
+        }
+        Turn::First(claim) => {
+            let until = clock::now().saturating_add(DIRECT_LIFETIME);
+            let sent = Sent { task_id: random::uuid(), until, epoch: epoch() };
+            let order = order(&sent, false, claim.writes(&sent));
+            let done = send(app, place, commands, investigation_id, actor, Some(order)).await;
+            if done.is_ok() {
+                claim.done()
+            } else {
+                claim.failed()
+            }
+            done
+        }
+    }
 }
 
 async fn send(
@@ -118,9 +171,14 @@ async fn send(
         writes.extend(order.into_iter().flat_map(|order| order.beside));
         app.store.commit(writes).await?;
     }
-    for line in commands {
+    for (at, line) in commands.iter().enumerate() {
+        let id = match task_id {
+            Some(first) if at > 0 => Uuid::new_v5(&first, &at.to_be_bytes()),
+            Some(first) => first,
+            None => random::uuid(),
+        };
         link.send(from_server::Message::Deliver(Deliver {
-            task_id: task_id.unwrap_or_else(random::uuid).as_bytes().to_vec(),
+            task_id: id.as_bytes().to_vec(),
             epoch,
             command: (*line).to_owned(),
             investigation_id: investigation_id.unwrap_or_default().to_owned(),

@@ -2,6 +2,7 @@
 
 mod world;
 
+use muster_store::{EntryQuery, Stream};
 use serde_json::json;
 use world::{World, eventually};
 
@@ -91,17 +92,10 @@ async fn answers_carry_the_context_and_are_kept() {
     world.counted(created["task_id"].as_str().unwrap(), "finished", 1).await;
     let app = &world.server.as_ref().unwrap().app;
     let (oid, sid) = (world.oid, sid.parse().unwrap());
-    let query = muster_store::EntryQuery {
-        oid,
-        stream: muster_store::Stream::Event,
+    let query = EntryQuery {
         sid: Some(sid),
-        kind: None,
         investigation_id: Some("audit-2024".into()),
-        from: muster_model::Timestamp::ZERO,
-        to: muster_model::Timestamp::MAX,
-        forward: true,
-        cursor: None,
-        limit: 10,
+        ..EntryQuery::all(oid, Stream::Event)
     };
     let kinds = eventually("the answer is stored", async || {
         let query = query.clone();
@@ -139,10 +133,8 @@ async fn answers_of_a_reliable_task_are_captured_by_a_rule() {
     let _sensor = world.sensor("one");
     let sid = world.online(1).await.remove(0);
     world.ask("task", &json!({"task": "run --shell-command \"echo hi\"", "context": "version"})).await;
-    let detection = eventually("the detection is stored", async || {
-        world.stored(muster_store::Stream::Detect).await.into_iter().next()
-    })
-    .await;
+    let detection =
+        eventually("the detection is stored", async || world.stored(Stream::Detect).await.into_iter().next()).await;
     assert_eq!(
         (&detection["cat"], &detection["source_rule"]),
         (&json!("Reliable task ran"), &json!("general.capture"))
@@ -154,7 +146,7 @@ async fn answers_of_a_reliable_task_are_captured_by_a_rule() {
     eventually("the tag and the task of the rule arrive", async || {
         let (_, sensor) = world.call("GET", &sid, &[]).await;
         let is_tagged = sensor["info"]["tags"].as_array()?.contains(&json!("captured"));
-        let events = world.stored(muster_store::Stream::Event).await;
+        let events = world.stored(Stream::Event).await;
         let is_tasked = events.iter().any(|event| {
             event["routing"]["investigation_id"] == "again" && event["routing"]["event_type"] == "OS_VERSION_REP"
         });
@@ -166,5 +158,5 @@ async fn answers_of_a_reliable_task_are_captured_by_a_rule() {
         errors.to_string().contains("dr-general/capture").then_some(())
     })
     .await;
-    assert_eq!(world.stored(muster_store::Stream::Detect).await.len(), 1, "the rule's own task does not match again");
+    assert_eq!(world.stored(Stream::Detect).await.len(), 1, "the rule's own task does not match again");
 }

@@ -94,18 +94,7 @@ impl World {
 
     /// All records of a stream so far.
     pub async fn stored(&self, stream: Stream) -> Vec<Value> {
-        let query = EntryQuery {
-            oid: self.oid,
-            stream,
-            sid: None,
-            kind: None,
-            investigation_id: None,
-            from: Timestamp::ZERO,
-            to: Timestamp::MAX,
-            forward: true,
-            cursor: None,
-            limit: 1_000,
-        };
+        let query = EntryQuery::all(self.oid, stream);
         let page = self.server().app.store.read(move |read| read.entries(&query)).await.unwrap();
         page.entries.iter().map(|entry| serde_json::from_slice(&entry.body).unwrap()).collect()
     }

@@ -1,7 +1,7 @@
 //! Rules at work on events of a sensor without a process.
 
 use crate::world::World;
-use muster_model::{Sid, Timestamp};
+use muster_model::Sid;
 use muster_server::sensor::Place;
 use muster_server::{clock, detect, event};
 use muster_store::{EntryQuery, Stream, Write};
@@ -31,18 +31,7 @@ pub async fn receive(world: &World, sid: Sid, numbers: std::ops::RangeInclusive<
 }
 
 pub async fn stored(world: &World, stream: Stream) -> Vec<Value> {
-    let query = EntryQuery {
-        oid: world.oid,
-        stream,
-        sid: None,
-        kind: None,
-        investigation_id: None,
-        from: Timestamp::ZERO,
-        to: Timestamp::MAX,
-        forward: true,
-        cursor: None,
-        limit: 1_000,
-    };
+    let query = EntryQuery::all(world.oid, stream);
     let page = world.server.app.store.read(move |read| read.entries(&query)).await.unwrap();
     page.entries.iter().map(|entry| serde_json::from_slice(&entry.body).unwrap()).collect()
 }

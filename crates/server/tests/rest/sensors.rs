@@ -155,6 +155,31 @@ async fn calls_under_one_key_at_the_same_time_task_once_and_all_succeed() {
     assert_eq!(link.take().iter().filter(|message| delivered(message)).count(), 1);
 }
 
+/// The answer was lost because the server died; it may have died before the sensor got anything.
+#[tokio::test]
+async fn a_call_that_is_repeated_after_a_restart_is_the_same_tasks() {
+    let world = World::new().await;
+    let sid = world.sensor("one", &[]).await;
+    let send = async |world: &World, key: &str| {
+        let link = world.link(sid).await;
+        let request = world.request("POST", &sid.to_string()).bearer_auth(&world.token);
+        let request = request.header("x-idempotent-key", key).form(&[("tasks", "os_version"), ("tasks", "os_users")]);
+        assert_eq!(request.send().await.unwrap().status(), 200);
+        let id = |message: FromServer| match message.message {
+            Some(from_server::Message::Deliver(deliver)) => Some((deliver.task_id, deliver.command)),
+            _ => None,
+        };
+        link.take().into_iter().filter_map(id).collect::<Vec<_>>()
+    };
+    let first = send(&world, "k").await;
+    assert!(first.len() == 2 && first[0].0 != first[1].0);
+    let world = world.restart().await;
+    assert_eq!(send(&world, "k").await, first, "a sensor does not run again what it has");
+    assert_ne!(send(&world, "another").await, first);
+    let tasked = world.audited().await.into_iter().filter(|(action, _)| action == "task").count();
+    assert_eq!(tasked, 4);
+}
+
 #[tokio::test]
 async fn a_repeated_call_tasks_once() {
     let world = World::new().await;

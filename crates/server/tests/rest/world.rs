@@ -1,6 +1,6 @@
 //! A server, an organization with a key, and sensors that enrolled but never connect.
 
-use muster_model::{Architecture, Iid, Oid, Platform, Sid, Timestamp};
+use muster_model::{Architecture, Iid, Oid, Platform, Sid};
 use muster_server::access::{API_KEY, ApiKey, Exchange, USER, USER_KEY, User, UserKey, owner_permissions};
 use muster_server::config::Config;
 use muster_server::gateway::Link;
@@ -168,18 +168,7 @@ impl World {
 
     /// The audit records so far: action, and whole record.
     pub async fn audited(&self) -> Vec<(String, Value)> {
-        let query = EntryQuery {
-            oid: self.oid,
-            stream: Stream::Audit,
-            sid: None,
-            kind: None,
-            investigation_id: None,
-            from: Timestamp::ZERO,
-            to: clock::now(),
-            forward: true,
-            cursor: None,
-            limit: 1_000,
-        };
+        let query = EntryQuery::all(self.oid, Stream::Audit);
         let page = self.server.app.store.read(move |read| read.entries(&query)).await.unwrap();
         let records = page.entries.iter().map(|entry| serde_json::from_slice::<Value>(&entry.body).unwrap());
         records.map(|record| (record["mtd"]["action"].as_str().unwrap_or_default().to_owned(), record)).collect()

@@ -3,7 +3,6 @@
 use crate::rules::{GLOBAL_MAX, THRESHOLD};
 use crate::sensors::{Endpoint, ordinal_of};
 use crate::world::{OID, World};
-use muster_model::Timestamp;
 use muster_store::{EntryQuery, Read, Store, StoreError, Stream};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,18 +16,7 @@ fn read<T>(store: &Store, f: impl FnOnce(&mut dyn Read) -> Result<T, StoreError>
 }
 
 fn entries(store: &Store, stream: Stream, kind: Option<&str>) -> Vec<Value> {
-    let query = EntryQuery {
-        oid: OID,
-        stream,
-        sid: None,
-        kind: kind.map(str::to_owned),
-        investigation_id: None,
-        from: Timestamp::from_micros(i64::MIN),
-        to: Timestamp::MAX,
-        forward: true,
-        cursor: None,
-        limit: 10_000,
-    };
+    let query = EntryQuery { kind: kind.map(str::to_owned), ..EntryQuery::all(OID, stream) };
     let page = read(store, |read| read.entries(&query));
     assert!(page.cursor.is_none(), "a run is small");
     page.entries.iter().map(|entry| serde_json::from_slice(&entry.body).unwrap()).collect()

@@ -173,39 +173,12 @@ impl Endpoint {
 
 /// The stored record of a sensor.
 pub fn row(endpoint: &Endpoint, oid: Oid) -> SensorRow {
-    let sensor = Sensor {
-        sid: endpoint.sid,
-        oid,
-        iid: Iid(Uuid::from_u128(9)),
-        did: None,
-        platform: Platform::LINUX,
-        ext_platform: Platform::NONE,
-        architecture: Architecture::X64,
-        hostname: "host".into(),
-        mac_addr: "".into(),
-        ext_ip: "".into(),
-        int_ip: "".into(),
-        version: "".into(),
-        enrolled_at: endpoint.at,
-        alive_at: endpoint.at,
-        isolated: false,
-        should_isolate: false,
-        sealed: false,
-        should_seal: false,
-        kernel: false,
-        deleted: false,
-        tags: Vec::new(),
-    };
+    let (iid, at) = (Iid(Uuid::from_u128(9)), endpoint.at);
+    let mut sensor = Sensor::enrolled(endpoint.sid, oid, iid, Platform::LINUX, Architecture::X64, at);
+    sensor.hostname = "host".into();
     SensorRow {
-        ordinal: endpoint.ordinal,
-        sensor,
-        public_key: vec![7; 32],
-        epoch: 1,
         journal_id: vec![1; 16],
         boot_id: "boot".into(),
-        fingerprint: String::new(),
-        owns_isolation: false,
-        owns_seal: false,
-        denied_at: Timestamp::ZERO,
+        ..SensorRow::enrolled(endpoint.ordinal, sensor, &[7; 32])
     }
 }

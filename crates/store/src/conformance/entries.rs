@@ -24,18 +24,7 @@ pub(super) fn event(owner: u128, id: u128, micros: i64) -> Entry {
 }
 
 pub(super) fn everything(owner: u128) -> EntryQuery {
-    EntryQuery {
-        oid: oid(owner),
-        stream: Stream::Event,
-        sid: None,
-        kind: None,
-        investigation_id: None,
-        from: at(i64::MIN),
-        to: Timestamp::MAX,
-        forward: true,
-        cursor: None,
-        limit: 100,
-    }
+    EntryQuery { limit: 100, ..EntryQuery::all(oid(owner), Stream::Event) }
 }
 
 /// One write of every kind that puts something; `n` tells one call from another.

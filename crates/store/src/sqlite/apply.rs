@@ -1,11 +1,12 @@
 //! Each [`Write`] as plain SQL.
 
+use super::find;
 use super::open::store_error;
 use crate::row::*;
 use crate::store::{StoreError, TRIM_ENTRIES_MAX};
 use muster_model::{Oid, Timestamp};
 use muster_tasking::Target;
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, Params, params};
 use std::collections::{BTreeMap, HashMap};
 
 /// Row numbers of tasks and organizations remembered; past this they are looked up anew. About 3 MB.
@@ -73,19 +74,10 @@ impl<'c> Tables<'c> {
         self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map(drop).map_err(store_error)
     }
 
-    fn find<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Option<T>, StoreError> {
-        let mut statement = self.conn.prepare_cached(sql).map_err(store_error)?;
-        statement.query_row(params, read).optional().map_err(store_error)
-    }
-
     fn put_record(&self, record: &Record, expect: Expect) -> Result<(), StoreError> {
         let oid = record.oid.0.as_bytes();
-        let have: Option<i64> = self.find(
+        let have: Option<i64> = find(
+            self.conn,
             "SELECT revision FROM record WHERE oid = ?1 AND kind = ?2 AND key = ?3",
             params![oid, record.kind, record.key],
             |row| row.get(0),
@@ -114,7 +106,8 @@ impl<'c> Tables<'c> {
         after: Option<u64>,
     ) -> Result<(), StoreError> {
         if let Some(after) = after {
-            let found = self.find(
+            let found = find(
+                self.conn,
                 "SELECT 1 FROM spool WHERE oid = ?1 AND ordinal = ?2 AND spool_id = ?3 AND seq = ?4",
                 params![oid.0.as_bytes(), ordinal, spool_id, integer(after)],
                 |_| Ok(()),
@@ -153,7 +146,8 @@ impl<'c> Tables<'c> {
         if let Some(row) = self.tasks.get(&(oid, task)) {
             return Ok(Some(*row));
         }
-        let found = self.find(
+        let found = find(
+            self.conn,
             "SELECT id FROM task WHERE oid = ?1 AND number = ?2",
             params![oid.0.as_bytes(), integer(task)],
             |row| row.get(0),
@@ -198,7 +192,7 @@ impl<'c> Tables<'c> {
         }
         let id = params![oid.0.as_bytes()];
         self.execute("INSERT OR IGNORE INTO organization (oid) VALUES (?1)", id)?;
-        let org = self.find("SELECT org FROM organization WHERE oid = ?1", id, |row| row.get(0))?;
+        let org = find(self.conn, "SELECT org FROM organization WHERE oid = ?1", id, |row| row.get(0))?;
         let org = org.ok_or_else(|| StoreError::Failed("an organization has no number".into()))?;
         if self.organizations.len() >= REMEMBERED_MAX {
             self.organizations.clear();
@@ -244,7 +238,7 @@ impl<'c> Tables<'c> {
     fn trim(&mut self, oid: Oid, stream: Stream, before: Timestamp, bytes_max: u64) -> Result<(), StoreError> {
         let org = self.organization(oid)?;
         let size = "SELECT bytes FROM stream_size WHERE org = ?1 AND stream = ?2";
-        let Some(bytes) = self.find(size, params![org, stream as u8], |row| row.get::<_, i64>(0))? else {
+        let Some(bytes) = find(self.conn, size, params![org, stream as u8], |row| row.get::<_, i64>(0))? else {
             return Ok(());
         };
         let over = bytes.saturating_sub(integer(bytes_max));
@@ -274,7 +268,8 @@ impl<'c> Tables<'c> {
 
     fn enqueue(&self, oid: Oid, output: &str, bodies: &[Vec<u8>]) -> Result<(), StoreError> {
         let bytes: usize = bodies.iter().map(Vec::len).sum();
-        let queue = self.find(
+        let queue = find(
+            self.conn,
             "INSERT INTO queue (oid, output, last, count, bytes) VALUES (?1, ?2, ?3, ?3, ?4)
              ON CONFLICT (oid, output) DO UPDATE SET
                  last = last + excluded.last, count = count + excluded.count, bytes = bytes + excluded.bytes
@@ -313,7 +308,7 @@ impl<'c> Tables<'c> {
 
     fn dequeue(&self, oid: Oid, output: &str, through: u64) -> Result<(), StoreError> {
         let queue = "SELECT id FROM queue WHERE oid = ?1 AND output = ?2";
-        let Some(queue) = self.find(queue, params![oid.0.as_bytes(), output], |row| row.get::<_, i64>(0))? else {
+        let Some(queue) = find(self.conn, queue, params![oid.0.as_bytes(), output], |row| row.get::<_, i64>(0))? else {
             return Ok(());
         };
         let through = integer(through);

@@ -1,6 +1,7 @@
 //! Each read as plain SQL.
 
 use super::apply::integer;
+use super::find;
 use super::open::store_error;
 use crate::page::{PageBuilder, Place, whole_seconds};
 use crate::row::*;
@@ -9,7 +10,7 @@ use muster_model::{Oid, Sid, TaskId, Timestamp};
 use muster_tasking::{Target, TargetState};
 use roaring::RoaringBitmap;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, Params, Row, params, params_from_iter};
+use rusqlite::{Connection, Params, Row, params, params_from_iter};
 use uuid::Uuid;
 
 /// Columns of an entry, as [`entry_of`] reads them.
@@ -100,23 +101,13 @@ impl View<'_> {
         Ok(())
     }
 
-    fn find<T>(
-        &self,
-        sql: &str,
-        params: impl Params,
-        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
-    ) -> Result<Option<T>, StoreError> {
-        let mut statement = self.0.prepare_cached(sql).map_err(store_error)?;
-        statement.query_row(params, read).optional().map_err(store_error)
-    }
-
     fn organization(&self, oid: Oid) -> Result<Option<i64>, StoreError> {
-        self.find("SELECT org FROM organization WHERE oid = ?1", params![oid.0.as_bytes()], |row| row.get(0))
+        find(self.0, "SELECT org FROM organization WHERE oid = ?1", params![oid.0.as_bytes()], |row| row.get(0))
     }
 
     fn task_row(&self, oid: Oid, task: u64) -> Result<Option<i64>, StoreError> {
         let params = params![oid.0.as_bytes(), integer(task)];
-        self.find("SELECT id FROM task WHERE oid = ?1 AND number = ?2", params, |row| row.get(0))
+        find(self.0, "SELECT id FROM task WHERE oid = ?1 AND number = ?2", params, |row| row.get(0))
     }
 
     /// Reads entries in the order of the rows until the page is full.
@@ -202,7 +193,8 @@ impl Read for View<'_> {
     }
 
     fn record(&mut self, oid: Oid, kind: &str, key: &str) -> Result<Option<Record>, StoreError> {
-        self.find(
+        find(
+            self.0,
             "SELECT oid, kind, key, body, revision FROM record WHERE oid = ?1 AND kind = ?2 AND key = ?3",
             params![oid.0.as_bytes(), kind, key],
             record_of,
@@ -219,7 +211,8 @@ impl Read for View<'_> {
     }
 
     fn spool(&mut self, oid: Oid, ordinal: u32, spool_id: [u8; 16]) -> Result<Option<u64>, StoreError> {
-        let seq: Option<i64> = self.find(
+        let seq: Option<i64> = find(
+            self.0,
             "SELECT seq FROM spool WHERE oid = ?1 AND ordinal = ?2 AND spool_id = ?3",
             params![oid.0.as_bytes(), ordinal, spool_id],
             |row| row.get(0),
@@ -271,7 +264,8 @@ impl Read for View<'_> {
     }
 
     fn stream_size(&mut self, oid: Oid, stream: Stream) -> Result<(u64, u64), StoreError> {
-        let size: Option<(i64, i64)> = self.find(
+        let size: Option<(i64, i64)> = find(
+            self.0,
             "SELECT count, bytes FROM stream_size
              WHERE org = (SELECT org FROM organization WHERE oid = ?1) AND stream = ?2",
             params![oid.0.as_bytes(), stream as u8],
@@ -288,7 +282,8 @@ impl Read for View<'_> {
     }
 
     fn entry(&mut self, oid: Oid, stream: Stream, id: Uuid) -> Result<Option<Entry>, StoreError> {
-        self.find(
+        find(
+            self.0,
             &format!(
                 "{ENTRY} INDEXED BY entry_id WHERE id = ?1 AND stream = ?2
                  AND org = (SELECT org FROM organization WHERE oid = ?3) ORDER BY arrival DESC LIMIT 1"
@@ -299,7 +294,8 @@ impl Read for View<'_> {
     }
 
     fn entry_by_atom(&mut self, oid: Oid, sid: Sid, atom: [u8; 16]) -> Result<Option<Entry>, StoreError> {
-        self.find(
+        find(
+            self.0,
             &format!(
                 "{ENTRY} INDEXED BY entry_this WHERE sid = ?1 AND this_atom = ?2 AND stream = 0
                  AND org = (SELECT org FROM organization WHERE oid = ?3) ORDER BY time DESC, arrival DESC LIMIT 1"
@@ -324,7 +320,8 @@ impl Read for View<'_> {
         let mut seconds = Vec::new();
         // One seek for each second, however many events it has.
         while seconds.len() < OVERVIEW_SECONDS_MAX && from <= to {
-            let next = self.find(
+            let next = find(
+                self.0,
                 "SELECT time FROM entry INDEXED BY entry_sensor
                  WHERE org = ?1 AND sid = ?2 AND stream = 0 AND time >= ?3 AND time <= ?4 ORDER BY time LIMIT 1",
                 params![org, sid.0.as_bytes(), from.as_micros(), to.as_micros()],
@@ -373,7 +370,8 @@ impl Read for View<'_> {
     }
 
     fn queue_size(&mut self, oid: Oid, output: &str) -> Result<(u64, u64), StoreError> {
-        let size: Option<(i64, i64)> = self.find(
+        let size: Option<(i64, i64)> = find(
+            self.0,
             "SELECT count, bytes FROM queue WHERE oid = ?1 AND output = ?2",
             params![oid.0.as_bytes(), output],
             |row| Ok((row.get(0)?, row.get(1)?)),
@@ -409,16 +407,11 @@ mod tests {
         for n in 0..32 {
             let has = |bit: u32| n & (1 << bit) != 0;
             let query = EntryQuery {
-                oid: Oid(Uuid::nil()),
-                stream: Stream::Event,
                 sid: has(0).then_some(Sid(Uuid::nil())),
                 kind: has(1).then(|| "X".to_owned()),
                 investigation_id: has(2).then(|| "X".to_owned()),
-                from: Timestamp::ZERO,
-                to: Timestamp::MAX,
                 forward: has(3),
-                cursor: None,
-                limit: 10,
+                ..EntryQuery::all(Oid(Uuid::nil()), Stream::Event)
             };
             let (sql, values) = entries_sql(&query, 1, has(4).then_some(place));
             let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a plan");

@@ -1,13 +1,18 @@
 //! Goal: whatever is killed and whenever, no execution is lost, doubled or unknown
 //! (design, invariants 2, 3 and 5). Method: a real server and real sensors as
-//! processes; while tasks run, one of them is killed with SIGKILL again and again
-//! and started anew; at the end the lines that the tasks wrote on the endpoints
-//! are counted against what the server says.
+//! processes; while tasks run, and rules report what they answer, one of them is
+//! killed with SIGKILL again and again and started anew; at the end the lines that
+//! the tasks wrote on the endpoints are counted against what the server says, and
+//! detections against the stored events.
 //!
 //! `MUSTER_KILL_EXECUTIONS` sets the number of executions, `MUSTER_SEED` the order of kills.
 
+#[path = "../shared/env_file.rs"]
+mod env_file;
+mod rules;
+
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -100,15 +105,13 @@ fn start_sensor(folder: &Path, key: &str, at: usize) -> Child {
 }
 
 fn wait_for_env(folder: &Path) -> HashMap<String, String> {
-    let path = folder.join("data/env");
     for _ in 0..TRIES_MAX {
-        if let Ok(text) = std::fs::read_to_string(&path) {
-            let lines = text.lines().filter_map(|line| line.strip_prefix("export ").unwrap_or(line).split_once('='));
-            return lines.map(|(name, value)| (name.to_owned(), value.trim_matches(['\'', '"']).to_owned())).collect();
+        if let Some(env) = env_file::read(&folder.join("data")) {
+            return env;
         }
         std::thread::sleep(BETWEEN_TRIES);
     }
-    panic!("{} was not written; server log:\n{}", path.display(), read(&folder.join("server.log")));
+    panic!("the env file was not written; server log:\n{}", read(&folder.join("server.log")));
 }
 
 fn read(path: &Path) -> String {
@@ -135,10 +138,30 @@ impl Operator {
     }
 
     async fn send(&self, path: &str, form: &[(&str, &str)]) -> Value {
+        self.repeat(path, || self.http.post(format!("{}/{path}", self.base)).form(form)).await
+    }
+
+    async fn get(&self, path: &str) -> Value {
+        self.repeat(path, || self.http.get(format!("{}/{path}", self.base))).await
+    }
+
+    /// All pages of a list; the path has a query already.
+    async fn all(&self, path: &str, name: &str) -> Vec<Value> {
+        let (mut all, mut cursor) = (Vec::new(), "-".to_owned());
+        loop {
+            let mut page = self.get(&format!("{path}&limit=10000&cursor={cursor}")).await;
+            all.append(page[name].as_array_mut().unwrap());
+            match page["next_cursor"].as_str() {
+                Some(next) => cursor = next.to_owned(),
+                None => return all,
+            }
+        }
+    }
+
+    async fn repeat(&self, path: &str, request: impl Fn() -> reqwest::RequestBuilder) -> Value {
         let mut last = String::new();
         for _ in 0..TRIES_MAX {
-            let request = self.http.post(format!("{}/{path}", self.base)).bearer_auth(&self.token).form(form);
-            match request.send().await {
+            match request().bearer_auth(&self.token).send().await {
                 Ok(answer) if answer.status().is_success() => match answer.json().await {
                     Ok(value) => return value,
                     Err(error) => last = error.to_string(),
@@ -213,13 +236,15 @@ fn count(file: &Path) -> HashMap<u64, u32> {
     counts
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_lose_nothing_and_double_nothing() {
-    let folder = TempDir::new().unwrap();
-    let executions = number_from_env("MUSTER_KILL_EXECUTIONS", EXECUTIONS_DEFAULT);
-    let seed = number_from_env("MUSTER_SEED", 1);
-    let mut programs = Programs::start(folder.path());
-    let operator = Operator::new(folder.path()).await;
+/// One execution: a task for one sensor.
+struct Execution {
+    number: u64,
+    sid: String,
+    task_id: String,
+}
+
+/// Waits until all sensors are online, and makes them silent but for what tasks cause.
+async fn sensors_of(operator: &Operator) -> Vec<String> {
     let everyone = json!({"selector": "*", "limit": SENSORS});
     let preview = operator.ask_until("preview", &everyone, |answer| answer["online_sensors"] == SENSORS).await;
     let sensors = preview["sensors"].as_array().unwrap();
@@ -228,6 +253,62 @@ async fn kills_lose_nothing_and_double_nothing() {
         // They carry out tasks, and do not report what else happens on the machine.
         operator.send(&format!("v1/{sid}/tags"), &[("tags", "lc:sleeper")]).await;
     }
+    sids
+}
+
+/// Tasks one sensor after the other; each task writes its number to a file of its sensor, and answers with it.
+async fn task(operator: &Operator, sids: &[String], effects: &Path, executions: u64) -> Vec<Execution> {
+    let of_sensor = executions.div_ceil(SENSORS as u64);
+    let cases = of_sensor.div_ceil(rules::ANSWERS_PER_CASE);
+    let mut all = Vec::new();
+    for number in 0..executions {
+        let sid = sids[usize::try_from(number).unwrap() % sids.len()].clone();
+        // The id is the caller's, so that a request whose answer was lost can be repeated.
+        let task_id = format!("00000000-0000-4000-8000-{number:012}");
+        let command = format!("run --shell-command \"echo {number} >> {}/{sid}; echo {number}\"", effects.display());
+        // Answers of one case are spread over the whole run.
+        let case = format!("case-{}", number / SENSORS as u64 % cases);
+        let data = json!({"task": command, "sid": sid, "task_id": task_id, "context": case});
+        assert_eq!(operator.ask("task", &data).await["total_sensors"], 1);
+        all.push(Execution { number, sid, task_id });
+    }
+    all
+}
+
+/// Compares what the server says of each execution with its lines; gives those that were interrupted.
+async fn compare(operator: &Operator, sids: &[String], effects: &Path, executions: &[Execution]) -> BTreeSet<u64> {
+    let lines: HashMap<&String, HashMap<u64, u32>> = sids.iter().map(|sid| (sid, count(&effects.join(sid)))).collect();
+    let has_ended = |answer: &Value| {
+        !["queued", "sent", "confirmed", "started"]
+            .contains(&answer["targets"][0]["state"].as_str().unwrap_or("queued"))
+    };
+    let mut interrupted = BTreeSet::new();
+    for Execution { number, sid, task_id } in executions {
+        let answer = operator.ask_until("get", &json!({"task_id": task_id}), has_ended).await;
+        let target = &answer["targets"][0];
+        let effects = lines[sid].get(number).copied().unwrap_or(0);
+        match target["state"].as_str() {
+            Some("finished") => assert_eq!(effects, 1, "task {number}: {target}"),
+            Some("interrupted") => {
+                interrupted.insert(*number);
+                assert!(effects <= 1, "task {number}: {effects} effects, {target}");
+            }
+            _ => panic!("task {number} is lost or unknown: {target}"),
+        }
+    }
+    interrupted
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_lose_nothing_and_double_nothing() {
+    let folder = TempDir::new().unwrap();
+    let executions = number_from_env("MUSTER_KILL_EXECUTIONS", EXECUTIONS_DEFAULT);
+    let seed = number_from_env("MUSTER_SEED", 1);
+    println!("seed {seed}");
+    let mut programs = Programs::start(folder.path());
+    let operator = Operator::new(folder.path()).await;
+    let sids = sensors_of(&operator).await;
+    rules::enforce(&operator).await;
     let effects = folder.path().join("effects");
     std::fs::create_dir(&effects).unwrap();
 
@@ -237,43 +318,17 @@ async fn kills_lose_nothing_and_double_nothing() {
         let kills = kill_at_random(&mut programs, &ends, &mut Random(seed));
         (programs, kills)
     });
-
-    // The id is the caller's, so that a request whose answer was lost can be repeated.
-    let mut tasks = Vec::new();
-    for at in 0..executions {
-        let sid = &sids[usize::try_from(at).unwrap() % sids.len()];
-        let task_id = format!("00000000-0000-4000-8000-{at:012}");
-        let command = format!("run --shell-command \"echo {at} >> {}/{sid}\"", effects.display());
-        let created = operator.ask("task", &json!({"task": command, "sid": sid, "task_id": task_id})).await;
-        assert_eq!(created["total_sensors"], 1);
-        tasks.push((at, sid.clone(), task_id));
-    }
+    let tasked = task(&operator, &sids, &effects, executions).await;
     operator.ask_until("list", &json!({}), |answer| answer["tasks"] == json!({})).await;
     is_over.store(true, Ordering::Relaxed);
     let (_programs, (of_server, of_sensors)) = killer.join().unwrap();
 
-    let lines: HashMap<&String, HashMap<u64, u32>> = sids.iter().map(|sid| (sid, count(&effects.join(sid)))).collect();
-    let has_ended = |answer: &Value| {
-        !["queued", "sent", "confirmed", "started"]
-            .contains(&answer["targets"][0]["state"].as_str().unwrap_or("queued"))
-    };
-    let mut interrupted = 0;
-    for (at, sid, task_id) in &tasks {
-        let answer = operator.ask_until("get", &json!({"task_id": task_id}), has_ended).await;
-        let target = &answer["targets"][0];
-        let effects = lines[sid].get(at).copied().unwrap_or(0);
-        match target["state"].as_str() {
-            Some("finished") => assert_eq!(effects, 1, "seed {seed}, task {at}: {target}"),
-            Some("interrupted") => {
-                interrupted += 1;
-                assert!(effects <= 1, "seed {seed}, task {at}: {effects} effects, {target}");
-            }
-            _ => panic!("seed {seed}, task {at} is lost or unknown: {target}"),
-        }
-    }
+    let interrupted = compare(&operator, &sids, &effects, &tasked).await;
+    let verdict = rules::judge(&operator, &sids, &tasked, &interrupted).await;
     assert!(of_server > 0 && of_sensors > 0, "nothing was killed: the test shows nothing");
     println!(
         "{executions} executions, {of_server} kills of the server and {of_sensors} of sensors, \
-         {interrupted} interrupted; 0 lost, 0 doubled, 0 unknown (seed {seed})"
+         {} interrupted; 0 lost, 0 doubled, 0 unknown; {verdict} (seed {seed})",
+        interrupted.len()
     );
 }
