@@ -127,12 +127,7 @@ fn scope<L: Leaves + ?Sized>(
     is_found
 }
 
-fn look_up<L: Leaves + ?Sized>(
-    lookup: &Lookup,
-    sight: &Sight<'_>,
-    leaves: &mut L,
-    metadata: &mut Metadata,
-) -> bool {
+fn look_up<L: Leaves + ?Sized>(lookup: &Lookup, sight: &Sight<'_>, leaves: &mut L, metadata: &mut Metadata) -> bool {
     predicate::any_text(&lookup.path, &lookup.transform, sight.root, &mut |text| {
         let is_folded =
             lookup.is_case_sensitive || text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());

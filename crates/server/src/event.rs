@@ -121,6 +121,11 @@ pub fn of_sensor(sensor: &Sensor, event: &Event, clock_offset_ms: i64) -> Option
     })
 }
 
+/// The id of a record that arrives now, whenever it happened.
+fn fresh_id() -> Uuid {
+    random::uuid_in_order(clock::now())
+}
+
 fn routing_of(sensor: &Sensor) -> Routing<'_> {
     Routing {
         oid: sensor.oid,
@@ -129,7 +134,7 @@ fn routing_of(sensor: &Sensor) -> Routing<'_> {
         did: sensor.did.map(|did| did.to_string()).unwrap_or_default(),
         event_type: "",
         event_time: 0,
-        event_id: random::uuid(),
+        event_id: fresh_id(),
         hostname: &sensor.hostname,
         ext_ip: &sensor.ext_ip,
         int_ip: &sensor.int_ip,
@@ -181,7 +186,7 @@ pub fn sensor_tick(sensor: &Sensor, event_type: &str, frequency_s: i64, now: Tim
 /// A periodic event of an organization, which has no sensor.
 #[must_use]
 pub fn organization_tick(oid: Oid, event_type: &str, frequency_s: i64, now: Timestamp) -> Record {
-    let id = random::uuid();
+    let id = fresh_id();
     let body = json!({
         "routing": {
             "oid": oid, "sid": Uuid::nil(), "event_type": event_type, "event_time": now.as_millis(), "event_id": id,
@@ -203,7 +208,7 @@ pub fn artifact(
     event: &Value,
     now: Timestamp,
 ) -> Record {
-    let id = random::uuid();
+    let id = fresh_id();
     let routing = artifact_routing(oid, sensor, event_type, log, id, now);
     let body = json!({"routing": routing, "ts": clock::text(now), "event": event});
     plain(oid, Stream::Artifact, event_type, id, now, &body)
@@ -213,7 +218,7 @@ pub fn artifact(
 /// Source: reference/detection-response.md section 2.3.
 #[must_use]
 pub fn artifact_record(oid: Oid, sensor: Option<&Sensor>, log: (&str, &str), at: Timestamp) -> (Record, Value) {
-    let id = random::uuid();
+    let id = fresh_id();
     let routing = artifact_routing(oid, sensor, ARTIFACT_RECORD, log, id, at);
     let record = Record {
         sid: sensor.map(|sensor| sensor.sid),
@@ -254,7 +259,7 @@ fn tags_of(sensor: &Sensor) -> Arc<[Arc<str>]> {
 /// Source: reference/sensor.md section 12.6.
 #[must_use]
 pub fn activity(oid: Oid, source: &str, event_type: &str, event: &Value, now: Timestamp) -> Record {
-    let id = random::uuid();
+    let id = fresh_id();
     let sid = Sid(Uuid::new_v5(&oid.0, source.as_bytes()));
     let body = json!({
         "routing": {
@@ -320,7 +325,7 @@ pub fn audit(
         "origin": actor.origin, "ident": actor.identity, "entity": entity, "mtd": mtd,
     });
     let sid = entity.get("sid").and_then(Value::as_str).and_then(|sid| sid.parse().ok());
-    Record { sid, ..plain(oid, Stream::Audit, etype, random::uuid(), now, &body) }
+    Record { sid, ..plain(oid, Stream::Audit, etype, fresh_id(), now, &body) }
 }
 
 fn plain(oid: Oid, stream: Stream, kind: &str, id: Uuid, time: Timestamp, body: &Value) -> Record {

@@ -196,7 +196,8 @@ impl Index {
         if !is_ascii {
             self.each(self.patterns, finds);
         }
-        if let Some(address) = (!self.networks.is_empty()).then(|| address::parse(&texts[start..start + len])).flatten() {
+        if let Some(address) = (!self.networks.is_empty()).then(|| address::parse(&texts[start..start + len])).flatten()
+        {
             for (is_v4, prefix, networks) in &self.networks {
                 if *is_v4 == address.is_ipv4()
                     && let Some(rules) = networks.get(&first_address(address, *prefix))
