@@ -95,6 +95,13 @@ pub(crate) struct Node {
     pub(crate) is_stateless: bool,
 }
 
+impl Node {
+    /// Whether its operator alone decides, negated or not.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.events.is_empty() && self.times.is_empty() && self.follow.is_none() && self.repeat.is_none()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     All(Vec<Node>),

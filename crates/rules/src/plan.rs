@@ -21,6 +21,7 @@ mod finder;
 mod index;
 mod interner;
 mod literals;
+mod required;
 mod shared;
 
 pub(crate) use shared::{Scratch, Shared};
@@ -34,6 +35,7 @@ use cover::Cover;
 use direct::Direct;
 use index::Index;
 use interner::{Group, Interner, Known};
+use required::Requirements;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -75,6 +77,7 @@ pub struct RuleSet {
     /// By predicate.
     leaves: Vec<Known>,
     groups: Vec<Group>,
+    requirements: Requirements,
     literal_count: usize,
 }
 
@@ -95,6 +98,7 @@ impl RuleSet {
         }
         let rules: Vec<_> = rules.into_iter().map(Arc::new).collect();
         let indexes = draft.finish(&interner);
+        let requirements = Requirements::new(rules.iter().map(|rule| &**rule), &leaves);
         let partitions = partitions(&rules, &mut covers);
         let by_fingerprint = rules.iter().enumerate().map(|(at, rule)| (rule.fingerprint, at as u32)).collect();
         let Interner { subjects, literals, groups, .. } = interner;
@@ -109,6 +113,7 @@ impl RuleSet {
             indexes,
             leaves,
             groups,
+            requirements,
             literal_count,
         }
     }
@@ -154,6 +159,7 @@ impl RuleSet {
         candidates.extend_from_slice(&partition.always);
         candidates.sort_unstable();
         candidates.dedup();
+        candidates.retain(|rule| scratch.has(self, self.requirements.of(*rule), document));
     }
 
     pub(crate) fn shared<'a>(&'a self, scratch: &'a mut Scratch) -> Shared<'a> {

@@ -6,7 +6,7 @@ use crate::ast::{Comparison, Leaf, Node, Op, Operand, Predicate, Scalar, Test, T
 use crate::fold::folded;
 use crate::path::Path;
 use crate::pattern::Pattern;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Texts of fewer bytes are in so many values that a look for each of them says too little.
@@ -179,36 +179,49 @@ impl Interner {
 
     /// Gives an id to each `or` whose parts all hold just when a text is found: one look answers it.
     pub(super) fn groups(&mut self, node: &mut Node, leaves: &[Known]) {
-        if let Op::Any(rules) = &node.op {
-            node.group = rules.iter().map(|rule| proof(rule, leaves)).collect::<Option<Vec<_>>>().map(|mut proofs| {
-                proofs.sort_unstable();
-                proofs.dedup();
-                let (mut subjects, literals): (Vec<u32>, Vec<u32>) = proofs.into_iter().unzip();
-                subjects.dedup();
-                *self.by_group.entry(literals).or_insert_with_key(|literals| {
-                    self.groups.push(Group { subjects: subjects.into(), literals: literals.as_slice().into() });
-                    self.groups.len() as u32 - 1
-                })
-            });
-        }
         match &mut node.op {
             Op::All(rules) | Op::Any(rules) => rules.iter_mut().for_each(|rule| self.groups(rule, leaves)),
             Op::External(inner) => self.groups(inner, leaves),
             Op::Scope { .. } | Op::Test(_) | Op::Lookup(_) | Op::Unanswerable => {}
         }
+        if let Op::Any(rules) = &node.op {
+            let proofs: Option<Vec<Vec<u32>>> = rules.iter().map(|rule| self.proofs(rule, leaves)).collect();
+            node.group = proofs.map(|proofs| self.group(proofs.concat()));
+        }
         if let Some(follow) = &mut node.follow {
             self.groups(&mut follow.rule, leaves);
         }
     }
+
+    fn group(&mut self, mut literals: Vec<u32>) -> u32 {
+        literals.sort_unstable();
+        literals.dedup();
+        let subjects: BTreeSet<u32> = literals.iter().map(|literal| self.literals[*literal as usize].subject).collect();
+        *self.by_group.entry(literals).or_insert_with_key(|literals| {
+            let subjects = subjects.into_iter().collect();
+            self.groups.push(Group { subjects, literals: literals.as_slice().into() });
+            self.groups.len() as u32 - 1
+        })
+    }
+
+    /// The literals of which each proves a node, and without which it does not hold.
+    fn proofs(&self, node: &Node, leaves: &[Known]) -> Option<Vec<u32>> {
+        if node.is_negated || !node.is_bare() {
+            return None;
+        }
+        match &node.op {
+            Op::Test(leaf) => proof(leaf, leaves).map(|(_, literal)| vec![literal]),
+            Op::Any(_) => node.group.map(|group| self.groups[group as usize].literals.to_vec()),
+            _ => None,
+        }
+    }
 }
 
-/// The subject and the literal that prove a node, if nothing else has a say.
-fn proof(node: &Node, leaves: &[Known]) -> Option<(u32, u32)> {
-    let is_bare = !node.is_negated && node.events.is_empty() && node.times.is_empty() && node.follow.is_none();
-    let Op::Test(leaf) = &node.op else { return None };
+/// The subject and the literal that is found just when a leaf holds.
+pub(super) fn proof(leaf: &Leaf, leaves: &[Known]) -> Option<(u32, u32)> {
     let known = leaves.get(leaf.id? as usize)?;
     match known.needs {
-        Needs::Text { literal, is_proof: true } if is_bare => Some((known.subject?, literal)),
+        Needs::Text { literal, is_proof: true } => Some((known.subject?, literal)),
         _ => None,
     }
 }

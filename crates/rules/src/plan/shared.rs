@@ -4,6 +4,7 @@ use super::RuleSet;
 use super::finder::READ_BEYOND;
 use super::index::Finds;
 use super::interner::Needs;
+use super::required::{Of, Requirement};
 use crate::ast::{Comparison, Leaf, Operand, Predicate, Test};
 use crate::document::{Document, NodeIndex};
 use crate::evaluate::predicate::{self, Sample};
@@ -191,6 +192,27 @@ impl Scratch {
         }
     }
 
+    /// Whether all that is required is so.
+    pub(super) fn has(&mut self, rules: &RuleSet, requirements: &[Requirement], document: &Document) -> bool {
+        requirements.iter().all(|requirement| {
+            let is_found = match requirement.of {
+                Of::Group(group) => self.has_group(rules, group, document),
+                Of::Literal { subject, literal } => {
+                    self.search_once(rules, subject, document);
+                    self.literals[literal as usize] == self.stamp
+                }
+            };
+            is_found == requirement.is_wanted
+        })
+    }
+
+    fn has_group(&mut self, rules: &RuleSet, group: u32, document: &Document) -> bool {
+        for subject in &rules.groups[group as usize].subjects {
+            self.search_once(rules, *subject, document);
+        }
+        self.groups[group as usize] == self.stamp
+    }
+
     /// Whether what a leaf needs was found: it may hold then.
     fn is_possible(&mut self, rules: &RuleSet, subject: u32, needs: &Needs, document: &Document) -> bool {
         self.search_once(rules, subject, document);
@@ -287,10 +309,7 @@ impl<'a> Shared<'a> {
 
 impl Leaves for Shared<'_> {
     fn any_holds(&mut self, group: u32, sight: &Sight<'_>) -> Option<bool> {
-        for subject in &self.rules.groups[group as usize].subjects {
-            self.scratch.search_once(self.rules, *subject, sight.root.document);
-        }
-        Some(self.scratch.groups[group as usize] == self.scratch.stamp)
+        Some(self.scratch.has_group(self.rules, group, sight.root.document))
     }
 
     fn holds(&mut self, leaf: &Leaf, sight: &Sight<'_>) -> bool {

@@ -1,0 +1,93 @@
+//! What a rule requires of what was found, asked before its tree is walked.
+//!
+//! A candidate that does not match is the common case, and its nodes are spread over memory that is
+//! seldom in a cache. Most fail because a text that all of the rule depends on is not there, or because
+//! one is that excludes it: that is told by a few numbers that lie side by side.
+
+use super::interner::{Known, proof};
+use crate::ast::{Node, Op};
+use crate::load::Rule;
+
+/// The requirements of all rules.
+#[derive(Debug, Default)]
+pub(super) struct Requirements {
+    all: Vec<Requirement>,
+    /// By rule: the end of its part of `all`, which begins where the one before ends.
+    ends: Vec<u32>,
+}
+
+/// Something that must be found, or must not.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Requirement {
+    pub(super) of: Of,
+    pub(super) is_wanted: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Of {
+    /// A literal of a subject that proves its leaf.
+    Literal { subject: u32, literal: u32 },
+    Group(u32),
+}
+
+impl Requirements {
+    /// Takes rules whose groups are known.
+    pub(super) fn new<'a>(rules: impl Iterator<Item = &'a Rule>, leaves: &[Known]) -> Self {
+        let mut requirements = Self::default();
+        for rule in rules {
+            let start = requirements.all.len();
+            requirements.holds(&rule.detect.root, leaves);
+            // What must be there says no sooner than what must not.
+            requirements.all[start..].sort_by_key(|requirement| !requirement.is_wanted);
+            requirements.ends.push(requirements.all.len() as u32);
+        }
+        requirements.all.shrink_to_fit();
+        requirements
+    }
+
+    /// What a rule requires; it does not match unless all of it is so.
+    pub(super) fn of(&self, rule: u32) -> &[Requirement] {
+        let start = rule.checked_sub(1).map_or(0, |before| self.ends[before as usize]);
+        &self.all[start as usize..self.ends[rule as usize] as usize]
+    }
+
+    /// Adds what must be so for a node to hold; its filters only ever make it hold less.
+    fn holds(&mut self, node: &Node, leaves: &[Known]) {
+        if node.is_negated { self.op_fails(node, leaves) } else { self.op_holds(node, leaves) }
+    }
+
+    /// Adds what must be so for a node not to hold.
+    fn fails(&mut self, node: &Node, leaves: &[Known]) {
+        // One with filters may fail because of them, whatever it tests.
+        match node.is_bare() {
+            true if node.is_negated => self.op_holds(node, leaves),
+            true => self.op_fails(node, leaves),
+            false => {}
+        }
+    }
+
+    fn op_holds(&mut self, node: &Node, leaves: &[Known]) {
+        match &node.op {
+            Op::All(rules) => rules.iter().for_each(|rule| self.holds(rule, leaves)),
+            Op::External(inner) => self.holds(inner, leaves),
+            _ => self.push(node, true, leaves),
+        }
+    }
+
+    fn op_fails(&mut self, node: &Node, leaves: &[Known]) {
+        match &node.op {
+            Op::Any(rules) if node.group.is_none() => rules.iter().for_each(|rule| self.fails(rule, leaves)),
+            Op::External(inner) => self.fails(inner, leaves),
+            _ => self.push(node, false, leaves),
+        }
+    }
+
+    fn push(&mut self, node: &Node, is_wanted: bool, leaves: &[Known]) {
+        let of = match &node.op {
+            Op::Any(_) => node.group.map(Of::Group),
+            Op::Test(leaf) => proof(leaf, leaves).map(|(subject, literal)| Of::Literal { subject, literal }),
+            _ => None,
+        };
+        self.all.extend(of.map(|of| Requirement { of, is_wanted }));
+    }
+}
