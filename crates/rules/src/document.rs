@@ -213,12 +213,16 @@ impl Document {
         &self.text
     }
 
-    /// Where in [`Document::texts`] the text of a node starts.
-    pub(crate) fn text_start(&self, node: NodeIndex) -> Option<u32> {
+    /// The text of a node, and where in [`Document::texts`] it starts.
+    pub(crate) fn located_text(&self, node: NodeIndex) -> Option<(u32, &str)> {
         match self.kind(node) {
-            Kind::Text(span) => Some(span.start),
+            Kind::Text(span) => Some((span.start, self.slice(span))),
             _ => None,
         }
+    }
+
+    pub(crate) fn is_list(&self, node: NodeIndex) -> bool {
+        matches!(self.kind(node), Kind::List)
     }
 
     /// The key that a child of an object has.

@@ -212,8 +212,12 @@ impl Finder {
         found: &mut impl FnMut(u32),
     ) {
         let windows = (value.len + 1).saturating_sub(BYTES);
-        for at in (0..windows).step_by(STEPS) {
-            let Some(chunk) = value.text[value.start + at..].first_chunk::<CHUNK_BYTES>() else { return };
+        let text = &value.text[value.start..];
+        let mut next = 0;
+        while next < windows {
+            let at = next;
+            next += STEPS;
+            let Some(chunk) = text[at..].first_chunk::<CHUNK_BYTES>() else { return };
             let window_at = |step: usize| {
                 let mut window = [0; WINDOW_BYTES];
                 window[..BYTES].copy_from_slice(&chunk[step..step + BYTES]);
@@ -249,15 +253,24 @@ impl Finder {
             Place::End => start + len == value.len,
             Place::Whole => start == 0 && len == value.len,
         };
-        // Most texts are short: two or three words are compared sooner than a function for any length is called.
-        let words = || (0..len).step_by(WORD_BYTES).map(|from| (from, (len - from).min(WORD_BYTES)));
-        is_placed
-            && words().all(|(from, bytes)| {
-                let left = word_at(value.text, value.start + start + from);
-                let right = word_at(self.text.as_bytes(), text.start as usize + from);
-                (left ^ right) << ((WORD_BYTES - bytes) * 8) == 0
-            })
+        is_placed && is_equal(&value.text[value.start + start..], &self.text.as_bytes()[text.start as usize..], len)
     }
+}
+
+/// Whether two texts begin with the same bytes; both go on for at least [`READ_BEYOND`] bytes after these.
+///
+/// Most are short: two or three words are compared sooner than a function for any length is called.
+fn is_equal(left: &[u8], right: &[u8], len: usize) -> bool {
+    let mut from = 0;
+    while from < len {
+        let (Some(left), Some(right)) = (word_at(left, from), word_at(right, from)) else { return false };
+        let beyond = WORD_BYTES.saturating_sub(len - from) * 8;
+        if (left ^ right) << beyond != 0 {
+            return false;
+        }
+        from += WORD_BYTES;
+    }
+    true
 }
 
 /// A value within the text that it was cut from.
@@ -277,9 +290,9 @@ impl<'a> Value<'a> {
 /// Bytes that are compared at once.
 const WORD_BYTES: usize = 8;
 
-/// The bytes from a place on, the first one lowest; zero where the text goes on for less than a word.
-fn word_at(text: &[u8], at: usize) -> u64 {
-    text.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |word| u64::from_le_bytes(*word))
+/// The bytes from a place on, the first one lowest.
+fn word_at(text: &[u8], at: usize) -> Option<u64> {
+    text[at..].first_chunk().map(|word| u64::from_le_bytes(*word))
 }
 
 /// Windows that are looked at in one step.

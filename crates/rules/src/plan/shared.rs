@@ -5,7 +5,7 @@ use super::finder::READ_BEYOND;
 use super::index::Finds;
 use super::interner::Needs;
 use super::required::{Of, Requirement};
-use crate::ast::{Comparison, Leaf, Operand, Predicate, Test};
+use crate::ast::{Comparison, Leaf, Operand, Predicate, Test, Transform};
 use crate::document::{Document, NodeIndex};
 use crate::evaluate::predicate::{self, Sample};
 use crate::evaluate::{Leaves, Sight};
@@ -114,27 +114,13 @@ impl Scratch {
         let start = self.samples.len() as u32;
         let (kept, buffer) = (&mut self.samples, &mut self.text);
         let mut keep = |node: NodeIndex| {
-            match document.text(node) {
-                None => kept.push(Kept { node, raw: None, folded: None, is_ascii: true }),
-                Some(text) if wanted.transform.is_identity() => {
-                    let is_ascii = text.is_ascii();
-                    let lowered = document.text_start(node).filter(|_| is_ascii).map(|at| (at, text.len() as u32));
-                    let folded = lowered.or_else(|| Some(append(buffer, |out| fold_into(text, out))));
-                    kept.push(Kept { node, raw: None, folded, is_ascii });
-                }
-                Some(text) => {
-                    predicate::any_transformed(&wanted.transform, text, &mut |part| {
-                        let raw = Some(append(buffer, |out| out.push_str(part)));
-                        let folded = Some(append(buffer, |out| fold_into(part, out)));
-                        kept.push(Kept { node, raw, folded, is_ascii: part.is_ascii() });
-                        false
-                    });
-                }
-            }
+            keep_value(document, node, &wanted.transform, kept, buffer);
             ControlFlow::Continue(())
         };
         let _ = match walked {
-            Some(node) => node.map_or(ControlFlow::Continue(()), |node| open_lists(document, node, &mut keep)),
+            Some(None) => ControlFlow::Continue(()),
+            Some(Some(node)) if !document.is_list(node) => keep(node),
+            Some(Some(list)) => open_lists(document, list, &mut keep),
             None => wanted.path.select_values(Root { document, scope: None }, &mut keep),
         };
         let samples = Samples { start, end: self.samples.len() as u32 };
@@ -197,13 +183,15 @@ impl Scratch {
         requirements.iter().all(|requirement| {
             let is_found = match requirement.of {
                 Of::Group(group) => self.has_group(rules, group, document),
-                Of::Literal { subject, literal } => {
-                    self.search_once(rules, subject, document);
-                    self.literals[literal as usize] == self.stamp
-                }
+                Of::Literal { subject, literal } => self.has_literal(rules, subject, literal, document),
             };
             is_found == requirement.is_wanted
         })
+    }
+
+    fn has_literal(&mut self, rules: &RuleSet, subject: u32, literal: u32, document: &Document) -> bool {
+        self.search_once(rules, subject, document);
+        self.literals[literal as usize] == self.stamp
     }
 
     fn has_group(&mut self, rules: &RuleSet, group: u32, document: &Document) -> bool {
@@ -241,6 +229,30 @@ impl Scratch {
         let text = kept.raw.map_or_else(|| document.text(kept.node), |span| Some(self.slice(span)));
         Sample { document, node: kept.node, text, folded: self.folded_text(kept) }
     }
+}
+
+/// Keeps what a transform makes of a value. Where it makes nothing of its own, the lowered text of the document serves.
+fn keep_value(
+    document: &Document,
+    node: NodeIndex,
+    transform: &Transform,
+    kept: &mut Vec<Kept>,
+    buffer: &mut String,
+) {
+    let Some((at, text)) = document.located_text(node) else {
+        return kept.push(Kept { node, raw: None, folded: None, is_ascii: true });
+    };
+    if transform.is_identity() {
+        let is_ascii = text.is_ascii();
+        let folded = if is_ascii { (at, text.len() as u32) } else { append(buffer, |out| fold_into(text, out)) };
+        return kept.push(Kept { node, raw: None, folded: Some(folded), is_ascii });
+    }
+    predicate::any_transformed(transform, text, &mut |part| {
+        let raw = Some(append(buffer, |out| out.push_str(part)));
+        let folded = Some(append(buffer, |out| fold_into(part, out)));
+        kept.push(Kept { node, raw, folded, is_ascii: part.is_ascii() });
+        false
+    });
 }
 
 struct Found<'a> {
@@ -314,17 +326,17 @@ impl Leaves for Shared<'_> {
 
     fn holds(&mut self, leaf: &Leaf, sight: &Sight<'_>) -> bool {
         let Some(id) = leaf.id else { return predicate::holds(&leaf.predicate, sight) };
-        let known = self.scratch.truths[id as usize];
-        if known & !1 == self.scratch.stamp {
-            return known & 1 == 1;
-        }
         let document = sight.root.document;
         let known = &self.rules.leaves[id as usize];
+        if let (Some(subject), Needs::Text { literal, is_proof: true }) = (known.subject, &known.needs) {
+            return self.scratch.has_literal(self.rules, subject, *literal, document);
+        }
+        let kept = self.scratch.truths[id as usize];
+        if kept & !1 == self.scratch.stamp {
+            return kept & 1 == 1;
+        }
         let truth = match (known.subject, &known.needs) {
             (None, _) => predicate::holds(&leaf.predicate, sight),
-            (Some(subject), needs @ Needs::Text { is_proof: true, .. }) => {
-                self.scratch.is_possible(self.rules, subject, needs, document)
-            }
             (Some(subject), needs) => {
                 let is_possible =
                     matches!(needs, Needs::Nothing) || self.scratch.is_possible(self.rules, subject, needs, document);
