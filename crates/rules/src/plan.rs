@@ -90,7 +90,10 @@ impl RuleSet {
             interner.node(&mut rule.detect.root);
         }
         let mut covers: Vec<_> = rules.iter().map(|rule| cover::of(&rule.detect.root, &mut interner)).collect();
-        // Before the leaves, which look for some texts only if a cover does.
+        for (rule, _) in rules.iter().zip(&covers).filter(|(_, cover)| cover.is_none()) {
+            required::seek(&rule.detect.root, &mut interner);
+        }
+        // Before the leaves, which look for some texts only if something else does.
         let draft = index::Draft::new(&mut interner, &covers);
         let leaves = interner.leaves();
         for rule in &mut rules {

@@ -87,8 +87,19 @@ impl Interner {
         })
     }
 
+    /// Has the text of a leaf looked for in every event, however short it is.
+    pub(super) fn seek(&mut self, leaf: &Leaf) {
+        let predicate = &leaf.predicate;
+        if let Test::Compare(comparison, Operand::Literal(Scalar::Text(text))) = &predicate.test
+            && let Some(place) = cover::place_of(*comparison, text)
+        {
+            let subject = self.subject(&predicate.path, &predicate.transform);
+            self.literal(subject, &folded(text), place);
+        }
+    }
+
     /// The number of a text that is looked for in every event: it is long enough to be rare, or a
-    /// whole value, or a cover needs it. Any other is compared when a candidate asks for it.
+    /// whole value, or was asked for. Any other is compared when a candidate asks for it.
     fn sought(&mut self, subject: u32, text: &str, place: Place) -> Option<u32> {
         if text.len() >= SOUGHT_BYTES_MIN || place == Place::Whole {
             return Some(self.literal(subject, text, place));

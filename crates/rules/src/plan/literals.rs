@@ -13,8 +13,10 @@ use regex_syntax::hir::{Class, Hir, HirKind};
 const TEXTS_MAX: usize = 64;
 /// Most sets that one pattern is asked to choose from, per level.
 const SETS_MAX: usize = 32;
-/// Shortest useful text, in bytes.
+/// Shortest text that is useful whatever it holds, in bytes.
 const TEXT_BYTES_MIN: usize = 2;
+/// Signs that ordinary values are full of; another one says something even alone.
+const ORDINARY_SIGNS: &[u8] = b" \"'*+,-./:=@\\_%()";
 
 /// Sets of folded texts; every ASCII match contains at least one text of each set.
 pub(super) fn choices(pattern: &Pattern) -> Vec<Vec<String>> {
@@ -52,7 +54,9 @@ fn best(sets: Vec<Vec<String>>) -> Option<Vec<String>> {
 }
 
 fn useful(text: String) -> Option<Vec<String>> {
-    (text.len() >= TEXT_BYTES_MIN).then(|| vec![text])
+    let is_rare_sign = |byte: &u8| byte.is_ascii_punctuation() && !ORDINARY_SIGNS.contains(byte);
+    let is_useful = text.len() >= TEXT_BYTES_MIN || text.as_bytes().first().is_some_and(is_rare_sign);
+    is_useful.then(|| vec![text])
 }
 
 /// The one folded text that a part of a pattern matches, if there is but one.
@@ -85,6 +89,8 @@ mod tests {
             (r"(?s)^.*\\Temp\\.*\.ps1$", Some(vec!["\\temp\\"])),
             (r"\d+", None),
             (r"a|bcd", None),
+            (r"\w+`(?:\w+|-|.)`[\w+|\s]", Some(vec!["`"])),
+            (r"\w+\.(?:\w+|-|.)", None),
             (r"(foo)*bar?", Some(vec!["ba"])),
         ];
         for (go, expected) in cases {

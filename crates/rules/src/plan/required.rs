@@ -4,9 +4,20 @@
 //! seldom in a cache. Most fail because a text that all of the rule depends on is not there, or because
 //! one is that excludes it: that is told by a few numbers that lie side by side.
 
-use super::interner::{Known, proof};
+use super::interner::{Interner, Known, proof};
 use crate::ast::{Node, Op};
 use crate::load::Rule;
+
+/// Has the texts looked for that a rule asks for before anything else: one that is a candidate for every event
+/// should fail by them.
+pub(super) fn seek(node: &Node, interner: &mut Interner) {
+    match &node.op {
+        Op::All(rules) if !node.is_negated => rules.iter().for_each(|rule| seek(rule, interner)),
+        Op::External(inner) if !node.is_negated => seek(inner, interner),
+        Op::Test(leaf) => interner.seek(leaf),
+        _ => {}
+    }
+}
 
 /// The requirements of all rules.
 #[derive(Debug, Default)]
