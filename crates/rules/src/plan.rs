@@ -100,8 +100,8 @@ impl RuleSet {
             interner.groups(&mut rule.detect.root, &leaves);
         }
         let rules: Vec<_> = rules.into_iter().map(Arc::new).collect();
+        let requirements = Requirements::new(rules.iter().map(|rule| &**rule), &leaves, &mut interner);
         let indexes = draft.finish(&interner);
-        let requirements = Requirements::new(rules.iter().map(|rule| &**rule), &leaves);
         let partitions = partitions(&rules, &mut covers);
         let by_fingerprint = rules.iter().enumerate().map(|(at, rule)| (rule.fingerprint, at as u32)).collect();
         let Interner { subjects, literals, groups, .. } = interner;

@@ -204,7 +204,8 @@ impl Interner {
         }
     }
 
-    fn group(&mut self, mut literals: Vec<u32>) -> u32 {
+    /// The number of a group of literals.
+    pub(super) fn group(&mut self, mut literals: Vec<u32>) -> u32 {
         literals.sort_unstable();
         literals.dedup();
         let subjects: BTreeSet<u32> = literals.iter().map(|literal| self.literals[*literal as usize].subject).collect();

@@ -4,7 +4,7 @@
 //! seldom in a cache. Most fail because a text that all of the rule depends on is not there, or because
 //! one is that excludes it: that is told by a few numbers that lie side by side.
 
-use super::interner::{Interner, Known, proof};
+use super::interner::{Interner, Known, Needs, proof};
 use crate::ast::{Node, Op};
 use crate::load::Rule;
 
@@ -39,15 +39,18 @@ pub(super) enum Of {
     /// A literal of a subject that proves its leaf.
     Literal { subject: u32, literal: u32 },
     Group(u32),
+    /// A group of which something is there, unless one of its subjects is not ASCII.
+    Possible(u32),
 }
 
 impl Requirements {
     /// Takes rules whose groups are known.
-    pub(super) fn new<'a>(rules: impl Iterator<Item = &'a Rule>, leaves: &[Known]) -> Self {
+    pub(super) fn new<'a>(rules: impl Iterator<Item = &'a Rule>, leaves: &[Known], interner: &mut Interner) -> Self {
         let mut requirements = Self::default();
         for rule in rules {
-            let start = requirements.all.len();
-            requirements.holds(&rule.detect.root, leaves);
+            let mut walk = Walk { leaves, interner, found: &mut requirements.all };
+            let start = walk.found.len();
+            walk.holds(&rule.detect.root);
             // What must be there says no sooner than what must not.
             requirements.all[start..].sort_by_key(|requirement| !requirement.is_wanted);
             requirements.ends.push(requirements.all.len() as u32);
@@ -62,43 +65,82 @@ impl Requirements {
         &self.all[start as usize..self.ends[rule as usize] as usize]
     }
 
+}
+
+/// On its way through one rule.
+struct Walk<'a> {
+    leaves: &'a [Known],
+    interner: &'a mut Interner,
+    found: &'a mut Vec<Requirement>,
+}
+
+impl Walk<'_> {
     /// Adds what must be so for a node to hold; its filters only ever make it hold less.
-    fn holds(&mut self, node: &Node, leaves: &[Known]) {
-        if node.is_negated { self.op_fails(node, leaves) } else { self.op_holds(node, leaves) }
+    fn holds(&mut self, node: &Node) {
+        if node.is_negated { self.op_fails(node) } else { self.op_holds(node) }
     }
 
     /// Adds what must be so for a node not to hold.
-    fn fails(&mut self, node: &Node, leaves: &[Known]) {
+    fn fails(&mut self, node: &Node) {
         // One with filters may fail because of them, whatever it tests.
         match node.is_bare() {
-            true if node.is_negated => self.op_holds(node, leaves),
-            true => self.op_fails(node, leaves),
+            true if node.is_negated => self.op_holds(node),
+            true => self.op_fails(node),
             false => {}
         }
     }
 
-    fn op_holds(&mut self, node: &Node, leaves: &[Known]) {
+    fn op_holds(&mut self, node: &Node) {
         match &node.op {
-            Op::All(rules) => rules.iter().for_each(|rule| self.holds(rule, leaves)),
-            Op::External(inner) => self.holds(inner, leaves),
-            _ => self.push(node, true, leaves),
+            Op::All(rules) => rules.iter().for_each(|rule| self.holds(rule)),
+            Op::External(inner) => self.holds(inner),
+            Op::Any(_) if node.group.is_none() => {
+                let possible = self.op_needs(node).map(|literals| Of::Possible(self.interner.group(literals)));
+                self.push(possible, true);
+            }
+            _ => self.push(self.proof(node), true),
         }
     }
 
-    fn op_fails(&mut self, node: &Node, leaves: &[Known]) {
+    fn op_fails(&mut self, node: &Node) {
         match &node.op {
-            Op::Any(rules) if node.group.is_none() => rules.iter().for_each(|rule| self.fails(rule, leaves)),
-            Op::External(inner) => self.fails(inner, leaves),
-            _ => self.push(node, false, leaves),
+            Op::Any(rules) if node.group.is_none() => rules.iter().for_each(|rule| self.fails(rule)),
+            Op::External(inner) => self.fails(inner),
+            _ => self.push(self.proof(node), false),
         }
     }
 
-    fn push(&mut self, node: &Node, is_wanted: bool, leaves: &[Known]) {
-        let of = match &node.op {
+    fn proof(&self, node: &Node) -> Option<Of> {
+        match &node.op {
             Op::Any(_) => node.group.map(Of::Group),
-            Op::Test(leaf) => proof(leaf, leaves).map(|(subject, literal)| Of::Literal { subject, literal }),
+            Op::Test(leaf) => proof(leaf, self.leaves).map(|(subject, literal)| Of::Literal { subject, literal }),
             _ => None,
-        };
-        self.all.extend(of.map(|of| Requirement { of, is_wanted }));
+        }
+    }
+
+    /// Literals of which one must be there for a node to hold.
+    fn needs(&self, node: &Node) -> Option<Vec<u32>> {
+        if node.is_negated { None } else { self.op_needs(node) }
+    }
+
+    fn op_needs(&self, node: &Node) -> Option<Vec<u32>> {
+        match &node.op {
+            Op::All(rules) => rules.iter().filter_map(|rule| self.needs(rule)).min_by_key(Vec::len),
+            Op::Any(rules) => {
+                let all: Option<Vec<_>> = rules.iter().map(|rule| self.needs(rule)).collect();
+                all.map(|all| all.concat())
+            }
+            Op::External(inner) => self.needs(inner),
+            Op::Test(leaf) => match &self.leaves.get(leaf.id? as usize)?.needs {
+                Needs::Text { literal, .. } => Some(vec![*literal]),
+                Needs::AnyOf(literals) => Some(literals.to_vec()),
+                Needs::Nothing => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn push(&mut self, of: Option<Of>, is_wanted: bool) {
+        self.found.extend(of.map(|of| Requirement { of, is_wanted }));
     }
 }

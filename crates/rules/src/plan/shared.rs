@@ -183,6 +183,11 @@ impl Scratch {
         requirements.iter().all(|requirement| {
             let is_found = match requirement.of {
                 Of::Group(group) => self.has_group(rules, group, document),
+                Of::Possible(group) => {
+                    let is_found = self.has_group(rules, group, document);
+                    let is_ascii = |subject: &u32| self.subjects[*subject as usize].is_ascii;
+                    is_found || !rules.groups[group as usize].subjects.iter().all(is_ascii)
+                }
                 Of::Literal { subject, literal } => self.has_literal(rules, subject, literal, document),
             };
             is_found == requirement.is_wanted
