@@ -213,31 +213,31 @@ impl Finder {
     ) {
         let windows = (value.len + 1).saturating_sub(BYTES);
         let text = &value.text[value.start..];
-        let mut next = 0;
-        while next < windows {
-            let at = next;
-            next += STEPS;
-            let Some(chunk) = text[at..].first_chunk::<CHUNK_BYTES>() else { return };
-            let window_at = |step: usize| {
-                let mut window = [0; WINDOW_BYTES];
-                window[..BYTES].copy_from_slice(&chunk[step..step + BYTES]);
-                u32::from_le_bytes(window)
-            };
-            // Without a branch for each window, so that the processor looks at several at once.
-            let mut set = 0;
-            for step in 0..STEPS {
-                set |= u32::from(marks[product_of(window_at(step)) as usize & (SIZE - 1)]) << step;
+        let mut block = 0;
+        while block < windows {
+            // Without a branch for each window or few, so that the processor looks at many at once.
+            let (mut set, mut at) = (0_u64, block);
+            while at < windows.min(block + BLOCK) {
+                let Some(chunk) = text[at..].first_chunk::<CHUNK_BYTES>() else { return };
+                let mut some = 0;
+                for step in 0..STEPS {
+                    let window = window_at::<BYTES>(&chunk[step..]);
+                    some |= u32::from(marks[product_of(window) as usize & (SIZE - 1)]) << step;
+                }
+                set |= u64::from(some) << (at - block);
+                at += STEPS;
             }
             while set != 0 {
-                let step = set.trailing_zeros() as usize;
+                let at = block + set.trailing_zeros() as usize;
                 set &= set - 1;
-                let window = window_at(step);
+                let window = window_at::<BYTES>(&text[at..]);
                 for entry in table.entries(window, table.hash(window)) {
-                    if self.stands(entry, value, at + step) {
+                    if self.stands(entry, value, at) {
                         found(entry.number);
                     }
                 }
             }
+            block += BLOCK;
         }
     }
 
@@ -295,6 +295,15 @@ fn word_at(text: &[u8], at: usize) -> Option<u64> {
     text[at..].first_chunk().map(|word| u64::from_le_bytes(*word))
 }
 
+/// The window that a text begins with.
+fn window_at<const BYTES: usize>(text: &[u8]) -> u32 {
+    let mut window = [0; WINDOW_BYTES];
+    window[..BYTES].copy_from_slice(&text[..BYTES]);
+    u32::from_le_bytes(window)
+}
+
+/// Windows whose marks are gathered before the entries of any are looked at.
+const BLOCK: usize = u64::BITS as usize;
 /// Windows that are looked at in one step.
 const STEPS: usize = 8;
 /// Bytes that these cover.
