@@ -7,19 +7,19 @@ use std::collections::BTreeSet;
 /// Shortest run of letters that is changed.
 const RUN_MIN: usize = 3;
 
-/// As many rules as `count`: these first, then copies of them.
+/// As many rules as `count`: these first, then copies of them. One in which nothing can be changed is not copied.
 pub fn grown(rules: &[Rule], count: usize) -> Vec<Rule> {
-    let copy = |at: usize| altered(&rules[at % rules.len()], at / rules.len());
-    if rules.is_empty() { Vec::new() } else { (0..count).map(copy).collect() }
+    let copies = (1..).map_while(|copy| {
+        let some: Vec<Rule> = rules.iter().filter_map(|rule| altered(rule, copy)).collect();
+        (!some.is_empty()).then_some(some)
+    });
+    rules.iter().cloned().chain(copies.flatten()).take(count).collect()
 }
 
 /// A copy. Which programs a rule is about stays the same wherever it asks for anything else: the
 /// copies compete for the same events. What a rule excludes stays too, or copies would match what it excludes.
-fn altered(rule: &Rule, copy: usize) -> Rule {
-    let mut rule = rule.clone();
-    if copy == 0 {
-        return rule;
-    }
+fn altered(original: &Rule, copy: usize) -> Option<Rule> {
+    let mut rule = original.clone();
     rule.title = format!("{} {copy}", rule.title);
     let excluded = excluded(&rule);
     let wanted = |selection: &&Selection| !excluded.contains(&selection.name);
@@ -32,7 +32,7 @@ fn altered(rule: &Rule, copy: usize) -> Rule {
             }
         }
     }
-    rule
+    (rule.selections != original.selections).then_some(rule)
 }
 
 /// Names of the selections that stand under `not`.

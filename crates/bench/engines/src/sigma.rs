@@ -24,14 +24,14 @@ pub struct Rule {
 }
 
 /// A named part: any of its groups, of which every item must hold.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Selection {
     pub name: String,
     pub groups: Vec<Vec<Item>>,
 }
 
 /// A test of one field against any value, or all.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Item {
     pub field: String,
     pub test: Test,
@@ -52,7 +52,7 @@ pub enum Test {
 }
 
 /// A value, as written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Scalar {
     /// With `*` and `?` as wildcards and backslash to escape them, but in patterns and networks.
     Text(String),
@@ -62,7 +62,7 @@ pub enum Scalar {
 }
 
 /// What a value asks of a field, without wildcards.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Wanted {
     Any,
     Absent,
