@@ -160,9 +160,9 @@ impl RuleSet {
             });
         }
         candidates.extend_from_slice(&partition.always);
+        candidates.retain(|rule| scratch.has(self, self.requirements.of(*rule), document));
         candidates.sort_unstable();
         candidates.dedup();
-        candidates.retain(|rule| scratch.has(self, self.requirements.of(*rule), document));
     }
 
     pub(crate) fn shared<'a>(&'a self, scratch: &'a mut Scratch) -> Shared<'a> {

@@ -22,6 +22,8 @@ struct First {
     /// By hash of the second key's tag: the first of `seconds`; one more slot ends the last.
     heads: Vec<u32>,
     seconds: Vec<Second>,
+    /// A bit for each tag, some of which share one: most keys that nobody asks for fail here.
+    asked: u64,
 }
 
 #[derive(Debug)]
@@ -36,7 +38,8 @@ impl First {
         let slots = (seconds.len() * SLOTS_PER_KEY).next_power_of_two();
         seconds.sort_by_key(|second| slot_of(second.tag, slots));
         let head = |slot| seconds.partition_point(|second| slot_of(second.tag, slots) < slot) as u32;
-        Self { key: key.into(), heads: (0..=slots).map(head).collect(), seconds }
+        let asked = seconds.iter().fold(0, |asked, second| asked | bit_of(second.tag));
+        Self { key: key.into(), heads: (0..=slots).map(head).collect(), seconds, asked }
     }
 
     /// The second keys that may have a tag.
@@ -89,7 +92,7 @@ impl Direct {
         if matches!(document.kind(node), Kind::List) {
             return false;
         }
-        for (tag, child) in document.tagged(node) {
+        for (tag, child) in document.tagged(node).filter(|(tag, _)| first.asked & bit_of(*tag) != 0) {
             let mut seconds = first.seconds(tag).iter();
             if let Some(second) = seconds.find(|second| second.tag == tag && *second.key == *document.key(child)) {
                 second.subjects.iter().for_each(|subject| found(*subject, child));
@@ -97,6 +100,10 @@ impl Direct {
         }
         true
     }
+}
+
+fn bit_of(tag: u32) -> u64 {
+    1 << (tag.wrapping_mul(0x85eb_ca6b) >> (u32::BITS - u64::BITS.ilog2()))
 }
 
 fn slot_of(tag: u32, slots: usize) -> usize {
