@@ -3,7 +3,8 @@
 //! It knows ordinary JSON only. Whatever else it meets, be it wrong or just rare, it gives up,
 //! and the general parser decides: so it can be quick and small, and says nothing of errors.
 
-use super::{Document, Keys, Kind, Span, number_kind};
+use super::keys::Keys;
+use super::{Document, Kind, Span, number_kind};
 use memchr::memchr2;
 
 /// Deeper nesting is left to the general parser.

@@ -37,7 +37,10 @@ pub(super) struct Requirement {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Of {
     /// A literal of a subject that proves its leaf.
-    Literal { subject: u32, literal: u32 },
+    Literal {
+        subject: u32,
+        literal: u32,
+    },
     Group(u32),
     /// A group of which something is there, unless one of its subjects is not ASCII.
     Possible(u32),
@@ -64,7 +67,6 @@ impl Requirements {
         let start = rule.checked_sub(1).map_or(0, |before| self.ends[before as usize]);
         &self.all[start as usize..self.ends[rule as usize] as usize]
     }
-
 }
 
 /// On its way through one rule.

@@ -237,13 +237,7 @@ impl Scratch {
 }
 
 /// Keeps what a transform makes of a value. Where it makes nothing of its own, the lowered text of the document serves.
-fn keep_value(
-    document: &Document,
-    node: NodeIndex,
-    transform: &Transform,
-    kept: &mut Vec<Kept>,
-    buffer: &mut String,
-) {
+fn keep_value(document: &Document, node: NodeIndex, transform: &Transform, kept: &mut Vec<Kept>, buffer: &mut String) {
     let Some((at, text)) = document.located_text(node) else {
         return kept.push(Kept { node, raw: None, folded: None, is_ascii: true });
     };
