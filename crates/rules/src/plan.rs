@@ -2,14 +2,15 @@
 //!
 //! A rule is evaluated only if something that it needs was seen in the event. At
 //! compile time each rule gets a *cover*: a set of predicates of which at least
-//! one must hold. The covers of all rules lie in one index per path: texts in an
-//! Aho-Corasick automaton over the folded value, whole values, numbers and networks
-//! in tables. An event is walked once per path; what it hits names the candidates,
-//! and only they are evaluated, with the truth of each predicate kept for the event.
+//! one must hold. The covers of all rules lie in one index per path: texts in tables
+//! by their rarest bytes, whole values, numbers and networks by hash. An event is walked
+//! once per path; what it hits names the candidates. Those of which all that is *required*
+//! was found are evaluated, with the truth of each predicate kept for the event.
+//! See docs/adr/0008.
 //!
 //! # Invariants
 //!
-//! 1. A rule that matches is a candidate: covers are necessary conditions.
+//! 1. A rule that matches is a candidate: covers and requirements are necessary conditions.
 //! 2. Candidates are evaluated in the order of the rules, since actions of one may
 //!    change variables that the next one reads.
 //! 3. A predicate's kept truth depends on the event and the clock only; those that
