@@ -3,7 +3,8 @@
 //! # Invariants
 //!
 //! 1. A list is answered `Ok` only after the `COMMIT` that holds it returned.
-//! 2. Each list stands in a savepoint of its own: one that fails leaves the others of its batch alone.
+//! 2. A list that fails leaves the others of its batch alone: the batch is begun again then, each list in a savepoint
+//!    of its own. Hardly any fails, and SQLite copies every page that is changed in a savepoint.
 //! 3. When `COMMIT` fails, every list of the batch fails, and the batch is rolled back.
 
 use super::apply::Tables;
@@ -94,16 +95,16 @@ impl Writer<'_> {
         }
         let began = Instant::now();
         let mut is_open = true;
-        let mut batch: Batch = Vec::with_capacity(BATCH_LISTS_MAX);
+        let mut lists = Vec::with_capacity(BATCH_LISTS_MAX);
         let mut next = Some(first);
         while let Some(list) = next.take() {
-            let Ok(result) = self.apply(&list.writes) else {
-                batch.push((list, Ok(())));
-                self.one_by_one(batch);
+            let is_applied = self.apply(&list.writes).is_ok();
+            lists.push(list);
+            if !is_applied {
+                self.each_in_a_savepoint(lists);
                 return is_open;
-            };
-            batch.push((list, result));
-            if batch.len() >= BATCH_LISTS_MAX || began.elapsed() >= BATCH_TIME {
+            }
+            if lists.len() >= BATCH_LISTS_MAX || began.elapsed() >= BATCH_TIME {
                 break;
             }
             match inbox.try_recv() {
@@ -112,15 +113,36 @@ impl Writer<'_> {
                 Err(_) => {}
             }
         }
-        self.finish(batch);
+        self.finish(lists.into_iter().map(|list| (list, Ok(()))).collect());
         is_open
     }
 
+    fn apply(&mut self, writes: &[Write]) -> Result<(), StoreError> {
+        writes.iter().try_for_each(|write| self.tables.apply(write))
+    }
+
+    /// Begins a batch again in which a list failed, so that only that list fails.
+    fn each_in_a_savepoint(&mut self, lists: Vec<List>) {
+        self.roll_back();
+        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
+            lists.into_iter().for_each(|list| list.answer.send(Err(error.clone())));
+            return;
+        }
+        let mut batch = Batch::with_capacity(lists.len());
+        let mut is_torn = false;
+        for list in lists {
+            let result = if is_torn { Ok(Ok(())) } else { self.apply_in_a_savepoint(&list.writes) };
+            is_torn |= result.is_err();
+            batch.push((list, result.unwrap_or(Ok(()))));
+        }
+        if is_torn { self.one_by_one(batch) } else { self.finish(batch) }
+    }
+
     /// Applies a list in a savepoint. The inner result is that of the list alone.
-    fn apply(&mut self, writes: &[Write]) -> Result<Result<(), StoreError>, RolledBack> {
+    fn apply_in_a_savepoint(&mut self, writes: &[Write]) -> Result<Result<(), StoreError>, RolledBack> {
         let result = self
             .execute("SAVEPOINT list")
-            .and_then(|()| writes.iter().try_for_each(|write| self.tables.apply(write)))
+            .and_then(|()| self.apply(writes))
             .and_then(|()| self.execute("RELEASE list"));
         if result.is_ok() {
             return Ok(result);
@@ -163,7 +185,7 @@ impl Writer<'_> {
                 list.answer.send(Err(error));
                 continue;
             }
-            let result = list.writes.iter().try_for_each(|write| self.tables.apply(write));
+            let result = self.apply(&list.writes);
             if result.is_err() {
                 self.roll_back();
                 list.answer.send(result);
