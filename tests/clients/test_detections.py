@@ -4,12 +4,13 @@ import hashlib
 import hmac
 import json
 import queue
+import subprocess
 import threading
 import urllib.parse
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from process import eventually
+from process import eventually, program
 from test_streams import await_record, records, streaming
 
 RULE = """\
@@ -109,6 +110,9 @@ def test_a_detection_from_rule_to_reader(world, client5):
     assert {detection["cat"] for detection in listed.json} == {"wanted"}
     every = client5.run("--output", "json", "detection", "list", *window)
     assert "unwanted" in {detection["cat"] for detection in every.json}, every
+    argv = [program("muster"), "detections", "--since", "1h", "--category", "wanted", "--json"]
+    shown = subprocess.run(argv, env=world.server.environment, capture_output=True, text=True, timeout=60, check=True)
+    assert [one["detect_id"] for one in json.loads(shown.stdout)] == [one["detect_id"] for one in listed.json]
     got = client5.run("--output", "json", "detection", "get", "--id", mine["detect_id"])
     assert got.json["detect_id"] == mine["detect_id"] and got.json["detect_data"] == mine["detect_data"], got
     assert client5.run("detection", "get", "--id", "00000000-0000-4000-8000-000000000000").code == 3

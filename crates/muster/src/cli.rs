@@ -87,6 +87,12 @@ pub enum Verb {
     ///   muster events --sid SID --since 1h --type NEW_PROCESS
     #[command(verbatim_doc_comment)]
     Events(event::EventArgs),
+    /// Show what rules detected: as it happens, or kept detections
+    ///
+    ///   muster detections --since 1h
+    ///   muster detections --follow --category NAME
+    #[command(verbatim_doc_comment)]
+    Detections(event::DetectionArgs),
     /// Show who changed what
     Audit(event::AuditArgs),
     /// Tags of sensors: add, remove, list, find
@@ -178,6 +184,7 @@ async fn run_waiting(verb: Verb, global: Global) -> anyhow::Result<()> {
         Verb::Task(args) => task::run(args, &client, json).await,
         Verb::ReliableTask(verb) => reliable_task::run(verb, &client, json).await,
         Verb::Events(args) => event::run(args, &client, json).await,
+        Verb::Detections(args) => event::detections(args, &client, json).await,
         Verb::Audit(args) => event::audit(args, &client, json).await,
         Verb::Tag(verb) => tag::run(verb, &client, json).await,
         Verb::Key(verb) => key::run(verb, &client, json).await,

@@ -1,4 +1,4 @@
-//! `muster events` and `muster audit`.
+//! `muster events`, `muster detections` and `muster audit`.
 
 use crate::duration::parse_seconds;
 use crate::exit::Usage;
@@ -31,6 +31,26 @@ pub struct EventArgs {
     #[arg(long, value_name = "SPAN", value_parser = parse_seconds)]
     since: Option<u64>,
     /// At most so many kept events
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
+    limit: u32,
+}
+
+/// Which detections.
+#[derive(clap::Args)]
+pub struct DetectionArgs {
+    /// Show detections as they happen, until Ctrl-C
+    #[arg(long, short)]
+    follow: bool,
+    /// Only of this category: the name that the rule reports
+    #[arg(long, value_name = "NAME")]
+    category: Option<String>,
+    /// Only of sensors with this tag (with --follow)
+    #[arg(long, requires = "follow")]
+    tag: Option<String>,
+    /// Kept detections this far back
+    #[arg(long, value_name = "SPAN", default_value = "24h", value_parser = parse_seconds)]
+    since: u64,
+    /// At most so many kept detections
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
 }
@@ -84,6 +104,27 @@ pub async fn run(args: EventArgs, client: &Client, json: bool) -> anyhow::Result
     }
     match stream {
         Some(stream) => follow(stream, json, event_line).await,
+        None => Ok(()),
+    }
+}
+
+/// Shows detections.
+///
+/// # Errors
+///
+/// Whatever the server says.
+pub async fn detections(args: DetectionArgs, client: &Client, json: bool) -> anyhow::Result<()> {
+    let filter = Filter { tag: args.tag, category: args.category.clone(), ..Filter::default() };
+    let stream = if args.follow { Some(client.stream(StreamKind::Detect, &filter).await?) } else { None };
+    // New ones of other sensors would follow the kept ones of all: with a tag only new ones are shown.
+    if filter.tag.is_none() {
+        let span = span_since(args.since);
+        let history = History { of: Historic::Detections, span, category: args.category, limit: args.limit as usize };
+        let kept = client.history(&history).await?;
+        show_all(&kept, json && !args.follow, json, detection_line, "No detections in that time.", args.follow);
+    }
+    match stream {
+        Some(stream) => follow(stream, json, detection_line).await,
         None => Ok(()),
     }
 }
@@ -145,6 +186,18 @@ pub fn headline(record: &Value) -> String {
 fn event_line(record: &Value) -> String {
     let content = record.get("event").map(Value::to_string).unwrap_or_default();
     format!("{}  {}", headline(record), show::safe(&show::shortened(&content, CONTENT_CHARS_MAX)))
+}
+
+/// Time, endpoint, category and priority of a detection, the rule, and what it found.
+fn detection_line(record: &Value) -> String {
+    let text = |path: &str| record.pointer(path).and_then(Value::as_str).unwrap_or("-");
+    let at = show::time_ms(record.pointer("/routing/event_time").and_then(Value::as_i64));
+    let priority = record.get("priority").filter(|priority| !priority.is_null());
+    let priority = priority.map(|priority| format!(" (priority {priority})")).unwrap_or_default();
+    let found = record.pointer("/detect/event").or_else(|| record.get("detect"));
+    let found = show::shortened(&found.map(Value::to_string).unwrap_or_default(), CONTENT_CHARS_MAX);
+    let (host, category, rule) = (text("/routing/hostname"), text("/cat"), text("/source_rule"));
+    show::safe(&format!("{at}  {host}  {category}{priority}  {rule}  {found}"))
 }
 
 fn audit_line(record: &Value) -> String {

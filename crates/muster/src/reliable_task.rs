@@ -216,7 +216,8 @@ async fn create(args: CreateArgs, client: &Client, json: bool) -> anyhow::Result
         show::json(&created);
     } else {
         let (total, online, offline) = (created.total_sensors, created.tasked_sensors, created.queued_sensors);
-        show::line(format_args!("Task {}: {total} targets, {online} online now, {offline} wait.", created.task_id));
+        let targets = if total == 1 { "target" } else { "targets" };
+        show::line(format_args!("Task {}: {total} {targets}, {online} online now, {offline} wait.", created.task_id));
         if !args.watch {
             show::line(format_args!("To follow it: muster reliable-task get {} --watch", created.task_id));
         }
