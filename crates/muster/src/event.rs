@@ -44,7 +44,7 @@ pub struct DetectionArgs {
     /// Only of this category: the name that the rule reports
     #[arg(long, value_name = "NAME")]
     category: Option<String>,
-    /// Only of sensors with this tag (with --follow)
+    /// Only new ones of sensors with this tag (with --follow); kept ones are not shown then
     #[arg(long, requires = "follow")]
     tag: Option<String>,
     /// Kept detections this far back
@@ -116,7 +116,7 @@ pub async fn run(args: EventArgs, client: &Client, json: bool) -> anyhow::Result
 pub async fn detections(args: DetectionArgs, client: &Client, json: bool) -> anyhow::Result<()> {
     let filter = Filter { tag: args.tag, category: args.category.clone(), ..Filter::default() };
     let stream = if args.follow { Some(client.stream(StreamKind::Detect, &filter).await?) } else { None };
-    // New ones of other sensors would follow the kept ones of all: with a tag only new ones are shown.
+    // The history cannot be asked for a tag, and detections of all sensors before those of a few would mislead.
     if filter.tag.is_none() {
         let span = span_since(args.since);
         let history = History { of: Historic::Detections, span, category: args.category, limit: args.limit as usize };
