@@ -90,11 +90,9 @@ impl Interner {
     /// Has the text of a leaf looked for in every event, however short it is.
     pub(super) fn seek(&mut self, leaf: &Leaf) {
         let predicate = &leaf.predicate;
-        if let Test::Compare(comparison, Operand::Literal(Scalar::Text(text))) = &predicate.test
-            && let Some(place) = cover::place_of(*comparison, text)
-        {
+        if let Some((text, place)) = compared_text(predicate) {
             let subject = self.subject(&predicate.path, &predicate.transform);
-            self.literal(subject, &folded(text), place);
+            self.literal(subject, &text, place);
         }
     }
 
@@ -119,13 +117,11 @@ impl Interner {
 
     fn needs(&mut self, id: u32, predicate: &Predicate, subject: u32) -> Needs {
         match &predicate.test {
-            Test::Compare(comparison, Operand::Literal(Scalar::Text(text))) => {
-                let Some(place) = cover::place_of(*comparison, text) else { return Needs::Nothing };
+            Test::Compare(comparison, _) => {
                 let is_once = !matches!(comparison, Comparison::Contains { count, .. } if *count != 1);
-                match self.sought(subject, &folded(text), place) {
-                    Some(literal) => Needs::Text { literal, is_proof: is_once && !comparison.is_case_sensitive() },
-                    None => Needs::Nothing,
-                }
+                let is_proof = is_once && !comparison.is_case_sensitive();
+                let literal = compared_text(predicate).and_then(|(text, place)| self.sought(subject, &text, place));
+                literal.map_or(Needs::Nothing, |literal| Needs::Text { literal, is_proof })
             }
             Test::Matches(pattern) => match self.rarest_texts(Some(id), pattern) {
                 Some(texts) => {
@@ -227,6 +223,12 @@ impl Interner {
             _ => None,
         }
     }
+}
+
+/// The folded text that a predicate compares values with, and where it must stand in them.
+fn compared_text(predicate: &Predicate) -> Option<(String, Place)> {
+    let Test::Compare(comparison, Operand::Literal(Scalar::Text(text))) = &predicate.test else { return None };
+    cover::place_of(*comparison, text).map(|place| (folded(text), place))
 }
 
 /// The subject and the literal that is found just when a leaf holds.
