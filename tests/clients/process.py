@@ -16,6 +16,10 @@ START_MAX_S = 60
 # A server hands its sensors over within 4 s and then closes its store.
 STOP_MAX_S = 20
 
+# Children inherit an ignored signal, as of a shell that runs this in the background, and could not be interrupted then.
+# One that is handled here has its default in them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 # What `muster up` and `muster serve` say when they are ready.
 READY = re.compile(" is up on | serves on ")
 
