@@ -6,11 +6,13 @@
 
 #![forbid(unsafe_code)]
 
+mod hex;
 mod id;
 mod platform;
 mod sensor;
 mod time;
 
+pub use hex::to_hex;
 pub use id::{Did, Iid, Oid, Sid, TaskId};
 pub use platform::{Architecture, Platform};
 pub use sensor::{Sensor, Tag};

@@ -17,6 +17,7 @@ pub use key::{
     API_KEY, ApiKey, INGESTION_KEY, INSTALLATION_KEY, IngestionKey, InstallationKeyRecord, USER, USER_KEY, User,
     UserKey,
 };
+pub use muster_model::to_hex;
 pub use permission::{PERMISSIONS, is_known_permission, role_permissions};
 pub use token::{Caller, Claims, Exchange, Refused, Scope, TOKEN_TTL_S, owner_permissions};
 
@@ -54,12 +55,6 @@ impl Secrets {
         let key = hmac::Key::new(hmac::HMAC_SHA256, self.digest_key.as_bytes());
         to_hex(hmac::sign(&key, credential).as_ref())
     }
-}
-
-/// Lower-case hex.
-#[must_use]
-pub fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Reads hex; `None` if it is none.
