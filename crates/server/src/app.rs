@@ -2,10 +2,13 @@
 
 use crate::access::{Caller, Secrets};
 use crate::api::{ApiError, Router};
+use crate::arrival::Bodies;
 use crate::clock;
 use crate::config::Config;
 use crate::detect::Detectors;
+use crate::gateway::Waiting;
 use crate::hive::Hives;
+use crate::jobs::Jobs;
 use crate::meter::Meter;
 use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Organization, Profile};
 use crate::output::Outputs;
@@ -23,6 +26,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 const SECRETS: Kind<Secrets> = Kind::new("secrets");
+
+/// Bytes of request bodies that come in at once: 32 of the longest.
+const BODIES_BYTES_MAX: usize = 256 << 20;
+
+/// The same of callers without a valid token, whose bodies are short.
+const STRANGERS_BODIES_BYTES_MAX: usize = 32 << 20;
 
 /// Everything that requests and links share.
 pub struct App {
@@ -44,6 +53,14 @@ pub struct App {
     pub hives: Hives,
     /// Rules at work.
     pub detectors: Detectors,
+    /// What runs beside its caller.
+    pub jobs: Jobs,
+    /// Bodies of requests with a valid token.
+    pub bodies: Bodies,
+    /// Bodies of all other requests: they cannot take the room of those.
+    pub strangers_bodies: Bodies,
+    /// Messages of sensors that wait to be worked on.
+    pub waiting: Waiting,
     /// One-time transfers of files.
     pub transfers: Transfers,
     /// Calls per credential.
@@ -99,6 +116,10 @@ impl App {
             outputs: Outputs::load(&records, secrets.clone()),
             hives: Hives::default(),
             detectors: Detectors::default(),
+            jobs: Jobs::default(),
+            bodies: Bodies::new(BODIES_BYTES_MAX),
+            strangers_bodies: Bodies::new(STRANGERS_BODIES_BYTES_MAX),
+            waiting: Waiting::default(),
             transfers: Transfers::default(),
             meter: Meter::default(),
             replays,

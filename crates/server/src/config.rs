@@ -31,8 +31,13 @@ pub struct Config {
 pub struct Limits {
     /// Longest request body of the REST API, in bytes.
     pub body_bytes: usize,
-    /// TLS handshakes under way at once; more wait in the accept queue.
+    /// TLS handshakes under way at once, a quarter of them for one address; more wait.
     pub handshakes: usize,
+    /// HTTP connections at once; what comes beyond is refused. A quarter of the files that the process may open, if
+    /// that is less.
+    pub connections: usize,
+    /// The same for one address (of IPv6: a network of 64 bits). Raise it if all clients come through one proxy.
+    pub connections_per_address: usize,
     /// Online sensors per organization; 0 is no limit.
     pub sensor_quota: u32,
     /// Days that events, detections and audit records are kept.
@@ -52,6 +57,8 @@ impl Default for Limits {
         Self {
             body_bytes: 8 * 1024 * 1024,
             handshakes: 256,
+            connections: 8_192,
+            connections_per_address: 1_024,
             sensor_quota: 0,
             retention_days: 30,
             retention_bytes: 4 * 1024 * 1024 * 1024,

@@ -7,6 +7,7 @@
 use crate::access::to_hex;
 use crate::api::{ApiError, Body};
 use crate::app::App;
+use crate::arrival::Arrival;
 use crate::artifact::ARTIFACT;
 use crate::payload::PAYLOAD;
 use crate::random;
@@ -20,13 +21,8 @@ use std::collections::HashSet;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::timeout;
-
-/// A sender that says nothing for so long is cut off.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Bytes of one piece of a file on its way out.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -107,12 +103,8 @@ impl Upload {
         if hyper::body::Body::size_hint(&body).lower().saturating_add(self.size) > bytes_max {
             return Err(too_large());
         }
-        loop {
-            let next = timeout(SILENCE_MAX, body.frame()).await;
-            let next = next.map_err(|_| ApiError::bad_request("the upload stalled, and was given up"))?;
-            let Some(frame) = next else { return Ok(()) };
-            let frame = frame.map_err(|error| ApiError::bad_request(format!("the upload broke off: {error}")))?;
-            let Ok(data) = frame.into_data() else { continue };
+        let mut arrival = Arrival::begin();
+        while let Some(data) = arrival.next(&mut body).await? {
             self.size = self.size.saturating_add(data.len() as u64);
             if self.size > bytes_max {
                 return Err(too_large());
@@ -120,6 +112,7 @@ impl Upload {
             self.digest.update(&data);
             self.file.write_all(&data).await.map_err(failed)?;
         }
+        Ok(())
     }
 
     /// Makes the file durable.

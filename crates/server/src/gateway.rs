@@ -1,12 +1,17 @@
 //! Sensors: their TLS links, from the handshake to the last message.
 //!
 //! One small task per link, and nothing allocated while it is idle but what TLS
-//! and the WebSocket need. Decisions are in [`crate::tasking`] and
+//! and the WebSocket need. What a sensor's messages make the server do is done in
+//! two lanes beside that task's loop (one for events, which a rule's `wait` may
+//! hold, one for everything else), so what goes out never waits for what comes in. Decisions are in [`crate::tasking`] and
 //! [`crate::sensor`]; here bytes become messages and messages become bytes.
 
 mod admit;
 mod connection;
+mod incoming;
+mod lane;
 mod link;
 
 pub use connection::serve;
+pub use lane::Waiting;
 pub use link::Link;

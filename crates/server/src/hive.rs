@@ -251,7 +251,8 @@ pub async fn changed(app: &Arc<App>, hive: &Hive, oid: Oid) {
     if hive.concerns_rules {
         let app = Arc::clone(app);
         // Also when the caller does not wait for it: what is stored is in force.
-        let reload = tokio::spawn(async move { detect::reload(&app, oid).await });
+        let jobs = app.jobs.clone();
+        let reload = jobs.spawn(async move { detect::reload(&app, oid).await });
         if let Err(error) = reload.await {
             tracing::error!(%oid, %error, "changed rules could not be put in force");
         }

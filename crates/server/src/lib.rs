@@ -11,6 +11,7 @@
 pub mod access;
 pub mod api;
 pub mod app;
+pub mod arrival;
 pub mod artifact;
 pub mod clock;
 pub mod config;
@@ -22,6 +23,7 @@ pub mod files;
 mod fleet;
 pub mod gateway;
 pub mod hive;
+pub mod jobs;
 mod meter;
 pub mod organization;
 pub mod output;

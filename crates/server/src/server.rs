@@ -1,6 +1,8 @@
 //! Listeners, and the life of a whole server.
 
+mod crowd;
 mod listen;
+mod patience;
 mod proxy;
 
 use crate::app::{App, Bound};
@@ -10,6 +12,7 @@ use muster_store::{Options, Store, StoreError};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
@@ -43,7 +46,7 @@ pub enum StartError {
     },
 }
 
-/// A server that runs; dropping it stops it without waiting.
+/// A server that runs; dropping it ends all that it runs, without waiting.
 pub struct Server {
     /// What it shares.
     pub app: Arc<App>,
@@ -87,13 +90,14 @@ impl Server {
         let _ = app.bound.set(bound);
         crate::files::tidy(&app);
         crate::detect::load(&app).await?;
+        let door = listen::Door::new(Arc::clone(&app), files_max());
         let mut tasks = JoinSet::new();
-        tasks.spawn(listen::tls(Arc::clone(&app), tls));
+        tasks.spawn(listen::tls(Arc::clone(&door), tls));
         if let Some(http) = http {
-            tasks.spawn(listen::plain(Arc::clone(&app), http));
+            tasks.spawn(listen::plain(Arc::clone(&door), http));
         }
         if let Some(proxy) = proxy {
-            tasks.spawn(proxy::run(proxy, bound.tls));
+            tasks.spawn(proxy::run(door, proxy));
         }
         tasks.spawn(crate::tasking::run_ticker(Arc::clone(&app)));
         tasks.spawn(crate::output::run(Arc::clone(&app)));
@@ -104,11 +108,17 @@ impl Server {
         Ok(Self { app, bound, tasks })
     }
 
-    /// Stops: ends all links, and waits until what was accepted is stored.
+    /// Stops: accepts nothing more, ends all links, lets requests that were begun be answered for
+    /// [`DRAIN_MAX`] at most, and waits until what was accepted is stored.
     pub async fn stop(mut self) {
         self.tasks.shutdown().await;
+        self.app.jobs.stop();
         for organization in self.app.organizations() {
             organization.state.lock().links.values().for_each(|link| link.close());
+        }
+        let cut_off = self.app.jobs.drain(DRAIN_MAX).await;
+        if cut_off > 0 {
+            tracing::warn!(cut_off, "requests and links that had not ended were cut off");
         }
         crate::detect::close(&self.app).await;
         // An empty commit is answered after all that were accepted before it.
@@ -118,8 +128,26 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.app.jobs.cut();
+    }
+}
+
+/// How long a server that stops waits for what was begun. Service managers kill after 30 seconds
+/// (`docs/muster.service`), and the store has to be closed, too.
+const DRAIN_MAX: Duration = Duration::from_secs(10);
+
 /// Connections that the kernel holds until they are accepted; it may allow fewer.
 const BACKLOG: u32 = 4_096;
+
+/// Files that this process may have open; `None` is no bound.
+fn files_max() -> Option<u64> {
+    #[cfg(unix)]
+    return rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    #[cfg(not(unix))]
+    None
+}
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {
     let open = || {

@@ -31,6 +31,8 @@ pub struct Settings {
 struct LimitSettings {
     body_bytes: usize,
     handshakes: usize,
+    connections: usize,
+    connections_per_address: usize,
     sensor_quota: u32,
     retention_days: u32,
     retention_bytes: u64,
@@ -51,9 +53,11 @@ const OPTIONS: [&str; 8] = [
     "allow_private_destinations",
 ];
 
-const LIMITS: [&str; 8] = [
+const LIMITS: [&str; 10] = [
     "body_bytes",
     "handshakes",
+    "connections",
+    "connections_per_address",
     "sensor_quota",
     "retention_days",
     "retention_bytes",
@@ -84,6 +88,8 @@ impl Default for LimitSettings {
         Self {
             body_bytes: limits.body_bytes,
             handshakes: limits.handshakes,
+            connections: limits.connections,
+            connections_per_address: limits.connections_per_address,
             sensor_quota: limits.sensor_quota,
             retention_days: limits.retention_days,
             retention_bytes: limits.retention_bytes,
@@ -140,6 +146,8 @@ impl Settings {
             limits: Limits {
                 body_bytes: self.limits.body_bytes,
                 handshakes: self.limits.handshakes,
+                connections: self.limits.connections,
+                connections_per_address: self.limits.connections_per_address,
                 sensor_quota: self.limits.sensor_quota,
                 retention_days: self.limits.retention_days,
                 retention_bytes: self.limits.retention_bytes,

@@ -2,6 +2,7 @@
 
 use super::form::FormError;
 use crate::access::Refused;
+use crate::arrival::ArrivalError;
 use muster_store::StoreError;
 
 /// An error that a client sees: status, a stable code, and what to do.
@@ -102,6 +103,18 @@ impl From<StoreError> for ApiError {
             StoreError::Conflict(what) => Self::conflict(format!("changed by someone else meanwhile: {what}")),
             StoreError::Cursor => Self::bad_request("cursor is not one that was given out"),
             other => Self::internal(other),
+        }
+    }
+}
+
+impl From<ArrivalError> for ApiError {
+    fn from(error: ArrivalError) -> Self {
+        let message = error.to_string();
+        match error {
+            ArrivalError::Slow => Self::new(408, "too_slow", message),
+            ArrivalError::TooLong(_) => Self::too_large(message),
+            ArrivalError::Busy => Self::unavailable(message),
+            ArrivalError::Broken(_) => Self::bad_request(message),
         }
     }
 }

@@ -3,6 +3,7 @@
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::{Caller, Exchange};
 use crate::clock;
+use crate::jobs::Jobs;
 use crate::stream::{Filter, Subscription};
 use bytes::Bytes;
 use futures_util::stream;
@@ -56,7 +57,7 @@ async fn listen(call: Call) -> Result<Reply, ApiError> {
     let subscription = call.app.streams.subscribe(oid, stream, filter);
     let subscription =
         subscription.ok_or_else(|| ApiError::unavailable("too many live readers in this organization"))?;
-    Ok(Reply::stream("application/x-ndjson", lines(subscription)))
+    Ok(Reply::stream("application/x-ndjson", lines(call.app.jobs.clone(), subscription)))
 }
 
 fn credentials(call: &Call, oid: Oid) -> Result<Caller, ApiError> {
@@ -91,13 +92,18 @@ enum Next {
     Records,
 }
 
-fn lines(subscription: Subscription) -> super::call::Body {
-    let lines = stream::unfold((Next::Connected, subscription), |(next, mut subscription)| async move {
+/// The lines of a live reader, until the server stops.
+fn lines(jobs: Jobs, subscription: Subscription) -> super::call::Body {
+    let begin = (Next::Connected, jobs, subscription);
+    let lines = stream::unfold(begin, |(next, jobs, mut subscription)| async move {
         let line = match next {
             Next::Connected => control(&json!({"__trace": "connected"})),
-            Next::Records => next_line(&mut subscription).await?,
+            Next::Records => tokio::select! {
+                line = next_line(&mut subscription) => line?,
+                () = jobs.stopping() => return None,
+            },
         };
-        Some((Ok(Frame::data(line)), (Next::Records, subscription)))
+        Some((Ok(Frame::data(line)), (Next::Records, jobs, subscription)))
     });
     StreamBody::new(lines).boxed_unsync()
 }

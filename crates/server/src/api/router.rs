@@ -9,13 +9,15 @@ use crate::organization::Organization;
 use bytes::Bytes;
 use http::uri::Scheme;
 use http::{HeaderMap, Request, Response, header};
-use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use muster_model::{Oid, Sid};
 use percent_encoding::percent_decode_str;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+
+/// Longest body of a request without a valid token, in bytes: an exchange of a key, or the form of a live stream.
+const STRANGER_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// All routes, found by path and method.
 pub struct Router {
@@ -90,13 +92,20 @@ fn clean_path(path: &str) -> String {
     }
 }
 
-/// Answers one request.
+/// Answers one request. What was begun is finished, also if the client goes away meanwhile.
 pub async fn serve(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
-    let answer = tokio::spawn(answer(app, request, source)).await;
-    let reply = match answer {
-        Ok(Ok(reply)) => reply,
-        Ok(Err(error)) => Reply::from(&error),
-        Err(panic) => Reply::from(&ApiError::internal(panic)),
+    let stopping = || Reply::from(&ApiError::unavailable("the server is stopping; nothing was changed. Try again"));
+    let reply = if app.jobs.is_stopping() {
+        stopping()
+    } else {
+        let jobs = app.jobs.clone();
+        match jobs.spawn(answer(app, request, source)).await {
+            Ok(Some(Ok(reply))) => reply,
+            Ok(Some(Err(error))) => Reply::from(&error),
+            // Cut off, and its connection with it: what became of the request cannot be told.
+            Ok(None) => stopping(),
+            Err(panic) => Reply::from(&ApiError::internal(panic)),
+        }
     };
     let mut response = Response::builder().status(reply.status).header(header::CACHE_CONTROL, "no-store");
     for (name, value) in reply.headers {
@@ -121,7 +130,11 @@ async fn answer(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr
     let (body, stream) = if route.takes_stream {
         (Bytes::new(), Some(incoming))
     } else {
-        (read_body(incoming, app.config.limits.body_bytes).await?, None)
+        let (bodies, bytes_max) = match is_known(&app, &caller, &parts.headers) {
+            true => (&app.bodies, app.config.limits.body_bytes),
+            false => (&app.strangers_bodies, app.config.limits.body_bytes.min(STRANGER_BODY_BYTES_MAX)),
+        };
+        (bodies.receive(incoming, bytes_max).await?, None)
     };
     let is_form = !has_json(&parts.headers);
     let form = if is_form { Form::parse(&body)? } else { Form::default() };
@@ -152,14 +165,9 @@ pub(super) fn has_json(headers: &HeaderMap) -> bool {
     kind.starts_with("application/json") || kind.starts_with("application/octet-stream")
 }
 
-async fn read_body(incoming: Incoming, bytes_max: usize) -> Result<Bytes, ApiError> {
-    match Limited::new(incoming, bytes_max).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<http_body_util::LengthLimitError>() => {
-            Err(ApiError::too_large(format!("the body is longer than {bytes_max} bytes")))
-        }
-        Err(error) => Err(ApiError::bad_request(format!("the body could not be read: {error}"))),
-    }
+/// Whether the request shows a valid token, on a route that asks for one or not.
+fn is_known(app: &App, caller: &Caller, headers: &HeaderMap) -> bool {
+    !caller.credential.is_empty() || authenticate(app, Access::Token, headers).is_ok()
 }
 
 pub(super) fn authenticate(app: &App, access: Access, headers: &HeaderMap) -> Result<Caller, ApiError> {

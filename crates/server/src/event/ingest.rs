@@ -18,6 +18,10 @@ use std::sync::Arc;
 /// changes links, the old one may still be storing what the new one brings
 /// again: only the current link is heard, and the store takes a batch only after
 /// the number that it was decided upon.
+///
+/// # Cancel safety
+///
+/// What has been handed to the store is stored or not, and not acknowledged; the next link finds out.
 pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events, clock_offset_ms: i64) {
     let organization = &place.organization;
     let (spool_id, stored_seq) = {

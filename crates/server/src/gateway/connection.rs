@@ -1,17 +1,18 @@
 //! One connection of a sensor, from the WebSocket upgrade to its end.
 
 use super::admit::{self, Admitted};
-use super::link::Link;
+use super::incoming::{Incoming, Lanes};
 use crate::app::App;
-use crate::{event, random, sensor, tasking};
+use crate::{random, sensor, tasking};
 use futures_util::{SinkExt as _, StreamExt as _};
 use muster_wire::{Assembler, Challenge, FRAME_BYTES_MAX, FromSensor, FromServer, encode, from_sensor, from_server};
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -21,6 +22,10 @@ const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 
 /// Without a word from the sensor for this long, the link is dead; sensors ping every 30 s.
 const SILENCE_MAX: Duration = Duration::from_secs(95);
+
+/// A sensor that does not take one message, or the rest of its buffers, in this time does not read: it is cut off,
+/// so that it does not look as if it could be reached. As long as the sensor waits for an answer of the server.
+const WRITE_MAX: Duration = Duration::from_secs(30);
 
 /// Small buffers, because every idle link keeps them. Measured in `docs/benchmarks.md`.
 const READ_BUFFER_BYTES: usize = 1_024;
@@ -44,6 +49,8 @@ enum LinkError {
     Frame(#[from] muster_wire::FrameError),
     #[error("the sensor said nothing for too long")]
     Silence,
+    #[error("the sensor reads nothing")]
+    Deaf,
     #[error("expected a hello")]
     NoHello,
 }
@@ -61,7 +68,8 @@ pub async fn serve(app: Arc<App>, stream: Pin<Box<dyn Stream>>, source: Option<I
         Err(_) => return,
     };
     // A fresh task: the future of the handshake is large, an idle link must not keep it.
-    tokio::spawn(run(app, socket, admitted));
+    let jobs = app.jobs.clone();
+    jobs.spawn(run(app, socket, admitted));
 }
 
 async fn open(
@@ -79,10 +87,10 @@ async fn open(
     let nonce: [u8; 32] = random::bytes();
     let challenge = from_server::Message::Challenge(Challenge { nonce: nonce.to_vec() });
     write(&mut socket, challenge).await?;
-    let mut assembler = Assembler::default();
+    let mut reader = Reader::default();
     let hello = loop {
-        let Some(message) = read(&mut socket, &mut assembler).await? else { return Ok(None) };
-        match message.and_then(|message| message.message) {
+        let Some(message) = reader.next(&mut socket).await? else { return Ok(None) };
+        match message.and_then(|(message, _)| message.message) {
             Some(from_sensor::Message::Hello(hello)) => break hello,
             Some(_) => return Err(LinkError::NoHello),
             None => {}
@@ -107,81 +115,93 @@ async fn run(app: Arc<App>, mut socket: Socket, admitted: Admitted) {
         Ok(written) => written,
         Err(_) => Err(LinkError::Silence),
     };
+    let incoming = Incoming { app, place, link, clock_offset_ms };
+    let Incoming { app, place, link, .. } = &incoming;
     let ended = match welcomed {
         Ok(()) => {
-            Box::pin(tasking::deliver_next(&app, &place)).await;
-            exchange(&app, &mut socket, &place, &link, clock_offset_ms).await
+            Box::pin(tasking::deliver_next(app, place)).await;
+            let mut lanes = Lanes::default();
+            let ended = exchange(&mut socket, &incoming, &mut lanes).await;
+            if let Some(work) = lanes.into_work() {
+                app.jobs.spawn(work);
+            }
+            ended
         }
         Err(error) => Err(error),
     };
     if let Err(error) = ended {
-        tracing::debug!(ordinal, %error, "a link ended");
+        tracing::debug!(ordinal = place.ordinal, %error, "a link ended");
     }
-    Box::pin(sensor::went_offline(&app, &place, &link)).await;
+    Box::pin(sensor::went_offline(app, place, link)).await;
     let _ = timeout(Duration::from_secs(2), socket.close(None)).await;
 }
 
-async fn exchange(
-    app: &Arc<App>,
-    socket: &mut Socket,
-    place: &sensor::Place,
-    link: &Link,
-    clock_offset_ms: i64,
-) -> Result<(), LinkError> {
-    let mut assembler = Assembler::default();
+/// Carries messages both ways until the link ends. What goes out never waits for what comes in.
+async fn exchange(socket: &mut Socket, incoming: &Incoming, lanes: &mut Lanes) -> Result<(), LinkError> {
+    let link = &incoming.link;
+    let mut reader = Reader::default();
+    let mut heard = Instant::now();
     loop {
+        let may_read = lanes.have_room(incoming);
         tokio::select! {
             biased;
             () = link.woken() => {
                 let is_last = link.is_closed();
-                for message in link.take() {
-                    feed(socket, &message).await?;
-                }
-                socket.flush().await?;
+                // Boxed: an idle link must not keep what only writing needs.
+                Box::pin(speak(socket, link.take())).await?;
                 if is_last {
                     return Ok(());
                 }
             }
-            read = timeout(SILENCE_MAX, read(socket, &mut assembler)) => {
+            () = lanes.work(incoming) => {
+                if !may_read {
+                    heard = Instant::now();
+                }
+            }
+            read = timeout_at(heard + SILENCE_MAX, reader.next(socket)), if may_read => {
+                heard = Instant::now();
                 let Some(message) = read.map_err(|_| LinkError::Silence)?? else { return Ok(()) };
-                if let Some(message) = message.and_then(|message| message.message) {
-                    // Boxed: what a message needs must not stay with an idle link.
-                    Box::pin(handle(app, place, link, message, clock_offset_ms)).await;
+                if let Some((FromSensor { message: Some(message) }, bytes)) = message {
+                    lanes.put(incoming, message, bytes);
                 }
             }
         }
     }
 }
 
-async fn handle(
-    app: &Arc<App>,
-    place: &sensor::Place,
-    link: &Link,
-    message: from_sensor::Message,
-    clock_offset_ms: i64,
-) {
-    match message {
-        from_sensor::Message::Receipts(receipts) => tasking::receive(app, place, link, receipts).await,
-        // Boxed: what only these need (4 KB) would be allocated and moved for each receipt, too.
-        from_sensor::Message::Events(events) => {
-            Box::pin(event::receive(app, place, link, events, clock_offset_ms)).await;
+/// Puts frames together to messages.
+#[derive(Default)]
+struct Reader {
+    assembler: Assembler,
+    /// Of the frames of the message that is being put together.
+    bytes: usize,
+}
+
+impl Reader {
+    /// The next whole message with the bytes of its frames: `None` at the end of the link, `Some(None)` after a
+    /// control frame or a part. Cancel safe, since both layers below are.
+    async fn next(&mut self, socket: &mut Socket) -> Result<Option<Option<(FromSensor, usize)>>, LinkError> {
+        match socket.next().await {
+            None => Ok(None),
+            Some(Ok(Message::Binary(frame))) => {
+                self.bytes += frame.len();
+                let message = self.assembler.push(&frame)?;
+                Ok(Some(message.map(|message| (message, std::mem::take(&mut self.bytes)))))
+            }
+            Some(Ok(Message::Close(_))) => Ok(None),
+            Some(Ok(_)) => Ok(Some(None)),
+            Some(Err(error)) => Err(error.into()),
         }
-        from_sensor::Message::Sync(state) => Box::pin(sensor::reported(app, place, &state)).await,
-        from_sensor::Message::Transfer(request) => crate::transfer::grant(app, place, link, request),
-        from_sensor::Message::Hello(_) => link.close(),
     }
 }
 
-/// The next whole message: `None` at the end of the link, `Some(None)` after a
-/// control frame or a part. Cancel safe, since both layers below are.
-async fn read(socket: &mut Socket, assembler: &mut Assembler) -> Result<Option<Option<FromSensor>>, LinkError> {
-    match socket.next().await {
-        None => Ok(None),
-        Some(Ok(Message::Binary(frame))) => Ok(Some(assembler.push(&frame)?)),
-        Some(Ok(Message::Close(_))) => Ok(None),
-        Some(Ok(_)) => Ok(Some(None)),
-        Some(Err(error)) => Err(error.into()),
+/// Writes what was queued, as long as the sensor takes it.
+async fn speak(socket: &mut Socket, messages: VecDeque<FromServer>) -> Result<(), LinkError> {
+    for message in messages {
+        timeout(WRITE_MAX, feed(socket, &message)).await.map_err(|_| LinkError::Deaf)??;
     }
+    timeout(WRITE_MAX, socket.flush()).await.map_err(|_| LinkError::Deaf)??;
+    Ok(())
 }
 
 async fn write(socket: &mut Socket, message: from_server::Message) -> Result<(), LinkError> {

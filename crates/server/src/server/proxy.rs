@@ -3,57 +3,58 @@
 //!
 //! Source: reference/rest-api.md section 2.2.
 
+use super::crowd::Seat;
+use super::listen::{Door, accept};
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, copy_bidirectional};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 /// Longest request head; clients send a line and a few headers.
 const HEAD_BYTES_MAX: u64 = 8 * 1024;
 
-/// A client that does not finish its head in this time is cut off.
+/// A client that does not finish its head, or does not take the answer, in this time is cut off.
 const HEAD_MAX: Duration = Duration::from_secs(10);
 
 /// The only domain that is led here: this is no open proxy.
 const DOMAIN: &str = "limacharlie.io";
 
 /// Accepts clients until dropped.
-pub async fn run(listener: TcpListener, server: SocketAddr) {
+pub(super) async fn run(door: Arc<Door>, listener: TcpListener) {
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                tokio::spawn(async move {
-                    if let Err(error) = serve(stream, server).await {
-                        tracing::debug!(%error, "a proxied connection ended");
-                    }
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a proxy connection could not be accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
+        let Some((stream, from)) = accept(&listener).await else { continue };
+        if let Some(seat) = door.seat(from.ip()) {
+            door.app.jobs.spawn_until_stop(serve(Arc::clone(&door), stream, from, seat));
         }
     }
 }
 
-async fn serve(mut client: TcpStream, server: SocketAddr) -> std::io::Result<()> {
-    let target = match timeout(HEAD_MAX, read_head(&mut client)).await {
-        Ok(target) => target?,
-        Err(_) => return Ok(()),
-    };
+/// Serves one client. There is no tunnel: what a client says after its CONNECT, it says to this server, as if it
+/// had come by the TLS listener, and with the same bounds.
+async fn serve(door: Arc<Door>, mut client: TcpStream, from: SocketAddr, seat: Seat) {
+    match timeout(HEAD_MAX, answer(&mut client)).await {
+        Ok(Ok(true)) => Box::pin(door.greet(client, from, seat)).await,
+        Ok(Ok(false)) | Err(_) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "a proxied connection ended"),
+    }
+}
+
+/// Reads what a client wants and answers it; `true` if it is led to this server.
+async fn answer(client: &mut TcpStream) -> std::io::Result<bool> {
+    let target = read_head(client).await?;
     let host = target.as_deref().and_then(|target| target.strip_suffix(":443"));
     let is_ours =
         host.is_some_and(|host| host == DOMAIN || host.strip_suffix(DOMAIN).is_some_and(|sub| sub.ends_with('.')));
-    if !is_ours {
+    if is_ours {
+        client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
+    } else {
         let refusal = "HTTP/1.1 403 Forbidden\r\ncontent-length: 61\r\nconnection: close\r\n\r\n\
              only CONNECT to *.limacharlie.io:443 is led to this server.\r\n";
-        return client.write_all(refusal.as_bytes()).await;
+        client.write_all(refusal.as_bytes()).await?;
     }
-    let mut upstream = TcpStream::connect(server).await?;
-    client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await?;
-    copy_bidirectional(&mut client, &mut upstream).await?;
-    Ok(())
+    Ok(is_ours)
 }
 
 /// Reads the request head; gives the target if it is a CONNECT.

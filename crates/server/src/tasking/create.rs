@@ -107,7 +107,8 @@ pub async fn create(
     let created = Created::of(&spec);
     organization.state.lock().queue.insert(Task::new(number, spec, control, targets));
     let (app, organization) = (Arc::clone(app), Arc::clone(organization));
-    tokio::spawn(async move { fan_out(&app, &organization, number).await });
+    let jobs = app.jobs.clone();
+    jobs.spawn(async move { fan_out(&app, &organization, number).await });
     Ok(created)
 }
 

@@ -160,3 +160,38 @@ async fn answers_of_a_reliable_task_are_captured_by_a_rule() {
     .await;
     assert_eq!(world.stored(Stream::Detect).await.len(), 1, "the rule's own task does not match again");
 }
+
+/// A `wait` of a rule holds the events of a sensor back, and nothing else: what operators ask of it begins at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_of_a_rule_does_not_hold_tasks_back() {
+    let world = World::new().await;
+    let oid = world.oid;
+    let rule = json!({
+        "detect": {"op": "contains", "event": "RECEIPT", "path": "routing/investigation_id", "value": "holding"},
+        // Longer than everything that follows takes, on the slowest machine.
+        "respond": [{"action": "wait", "duration": "1m"}],
+    });
+    let (data, mtd) = (rule.to_string(), json!({"enabled": true}).to_string());
+    let form = [("data", data.as_str()), ("usr_mtd", mtd.as_str())];
+    let (status, answer) = world.call("POST", &format!("hive/dr-general/{oid}/hold/data"), &form).await;
+    assert_eq!(status, 200, "{answer}");
+    let _sensor = world.sensor("one");
+    world.online(1).await;
+    let run = async |context: &str| {
+        let created = world.ask("task", &json!({"task": "run --shell-command \"echo hi\"", "context": context})).await;
+        world.counted(created["task_id"].as_str().unwrap(), "finished", 1).await;
+    };
+    let app = &world.server.as_ref().unwrap().app;
+    let is_held =
+        async || app.store.read(move |read| read.records(Some(oid), Some("action"))).await.unwrap().len() == 1;
+    run("holding").await;
+    eventually("the wait is in force", async || is_held().await.then_some(())).await;
+    run("behind").await;
+    run("operator").await;
+    let stored = world.stored(Stream::Event).await;
+    assert!(is_held().await, "the tasks ran while the wait was in force");
+    let is_behind = |event: &&serde_json::Value| {
+        event["routing"]["event_type"] == "RECEIPT" && event["routing"]["investigation_id"] != "holding"
+    };
+    assert_eq!(stored.iter().filter(is_behind).count(), 0, "their answers wait");
+}

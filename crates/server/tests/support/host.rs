@@ -29,7 +29,7 @@ pub struct Host {
     pub server: Server,
     pub dir: Arc<TempDir>,
     pub client: reqwest::Client,
-    token: String,
+    pub token: String,
 }
 
 impl Host {
