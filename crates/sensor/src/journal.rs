@@ -1,16 +1,17 @@
 //! The journal on disk: what keeps a task from having its effect twice.
 //!
-//! One append-only file of checked blocks (module `checked`). The first block names the
-//! journal by a random id; each further one holds the records of one append, so
-//! that an append is durable as a whole or not at all.
+//! One append-only file of checked blocks (module `checked`). The first block is the
+//! [`Header`]: a random id that names the journal, and how it was last rewritten; each
+//! further block holds the records of one append, so that an append is durable as a whole
+//! or not at all. Beside it a [`Mark`] says how much of it is durable.
 //!
 //! # Invariants
 //!
-//! 1. An append has returned `Ok` only if `fdatasync` did.
-//! 2. A torn last block is cut off: nothing was done that rests on it.
-//! 3. Damage in front of good blocks means that steps were lost. The journal is
-//!    then put aside and a new one begun under a new id, by which the server
-//!    knows that tasks of the old one must not be offered again.
+//! 1. An append has returned `Ok` only if `fdatasync` did, and after it the mark was moved.
+//! 2. A torn last block beyond the mark is cut off: nothing was done that rests on it.
+//! 3. Damage in front of good blocks, or an end before the mark, means that steps were
+//!    lost. The journal is then put aside and a new one begun under a new id, by which
+//!    the server knows that tasks of the old one must not be offered again.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -21,19 +22,75 @@ use prost::Message as _;
 
 use crate::agent::{self, Batch, Ledger, Record, StorageError};
 use crate::checked::{self, Damage};
+use crate::mark::{Mark, Reach};
 
 /// Growth since the last compaction after which another is due; a few thousand tasks.
 const GROWN_BYTES: u64 = 2 * 1024 * 1024;
 const ID_BYTES: usize = 16;
+/// Name of the file beside the journal that says how much of it is durable.
+pub const MARK_FILE: &str = "journal_mark";
 
 /// An open journal.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
     file: File,
-    id: [u8; ID_BYTES],
+    mark: Mark,
+    header: Header,
     bytes: u64,
-    compacted_bytes: u64,
+}
+
+/// The first block of a journal.
+#[derive(Clone, Copy, Debug)]
+struct Header {
+    id: [u8; ID_BYTES],
+    /// Counts how often it was begun or rewritten.
+    generation: u64,
+    /// Length of what it began with in this generation, without this header.
+    base_bytes: u64,
+}
+
+const HEADER_BYTES: u64 = (checked::HEADER_BYTES + ID_BYTES + 2 * 8) as u64;
+
+impl Header {
+    fn block(&self) -> Vec<u8> {
+        let numbers = [self.generation, self.base_bytes].map(u64::to_be_bytes).concat();
+        checked::block(&[&self.id[..], &numbers].concat())
+    }
+
+    fn read(payload: &[u8]) -> Option<Self> {
+        let (id, numbers) = payload.split_first_chunk::<ID_BYTES>()?;
+        let (numbers, []) = numbers.as_chunks::<8>() else { return None };
+        let [generation, base_bytes] = numbers else { return None };
+        let number = |bytes: &[u8; 8]| u64::from_be_bytes(*bytes);
+        Some(Self { id: *id, generation: number(generation), base_bytes: number(base_bytes) })
+    }
+
+    /// Length of the file at the beginning of this generation.
+    fn compacted_bytes(&self) -> u64 {
+        HEADER_BYTES + self.base_bytes
+    }
+
+    fn reach(&self, bytes: u64) -> Reach {
+        Reach { id: self.id, part: self.generation, bytes, count: 0 }
+    }
+
+    /// What is wrong with a journal that ends at `end` and has so many blocks of records; `None` if nothing is.
+    fn objection(&self, end: u64, appends: usize, mark: Option<Reach>) -> Option<String> {
+        let short_of = |bytes: u64| Some(format!("{} bytes that were durable are missing", bytes.saturating_sub(end)));
+        if end < self.compacted_bytes() {
+            return short_of(self.compacted_bytes());
+        }
+        match mark.filter(|mark| mark.id == self.id) {
+            Some(mark) if mark.part > self.generation => Some("it was set back to an older state".to_owned()),
+            Some(mark) if mark.part == self.generation && end < mark.bytes => short_of(mark.bytes),
+            // Rewritten, and then the process died before the mark followed.
+            Some(_) => None,
+            // Begun, and then the process died before there was a mark.
+            None if appends == 0 => None,
+            None => Some("nothing says how much of it there was".to_owned()),
+        }
+    }
 }
 
 /// What was found when a journal was opened.
@@ -61,38 +118,52 @@ impl Journal {
             Err(error) => return Err(error),
         };
         let (blocks, damage) = checked::scan(&bytes);
-        let id = blocks.first().and_then(|range| <[u8; ID_BYTES]>::try_from(&bytes[range.clone()]).ok());
-        let (Some(id), None | Some(Damage::TornTail(_))) = (id, damage) else {
-            return Self::begin(path, fresh_id, !bytes.is_empty());
+        let header = blocks.first().and_then(|range| Header::read(&bytes[range.clone()]));
+        let (Some(header), None | Some(Damage::TornTail(_))) = (header, damage) else {
+            let is_there = (!bytes.is_empty()).then_some("it cannot be read to its end");
+            return Self::begin(path, fresh_id, is_there);
         };
+        let end = match damage {
+            Some(Damage::TornTail(at)) => at,
+            _ => bytes.len(),
+        };
+        let mark = Mark::read(&mark_of(path))?;
+        if let Some(objection) = header.objection(end as u64, blocks.len() - 1, mark) {
+            return Self::begin(path, fresh_id, Some(&objection));
+        }
         let mut ledger = Ledger::default();
         for range in &blocks[1..] {
-            let Ok(batch) = Batch::decode(&bytes[range.clone()]) else { return Self::begin(path, fresh_id, true) };
+            let Ok(batch) = Batch::decode(&bytes[range.clone()]) else {
+                return Self::begin(path, fresh_id, Some("it holds something else"));
+            };
             batch.into_records().for_each(|record| ledger.apply(&record));
         }
         let file = OpenOptions::new().append(true).open(path)?;
-        let mut end = bytes.len();
         let mut repair = None;
-        if let Some(Damage::TornTail(at)) = damage {
-            file.set_len(at as u64)?;
-            file.sync_all()?;
-            repair = Some(format!("cut {} unfinished bytes off the journal", end - at));
-            end = at;
+        if end < bytes.len() {
+            file.set_len(end as u64)?;
+            repair = Some(format!("cut {} unfinished bytes off the journal", bytes.len() - end));
         }
-        let journal = Self { path: path.to_owned(), file, id, bytes: end as u64, compacted_bytes: 0 };
-        Ok(Opened { journal, ledger, repair })
+        // What was read may not have been flushed by the process that wrote it.
+        file.sync_all()?;
+        let mark = Mark::create(&mark_of(path), header.reach(end as u64))?;
+        Ok(Opened { journal: Self { path: path.to_owned(), file, mark, header, bytes: end as u64 }, ledger, repair })
     }
 
-    fn begin(path: &Path, id: [u8; ID_BYTES], is_damaged: bool) -> io::Result<Opened> {
-        let repair = if is_damaged {
-            let aside = path.with_extension("damaged");
-            fs::rename(path, &aside)?;
-            Some(format!("the journal is damaged; put aside as {}, a new one begins", aside.display()))
-        } else {
-            None
+    fn begin(path: &Path, id: [u8; ID_BYTES], objection: Option<&str>) -> io::Result<Opened> {
+        let repair = match objection {
+            Some(objection) => {
+                let aside = path.with_extension("damaged");
+                fs::rename(path, &aside)?;
+                let aside = aside.display();
+                Some(format!("the journal is lost: {objection}; put aside as {aside}, a new one begins"))
+            }
+            None => None,
         };
-        let (file, bytes) = write_whole(path, &checked::block(&id))?;
-        let journal = Self { path: path.to_owned(), file, id, bytes, compacted_bytes: bytes };
+        let header = Header { id, generation: 1, base_bytes: 0 };
+        let (file, bytes) = write_whole(path, &header.block())?;
+        let mark = Mark::create(&mark_of(path), header.reach(bytes))?;
+        let journal = Self { path: path.to_owned(), file, mark, header, bytes };
         Ok(Opened { journal, ledger: Ledger::default(), repair })
     }
 
@@ -105,8 +176,12 @@ impl Journal {
     /// Random id made with this journal.
     #[must_use]
     pub fn id(&self) -> [u8; ID_BYTES] {
-        self.id
+        self.header.id
     }
+}
+
+fn mark_of(journal: &Path) -> PathBuf {
+    journal.with_file_name(MARK_FILE)
 }
 
 impl agent::Journal for Journal {
@@ -119,24 +194,29 @@ impl agent::Journal for Journal {
             return Err(failed("append to the journal", &self.path, &error));
         }
         self.bytes += block.len() as u64;
-        Ok(())
+        let marked = self.mark.put(self.header.reach(self.bytes));
+        marked.map_err(|error| failed("mark the end of the journal", &self.path, &error))
     }
 
     fn is_grown(&self) -> bool {
-        self.bytes > self.compacted_bytes.saturating_mul(2).saturating_add(GROWN_BYTES)
+        self.bytes > self.header.compacted_bytes().saturating_mul(2).saturating_add(GROWN_BYTES)
     }
 
     fn replace(&mut self, records: &[Record]) -> Result<(), StorageError> {
-        let mut whole = checked::block(&self.id);
+        let mut base = Vec::new();
         // Several blocks: one could exceed the longest payload.
         for part in records.chunks(1_024) {
             for small in split(part) {
-                whole.extend_from_slice(&checked::block(&Batch::of(small).encode_to_vec()));
+                base.extend_from_slice(&checked::block(&Batch::of(small).encode_to_vec()));
             }
         }
-        let written = write_whole(&self.path, &whole);
-        let (file, bytes) = written.map_err(|error| failed("rewrite the journal", &self.path, &error))?;
-        (self.file, self.bytes, self.compacted_bytes) = (file, bytes, bytes);
+        let header = Header { generation: self.header.generation + 1, base_bytes: base.len() as u64, ..self.header };
+        let written = write_whole(&self.path, &[header.block(), base].concat()).and_then(|(file, bytes)| {
+            let mark = Mark::create(&mark_of(&self.path), header.reach(bytes))?;
+            Ok((file, mark, bytes))
+        });
+        let (file, mark, bytes) = written.map_err(|error| failed("rewrite the journal", &self.path, &error))?;
+        (self.file, self.mark, self.header, self.bytes) = (file, mark, header, bytes);
         Ok(())
     }
 }

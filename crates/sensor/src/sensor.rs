@@ -3,6 +3,7 @@
 //! Everything happens on one thread; only commands that block have threads of
 //! their own. The loop sleeps until there is something to do.
 
+mod account;
 pub mod delay;
 mod ending;
 mod status;
@@ -15,8 +16,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use muster_model::Sid;
-use muster_wire::{Event, Flags, Hello, InstallationKey, SensorState, from_sensor};
+use muster_model::{Sid, TaskId};
+use muster_wire::{Event, Flags, Hello, InstallationKey, SensorState, Step, from_sensor};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -24,13 +25,13 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::agent::{self, Afterwards, Agent, Effect, Setup, StorageError, event};
-use crate::executor::{self, Stats, ToSensor, Toolbox};
+use crate::agent::{self, Afterwards, Agent, Effect, Ledger, Setup, StorageError, event};
+use crate::executor::{self, ToSensor, Toolbox};
 use crate::history::History;
 use crate::identity::{self, Identity, IdentityError};
 use crate::journal::Journal;
 use crate::link::{self, Backoff, FromLink, Route};
-use crate::platform::{host, service_manager};
+use crate::platform::{children, host, service_manager};
 use crate::protection::{self, Remembered};
 use crate::spool::{Bounds, Losses, Spool};
 use crate::state_dir::StateDir;
@@ -47,8 +48,6 @@ const CHANNEL_MESSAGES: usize = 1_024;
 const BATCH_MAX: usize = 256;
 /// Length from which a journal is compacted at a start.
 const COMPACTION_BYTES_MIN: u64 = 256 * 1024;
-/// Interval of loss reports. Source: reference/events.md section 5.6.
-const LOSSES_EVERY: Duration = Duration::from_secs(60);
 /// Wait before the sensor begins anew after its disk failed.
 const DISK_WAIT: Duration = Duration::from_secs(5);
 
@@ -164,6 +163,8 @@ struct Sensor<'a> {
     crash_at: Option<i32>,
     /// Losses that were reported, and when.
     reported: (Losses, Option<Instant>),
+    /// Damage of the spool that was not reported yet.
+    damage: Option<String>,
 }
 
 /// The link as the loop sees it.
@@ -185,6 +186,9 @@ impl<'a> Sensor<'a> {
         if let Some(repair) = opened.repair {
             tracing::warn!("{repair}");
         }
+        end_leftovers(dir, &opened.ledger);
+        let is_missing = identity.sid().is_some() && !dir.file("spool").exists();
+        let damage = is_missing.then(|| "it was missing; it is not known what waited in it".to_owned());
         let spool = Spool::open(&dir.file("spool"), fresh_id(), Bounds::default())?;
         let boot_id = host::boot_id();
         let setup = Setup { oid: identity.oid(), sid: identity.sid(), boot_id: boot_id.clone(), look: commands::look };
@@ -224,6 +228,7 @@ impl<'a> Sensor<'a> {
             running: JoinSet::new(),
             crash_at: config.crash_at,
             reported: (Losses::default(), None),
+            damage,
         })
     }
 
@@ -366,22 +371,6 @@ impl<'a> Sensor<'a> {
         }
         if let Err(error) = self.remembered.save(&self.dir.file(protection::FILE)) {
             tracing::error!(%error, "isolation and seal are in force but cannot be remembered");
-        }
-    }
-
-    /// Counts, and reports losses once a minute at most. Source: reference/events.md section 5.6.
-    fn account(&mut self) {
-        while self.running.try_join_next().is_some() {}
-        let losses = self.spool.losses();
-        let (queued_events, queued_bytes) = self.spool.queued();
-        *lock(&self.tools.stats) = Stats { losses, queued_events, queued_bytes };
-        if losses != self.reported.0 && self.reported.1.is_none_or(|at| at.elapsed() >= LOSSES_EVERY) {
-            let body = json!({
-                "LOSS_EVICTED_EVENTS": losses.events - self.reported.0.events,
-                "LOSS_EVICTED_BYTES": losses.bytes - self.reported.0.bytes,
-            });
-            self.reported = (losses, Some(Instant::now()));
-            self.agent.observed(event("DATA_DROPPED", body, None, clock::now()));
         }
     }
 
@@ -542,6 +531,19 @@ impl Signals {
     async fn recv(&mut self) {
         let each = self.0.iter_mut().map(|signal| Box::pin(signal.recv()));
         futures_util::future::select_all(each).await;
+    }
+}
+
+/// Ends what an earlier sensor started and could not end: it must not have its effect after it was told as interrupted.
+fn end_leftovers(dir: &StateDir, ledger: &Ledger) {
+    let interrupted: Vec<TaskId> =
+        ledger.open().filter(|(_, task)| task.has(Step::Started)).map(|(id, _)| id).collect();
+    let (ended, is_more) = children::end_leftovers(&dir.file("tmp"), &interrupted);
+    if ended > 0 {
+        tracing::warn!(ended, "processes of an earlier sensor were ended");
+    }
+    if is_more {
+        tracing::error!("some processes of an earlier sensor cannot be killed; they may go on");
     }
 }
 

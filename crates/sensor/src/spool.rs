@@ -11,7 +11,10 @@
 //!    in a crash: numbers are reserved in blocks before they are given.
 //! 2. Bytes on disk stay within twice the bound: segments that are mostly dead are
 //!    rewritten.
+//! 3. What is missing or damaged when the spool is opened is counted and told: the head
+//!    lists the segments with what is in them, and a mark says the same of the last one.
 
+mod head;
 mod segment;
 #[cfg(test)]
 mod tests;
@@ -25,7 +28,8 @@ use muster_wire::Event;
 use prost::Message as _;
 
 use crate::agent::{self, StorageError};
-use crate::state_dir::{read_optional, write_atomically};
+use crate::mark::{Mark, Reach};
+use head::{Content, Head};
 use segment::Segment;
 
 /// Events held at most. Source: reference/sensor.md section 3.
@@ -58,13 +62,40 @@ impl Default for Bounds {
     }
 }
 
-/// What was lost because the spool was full.
+/// What was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Losses {
-    /// Events dropped.
+    /// Events dropped because the spool was full.
     pub events: u64,
     /// Bytes of dropped events.
     pub bytes: u64,
+    /// Events that were damaged or missing on disk, at most: the server may have had some of them.
+    pub damaged_events: u64,
+    /// Bytes of them.
+    pub damaged_bytes: u64,
+}
+
+impl Losses {
+    fn drop_event(&mut self, bytes: u64) {
+        self.events += 1;
+        self.bytes += bytes;
+    }
+
+    fn damage(&mut self, content: Content) {
+        self.damaged_events += content.events;
+        self.damaged_bytes += content.bytes;
+    }
+
+    /// What came to these after `earlier`.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Self {
+        Self {
+            events: self.events - earlier.events,
+            bytes: self.bytes - earlier.bytes,
+            damaged_events: self.damaged_events - earlier.damaged_events,
+            damaged_bytes: self.damaged_bytes - earlier.damaged_bytes,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -88,27 +119,22 @@ pub struct Spool {
     next_seq: u64,
     reserved: u64,
     losses: Losses,
+    mark: Option<Mark>,
+    /// What was found damaged, for the log.
+    damage: Vec<String>,
 }
 
 impl Spool {
     /// Opens the spool in `dir`, or begins one under `fresh_id`. Damaged blocks are
-    /// skipped: an event is better lost than the rest with it.
+    /// skipped: an event is better lost than the rest with it. See [`Spool::damage`].
     ///
     /// # Errors
     ///
     /// An [`io::Error`] of the file system.
     pub fn open(dir: &Path, fresh_id: [u8; 16], bounds: Bounds) -> io::Result<Self> {
         fs::create_dir_all(dir)?;
-        let head = read_optional(&dir.join("head"))?.and_then(|bytes| read_head(&bytes));
-        let (id, reserved) = match head {
-            Some(head) => head,
-            None => {
-                for path in segment::list(dir)? {
-                    fs::remove_file(path.1)?;
-                }
-                (fresh_id, 0)
-            }
-        };
+        let head = Head::read(dir)?;
+        let (id, reserved) = head.as_ref().map_or((fresh_id, 0), |head| (head.id, head.reserved));
         let mut spool = Self {
             dir: dir.to_owned(),
             id,
@@ -119,13 +145,24 @@ impl Spool {
             next_seq: reserved + 1,
             reserved,
             losses: Losses::default(),
+            mark: None,
+            damage: Vec::new(),
         };
+        match head {
+            Some(head) => spool.load(&head)?,
+            None => spool.begin_anew()?,
+        }
         spool.reserve()?;
-        spool.load()?;
+        spool.drop_dead_segments()?;
+        spool.keep_bounds()?;
+        // What is damaged is told once: the mark says what is left.
+        spool.segments.values_mut().try_for_each(Segment::sync)?;
+        spool.mark_end()?;
         Ok(spool)
     }
 
-    fn load(&mut self) -> io::Result<()> {
+    fn load(&mut self, head: &Head) -> io::Result<()> {
+        let expected = head.expected(Mark::read(&self.mark_file())?);
         for (number, path) in segment::list(&self.dir)? {
             let (segment, places) = Segment::load(&path)?;
             for (at, bytes, seq, is_answer) in places {
@@ -135,14 +172,54 @@ impl Spool {
             self.segments.insert(number, segment);
         }
         self.index.make_contiguous().sort_unstable_by_key(|place| place.seq);
-        self.drop_dead_segments()?;
-        self.keep_bounds()
+        for (number, expected) in expected {
+            let found = self.segments.get(&number).map(Segment::content);
+            let lost = expected.beyond(found.unwrap_or_default());
+            if lost.events > 0 {
+                let what = if found.is_some() { "is damaged" } else { "is missing" };
+                self.damaged(lost, &format!("segment {number} {what}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Without its head it is not known which numbers were given: what is there cannot be sent.
+    fn begin_anew(&mut self) -> io::Result<()> {
+        let mut lost = Content::default();
+        for (_, path) in segment::list(&self.dir)? {
+            let content = Segment::load(&path)?.0.content();
+            lost = Content { events: lost.events + content.events, bytes: lost.bytes + content.bytes };
+            fs::remove_file(path)?;
+        }
+        if lost.events > 0 || head::is_there(&self.dir) || Mark::read(&self.mark_file())?.is_some() {
+            self.damaged(lost, "its head is damaged or missing");
+        }
+        Ok(())
+    }
+
+    fn damaged(&mut self, lost: Content, why: &str) {
+        self.losses.damage(lost);
+        let Content { events, bytes } = lost;
+        self.damage.push(format!("{why}: up to {events} events with {bytes} bytes are lost"));
+    }
+
+    /// What was found damaged when this spool was opened, and since; each is given once.
+    pub fn damage(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.damage)
+    }
+
+    fn mark_file(&self) -> PathBuf {
+        self.dir.join("mark")
     }
 
     fn reserve(&mut self) -> io::Result<()> {
         self.reserved = self.reserved.max(self.next_seq) + RESERVED;
-        let head = [&self.id[..], &self.reserved.to_be_bytes()].concat();
-        write_atomically(&self.dir.join("head"), &head)
+        self.write_head()
+    }
+
+    fn write_head(&self) -> io::Result<()> {
+        let segments = self.segments.iter().map(|(number, segment)| (*number, segment.content())).collect();
+        Head { id: self.id, reserved: self.reserved, segments }.write(&self.dir)
     }
 
     /// Random id made with this spool.
@@ -185,7 +262,7 @@ impl Spool {
         let payload = event.encode_to_vec();
         if payload.len() > EVENT_BYTES_MAX {
             // It could never be sent, and would hold up everything behind it.
-            self.losses = Losses { events: self.losses.events + 1, bytes: self.losses.bytes + payload.len() as u64 };
+            self.losses.drop_event(payload.len() as u64);
             return Ok(seq);
         }
         let last = self.segments.last_key_value().filter(|(_, last)| last.bytes() < self.bounds.segment_bytes);
@@ -193,6 +270,7 @@ impl Spool {
             Some((number, _)) => *number,
             None => {
                 self.segments.insert(seq, Segment::create(&segment::path(&self.dir, seq))?);
+                self.write_head()?;
                 seq
             }
         };
@@ -213,7 +291,6 @@ impl Spool {
         let events_max = self.bounds.events - self.bounds.events / 50;
         let bytes_max = self.bounds.bytes - self.bounds.bytes / 50;
         let (mut count, mut live) = (self.index.len(), self.live_bytes);
-        let mut lost = Losses::default();
         for spare_answers in [true, false] {
             self.index.retain(|place| {
                 let is_over = count > events_max || live > bytes_max;
@@ -222,12 +299,11 @@ impl Spool {
                 }
                 count -= 1;
                 live -= u64::from(place.bytes);
-                lost = Losses { events: lost.events + 1, bytes: lost.bytes + u64::from(place.bytes) };
+                self.losses.drop_event(place.bytes.into());
                 false
             });
         }
         self.live_bytes = live;
-        self.losses = Losses { events: self.losses.events + lost.events, bytes: self.losses.bytes + lost.bytes };
         self.drop_dead_segments()?;
         self.rewrite_sparse_segments()
     }
@@ -242,11 +318,14 @@ impl Spool {
     fn drop_dead_segments(&mut self) -> io::Result<()> {
         let live: std::collections::HashSet<u64> = self.index.iter().map(|place| place.segment).collect();
         let dead: Vec<u64> = self.segments.keys().filter(|number| !live.contains(number)).copied().collect();
-        for number in dead {
-            self.segments.remove(&number);
-            fs::remove_file(segment::path(&self.dir, number))?;
+        if dead.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        dead.iter().for_each(|number| drop(self.segments.remove(number)));
+        // First, so that what is removed is never missed. On a full disk it fails: making room
+        // matters more than that after a crash something may be told as lost that is not.
+        let _ = self.write_head();
+        dead.into_iter().try_for_each(|number| fs::remove_file(segment::path(&self.dir, number)))
     }
 
     fn rewrite_sparse_segments(&mut self) -> io::Result<()> {
@@ -255,6 +334,8 @@ impl Spool {
             return Ok(());
         }
         let numbers: Vec<u64> = self.segments.keys().copied().collect();
+        // What a segment holds shrinks before the head can say so: meanwhile it says nothing.
+        Head { id: self.id, reserved: self.reserved, segments: BTreeMap::new() }.write(&self.dir)?;
         for number in numbers {
             let Some(segment) = self.segments.get_mut(&number) else { continue };
             let mut places: Vec<&mut Place> = self.index.iter_mut().filter(|place| place.segment == number).collect();
@@ -265,21 +346,47 @@ impl Spool {
                 places.iter_mut().zip(moved).for_each(|(place, at)| place.at = at);
             }
         }
-        Ok(())
+        self.mark_end()?;
+        self.write_head()
     }
 
-    fn read(&self, seq: u64, events_max: usize, bytes_max: usize) -> io::Result<Vec<Event>> {
+    /// Says how much of the last segment is durable.
+    fn mark_end(&mut self) -> io::Result<()> {
+        let Some((number, last)) = self.segments.last_key_value() else { return Ok(()) };
+        let Content { bytes, events } = last.content();
+        let reach = Reach { id: self.id, part: *number, bytes, count: events };
+        match &self.mark {
+            Some(mark) => mark.put(reach),
+            None => {
+                self.mark = Some(Mark::create(&self.mark_file(), reach)?);
+                Ok(())
+            }
+        }
+    }
+
+    fn read(&mut self, seq: u64, events_max: usize, bytes_max: usize) -> io::Result<Vec<Event>> {
         let start = self.index.partition_point(|place| place.seq <= seq);
-        let (mut events, mut bytes) = (Vec::new(), 0);
+        let (mut events, mut bytes, mut damaged) = (Vec::new(), 0, Vec::new());
         for place in self.index.iter().skip(start).take(events_max) {
             bytes += place.bytes as usize;
             if bytes > bytes_max && !events.is_empty() {
                 break;
             }
             let segment = self.segments.get(&place.segment).ok_or(io::ErrorKind::NotFound)?;
-            events.extend(segment.read(place.at, place.bytes)?);
+            match segment.read(place.at, place.bytes)? {
+                Some(event) => events.push(event),
+                None => damaged.push(*place),
+            }
         }
-        Ok(events)
+        let is_all_damaged = events.is_empty() && !damaged.is_empty();
+        for place in damaged {
+            self.index.retain(|other| other.seq != place.seq);
+            self.live_bytes -= u64::from(place.bytes);
+            let lost = Content { events: 1, bytes: place.bytes.into() };
+            self.damaged(lost, &format!("event {} of segment {} is damaged", place.seq, place.segment));
+        }
+        // Nothing would say that there is more.
+        if is_all_damaged { self.read(seq, events_max, bytes_max) } else { Ok(events) }
     }
 }
 
@@ -288,18 +395,13 @@ fn is_answer(event: &Event) -> bool {
     !event.task_id.is_empty() || !event.investigation_id.is_empty()
 }
 
-fn read_head(bytes: &[u8]) -> Option<([u8; 16], u64)> {
-    let (id, reserved) = bytes.split_first_chunk::<16>()?;
-    Some((*id, u64::from_be_bytes(reserved.try_into().ok()?)))
-}
-
 impl agent::Spool for Spool {
     fn push(&mut self, event: Event) -> Result<u64, StorageError> {
         let (is_answer, bytes) = (is_answer(&event), event.body.len() as u64);
         match self.put(event) {
             // A full disk must not take the sensor off its link: telemetry is lost and counted.
             Err(_) if !is_answer => {
-                self.losses = Losses { events: self.losses.events + 1, bytes: self.losses.bytes + bytes };
+                self.losses.drop_event(bytes);
                 Ok(self.newest())
             }
             put => put.map_err(|error| StorageError(format!("cannot write to the spool: {error}"))),
@@ -307,7 +409,7 @@ impl agent::Spool for Spool {
     }
 
     fn sync(&mut self) -> Result<(), StorageError> {
-        let synced = self.segments.values_mut().try_for_each(Segment::sync);
+        let synced = self.segments.values_mut().try_for_each(Segment::sync).and_then(|()| self.mark_end());
         synced.map_err(|error| StorageError(format!("cannot flush the spool: {error}")))
     }
 

@@ -136,6 +136,7 @@ impl Endpoint {
             self.booted_at = self.kernel.now();
         }
         self.incarnation += 1;
+        self.disk.borrow_mut().open();
         let setup = Setup { oid: OID, sid: self.sid, boot_id: self.boot_id.clone(), look };
         let mut agent = Agent::new(setup, self.disk.borrow().ledger(), self.now());
         agent.observed(event("STARTING_UP", json!({}), None, self.now()));

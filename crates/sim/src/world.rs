@@ -35,6 +35,8 @@ pub enum Sabotage {
     ForgetRemoval,
     /// The sensor runs commands before its journal is flushed.
     RunBeforeJournal,
+    /// The sensor takes a journal that was cut for one with a torn last write.
+    BelieveCutJournal,
 }
 
 /// How a run is made.

@@ -72,8 +72,8 @@ fn the_same_seed_gives_the_same_trace() {
 
 #[test]
 fn every_durable_step_that_is_left_out_is_noticed() {
-    use Sabotage::{AnswerBeforeStore, ForgetRemoval, RunBeforeJournal, SendBeforeStore};
-    for sabotage in [AnswerBeforeStore, ForgetRemoval, RunBeforeJournal, SendBeforeStore] {
+    use Sabotage::{AnswerBeforeStore, BelieveCutJournal, ForgetRemoval, RunBeforeJournal, SendBeforeStore};
+    for sabotage in [AnswerBeforeStore, BelieveCutJournal, ForgetRemoval, RunBeforeJournal, SendBeforeStore] {
         let noticed = Mutex::new(None);
         let options = Options { sabotage: Some(sabotage), ..Options::default() };
         run_all(1..SABOTAGE_SEEDS + 1, |seed| match run_or_panic(Options { seed, ..options }).fault {

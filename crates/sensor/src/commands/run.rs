@@ -9,7 +9,6 @@ use std::process::Stdio;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
@@ -18,6 +17,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{Failure, Fields, Job, Outcome, code, fields, transfer};
+use crate::platform::children::{self, Group};
 
 /// Longest output that is kept of each stream; beyond it the field is absent.
 /// Source: reference/commands.md section 6.1.
@@ -96,20 +96,20 @@ async fn execute(mut command: Command, job: &Job) -> Outcome {
         .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0);
+        .stderr(Stdio::piped());
+    let records = transfer::private_dir(job)?;
+    children::prepare(&mut command, &records, job.run.task);
     let begun = Instant::now();
     let mut child = spawn(&mut command).await?;
-    let group = Group(child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())));
     let pid = child.id();
+    let group = pid.map(|pid| Group::new(&records, job.run.task, pid));
     let (stop, stopped) = watch::channel(false);
     let stdout = tokio::spawn(collect(child.stdout.take(), stopped.clone()));
     let stderr = tokio::spawn(collect(child.stderr.take(), stopped));
     let ended = wait(&mut child, limit).await;
-    if ended.is_err() {
-        drop(group);
-    } else {
-        group.release();
+    match group {
+        Some(group) if ended.is_ok() => group.release(),
+        group => drop(group),
     }
     let (stdout, stderr) = linger(stdout, stderr, stop).await;
     let mut reply = fields(json!({"PROCESS_ID": pid, "DURATION_MS": begun.elapsed().as_millis() as u64}));
@@ -200,24 +200,5 @@ fn decode(bytes: &[u8]) -> String {
         [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
         [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
         _ => String::from_utf8_lossy(bytes).into_owned(),
-    }
-}
-
-/// A process group that is killed with its guard: at a timeout, or when the sensor stops.
-struct Group(Option<Pid>);
-
-impl Group {
-    /// The leader ended by itself; what it left in the background may live on.
-    fn release(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(pid) = self.0 {
-            // It may have ended in between; then there is nothing to kill.
-            let _ = kill_process_group(pid, Signal::KILL);
-        }
     }
 }

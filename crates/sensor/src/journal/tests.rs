@@ -26,10 +26,13 @@ fn a_write_torn_at_any_byte_leaves_whole_appends_and_no_part_of_the_last() {
     let mut journal = Journal::open(&path, [1; 16]).unwrap().journal;
     journal.append(&records(1)).unwrap();
     let before = fs::metadata(&path).unwrap().len() as usize;
+    // A process that dies while it appends has not moved the mark.
+    let mark = fs::read(mark_of(&path)).unwrap();
     journal.append(&records(2)).unwrap();
     let whole = fs::read(&path).unwrap();
     for cut in before..whole.len() {
         fs::write(&path, &whole[..cut]).unwrap();
+        fs::write(mark_of(&path), &mark).unwrap();
         let mut opened = Journal::open(&path, [9; 16]).unwrap();
         assert_eq!(opened.journal.id(), [1; 16], "cut at {cut}");
         assert!(knows(&opened.ledger, 1) && !knows(&opened.ledger, 2), "cut at {cut}");
@@ -37,6 +40,81 @@ fn a_write_torn_at_any_byte_leaves_whole_appends_and_no_part_of_the_last() {
         let again = Journal::open(&path, [9; 16]).unwrap();
         assert!(again.repair.is_none() && knows(&again.ledger, 3), "cut at {cut}");
     }
+}
+
+/// A folder with a journal of eight tasks, compacted in between, and what it is then.
+fn eight_tasks(dir: &Path) -> (PathBuf, Vec<u8>) {
+    let path = dir.join("journal");
+    let Opened { mut journal, mut ledger, .. } = Journal::open(&path, [1; 16]).unwrap();
+    for number in 0..8 {
+        journal.append(&records(number)).unwrap();
+        records(number).iter().for_each(|record| ledger.apply(record));
+        if number == 2 {
+            journal.replace(&ledger.compact(Now::default())).unwrap();
+        }
+    }
+    let whole = fs::read(&path).unwrap();
+    (path, whole)
+}
+
+#[test]
+fn a_journal_cut_anywhere_is_a_lost_one_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, whole) = eight_tasks(dir.path());
+    let mark = fs::read(mark_of(&path)).unwrap();
+    // Between blocks nothing looks torn.
+    let between = checked::scan(&whole).0.into_iter().map(|block| block.end);
+    for cut in between.filter(|end| *end < whole.len()).chain((0..whole.len()).step_by(9)).chain([whole.len() - 1]) {
+        fs::write(&path, &whole[..cut]).unwrap();
+        fs::write(mark_of(&path), &mark).unwrap();
+        let opened = Journal::open(&path, [9; 16]).unwrap();
+        assert_eq!(opened.journal.id(), [9; 16], "cut at {cut} of {}", whole.len());
+        assert_eq!(opened.repair.is_some(), cut > 0, "cut at {cut}");
+        assert!((0..8).all(|number| !knows(&opened.ledger, number)));
+    }
+    assert_eq!(Journal::open(&path, [5; 16]).unwrap().journal.id(), [9; 16], "the new one holds");
+    fs::write(&path, &whole).unwrap();
+    fs::write(mark_of(&path), &mark).unwrap();
+    let opened = Journal::open(&path, [9; 16]).unwrap();
+    assert!(opened.journal.id() == [1; 16] && opened.repair.is_none());
+    assert!((0..8).all(|number| knows(&opened.ledger, number)));
+}
+
+#[test]
+fn a_journal_is_lost_without_its_mark_and_when_it_is_an_older_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, whole) = eight_tasks(dir.path());
+    let lost = |path: &Path| Journal::open(path, [9; 16]).unwrap().journal.id() == [9; 16];
+    fs::remove_file(mark_of(&path)).unwrap();
+    assert!(lost(&path));
+
+    fs::write(&path, &whole).unwrap();
+    assert!(lost(&path), "the mark is of another journal");
+
+    let (path, older) = eight_tasks(tempfile::tempdir_in(dir.path()).unwrap().keep().as_path());
+    let Opened { mut journal, ledger, .. } = Journal::open(&path, [9; 16]).unwrap();
+    journal.replace(&ledger.clone().compact(Now::default())).unwrap();
+    fs::write(&path, older).unwrap();
+    assert!(lost(&path), "it was rewritten since");
+}
+
+#[test]
+fn a_death_while_a_journal_begins_or_is_rewritten_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("journal");
+    let Opened { journal, mut ledger, .. } = Journal::open(&path, [1; 16]).unwrap();
+    drop(journal);
+    fs::remove_file(mark_of(&path)).unwrap();
+    assert_eq!(Journal::open(&path, [9; 16]).unwrap().journal.id(), [1; 16], "begun, and not marked yet");
+
+    let mut journal = Journal::open(&path, [9; 16]).unwrap().journal;
+    journal.append(&records(1)).unwrap();
+    records(1).iter().for_each(|record| ledger.apply(record));
+    let mark = fs::read(mark_of(&path)).unwrap();
+    journal.replace(&ledger.compact(Now::default())).unwrap();
+    fs::write(mark_of(&path), mark).unwrap();
+    let opened = Journal::open(&path, [9; 16]).unwrap();
+    assert!(opened.journal.id() == [1; 16] && knows(&opened.ledger, 1), "rewritten, and not marked yet");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Linux.
 
 pub mod accounts;
+pub mod children;
 pub mod host;
 pub mod installation;
 pub mod isolation;

@@ -12,7 +12,7 @@ use crate::agent::{Afterwards, StorageError};
 use crate::link::FromLink;
 use crate::platform::power;
 use crate::state_dir::StateDir;
-use crate::{collector, identity, image, protection};
+use crate::{collector, identity, image, journal, protection};
 
 /// How long the end waits until the server has stored what it was sent.
 const FLUSH_MAX: Duration = Duration::from_secs(3);
@@ -86,6 +86,7 @@ pub fn remove_state(dir: &StateDir) {
         collector::USERS,
         "journal",
         "journal.damaged",
+        journal::MARK_FILE,
         "lock",
     ] {
         ignore_missing(fs::remove_file(dir.file(name)));

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use muster_wire::Event;
 use prost::Message as _;
 
+use super::head::Content;
 use crate::checked;
 
 const EXTENSION: &str = "seg";
@@ -19,6 +20,9 @@ type Found = (u64, u32, u64, bool);
 pub(super) struct Segment {
     file: File,
     bytes: u64,
+    events: u64,
+    /// Bytes that were found in no good block.
+    damaged_bytes: u64,
     is_dirty: bool,
 }
 
@@ -47,7 +51,7 @@ impl Segment {
         if let Some(parent) = path.parent() {
             File::open(parent)?.sync_all()?;
         }
-        Ok(Self { file, bytes: 0, is_dirty: false })
+        Ok(Self { file, bytes: 0, events: 0, damaged_bytes: 0, is_dirty: false })
     }
 
     pub(super) fn load(path: &Path) -> io::Result<(Self, Vec<Found>)> {
@@ -63,11 +67,18 @@ impl Segment {
             next = checked::resume(&bytes, range.end);
         }
         let file = OpenOptions::new().read(true).append(true).open(path)?;
-        Ok((Self { file, bytes: bytes.len() as u64, is_dirty: false }, found))
+        let good: u64 = found.iter().map(|(_, length, ..)| u64::from(*length) + checked::HEADER_BYTES as u64).sum();
+        let bytes = bytes.len() as u64;
+        let events = found.len() as u64;
+        Ok((Self { file, bytes, events, damaged_bytes: bytes.saturating_sub(good), is_dirty: true }, found))
     }
 
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    pub(super) fn content(&self) -> Content {
+        Content { bytes: self.bytes - self.damaged_bytes, events: self.events }
     }
 
     /// Appends a payload; gives its offset and length.
@@ -79,6 +90,7 @@ impl Segment {
         }
         let at = self.bytes + checked::HEADER_BYTES as u64;
         self.bytes += block.len() as u64;
+        self.events += 1;
         self.is_dirty = true;
         Ok((at, u32::try_from(payload.len()).unwrap_or(u32::MAX)))
     }
@@ -93,16 +105,20 @@ impl Segment {
 
     /// Reads an event; `None` if the disk damaged it since it was written.
     pub(super) fn read(&self, at: u64, bytes: u32) -> io::Result<Option<Event>> {
-        let mut payload = vec![0; bytes as usize];
-        self.file.read_exact_at(&mut payload, at)?;
-        Ok(Event::decode(payload.as_slice()).ok())
+        let begin = at - checked::HEADER_BYTES as u64;
+        let mut block = vec![0; checked::HEADER_BYTES + bytes as usize];
+        match self.file.read_exact_at(&mut block, begin) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            read => read?,
+        }
+        Ok(checked::payload_at(&block, 0).and_then(|range| Event::decode(&block[range]).ok()))
     }
 
     /// Keeps only these payloads; gives their new offsets.
     pub(super) fn rewrite(&mut self, path: &Path, kept: &[(u64, u32)]) -> io::Result<Vec<u64>> {
         let fresh = path.with_extension("new");
         let file = OpenOptions::new().create(true).truncate(true).read(true).write(true).mode(0o600).open(&fresh)?;
-        let mut next = Self { file, bytes: 0, is_dirty: false };
+        let mut next = Self { file, bytes: 0, events: 0, damaged_bytes: 0, is_dirty: false };
         let mut moved = Vec::with_capacity(kept.len());
         for (at, bytes) in kept {
             let mut payload = vec![0; *bytes as usize];

@@ -30,7 +30,7 @@ fn events_survive_a_restart_and_go_with_their_acknowledgement() {
     assert!(spool.push(telemetry()).unwrap() > seqs[49]);
     spool.acknowledge(u64::MAX - 1).unwrap();
     assert_eq!(spool.queued(), (0, 0));
-    assert_eq!(bytes_on_disk(dir.path()), 24, "only the head is left");
+    assert_eq!(bytes_on_disk(dir.path()), 40 + 56, "only head and mark are left");
 }
 
 #[test]
@@ -79,6 +79,7 @@ fn a_damaged_event_does_not_take_the_rest_with_it() {
     fs::write(&path, bytes).unwrap();
     let mut spool = Spool::open(dir.path(), [1; 16], SMALL).unwrap();
     assert_eq!(spool.read_after(0, 10, 1 << 20).unwrap().len(), 3);
+    assert_eq!(spool.losses(), Losses::default(), "nothing of it was said to be safe");
     let seq = spool.push(answer()).unwrap();
     assert_eq!(spool.read_after(seq - 1, 10, 1 << 20).unwrap().len(), 1);
 }
@@ -89,7 +90,83 @@ fn a_disk_that_takes_nothing_costs_telemetry_and_fails_answers() {
     let mut spool = Spool::open(&dir.path().join("spool"), [1; 16], SMALL).unwrap();
     fs::remove_dir_all(dir.path().join("spool")).unwrap();
     spool.push(telemetry()).unwrap();
-    assert_eq!(spool.losses(), Losses { events: 1, bytes: 100 });
+    assert_eq!(spool.losses(), Losses { events: 1, bytes: 100, ..Losses::default() });
     assert!(spool.push(answer()).is_err());
     assert_eq!(spool.queued(), (0, 0));
+}
+
+/// Does harm to a spool in a folder, with these segments.
+type Damage = fn(&Path, &[PathBuf]);
+
+/// A spool of several segments whose last answers are safe.
+fn filled(dir: &Path) -> (usize, Vec<PathBuf>) {
+    let mut spool = Spool::open(dir, [1; 16], SMALL).unwrap();
+    for _ in 0..40 {
+        spool.push(answer()).unwrap();
+    }
+    spool.sync().unwrap();
+    let segments: Vec<PathBuf> = segment::list(dir).unwrap().into_iter().map(|(_, path)| path).collect();
+    assert!(segments.len() >= 3);
+    (spool.queued().0, segments)
+}
+
+#[test]
+fn what_is_missing_or_damaged_is_counted_and_told() {
+    let damages: [(&str, Damage); 5] = [
+        ("is missing", |_, segments| fs::remove_file(&segments[1]).unwrap()),
+        ("is missing", |_, segments| fs::remove_file(segments.last().unwrap()).unwrap()),
+        ("is damaged", |_, segments| fs::write(&segments[0], b"").unwrap()),
+        ("is damaged", |_, segments| {
+            let bytes = fs::read(segments.last().unwrap()).unwrap();
+            fs::write(segments.last().unwrap(), &bytes[..bytes.len() - 1]).unwrap();
+        }),
+        ("its head", |dir, _| fs::write(dir.join("head"), b"").unwrap()),
+    ];
+    for (at, (what, damage)) in damages.into_iter().enumerate() {
+        let dir = tempfile::tempdir().unwrap();
+        let (queued, segments) = filled(dir.path());
+        damage(dir.path(), &segments);
+        let mut spool = Spool::open(dir.path(), [2; 16], SMALL).unwrap();
+        let told = spool.damage();
+        assert!(told.len() == 1 && told[0].contains(what), "{at}: {told:?}");
+        let left = spool.read_after(0, 1_000, 1 << 20).unwrap().len();
+        assert_eq!(spool.losses().damaged_events, (queued - left) as u64, "{at}");
+        assert!(spool.losses().damaged_events > 0 && spool.losses().damaged_bytes > 0, "{at}");
+        assert_eq!(spool.id() == [2; 16], what == "its head", "numbers of the old id are not given again");
+        drop(spool);
+        let again = Spool::open(dir.path(), [3; 16], SMALL).unwrap().damage();
+        assert!(again.is_empty(), "{at}: it is told once: {again:?}");
+    }
+}
+
+#[test]
+fn an_event_that_is_damaged_while_it_waits_is_told_and_those_behind_it_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let (queued, segments) = filled(dir.path());
+    let mut spool = Spool::open(dir.path(), [1; 16], SMALL).unwrap();
+    let mut bytes = fs::read(&segments[0]).unwrap();
+    bytes[60] ^= 1;
+    fs::write(&segments[0], bytes).unwrap();
+    let first = spool.read_after(0, 1, 1 << 20).unwrap();
+    assert_eq!(first.len(), 1, "the next one comes");
+    assert_eq!((spool.losses().damaged_events, spool.queued().0), (1, queued - 1));
+    assert_eq!(spool.damage().len(), 1);
+}
+
+#[test]
+fn what_was_acknowledged_dropped_or_rewritten_is_not_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(dir.path(), [1; 16], SMALL).unwrap();
+    for number in 0..2_000 {
+        let seq = spool.push(if number % 7 == 0 { answer() } else { telemetry() }).unwrap();
+        if number % 10 == 0 {
+            spool.sync().unwrap();
+        }
+        if number % 500 == 499 {
+            spool.acknowledge(seq - 20).unwrap();
+        }
+    }
+    drop(spool);
+    let mut spool = Spool::open(dir.path(), [1; 16], SMALL).unwrap();
+    assert!(spool.damage().is_empty());
 }

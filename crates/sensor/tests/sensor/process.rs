@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::fake_server::{Conversation, FakeServer};
+use muster_sensor::platform::process::{Control, control, pids, standing};
 use muster_wire::{Deliver, Receipt, Step, from_sensor, from_server};
 
 const TASK: [u8; 16] = [7; 16];
@@ -78,7 +79,11 @@ async fn a_task_during_which_the_sensor_is_killed_is_interrupted_and_not_run_aga
     server.accept().await.enrol().await;
     let mut link = server.accept().await;
     link.welcome(1, 0).await;
-    let long = format!("run 'echo $$ >> {}; exec sleep 300'", marker.display());
+    // One in the group, one that left it, one that hides what it was started with.
+    let long = format!(
+        "run '(sleep 301; echo late >> {0}) & setsid sleep 302 & env -i sleep 303 & echo $$ $! >> {0}; wait'",
+        marker.display()
+    );
     link.say(deliver(TASK, long.clone())).await;
     receipts_until(&mut link, TASK, Step::Started).await;
     while !std::fs::read_to_string(&marker).is_ok_and(|text| text.ends_with('\n')) {
@@ -86,11 +91,20 @@ async fn a_task_during_which_the_sensor_is_killed_is_interrupted_and_not_run_aga
     }
     program.kill();
     drop(link);
+    let leader: u32 = std::fs::read_to_string(&marker).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!(standing(leader).is_some(), "it outlives its sensor");
+    let of_task = |pid: &u32| {
+        let environment = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        let is_marked = String::from_utf8_lossy(&environment).contains(&*state_dir.path().to_string_lossy());
+        standing(*pid).is_some_and(|process| process.group == leader || is_marked)
+    };
+    assert!(pids().iter().filter(|pid| of_task(pid)).count() >= 4);
 
     let _program = Program::start(&server, state_dir.path());
     let mut link = server.accept().await;
     link.welcome(1, 0).await;
     let receipts = receipts_until(&mut link, TASK, Step::Interrupted).await;
+    assert_eq!(pids().iter().filter(|pid| of_task(pid)).count(), 0, "it may have its effect after that word");
     let steps: Vec<i32> = receipts.iter().map(|receipt| receipt.step).collect();
     assert_eq!(steps, [Step::Confirmed as i32, Step::Started as i32, Step::Interrupted as i32]);
     link.say(deliver(TASK, long)).await;
@@ -98,9 +112,59 @@ async fn a_task_during_which_the_sensor_is_killed_is_interrupted_and_not_run_aga
     receipts_until(&mut link, [8; 16], Step::Finished).await;
     let ran = std::fs::read_to_string(&marker).unwrap();
     assert_eq!(ran.lines().count(), 1);
-    // What the first sensor left behind.
-    let leader = rustix::process::Pid::from_raw(ran.trim().parse().unwrap()).unwrap();
-    rustix::process::kill_process(leader, rustix::process::Signal::KILL).unwrap();
+}
+
+#[tokio::test]
+async fn a_journal_cut_to_half_is_a_lost_one_and_nothing_of_it_runs_again() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let marker = state_dir.path().join("ran");
+    let program = Program::start(&server, state_dir.path());
+    server.accept().await.enrol().await;
+    let mut link = server.accept().await;
+    link.welcome(1, 0).await;
+    let tasks = || (1..=8).map(|number| [number; 16]);
+    let command = |task: [u8; 16]| format!("run 'echo {} >> {}'", task[0], marker.display());
+    for task in tasks() {
+        link.say(deliver(task, command(task))).await;
+        receipts_until(&mut link, task, Step::Finished).await;
+    }
+    let journal_id = link.hello.state.as_ref().unwrap().journal_id.clone();
+    program.kill();
+    drop(link);
+    let journal = state_dir.path().join("journal");
+    let half = std::fs::metadata(&journal).unwrap().len() / 2;
+    std::fs::File::options().write(true).open(&journal).unwrap().set_len(half).unwrap();
+
+    let _program = Program::start(&server, state_dir.path());
+    let mut link = server.accept().await;
+    assert_ne!(link.hello.state.as_ref().unwrap().journal_id, journal_id, "the server must know that it is lost");
+    link.welcome(2, 0).await;
+    for task in tasks() {
+        link.say(deliver(task, command(task))).await;
+        receipts_until(&mut link, task, Step::Refused).await;
+    }
+    assert_eq!(std::fs::read_to_string(&marker).unwrap(), "1\n2\n3\n4\n5\n6\n7\n8\n");
+}
+
+#[tokio::test]
+async fn what_a_finished_task_left_in_the_background_outlives_a_killed_sensor() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let marker = state_dir.path().join("ran");
+    let program = Program::start(&server, state_dir.path());
+    server.accept().await.enrol().await;
+    let mut link = server.accept().await;
+    link.welcome(1, 0).await;
+    link.say(deliver(TASK, format!("run 'sleep 300 & echo $! > {}'", marker.display()))).await;
+    receipts_until(&mut link, TASK, Step::Finished).await;
+    program.kill();
+    drop(link);
+
+    let _program = Program::start(&server, state_dir.path());
+    server.accept().await.welcome(1, 0).await;
+    let left: u32 = std::fs::read_to_string(&marker).unwrap().trim().parse().unwrap();
+    control(left, None, Control::Kill).expect("a service that an operator started goes on");
 }
 
 #[tokio::test]

@@ -118,6 +118,24 @@ impl Disk {
         }
     }
 
+    /// Cuts the journal short, as a file system may that breaks its promises.
+    pub fn cut(&mut self) {
+        let kept = self.kernel.index(self.flushed + 1);
+        self.records.truncate(kept);
+    }
+
+    /// Looks at the journal as `Journal::open` does: one that ends before its mark is a lost one.
+    pub fn open(&mut self) {
+        if self.records.len() >= self.flushed {
+            return;
+        }
+        if self.sabotage == Some(Sabotage::BelieveCutJournal) {
+            self.flushed = self.records.len();
+        } else {
+            self.wipe(false);
+        }
+    }
+
     /// One write: tells whether it happens, and fails if the process dies at it or there is no room.
     fn write(&mut self) -> (bool, Result<(), StorageError>) {
         if self.death.is_some() {

@@ -25,7 +25,8 @@ impl World {
                 let death = if kernel.chance(40) { Death::Killed } else { Death::PowerLost };
                 self.endpoints[host].disk.borrow_mut().dies_in = Some((kernel.below(12), death));
             }
-            68..73 => self.wipe(host),
+            68..71 => self.wipe(host),
+            71..73 => self.cut_journal(host),
             73..79 => self.fill_store(),
             79..84 => self.faults.fail_next(StoreError::Busy),
             84..88 => {
@@ -69,6 +70,14 @@ impl World {
         endpoint.die(Death::PowerLost);
         self.kernel.note(|| format!("host {host}: its journal is lost"));
         endpoint.disk.borrow_mut().wipe(self.kernel.chance(60));
+        self.truth.borrow_mut().wiped(host);
+    }
+
+    fn cut_journal(&mut self, host: usize) {
+        let endpoint = &mut self.endpoints[host];
+        endpoint.die(if self.kernel.chance(50) { Death::Killed } else { Death::PowerLost });
+        self.kernel.note(|| format!("host {host}: its journal is cut"));
+        endpoint.disk.borrow_mut().cut();
         self.truth.borrow_mut().wiped(host);
     }
 

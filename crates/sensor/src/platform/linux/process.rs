@@ -91,6 +91,25 @@ pub fn start_ticks(pid: u32) -> Option<u64> {
     Some(Entry::new(i32::try_from(pid).ok()?).ok()?.stat().ok()?.starttime)
 }
 
+/// Where a process stands among others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The process.
+    pub pid: u32,
+    /// Its process group.
+    pub group: u32,
+    /// Ticks from boot to its start.
+    pub start_ticks: u64,
+}
+
+/// Where a process stands; `None` if it is gone, or dead and not yet reaped.
+#[must_use]
+pub fn standing(pid: u32) -> Option<Standing> {
+    let stat = Entry::new(i32::try_from(pid).ok()?).ok()?.stat().ok()?;
+    let group = u32::try_from(stat.pgrp).ok()?;
+    (stat.state != 'Z').then_some(Standing { pid, group, start_ticks: stat.starttime })
+}
+
 /// The mapped regions of a process.
 ///
 /// # Errors
