@@ -76,12 +76,12 @@ def test_06_data_and_gzdata(world):
 
 
 def test_08_outputs_are_written_by_type_and_read_by_for(world):
-    form = {"name": "checked", "module": "syslog", "type": "audit", "dest_host": "127.0.0.1:1", "odd": "kept"}
+    form = {"name": "checked", "module": "syslog", "type": "audit", "dest_host": "127.0.0.1:1", "sample_rate": "2"}
     assert world.api("POST", f"outputs/{world.server.oid}", form)["for"] == "audit"
     outputs = world.api("GET", f"outputs/{world.server.oid}")
     assert list(outputs) == [world.server.oid]
     stored = outputs[world.server.oid]["checked"]
-    assert (stored["for"], stored["module"], stored["odd"]) == ("audit", "syslog", "kept")
+    assert (stored["for"], stored["module"], stored["sample_rate"]) == ("audit", "syslog", "2")
     world.api("DELETE", f"outputs/{world.server.oid}", {"name": "checked"})
     keys = world.api("GET", f"installationkeys/{world.server.oid}")
     assert list(keys) == [world.server.oid]

@@ -62,7 +62,7 @@ def test_line(world, quiet_queue, line, host):
 
     assert status == line["status"], answer
     table.check(answer, table.substitute(line["json"], known))
-    known["NEW"] = answer["data"].get("task_id", "")
+    known["NEW"] = answer.get("data", {}).get("task_id", "")
     if "after" in line:
         await_answers(world, known["NEW"])
         table.check(world.api.extension("list"), table.substitute(line["after"], known))

@@ -116,6 +116,11 @@ impl Platform {
         PLATFORMS.iter().find(|row| row.1 == name).map(|row| Self(row.0))
     }
 
+    /// All names, in the order of their codes.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        PLATFORMS.iter().map(|row| row.1)
+    }
+
     /// Whether sensors of this platform can carry out commands.
     #[must_use]
     pub fn is_taskable(self) -> bool {

@@ -64,6 +64,32 @@ pub(crate) fn select(node: &Node, fleet: &impl Fleet, candidates: &RoaringBitmap
     }
 }
 
+impl Node {
+    /// Labels of the conditions that no sensor meets, in the order in which they are written.
+    pub(crate) fn collect_never_true<'a>(&'a self, fleet: &impl Fleet, labels: &mut Vec<&'a str>) {
+        match self {
+            Self::All => {}
+            Self::And(parts) | Self::Or(parts) => {
+                parts.iter().for_each(|part| part.collect_never_true(fleet, labels));
+            }
+            Self::Not(part) => part.collect_never_true(fleet, labels),
+            Self::Test(test) => {
+                let is_never = match &test.predicate {
+                    Predicate::Sid(sid) => sid.and_then(|sid| fleet.by_sid(sid)).is_none(),
+                    Predicate::Platform(platform) => platform.is_none(),
+                    Predicate::ExtPlatform(platform) => platform.is_none(),
+                    Predicate::Architecture(architecture) => architecture.is_none(),
+                    Predicate::Tagged(tag) => tag.as_deref().is_none_or(|tag| fleet.tagged(tag).is_none()),
+                    _ => false,
+                };
+                if is_never && !test.negated {
+                    labels.push(&test.label);
+                }
+            }
+        }
+    }
+}
+
 fn indexed_first(parts: &[Node]) -> impl Iterator<Item = &Node> {
     let indexed = parts.iter().filter(|part| is_indexed(part));
     indexed.chain(parts.iter().filter(|part| !is_indexed(part)))

@@ -119,6 +119,15 @@ impl Selector {
         }
     }
 
+    /// The conditions that no sensor of the fleet meets, whatever it is asked: a sensor id that is none, a platform or
+    /// architecture that does not exist, a tag that nobody has. As written in [`Selector::explain`].
+    #[must_use]
+    pub fn never_true(&self, fleet: &impl Fleet) -> Vec<&str> {
+        let mut labels = Vec::new();
+        self.0.root.collect_never_true(fleet, &mut labels);
+        labels
+    }
+
     /// The expression as a tree, one line for each node, ending in a newline.
     #[must_use]
     pub fn explain(&self) -> String {

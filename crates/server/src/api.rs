@@ -12,6 +12,7 @@ mod call;
 mod description;
 mod error;
 mod extensions;
+mod fields;
 mod form;
 mod hive;
 mod insight;

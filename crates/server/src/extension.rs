@@ -4,11 +4,10 @@
 //! rules; all of them end in [`request`].
 
 mod infrastructure;
-mod schema;
+mod table;
 mod tasking;
 
 pub use infrastructure::{EXTENSION as INFRASTRUCTURE, SERVICE as INFRASTRUCTURE_SERVICE, yaml_text};
-pub use schema::schema;
 pub use tasking::invalid_selector;
 
 use crate::access::Caller;
@@ -21,6 +20,7 @@ use muster_model::{Oid, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
+use table::Extension;
 
 /// Subscriptions of organizations, by extension name.
 pub const SUBSCRIPTION: Kind<Subscription> = Kind::new("subscription");
@@ -37,6 +37,24 @@ pub struct Subscription {
     pub by: String,
 }
 
+const TABLES: &[Extension] = &[tasking::TABLE, infrastructure::TABLE];
+
+fn table(name: &str) -> Result<&'static Extension, ApiError> {
+    TABLES
+        .iter()
+        .find(|extension| extension.name == name)
+        .ok_or_else(|| ApiError::not_found(format!("no such extension: {name}; available: {}", BUILT_IN.join(", "))))
+}
+
+/// What a built-in extension can be asked, in the published shape.
+///
+/// # Errors
+///
+/// 404 for an unknown one.
+pub fn schema(name: &str) -> Result<Value, ApiError> {
+    table(name).map(Extension::schema)
+}
+
 /// Whether an organization may use an extension.
 #[must_use]
 pub fn is_subscribed(app: &App, oid: Oid, name: &str) -> bool {
@@ -47,7 +65,8 @@ pub fn is_subscribed(app: &App, oid: Oid, name: &str) -> bool {
 ///
 /// # Errors
 ///
-/// As [`request`], and 401 naming a permission that the action needs.
+/// As [`request`], and 401 naming a permission that the action needs: `ext.request` opens the door, and each act
+/// needs what it needs by its direct route.
 pub async fn request_by(
     app: &Arc<App>,
     organization: &Arc<Organization>,
@@ -56,9 +75,14 @@ pub async fn request_by(
     data: &Value,
     (caller, actor): (&Caller, &Actor),
 ) -> Result<Value, ApiError> {
-    if name == INFRASTRUCTURE {
-        return infrastructure::request(app, organization, action, data, caller, actor).await;
+    let wanted = table(name)?.action(action)?;
+    if let Some(permission) = wanted.permission {
+        caller.require(organization.oid, permission)?;
     }
+    if name == INFRASTRUCTURE {
+        return infrastructure::request(app, organization, wanted, data, caller, actor).await;
+    }
+    tasking::require_payload(caller, organization.oid, wanted.name, data)?;
     request(app, organization, name, action, data, actor).await
 }
 
@@ -76,9 +100,7 @@ pub async fn request(
     data: &Value,
     actor: &Actor,
 ) -> Result<Value, ApiError> {
-    if !BUILT_IN.contains(&name) {
-        return Err(ApiError::not_found(format!("no such extension: {name}")));
-    }
+    let extension = table(name)?;
     if name == INFRASTRUCTURE {
         return Err(ApiError::forbidden(format!("{name} acts with the permissions of a caller; rules have none")));
     }
@@ -86,5 +108,5 @@ pub async fn request(
         let hint = format!("not subscribed to {name}; subscribe first: limacharlie extension subscribe --name {name}");
         return Err(ApiError::forbidden(hint).with_code("not_subscribed"));
     }
-    tasking::request(app, organization, action, data, actor).await
+    tasking::request(app, organization, extension.action(action)?, data, actor).await
 }

@@ -25,6 +25,7 @@ pub mod gateway;
 pub mod hive;
 pub mod jobs;
 mod meter;
+mod names;
 pub mod organization;
 pub mod output;
 mod payload;

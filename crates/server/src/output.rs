@@ -25,6 +25,7 @@ use crate::api::ApiError;
 use crate::app::App;
 use crate::clock;
 use crate::event::{self, Actor};
+use crate::names;
 use crate::records::{Kind, Records};
 use crate::stream::Record;
 use filter::Filter;
@@ -213,6 +214,7 @@ pub async fn checked(
     }
     let settings = settings::normal(settings, name)?;
     let output = Output::compile(oid, name, settings.clone(), &app.secrets.anon_seed(oid))?;
+    names::require_known(settings.keys().map(String::as_str), settings::KNOWN)?;
     output.module.check_destination(app.config.allow_private_destinations).await?;
     Ok(settings)
 }

@@ -72,12 +72,12 @@ fn data_field(body: &str) -> String {
 async fn settings_are_written_with_type_and_read_with_for() {
     let host = Host::start().await;
     let form = json!({"name": "o1", "module": "syslog", "type": "detection", "dest_host": "127.0.0.1:9",
-                      "is_no_header": "True", "later_setting": "kept"});
+                      "is_no_header": "True", "sample_rate": "2"});
     let stored = host.post("outputs/{oid}", &form).await;
     assert_eq!((&stored["for"], &stored["type"]), (&json!("detect"), &Value::Null));
     let listed = host.get("outputs/{oid}").await;
     assert_eq!(listed[host::OID.to_string()]["o1"], stored);
-    assert_eq!(stored["later_setting"], "kept");
+    assert_eq!(stored["sample_rate"], "2");
 
     let bad = json!({"name": "o2", "module": "kafka", "type": "event"});
     let (status, text) = refusal(host.request(Method::POST, "outputs/{oid}").form(&bad)).await;

@@ -1,6 +1,7 @@
 //! Tokens: what a caller proved to be, for about an hour.
 
 use super::{API_KEY, Secrets, USER, USER_KEY, permission};
+use crate::api::ApiError;
 use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER};
 use crate::records::{Records, SERVER};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -65,6 +66,15 @@ impl Caller {
     #[must_use]
     pub fn may(&self, oid: Oid, permission: &str) -> bool {
         self.scope.0.get(&oid).is_some_and(|permissions| permissions.contains(permission))
+    }
+
+    /// Refuses a caller without a permission.
+    ///
+    /// # Errors
+    ///
+    /// 401 naming it.
+    pub fn require(&self, oid: Oid, permission: &str) -> Result<(), ApiError> {
+        if self.may(oid, permission) { Ok(()) } else { Err(ApiError::missing_permission(permission)) }
     }
 
     /// Whether the caller belongs to the organization at all.

@@ -3,11 +3,11 @@
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::INGESTION_KEY;
 use crate::artifact::{self, ARTIFACT, Artifact, Offer, Part};
-use crate::clock;
 use crate::event::{self, Actor};
 use crate::files::Shelf;
 use crate::records::Kind;
 use crate::transfer::{self, What};
+use crate::{clock, names};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::AUTHORIZATION;
@@ -48,7 +48,14 @@ pub(super) fn routes() -> Vec<Route> {
         ),
         Route::new(Method::Get, "/insight/{oid}/artifacts/rules", list_access, "Collection rules", rules),
         Route::new(Method::Post, "/insight/{oid}/artifacts/rules", write_access, "Sets a collection rule", set_rule)
-            .needs("name", "name of the rule"),
+            .needs("name", "name of the rule")
+            .form("patterns", "Paths to collect; a list")
+            .form("platforms", "Only on these platforms; a list")
+            .form("tags", "Only on sensors with these tags; a list")
+            .form("days_retention", "Days that what is collected is kept")
+            .form("is_delete_after", "Delete the file on the endpoint once it is here")
+            .form("is_ignore_cert", "Kept and given back")
+            .open(),
         Route::new(
             Method::Delete,
             "/insight/{oid}/artifacts/rules",
@@ -89,7 +96,7 @@ impl<'a> Place<'a> {
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let query = &call.query;
+    let query = &call.fields;
     let wanted = |name: &str| query.get(name).filter(|value| !value.is_empty());
     // Only the first page says from when to when; the cursor remembers it.
     let place = match wanted("cursor").filter(|cursor| *cursor != "-") {
@@ -145,8 +152,23 @@ fn told(call: &Call, oid: Oid, name: &str, message: &str, action: &str, now: Tim
     call.app.emit(&[event::audit(oid, &actor, message, &entity, action, &json!({}), now)])
 }
 
-/// Checks the name of a collection rule; its content is the client's.
-pub(crate) fn check_artifact_rule(name: &str) -> Result<(), ApiError> {
+/// Fields of a collection rule. Source: reference/rest-api.md sections 7.8 and 7.10.
+const RULE_FIELDS: &[&str] = &[
+    "name",
+    "patterns",
+    "platforms",
+    "tags",
+    "filters",
+    "days_retention",
+    "is_delete_after",
+    "is_ignore_cert",
+    "by",
+    "updated",
+];
+
+/// Checks the name of a collection rule and which fields it has; what they hold is the client's.
+pub(crate) fn check_artifact_rule(name: &str, rule: &Value) -> Result<(), ApiError> {
+    names::require_known(rule.as_object().into_iter().flatten().map(|(name, _)| name.as_str()), RULE_FIELDS)?;
     if name.is_empty() || name.len() > RULE_NAME_BYTES_MAX {
         return Err(ApiError::bad_request(format!("name is required, with at most {RULE_NAME_BYTES_MAX} bytes")));
     }
@@ -155,12 +177,11 @@ pub(crate) fn check_artifact_rule(name: &str) -> Result<(), ApiError> {
 
 async fn set_rule(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let rule = match call.form.pairs().next() {
-        Some(_) => call.form.pairs().map(|(name, value)| (name.to_owned(), Value::from(value))).collect(),
-        None => call.json()?,
-    };
-    let name = rule.get("name").and_then(Value::as_str).unwrap_or_default();
-    check_artifact_rule(name)?;
+    let mut rule = call.object()?;
+    rule.remove("oid");
+    let rule = Value::Object(rule);
+    let name = rule["name"].as_str().unwrap_or_default();
+    check_artifact_rule(name, &rule)?;
     let records = &call.app.records;
     if !records.has(oid, ARTIFACT_RULE, name) && records.count(oid, ARTIFACT_RULE) >= ARTIFACT_RULES_MAX {
         return Err(ApiError::conflict(format!("an organization may have {ARTIFACT_RULES_MAX} collection rules")));
@@ -172,7 +193,7 @@ async fn set_rule(call: Call) -> Result<Reply, ApiError> {
 
 async fn delete_rule(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let name = call.field("name").filter(|name| !name.is_empty());
+    let name = call.fields.get("name").filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| ApiError::bad_request("name is required"))?;
     if !call.app.records.has(oid, ARTIFACT_RULE, name) {
         return Err(ApiError::not_found("collection rule not found"));

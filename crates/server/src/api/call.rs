@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 use muster_model::{Oid, Sid};
 use muster_store::Write;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -30,10 +30,9 @@ pub struct Call {
     pub caller: Caller,
     /// The organization the call is about, as far as the route says one.
     pub organization: Option<Arc<Organization>>,
-    /// Query parameters.
-    pub query: Form,
-    /// Form fields; empty if the body is something else.
-    pub form: Form,
+    /// Fields of the query and of the body, which wins where both have one. All of them are in the route's entry
+    /// of the table, unless the route is open.
+    pub fields: Form,
     /// The body; empty on streaming routes.
     pub body: Bytes,
     /// The body of a streaming route.
@@ -108,26 +107,30 @@ impl Call {
         self.app.emit(&[record])
     }
 
-    /// A field of the form, or of the query where the form has none.
-    #[must_use]
-    pub fn field(&self, name: &str) -> Option<&str> {
-        self.form.get(name).or_else(|| self.query.get(name))
-    }
-
-    /// Whether the body is said to be JSON, and no form.
-    #[must_use]
-    pub fn has_json(&self) -> bool {
-        super::router::has_json(&self.headers)
-    }
-
-    /// The JSON body.
+    /// The JSON object in the body; `None` if the body is a form.
     ///
     /// # Errors
     ///
     /// 400 saying where it is wrong.
-    pub fn json(&self) -> Result<Value, ApiError> {
-        serde_json::from_slice(&self.body)
-            .map_err(|error| ApiError::bad_request(format!("the body is not JSON: {error}")))
+    pub fn json(&self) -> Result<Option<Map<String, Value>>, ApiError> {
+        let has_json = super::fields::holds_json(&self.headers, &self.body);
+        has_json.then(|| super::fields::object(&self.body)).transpose()
+    }
+
+    /// All fields with their values as the client gave them: text, or whatever stood in a JSON body.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::json`].
+    pub fn object(&self) -> Result<Map<String, Value>, ApiError> {
+        let mut object = self.json()?.unwrap_or_default();
+        object.retain(|_, value| !value.is_null());
+        for (name, value) in self.fields.pairs() {
+            if !object.contains_key(name) {
+                object.insert(name.to_owned(), value.into());
+            }
+        }
+        Ok(object)
     }
 }
 
@@ -195,6 +198,10 @@ impl From<&ApiError> for Reply {
         // Source: reference/rest-api.md section 4: both headers, both integers.
         if let Some(calls) = error.calls_per_minute {
             reply = reply.header("x-ratelimit-quota", calls.to_string()).header("x-ratelimit-period", "60");
+        }
+        if !error.allowed.is_empty() {
+            let names: Vec<&str> = error.allowed.iter().map(|method| method.name()).collect();
+            reply = reply.header("allow", names.join(", "));
         }
         reply
     }

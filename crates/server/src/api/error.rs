@@ -1,6 +1,6 @@
 //! Errors of the API and their HTTP statuses. Source: reference/rest-api.md section 4.
 
-use super::form::FormError;
+use super::Method;
 use crate::access::Refused;
 use crate::arrival::ArrivalError;
 use muster_store::StoreError;
@@ -18,11 +18,14 @@ pub struct ApiError {
     pub retry_after_s: Option<u32>,
     /// Calls that the credential may make in a minute, if that was exceeded.
     pub calls_per_minute: Option<u32>,
+    /// What the path can be called with, if it was called otherwise.
+    pub allowed: Vec<Method>,
 }
 
 impl ApiError {
     fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), retry_after_s: None, calls_per_minute: None }
+        let message = message.into();
+        Self { status, code, message, retry_after_s: None, calls_per_minute: None, allowed: Vec::new() }
     }
 
     /// 400: the request is wrong; the message says how to mend it.
@@ -51,6 +54,14 @@ impl ApiError {
         Self::new(404, "not_found", message)
     }
 
+    /// 405: the path is there, and not for this method.
+    #[must_use]
+    pub fn method_not_allowed(method: &str, allowed: Vec<Method>) -> Self {
+        let names: Vec<&str> = allowed.iter().map(|method| method.name()).collect();
+        let message = format!("{method} is not possible with this path; possible: {}", names.join(", "));
+        Self { allowed, ..Self::new(405, "method_not_allowed", message) }
+    }
+
     /// 409: the request contradicts what is stored.
     pub fn conflict(message: impl Into<String>) -> Self {
         Self::new(409, "conflict", message)
@@ -59,6 +70,11 @@ impl ApiError {
     /// 413: larger than the bound, which the message names.
     pub fn too_large(message: impl Into<String>) -> Self {
         Self::new(413, "too_large", message)
+    }
+
+    /// 415: a body in a form that is not read here; the message says what to send.
+    pub fn unsupported_media_type(message: impl Into<String>) -> Self {
+        Self::new(415, "unsupported_media_type", message)
     }
 
     /// 429: too many calls; try again after that many seconds.
@@ -115,15 +131,6 @@ impl From<ArrivalError> for ApiError {
             ArrivalError::TooLong(_) => Self::too_large(message),
             ArrivalError::Busy => Self::unavailable(message),
             ArrivalError::Broken(_) => Self::bad_request(message),
-        }
-    }
-}
-
-impl From<FormError> for ApiError {
-    fn from(error: FormError) -> Self {
-        match error {
-            FormError::TooMany => Self::too_large(error.to_string()),
-            FormError::Missing(_) | FormError::NotNumber(_) => Self::bad_request(error.to_string()),
         }
     }
 }

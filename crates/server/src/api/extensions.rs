@@ -42,6 +42,7 @@ pub(super) fn routes() -> Vec<Route> {
         .needs("oid", "Organization id")
         .needs("action", "Name of the action")
         .form("data", "JSON object of the action's fields")
+        .document()
         .form("gzdata", "The same as base64 of gzip")
         .form("impersonator_jwt", "Token of the caller as whom the extension shall act"),
     ]
@@ -97,12 +98,12 @@ async fn rekey(call: Call) -> Result<Reply, ApiError> {
 }
 
 async fn schema(call: Call) -> Result<Reply, ApiError> {
-    extension::schema(known(&call)?).map(|schema| Reply::json(&schema)).ok_or_else(|| ApiError::not_found("no schema"))
+    extension::schema(call.path("name")).map(|schema| Reply::json(&schema))
 }
 
 async fn request(call: Call) -> Result<Reply, ApiError> {
     let organization = call.organization()?;
-    let action = call.form.require("action")?;
+    let action = call.fields.require("action")?;
     let data = data_of(&call)?;
     let caller = impersonated(&call, "impersonator_jwt")?;
     let caller = caller.as_ref().unwrap_or(&call.caller);
@@ -114,7 +115,7 @@ async fn request(call: Call) -> Result<Reply, ApiError> {
 
 /// The caller whose token a client hands on, for the extension to act as: it may do what that caller may.
 pub(super) fn impersonated(call: &Call, field: &str) -> Result<Option<Caller>, ApiError> {
-    let token = call.form.get(field).filter(|token| !token.is_empty());
+    let token = call.fields.get(field).filter(|token| !token.is_empty());
     let caller = token.map(|token| call.app.caller_of(token, clock::now())).transpose()?;
     let oid = call.organization()?.oid;
     match caller {
@@ -144,7 +145,7 @@ pub(super) fn packed_text(form: &Form) -> Result<String, ApiError> {
 
 /// The data of a request; absent is an empty object.
 fn data_of(call: &Call) -> Result<Value, ApiError> {
-    let text = packed_text(&call.form)?;
+    let text = packed_text(&call.fields)?;
     if text.trim().is_empty() {
         return Ok(json!({}));
     }

@@ -7,6 +7,7 @@
 //! This file uses nothing else of the server, so that it can be fuzzed alone.
 
 use percent_encoding::percent_decode;
+use std::collections::HashSet;
 
 /// Pairs in the order they came; names may repeat.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +25,9 @@ pub enum FormError {
     /// This field holds something else.
     #[error("{0} must be a whole number")]
     NotNumber(String),
+    /// This field holds something else.
+    #[error("{0} must be true or false")]
+    NotBoolean(String),
 }
 
 /// Most pairs in one form: mass tagging and online queries send one per sensor.
@@ -36,18 +40,36 @@ impl Form {
     ///
     /// [`FormError::TooMany`].
     pub fn parse(text: &[u8]) -> Result<Self, FormError> {
-        let mut pairs = Vec::new();
+        let mut form = Self::default();
         for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
-            if pairs.len() == PAIRS_MAX {
-                return Err(FormError::TooMany);
-            }
             let (name, value) = match pair.iter().position(|byte| *byte == b'=') {
                 Some(at) => (&pair[..at], &pair[at + 1..]),
                 None => (pair, &b""[..]),
             };
-            pairs.push((decode(name), decode(value)));
+            form.push(&decode(name), decode(value))?;
         }
-        Ok(Self(pairs))
+        Ok(form)
+    }
+
+    /// Adds a pair behind the others.
+    ///
+    /// # Errors
+    ///
+    /// [`FormError::TooMany`].
+    pub fn push(&mut self, name: &str, value: String) -> Result<(), FormError> {
+        if self.0.len() == PAIRS_MAX {
+            return Err(FormError::TooMany);
+        }
+        self.0.push((name.to_owned(), value));
+        Ok(())
+    }
+
+    /// These pairs, and those of `below` whose names are not among them.
+    #[must_use]
+    pub fn over(mut self, below: Self) -> Self {
+        let names: HashSet<String> = self.0.iter().map(|(name, _)| name.clone()).collect();
+        self.0.extend(below.0.into_iter().filter(|(name, _)| !names.contains(name)));
+        self
     }
 
     /// The last value of a name; later ones win, as in the published service.
@@ -78,10 +100,17 @@ impl Form {
         self.all(name).flat_map(|value| value.split(',')).map(str::trim).filter(|value| !value.is_empty())
     }
 
-    /// A boolean: `true`, `True`, `1`. Absent is false.
-    #[must_use]
-    pub fn flag(&self, name: &str) -> bool {
-        self.get(name).is_some_and(|value| matches!(value, "1" | "true" | "True" | "TRUE"))
+    /// A boolean: `true` or `1`, `false` or `0`, as clients write them. Absent and empty are false.
+    ///
+    /// # Errors
+    ///
+    /// [`FormError::NotBoolean`]: what is neither must not pass for `false`.
+    pub fn flag(&self, name: &str) -> Result<bool, FormError> {
+        match self.get(name) {
+            None | Some("" | "0" | "false" | "False" | "FALSE") => Ok(false),
+            Some("1" | "true" | "True" | "TRUE") => Ok(true),
+            Some(_) => Err(FormError::NotBoolean(name.to_owned())),
+        }
     }
 
     /// A whole number, if the field is there and not empty.
@@ -127,6 +156,15 @@ mod tests {
         assert_eq!(form.all("tags").collect::<Vec<_>>(), ["a,b", "c d"]);
         assert_eq!(form.list("tags").collect::<Vec<_>>(), ["a", "b", "c d"]);
         assert_eq!(form.get("x"), Some("100%"));
-        assert!(form.flag("flag") && form.require("empty").is_err());
+        assert!(form.flag("flag") == Ok(true) && form.require("empty").is_err());
+        assert_eq!(form.flag("x"), Err(FormError::NotBoolean("x".into())));
+    }
+
+    #[test]
+    fn what_stands_above_hides_all_values_of_its_name_below() {
+        let above = Form::parse(b"tags=a&name=").unwrap();
+        let form = above.over(Form::parse(b"tags=b&tags=c&ttl=60&name=x").unwrap());
+        assert_eq!(form.all("tags").collect::<Vec<_>>(), ["a"]);
+        assert_eq!((form.get("ttl"), form.get("name")), (Some("60"), Some("")));
     }
 }

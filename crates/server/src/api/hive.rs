@@ -37,7 +37,8 @@ pub(super) fn routes() -> Vec<Route> {
             .needs(
                 "request",
                 "Repeated; JSON with one of get_record, get_record_mtd, set_record, set_record_mtd, delete_record",
-            ),
+            )
+            .document(),
     ];
     let data = one(Post, "/hive/{hive}/{oid}/{key}/data", "Creates or changes a record");
     let metadata = one(Post, "/hive/{hive}/{oid}/{key}/mtd", "Replaces the metadata of a record");
@@ -63,9 +64,14 @@ impl OneRoute {
     {
         Route::new(self.method, self.path, Access::Member, self.summary, handler)
             .form("data", "Content: JSON text")
+            .document()
             .form("gzdata", "The same as base64 of gzip")
             .form("usr_mtd", "JSON text with enabled, expiry (Unix ms), tags, comment; replaces the stored block")
+            .document()
             .form("etag", "Write only if this is the stored etag")
+            .form("sys_mtd", "JSON text with etag, which is read as the field etag is; the rest is the server's")
+            .document()
+            .form("arl", "Not supported: send the content as data")
     }
 }
 
@@ -93,14 +99,14 @@ fn written(hive: &Hive, oid: Oid, key: &str, record: &HiveRecord) -> Value {
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
-    let is_metadata_only = call.query.flag("mtd_only");
+    let is_metadata_only = call.fields.flag("mtd_only")?;
     let verb = if is_metadata_only { Verb::GetMetadata } else { Verb::Get };
     let (hive, oid) = place(&call, verb)?;
-    let Some(limit) = call.query.number("limit")? else {
+    let Some(limit) = call.fields.number("limit")? else {
         return Ok(Reply::json(&hive::whole(&call.app, hive, oid, is_metadata_only)?));
     };
-    let text = |name| call.query.get(name).unwrap_or_default().to_owned();
-    let bytes_max = call.query.number("max_bytes")?.and_then(|bytes| usize::try_from(bytes).ok());
+    let text = |name| call.fields.get(name).unwrap_or_default().to_owned();
+    let bytes_max = call.fields.number("max_bytes")?.and_then(|bytes| usize::try_from(bytes).ok());
     let wanted = Paging {
         limit: usize::try_from(limit).unwrap_or(0),
         cursor: text("cursor"),
@@ -130,7 +136,7 @@ async fn get_metadata(call: Call) -> Result<Reply, ApiError> {
 /// The guid alone opens nothing: it takes the permission that reading the record takes.
 async fn get_by_guid(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Get)?;
-    let guid = call.form.require("guid")?;
+    let guid = call.fields.require("guid")?;
     let found = hive::list(&call.app, hive, oid).into_iter().find(|(_, record)| record.sys_mtd.guid == guid);
     found.map(|(_, record)| Reply::json(&record)).ok_or_else(|| hive::not_found(guid))
 }
@@ -174,7 +180,7 @@ fn change_of(form: &Form) -> Result<Change, ApiError> {
 
 async fn set(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Set)?;
-    let change = Change { data: Some(require_data(&call.form)?), ..change_of(&call.form)? };
+    let change = Change { data: Some(require_data(&call.fields)?), ..change_of(&call.fields)? };
     let key = call.path("key");
     let record = hive::set(&call.app, hive, oid, key, change, &call.actor()).await?;
     Ok(Reply::json(&written(hive, oid, key, &record)))
@@ -182,7 +188,7 @@ async fn set(call: Call) -> Result<Reply, ApiError> {
 
 async fn set_metadata(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::SetMetadata)?;
-    let change = change_of(&call.form)?;
+    let change = change_of(&call.fields)?;
     if change.usr_mtd.is_none() {
         return Err(ApiError::bad_request("usr_mtd is required"));
     }
@@ -193,14 +199,14 @@ async fn set_metadata(call: Call) -> Result<Reply, ApiError> {
 
 async fn validate_content(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Set)?;
-    change_of(&call.form)?;
-    hive::check(&call.app, hive, oid, call.path("key"), &require_data(&call.form)?)?;
+    change_of(&call.fields)?;
+    hive::check(&call.app, hive, oid, call.path("key"), &require_data(&call.fields)?)?;
     Ok(Reply::done())
 }
 
 async fn rename(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Set)?;
-    let new = call.field("new_name").ok_or_else(|| ApiError::bad_request("new_name is required"))?;
+    let new = call.fields.get("new_name").ok_or_else(|| ApiError::bad_request("new_name is required"))?;
     let record = hive::rename(&call.app, hive, oid, (call.path("key"), new), &call.actor()).await?;
     Ok(Reply::json(&written(hive, oid, new, &record)))
 }

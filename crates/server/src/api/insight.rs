@@ -74,11 +74,17 @@ pub(super) fn routes() -> Vec<Route> {
             .query("start", "from this second on (Unix)")
             .query("end", "up to and including this second (Unix)")
             .query("is_detailed", "true adds the counts by type"),
-        Route::new(Method::Get, "/insight/{oid}/objects/{type}", events, "Object search", no_objects),
-        Route::new(Method::Post, "/insight/{oid}/objects", events, "Object search in bulk", no_objects),
-        Route::new(Method::Get, "/job/{oid}", Access::May("job.get"), "Jobs; this server has none", jobs),
-        Route::new(Method::Get, "/job/{oid}/{id}", Access::May("job.get"), "One job", no_job),
-        Route::new(Method::Delete, "/job/{oid}/{id}", Access::May("job.ctrl"), "Forgets a job", forget_job),
+        Route::new(Method::Get, "/insight/{oid}/objects/{type}", events, "Object search", no_objects).open(),
+        Route::new(Method::Post, "/insight/{oid}/objects", events, "Object search in bulk", no_objects).open(),
+        Route::new(Method::Get, "/job/{oid}", Access::May("job.get"), "Jobs; this server has none", jobs)
+            .query("start", "From this second on (Unix)")
+            .query("end", "Up to and including this second (Unix)")
+            .query("limit", "Most jobs")
+            .query("sid", "Only of this sensor")
+            .query("with_data", "true: with their data")
+            .query("is_compressed", "true: jobs is base64 of gzip"),
+        Route::new(Method::Get, "/job/{oid}/{id}", Access::May("job.get"), "One job", no_job).open(),
+        Route::new(Method::Delete, "/job/{oid}/{id}", Access::May("job.ctrl"), "Forgets a job", no_job),
     ]
 }
 
@@ -98,9 +104,9 @@ fn span(query: &Form) -> Result<(Timestamp, Timestamp), ApiError> {
 
 /// What the query asks for, of a stream.
 fn entry_query(call: &Call, oid: Oid, stream: Stream, kind: &str) -> Result<EntryQuery, ApiError> {
-    let query = &call.query;
+    let query = &call.fields;
     let (from, to) = span(query)?;
-    let sid = match call.field("sid").filter(|sid| !sid.is_empty()) {
+    let sid = match call.fields.get("sid").filter(|sid| !sid.is_empty()) {
         Some(sid) => Some(sid.parse().map_err(|_| ApiError::bad_request("sid must be a sensor id"))?),
         None => None,
     };
@@ -115,7 +121,7 @@ fn entry_query(call: &Call, oid: Oid, stream: Stream, kind: &str) -> Result<Entr
         investigation_id: None,
         from,
         to,
-        forward: query.get("is_forward").is_none() || query.flag("is_forward"),
+        forward: query.get("is_forward").is_none() || query.flag("is_forward")?,
         cursor: text("cursor").filter(|cursor| cursor != FIRST_CURSOR),
         limit: limit.min(ENTRIES_PAGE_MAX),
     })
@@ -149,7 +155,7 @@ fn compressed(text: &[u8]) -> Result<Box<RawValue>, ApiError> {
 
 /// Answers a page under the name that clients of this list expect.
 async fn page(call: &Call, query: EntryQuery, name: &str) -> Result<Reply, ApiError> {
-    let is_compressed = call.query.flag("is_compressed");
+    let is_compressed = call.fields.flag("is_compressed")?;
     let found = call.app.store.read(move |read| read.entries(&query)).await;
     let EntryPage { entries, cursor } = found.map_err(|error| match error {
         muster_store::StoreError::Cursor => ApiError::bad_request("cursor is not one that an earlier page gave"),
@@ -239,7 +245,7 @@ async fn event(call: Call) -> Result<Reply, ApiError> {
 async fn children(call: Call) -> Result<Reply, ApiError> {
     let (oid, sid) = source(&call).await?;
     let atom = parse_atom(call.path("atom")).ok_or_else(|| ApiError::bad_request("an atom is 32 hex digits"))?;
-    let is_compressed = call.query.flag("is_compressed");
+    let is_compressed = call.fields.flag("is_compressed")?;
     let entries = call.app.store.read(move |read| read.children(oid, sid, atom)).await?;
     let list = off_thread(move || list(&entries, is_compressed)).await?;
     Ok(Reply::json(&json_page("events", &list, None)?))
@@ -247,18 +253,18 @@ async fn children(call: Call) -> Result<Reply, ApiError> {
 
 async fn overview(call: Call) -> Result<Reply, ApiError> {
     let (oid, sid) = source(&call).await?;
-    let (from, to) = span(&call.query)?;
+    let (from, to) = span(&call.fields)?;
     let seconds = call.app.store.read(move |read| read.overview(oid, sid, from.as_secs(), to.as_secs())).await?;
     Ok(Reply::json(&json!({"overview": seconds})))
 }
 
 async fn event_count(call: Call) -> Result<Reply, ApiError> {
     let (oid, sid) = source(&call).await?;
-    let (from, to) = span(&call.query)?;
+    let (from, to) = span(&call.fields)?;
     let counts = call.app.store.read(move |read| read.event_counts(oid, sid, from.as_secs(), to.as_secs())).await?;
     let total: u64 = counts.iter().map(|(_, count)| count).sum();
     let mut answer = json!({"sid": sid, "count": total});
-    if call.query.flag("is_detailed") {
+    if call.fields.flag("is_detailed")? {
         answer["by_type"] = counts.into_iter().map(|(kind, count)| (kind, Value::from(count))).collect();
     }
     Ok(Reply::json(&answer))
@@ -269,7 +275,7 @@ async fn no_objects(_call: Call) -> Result<Reply, ApiError> {
 }
 
 async fn jobs(call: Call) -> Result<Reply, ApiError> {
-    let none = if call.query.flag("is_compressed") {
+    let none = if call.fields.flag("is_compressed")? {
         compressed(b"{}")?
     } else {
         RawValue::from_string("{}".into()).map_err(ApiError::internal)?
@@ -279,8 +285,4 @@ async fn jobs(call: Call) -> Result<Reply, ApiError> {
 
 async fn no_job(_call: Call) -> Result<Reply, ApiError> {
     Err(ApiError::not_found("job not found: this server runs no jobs"))
-}
-
-async fn forget_job(_call: Call) -> Result<Reply, ApiError> {
-    Ok(Reply::done())
 }

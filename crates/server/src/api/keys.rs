@@ -23,7 +23,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 /// A name that the client gives to a key.
 fn name<'a>(call: &'a Call, field: &str) -> Result<&'a str, ApiError> {
-    let name = call.field(field).map(str::trim).filter(|name| !name.is_empty());
+    let name = call.fields.get(field).map(str::trim).filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| ApiError::bad_request(format!("{field} is required")))?;
     if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
         let most = NAME_BYTES_MAX;

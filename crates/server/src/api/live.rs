@@ -41,7 +41,7 @@ async fn listen(call: Call) -> Result<Reply, ApiError> {
     if !caller.is_in(oid) || call.app.organization(oid).is_none() {
         return Err(not_found());
     }
-    let stream = kind(call.form.require("type")?)?;
+    let stream = kind(call.fields.require("type")?)?;
     let permission = match stream {
         Stream::Detect => "insight.det.get",
         Stream::Audit => "audit.get",
@@ -50,7 +50,7 @@ async fn listen(call: Call) -> Result<Reply, ApiError> {
     if !caller.may(oid, permission) {
         return Err(ApiError::missing_permission(permission));
     }
-    let text = |name| call.form.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
+    let text = |name| call.fields.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
     let sid =
         text("sid").map(|sid| sid.parse().map_err(|_| ApiError::bad_request("sid is not a sensor id"))).transpose()?;
     let filter = Filter { investigation: text("inv_id"), tag: text("tag"), category: text("cat"), sid };
@@ -61,13 +61,13 @@ async fn listen(call: Call) -> Result<Reply, ApiError> {
 }
 
 fn credentials(call: &Call, oid: Oid) -> Result<Caller, ApiError> {
-    if let Some(token) = call.form.get("jwt").filter(|token| !token.is_empty()) {
+    if let Some(token) = call.fields.get("jwt").filter(|token| !token.is_empty()) {
         return call.app.caller_of(token, clock::now());
     }
     let exchange = Exchange {
-        secret: call.form.require("api_key")?,
+        secret: call.fields.require("api_key")?,
         oid: &oid.to_string(),
-        uid: call.form.get("uid").unwrap_or_default(),
+        uid: call.fields.get("uid").unwrap_or_default(),
         source: call.source,
         ..Exchange::default()
     };

@@ -37,11 +37,15 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Get, "/orgs/{oid}", May("org.get"), "The organization", info),
         Route::new(Get, "/orgs/{oid}/url", Public, "Addresses of this server, by purpose", urls),
         Route::new(Post, "/orgs/{oid}/name", May("org.conf.set"), "Rename the organization", rename)
-            .needs("name", "New name"),
+            .needs("name", "New name")
+            .form("description", "Accepted and ignored: organizations have none"),
         Route::new(Get, "/user/orgs", Token, "Organizations of the caller", mine)
             .query("offset", "Organizations to skip")
             .query("limit", "Organizations on a page; 1 to 1,000, default 50")
-            .query("filter", "Only names that hold this text, in any case"),
+            .query("filter", "Only names that hold this text, in any case")
+            .query("sort_by", "Accepted and ignored: the order is that of the ids")
+            .query("sort_order", "Accepted and ignored")
+            .query("fields", "Accepted and ignored: every field is given"),
         Route::new(Get, "/orgs/new", Token, "Whether a name for an organization is free", is_free)
             .query("name", "Name"),
         Route::new(Post, "/orgs/new", Token, "Make an organization; its maker may do everything in it", create)
@@ -74,7 +78,7 @@ async fn info(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::json(&json!({
         "oid": oid, "name": profile.name, "created": profile.created_at.as_secs(),
         "sensor_quota": settings::quota(&call.app, &profile),
-        "sensor_version": settings::sensor_version(&call.app, oid), "latest_versions": {},
+        "sensor_version": env!("CARGO_PKG_VERSION"), "latest_versions": {},
         "n_outputs": call.app.records.count(oid, OUTPUT),
         "n_installation_keys": call.app.records.count(oid, INSTALLATION_KEY),
         "n_sensors": sensors, "n_online": online,
@@ -115,7 +119,7 @@ fn reachable(call: &Call) -> String {
 }
 
 fn checked_name(call: &Call) -> Result<&str, ApiError> {
-    let name = call.field("name").map(str::trim).filter(|name| !name.is_empty());
+    let name = call.fields.get("name").map(str::trim).filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| ApiError::bad_request("name is required"))?;
     if name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
         return Err(ApiError::bad_request(format!(
@@ -152,7 +156,7 @@ async fn change_profile(
 }
 
 async fn mine(call: Call) -> Result<Reply, ApiError> {
-    let filter = call.query.get("filter").unwrap_or_default().to_lowercase();
+    let filter = call.fields.get("filter").unwrap_or_default().to_lowercase();
     let all: Vec<(Oid, String)> = call
         .caller
         .scope
@@ -162,8 +166,8 @@ async fn mine(call: Call) -> Result<Reply, ApiError> {
         .map(|oid| (*oid, name_of(&call.app, *oid)))
         .filter(|(_, name)| name.to_lowercase().contains(&filter))
         .collect();
-    let offset = usize::try_from(call.query.number("offset")?.unwrap_or(0)).unwrap_or(0);
-    let limit = call.query.number("limit")?.filter(|limit| *limit > 0).unwrap_or(PAGE_DEFAULT).min(PAGE_MAX);
+    let offset = usize::try_from(call.fields.number("offset")?.unwrap_or(0)).unwrap_or(0);
+    let limit = call.fields.number("limit")?.filter(|limit| *limit > 0).unwrap_or(PAGE_DEFAULT).min(PAGE_MAX);
     let page = all.iter().skip(offset).take(usize::try_from(limit).unwrap_or(1));
     let orgs: Vec<Value> = page.map(|(oid, name)| json!({"oid": oid, "name": name})).collect();
     Ok(Reply::json(&json!({"orgs": orgs, "total": all.len()})))

@@ -12,7 +12,8 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Method::Post, "/outputs/{oid}", Access::May("output.set"), "Creates or replaces an output", set)
             .needs("name", "name of the output")
             .needs("module", "file, syslog, webhook or webhook_bulk")
-            .needs("type", "event, detect, audit, deployment, artifact or tailored"),
+            .needs("type", "event, detect, audit, deployment, artifact or tailored")
+            .open(),
         Route::new(Method::Delete, "/outputs/{oid}", Access::May("output.del"), "Deletes an output", delete)
             .needs("name", "name of the output"),
     ]
@@ -27,14 +28,7 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
 
 async fn set(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let settings = match call.form.pairs().next() {
-        Some(_) => call.form.pairs().map(|(name, value)| (name.to_owned(), Value::from(value))).collect(),
-        None if call.body.is_empty() => Map::new(),
-        None => match call.json()? {
-            Value::Object(settings) => settings,
-            _ => return Err(ApiError::bad_request("the body must be an object of settings")),
-        },
-    };
+    let settings = call.object()?;
     let name = settings.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
     if name.is_empty() {
         return Err(ApiError::bad_request("name is required"));
@@ -46,7 +40,7 @@ async fn set(call: Call) -> Result<Reply, ApiError> {
 
 async fn delete(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let name = call.field("name").filter(|name| !name.is_empty());
+    let name = call.fields.get("name").filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| ApiError::bad_request("name is required"))?;
     let actor = Actor::caller(&call.caller, call.source);
     match output::delete(&call.app, oid, name, &actor).await? {

@@ -14,10 +14,12 @@ mod trial;
 use super::router::authenticate;
 use super::{Access, ApiError, Call, Reply};
 use crate::hive::{self, RULE_HIVES, Verb};
+use crate::names;
 use lookups::Supplied;
 use muster_model::Oid;
 use muster_rules::RuleMeta;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use source::{EventSource, Events};
 use std::sync::Arc;
@@ -39,6 +41,7 @@ const NO_QUERY: &str = "query is not available: this server does not read the qu
 const LITERAL_RULE: &str = "replay-rule";
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Request {
     oid: String,
     #[serde(default)]
@@ -54,19 +57,42 @@ struct Request {
     limit_eval: Option<u64>,
     lookups: Option<Map<String, Value>>,
     query: Option<Value>,
+    /// What older clients send beside; stateful rules work here whatever it says.
+    #[serde(default, rename = "is_stateful")]
+    _is_stateful: IgnoredAny,
+    /// What older clients send with a query, which is refused.
+    #[serde(default, rename = "include_histogram")]
+    _include_histogram: IgnoredAny,
+    #[serde(default, rename = "include_facets")]
+    _include_facets: IgnoredAny,
+    #[serde(default, rename = "is_validation")]
+    _is_validation: IgnoredAny,
 }
 
 #[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct RuleSource {
     rule_name: Option<String>,
     namespace: Option<String>,
     rule: Option<Value>,
 }
 
-pub(super) async fn run(call: Call) -> Result<Reply, ApiError> {
+/// The request without the fields that are null, which clients write for absent ones. What belongs to the rule
+/// or to events stays as it is.
+fn without_nulls(mut request: Map<String, Value>) -> Map<String, Value> {
+    request.retain(|_, value| !value.is_null());
+    for part in ["rule_source", "event_source", "sensor_events"] {
+        if let Some(Value::Object(fields)) = request.get_mut(part) {
+            *fields = without_nulls(std::mem::take(fields));
+        }
+    }
+    request
+}
+
+pub(super) async fn run(call: Call, request: Map<String, Value>) -> Result<Reply, ApiError> {
     let caller = authenticate(&call.app, Access::Member, &call.headers)?;
     call.app.meter.count(&caller.credential, call.app.config.limits.calls_per_minute)?;
-    let request: Request = serde_json::from_value(call.json()?)
+    let request: Request = names::read(Value::Object(without_nulls(request)))
         .map_err(|error| ApiError::bad_request(format!("the body is no replay request: {error}")))?;
     let oid = request.oid.parse::<Oid>().ok().filter(|oid| caller.is_in(*oid) && call.app.organization(*oid).is_some());
     let oid = oid.ok_or_else(|| ApiError::not_found("organization not found"))?;

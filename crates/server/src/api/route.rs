@@ -46,7 +46,7 @@ pub enum Access {
 pub(super) type Answer = Pin<Box<dyn Future<Output = Result<Reply, ApiError>> + Send>>;
 pub(super) type Handler = Box<dyn Fn(Call) -> Answer + Send + Sync>;
 
-/// A parameter, for the API description.
+/// A parameter that a route takes. The table is the truth: what is not in it is refused.
 #[derive(Clone, Copy, Debug)]
 pub struct Parameter {
     /// Name on the wire.
@@ -55,6 +55,8 @@ pub struct Parameter {
     pub about: &'static str,
     /// Must be there.
     pub is_required: bool,
+    /// Its text is JSON; in a JSON body it may stand as it is.
+    pub is_document: bool,
 }
 
 /// One route.
@@ -69,10 +71,12 @@ pub struct Route {
     pub area: &'static str,
     /// One line for the API description.
     pub summary: &'static str,
-    /// Query parameters.
+    /// What clients put into the query. They may put it into the body as well.
     pub query: Vec<Parameter>,
-    /// Form fields.
+    /// What clients put into the body, as a form or a JSON object. They may put it into the query as well.
     pub form: Vec<Parameter>,
+    /// Takes fields beyond these; its handler checks them.
+    pub is_open: bool,
     /// The handler takes the body as a stream, however long it is.
     pub takes_stream: bool,
     pub(super) handler: Handler,
@@ -87,27 +91,43 @@ impl Route {
     {
         let handler: Handler = Box::new(move |call| Box::pin(handler(call)));
         let (query, form) = (Vec::new(), Vec::new());
-        Self { method, path, access, area: "", summary, query, form, takes_stream: false, handler }
+        Self { method, path, access, area: "", summary, query, form, is_open: false, takes_stream: false, handler }
     }
 
     /// Describes an optional query parameter.
     #[must_use]
     pub fn query(mut self, name: &'static str, about: &'static str) -> Self {
-        self.query.push(Parameter { name, about, is_required: false });
+        self.query.push(Parameter { name, about, is_required: false, is_document: false });
         self
     }
 
     /// Describes an optional form field.
     #[must_use]
     pub fn form(mut self, name: &'static str, about: &'static str) -> Self {
-        self.form.push(Parameter { name, about, is_required: false });
+        self.form.push(Parameter { name, about, is_required: false, is_document: false });
         self
     }
 
     /// Describes a form field that must be there. The handler checks it.
     #[must_use]
     pub fn needs(mut self, name: &'static str, about: &'static str) -> Self {
-        self.form.push(Parameter { name, about, is_required: true });
+        self.form.push(Parameter { name, about, is_required: true, is_document: false });
+        self
+    }
+
+    /// The form field described last holds JSON.
+    #[must_use]
+    pub fn document(mut self) -> Self {
+        if let Some(last) = self.form.last_mut() {
+            last.is_document = true;
+        }
+        self
+    }
+
+    /// Takes fields beyond those described; the handler checks them.
+    #[must_use]
+    pub fn open(mut self) -> Self {
+        self.is_open = true;
         self
     }
 

@@ -1,7 +1,7 @@
 //! From an HTTP request to a handler: path, token, permission, body.
 
 use super::call::{Body, bare_sensor_id};
-use super::{Access, ApiError, Call, Form, Method, Reply, Route};
+use super::{Access, ApiError, Call, Form, Method, Reply, Route, fields};
 use crate::access::Caller;
 use crate::app::App;
 use crate::clock;
@@ -63,18 +63,36 @@ impl Router {
     }
 
     fn find(&self, path: &str, method: &http::Method) -> Result<(&Route, HashMap<&'static str, String>), ApiError> {
-        let unknown = || ApiError::not_found(format!("no such path: {path}"));
+        let unknown = || ApiError::not_found(format!("no such route: {method} {path}"));
         let matched = self.by_path.at(path).map_err(|_| unknown())?;
-        let route = matched
-            .value
-            .iter()
-            .find(|(have, _)| have.name() == method.as_str())
-            .map(|(_, at)| &self.routes[*at])
-            .ok_or_else(|| ApiError { status: 405, ..unknown() }.with_code("method_not_allowed"))?;
-        let names = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         let values = matched.params.iter().map(|(_, value)| percent_decode_str(value).decode_utf8_lossy().into_owned());
+        let values: Vec<String> = values.collect();
+        let by_method = matched.value;
+        let any = by_method.values().next().map(|at| &self.routes[*at]).ok_or_else(unknown)?;
+        // Paths that begin with an id would take every word for one.
+        if begins_with_id(any.path) && !values.first().is_some_and(|value| is_id(value)) {
+            return Err(unknown());
+        }
+        let found = by_method.iter().find(|(have, _)| have.name() == method.as_str());
+        let Some((_, at)) = found else {
+            let mut allowed: Vec<Method> = by_method.keys().copied().collect();
+            allowed.sort_unstable();
+            return Err(ApiError::method_not_allowed(method.as_str(), allowed));
+        };
+        let route = &self.routes[*at];
+        let names = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         Ok((route, names.zip(values).collect()))
     }
+}
+
+/// Whether the first segment of a route's path is a sensor or organization.
+fn begins_with_id(path: &str) -> bool {
+    path.trim_start_matches('/').starts_with('{')
+}
+
+/// Whether a segment is the id of a sensor, an agent or an organization, whichever there may be.
+fn is_id(segment: &str) -> bool {
+    bare_sensor_id(segment).parse::<Sid>().is_ok()
 }
 
 /// Collapses repeated slashes, and puts `/v1` before `who`, which old clients call without.
@@ -124,7 +142,6 @@ async fn answer(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr
     let path = clean_path(parts.uri.path());
     let router = Arc::clone(&app.router);
     let (route, path) = router.find(&path, &parts.method)?;
-    let query = Form::parse(parts.uri.query().unwrap_or_default().as_bytes())?;
     let caller = authenticate(&app, route.access, &parts.headers)?;
     app.meter.count(&caller.credential, app.config.limits.calls_per_minute)?;
     let (body, stream) = if route.takes_stream {
@@ -136,12 +153,12 @@ async fn answer(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr
         };
         (bodies.receive(incoming, bytes_max).await?, None)
     };
-    let is_form = !has_json(&parts.headers);
-    let form = if is_form { Form::parse(&body)? } else { Form::default() };
-    let organization = authorize(&app, route.access, &caller, &path, &form, &query)?;
+    let fields = fields::read(route, &parts.headers, parts.uri.query(), &body)?;
+    let organization = authorize(&app, route.access, &caller, &path, &fields)?;
+    fields::check(route, &fields)?;
     let base = base(&app, &parts);
     let headers = parts.headers;
-    let call = Call { app, caller, organization, query, form, body, stream, headers, base, source, path };
+    let call = Call { app, caller, organization, fields, body, stream, headers, base, source, path };
     (route.handler)(call).await
 }
 
@@ -160,11 +177,6 @@ fn base(app: &App, parts: &http::request::Parts) -> String {
     }
 }
 
-pub(super) fn has_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    kind.starts_with("application/json") || kind.starts_with("application/octet-stream")
-}
-
 /// Whether the request shows a valid token, on a route that asks for one or not.
 fn is_known(app: &App, caller: &Caller, headers: &HeaderMap) -> bool {
     !caller.credential.is_empty() || authenticate(app, Access::Token, headers).is_ok()
@@ -181,7 +193,15 @@ pub(super) fn authenticate(app: &App, access: Access, headers: &HeaderMap) -> Re
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(ApiError::unauthorized("the Authorization header must be: Bearer TOKEN"));
     }
-    app.caller_of(token.trim(), clock::now())
+    let token = token.trim();
+    // Keys are UUIDs, and tokens never are.
+    if token.parse::<uuid::Uuid>().is_ok() {
+        return Err(ApiError::unauthorized(
+            "this is an API key and not a token: exchange it first with POST /jwt (fields oid and secret), \
+             and send what is in jwt as Authorization: Bearer",
+        ));
+    }
+    app.caller_of(token, clock::now())
 }
 
 /// Finds the organization and checks the permission. What one may not see is 404.
@@ -190,8 +210,7 @@ fn authorize(
     access: Access,
     caller: &Caller,
     path: &HashMap<&'static str, String>,
-    form: &Form,
-    query: &Form,
+    fields: &Form,
 ) -> Result<Option<Arc<Organization>>, ApiError> {
     let permission = match access {
         Access::Public | Access::Token => None,
@@ -199,7 +218,7 @@ fn authorize(
         Access::May(permission) => Some(Some(permission)),
     };
     let Some(permission) = permission else { return Ok(None) };
-    let named = path.get("oid").map(String::as_str).or_else(|| form.get("oid")).or_else(|| query.get("oid"));
+    let named = path.get("oid").map(String::as_str).or_else(|| fields.get("oid"));
     let organization = match (named, path.get("sid")) {
         (Some(text), _) => text.parse::<Oid>().ok().and_then(|oid| app.organization(oid)),
         (None, Some(sid)) => return by_sensor(app, caller, sid, permission).map(Some),
@@ -209,7 +228,12 @@ fn authorize(
         .filter(|organization| caller.is_in(organization.oid))
         .ok_or_else(|| ApiError::not_found("organization not found"))?;
     check(caller, organization.oid, permission)?;
-    Ok(Some(organization))
+    match fields.get("oid").filter(|oid| !oid.is_empty()).map(str::parse::<Oid>) {
+        Some(beside) if beside != Ok(organization.oid) => {
+            Err(ApiError::bad_request("oid names another organization than the path does"))
+        }
+        _ => Ok(Some(organization)),
+    }
 }
 
 fn check(caller: &Caller, oid: Oid, permission: Option<&str>) -> Result<(), ApiError> {

@@ -5,6 +5,7 @@ mod listing;
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::sensor::{self, Flag, SensorRecord};
 use crate::tasking;
+use muster_command::Command;
 use serde_json::json;
 
 /// Longest `x-idempotent-key`, in bytes: clients send a UUID.
@@ -45,8 +46,11 @@ async fn get(call: Call) -> Result<Reply, ApiError> {
 
 async fn task(call: Call) -> Result<Reply, ApiError> {
     let place = call.place()?;
-    let commands: Vec<&str> = call.form.all("tasks").filter(|line| !line.trim().is_empty()).collect();
-    let investigation = call.field("investigation_id").filter(|id| !id.is_empty());
+    let commands: Vec<&str> = call.fields.all("tasks").filter(|line| !line.trim().is_empty()).collect();
+    let investigation = call.fields.get("investigation_id").filter(|id| !id.is_empty());
+    for command in commands.iter().filter_map(|line| Command::parse(line).ok()) {
+        tasking::require_payload(&call.caller, place.organization.oid, &command)?;
+    }
     let Some(key) = call.headers.get("x-idempotent-key") else {
         tasking::send_direct(&call.app, &place, &commands, investigation, &call.actor()).await?;
         return Ok(Reply::done());
@@ -55,7 +59,9 @@ async fn task(call: Call) -> Result<Reply, ApiError> {
         let most = IDEMPOTENT_KEY_BYTES_MAX;
         return Err(ApiError::bad_request(format!("x-idempotent-key must be at most {most} bytes")));
     }
-    let parts = [call.caller.credential.as_bytes(), call.path("sid").as_bytes(), key.as_bytes(), &call.body];
+    let fields: Vec<String> = call.fields.pairs().map(|(name, value)| format!("{name}={value:?}")).collect();
+    let fields = fields.join("&");
+    let parts = [call.caller.credential.as_bytes(), call.path("sid").as_bytes(), key.as_bytes(), fields.as_bytes()];
     let digest = call.app.secrets.digest(&parts.join(&b'\n'));
     tasking::send_once(&call.app, &place, &commands, investigation, &call.actor(), &digest).await?;
     Ok(Reply::done())

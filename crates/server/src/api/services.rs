@@ -7,7 +7,7 @@ use crate::extension::{self, INFRASTRUCTURE, INFRASTRUCTURE_SERVICE, yaml_text};
 use crate::tasking::EXTENSION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Name of the older service behind which the tasking extension stands.
 const RELIABLE_TASKING: &str = "reliable-tasking";
@@ -18,7 +18,8 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::Get, "/service/{oid}", Access::Member, "Services of the organization", list),
         Route::new(Method::Post, "/service/{oid}/{service}", request_access, "Ask a service for something", request)
-            .needs("request_data", "Base64 of a JSON object with `action` and its fields")
+            .needs("request_data", "Base64 of a JSON object with `action` and its fields, or the JSON itself")
+            .document()
             .form("is_async", "The caller does not wait for the answer")
             .form("jwt", "Token of the caller as whom the service shall act"),
     ]
@@ -32,6 +33,19 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::json(&json!({"replicants": names})))
 }
 
+/// Older clients of the configuration service write the options beside the document.
+fn with_options(data: Value) -> Value {
+    let Value::Object(fields) = data else { return data };
+    if fields.contains_key("options") {
+        return Value::Object(fields);
+    }
+    let is_beside = |name: &String| name == "action" || name == "config";
+    let (mut fields, options): (Map<String, Value>, Map<String, Value>) =
+        fields.into_iter().partition(|(name, _)| is_beside(name));
+    fields.insert("options".into(), Value::Object(options));
+    Value::Object(fields)
+}
+
 async fn request(call: Call) -> Result<Reply, ApiError> {
     let service = call.path("service");
     let extension = match service {
@@ -42,12 +56,16 @@ async fn request(call: Call) -> Result<Reply, ApiError> {
             return Err(ApiError::not_found(format!("no such service: {other}; available: {available}")));
         }
     };
-    let packed = call.form.require("request_data")?;
-    let bytes = STANDARD
-        .decode(packed)
-        .map_err(|error| ApiError::bad_request(format!("request_data is not base64: {error}")))?;
+    let packed = call.fields.require("request_data")?;
+    let bytes = match packed.trim_start().starts_with('{') {
+        true => packed.as_bytes().to_owned(),
+        false => STANDARD
+            .decode(packed)
+            .map_err(|error| ApiError::bad_request(format!("request_data is not base64: {error}")))?,
+    };
     let data: Value = serde_json::from_slice(&bytes)
         .map_err(|error| ApiError::bad_request(format!("request_data is not JSON: {error}")))?;
+    let data = if extension == INFRASTRUCTURE { with_options(data) } else { data };
     let action = data.get("action").and_then(Value::as_str).unwrap_or_default();
     let caller = impersonated(&call, "jwt")?;
     let caller = caller.as_ref().unwrap_or(&call.caller);

@@ -63,14 +63,14 @@ pub(super) fn check(tags: &[&str]) -> Result<(), ApiError> {
 
 async fn put(call: Call) -> Result<Reply, ApiError> {
     let place = call.place()?;
-    let mut tags: Vec<&str> = call.form.list("tags").chain(call.query.list("tags")).collect();
+    let mut tags: Vec<&str> = call.fields.list("tags").collect();
     tags.sort_unstable();
     tags.dedup();
     if tags.is_empty() {
         return Err(ApiError::bad_request("tags is required"));
     }
     check(&tags)?;
-    let ttl = match call.form.number("ttl")?.or(call.query.number("ttl")?) {
+    let ttl = match call.fields.number("ttl")? {
         None | Some(0) => None,
         Some(seconds) => {
             let seconds = u64::try_from(seconds).ok().filter(|seconds| *seconds <= TTL_S_MAX);
@@ -94,8 +94,8 @@ async fn put(call: Call) -> Result<Reply, ApiError> {
 async fn take(call: Call) -> Result<Reply, ApiError> {
     let place = call.place()?;
     // `tag` is one tag, which may hold commas; `tags` is a list.
-    let one_tag = call.form.all("tag").chain(call.query.all("tag")).filter(|tag| !tag.is_empty());
-    let tags: Vec<&str> = one_tag.chain(call.form.list("tags")).chain(call.query.list("tags")).collect();
+    let one_tag = call.fields.all("tag").filter(|tag| !tag.is_empty());
+    let tags: Vec<&str> = one_tag.chain(call.fields.list("tags")).collect();
     if tags.is_empty() {
         return Err(ApiError::bad_request("tag is required"));
     }

@@ -2,37 +2,52 @@
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::Exchange;
-use crate::clock;
+use crate::{clock, names};
 use serde_json::{Map, Value, json};
+
+/// The field that tells an exchange of a key from a replay.
+const SECRET: &str = "secret";
+
+/// Fields of an exchange.
+const EXCHANGE: &[&str] = &[SECRET, "oid", "uid", "expiry", "perms"];
 
 /// The routes of this area.
 pub(super) fn routes() -> Vec<Route> {
-    let exchange_at = |path| {
-        Route::new(Method::Post, path, Access::Public, "Exchange an API key for a token", exchange)
-            .needs("secret", "API key")
+    let described = |route: Route| {
+        route
+            .needs(SECRET, "API key")
             .form("oid", "Organization id; `-` for a token that names only the user; absent for all of the user's")
             .form("uid", "User id, with user keys only")
             .form("expiry", "Unix seconds, or a validity in seconds below 10^9; default one hour")
             .form("perms", "Comma-separated permissions to which the token is restricted")
     };
+    let summary = "Exchange an API key for a token";
+    let of_both = "Exchange an API key for a token; or, with a JSON body of other fields, a replay of a rule";
     vec![
-        exchange_at("//jwt"),
+        described(Route::new(Method::Post, "//jwt", Access::Public, summary, exchange)),
         // The published token host is called at its root; so is the replay host, with JSON.
-        exchange_at("//"),
+        described(Route::new(Method::Post, "//", Access::Public, of_both, exchange_or_replay)).open(),
         Route::new(Method::Get, "/who", Access::Token, "Who the token belongs to, and what it may do", who),
     ]
 }
 
-async fn exchange(call: Call) -> Result<Reply, ApiError> {
-    if call.has_json() {
-        return super::replay::run(call).await;
+async fn exchange_or_replay(call: Call) -> Result<Reply, ApiError> {
+    match call.json()? {
+        Some(object) if !object.contains_key(SECRET) => super::replay::run(call, object).await,
+        _ => {
+            names::require_known(call.fields.pairs().map(|(name, _)| name), EXCHANGE)?;
+            exchange(call).await
+        }
     }
-    let permissions = call.form.get("perms").map(|names| names.split(',').map(str::trim).collect());
+}
+
+async fn exchange(call: Call) -> Result<Reply, ApiError> {
+    let permissions = call.fields.get("perms").map(|names| names.split(',').map(str::trim).collect());
     let exchange = Exchange {
-        secret: call.form.require("secret")?,
-        oid: call.form.get("oid").unwrap_or_default(),
-        uid: call.form.get("uid").unwrap_or_default(),
-        expiry: call.form.number("expiry")?,
+        secret: call.fields.require(SECRET)?,
+        oid: call.fields.get("oid").unwrap_or_default(),
+        uid: call.fields.get("uid").unwrap_or_default(),
+        expiry: call.fields.number("expiry")?,
         permissions,
         source: call.source,
     };

@@ -26,7 +26,8 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Get, users, May("user.ctrl"), "E-mail addresses of the users", list),
         Route::new(Post, users, May("user.ctrl"), "Make someone a user of the organization", invite)
             .needs("email", "E-mail address")
-            .form("role", "Owner, Administrator, Operator, Viewer or Basic; absent is no permission at all"),
+            .form("role", "Owner, Administrator, Operator, Viewer or Basic; absent is no permission at all")
+            .form("invite_missing", "Accepted and ignored: nobody is written to"),
         Route::new(Delete, users, May("user.ctrl"), "Remove a user from the organization", remove)
             .needs("email", "E-mail address"),
         Route::new(Get, permissions, May("user.ctrl"), "Permissions of each user", list_permissions),
@@ -120,8 +121,8 @@ fn put(
 
 async fn invite(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let email = checked_email(call.field("email"))?;
-    let permissions = match call.field("role").filter(|role| !role.is_empty()) {
+    let email = checked_email(call.fields.get("email"))?;
+    let permissions = match call.fields.get("role").filter(|role| !role.is_empty()) {
         Some(role) => of_role(role)?,
         None => Vec::new(),
     };
@@ -147,7 +148,7 @@ async fn invite(call: Call) -> Result<Reply, ApiError> {
 
 async fn remove(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let email = checked_email(call.field("email"))?;
+    let email = checked_email(call.fields.get("email"))?;
     let edit = |user: &mut User| {
         user.organizations.remove(&oid);
         require_keeper(&call.app.records, oid, &Without::User(&email))
@@ -157,13 +158,13 @@ async fn remove(call: Call) -> Result<Reply, ApiError> {
 }
 
 fn permission(call: &Call) -> Result<String, ApiError> {
-    let name = call.field("perm").map(str::trim).filter(|name| !name.is_empty());
+    let name = call.fields.get("perm").map(str::trim).filter(|name| !name.is_empty());
     name.map(str::to_owned).ok_or_else(|| ApiError::bad_request("perm is required"))
 }
 
 async fn grant(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let (email, name) = (checked_email(call.field("email"))?, permission(&call)?);
+    let (email, name) = (checked_email(call.fields.get("email"))?, permission(&call)?);
     require_grantable(&call.caller, oid, [&name])?;
     let edit = |user: &mut User| {
         let have = user.organizations.entry(oid).or_default();
@@ -179,7 +180,7 @@ async fn grant(call: Call) -> Result<Reply, ApiError> {
 
 async fn revoke(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let (email, name) = (checked_email(call.field("email"))?, permission(&call)?);
+    let (email, name) = (checked_email(call.fields.get("email"))?, permission(&call)?);
     let edit = |user: &mut User| {
         let have = user.organizations.entry(oid).or_default();
         if !have.contains(&name) {
@@ -204,11 +205,8 @@ fn require_keeper_unless_same(call: &Call, oid: Oid, email: &str, changed: &User
 
 async fn set_role(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    // JSON from the Python client, a form from the Go library.
-    let json = if call.body.first() == Some(&b'{') { call.json()? } else { Value::Null };
-    let field = |name: &str| json[name].as_str().or_else(|| call.field(name));
-    let email = checked_email(field("email"))?;
-    let role = field("role").filter(|role| !role.is_empty());
+    let email = checked_email(call.fields.get("email"))?;
+    let role = call.fields.get("role").filter(|role| !role.is_empty());
     let role = role.ok_or_else(|| ApiError::bad_request(format!("role is required: one of {ROLES}")))?;
     let permissions = of_role(role)?;
     require_grantable(&call.caller, oid, &permissions)?;

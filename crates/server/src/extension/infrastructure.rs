@@ -21,6 +21,7 @@ mod sections;
 
 pub use document::yaml_text;
 
+use super::table::{Action, Extension, Field};
 use crate::access::Caller;
 use crate::api::ApiError;
 use crate::app::App;
@@ -36,6 +37,34 @@ use std::sync::Arc;
 
 /// Name of the extension.
 pub const EXTENSION: &str = "ext-infrastructure";
+
+pub(super) const TABLE: Extension = Extension { name: EXTENSION, actions: ACTIONS, required_events: &[] };
+
+const OPTIONS: &str = "sync_outputs and so on: true; sync_hives: hive to true";
+
+const ACTIONS: &[Action] = &[
+    Action {
+        name: "fetch",
+        about: "The configuration as one document",
+        is_user_facing: true,
+        is_impersonated: true,
+        permission: None,
+        fields: &[Field::new("options", "object", "Options", OPTIONS)],
+        requirements: &[],
+    },
+    Action {
+        name: "push",
+        about: "Make the organization look like a document",
+        is_user_facing: true,
+        is_impersonated: true,
+        permission: None,
+        fields: &[
+            Field::new("config", "yaml", "Configuration", "YAML text with version: 3 and sections"),
+            Field::new("options", "object", "Options", "as for fetch, and is_dry_run, is_force, ignore_inaccessible"),
+        ],
+        requirements: &[&["config"]],
+    },
+];
 
 /// Name of the older service that does the same.
 pub const SERVICE: &str = "infrastructure-service";
@@ -62,15 +91,16 @@ impl Rights {
 pub async fn request(
     app: &Arc<App>,
     organization: &Arc<Organization>,
-    action: &str,
+    action: &Action,
     data: &Value,
     caller: &Caller,
     actor: &Actor,
 ) -> Result<Value, ApiError> {
     let oid = organization.oid;
     let rights = Rights(caller.scope.0.get(&oid).cloned().unwrap_or_default());
-    let options = Options::read(data.get("options").unwrap_or(data))?;
-    match action {
+    let data = action.read(data)?;
+    let options = Options::read(data.get("options").unwrap_or(&Value::Null))?;
+    match action.name {
         "fetch" => fetch::fetch(app, oid, &options, &rights).map(|document| json!({"org": document})),
         "push" => {
             let Some(config) = data.get("config").and_then(Value::as_str) else {
@@ -78,7 +108,7 @@ pub async fn request(
             };
             push(app, organization, config.to_owned(), options, rights, actor).await
         }
-        other => Err(ApiError::bad_request(format!("unknown action: {other}; one of fetch, push"))),
+        other => Err(ApiError::internal(format!("{EXTENSION} has no action {other}"))),
     }
 }
 

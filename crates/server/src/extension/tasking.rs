@@ -2,35 +2,31 @@
 //!
 //! Source: reference/sensor.md section 12, reference/rest-api.md section 10.3.
 
+mod actions;
+
+pub(super) use actions::TABLE;
+
+use super::table::Action;
+use crate::access::{Caller, INSTALLATION_KEY};
 use crate::api::ApiError;
 use crate::app::App;
 use crate::event::Actor;
+use crate::names;
 use crate::organization::Organization;
 use crate::tasking::{self, Choice, NewTask};
-use muster_model::{Sid, TaskId};
-use muster_selector::{Selector, Targeting};
+use muster_command::Command;
+use muster_model::{Oid, Platform, Sid, TaskId};
+use muster_selector::{Fleet as _, Selector, Targeting};
 use muster_tasking::{Conditions, DEFAULT_TTL_S, Pace};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-use std::str::FromStr;
+use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// Targets on a page when the caller names no number.
 const PAGE_DEFAULT: usize = 100;
 
-const ACTIONS: &[&str] = &[
-    "task",
-    "list",
-    "untask",
-    "get",
-    "overview",
-    "explain",
-    "preview",
-    "pause",
-    "resume",
-    "signal_attempt",
-    "signal_received",
-];
+/// Tags that are named to whoever names one that is not there.
+const TAGS_SHOWN_MAX: usize = 20;
 
 /// Fields that the published converter fills with their own name.
 const OWN_NAMES: &[&str] = &["sid", "tag", "selector", "plat", "context", "task_id"];
@@ -39,32 +35,36 @@ const OWN_NAMES: &[&str] = &["sid", "tag", "selector", "plat", "context", "task_
 pub async fn request(
     app: &Arc<App>,
     organization: &Arc<Organization>,
-    action: &str,
+    action: &Action,
     data: &Value,
     actor: &Actor,
 ) -> Result<Value, ApiError> {
     let meant = if actor.is_rule() { Some(without_own_names(data)?) } else { None };
-    let fields = Fields(meant.as_ref().unwrap_or(data));
-    match action {
+    let fields = Fields(action.read(meant.as_ref().unwrap_or(data))?);
+    let selector = || {
+        fields.targets_are_known(app, organization)?;
+        fields.selector()
+    };
+    match action.name {
         "task" => task(app, organization, &fields, actor).await,
-        "list" => Ok(tasking::list(organization, &fields.selector()?)),
+        "list" => Ok(tasking::list(organization, &selector()?)),
         "untask" => untask(app, organization, &fields, actor).await,
         "overview" => Ok(tasking::overview(organization, fields.limit()?)),
-        "preview" => Ok(tasking::preview(organization, &fields.selector()?, fields.number("limit")?)),
+        "preview" => Ok(tasking::preview(organization, &selector()?, fields.number("limit")?)),
         "get" => {
             let (state, cursor) = (fields.text("state")?, fields.text("cursor")?);
             tasking::page_of_targets(app, organization, fields.task_id()?, state, cursor, fields.limit()?).await
         }
         "explain" => {
             let sid = fields.text("sid")?.ok_or_else(|| ApiError::bad_request("sid is required"))?;
-            let sid: Sid = sid.parse().map_err(|_| ApiError::not_found("sensor not found"))?;
+            let sid: Sid = sid.parse().map_err(|_| no_sensor_id(sid))?;
             tasking::explain(app, organization, fields.task_id()?, sid).await
         }
         "pause" => tasking::pause(app, organization, fields.task_id()?, actor).await.map(|()| json!({})),
         "resume" => tasking::resume(app, organization, fields.task_id()?, actor).await.map(|()| json!({})),
         // Internal hooks of the published extension; here the gateway does both by itself.
         "signal_attempt" | "signal_received" => Ok(json!({})),
-        other => Err(ApiError::bad_request(format!("unknown action: {other}; one of {}", ACTIONS.join(", ")))),
+        other => Err(ApiError::internal(format!("reliable tasking has no action {other}"))),
     }
 }
 
@@ -92,32 +92,78 @@ fn without_own_names(data: &Value) -> Result<Value, ApiError> {
 async fn task(
     app: &Arc<App>,
     organization: &Arc<Organization>,
-    fields: &Fields<'_>,
+    fields: &Fields,
     actor: &Actor,
 ) -> Result<Value, ApiError> {
-    let command = fields.text("task")?.or(fields.text("command")?);
+    let command = fields.text("task")?;
     let command =
         command.ok_or_else(|| ApiError::bad_request("missing task: task is required, the command line to run"))?;
     if app.config.require_targeting && fields.targeting()?.is_blank() {
         return Err(ApiError::bad_request("one of sid, tag, selector is required; selector * is every sensor"));
     }
+    let is_for_all = fields.targeting()?.is_blank();
+    let dynamic = fields.flag("dynamic")?;
+    if !dynamic {
+        fields.targets_are_known(app, organization)?;
+    }
+    let selector = fields.selector()?;
     let new = NewTask {
         command: command.to_owned(),
-        selector: fields.selector()?,
-        context: fields.text("context")?.or(fields.text("inv_id")?).map(str::to_owned),
+        selector: selector.clone(),
+        context: fields.text("context")?.map(str::to_owned),
         ttl_s: fields.ttl()?,
         task_id: fields.text("task_id")?.map(parse_task_id).transpose()?,
-        dynamic: fields.flag("dynamic")?,
+        dynamic,
         urgent: fields.flag("urgent")?,
         conditions: fields.object::<Conditions>("conditions")?,
         pace: fields.object::<Pace>("pace")?.unwrap_or_default(),
     };
     check_digest(new.conditions.as_ref())?;
     let created = tasking::create(app, organization, new, actor).await?;
-    Ok(json!({
+    let mut answer = json!({
         "task_id": created.task_id, "total_sensors": created.total, "tasked_sensors": created.tasked,
         "queued_sensors": created.total - created.tasked,
-    }))
+    });
+    if is_for_all {
+        answer["all_sensors"] = json!(true);
+    }
+    if created.total == 0 {
+        answer["warning"] = json!(nobody(organization, &selector, dynamic));
+    }
+    Ok(answer)
+}
+
+/// What to say of a task without targets.
+fn nobody(organization: &Organization, selector: &Selector, dynamic: bool) -> String {
+    let text = selector.text();
+    let mut warning = match dynamic {
+        true => format!("no sensor matches {text} now; those that begin to will get the task"),
+        false => format!("no sensor matches {text}, so that nobody gets the task"),
+    };
+    for label in selector.never_true(&organization.state.lock().fleet) {
+        warning.push_str(&format!("; of no sensor it is true that {label}"));
+    }
+    warning
+}
+
+fn no_sensor_id(text: &str) -> ApiError {
+    ApiError::bad_request(format!(
+        "sid is not a sensor id: {text:?}; sensor ids are UUIDs, as the list of sensors has them"
+    ))
+}
+
+/// Checks that a caller may have the payload used that a task names.
+///
+/// # Errors
+///
+/// 401 naming the permission.
+pub fn require_payload(caller: &Caller, oid: Oid, action: &str, data: &Value) -> Result<(), ApiError> {
+    let line = ["task", "command"].into_iter().find_map(|name| data.get(name)).and_then(Value::as_str);
+    match line.filter(|_| action == "task").map(Command::parse) {
+        // What is no command is refused further on.
+        Some(Ok(command)) => tasking::require_payload(caller, oid, &command),
+        _ => Ok(()),
+    }
 }
 
 fn check_digest(conditions: Option<&Conditions>) -> Result<(), ApiError> {
@@ -133,7 +179,7 @@ fn check_digest(conditions: Option<&Conditions>) -> Result<(), ApiError> {
 async fn untask(
     app: &Arc<App>,
     organization: &Arc<Organization>,
-    fields: &Fields<'_>,
+    fields: &Fields,
     actor: &Actor,
 ) -> Result<Value, ApiError> {
     let task_id = fields.text("task_id")?;
@@ -142,12 +188,14 @@ async fn untask(
             "task_id, or one of sid, tag, selector, is required; selector * is every sensor",
         ));
     }
-    // The published examples use ids that are no UUIDs: nothing has such an id, which is not an error.
-    let task_id = match task_id.map(TaskId::from_str) {
-        Some(Err(_)) => return Ok(json!({"deleted": 0})),
-        Some(Ok(id)) => Some(id),
+    let task_id = match task_id {
         None => None,
+        Some(text) => {
+            let known = text.parse().ok().filter(|id| organization.state.lock().queue.find(*id).is_some());
+            Some(known.ok_or_else(|| no_such_task(text))?)
+        }
     };
+    fields.targets_are_known(app, organization)?;
     let selector = (!fields.targeting()?.is_blank()).then(|| fields.selector()).transpose()?;
     let (deleted, withdrawn) = tasking::untask(app, organization, &Choice { task_id, selector }, actor).await?;
     let mut answer = json!({"deleted": deleted});
@@ -157,19 +205,24 @@ async fn untask(
     Ok(answer)
 }
 
+/// Of a removed or expired task the id is known for some time; of another one nothing can be taken back.
+fn no_such_task(text: &str) -> ApiError {
+    ApiError::not_found(format!("no such task: {text:?}; the action overview lists those that there are"))
+}
+
 fn parse_task_id(text: &str) -> Result<TaskId, ApiError> {
     text.parse().map_err(|_| ApiError::bad_request("task_id must be a UUID"))
 }
 
-/// The fields of a request; a field that is null counts as absent.
-struct Fields<'a>(&'a Value);
+/// The fields of a request, as the table of actions has them.
+struct Fields(Map<String, Value>);
 
-impl<'a> Fields<'a> {
-    fn get(&self, name: &str) -> Option<&'a Value> {
-        self.0.get(name).filter(|value| !value.is_null())
+impl Fields {
+    fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
     }
 
-    fn text(&self, name: &str) -> Result<Option<&'a str>, ApiError> {
+    fn text(&self, name: &str) -> Result<Option<&str>, ApiError> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
@@ -212,7 +265,29 @@ impl<'a> Fields<'a> {
 
     fn task_id(&self) -> Result<TaskId, ApiError> {
         let text = self.text("task_id")?.ok_or_else(|| ApiError::bad_request("task_id is required"))?;
-        text.parse().map_err(|_| ApiError::not_found("no such task"))
+        text.parse().map_err(|_| no_such_task(text))
+    }
+
+    /// Refuses a sensor, platform or tag that cannot be one, or that nothing ever had: such a request would look
+    /// like one that was accepted, and reach nobody.
+    fn targets_are_known(&self, app: &App, organization: &Organization) -> Result<(), ApiError> {
+        let Targeting { sid, tag, plat, .. } = self.targeting()?;
+        if let Some(sid) = sid.filter(|sid| *sid != "*" && sid.parse::<Sid>().is_err()) {
+            return Err(no_sensor_id(sid));
+        }
+        let is_platform = |name: &str| Platform::from_name(name).is_some() || name.parse::<u32>().is_ok();
+        if let Some(name) = plat.filter(|name| !is_platform(name)) {
+            let known: Vec<&str> = Platform::names().collect();
+            let hint = names::nearest(name, &known).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            return Err(ApiError::bad_request(format!("no such platform: {name}{hint}; one of {}", known.join(", "))));
+        }
+        if let Some(tag) = tag.filter(|tag| !is_tag(app, organization, tag)) {
+            let known: Vec<_> = organization.state.lock().fleet.tags();
+            let names: Vec<&str> = known.iter().map(|tag| &**tag).take(TAGS_SHOWN_MAX).collect();
+            let text = format!("no sensor has the tag {tag:?}; tags of this organization: {}", names.join(", "));
+            return Err(ApiError::not_found(text));
+        }
+        Ok(())
     }
 
     fn object<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ApiError> {
@@ -220,7 +295,7 @@ impl<'a> Fields<'a> {
         self.get(name).map(parse).transpose().map_err(|error| ApiError::bad_request(format!("{name}: {error}")))
     }
 
-    fn targeting(&self) -> Result<Targeting<'a>, ApiError> {
+    fn targeting(&self) -> Result<Targeting<'_>, ApiError> {
         let legacy = |name| match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str())),
@@ -237,6 +312,13 @@ impl<'a> Fields<'a> {
     fn selector(&self) -> Result<Selector, ApiError> {
         Selector::from_targeting(self.targeting()?).map_err(|error| invalid_selector(&error))
     }
+}
+
+/// Whether a sensor has a tag, or one that enrols with some installation key will have it.
+fn is_tag(app: &App, organization: &Organization, tag: &str) -> bool {
+    let is_carried = organization.state.lock().fleet.tagged(tag).is_some();
+    let keys = || app.records.list(organization.oid, INSTALLATION_KEY).into_iter();
+    is_carried || keys().any(|(_, key)| key.tags.iter().any(|have| have == tag))
 }
 
 /// 400 in the published wording. Source: reference/selectors.md section 6.

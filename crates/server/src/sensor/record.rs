@@ -32,7 +32,8 @@ pub struct SensorRecord<'a> {
     is_kernel_available: bool,
     kernel: bool,
     version: &'a str,
-    tags: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tags: Option<Vec<&'a str>>,
     is_online: bool,
 }
 
@@ -63,9 +64,15 @@ impl<'a> SensorRecord<'a> {
             is_kernel_available: sensor.kernel,
             kernel: sensor.kernel,
             version: &sensor.version,
-            tags: sensor.tag_names().collect(),
+            tags: Some(sensor.tag_names().collect()),
             is_online,
         }
+    }
+
+    /// The same record without the field `tags`.
+    #[must_use]
+    pub fn without_tags(self) -> Self {
+        Self { tags: None, ..self }
     }
 }
 

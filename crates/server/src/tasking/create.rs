@@ -100,9 +100,6 @@ pub async fn create(
         state.queue.reserve(number);
         (number, targets, Control { unsupported, ..Control::default() })
     };
-    if targets.is_empty() && !spec.dynamic {
-        return Ok(Created::of(&spec));
-    }
     store(app, organization, number, &spec, &control, &targets, actor).await?;
     let created = Created::of(&spec);
     organization.state.lock().queue.insert(Task::new(number, spec, control, targets));

@@ -31,7 +31,9 @@ pub fn list(organization: &Organization, selector: &Selector) -> Value {
     let mut listed = 0;
     for task in state.queue.tasks().filter(|task| now < task.spec.expires_at()) {
         let pending = sensors.as_ref().map_or_else(|| task.open().clone(), |sensors| task.open() & sensors);
-        if pending.is_empty() {
+        // A task without any targets would be out of sight, and with it that it reached nobody.
+        let reached_nobody = task.targets().is_empty() && sensors.is_none();
+        if pending.is_empty() && !reached_nobody {
             continue;
         }
         for ordinal in pending.iter().take(LISTED_MAX - listed) {

@@ -27,7 +27,11 @@ fn changes(oid: &str, sid: &str) -> Vec<Change> {
     let extension = format!("orgs/{oid}/subscription/extension/ext-reliable-tasking");
     let task_id = TaskId(random::uuid()).to_string();
     let ask = |action: &str| {
-        let data = json!({"task": "os_version", "selector": "*", "task_id": task_id}).to_string();
+        let data = match action {
+            "task" => json!({"task": "os_version", "selector": "*", "task_id": task_id}),
+            _ => json!({"task_id": task_id}),
+        };
+        let data = data.to_string();
         change("POST", "extension/request/ext-reliable-tasking", &[("oid", oid), ("action", action), ("data", &data)])
     };
     let users = format!("orgs/{oid}/users");

@@ -10,4 +10,5 @@ mod isolation;
 mod organization;
 mod replay;
 mod sensors;
+mod strict;
 mod world;

@@ -39,7 +39,7 @@ async fn a_list_is_narrowed_and_paged() {
         (names, answer["continuation_token"].as_str().map(str::to_owned))
     };
     assert_eq!(list("with_hostname_prefix=WEB").await.0, ["web-1", "web-2"]);
-    assert_eq!(list("with_tags=a&with_hostname_prefix=db").await.0, ["db-1"]);
+    assert_eq!(list("filter_tag=a&with_hostname_prefix=db").await.0, ["db-1"]);
     assert_eq!(list("filter_tag=b").await.0, ["web-2"]);
     assert_eq!(list("with_ip=10.1.2.3&selector=").await.0.len(), 3);
     assert_eq!(list("with_ip=10.1.2.4").await.0.len(), 0);

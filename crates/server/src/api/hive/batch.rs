@@ -61,7 +61,7 @@ impl Target {
 }
 
 pub(super) async fn run(call: Call) -> Result<Reply, ApiError> {
-    let requests: Vec<&str> = call.form.all("request").collect();
+    let requests: Vec<&str> = call.fields.all("request").collect();
     if requests.is_empty() {
         return Err(ApiError::bad_request("request is required: one JSON object per operation"));
     }

@@ -15,7 +15,9 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Post, "/rules/{oid}", Member, "Creates or replaces a rule", set)
             .needs("name", "Name of the rule")
             .needs("detection", "JSON text")
+            .document()
             .needs("response", "JSON text")
+            .document()
             .form("is_replace", "Replace a rule that is there")
             .form("is_enabled", "Default true")
             .form("expire_on", "Unix seconds")
@@ -27,6 +29,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Post, "/fp/{oid}", May("fp.ctrl"), "Creates or replaces a false-positive rule", set_false_positive)
             .needs("name", "Name of the rule")
             .needs("rule", "JSON text")
+            .document()
             .form("is_replace", "Replace a rule that is there")
             .form("expire_on", "Unix seconds"),
         Route::new(Delete, "/fp/{oid}", May("fp.ctrl"), "Deletes a false-positive rule", delete_false_positive)
@@ -35,7 +38,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 fn place(call: &Call, verb: Verb) -> Result<(&'static Hive, Oid), ApiError> {
-    let namespace = call.field("namespace").filter(|name| !name.is_empty()).unwrap_or("general");
+    let namespace = call.fields.get("namespace").filter(|name| !name.is_empty()).unwrap_or("general");
     let hive = hive::RULE_HIVES.into_iter().find(|hive| hive.namespace() == Some(namespace));
     let hive = hive.ok_or_else(|| ApiError::bad_request("namespace must be general, managed or service"))?;
     let oid = call.organization()?.oid;
@@ -60,17 +63,17 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
 }
 
 fn json_of(call: &Call, name: &str) -> Result<Value, ApiError> {
-    let text = call.form.require(name)?;
+    let text = call.fields.require(name)?;
     serde_json::from_str(text).map_err(|error| ApiError::bad_request(format!("{name} is not JSON: {error}")))
 }
 
 async fn store(call: &Call, hive: &Hive, oid: Oid, data: Value, enabled: bool) -> Result<Reply, ApiError> {
-    let name = call.form.require("name")?;
+    let name = call.fields.require("name")?;
     let stored = hive::get(&call.app, hive, oid, name).ok();
-    if stored.is_some() && !call.form.flag("is_replace") {
+    if stored.is_some() && !call.fields.flag("is_replace")? {
         return Err(ApiError::conflict(format!("there is a rule {name:?} already; replace it with is_replace")));
     }
-    let expiry = call.form.number("expire_on")?.unwrap_or(0).saturating_mul(1_000);
+    let expiry = call.fields.number("expire_on")?.unwrap_or(0).saturating_mul(1_000);
     let kept = stored.map(|stored| stored.usr_mtd).unwrap_or_default();
     let usr_mtd = Some(UserMetadata { enabled, expiry, ..kept });
     let change = Change { data: Some(data), usr_mtd, etag: None };
@@ -81,7 +84,7 @@ async fn store(call: &Call, hive: &Hive, oid: Oid, data: Value, enabled: bool) -
 async fn set(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Set)?;
     let data = json!({"detect": json_of(&call, "detection")?, "respond": json_of(&call, "response")?});
-    let enabled = call.form.get("is_enabled").is_none() || call.form.flag("is_enabled");
+    let enabled = call.fields.get("is_enabled").is_none() || call.fields.flag("is_enabled")?;
     store(&call, hive, oid, data, enabled).await
 }
 
@@ -91,7 +94,7 @@ async fn delete(call: Call) -> Result<Reply, ApiError> {
 }
 
 async fn remove(call: &Call, hive: &Hive, oid: Oid) -> Result<Reply, ApiError> {
-    let name = call.field("name").filter(|name| !name.is_empty());
+    let name = call.fields.get("name").filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| ApiError::bad_request("name is required"))?;
     hive::delete(&call.app, hive, oid, name, &call.actor()).await?;
     Ok(Reply::done())

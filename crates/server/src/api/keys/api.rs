@@ -38,12 +38,11 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
 async fn create(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let name = super::name(&call, "key_name")?;
-    let mut permissions: Vec<String> =
-        call.form.list("perms").chain(call.query.list("perms")).map(str::to_owned).collect();
+    let mut permissions: Vec<String> = call.fields.list("perms").map(str::to_owned).collect();
     permissions.sort_unstable();
     permissions.dedup();
     require_grantable(&call.caller, oid, &permissions)?;
-    let range = call.field("allowed_ip_range").map(str::trim).unwrap_or_default();
+    let range = call.fields.get("allowed_ip_range").map(str::trim).unwrap_or_default();
     if !range.is_empty() && range.parse::<ipnet::IpNet>().is_err() {
         return Err(ApiError::bad_request("allowed_ip_range must be a CIDR such as 192.0.2.0/24"));
     }

@@ -24,6 +24,7 @@ pub(super) fn routes() -> Vec<Route> {
             .form("desc", "For people")
             .form("tags", "Put on every sensor that enrols; repeat or join by commas")
             .form("iid", "Id of the key; absent is a new one")
+            .form("quota", "Sensors that may enrol with it; 0 or absent is no limit but the organization's")
             .form("use_public_root_ca", "Kept and given back; sensors always trust the private authority alone"),
         Route::new(Delete, all, May("ikey.del"), "Delete an installation key; enrolled sensors stay", delete)
             .needs("iid", "Id of the key"),
@@ -95,12 +96,12 @@ pub(crate) fn fresh_installation_key() -> InstallationKeyRecord {
 
 async fn put(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let description = call.field("desc").unwrap_or_default();
-    let mut names: Vec<&str> = call.form.list("tags").chain(call.query.list("tags")).collect();
+    let description = call.fields.get("desc").unwrap_or_default();
+    let mut names: Vec<&str> = call.fields.list("tags").collect();
     names.sort_unstable();
     names.dedup();
     check_installation_key(description, &names)?;
-    let iid = match call.field("iid").filter(|iid| !iid.is_empty()) {
+    let iid = match call.fields.get("iid").filter(|iid| !iid.is_empty()) {
         None => Iid(random::uuid()),
         Some(iid) => Iid(iid.parse().map_err(|_| ApiError::bad_request("iid must be a UUID"))?),
     };
@@ -115,7 +116,7 @@ async fn put(call: Call) -> Result<Reply, ApiError> {
     };
     record.description = description.to_owned();
     record.tags = names.iter().map(|name| (*name).to_owned()).collect();
-    record.use_public_root_ca = call.form.flag("use_public_root_ca");
+    record.use_public_root_ca = call.fields.flag("use_public_root_ca")?;
     let entity = json!({"type": "installation_key", "name": key});
     let detail = json!({"desc": description, "tags": names});
     let beside = call.audit(oid, "installation key set", &entity, "set_installation_key", &detail);
@@ -125,7 +126,7 @@ async fn put(call: Call) -> Result<Reply, ApiError> {
 
 async fn delete(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let iid = call.field("iid").unwrap_or_default().to_lowercase();
+    let iid = call.fields.get("iid").unwrap_or_default().to_lowercase();
     if !call.app.records.has(oid, INSTALLATION_KEY, &iid) {
         return Err(ApiError::not_found("installation key not found"));
     }

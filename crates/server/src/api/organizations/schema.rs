@@ -145,7 +145,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
-    let platform = call.query.get("platform").unwrap_or_default().to_lowercase();
+    let platform = call.fields.get("platform").unwrap_or_default().to_lowercase();
     let common = EVENTS.iter().map(|(name, _)| *name).chain(REPLIES.iter().copied());
     let is_wanted = |of: &str| platform.is_empty() || platform == of;
     let others = OTHERS.iter().filter(|(of, _)| is_wanted(of)).map(|(_, name)| *name);

@@ -17,9 +17,6 @@ pub(crate) const SETTING: Kind<String> = Kind::new("setting");
 /// Resources of the older subscription calls, by `category/name`; the record is when.
 pub(crate) const RESOURCE: Kind<i64> = Kind::new("resource");
 
-/// Version that sensors should have, as asked for; kept for clients to read.
-const SENSOR_VERSION: Kind<String> = Kind::new("sensor_version");
-
 /// Settings or resources of one organization.
 pub(crate) const SETTINGS_MAX: usize = 1_000;
 
@@ -50,20 +47,22 @@ pub(super) fn routes() -> Vec<Route> {
         Route::new(Delete, resources, May("org.conf.set"), "End the subscription to a resource", remove_resource)
             .needs("res_cat", "Category")
             .needs("res_name", "Name"),
-        Route::new(Post, "/modules/{oid}", May("module.update"), "Ask for a version of the sensors", set_version)
-            .query("specific_version", "Version; absent is the newest")
-            .query("is_fallback", "true: the version before")
-            .query("is_sleep", "true: sensors should sleep"),
+        Route::new(
+            Post,
+            "/modules/{oid}",
+            May("module.update"),
+            "Ask for a version of the sensors; refused, since none replaces itself",
+            no_version,
+        )
+        .query("specific_version", "Version; absent is the newest")
+        .query("is_fallback", "true: the version before")
+        .query("is_sleep", "true: sensors should sleep"),
     ]
 }
 
 /// Sensors that may be online; 0 is no limit.
 pub(super) fn quota(app: &App, profile: &Profile) -> u32 {
     if profile.sensor_quota == 0 { app.config.limits.sensor_quota } else { profile.sensor_quota }
-}
-
-pub(super) fn sensor_version(app: &App, oid: Oid) -> String {
-    app.records.get(oid, SENSOR_VERSION, "sensors").unwrap_or_default()
 }
 
 async fn setting(call: Call) -> Result<Reply, ApiError> {
@@ -91,7 +90,7 @@ fn check_name(name: &str) -> Result<(), ApiError> {
 async fn set_setting(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let name = call.path("name");
-    let value = call.field("value").ok_or_else(|| ApiError::bad_request("value is required"))?;
+    let value = call.fields.get("value").ok_or_else(|| ApiError::bad_request("value is required"))?;
     check_setting(name, value)?;
     require_room(&call.app, oid, SETTING, name)?;
     // The value may be a secret, so it is not told.
@@ -150,11 +149,7 @@ async fn quota_usage(call: Call) -> Result<Reply, ApiError> {
 
 async fn set_quota(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let asked = match call.form.number("quota")? {
-        Some(quota) => Some(quota),
-        None => call.query.number("quota")?,
-    };
-    let quota = asked.and_then(|quota| u32::try_from(quota).ok());
+    let quota = call.fields.number("quota")?.and_then(|quota| u32::try_from(quota).ok());
     let quota = quota.ok_or_else(|| ApiError::bad_request(format!("quota must be 0 to {}", u32::MAX)))?;
     change_profile(&call, oid, "quota changed", "set_quota", &json!({"quota": quota}), |profile| {
         profile.sensor_quota = quota;
@@ -176,7 +171,7 @@ async fn list_resources(call: Call) -> Result<Reply, ApiError> {
 
 fn resource(call: &Call) -> Result<String, ApiError> {
     let text = |name: &str| {
-        let value = call.field(name).filter(|value| !value.is_empty());
+        let value = call.fields.get(name).filter(|value| !value.is_empty());
         value.ok_or_else(|| ApiError::bad_request(format!("{name} is required")))
     };
     check_resource(text("res_cat")?, text("res_name")?)
@@ -213,18 +208,11 @@ async fn remove_resource(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::done())
 }
 
-async fn set_version(call: Call) -> Result<Reply, ApiError> {
-    let oid = call.organization()?.oid;
-    let asked = |name: &str| call.query.flag(name) || call.form.flag(name);
-    let version = match call.field("specific_version").filter(|version| !version.is_empty()) {
-        Some(version) if version.len() <= NAME_BYTES_MAX => version,
-        Some(_) => return Err(ApiError::bad_request("specific_version is not a version")),
-        None if asked("is_fallback") => "fallback",
-        None if asked("is_sleep") => "sleep",
-        None => "latest",
-    };
-    let entity = json!({"type": "organization", "name": "sensor_version"});
-    let beside = call.audit(oid, "sensor version asked for", &entity, "set_version", &json!({"version": version}));
-    call.app.records.put(oid, SENSOR_VERSION, "sensors", &version.to_owned(), Expect::Any, beside).await?;
-    Ok(Reply::done())
+/// Sensors do not replace themselves here, so that to accept this would promise what nobody does.
+async fn no_version(call: Call) -> Result<Reply, ApiError> {
+    let sensors = call.organization()?.state.lock().fleet.live().len();
+    Err(ApiError::bad_request(format!(
+        "none of the {sensors} sensors changes its version by itself: replace the program on the endpoints, \
+         for example with muster-sensor install; nothing was changed"
+    )))
 }

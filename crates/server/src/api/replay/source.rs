@@ -27,6 +27,7 @@ const SIDS_MAX: usize = 10_000;
 const SECONDS_MAX: i64 = 100_000_000_000;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct EventSource {
     stream: Option<String>,
     sensor_events: Option<SensorEvents>,
@@ -35,6 +36,7 @@ pub(super) struct EventSource {
 
 /// Which kept events; all that are kept where nothing is said.
 #[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct SensorEvents {
     sid: Option<String>,
     sids: Option<Vec<String>>,

@@ -39,7 +39,10 @@ pub(super) fn routes() -> Vec<Route> {
             .query("is_online_only", "true: only sensors that are online")
             .query("with_ip", "Only sensors with this internal or external address")
             .query("with_hostname_prefix", "Only hostnames that begin so, in any case")
-            .query("with_tags", "Only sensors with all of these tags (comma-separated)")
+            .query(
+                "with_tags",
+                "false: leave out the tags of each sensor; default true. filter_tag and selector choose by tag",
+            )
             .query("filter_tag", "Only sensors with this tag")
             .query("is_compressed", "true: sensors is base64 of gzip of the list"),
         Route::new(Get, "/online/{oid}", May("sensor.list"), "Number of sensors online", count_online),
@@ -69,24 +72,24 @@ struct Narrow<'a> {
     online_only: bool,
     ip: Option<&'a str>,
     hostname_prefix: Option<String>,
-    tags: Vec<&'a str>,
+    tag: Option<&'a str>,
 }
 
 impl<'a> Narrow<'a> {
-    fn of(query: &'a Form) -> Self {
+    fn of(query: &'a Form) -> Result<Self, ApiError> {
         let text = |name| query.get(name).filter(|value| !value.is_empty());
-        Self {
-            online_only: query.flag("is_online_only"),
+        Ok(Self {
+            online_only: query.flag("is_online_only")?,
             ip: text("with_ip"),
             hostname_prefix: text("with_hostname_prefix").map(str::to_lowercase),
-            tags: query.list("with_tags").chain(text("filter_tag")).collect(),
-        }
+            tag: text("filter_tag"),
+        })
     }
 
     fn admits(&self, sensor: &Sensor) -> bool {
         self.ip.is_none_or(|ip| *sensor.ext_ip == *ip || *sensor.int_ip == *ip)
             && self.hostname_prefix.as_ref().is_none_or(|prefix| begins(&sensor.hostname, prefix))
-            && self.tags.iter().all(|tag| sensor.has_tag(tag))
+            && self.tag.is_none_or(|tag| sensor.has_tag(tag))
     }
 }
 
@@ -94,11 +97,12 @@ fn begins(hostname: &str, lower_prefix: &str) -> bool {
     hostname.to_lowercase().starts_with(lower_prefix)
 }
 
-fn rendered(state: &State, ordinals: &[u32]) -> String {
-    let records: Vec<SensorRecord<'_>> = ordinals
-        .iter()
-        .filter_map(|ordinal| Some(SensorRecord::new(&state.fleet.row(*ordinal)?.sensor, state.is_online(*ordinal))))
-        .collect();
+fn rendered(state: &State, ordinals: &[u32], with_tags: bool) -> String {
+    let record = |ordinal: &u32| {
+        let record = SensorRecord::new(&state.fleet.row(*ordinal)?.sensor, state.is_online(*ordinal));
+        Some(if with_tags { record } else { record.without_tags() })
+    };
+    let records: Vec<SensorRecord<'_>> = ordinals.iter().filter_map(record).collect();
     serde_json::to_string(&records).unwrap_or_else(|_| "[]".to_owned())
 }
 
@@ -110,11 +114,12 @@ struct Page<T: Serialize> {
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
-    let selector = selector(call.query.get("selector"))?;
-    let narrow = Narrow::of(&call.query);
-    let limit = call.query.number("limit")?.filter(|limit| *limit > 0).unwrap_or(PAGE_DEFAULT).min(PAGE_MAX);
+    let selector = selector(call.fields.get("selector"))?;
+    let narrow = Narrow::of(&call.fields)?;
+    let limit = call.fields.number("limit")?.filter(|limit| *limit > 0).unwrap_or(PAGE_DEFAULT).min(PAGE_MAX);
     let limit = usize::try_from(limit).unwrap_or(1);
-    let from: u32 = match call.query.get("continuation_token") {
+    let with_tags = call.fields.get("with_tags").is_none() || call.fields.flag("with_tags")?;
+    let from: u32 = match call.fields.get("continuation_token") {
         None | Some("") => 0,
         Some(token) => {
             token.parse().map_err(|_| ApiError::bad_request("continuation_token is not one that was given out"))?
@@ -129,10 +134,10 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
         let admits = |ordinal: &u32| state.fleet.row(*ordinal).is_some_and(|row| narrow.admits(&row.sensor));
         let mut rest = selected.range(from..).filter(admits);
         let ordinals: Vec<u32> = rest.by_ref().take(limit).collect();
-        (rendered(&state, &ordinals), rest.next())
+        (rendered(&state, &ordinals, with_tags), rest.next())
     };
     let continuation_token = next.map(|ordinal| ordinal.to_string());
-    if !call.query.flag("is_compressed") {
+    if !call.fields.flag("is_compressed")? {
         let sensors = RawValue::from_string(records).map_err(ApiError::internal)?;
         return Ok(Reply::json(&Page { sensors, continuation_token }));
     }
@@ -154,7 +159,7 @@ async fn count_online(call: Call) -> Result<Reply, ApiError> {
 
 async fn online(call: Call) -> Result<Reply, ApiError> {
     let state = call.organization()?.state.lock();
-    let mut asked = call.form.list("sids").chain(call.query.list("sids")).peekable();
+    let mut asked = call.fields.list("sids").peekable();
     let mut answer = Map::new();
     if asked.peek().is_none() {
         for ordinal in state.fleet.live() {
@@ -170,8 +175,8 @@ async fn online(call: Call) -> Result<Reply, ApiError> {
 }
 
 async fn hostnames(call: Call) -> Result<Reply, ApiError> {
-    let prefix = call.query.get("hostname").unwrap_or_default().to_lowercase();
-    let as_dict = call.query.flag("as_dict");
+    let prefix = call.fields.get("hostname").unwrap_or_default().to_lowercase();
+    let as_dict = call.fields.flag("as_dict")?;
     let state = call.organization()?.state.lock();
     let rows = state.fleet.live().iter().filter_map(|ordinal| state.fleet.row(ordinal));
     let found: Map<String, Value> = rows
@@ -198,7 +203,7 @@ async fn export(call: Call) -> Result<Reply, ApiError> {
             return Some((Bytes::from_static(b"]}"), None));
         }
         rest.remove_range(..=page.last().copied().unwrap_or(u32::MAX));
-        let records = rendered(&organization.state.lock(), &page);
+        let records = rendered(&organization.state.lock(), &page, true);
         // Without the brackets, pages join into one list.
         let records = records.get(1..records.len().saturating_sub(1)).unwrap_or_default();
         let separator = if is_first || records.is_empty() { "" } else { "," };

@@ -1,6 +1,7 @@
 //! What a request asks for.
 
 use crate::api::ApiError;
+use crate::names;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -20,6 +21,9 @@ const SECTIONS: &[(&str, &str)] = &[
     ("sync_yara", "yara"),
     ("sync_net_policies", "net-policy"),
 ];
+
+/// Options that ask for no section.
+const FLAGS: &[&str] = &["is_dry_run", "is_force", "ignore_inaccessible"];
 
 /// Sections that this server has nothing behind.
 pub(super) const UNAVAILABLE: &[&str] = &["integrity", "exfil", "yara", "net-policy"];
@@ -59,12 +63,8 @@ impl Options {
             Some(_) => Err(ApiError::bad_request(format!("options.{name} must be true or false"))),
         };
         let asked = options.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
-        for name in asked.filter(|name| name.starts_with("sync_")) {
-            if !SECTIONS.iter().any(|(option, _)| *option == name) {
-                let known: Vec<&str> = SECTIONS.iter().map(|(option, _)| *option).collect();
-                return Err(ApiError::bad_request(format!("unknown option: {name}; one of {}", known.join(", "))));
-            }
-        }
+        let known: Vec<&str> = SECTIONS.iter().map(|(option, _)| *option).chain(FLAGS.iter().copied()).collect();
+        names::require_known(asked, &known)?;
         let hives = match options.get("sync_hives") {
             None | Some(Value::Null) => BTreeSet::new(),
             Some(Value::Object(hives)) => {

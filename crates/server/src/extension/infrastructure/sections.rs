@@ -262,7 +262,7 @@ fn artifact_rules(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiErr
         let mut rule = bare_artifact_rule(rule);
         if stored.get(name).is_some_and(|stored| bare_artifact_rule(stored) == rule) {
             wanted.insert(name.clone(), Wanted::new(name, None));
-        } else if plan.accept(&at, check_artifact_rule(name)).is_some() {
+        } else if plan.accept(&at, check_artifact_rule(name, &rule)).is_some() {
             rule["name"] = json!(name);
             wanted.insert(name.clone(), Wanted::new(name, Some(rule)));
         }

@@ -1,0 +1,95 @@
+//! The actions of reliable tasking, and the fields of each. Source: reference/sensor.md section 12.
+
+use crate::extension::table::{Action, Extension, Field};
+
+pub(in crate::extension) const TABLE: Extension =
+    Extension { name: crate::tasking::EXTENSION, actions: ACTIONS, required_events: &["subscribe", "unsubscribe"] };
+
+const SELECTOR: Field =
+    Field::new("selector", "sensor_selector", "Selector", "sensor selector expression; * is every sensor")
+        .or(&["sensor_selector"]);
+const SID: Field = Field::new("sid", "sid", "Sensor", "one sensor id");
+const TAG: Field = Field::new("tag", "tag", "Tag", "every sensor with this tag");
+const PLAT: Field = Field::new("plat", "platform", "Platform", "every sensor of this platform");
+const TASK_ID: Field = Field::new("task_id", "string", "Task", "id of a reliable task");
+const LIMIT: Field = Field::new("limit", "integer", "Limit", "most entries in the answer");
+const CONTEXT: Field =
+    Field::new("context", "string", "Context", "becomes routing/investigation_id of the answers").or(&["inv_id"]);
+
+const TARGETS: &[Field] = &[SELECTOR, SID, TAG, PLAT];
+const ONE_TASK: &[Field] = &[TASK_ID];
+const NEEDS_TASK: &[&[&str]] = &[&["task_id"]];
+
+const ACTIONS: &[Action] = &[
+    Action {
+        fields: &[
+            Field::new("task", "string", "Command", "one command line, such as os_version").or(&["command"]),
+            CONTEXT,
+            Field::new("ttl", "duration", "Time to live", "seconds for which the task is offered; default one week"),
+            Field::new("dynamic", "bool", "Dynamic", "sensors that begin to match before expiry get it too"),
+            Field::new("urgent", "bool", "Urgent", "overtakes tasks that are not urgent"),
+            Field::new("conditions", "object", "Conditions", "what the sensor checks just before it runs it"),
+            Field::new("pace", "object", "Pace", "limits of the roll-out"),
+            Field::new(
+                "task_id",
+                "string",
+                "Task",
+                "id to give to the task: the same request again makes no second one",
+            ),
+            SELECTOR,
+            SID,
+            TAG,
+            PLAT,
+        ],
+        requirements: &[&["sid", "tag", "selector", "plat"], &["task"]],
+        ..act("task", "Hold a command for sensors until each of them ran it")
+    },
+    Action { fields: TARGETS, ..ask("list", "Pending tasks") },
+    Action {
+        fields: &[TASK_ID, SELECTOR, SID, TAG, PLAT],
+        requirements: &[&["sid", "tag", "selector", "plat", "task_id"]],
+        ..act("untask", "Take back what was not delivered yet")
+    },
+    Action {
+        fields: &[
+            TASK_ID,
+            Field::new("state", "string", "State", "only targets in this state"),
+            Field::new("cursor", "string", "Cursor", "of the page before"),
+            LIMIT,
+        ],
+        requirements: NEEDS_TASK,
+        ..ask("get", "Counts per state, and a page of targets")
+    },
+    Action { fields: &[LIMIT], ..ask("overview", "Every task with its counts") },
+    Action {
+        fields: &[TASK_ID, SID],
+        requirements: &[&["task_id"], &["sid"]],
+        ..ask("explain", "Why a sensor does or does not have a task")
+    },
+    Action { fields: &[SELECTOR, SID, TAG, PLAT, LIMIT], ..ask("preview", "Which sensors a request would reach") },
+    Action { fields: ONE_TASK, requirements: NEEDS_TASK, ..act("pause", "Hold a task back") },
+    Action { fields: ONE_TASK, requirements: NEEDS_TASK, ..act("resume", "Let a task go on") },
+    Action {
+        fields: &[SID, CONTEXT],
+        is_user_facing: false,
+        requirements: &[&["sid"]],
+        ..act("signal_attempt", "Internal")
+    },
+    Action {
+        fields: &[SID, CONTEXT],
+        is_user_facing: false,
+        requirements: &[&["sid"]],
+        ..act("signal_received", "Internal")
+    },
+];
+
+/// An action that changes something.
+const fn act(name: &'static str, about: &'static str) -> Action {
+    let permission = Some("sensor.task");
+    Action { name, about, is_user_facing: true, is_impersonated: false, permission, fields: &[], requirements: &[] }
+}
+
+/// An action that tells of sensors.
+const fn ask(name: &'static str, about: &'static str) -> Action {
+    Action { permission: Some("sensor.list"), ..act(name, about) }
+}
