@@ -18,6 +18,7 @@ mod key;
 mod organization;
 mod output;
 mod reliable_task;
+mod rule;
 mod sensor;
 mod stream;
 mod tag;

@@ -92,6 +92,18 @@ impl Client {
         Ok(Self { settings, http, root, token: Mutex::new(None) })
     }
 
+    /// A client that acts with a token that somebody else obtained; `api_key` of the settings is not used.
+    ///
+    /// When the token is over, calls fail with status 401.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::new`].
+    pub fn with_token(settings: Settings, token: String) -> Result<Self, ClientError> {
+        let settings = Settings { api_key: String::new(), ..settings };
+        Ok(Self { token: Mutex::new(Some(token)), ..Self::new(settings)? })
+    }
+
     /// The organization that this client calls for.
     #[must_use]
     pub fn oid(&self) -> &str {
@@ -169,7 +181,9 @@ impl Client {
             let token = self.current_token().await?;
             match self.send(request(&token)).await {
                 Ok(response) => return Ok(response),
-                Err(ClientError::Refused { status: 401, code, .. }) if !is_last && code != "missing_permission" => {
+                Err(ClientError::Refused { status: 401, code, .. })
+                    if !is_last && code != "missing_permission" && self.can_renew() =>
+                {
                     let mut current = self.token.lock().await;
                     if current.as_deref() == Some(token.as_str()) {
                         *current = None;
@@ -179,6 +193,11 @@ impl Client {
             }
         }
         Err(ClientError::Answer("the server refuses its own tokens".into()))
+    }
+
+    /// Whether there is a key to get another token with.
+    fn can_renew(&self) -> bool {
+        !self.settings.api_key.is_empty()
     }
 
     /// A call without query or form.
