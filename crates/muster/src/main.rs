@@ -32,6 +32,9 @@ mod up;
 
 use clap::Parser as _;
 use std::process::ExitCode;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 fn main() -> ExitCode {
     let cli = match cli::Cli::try_parse() {
@@ -42,7 +45,9 @@ fn main() -> ExitCode {
         }
     };
     let filter = tracing_subscriber::EnvFilter::try_from_env("MUSTER_LOG").unwrap_or_else(|_| "warn".into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    // What prints whole frames, and so the secrets of enrolments, is silent at any level.
+    let secrets = filter_fn(|metadata| !metadata.target().contains("tungstenite"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).finish().with(secrets).init();
     match cli::run(cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -22,13 +22,13 @@
 
 mod clock;
 mod events;
+mod lanes;
 mod ledger;
 mod record;
 #[cfg(test)]
 mod tests;
 mod window;
 
-use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use muster_model::{Oid, Sid, TaskId};
@@ -38,16 +38,16 @@ use muster_wire::{
 
 pub use clock::{Now, is_within};
 pub use events::{event, notification};
-pub use ledger::{Ledger, REMEMBERED_MAX, REMEMBERED_MIN, task_id};
-pub use record::{Accepted, Batch, Entry, Record};
+pub use lanes::{LONG_MAX, Lane, ORDER_WAIT_MS, RUNNING_MAX, SHORT_MAX, URGENT_MAX};
+pub use ledger::{ENDS_MAX, End, Ledger, OWED_MAX, SETTLED_MAX, task_id};
+pub use record::{Accepted, Batch, Ended, Entry, Record};
 
+use lanes::Lanes;
 use window::Window;
 
-/// Tasks that run at the same time: a responder's session and some long ones.
-pub const RUNNING_MAX: usize = 8;
-/// How long the next task waits for the one before it. Tasks that were sent in
-/// order mostly rest on each other; a long one must not block the endpoint.
-pub const ORDER_WAIT_MS: u64 = 2_000;
+/// Longest that an offer may seem to have been under way: far above what a slow link takes, far below what
+/// matters for a time to live. Beyond it the link is given up, and the next one measures the clocks anew.
+const DELAY_MS_MAX: i64 = 10_000;
 /// Longest readable reason in a receipt.
 const ERROR_CHARS_MAX: usize = 500;
 /// Receipts per message: far below the message limit with the longest reasons.
@@ -121,6 +121,8 @@ pub struct Look {
     pub refusal: Option<(i32, String)>,
     /// No event at all, not even the notification (`restart`).
     pub is_silent: bool,
+    /// Among which others it runs.
+    pub lane: Lane,
 }
 
 /// Who the agent is, and what it can do.
@@ -215,8 +217,7 @@ pub enum Effect {
 pub struct Agent {
     setup: Setup,
     ledger: Ledger,
-    waiting: VecDeque<TaskId>,
-    running: BTreeMap<TaskId, u64>,
+    lanes: Lanes,
     link: Option<Up>,
     out: Outbox,
 }
@@ -244,20 +245,14 @@ impl Agent {
     /// only been confirmed waits to run.
     #[must_use]
     pub fn new(setup: Setup, ledger: Ledger, now: Now) -> Self {
-        let mut agent = Self {
-            setup,
-            ledger,
-            waiting: VecDeque::new(),
-            running: BTreeMap::new(),
-            link: None,
-            out: Outbox::default(),
-        };
+        let mut agent = Self { setup, ledger, lanes: Lanes::default(), link: None, out: Outbox::default() };
         let open: Vec<_> =
             agent.ledger.open().map(|(id, task)| (id, task.has(Step::Started), task.deliver().cloned())).collect();
         for (id, had_started, deliver) in open {
             match deliver {
                 Some(deliver) if had_started => agent.interrupt(id, &deliver, now),
-                _ => agent.waiting.push_back(id),
+                Some(deliver) => agent.wait(id, &deliver),
+                None => {}
             }
         }
         agent.start_due(now);
@@ -315,15 +310,6 @@ impl Agent {
         self.out.receipts = self.ledger.unacknowledged();
     }
 
-    /// By when (`boot_ms`) [`Agent::tick`] has something to decide.
-    #[must_use]
-    pub fn deadline(&self) -> Option<u64> {
-        if self.waiting.is_empty() || self.running.len() >= RUNNING_MAX {
-            return None;
-        }
-        self.running.values().max().map(|newest| newest.saturating_add(ORDER_WAIT_MS))
-    }
-
     /// Something happened on the endpoint.
     pub fn observed(&mut self, event: Event) {
         self.out.events.push(event);
@@ -332,7 +318,7 @@ impl Agent {
     /// A task ended. Ends of tasks that do not run (after a restart of the
     /// executor, say) change nothing.
     pub fn answered(&mut self, answer: Answer, now: Now) {
-        if self.running.remove(&answer.task).is_none() {
+        if !self.lanes.end(answer.task) {
             return;
         }
         self.out.answers.extend(answer.events);
@@ -349,7 +335,7 @@ impl Agent {
     /// Tasks that have begun and not ended.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.running.len()
+        self.lanes.running()
     }
 
     /// What is remembered of tasks.
@@ -364,12 +350,7 @@ impl Agent {
     /// # Errors
     ///
     /// [`StorageError`]: nothing may be done; make a new agent from the disk.
-    pub fn settle(
-        &mut self,
-        journal: &mut impl Journal,
-        spool: &mut impl Spool,
-        now: Now,
-    ) -> Result<Vec<Effect>, StorageError> {
+    pub fn settle(&mut self, journal: &mut impl Journal, spool: &mut impl Spool) -> Result<Vec<Effect>, StorageError> {
         let out = std::mem::take(&mut self.out);
         if !out.answers.is_empty() {
             for event in out.answers {
@@ -380,7 +361,7 @@ impl Agent {
         if !out.records.is_empty() {
             journal.append(&out.records)?;
             if journal.is_grown() {
-                let records = self.ledger.compact(now);
+                let records = self.ledger.compact();
                 journal.replace(&records)?;
             }
         }
@@ -417,6 +398,8 @@ impl Agent {
         self.out.effects.push(Effect::Connected);
         self.out.effects.extend(welcome.flags.map(Effect::Enforce));
         self.out.effects.push(Effect::Sleep(welcome.sleeper));
+        // What was confirmed before a reboot can be judged from now on.
+        self.start_due(now);
     }
 
     fn events_stored(&mut self, seq: u64) {
@@ -440,37 +423,82 @@ impl Agent {
     }
 
     fn deliver(&mut self, deliver: Deliver, now: Now) {
-        let (Some(up), Some(id)) = (self.link.as_ref(), task_id(&deliver.task_id)) else { return };
+        let (Some(up), Some(id)) = (self.link.as_mut(), task_id(&deliver.task_id)) else { return };
         let (epoch, lifetime_ms) = (up.epoch, up.lifetime_ms(&deliver, now));
-        if let Some(task) = self.ledger.get(id) {
-            self.answer_again(id, task.receipts().cloned().collect(), &deliver, now);
-            return;
+        if let Some(receipts) = self.remembered(id, &deliver) {
+            return self.answer_again(id, receipts, &deliver, now);
         }
-        if self.ledger.is_full() {
-            self.ledger.forget(now);
+        let Some(lifetime_ms) = lifetime_ms else { return self.doubt(id, deliver, now) };
+        let is_full = self.ledger.owed() >= OWED_MAX;
+        if is_full && deliver.wants_receipts {
+            return self.decline(deliver.task_id, deliver.epoch, now);
         }
-        if self.ledger.is_full() {
-            // Unconfirmed, the task stays with the server, which will offer it again.
-            return;
-        }
-        self.record(Record::Accepted(Accepted {
-            deliver: Some(deliver.clone()),
-            wall_ms: now.wall_ms,
-            boot_ms: now.boot_ms,
-            boot_id: self.setup.boot_id.clone(),
-            lifetime_ms,
-        }));
+        self.accept(deliver.clone(), lifetime_ms, now);
         self.step(id, Step::Confirmed, 0, "", now);
         self.notify(id, &deliver, now);
-        if deliver.epoch != epoch {
+        if is_full {
+            tracing::warn!(task = ?id, "a task is refused: {}", full());
+            self.tell_of_refusal(id, &deliver, events::BUSY, &full(), now);
+            self.step(id, Step::Refused, events::BUSY, &full(), now);
+        } else if deliver.epoch != epoch {
             let reason = format!("made for enrolment {} of this sensor, which is at {epoch}", deliver.epoch);
             self.step(id, Step::Refused, events::INVALID_PARAMETER, &reason, now);
         } else if lifetime_ms == 0 {
             self.step(id, Step::Expired, events::TIMEOUT, "its time had passed when it arrived", now);
         } else {
-            self.waiting.push_back(id);
+            self.wait(id, &deliver);
             self.start_due(now);
         }
+    }
+
+    /// An offer seems to have come late. The next link measures the clocks anew; on it comes again what the
+    /// server keeps, with a time that is right. A direct task does not, and says so.
+    fn doubt(&mut self, id: TaskId, deliver: Deliver, now: Now) {
+        let reason = "it came late, or the server's clock was set back: give it again";
+        if !deliver.wants_receipts {
+            self.accept(deliver.clone(), 0, now);
+            self.step(id, Step::Confirmed, 0, "", now);
+            self.notify(id, &deliver, now);
+            self.tell_of_refusal(id, &deliver, events::TIMEOUT, reason, now);
+            self.step(id, Step::Expired, events::TIMEOUT, reason, now);
+        }
+        self.link = None;
+        self.close(Duration::ZERO, "an offer came late, or the server's clock was set back");
+    }
+
+    fn accept(&mut self, deliver: Deliver, lifetime_ms: u64, now: Now) {
+        self.record(Record::Accepted(Accepted {
+            deliver: Some(deliver),
+            wall_ms: now.wall_ms,
+            boot_ms: now.boot_ms,
+            boot_id: self.setup.boot_id.clone(),
+            lifetime_ms,
+        }));
+    }
+
+    /// What is told of a task that is known already.
+    fn remembered(&self, id: TaskId, deliver: &Deliver) -> Option<Vec<Receipt>> {
+        if let Some(task) = self.ledger.get(id) {
+            return Some(task.receipts().cloned().collect());
+        }
+        let End { step, code, at_ms } = self.ledger.end(id)?;
+        let receipt = |step: Step, code| Receipt {
+            task_id: id.0.as_bytes().to_vec(),
+            step: step as i32,
+            at_ms,
+            code,
+            error: String::new(),
+            epoch: deliver.epoch,
+        };
+        Some(vec![receipt(Step::Confirmed, 0), receipt(step, code)])
+    }
+
+    /// Says that there is no room for a task. It stays with the server, which offers it again; so this is
+    /// not journalled.
+    fn decline(&mut self, task_id: Vec<u8>, epoch: u64, now: Now) {
+        tracing::warn!("a task is not taken: {}", full());
+        let step = Step::Full as i32;
+        self.out.receipts.push(Receipt { task_id, step, at_ms: now.wall_ms, code: events::BUSY, error: full(), epoch });
     }
 
     fn answer_again(&mut self, id: TaskId, receipts: Vec<Receipt>, deliver: &Deliver, now: Now) {
@@ -517,56 +545,45 @@ impl Agent {
         self.step(id, Step::Interrupted, events::BROKEN_PIPE, reason, now);
     }
 
-    fn start_due(&mut self, now: Now) {
-        while self.running.len() < RUNNING_MAX {
-            let newest = self.running.values().max();
-            if newest.is_some_and(|newest| now.boot_ms < newest.saturating_add(ORDER_WAIT_MS)) {
-                return;
-            }
-            let Some(id) = self.waiting.pop_front() else { return };
-            self.start(id, now);
-        }
-    }
-
-    fn start(&mut self, id: TaskId, now: Now) {
-        let Some((task, deliver)) = self.ledger.get(id).and_then(|task| Some((task, task.deliver()?.clone()))) else {
-            return;
-        };
-        if task.is_expired(now, &self.setup.boot_id) {
-            return self.step(id, Step::Expired, events::TIMEOUT, "its time passed before it could begin", now);
-        }
-        let conditions = deliver.conditions.clone().unwrap_or_default();
-        if !is_within(&conditions, now) {
-            return self.step(id, Step::NotNow, 0, "outside its time window", now);
-        }
+    /// The answer of a task that is not run. After the notification, which must not be in the spool before
+    /// the journal knows the task.
+    fn tell_of_refusal(&mut self, id: TaskId, deliver: &Deliver, code: i32, reason: &str, now: Now) {
         let look = (self.setup.look)(&deliver.command);
-        if let Some((code, reason)) = look.refusal {
+        if !look.is_silent {
             let body = serde_json::json!({"ERROR": code, "ERROR_MESSAGE": reason});
-            // After the notification, which must not be in the spool before the journal knows the task.
             self.out.events.push(event(&look.reply, body, Some((id, &deliver.investigation_id)), now));
-            let step = if code == events::NOT_SUPPORTED { Step::Unsupported } else { Step::Refused };
-            return self.step(id, step, code, &reason, now);
         }
-        self.step(id, Step::Started, 0, "", now);
-        self.running.insert(id, now.boot_ms);
-        self.out.effects.push(Effect::Run(Run {
-            task: id,
-            command: deliver.command,
-            investigation_id: deliver.investigation_id,
-            payload_sha256: conditions.payload_sha256,
-        }));
     }
 }
 
+/// Why a task is not taken.
+fn full() -> String {
+    format!(
+        "the sensor has {OWED_MAX} tasks that have not ended, or whose end the server has not acknowledged, and takes no more until some have"
+    )
+}
+
 impl Up {
-    /// How long from now the task may begin: the span it came with, or what the
-    /// server's clock leaves of it if the message lay in a buffer for long.
-    fn lifetime_ms(&self, deliver: &Deliver, now: Now) -> u64 {
+    /// The server's clock.
+    fn server_ms(&self, now: Now) -> i64 {
+        i64::try_from(now.boot_ms).unwrap_or(i64::MAX).saturating_add(self.server_ahead_ms)
+    }
+
+    /// How long from now the task may begin: the span that it was sent with, less what it took to come. `None`
+    /// if it seems to have taken longer than [`DELAY_MS_MAX`]: an offer that lay in a buffer while the endpoint
+    /// slept cannot be told from one that was sent after the server's clock was set back.
+    fn lifetime_ms(&mut self, deliver: &Deliver, now: Now) -> Option<u64> {
         if deliver.not_after_ms == 0 {
-            return deliver.lifetime_ms;
+            return Some(deliver.lifetime_ms);
         }
-        let server_ms = i64::try_from(now.boot_ms).unwrap_or(i64::MAX).saturating_add(self.server_ahead_ms);
-        let left_ms = deliver.not_after_ms.saturating_sub(server_ms);
-        deliver.lifetime_ms.min(u64::try_from(left_ms).unwrap_or(0))
+        let lifetime_ms = i64::try_from(deliver.lifetime_ms).unwrap_or(i64::MAX);
+        let sent_ms = deliver.not_after_ms.saturating_sub(lifetime_ms);
+        let delay_ms = self.server_ms(now).saturating_sub(sent_ms);
+        if delay_ms < 0 {
+            // Nothing comes before it is sent: the server's clock is further ahead than was known.
+            self.server_ahead_ms = self.server_ahead_ms.saturating_sub(delay_ms);
+            return Some(deliver.lifetime_ms);
+        }
+        (delay_ms <= DELAY_MS_MAX).then(|| deliver.lifetime_ms.saturating_sub(delay_ms.unsigned_abs()))
     }
 }

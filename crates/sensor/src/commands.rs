@@ -20,11 +20,12 @@ mod transfer;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use muster_command::{Arguments, Command, Reply};
 use serde_json::{Map, Value};
 
-use crate::agent::{Look, Run};
+use crate::agent::{Lane, Look, Run};
 use crate::executor::Toolbox;
 
 pub use collection::Added;
@@ -43,6 +44,37 @@ pub struct Job {
     pub run: Run,
     /// What commands share.
     pub tools: Arc<Toolbox>,
+    /// When it must have ended, with what it has by then.
+    pub until: Instant,
+}
+
+impl Job {
+    /// Whether its time is over.
+    pub(crate) fn is_over(&self) -> bool {
+        Instant::now() >= self.until
+    }
+}
+
+/// Time for a command of the short lane. What takes longer hangs.
+const SHORT_TIME_MAX: Duration = Duration::from_secs(60);
+/// Time for a command of the long lane: 100 GiB are hashed in it.
+const LONG_TIME_MAX: Duration = Duration::from_secs(600);
+/// Time to move a file: 100 GB over a good line.
+const TRANSFER_TIME_MAX: Duration = Duration::from_secs(3_600);
+/// `run` ends by its own `--timeout`; this only keeps an instant representable.
+const RUN_TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
+/// Longest text of a list in a reply; what holds it in memory is some five times as much.
+pub(crate) const LIST_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long a command may take.
+#[must_use]
+pub fn time_max(name: &str) -> Duration {
+    match (name, row(name).map(|row| row.1)) {
+        ("run", _) => RUN_TIME_MAX,
+        ("artifact_get" | "put", _) => TRANSFER_TIME_MAX,
+        (_, Some(Lane::Long)) => LONG_TIME_MAX,
+        _ => SHORT_TIME_MAX,
+    }
 }
 
 /// How a command is carried out.
@@ -55,52 +87,56 @@ pub enum Handler {
 }
 
 /// Commands of this build, sorted by name.
-const HANDLERS: &[(&str, Handler)] = &[
-    ("artifact_get", Handler::Waiting(|job| Box::pin(transfer::artifact_get(job)))),
-    ("dir_find_hash", Handler::Blocking(directory::find_hash)),
-    ("dir_list", Handler::Blocking(directory::list)),
-    ("dns_resolve", Handler::Blocking(network::resolve)),
-    ("exfil_add", Handler::Blocking(collection::add)),
-    ("exfil_del", Handler::Blocking(collection::remove)),
-    ("exfil_get", Handler::Blocking(collection::list)),
-    ("file_del", Handler::Blocking(file::delete)),
-    ("file_get", Handler::Blocking(file::get)),
-    ("file_hash", Handler::Blocking(file::hash)),
-    ("file_info", Handler::Blocking(file::info)),
-    ("file_mov", Handler::Blocking(file::rename)),
-    ("get_debug_data", Handler::Blocking(agent::debug_data)),
-    ("history_dump", Handler::Blocking(collection::history_dump)),
-    ("mem_find_handle", Handler::Blocking(memory::find_handle)),
-    ("mem_find_string", Handler::Blocking(memory::find_string)),
-    ("mem_handles", Handler::Blocking(memory::handles)),
-    ("mem_map", Handler::Blocking(process::memory_map)),
-    ("mem_read", Handler::Blocking(memory::read)),
-    ("mem_strings", Handler::Blocking(memory::strings)),
-    ("netstat", Handler::Blocking(network::netstat)),
-    ("os_drivers", Handler::Blocking(inventory::drivers)),
-    ("os_kill_process", Handler::Blocking(process::kill)),
-    ("os_packages", Handler::Blocking(inventory::packages)),
-    ("os_processes", Handler::Blocking(process::list)),
-    ("os_resume", Handler::Blocking(process::resume)),
-    ("os_services", Handler::Blocking(inventory::services)),
-    ("os_suspend", Handler::Blocking(process::suspend)),
-    ("os_users", Handler::Blocking(inventory::users)),
-    ("os_version", Handler::Blocking(os_version::os_version)),
-    ("put", Handler::Waiting(|job| Box::pin(transfer::put(job)))),
-    ("reboot", Handler::Blocking(agent::switch_off)),
-    ("rejoin_network", Handler::Blocking(agent::rejoin)),
-    ("restart", Handler::Blocking(nothing)),
-    ("run", Handler::Waiting(|job| Box::pin(run::run(job)))),
-    ("seal", Handler::Blocking(agent::seal)),
-    ("segregate_network", Handler::Blocking(agent::isolate)),
-    ("shutdown", Handler::Blocking(agent::switch_off)),
-    ("uninstall", Handler::Blocking(agent::uninstall)),
+const HANDLERS: &[(&str, Lane, Handler)] = &[
+    ("artifact_get", Lane::Long, Handler::Waiting(|job| Box::pin(transfer::artifact_get(job)))),
+    ("dir_find_hash", Lane::Long, Handler::Blocking(directory::find_hash)),
+    ("dir_list", Lane::Long, Handler::Blocking(directory::list)),
+    ("dns_resolve", Lane::Long, Handler::Blocking(network::resolve)),
+    ("exfil_add", Lane::Short, Handler::Blocking(collection::add)),
+    ("exfil_del", Lane::Short, Handler::Blocking(collection::remove)),
+    ("exfil_get", Lane::Short, Handler::Blocking(collection::list)),
+    ("file_del", Lane::Short, Handler::Blocking(file::delete)),
+    ("file_get", Lane::Short, Handler::Blocking(file::get)),
+    ("file_hash", Lane::Long, Handler::Blocking(file::hash)),
+    ("file_info", Lane::Short, Handler::Blocking(file::info)),
+    ("file_mov", Lane::Short, Handler::Blocking(file::rename)),
+    ("get_debug_data", Lane::Short, Handler::Blocking(agent::debug_data)),
+    ("history_dump", Lane::Long, Handler::Blocking(collection::history_dump)),
+    ("mem_find_handle", Lane::Long, Handler::Blocking(memory::find_handle)),
+    ("mem_find_string", Lane::Long, Handler::Blocking(memory::find_string)),
+    ("mem_handles", Lane::Long, Handler::Blocking(memory::handles)),
+    ("mem_map", Lane::Short, Handler::Blocking(process::memory_map)),
+    ("mem_read", Lane::Short, Handler::Blocking(memory::read)),
+    ("mem_strings", Lane::Long, Handler::Blocking(memory::strings)),
+    ("netstat", Lane::Short, Handler::Blocking(network::netstat)),
+    ("os_drivers", Lane::Short, Handler::Blocking(inventory::drivers)),
+    ("os_kill_process", Lane::Short, Handler::Blocking(process::kill)),
+    ("os_packages", Lane::Long, Handler::Blocking(inventory::packages)),
+    ("os_processes", Lane::Short, Handler::Blocking(process::list)),
+    ("os_resume", Lane::Short, Handler::Blocking(process::resume)),
+    ("os_services", Lane::Short, Handler::Blocking(inventory::services)),
+    ("os_suspend", Lane::Short, Handler::Blocking(process::suspend)),
+    ("os_users", Lane::Short, Handler::Blocking(inventory::users)),
+    ("os_version", Lane::Short, Handler::Blocking(os_version::os_version)),
+    ("put", Lane::Long, Handler::Waiting(|job| Box::pin(transfer::put(job)))),
+    ("reboot", Lane::Short, Handler::Blocking(agent::switch_off)),
+    ("rejoin_network", Lane::Short, Handler::Blocking(agent::rejoin)),
+    ("restart", Lane::Short, Handler::Blocking(nothing)),
+    ("run", Lane::Long, Handler::Waiting(|job| Box::pin(run::run(job)))),
+    ("seal", Lane::Short, Handler::Blocking(agent::seal)),
+    ("segregate_network", Lane::Short, Handler::Blocking(agent::isolate)),
+    ("shutdown", Lane::Short, Handler::Blocking(agent::switch_off)),
+    ("uninstall", Lane::Short, Handler::Blocking(agent::uninstall)),
 ];
 
 /// How to carry out the command of this name; `None` if this build cannot.
 #[must_use]
 pub fn handler(name: &str) -> Option<Handler> {
-    HANDLERS.binary_search_by_key(&name, |row| row.0).ok().map(|at| HANDLERS[at].1)
+    row(name).map(|row| row.2)
+}
+
+fn row(name: &str) -> Option<&'static (&'static str, Lane, Handler)> {
+    HANDLERS.binary_search_by_key(&name, |row| row.0).ok().map(|at| &HANDLERS[at])
 }
 
 /// Looks at a command line without running it.
@@ -119,6 +155,7 @@ pub fn look(line: &str) -> Look {
                     error.to_string(),
                 )),
                 is_silent: false,
+                lane: Lane::Short,
             };
         }
     };
@@ -130,6 +167,7 @@ pub fn look(line: &str) -> Look {
         request: spec.request(),
         reply: reply(spec.reply).to_owned(),
         is_silent: spec.reply == Reply::Nothing && refusal.is_none(),
+        lane: row(spec.name).map_or(Lane::Short, |row| row.1),
         refusal,
     }
 }
@@ -146,6 +184,22 @@ pub fn reply(reply: Reply) -> &'static str {
 /// The command consists of what follows its end.
 fn nothing(_: &Job) -> Outcome {
     Ok(Fields::new())
+}
+
+/// A list that grows until it is too long for a reply.
+#[derive(Default)]
+struct List {
+    values: Vec<Value>,
+    bytes: usize,
+}
+
+impl List {
+    /// Adds a value; tells whether there is room for more.
+    fn push(&mut self, value: Value) -> bool {
+        self.bytes += value.to_string().len();
+        self.values.push(value);
+        self.bytes < LIST_BYTES_MAX
+    }
 }
 
 /// Makes fields of a JSON object.

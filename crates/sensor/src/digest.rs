@@ -1,6 +1,7 @@
 //! Digests of files.
 
 use std::io::{self, Read};
+use std::time::Instant;
 
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use md5::{Digest as _, Md5};
@@ -22,12 +23,13 @@ pub struct Digests {
 }
 
 impl Digests {
-    /// Reads the content to its end, or to `bytes_max`.
+    /// Reads the content to its end, or to `bytes_max`, or until an instant.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::FileTooLarge`] if there is more; else that of the reader.
-    pub fn of(content: &mut impl Read, bytes_max: u64) -> io::Result<Self> {
+    /// [`io::ErrorKind::FileTooLarge`] if there is more, [`io::ErrorKind::TimedOut`] if it takes longer; else
+    /// that of the reader.
+    pub fn of(content: &mut impl Read, bytes_max: u64, until: Option<Instant>) -> io::Result<Self> {
         let (mut sha256, mut sha1) = (Context::new(&SHA256), Context::new(&SHA1_FOR_LEGACY_USE_ONLY));
         let mut md5 = Md5::new();
         let (mut buffer, mut bytes) = (vec![0; BUFFER_BYTES], 0_u64);
@@ -39,6 +41,9 @@ impl Digests {
             bytes += read as u64;
             if bytes > bytes_max {
                 return Err(io::ErrorKind::FileTooLarge.into());
+            }
+            if until.is_some_and(|until| Instant::now() >= until) {
+                return Err(io::ErrorKind::TimedOut.into());
             }
             sha256.update(&buffer[..read]);
             sha1.update(&buffer[..read]);

@@ -1,11 +1,12 @@
 //! Carries tasks out and puts their answers together.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use muster_command::{Command, Reply};
@@ -13,6 +14,7 @@ use muster_model::Sid;
 use muster_wire::{Event, Flags, InstallationKey, Transfer, TransferGrant};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use crate::agent::{Afterwards, Answer, Run, Verdict, event};
 use crate::atom::{self, Atom};
@@ -23,6 +25,12 @@ use crate::spool::Losses;
 
 /// Longest event body of a reply; longer ones are split. Source: reference/events.md section 3.
 const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// How much longer than its time a command may take before it is taken to hang: one that looks at the clock
+/// has ended by then.
+const HANGING_AFTER: Duration = Duration::from_secs(15);
+/// Commands that hang at most; each keeps a thread.
+pub const HANGING_MAX: usize = 8;
 
 /// What commands tell the sensor while they run, and when they end.
 #[derive(Debug)]
@@ -82,6 +90,10 @@ pub struct Toolbox {
     pub stats: Mutex<Stats>,
     /// When the sensor started.
     pub begun: Instant,
+    /// Commands that were given up and have not come back.
+    pub hanging: AtomicUsize,
+    /// Processes that commands have started, each the leader of a group, and that run.
+    pub leaders: Mutex<BTreeSet<u32>>,
 }
 
 impl Toolbox {
@@ -110,6 +122,8 @@ impl Toolbox {
             added: Mutex::default(),
             stats: Mutex::default(),
             begun: Instant::now(),
+            hanging: AtomicUsize::new(0),
+            leaders: Mutex::default(),
         }
     }
 
@@ -172,13 +186,16 @@ async fn answer(command: Command, run: Run, tools: &Arc<Toolbox>) -> Answer {
     let (task, investigation_id) = (run.task, run.investigation_id.clone());
     let echo = echo(&command);
     let (name, reply) = (command.spec.name, command.spec.reply);
-    let job = Job { arguments: command.arguments, run, tools: Arc::clone(tools) };
+    let time = commands::time_max(name);
+    let job = Job { arguments: command.arguments, run, tools: Arc::clone(tools), until: Instant::now() + time };
     let outcome = match commands::handler(name) {
-        Some(Handler::Waiting(handler)) => AssertUnwindSafe(handler(job)).catch_unwind().await.map_err(drop),
-        Some(Handler::Blocking(handler)) => tokio::task::spawn_blocking(move || handler(&job)).await.map_err(drop),
-        None => Ok(Err(Failure::unsupported(format!("this sensor does not support {name}")))),
+        Some(Handler::Waiting(handler)) => match timeout(time, AssertUnwindSafe(handler(job)).catch_unwind()).await {
+            Ok(ended) => ended.unwrap_or_else(|_| Err(crashed())),
+            Err(_) => Err(Failure::new(code::TIMEOUT, format!("given up after {} s", time.as_secs()))),
+        },
+        Some(Handler::Blocking(handler)) => block(job, handler, time + HANGING_AFTER).await,
+        None => Err(Failure::unsupported(format!("this sensor does not support {name}"))),
     };
-    let outcome = outcome.unwrap_or_else(|()| Err(Failure::new(code::INVALID_FUNCTION, "the command crashed")));
     let is_done = outcome.is_ok();
     let (fields, verdict) = conclude(echo, outcome);
     let is_silent = matches!(reply, Reply::Nothing | Reply::Notification) && is_done;
@@ -187,6 +204,35 @@ async fn answer(command: Command, run: Run, tools: &Arc<Toolbox>) -> Answer {
         .map(|body| event(commands::reply(reply), body, Some((task, &investigation_id)), clock::now()))
         .collect();
     Answer { task, verdict, events, afterwards: afterwards(name).filter(|_| is_done) }
+}
+
+fn crashed() -> Failure {
+    Failure::new(code::INVALID_FUNCTION, "the command crashed")
+}
+
+/// Carries a command out on a thread of its own. One that does not come back in time hangs in the kernel (a
+/// file system whose server is gone, say) and cannot be stopped: its thread is left alone, and its lane free.
+pub(crate) async fn block(job: Job, handler: fn(&Job) -> commands::Outcome, time: Duration) -> commands::Outcome {
+    let tools = Arc::clone(&job.tools);
+    if tools.hanging.load(Ordering::Relaxed) >= HANGING_MAX {
+        let text = format!(
+            "{HANGING_MAX} commands hang in the kernel, most likely on a dead file system; see to it, or restart the sensor"
+        );
+        return Err(Failure::refused(code::BUSY, text));
+    }
+    let mut thread = tokio::task::spawn_blocking(move || handler(&job));
+    if let Ok(ended) = timeout(time, &mut thread).await {
+        return ended.unwrap_or_else(|_| Err(crashed()));
+    }
+    tools.hanging.fetch_add(1, Ordering::Relaxed);
+    tokio::spawn(async move {
+        // Whatever it says now comes too late.
+        let _ = thread.await;
+        tools.hanging.fetch_sub(1, Ordering::Relaxed);
+    });
+    let text =
+        format!("it hangs, and was given up after {} s; what it does on the endpoint may still happen", time.as_secs());
+    Err(Failure::new(code::TIMEOUT, text))
 }
 
 fn afterwards(name: &str) -> Option<Afterwards> {

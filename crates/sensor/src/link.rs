@@ -6,6 +6,7 @@
 
 mod route;
 pub mod transfer;
+mod trust;
 
 use std::io;
 use std::sync::Arc;
@@ -17,9 +18,9 @@ use muster_wire::{
     Assembler, FRAME_BYTES_MAX, FromSensor, FromServer, InstallationKey, LINK_ALPN, LINK_PATH, encode, from_sensor,
     from_server,
 };
+use rustls::ClientConfig;
 use rustls::client::Resumption;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::{CertificateDer, ServerName};
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -31,6 +32,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 pub use route::Route;
+use trust::Trust;
 
 /// Time for TCP, TLS and the WebSocket upgrade together, and then for each of the
 /// first answers. Source: reference/sensor.md section 4.
@@ -73,13 +75,13 @@ pub async fn connect(key: &InstallationKey, route: &Route, alpn: &[u8]) -> io::R
 }
 
 fn tls_config(key: &InstallationKey, alpn: &[u8]) -> io::Result<ClientConfig> {
-    let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from(key.ca_der.as_slice())).map_err(io::Error::other)?;
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let trust = Trust::new(&key.ca_der, Arc::clone(&provider))?;
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])
         .map_err(io::Error::other)?
-        .with_root_certificates(roots)
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(trust))
         .with_no_client_auth();
     config.alpn_protocols = vec![alpn.to_vec()];
     config.resumption = Resumption::disabled();

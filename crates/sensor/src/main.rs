@@ -8,19 +8,21 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use arguments::{Action, Arguments};
+use muster_sensor::agent::RUNNING_MAX;
+use muster_sensor::executor::HANGING_MAX;
 use muster_sensor::platform::installation::Installation;
 use muster_sensor::sensor::{self, Config, delay};
-use muster_sensor::state_dir::StateDir;
+use muster_sensor::state_dir::{self, StateDir};
 use muster_sensor::{health, identity};
 use muster_wire::InstallationKey;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{Targets, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Commands recurse nowhere; this holds their buffers.
 const THREAD_STACK_BYTES: usize = 512 * 1024;
-/// The tasks that run at the same time, and some for names and files.
-const BLOCKING_THREADS_MAX: usize = 12;
+/// The tasks that run at the same time, those that hang, and some for names and files.
+const BLOCKING_THREADS_MAX: usize = RUNNING_MAX + HANGING_MAX + 4;
 /// One link, some pipes of commands, signals.
 const IO_EVENTS_PER_TICK: usize = 64;
 
@@ -86,14 +88,16 @@ fn run(key: Option<&str>, arguments: &Arguments) -> Result<(), String> {
 }
 
 /// `RUST_LOG` may give levels by module; its patterns for fields are not understood,
-/// because what reads them would be a tenth of the sensor.
+/// because what reads them would be a tenth of the sensor. What prints whole frames, and so
+/// the secret of an enrolment, is silent at any level.
 fn start_log(is_verbose: bool) {
     let level = if is_verbose { "debug" } else { "info" };
     let given = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let targets = given.or_else(|| level.parse().ok()).unwrap_or_default();
     let lines =
         tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    tracing_subscriber::registry().with(targets).with(lines).init();
+    let secrets = filter_fn(|metadata| !metadata.target().contains("tungstenite"));
+    tracing_subscriber::registry().with(targets).with(secrets).with(lines).init();
 }
 
 /// The key that was given, or is found where keys are looked up; an installed sensor has it in its state directory.
@@ -103,10 +107,24 @@ fn installation_key(given: Option<&str>, state_dir: Option<&Path>) -> Result<Opt
         _ => std::env::var("LC_INSTALLATION_KEY")
             .or_else(|_| std::env::var("MUSTER_INSTALL_KEY"))
             .ok()
-            .or_else(|| std::fs::read_to_string("lc_installation_key.txt").ok())
+            .or_else(|| key_file(Path::new("lc_installation_key.txt")))
             .or_else(|| std::fs::read_to_string(state_dir?.join(identity::KEY_FILE)).ok()),
     };
     text.map(|text| InstallationKey::from_text(&text)).transpose().map_err(|error| error.to_string())
+}
+
+/// The key in a file of the working directory, unless someone else could have put it there: whoever names the
+/// server has the endpoint.
+fn key_file(path: &Path) -> Option<String> {
+    if path.exists() && !state_dir::is_trusted(path) {
+        eprintln!(
+            "muster-sensor: {} in the working directory is not used: it must be a file of this user or root, and \
+             neither it nor the directory may be writable for others",
+            path.display()
+        );
+        return None;
+    }
+    std::fs::read_to_string(path).ok()
 }
 
 /// First wait before connecting again; `MUSTER_TEST_BACKOFF_MS` shortens it for tests.

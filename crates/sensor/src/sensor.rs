@@ -194,7 +194,7 @@ impl<'a> Sensor<'a> {
         let setup = Setup { oid: identity.oid(), sid: identity.sid(), boot_id: boot_id.clone(), look: commands::look };
         let now = clock::now();
         if opened.journal.bytes() > COMPACTION_BYTES_MIN {
-            let records = opened.ledger.compact(now);
+            let records = opened.ledger.compact();
             agent::Journal::replace(&mut opened.journal, &records).map_err(io::Error::other)?;
         }
         let mut agent = Agent::new(setup, opened.ledger, now);
@@ -389,7 +389,7 @@ impl<'a> Sensor<'a> {
         self.account();
         // Effects may decide more: a connection is followed by its events.
         loop {
-            let effects = self.agent.settle(&mut self.journal, &mut self.spool, clock::now())?;
+            let effects = self.agent.settle(&mut self.journal, &mut self.spool)?;
             if effects.is_empty() {
                 return Ok(());
             }

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use muster_model::{Platform, Sid, TaskId};
-use muster_sensor::agent::{Agent, Answer, Effect, Look, Now, RUNNING_MAX, Setup, Verdict, event, task_id};
+use muster_sensor::agent::{Agent, Answer, Effect, Lane, Look, Now, RUNNING_MAX, Setup, Verdict, event, task_id};
 use muster_wire::{Claim, Enrol, Hello, Resume, SensorState, from_sensor, from_server};
 use serde_json::json;
 use uuid::Uuid;
@@ -67,7 +67,7 @@ struct Process {
 
 fn look(line: &str) -> Look {
     let refusal = (line == COMMAND_UNKNOWN).then(|| (50, "unknown command".to_owned()));
-    Look { request: "REQ".to_owned(), reply: "REP".to_owned(), refusal, is_silent: false }
+    Look { request: "REQ".to_owned(), reply: "REP".to_owned(), refusal, is_silent: false, lane: Lane::Long }
 }
 
 impl Endpoint {
@@ -276,9 +276,8 @@ impl Endpoint {
     /// Makes durable what the agent decided and carries it out; as `Sensor::settle`.
     pub fn settle(&mut self) {
         loop {
-            let now = self.now();
             let Some(process) = self.process.as_mut() else { return };
-            let settled = process.agent.settle(&mut Half(&self.disk), &mut Half(&self.disk), now);
+            let settled = process.agent.settle(&mut Half(&self.disk), &mut Half(&self.disk));
             if process.agent.running() > RUNNING_MAX {
                 self.truth.borrow_mut().fault(format!("host {}: more than {RUNNING_MAX} commands run", self.number));
             }

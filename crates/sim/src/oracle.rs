@@ -60,6 +60,7 @@ pub struct Run {
 struct Arrival {
     deadline: Micros,
     wall_micros: i64,
+    server_micros: i64,
 }
 
 /// The log.
@@ -77,6 +78,8 @@ pub struct Truth {
     pub wiped: BTreeSet<usize>,
     /// Endpoints whose wall clock jumped.
     pub jumped: BTreeSet<usize>,
+    /// By how much the server's clock was set ahead, all in all.
+    pub server_micros: i64,
     /// Sensors that were deleted at least once.
     pub deleted: BTreeSet<Sid>,
     runs: BTreeMap<(usize, TaskId), Run>,
@@ -145,7 +148,8 @@ impl Truth {
         }
         let deadline = now + deliver.lifetime_ms * MS;
         // A copy that came after the server's clock was set back may live longer.
-        let arrival = self.arrivals.entry((sid, task)).or_insert(Arrival { deadline, wall_micros });
+        let server_micros = self.server_micros;
+        let arrival = self.arrivals.entry((sid, task)).or_insert(Arrival { deadline, wall_micros, server_micros });
         arrival.deadline = arrival.deadline.max(deadline);
     }
 
@@ -159,8 +163,9 @@ impl Truth {
         match self.arrivals.get(&(sid, task)) {
             None => self.fault(format!("host {host} runs task {task}, which never arrived")),
             Some(arrival) => {
-                // After a reboot only the wall clock is left, which may have been set.
-                let set_back = wall_micros.abs_diff(arrival.wall_micros);
+                // After a reboot only clocks are left that may have been set: the server's, or the wall clock.
+                let of_server = self.server_micros.abs_diff(arrival.server_micros);
+                let set_back = wall_micros.abs_diff(arrival.wall_micros).max(of_server);
                 if now > arrival.deadline + set_back + SECOND {
                     self.fault(format!("host {host} begins task {task} after its time"));
                 }

@@ -37,6 +37,9 @@ impl Queue {
                 ("expired", "its time to live ran out before the sensor could begin".to_owned())
             }
             TargetState::Queued => self.why_queued(task, ordinal, is_online, now),
+            TargetState::Sent if target.is_some_and(|target| target.error.is_some()) => {
+                ("not_taken", format!("the sensor did not take it, and it is offered again: {why}"))
+            }
             TargetState::Sent if is_online => (
                 "awaiting_confirmation",
                 format!("it was sent (attempt {attempts}); the sensor has not confirmed that it is journalled"),

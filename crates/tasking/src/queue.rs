@@ -519,6 +519,10 @@ fn ended(known: Target, state: TargetState, now: Timestamp, reason: &str) -> Tar
 
 /// The next target after a report; `None` if the report tells nothing new.
 fn advance(known: &Target, report: &Report) -> Option<Target> {
+    if (known.state, report.state) == (TargetState::Sent, TargetState::Sent) && known.error != report.error {
+        // The sensor has no room for it; the next attempt may find some.
+        return Some(Target { error: report.error.clone(), ..known.clone() });
+    }
     let overrides = known.state.is_final()
         && known.attempts > 0
         && matches!(known.state, TargetState::Expired | TargetState::Removed)

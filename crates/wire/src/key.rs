@@ -16,7 +16,7 @@ pub struct InstallationKey {
     pub oid: Oid,
     /// The key's own id.
     pub iid: Iid,
-    /// 32 random bytes; the server keeps only their digest.
+    /// 32 random bytes. The server keeps them, so that operators can read a key again.
     pub secret: Vec<u8>,
     /// `host:port` of the sensor gateway.
     pub address: String,
@@ -76,6 +76,9 @@ impl InstallationKey {
     /// [`KeyError`] says what is wrong with the text.
     pub fn from_text(text: &str) -> Result<Self, KeyError> {
         let text = text.trim();
+        if text.is_empty() {
+            return Err(KeyError("it is empty"));
+        }
         if text.len() > TEXT_BYTES_MAX {
             return Err(KeyError("too long"));
         }
@@ -125,5 +128,6 @@ mod tests {
         assert_eq!(InstallationKey::from_text(&format!(" {text}\n")), Ok(key));
         assert!(InstallationKey::from_text(&text[..text.len() - 2]).is_err());
         assert!(InstallationKey::from_text("not a key").is_err());
+        assert!(InstallationKey::from_text(" ").unwrap_err().to_string().ends_with("it is empty"));
     }
 }

@@ -89,8 +89,9 @@ pub enum Claim {
     Resume(Resume),
 }
 
-/// Enrolment with an installation key.
+/// Enrolment with an installation key. Its secret is in no log: see its `Debug`.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct Enrol {
     #[prost(bytes = "vec", tag = "1")]
     pub oid: Vec<u8>,
@@ -105,6 +106,12 @@ pub struct Enrol {
     /// Machine fingerprint (reference/sensor.md section 1, device id); may be empty.
     #[prost(string, tag = "5")]
     pub fingerprint: String,
+}
+
+impl std::fmt::Debug for Enrol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Enrol").field("fingerprint", &self.fingerprint).finish_non_exhaustive()
+    }
 }
 
 /// Return of an enrolled sensor.
@@ -245,6 +252,9 @@ pub struct Deliver {
     pub wants_receipts: bool,
     #[prost(message, optional, tag = "8")]
     pub conditions: Option<Conditions>,
+    /// It waits for no other task.
+    #[prost(bool, tag = "9")]
+    pub urgent: bool,
 }
 
 /// What the sensor checks just before it runs a task.
@@ -311,6 +321,8 @@ pub enum Step {
     Unsupported = 7,
     /// Not run: its time had passed when it arrived.
     Expired = 8,
+    /// Not taken, and not journalled: the sensor has no room for it now. It is to be offered again.
+    Full = 9,
 }
 
 /// These steps are stored; the sensor may forget that they were not.
@@ -414,8 +426,9 @@ pub struct ArtifactOffer {
     pub investigation_id: String,
 }
 
-/// Answer to a [`TransferRequest`].
+/// Answer to a [`TransferRequest`]. Its token is in no log: see its `Debug`.
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 pub struct TransferGrant {
     #[prost(uint64, tag = "1")]
     pub id: u64,
@@ -436,4 +449,31 @@ pub struct TransferGrant {
     /// Artifacts: the id under which the server will keep it.
     #[prost(string, tag = "7")]
     pub payload_id: String,
+}
+
+impl std::fmt::Debug for TransferGrant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TransferGrant")
+            .field("id", &self.id)
+            .field("status", &self.status)
+            .field("error", &self.error)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_secret_is_in_what_a_message_prints() {
+        let secret = Enrol { secret: b"SECRET".to_vec(), fingerprint: "machine".to_owned(), ..Enrol::default() };
+        let hello = Hello { claim: Some(Claim::Enrol(secret)), state: None };
+        let grant = TransferGrant { token: "SECRET".to_owned(), id: 7, ..TransferGrant::default() };
+        let said = FromSensor { message: Some(from_sensor::Message::Hello(Box::new(hello))) };
+        let told = FromServer { message: Some(from_server::Message::Grant(grant)) };
+        let printed = format!("{said:?} {told:?}");
+        assert!(printed.contains("machine") && printed.contains("id: 7"));
+        assert!(!printed.contains("SECRET") && !printed.contains("83, 69, 67"), "{printed}");
+    }
 }

@@ -1,22 +1,25 @@
 //! What the sensor knows of its tasks: the journal's records, replayed.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use muster_model::TaskId;
 use muster_wire::{AckedStep, Deliver, Receipt, Step};
 use uuid::Uuid;
 
 use super::clock::Now;
-use super::record::{Accepted, Record};
+use super::record::{Accepted, Ended, Record};
 
-/// Ids remembered whatever their age. Source: reference/sensor.md section 10.2, rule 4.
-pub const REMEMBERED_MIN: usize = 1_024;
-/// Tasks held at most; beyond it new ones are not confirmed, so the server keeps
-/// them. Some 4 MiB of memory.
-pub const REMEMBERED_MAX: usize = 16_384;
-/// How long after its last instant to begin an id is remembered: a server clock
-/// that is a day off cannot make a task run twice.
-const REMEMBERED_MS: i64 = 24 * 60 * 60 * 1_000;
+/// Tasks at most of which something is still owed: they have not ended, or the server has not acknowledged
+/// how. Beyond it the sensor takes no more and says so. Some 8 MiB of memory with ordinary command lines.
+pub const OWED_MAX: usize = 16_384;
+/// Settled tasks that are kept with all their steps. Source: reference/sensor.md section 10.2, rule 4.
+pub const SETTLED_MAX: usize = 1_024;
+/// Settled tasks before those of which only the end is kept, 29 bytes each: some 3 MiB of memory.
+///
+/// The server stored how each of them ended before it acknowledged that, and offers none of them again; a copy
+/// that was under way then came before the acknowledgement. What is remembered beyond that is for a server
+/// which was set back to an older state: it is told how they ended.
+pub const ENDS_MAX: usize = 65_536;
 
 /// One task and its steps.
 #[derive(Clone, Debug)]
@@ -24,6 +27,7 @@ pub struct Task {
     accepted: Accepted,
     steps: Vec<Journalled>,
     acked: u16,
+    arrival: u64,
 }
 
 #[derive(Clone, Debug)]
@@ -32,11 +36,28 @@ struct Journalled {
     receipt: Receipt,
 }
 
-/// All tasks that are remembered, in order of arrival.
+/// How a task ended of which nothing else is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct End {
+    /// The last step.
+    pub step: Step,
+    /// `ERROR` of the answer.
+    pub code: i32,
+    /// When, by the endpoint's clock.
+    pub at_ms: i64,
+}
+
+/// All tasks that are remembered.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     tasks: HashMap<TaskId, Task>,
-    arrivals: VecDeque<TaskId>,
+    /// In order of arrival.
+    arrivals: BTreeMap<u64, TaskId>,
+    /// Ended, and the server knows all about it: in the order in which that came about.
+    settled: VecDeque<TaskId>,
+    /// Those settled before.
+    ends: HashMap<TaskId, End>,
+    ends_order: VecDeque<TaskId>,
     serial: u64,
 }
 
@@ -64,13 +85,23 @@ impl Task {
         self.steps.iter().map(|taken| &taken.receipt)
     }
 
-    /// Whether its time to begin has passed. Within one boot the clock that
-    /// nobody can set decides; after a reboot only the wall clock is left.
+    /// Whether it was taken since the endpoint booted.
     #[must_use]
-    pub fn is_expired(&self, now: Now, boot_id: &str) -> bool {
+    pub fn is_of_boot(&self, boot_id: &str) -> bool {
+        self.accepted.boot_id == boot_id
+    }
+
+    /// Whether its time to begin has passed. Within one boot the clock that nobody can set decides; after a
+    /// reboot the server's, and the wall clock only for tasks that came without a time of the server.
+    #[must_use]
+    pub fn is_expired(&self, now: Now, boot_id: &str, server_ms: Option<i64>) -> bool {
         let accepted = &self.accepted;
-        if accepted.boot_id == boot_id {
+        if self.is_of_boot(boot_id) {
             return now.boot_ms.saturating_sub(accepted.boot_ms) >= accepted.lifetime_ms;
+        }
+        let not_after_ms = self.deliver().map_or(0, |deliver| deliver.not_after_ms);
+        if let Some(server_ms) = server_ms.filter(|_| not_after_ms != 0) {
+            return server_ms >= not_after_ms;
         }
         let lifetime_ms = i64::try_from(accepted.lifetime_ms).unwrap_or(i64::MAX);
         now.wall_ms >= accepted.wall_ms.saturating_add(lifetime_ms)
@@ -84,10 +115,9 @@ impl Task {
         !self.wants_receipts() || self.acked & bit(step) != 0
     }
 
-    fn may_be_forgotten(&self, now: Now) -> bool {
-        let lifetime_ms = i64::try_from(self.accepted.lifetime_ms).unwrap_or(i64::MAX);
-        let until = self.accepted.wall_ms.saturating_add(lifetime_ms).saturating_add(REMEMBERED_MS);
-        self.has_ended() && now.wall_ms > until && self.receipts().all(|receipt| self.is_acked(receipt.step))
+    /// Whether it ended, and the server has stored every step.
+    fn is_settled(&self) -> bool {
+        self.has_ended() && self.receipts().all(|receipt| self.is_acked(receipt.step))
     }
 }
 
@@ -99,20 +129,23 @@ impl Ledger {
             Record::Accepted(accepted) => self.accept(accepted),
             Record::Step(receipt) => self.step(receipt),
             Record::Acked(acked) => self.acknowledge(acked),
+            Record::Ended(ended) => self.remember(ended),
         }
     }
 
     fn accept(&mut self, accepted: &Accepted) {
         let Some(id) = accepted.deliver.as_ref().and_then(|deliver| task_id(&deliver.task_id)) else { return };
-        if self.tasks.contains_key(&id) {
+        if self.tasks.contains_key(&id) || self.ends.contains_key(&id) {
             return;
         }
-        self.arrivals.push_back(id);
-        self.tasks.insert(id, Task { accepted: accepted.clone(), steps: Vec::new(), acked: 0 });
+        self.serial += 1;
+        self.arrivals.insert(self.serial, id);
+        self.tasks.insert(id, Task { accepted: accepted.clone(), steps: Vec::new(), acked: 0, arrival: self.serial });
     }
 
     fn step(&mut self, receipt: &Receipt) {
-        let Some(task) = task_id(&receipt.task_id).and_then(|id| self.tasks.get_mut(&id)) else { return };
+        let Some(id) = task_id(&receipt.task_id) else { return };
+        let Some(task) = self.tasks.get_mut(&id) else { return };
         if task.has_ended() || task.steps.iter().any(|taken| taken.receipt.step == receipt.step) {
             return;
         }
@@ -124,11 +157,50 @@ impl Ledger {
             deliver.command = String::new();
             deliver.conditions = None;
         }
+        self.settle(id, false);
     }
 
     fn acknowledge(&mut self, acked: &AckedStep) {
-        if let Some(task) = task_id(&acked.task_id).and_then(|id| self.tasks.get_mut(&id)) {
+        let Some(id) = task_id(&acked.task_id) else { return };
+        if let Some(task) = self.tasks.get_mut(&id) {
+            let was_settled = task.is_settled();
             task.acked |= bit(acked.step);
+            self.settle(id, was_settled);
+        }
+    }
+
+    /// Keeps less of tasks that the server knows all about.
+    fn settle(&mut self, id: TaskId, was_settled: bool) {
+        if was_settled || !self.tasks.get(&id).is_some_and(Task::is_settled) {
+            return;
+        }
+        self.settled.push_back(id);
+        if self.settled.len() <= SETTLED_MAX {
+            return;
+        }
+        let Some(oldest) = self.settled.pop_front() else { return };
+        let Some(task) = self.tasks.remove(&oldest) else { return };
+        self.arrivals.remove(&task.arrival);
+        if let Some(last) = task.steps.last().map(|taken| &taken.receipt) {
+            self.put_end(oldest, End { step: last.step(), code: last.code, at_ms: last.at_ms });
+        }
+    }
+
+    fn remember(&mut self, ended: &Ended) {
+        let Some(id) = task_id(&ended.task_id) else { return };
+        if !self.tasks.contains_key(&id) {
+            self.put_end(id, End { step: ended.step(), code: ended.code, at_ms: ended.at_ms });
+        }
+    }
+
+    fn put_end(&mut self, id: TaskId, end: End) {
+        if self.ends.insert(id, end).is_none() {
+            self.ends_order.push_back(id);
+        }
+        if self.ends_order.len() > ENDS_MAX
+            && let Some(oldest) = self.ends_order.pop_front()
+        {
+            self.ends.remove(&oldest);
         }
     }
 
@@ -138,15 +210,27 @@ impl Ledger {
         self.tasks.get(&id)
     }
 
-    /// Whether no further task can be remembered.
+    /// How the task of this id ended, if only that is remembered.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.tasks.len() >= REMEMBERED_MAX
+    pub fn end(&self, id: TaskId) -> Option<End> {
+        self.ends.get(&id).copied()
+    }
+
+    /// Tasks of which something is still owed; at [`OWED_MAX`] no further one is carried out.
+    #[must_use]
+    pub fn owed(&self) -> usize {
+        self.tasks.len() - self.settled.len()
+    }
+
+    /// Tasks that are remembered in any way.
+    #[must_use]
+    pub fn remembered(&self) -> usize {
+        self.tasks.len() + self.ends.len()
     }
 
     /// Tasks that have not ended, in order of arrival.
     pub fn open(&self) -> impl Iterator<Item = (TaskId, &Task)> {
-        self.arrivals.iter().filter_map(|id| Some((*id, self.tasks.get(id)?))).filter(|(_, task)| !task.has_ended())
+        self.arrivals.values().filter_map(|id| Some((*id, self.tasks.get(id)?))).filter(|(_, task)| !task.has_ended())
     }
 
     /// Whether an acknowledgement is news; others need not be journalled.
@@ -168,29 +252,28 @@ impl Ledger {
         owed.into_iter().map(|taken| taken.receipt.clone()).collect()
     }
 
-    /// Forgets what may be forgotten.
-    pub fn forget(&mut self, now: Now) {
-        let may_go = self.arrivals.len().saturating_sub(REMEMBERED_MIN);
-        let (tasks, mut at) = (&mut self.tasks, 0);
-        self.arrivals.retain(|id| {
-            at += 1;
-            let goes = at <= may_go && tasks.get(id).is_none_or(|task| task.may_be_forgotten(now));
-            if goes {
-                tasks.remove(id);
-            }
-            !goes
-        });
-    }
-
-    /// Forgets what may be forgotten, and gives the records that say the rest.
-    pub fn compact(&mut self, now: Now) -> Vec<Record> {
-        self.forget(now);
-        let mut records = Vec::new();
-        let mut steps = Vec::new();
-        for (id, task) in self.arrivals.iter().filter_map(|id| Some((id, self.tasks.get(id)?))) {
+    /// The records that say all this.
+    #[must_use]
+    pub fn compact(&self) -> Vec<Record> {
+        let end = |id: &TaskId| {
+            let End { step, code, at_ms } = *self.ends.get(id)?;
+            let task_id = id.0.as_bytes().to_vec();
+            Some(Record::Ended(Ended { task_id, step: step as i32, code, at_ms }))
+        };
+        let mut records: Vec<Record> = self.ends_order.iter().filter_map(end).collect();
+        // Those that are settled first and in their order, so that they are settled in that order again.
+        for (id, task) in self.settled.iter().filter_map(|id| Some((id, self.tasks.get(id)?))) {
             records.push(Record::Accepted(task.accepted.clone()));
-            steps.extend(task.steps.iter());
+            records.extend(task.steps.iter().map(|taken| Record::Step(taken.receipt.clone())));
             records.extend(task.acked_steps(*id));
+        }
+        let mut steps = Vec::new();
+        for (id, task) in self.arrivals.values().filter_map(|id| Some((id, self.tasks.get(id)?))) {
+            if !task.is_settled() {
+                records.push(Record::Accepted(task.accepted.clone()));
+                steps.extend(task.steps.iter());
+                records.extend(task.acked_steps(*id));
+            }
         }
         steps.sort_unstable_by_key(|taken| taken.serial);
         records.extend(steps.into_iter().map(|taken| Record::Step(taken.receipt.clone())));

@@ -1,6 +1,6 @@
 //! What the journal remembers, record by record.
 
-use muster_wire::{AckedStep, Deliver, Receipt};
+use muster_wire::{AckedStep, Deliver, Receipt, Step};
 
 /// One change of what the sensor knows of its tasks.
 #[derive(Clone, PartialEq, prost::Oneof)]
@@ -14,6 +14,26 @@ pub enum Record {
     /// The server has stored a step.
     #[prost(message, tag = "3")]
     Acked(AckedStep),
+    /// A task ended, and the server knows all about it: what a compaction leaves of it.
+    #[prost(message, tag = "4")]
+    Ended(Ended),
+}
+
+/// What is left of a task that ended long ago.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Ended {
+    /// The task.
+    #[prost(bytes = "vec", tag = "1")]
+    pub task_id: Vec<u8>,
+    /// Its last step.
+    #[prost(enumeration = "Step", tag = "2")]
+    pub step: i32,
+    /// `ERROR` of the answer.
+    #[prost(sint32, tag = "3")]
+    pub code: i32,
+    /// When, by the endpoint's clock.
+    #[prost(int64, tag = "4")]
+    pub at_ms: i64,
 }
 
 /// A task as it arrived, with what is needed to tell later whether its time has passed.
@@ -48,7 +68,7 @@ pub struct Batch {
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Entry {
     /// Absent when it was written by a newer sensor; such entries are skipped.
-    #[prost(oneof = "Record", tags = "1, 2, 3")]
+    #[prost(oneof = "Record", tags = "1, 2, 3, 4")]
     pub record: Option<Record>,
 }
 

@@ -1,3 +1,5 @@
+use std::collections::VecDeque;
+
 use muster_wire::{AckedStep, Challenge, Conditions, EventsAck};
 use uuid::Uuid;
 
@@ -10,6 +12,17 @@ struct Disk {
     events: VecDeque<Event>,
     seq: u64,
     writes_left: Option<usize>,
+    /// Bytes of records since the last rewriting, and the most there ever were.
+    bytes: (usize, usize),
+    base_bytes: usize,
+}
+
+/// As of a real journal, but small, so that tests get there.
+const GROWN_BYTES: usize = 256 * 1024;
+
+fn bytes_of(records: &[Record]) -> usize {
+    use prost::Message as _;
+    Batch::of(records).encoded_len()
 }
 
 impl Disk {
@@ -37,13 +50,18 @@ impl Journal for JournalOf<'_> {
         let mut disk = self.0.borrow_mut();
         disk.write()?;
         disk.records.extend_from_slice(records);
+        disk.bytes.0 += bytes_of(records);
+        disk.bytes.1 = disk.bytes.1.max(disk.bytes.0);
         Ok(())
     }
     fn is_grown(&self) -> bool {
-        false
+        let disk = self.0.borrow();
+        disk.bytes.0 > disk.base_bytes * 2 + GROWN_BYTES
     }
     fn replace(&mut self, records: &[Record]) -> Result<(), StorageError> {
-        self.0.borrow_mut().records = records.to_vec();
+        let mut disk = self.0.borrow_mut();
+        disk.records = records.to_vec();
+        (disk.bytes.0, disk.base_bytes) = (bytes_of(records), bytes_of(records));
         Ok(())
     }
 }
@@ -71,7 +89,8 @@ impl Spool for SpoolOf<'_> {
 
 fn look(line: &str) -> Look {
     let refusal = (line == "unknown").then(|| (events::NOT_SUPPORTED, "unknown command".to_owned()));
-    Look { request: "RUN_REQ".to_owned(), reply: "RECEIPT".to_owned(), refusal, is_silent: false }
+    let lane = if line.starts_with("run") { Lane::Long } else { Lane::Short };
+    Look { request: "RUN_REQ".to_owned(), reply: "RECEIPT".to_owned(), refusal, is_silent: false, lane }
 }
 
 fn setup() -> Setup {
@@ -116,8 +135,8 @@ impl Bench {
         Self { disk: disk.into(), agent }
     }
 
-    fn settle(&mut self, now: Now) -> Result<Vec<Effect>, StorageError> {
-        self.agent.settle(&mut JournalOf(&self.disk), &mut SpoolOf(&self.disk), now)
+    fn settle(&mut self, _: Now) -> Result<Vec<Effect>, StorageError> {
+        self.agent.settle(&mut JournalOf(&self.disk), &mut SpoolOf(&self.disk))
     }
 
     fn deliver(&mut self, deliver: Deliver, now: Now) -> Vec<Effect> {
@@ -203,11 +222,77 @@ fn what_had_only_been_confirmed_runs_after_a_restart_unless_its_time_has_passed(
     assert_eq!(runs(&effects), 0);
     assert!(sent(&effects).contains(&(Step::Expired, events::TIMEOUT)));
 
-    // After a reboot the count since boot says nothing; the wall clock does.
+    // After a reboot the count since boot says nothing; the wall clock does, for want of the server's.
     let ledger = Disk { records, ..Disk::default() }.ledger();
-    let rebooted = Setup { boot_id: "another boot".to_owned(), ..setup() };
     let now = Now { wall_ms: at(0).wall_ms + 60_002, boot_ms: 5, utc_offset_s: 0 };
-    assert!(Agent::new(rebooted, ledger, now).ledger().get(id(2)).unwrap().has(Step::Expired));
+    assert!(Agent::new(rebooted(), ledger, now).ledger().get(id(2)).unwrap().has(Step::Expired));
+}
+
+fn rebooted() -> Setup {
+    Setup { boot_id: "another boot".to_owned(), ..setup() }
+}
+
+#[test]
+fn after_a_reboot_the_servers_clock_tells_whether_the_time_of_a_task_has_passed() {
+    let mut first = Bench::new(Disk::default(), at(0));
+    let timed = |number| Deliver { not_after_ms: at(60_000).wall_ms, ..order(number) };
+    first.deliver(timed(1), at(0));
+    first.deliver(timed(2), at(0));
+    let ledger = first.crash().ledger();
+    // Ten years off, either way.
+    for wrong_ms in [315_360_000_000, -315_360_000_000] {
+        for (server_ms, step) in [(59_000, Step::Started), (60_000, Step::Expired)] {
+            let now = Now { wall_ms: at(0).wall_ms + wrong_ms, boot_ms: 5, utc_offset_s: 0 };
+            let mut agent = Agent::new(rebooted(), ledger.clone(), now);
+            agent.tick(now);
+            let has = |agent: &Agent, step| agent.ledger().get(id(2)).unwrap().has(step);
+            assert!(!has(&agent, step), "it waits for the link");
+            let welcome = Welcome { server_now_ms: at(server_ms).wall_ms, epoch: 3, ..Welcome::default() };
+            agent.hear(from_server::Message::Welcome(welcome), now);
+            assert!(has(&agent, step), "off by {wrong_ms} ms, the server is at {server_ms}");
+        }
+    }
+}
+
+#[test]
+fn a_server_whose_clock_is_set_back_loses_no_task_and_a_late_offer_runs_no_task() {
+    let hour = 3_600_000;
+    for back_ms in [11_000, 2 * hour, 87_600 * hour] {
+        let mut bench = Bench::new(Disk::default(), at(0));
+        // Sent two hours ago by the clock that the welcome told: no one can tell whether that clock was set back.
+        let sent_ms = at(1_000).wall_ms - back_ms;
+        let offer = Deliver { not_after_ms: sent_ms + 60_000, ..order(1) };
+        let effects = bench.deliver(offer.clone(), at(1_000));
+        assert!(matches!(effects.last(), Some(Effect::Close(Duration::ZERO, _))), "{effects:?}");
+        assert!(!bench.agent.is_connected() && bench.agent.ledger().get(id(1)).is_none());
+        let direct = Deliver { wants_receipts: false, ..Deliver { not_after_ms: sent_ms + 60_000, ..order(2) } };
+        welcome(&mut bench.agent, at(1_500));
+        assert_eq!(runs(&bench.deliver(direct, at(1_500))), 0);
+        let told = bench.disk.borrow().events.back().unwrap().clone();
+        assert!(told.event_type == "RECEIPT" && String::from_utf8(told.body).unwrap().contains("give it again"));
+        // The next link measures anew.
+        let set_back = Welcome { server_now_ms: sent_ms + 1_000, epoch: 3, ..Welcome::default() };
+        bench.agent.hear(from_server::Message::Welcome(set_back), at(2_000));
+        let again = Deliver { lifetime_ms: 59_000, ..offer };
+        assert_eq!(runs(&bench.deliver(again, at(2_000))), 1, "set back by {back_ms} ms");
+    }
+}
+
+#[test]
+fn a_server_whose_clock_is_set_ahead_or_drifts_costs_no_time_to_live() {
+    let mut bench = Bench::new(Disk::default(), at(0));
+    let offer = |number, sent_ms| Deliver { not_after_ms: sent_ms + 1_000, lifetime_ms: 1_000, ..order(number) };
+    let ahead = at(86_400_000).wall_ms;
+    assert_eq!(runs(&bench.deliver(offer(1, ahead), at(0))), 1);
+    bench.agent.answered(finished(1), at(1));
+    // The new offset counts from now on: this one was 900 ms under way.
+    bench.deliver(offer(2, ahead + 100), at(1_000));
+    bench.agent.answered(finished(2), at(1_000));
+    bench.settle(at(1_000)).unwrap();
+    assert!(bench.agent.ledger().get(id(2)).unwrap().has(Step::Finished));
+    assert_eq!(bench.agent.ledger().get(id(2)).unwrap().deliver().unwrap().lifetime_ms, 1_000);
+    bench.deliver(offer(3, ahead + 100), at(1_200));
+    assert!(bench.agent.ledger().get(id(3)).unwrap().has(Step::Expired), "1,100 ms under way");
 }
 
 #[test]
@@ -234,7 +319,7 @@ fn a_task_that_must_not_run_says_why() {
     let cases = [
         (Deliver { epoch: 2, ..order(1) }, Step::Refused),
         (Deliver { lifetime_ms: 0, ..order(2) }, Step::Expired),
-        (Deliver { not_after_ms: at(500).wall_ms, ..order(3) }, Step::Expired),
+        (Deliver { not_after_ms: at(500).wall_ms, lifetime_ms: 5_000, ..order(3) }, Step::Expired),
         (Deliver { command: "unknown".to_owned(), ..order(4) }, Step::Unsupported),
         (
             Deliver {
@@ -295,26 +380,55 @@ fn events_under_way_are_bounded_and_come_again_on_the_next_link() {
     assert!(!bench.disk.borrow().events.is_empty(), "what was not sent cannot be acknowledged");
 }
 
+/// Tells the end of a task and takes the server's acknowledgement of all its steps.
+fn settle_task(bench: &mut Bench, number: u128, now: Now) {
+    bench.agent.answered(finished(number), now);
+    bench.settle(now).unwrap();
+    let steps = [Step::Confirmed, Step::Started, Step::Finished]
+        .map(|step| AckedStep { task_id: id(number).0.as_bytes().to_vec(), step: step as i32 });
+    bench.agent.hear(from_server::Message::ReceiptsAck(ReceiptsAck { steps: steps.to_vec() }), now);
+    bench.settle(now).unwrap();
+}
+
 #[test]
-fn old_tasks_are_forgotten_only_when_they_are_over_acknowledged_and_many() {
-    let mut ledger = Ledger::default();
-    for number in 0..2_000 {
-        let deliver = Deliver { wants_receipts: number % 2 == 0, ..order(number) };
-        let accepted = Accepted { deliver: Some(deliver), wall_ms: 0, lifetime_ms: 1_000, ..Accepted::default() };
-        ledger.apply(&Record::Accepted(accepted));
-        let receipt =
-            Receipt { task_id: id(number).0.as_bytes().to_vec(), step: Step::Finished as i32, ..Receipt::default() };
-        ledger.apply(&Record::Step(receipt));
+fn a_hundred_thousand_tasks_within_an_hour_leave_a_bounded_memory_and_journal() {
+    let mut bench = Bench::new(Disk::default(), at(0));
+    for number in 0..100_000 {
+        let now = at(number as u64 * 36);
+        assert_eq!(runs(&bench.deliver(order(number), now)), 1, "task {number}");
+        settle_task(&mut bench, number, now);
+        bench.disk.borrow_mut().events.clear();
     }
-    let soon = Now { wall_ms: 23 * 3_600_000, ..Now::default() };
-    assert_eq!(ledger.clone().compact(soon).len(), 4_000, "a day has not passed");
-    let records = ledger.compact(Now { wall_ms: 25 * 3_600_000, ..Now::default() });
+    let ledger = bench.agent.ledger();
+    assert_eq!((ledger.owed(), ledger.remembered()), (0, SETTLED_MAX + ENDS_MAX));
+    let (_, most_bytes) = bench.disk.borrow().bytes;
+    assert!(most_bytes < 8 * 1024 * 1024, "{most_bytes} bytes of journal");
+    // A server that was set back offers them again: it hears how they ended.
+    for number in [99_999, 90_000, 100_000 - (SETTLED_MAX + ENDS_MAX) as u128] {
+        let effects = bench.deliver(order(number), at(3_600_000));
+        assert_eq!((sent(&effects).last(), runs(&effects)), (Some(&(Step::Finished, 0)), 0), "task {number}");
+    }
+    let mut again = Bench::new(bench.crash(), at(3_600_001));
+    assert_eq!(again.agent.ledger().remembered(), SETTLED_MAX + ENDS_MAX);
+    assert_eq!(runs(&again.deliver(order(90_000), at(3_600_002))), 0);
+}
+
+#[test]
+fn what_the_server_has_not_acknowledged_is_kept_whatever_comes_after() {
+    let mut ledger = Ledger::default();
+    for number in 0..2 * SETTLED_MAX as u128 {
+        let deliver = Deliver { wants_receipts: number % 2 == 0, ..order(number) };
+        ledger.apply(&Record::Accepted(Accepted { deliver: Some(deliver), ..Accepted::default() }));
+        let task_id = id(number).0.as_bytes().to_vec();
+        ledger.apply(&Record::Step(Receipt { task_id, step: Step::Finished as i32, ..Receipt::default() }));
+    }
     let mut again = Ledger::default();
-    records.iter().for_each(|record| again.apply(record));
-    assert!(again.get(id(0)).is_some(), "its receipt was never acknowledged");
-    assert!(again.get(id(1)).is_none());
-    assert!(again.get(id(1_999)).is_some(), "it is among the newest");
-    assert_eq!(again.unacknowledged().len(), 1_000);
+    ledger.compact().iter().for_each(|record| again.apply(record));
+    for ledger in [&ledger, &again] {
+        assert_eq!((ledger.owed(), ledger.unacknowledged().len()), (SETTLED_MAX, SETTLED_MAX));
+        assert!(ledger.get(id(0)).is_some() && ledger.get(id(1)).is_some() && ledger.end(id(1)).is_none());
+    }
+    assert_eq!(again.compact(), ledger.compact(), "nothing is lost in a compaction");
 }
 
 #[test]
@@ -323,22 +437,57 @@ fn a_challenge_is_answered_before_any_welcome() {
     agent.hear(from_server::Message::Challenge(Challenge { nonce: vec![5; 32] }), at(0));
     agent.hear(from_server::Message::Deliver(order(1)), at(0));
     let disk = std::cell::RefCell::new(Disk::default());
-    let effects = agent.settle(&mut JournalOf(&disk), &mut SpoolOf(&disk), at(0)).unwrap();
+    let effects = agent.settle(&mut JournalOf(&disk), &mut SpoolOf(&disk)).unwrap();
     assert_eq!(effects, [Effect::Hello(vec![5; 32])], "and no task is taken before the welcome");
 }
 
 #[test]
-fn a_full_ledger_takes_no_task_until_something_can_be_forgotten() {
+fn a_full_sensor_says_so_and_takes_tasks_again_when_it_has_room() {
     let mut disk = Disk::default();
-    for number in 0..REMEMBERED_MAX as u128 {
-        let deliver = Deliver { wants_receipts: false, ..order(number) };
-        let wall_ms = at(0).wall_ms;
-        disk.records.push(Record::Accepted(Accepted { deliver: Some(deliver), wall_ms, ..Accepted::default() }));
+    for number in 0..OWED_MAX as u128 {
+        let accepted = Accepted { deliver: Some(order(number)), wall_ms: at(0).wall_ms, ..Accepted::default() };
+        disk.records.push(Record::Accepted(accepted));
         let task_id = id(number).0.as_bytes().to_vec();
         disk.records.push(Record::Step(Receipt { task_id, step: Step::Finished as i32, ..Receipt::default() }));
     }
     let mut bench = Bench::new(disk, at(0));
-    assert_eq!(sent(&bench.deliver(order(1 << 40), at(0))), [], "it is not confirmed");
-    let effects = bench.deliver(order(1 << 40), at(25 * 3_600_000));
-    assert_eq!(runs(&effects), 1);
+    bench.settle(at(0)).unwrap();
+    let effects = bench.deliver(order(1 << 40), at(0));
+    assert_eq!(sent(&effects), [(Step::Full, events::BUSY)], "it stays with the server, which can say why");
+    assert!(bench.agent.ledger().get(id(1 << 40)).is_none());
+    let direct = Deliver { wants_receipts: false, ..order(1 << 41) };
+    assert_eq!(runs(&bench.deliver(direct.clone(), at(0))), 0);
+    let told: Vec<Event> = bench.disk.borrow().events.iter().cloned().collect();
+    let kinds: Vec<&str> = told.iter().map(|event| event.event_type.as_str()).collect();
+    assert_eq!(kinds, ["CLOUD_NOTIFICATION", "RECEIPT"]);
+    assert!(String::from_utf8_lossy(&told[1].body).contains("takes no more"));
+    assert!(bench.agent.ledger().get(id(1 << 41)).unwrap().has(Step::Refused), "a copy of it does not run either");
+
+    let acked = AckedStep { task_id: id(7).0.as_bytes().to_vec(), step: Step::Finished as i32 };
+    bench.agent.hear(from_server::Message::ReceiptsAck(ReceiptsAck { steps: vec![acked] }), at(1));
+    assert_eq!(runs(&bench.deliver(order(1 << 40), at(1))), 1);
+}
+
+#[test]
+fn long_tasks_do_not_hold_short_ones_up_and_urgent_ones_wait_for_none() {
+    let mut bench = Bench::new(Disk::default(), at(0));
+    let order = |number, command: &str, urgent| Deliver { command: command.to_owned(), urgent, ..order(number) };
+    for number in 0..12 {
+        bench.deliver(order(number, "run sleep", false), at(0));
+    }
+    for second in 1..30 {
+        bench.agent.tick(at(second * ORDER_WAIT_MS));
+    }
+    assert_eq!((bench.agent.running(), bench.agent.deadline()), (LONG_MAX, None));
+    assert_eq!(runs(&bench.deliver(order(20, "run echo", false), at(59_000))), LONG_MAX - 1, "what began meanwhile");
+    assert!(!bench.agent.ledger().get(id(20)).unwrap().has(Step::Started), "it is as long as those before it");
+    assert_eq!(runs(&bench.deliver(order(21, "os_version", false), at(59_000))), 1);
+    assert_eq!(runs(&bench.deliver(order(22, "os_version", false), at(59_000))), 0, "short ones keep their order");
+    for number in 30..30 + URGENT_MAX as u128 {
+        assert_eq!(runs(&bench.deliver(order(number, "run echo", true), at(59_000))), 1);
+    }
+    assert_eq!(runs(&bench.deliver(order(40, "run echo", true), at(59_000))), 0, "they too are bounded");
+    bench.agent.answered(finished(30), at(59_001));
+    assert_eq!(runs(&bench.settle(at(59_001)).unwrap()), 1);
+    assert!(bench.agent.ledger().get(id(40)).unwrap().has(Step::Started));
 }

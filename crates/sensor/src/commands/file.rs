@@ -1,12 +1,13 @@
 //! Commands on single files. Source: reference/commands.md section 6.2.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustix::fs::OFlags;
 use serde_json::json;
 
 use super::{Failure, Fields, Job, Outcome, code, fields};
@@ -42,16 +43,21 @@ pub(super) fn get(job: &Job) -> Outcome {
     Ok(fields(json!({"FILE_SIZE": whole.max(content.len() as u64), "FILE_CONTENT": STANDARD.encode(content)})))
 }
 
-/// Opens a file for reading; pipes and devices would block for ever.
+/// Opens a file for reading; pipes and devices would block for ever. Files of the kernel that wait until there
+/// is something to read (its log, say) fail instead.
 pub(super) fn open_regular(path: &Path) -> Result<File, Failure> {
-    let metadata = fs::metadata(path).map_err(|error| Failure::at(path, &error))?;
+    // Opened first and then looked at: what is looked at first may be another file when it is opened. A pipe
+    // that nobody writes to does not hold this up.
+    let open = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path);
+    let file = open.map_err(|error| Failure::at(path, &error))?;
+    let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(Failure::new(code::DIRECTORY, "is a directory"));
     }
     if !metadata.is_file() {
         return Err(Failure::new(code::NOT_SUPPORTED, "not a regular file"));
     }
-    File::open(path).map_err(|error| Failure::at(path, &error))
+    Ok(file)
 }
 
 pub(super) fn info(job: &Job) -> Outcome {
@@ -108,7 +114,16 @@ fn attributes(path: &Path, metadata: &fs::Metadata) -> u32 {
 
 pub(super) fn hash(job: &Job) -> Outcome {
     let path = path(job);
-    let digests = Digests::of(&mut open_regular(path)?, u64::MAX).map_err(|error| Failure::at(path, &error))?;
+    let mut file = open_regular(path)?;
+    let bytes = file.metadata()?.len();
+    let digests = Digests::of(&mut file, u64::MAX, Some(job.until)).map_err(|error| match error.kind() {
+        io::ErrorKind::TimedOut => {
+            let done = file.stream_position().unwrap_or(0);
+            let text = format!("of {bytes} bytes {done} were hashed when its time was over");
+            Failure::new(code::TIMEOUT, text).with(fields(json!({"FILE_SIZE": bytes})))
+        }
+        _ => Failure::at(path, &error),
+    })?;
     let mut found = fields(json!({
         "HASH": digests.sha256,
         "HASH_SHA1": digests.sha1,

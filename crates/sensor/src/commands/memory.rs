@@ -8,7 +8,7 @@ use memchr::memmem::Finder;
 use serde_json::{Value, json};
 
 use super::process::named;
-use super::{Failure, Job, Outcome, code, fields};
+use super::{Failure, Job, List, Outcome, code, fields};
 use crate::platform::memory::{self, Handle};
 use crate::platform::process;
 
@@ -21,8 +21,6 @@ const TEXT_BYTES_MAX: usize = 4 * 1024 * 1024;
 const PLACES_MAX: usize = 10_000;
 /// Time that one search takes at most.
 const TIME_MAX: Duration = Duration::from_secs(60);
-/// Open files that one reply lists.
-const HANDLES_MAX: usize = 100_000;
 
 pub(super) fn read(job: &Job) -> Outcome {
     let pid = named(job)?.pid;
@@ -166,29 +164,33 @@ fn search(pid: u32, wanted: &[Finder<'_>], places_max: usize, begun: Instant) ->
 pub(super) fn handles(job: &Job) -> Outcome {
     let is_all = job.arguments.number("pid") == Some(0) && !job.arguments.has("processatom");
     if is_all {
-        return Ok(listed(every(|_| true)));
+        return Ok(every(job, |_| true));
     }
-    Ok(listed(memory::handles(named(job)?.pid)?))
+    Ok(listed(job, memory::handles(named(job)?.pid)?))
 }
 
 pub(super) fn find_handle(job: &Job) -> Outcome {
     let needle = job.arguments.text("needle").unwrap_or_default();
-    Ok(listed(every(|handle| handle.name.contains(needle))))
+    Ok(every(job, |handle| handle.name.contains(needle)))
 }
 
-fn every(fits: impl Fn(&Handle) -> bool) -> Vec<Handle> {
+fn every(job: &Job, fits: impl Fn(&Handle) -> bool) -> super::Fields {
     let all = process::pids().into_iter().flat_map(|pid| memory::handles(pid).unwrap_or_default());
-    all.filter(|handle| fits(handle)).take(HANDLES_MAX).collect()
+    listed(job, all.filter(|handle| fits(handle)))
 }
 
-fn listed(handles: Vec<Handle>) -> super::Fields {
-    let handle = |handle: Handle| {
-        json!({
+fn listed(job: &Job, handles: impl IntoIterator<Item = Handle>) -> super::Fields {
+    let mut list = List::default();
+    for handle in handles {
+        let has_room = list.push(json!({
             "PROCESS_ID": handle.pid,
             "HANDLE_TYPE": handle.kind,
             "HANDLE_NAME": handle.name,
             "HANDLE_VALUE": handle.number,
-        })
-    };
-    fields(json!({"HANDLES": handles.into_iter().map(handle).collect::<Vec<_>>()}))
+        }));
+        if !has_room || job.is_over() {
+            return fields(json!({"HANDLES": list.values, "ERROR_MESSAGE": "truncated"}));
+        }
+    }
+    fields(json!({"HANDLES": list.values}))
 }

@@ -1,12 +1,14 @@
 //! Commands on processes. Source: reference/commands.md sections 6.4 and 6.5.
 
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::{Failure, Fields, Job, Outcome, code, fields};
+use super::{Failure, Fields, Job, List, Outcome, code, fields};
 use crate::executor::Toolbox;
 use crate::platform::accounts::Names;
+use crate::platform::children;
 use crate::platform::process::{self, Control, Process, Region};
 
 /// A process that an operator named: by atom, which wins, or by id.
@@ -37,21 +39,26 @@ pub(super) fn list(job: &Job) -> Outcome {
     let with_modules = !job.arguments.flag("is-no-modules");
     let names = Names::read();
     let pids = only.map_or_else(process::pids, |pid| vec![pid]);
-    let processes: Vec<Value> = pids
-        .into_iter()
-        .filter_map(process::describe)
-        .map(|process| {
-            let mut described = description(&process, &names, &job.tools);
-            if with_modules {
-                described.insert("MODULES".to_owned(), modules(process.pid).into());
-            }
-            Value::Object(described)
-        })
-        .collect();
-    if processes.is_empty() {
+    let mut processes = List::default();
+    let mut is_truncated = false;
+    for process in pids.into_iter().filter_map(process::describe) {
+        let mut described = description(&process, &names, &job.tools);
+        if with_modules {
+            described.insert("MODULES".to_owned(), modules(process.pid).into());
+        }
+        is_truncated = !processes.push(Value::Object(described)) || job.is_over();
+        if is_truncated {
+            break;
+        }
+    }
+    if processes.values.is_empty() {
         return Err(Failure::new(code::INVALID_PARAMETER, "no such process"));
     }
-    Ok(fields(json!({"PROCESSES": processes})))
+    let mut reply = fields(json!({"PROCESSES": processes.values}));
+    if is_truncated {
+        reply.insert("ERROR_MESSAGE".to_owned(), "truncated: use --is-no-modules, or --pid".into());
+    }
+    Ok(reply)
 }
 
 /// The published description of a process. Source: reference/events.md section 5.1.
@@ -134,6 +141,10 @@ pub(super) fn resume(job: &Job) -> Outcome {
     control(job, Control::Resume)
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn control(job: &Job, what: Control) -> Outcome {
     let named = named(job)?;
     if named.pid == std::process::id() {
@@ -145,6 +156,12 @@ fn control(job: &Job, what: Control) -> Outcome {
     if job.arguments.number("tid").is_some_and(|tid| tid != i64::from(named.pid)) {
         return Err(Failure::unsupported("Linux cannot stop a single thread"));
     }
-    process::control(named.pid, named.start_ticks, what)?;
+    let is_leader = lock(&job.tools.leaders).contains(&named.pid);
+    if is_leader && what == Control::Kill {
+        // The command that started it then ends, too, which waits for all of the group's output.
+        children::kill_group(named.pid)?;
+    } else {
+        process::control(named.pid, named.start_ticks, what)?;
+    }
     Ok(fields(json!({"PROCESS_ID": named.pid})))
 }

@@ -1,11 +1,14 @@
 //! `run`: a shell command or a payload on the endpoint.
 
+mod output;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -13,15 +16,16 @@ use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{Failure, Fields, Job, Outcome, code, fields, transfer};
+use super::transfer::{self, Temporary};
+use super::{Failure, Job, Outcome, code, fields};
+use crate::executor::Toolbox;
 use crate::platform::children::{self, Group};
+use output::Output;
 
-/// Longest output that is kept of each stream; beyond it the field is absent.
-/// Source: reference/commands.md section 6.1.
-const OUTPUT_BYTES_MAX: usize = 1_048_576;
 /// How long output is awaited after the process ended: what it left running in
 /// the background may hold the pipes open for ever.
 const LINGER: Duration = Duration::from_millis(500);
@@ -58,12 +62,9 @@ fn refuse_own_files(job: &Job, line: &str) -> Result<(), Failure> {
 }
 
 async fn run_payload(job: &Job, name: &str) -> Outcome {
-    let dir = transfer::private_dir(job)?.join(Uuid::new_v4().simple().to_string());
-    fs::DirBuilder::new().mode(0o700).create(&dir)?;
-    let outcome = run_payload_in(job, name, &dir).await;
-    // What cannot be removed stays private to the sensor.
-    let _ = fs::remove_dir_all(&dir);
-    outcome
+    let dir = Temporary(transfer::private_dir(job)?.join(Uuid::new_v4().simple().to_string()));
+    fs::DirBuilder::new().mode(0o700).create(&dir.0)?;
+    run_payload_in(job, name, &dir.0).await
 }
 
 async fn run_payload_in(job: &Job, name: &str, dir: &Path) -> Outcome {
@@ -103,24 +104,43 @@ async fn execute(mut command: Command, job: &Job) -> Outcome {
     let mut child = spawn(&mut command).await?;
     let pid = child.id();
     let group = pid.map(|pid| Group::new(&records, job.run.task, pid));
+    let _leader = pid.map(|pid| Leader::new(&job.tools, pid));
     let (stop, stopped) = watch::channel(false);
-    let stdout = tokio::spawn(collect(child.stdout.take(), stopped.clone()));
-    let stderr = tokio::spawn(collect(child.stderr.take(), stopped));
+    let output = |name| Output::new(name, &records);
+    let stdout = tokio::spawn(collect(child.stdout.take(), output("STDOUT"), stopped.clone()));
+    let stderr = tokio::spawn(collect(child.stderr.take(), output("STDERR"), stopped));
     let ended = wait(&mut child, limit).await;
     match group {
         Some(group) if ended.is_ok() => group.release(),
         group => drop(group),
     }
-    let (stdout, stderr) = linger(stdout, stderr, stop).await;
+    let both = linger(stdout, stderr, stop).await;
     let mut reply = fields(json!({"PROCESS_ID": pid, "DURATION_MS": begun.elapsed().as_millis() as u64}));
-    add_output(&mut reply, "STDOUT", stdout);
-    add_output(&mut reply, "STDERR", stderr);
+    for output in both.into_iter().flatten() {
+        output.add_to(&mut reply, job).await;
+    }
     match ended {
         Ok(exit) => {
             reply.insert("ERROR".to_owned(), exit.into());
             Ok(reply)
         }
         Err(failure) => Err(failure.with(reply)),
+    }
+}
+
+/// Keeps a process among the leaders as long as its command runs.
+struct Leader<'a>(&'a Toolbox, u32);
+
+impl<'a> Leader<'a> {
+    fn new(tools: &'a Toolbox, pid: u32) -> Self {
+        tools.leaders.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
+        Self(tools, pid)
+    }
+}
+
+impl Drop for Leader<'_> {
+    fn drop(&mut self) {
+        self.0.leaders.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.1);
     }
 }
 
@@ -144,13 +164,11 @@ async fn wait(child: &mut Child, limit: Duration) -> Result<i32, Failure> {
     Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
 }
 
-type Collected = Option<Vec<u8>>;
-
 async fn linger(
-    stdout: tokio::task::JoinHandle<Collected>,
-    stderr: tokio::task::JoinHandle<Collected>,
+    stdout: JoinHandle<Output>,
+    stderr: JoinHandle<Output>,
     stop: watch::Sender<bool>,
-) -> (Collected, Collected) {
+) -> [Option<Output>; 2] {
     let both = async { tokio::join!(stdout, stderr) };
     tokio::pin!(both);
     let (stdout, stderr) = match timeout(LINGER, &mut both).await {
@@ -160,45 +178,25 @@ async fn linger(
             both.await
         }
     };
-    (stdout.ok().flatten(), stderr.ok().flatten())
+    [stdout.ok(), stderr.ok()]
 }
 
-/// Reads to the end, or until told to stop. Output beyond the limit is read and
-/// thrown away, so that the process does not block; the whole is then absent.
-async fn collect(pipe: Option<impl AsyncRead + Unpin>, mut stopped: watch::Receiver<bool>) -> Collected {
-    let mut pipe = pipe?;
-    let (mut kept, mut buffer, mut is_over) = (Vec::new(), [0; 8 * 1024], false);
+/// Reads to the end, or until told to stop.
+async fn collect(
+    pipe: Option<impl AsyncRead + Unpin>,
+    mut output: Output,
+    mut stopped: watch::Receiver<bool>,
+) -> Output {
+    let Some(mut pipe) = pipe else { return output };
+    let mut buffer = [0; 8 * 1024];
     loop {
         let read = tokio::select! {
             read = pipe.read(&mut buffer) => read.unwrap_or(0),
             _ = stopped.changed() => 0,
         };
         if read == 0 {
-            return (!is_over).then_some(kept);
+            return output;
         }
-        is_over |= kept.len() + read > OUTPUT_BYTES_MAX;
-        if is_over {
-            kept = Vec::new();
-        } else {
-            kept.extend_from_slice(&buffer[..read]);
-        }
-    }
-}
-
-fn add_output(reply: &mut Fields, name: &str, output: Collected) {
-    if let Some(bytes) = output {
-        reply.insert(name.to_owned(), decode(&bytes).into());
-    }
-}
-
-fn decode(bytes: &[u8]) -> String {
-    let utf16 = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
-        String::from_utf16_lossy(&units)
-    };
-    match bytes {
-        [0xff, 0xfe, rest @ ..] => utf16(rest, u16::from_le_bytes),
-        [0xfe, 0xff, rest @ ..] => utf16(rest, u16::from_be_bytes),
-        _ => String::from_utf8_lossy(bytes).into_owned(),
+        output.push(&buffer[..read]);
     }
 }

@@ -45,18 +45,34 @@ impl Bench {
         path.to_str().unwrap().to_owned()
     }
 
-    async fn answer(&mut self, line: &str) -> (Answer, Value) {
-        let run = Run {
+    fn run(line: &str) -> Run {
+        Run {
             task: TaskId(Uuid::from_u128(7)),
             command: line.to_owned(),
             investigation_id: "case".to_owned(),
             payload_sha256: Vec::new(),
-        };
-        executor::carry_out(run, Arc::clone(&self.tools)).await;
+        }
+    }
+
+    /// A job whose time is over.
+    fn late(&self, line: &str) -> Job {
+        let arguments = Command::parse(line).unwrap().arguments;
+        Job { arguments, run: Self::run(line), tools: Arc::clone(&self.tools), until: Instant::now() }
+    }
+
+    async fn answer(&mut self, line: &str) -> (Answer, Value) {
+        let run = Self::run(line);
+        let work = executor::carry_out(run, Arc::clone(&self.tools));
+        tokio::pin!(work);
+        let mut is_over = false;
         loop {
-            if let ToSensor::Answered(answer) = self.told.recv().await.unwrap() {
-                let body = answer.events.first().map(|event| serde_json::from_slice(&event.body).unwrap());
-                return (answer, body.unwrap_or_default());
+            tokio::select! {
+                () = &mut work, if !is_over => is_over = true,
+                Some(told) = self.told.recv() => if let ToSensor::Answered(answer) = told {
+                    let body = answer.events.first().map(|event| serde_json::from_slice(&event.body).unwrap());
+                    return (answer, body.unwrap_or_default());
+                }
+                // A request for a transfer is dropped: nobody grants it.
             }
         }
     }
@@ -69,7 +85,7 @@ impl Bench {
 #[test]
 fn handlers_are_sorted_and_belong_to_known_commands() {
     assert!(HANDLERS.is_sorted_by_key(|row| row.0));
-    assert!(HANDLERS.iter().all(|(name, _)| muster_command::find(name).is_some_and(|spec| spec.name == *name)));
+    assert!(HANDLERS.iter().all(|(name, ..)| muster_command::find(name).is_some_and(|spec| spec.name == *name)));
 }
 
 #[test]
@@ -84,7 +100,7 @@ fn lines_that_cannot_run_are_looked_through_before() {
 }
 
 #[tokio::test]
-async fn run_tells_exit_code_and_output_and_leaves_out_what_is_too_long() {
+async fn run_tells_exit_code_and_output_and_keeps_head_and_tail_of_what_is_too_long() {
     let mut bench = Bench::new();
     let (answer, reply) = bench.answer("run --shell-command 'echo out; echo err >&2; exit 4'").await;
     assert_eq!(answer.verdict, Verdict::Finished(4, String::new()));
@@ -95,8 +111,14 @@ async fn run_tells_exit_code_and_output_and_leaves_out_what_is_too_long() {
 
     let reply = bench.reply("run 'kill -9 $$'").await;
     assert_eq!(reply["ERROR"], 137);
-    let reply = bench.reply("run 'head -c 1048577 /dev/zero; echo small >&2'").await;
-    assert_eq!((reply.get("STDOUT"), reply["STDERR"].as_str()), (None, Some("small\n")));
+    let reply =
+        bench.reply("run 'echo first; head -c 1048576 /dev/zero | tr \"\\0\" x; echo last; echo small >&2'").await;
+    let text = reply["STDOUT"].as_str().unwrap();
+    assert!(text.starts_with("first\nxxx") && text.ends_with("xxxlast\n"));
+    assert!(text.contains("\n[11 bytes are missing here]\n"), "{}", &text[524_280..524_330]);
+    assert_eq!((&reply["STDOUT_BYTES"], reply["STDERR"].as_str()), (&json!(1_048_587), Some("small\n")));
+    assert!(reply["ERROR_MESSAGE"].as_str().unwrap().contains("no artifact"), "nobody granted it here");
+    assert_eq!(fs::read_dir(bench.tools.state_dir.join("tmp")).unwrap().count(), 0, "nothing of it is left");
     let reply = bench.reply("run 'head -c 1048576 /dev/zero'").await;
     assert_eq!(reply["STDOUT"].as_str().map(str::len), Some(1_048_576));
 }
@@ -111,6 +133,33 @@ async fn a_command_that_runs_too_long_is_killed_with_its_children() {
     // Killed; if nobody has reaped it yet it has no image any more.
     let process = describe(pid);
     assert!(process.is_none_or(|process| process.path.is_none()), "the child lives on");
+}
+
+#[tokio::test]
+async fn killing_what_a_task_started_kills_all_of_it_and_ends_the_task() {
+    let mut bench = Bench::new();
+    let file = bench.dir.path().join("pids");
+    let line =
+        format!("run --timeout 250 'sleep 300 & echo $$ $! > {0}.new; mv {0}.new {0}; wait; wait'", file.display());
+    let task = tokio::spawn(executor::carry_out(Bench::run(&line), Arc::clone(&bench.tools)));
+    let text = loop {
+        tokio::task::yield_now().await;
+        if let Ok(text) = fs::read_to_string(&file) {
+            break text;
+        }
+    };
+    let (leader, child) = text.trim().split_once(' ').unwrap();
+    let kill = Run { task: TaskId(Uuid::from_u128(8)), ..Bench::run(&format!("os_kill_process --pid {leader}")) };
+    executor::carry_out(kill, Arc::clone(&bench.tools)).await;
+    task.await.unwrap();
+    let mut codes = Vec::new();
+    while let Ok(ToSensor::Answered(answer)) = bench.told.try_recv() {
+        codes.push((answer.task.0.as_u128(), answer.verdict));
+    }
+    codes.sort_by_key(|(task, _)| *task);
+    assert_eq!(codes, [(7, Verdict::Finished(137, String::new())), (8, Verdict::Finished(0, String::new()))]);
+    let child = describe(child.parse().unwrap());
+    assert!(child.is_none_or(|process| process.path.is_none()), "the child lives on");
 }
 
 #[tokio::test]
@@ -415,4 +464,72 @@ async fn services_are_those_of_the_service_manager_or_the_start_scripts() {
         assert!(listed.contains(&name.as_str()), "{name} is missing");
     }
     assert!(services.iter().all(|service| service["SVC_TYPE"] == 16 && service["SVC_STATE"].is_u64()));
+}
+
+#[tokio::test]
+async fn a_file_that_no_disk_could_hold_stops_no_search_and_is_told() {
+    let mut bench = Bench::new();
+    let root = bench.dir.path().join("tree");
+    fs::create_dir(&root).unwrap();
+    fs::write(root.join("b"), "hello").unwrap();
+    fs::File::create(root.join("a")).unwrap().set_len(1 << 40).unwrap();
+    let hello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+    let line = format!("dir_find_hash --hash {hello} -- {} *", root.display());
+    let reply = bench.reply(&line).await;
+    assert_eq!((&reply["DIRECTORY_LIST"][0]["HASH"], &reply["SKIPPED_FILES"]), (&json!(hello), &json!(1)));
+    assert!(reply["ERROR_MESSAGE"].as_str().unwrap().contains("not hashed"));
+
+    let failure = file::hash(&bench.late(&format!("file_hash {}/a", root.display()))).unwrap_err();
+    assert_eq!((failure.code, &failure.fields["FILE_SIZE"]), (code::TIMEOUT, &json!(1_u64 << 40)));
+    assert!(failure.message.contains("were hashed"), "{}", failure.message);
+    let failure = directory::find_hash_within(&bench.late(&line), std::time::Duration::ZERO).unwrap_err();
+    assert_eq!(failure.code, code::BUSY);
+    assert!(failure.message.contains("took more than") && failure.fields["DIRECTORY_LIST"].is_array());
+}
+
+#[tokio::test]
+async fn pipes_and_files_that_wait_for_content_hold_no_command_up() {
+    let mut bench = Bench::new();
+    let pipe = bench.dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for command in ["file_hash", "file_get"] {
+        assert_eq!(bench.reply(&format!("{command} {}", pipe.display())).await["ERROR"], code::NOT_SUPPORTED);
+    }
+    // The log of the kernel is a regular file by its own word; whatever is read of it, it ends.
+    assert!(bench.reply("file_get /proc/kmsg").await["ERROR"].is_i64());
+}
+
+#[tokio::test]
+async fn a_command_that_hangs_in_the_kernel_is_given_up_and_their_number_is_bounded() {
+    fn hangs(job: &Job) -> Outcome {
+        fs::File::open(job.arguments.text("file").unwrap())?;
+        Ok(Fields::new())
+    }
+    let bench = Bench::new();
+    let pipe = bench.dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let job = || bench.late(&format!("file_hash {}", pipe.display()));
+    for _ in 0..executor::HANGING_MAX {
+        let failure = executor::block(job(), hangs, Duration::from_millis(1)).await.unwrap_err();
+        assert_eq!(failure.code, code::TIMEOUT);
+        assert!(failure.message.contains("hangs"));
+    }
+    let failure = executor::block(job(), hangs, Duration::from_millis(1)).await.unwrap_err();
+    assert_eq!((failure.code, failure.kind), (code::BUSY, Kind::Refused));
+    // Someone writes, and all of them go on.
+    while bench.tools.hanging.load(Ordering::Relaxed) > 0 {
+        let writer = fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+        tokio::task::yield_now().await;
+        drop(writer);
+    }
+}
+
+#[test]
+fn a_list_ends_before_it_is_too_long_for_memory() {
+    let mut list = List::default();
+    let mut pushed = 0;
+    while list.push(json!("x".repeat(1_000_000))) {
+        pushed += 1;
+    }
+    assert_eq!(pushed, LIST_BYTES_MAX / 1_000_002);
 }

@@ -35,13 +35,8 @@ pub(super) async fn put(job: Job) -> Outcome {
         return Err(Failure::new(code::DIRECTORY, "--payload-path must include the file name"));
     }
     let title = path.file_name().ok_or_else(|| Failure::new(123, "--payload-path names no file"))?.to_string_lossy();
-    let partial = path.with_file_name(format!(".{title}.{}", Uuid::new_v4().simple()));
-    let placed = place(&job, &name, &partial, &path).await;
-    if placed.is_err() {
-        // What is left of a failed transfer is of no use; it may not be there at all.
-        let _ = fs::remove_file(&partial);
-    }
-    placed?;
+    let partial = Temporary(path.with_file_name(format!(".{title}.{}", Uuid::new_v4().simple())));
+    place(&job, &name, &partial.0, &path).await?;
     Ok(fields(json!({"ERROR": code::TRANSFERRED, "FILE_PATH": path.to_string_lossy()})))
 }
 
@@ -91,6 +86,16 @@ fn failure(error: &TransferError) -> Failure {
     Failure::new(code, error.to_string())
 }
 
+/// A file or folder that goes with its guard, however the command ends; it may not be there at all.
+pub(super) struct Temporary(pub(super) PathBuf);
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // What cannot be removed stays private to the sensor.
+        let _ = if self.0.is_dir() { fs::remove_dir_all(&self.0) } else { fs::remove_file(&self.0) };
+    }
+}
+
 /// A directory that only the sensor can enter.
 pub(super) fn private_dir(job: &Job) -> Result<PathBuf, Failure> {
     let dir = job.tools.state_dir.join("tmp");
@@ -113,33 +118,56 @@ pub(super) fn begins_with(path: &Path, bytes: &[u8]) -> bool {
 pub(super) async fn artifact_get(job: Job) -> Outcome {
     let path = PathBuf::from(job.arguments.text("file").unwrap_or_default());
     let payload_id = job.arguments.text("payload-id").map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
-    let mut attempts = 1;
-    loop {
-        match upload(&job, &path, &payload_id).await {
-            Ok(()) => break,
-            // The server has it: from an earlier attempt, or from an earlier task of that id.
-            Err(failure) if failure.code == 409 => break,
-            Err(failure) if failure.code < 500 || attempts == ATTEMPTS_MAX => {
-                return Err(failure.with(fields(json!({"PAYLOAD_ID": payload_id}))));
-            }
-            Err(_) => {
-                attempts += 1;
-                tokio::time::sleep(ATTEMPT_WAIT).await;
-            }
-        }
-    }
+    let artifact = Artifact {
+        file: &path,
+        path: path.to_string_lossy().into_owned(),
+        hint: job.arguments.text("type").unwrap_or_default().to_owned(),
+        payload_id: payload_id.clone(),
+        retention_days: job.arguments.number("days-retention").and_then(|days| u32::try_from(days).ok()).unwrap_or(30),
+    };
+    let sent = upload(&job, &artifact).await;
+    sent.map_err(|failure| failure.with(fields(json!({"PAYLOAD_ID": &payload_id}))))?;
     Ok(fields(json!({"ERROR": code::TRANSFERRED, "PAYLOAD_ID": payload_id})))
 }
 
-async fn upload(job: &Job, path: &Path, payload_id: &str) -> Result<(), Failure> {
-    let opened = file::open_regular(path)?;
+/// A file for the artifact store.
+pub(super) struct Artifact<'a> {
+    /// Where it is.
+    pub(super) file: &'a Path,
+    /// What it is called.
+    pub(super) path: String,
+    pub(super) hint: String,
+    /// Under which id it is kept; it makes several attempts one artifact.
+    pub(super) payload_id: String,
+    pub(super) retention_days: u32,
+}
+
+/// Uploads a file; tries several times.
+async fn upload(job: &Job, artifact: &Artifact<'_>) -> Result<(), Failure> {
+    let mut attempts = 1;
+    loop {
+        match upload_once(job, artifact).await {
+            // The server has it: from an earlier attempt, or from an earlier task of that id.
+            Err(failure) if failure.code == 409 => return Ok(()),
+            Err(failure) if failure.code >= 500 && attempts < ATTEMPTS_MAX => {
+                attempts += 1;
+                tokio::time::sleep(ATTEMPT_WAIT).await;
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Uploads a file, or fails.
+pub(super) async fn upload_once(job: &Job, artifact: &Artifact<'_>) -> Result<(), Failure> {
+    let opened = file::open_regular(artifact.file)?;
     let size = opened.metadata()?.len();
     let offer = ArtifactOffer {
-        path: path.to_string_lossy().into_owned(),
-        hint: job.arguments.text("type").unwrap_or_default().to_owned(),
-        payload_id: payload_id.to_owned(),
+        path: artifact.path.clone(),
+        hint: artifact.hint.clone(),
+        payload_id: artifact.payload_id.clone(),
         size,
-        retention_days: job.arguments.number("days-retention").and_then(|days| u32::try_from(days).ok()).unwrap_or(30),
+        retention_days: artifact.retention_days,
         investigation_id: job.run.investigation_id.clone(),
     };
     let grant = granted(job, Transfer::Artifact(offer)).await?;

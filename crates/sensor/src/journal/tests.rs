@@ -3,7 +3,7 @@ use muster_wire::{Deliver, Receipt, Step};
 use uuid::Uuid;
 
 use super::*;
-use crate::agent::{Accepted, Journal as _, Now};
+use crate::agent::{Accepted, Journal as _};
 
 fn records(number: u128) -> Vec<Record> {
     let task_id = Uuid::from_u128(number).as_bytes().to_vec();
@@ -50,7 +50,7 @@ fn eight_tasks(dir: &Path) -> (PathBuf, Vec<u8>) {
         journal.append(&records(number)).unwrap();
         records(number).iter().for_each(|record| ledger.apply(record));
         if number == 2 {
-            journal.replace(&ledger.compact(Now::default())).unwrap();
+            journal.replace(&ledger.compact()).unwrap();
         }
     }
     let whole = fs::read(&path).unwrap();
@@ -93,7 +93,7 @@ fn a_journal_is_lost_without_its_mark_and_when_it_is_an_older_one() {
 
     let (path, older) = eight_tasks(tempfile::tempdir_in(dir.path()).unwrap().keep().as_path());
     let Opened { mut journal, ledger, .. } = Journal::open(&path, [9; 16]).unwrap();
-    journal.replace(&ledger.clone().compact(Now::default())).unwrap();
+    journal.replace(&ledger.compact()).unwrap();
     fs::write(&path, older).unwrap();
     assert!(lost(&path), "it was rewritten since");
 }
@@ -111,7 +111,7 @@ fn a_death_while_a_journal_begins_or_is_rewritten_loses_nothing() {
     journal.append(&records(1)).unwrap();
     records(1).iter().for_each(|record| ledger.apply(record));
     let mark = fs::read(mark_of(&path)).unwrap();
-    journal.replace(&ledger.compact(Now::default())).unwrap();
+    journal.replace(&ledger.compact()).unwrap();
     fs::write(mark_of(&path), mark).unwrap();
     let opened = Journal::open(&path, [9; 16]).unwrap();
     assert!(opened.journal.id() == [1; 16] && knows(&opened.ledger, 1), "rewritten, and not marked yet");
@@ -147,7 +147,7 @@ fn compaction_keeps_id_and_content() {
         long.iter().for_each(|record| ledger.apply(record));
         appends += 1;
     }
-    journal.replace(&ledger.compact(Now::default())).unwrap();
+    journal.replace(&ledger.compact()).unwrap();
     assert!(!journal.is_grown());
     journal.append(&records(77)).unwrap();
     let opened = Journal::open(&path, [9; 16]).unwrap();

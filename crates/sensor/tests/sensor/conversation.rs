@@ -45,6 +45,7 @@ fn deliver(task: [u8; 16], command: &str) -> Deliver {
         lifetime_ms: 60_000,
         wants_receipts: true,
         conditions: None,
+        urgent: false,
     }
 }
 
@@ -227,6 +228,31 @@ async fn files_travel_whole_and_refusals_are_told() {
     assert_eq!((receipts.last().unwrap().code, receipts.last().unwrap().error.as_str()), (404, error.as_str()));
     assert_eq!(body(&events, [8; 16])["ERROR"], 404);
     assert!(!target.exists());
+}
+
+#[tokio::test]
+async fn output_that_is_too_long_for_a_reply_becomes_an_artifact() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let (_sensor, mut link) = welcomed(&server, &state_dir).await;
+    let line = "run 'echo first; head -c 3000000 /dev/zero | tr \"\\0\" x; echo last'";
+    link.say(from_server::Message::Deliver(deliver(TASK, line))).await;
+    let request = transfer_request(&mut link).await;
+    let Some(Transfer::Artifact(offer)) = &request.transfer else { panic!("no artifact is offered") };
+    assert_eq!(offer.size, 3_000_011);
+    assert!(offer.path.starts_with("STDOUT of task "));
+    let grant = TransferGrant { id: request.id, token: "t".to_owned(), ..TransferGrant::default() };
+    link.say(from_server::Message::Grant(grant)).await;
+    let (_, got) = server.transfer("200 OK", b"").await;
+    assert!(got.len() == 3_000_011 && got.starts_with(b"first\nx") && got.ends_with(b"xlast\n"));
+    let (receipts, events) = outcome(&mut link, TASK).await;
+    assert_eq!(receipts.last().unwrap().code, 0);
+    let reply = body(&events, TASK);
+    assert_eq!(
+        (&reply["STDOUT_ARTIFACT"], &reply["STDOUT_BYTES"]),
+        (&offer.payload_id.clone().into(), &3_000_011.into())
+    );
+    assert!(reply["STDOUT"].as_str().unwrap().contains("bytes are missing here"));
 }
 
 #[tokio::test]

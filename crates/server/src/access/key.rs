@@ -51,7 +51,7 @@ pub struct UserKey {
 }
 
 /// An installation key.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct InstallationKeyRecord {
     /// For people.
     pub description: String,
@@ -71,7 +71,7 @@ pub struct InstallationKeyRecord {
 pub const INGESTION_KEY: Kind<IngestionKey> = Kind::new("ingestion_key");
 
 /// A key of a log shipper. Source: reference/rest-api.md section 7.3.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct IngestionKey {
     /// For people.
     pub name: String,

@@ -90,8 +90,8 @@ impl Caller {
     }
 }
 
-/// What a client sends to get a token.
-#[derive(Clone, Debug, Default)]
+/// What a client sends to get a token. It prints nothing: it holds a key.
+#[derive(Clone, Default)]
 pub struct Exchange<'a> {
     /// The API key.
     pub secret: &'a str,

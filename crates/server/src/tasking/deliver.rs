@@ -210,7 +210,7 @@ fn activity(organization: &Organization, state: &State, targets: &[(u64, u32, mu
         let Some(task) = state.queue.task(*number).filter(|task| task.targets().len() <= ACTIVITY_TARGETS_MAX) else {
             continue;
         };
-        let Some(row) = state.fleet.row(*ordinal) else { continue };
+        let Some(row) = state.fleet.row(*ordinal).filter(|_| !target.state.is_pending()) else { continue };
         let was_pending = task.state_of(*ordinal).is_some_and(TargetState::is_pending);
         let mut about = json!({"task_id": task.spec.task_id, "sid": row.sensor.sid});
         if was_pending {

@@ -186,6 +186,7 @@ async fn send(
             lifetime_ms: u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX),
             wants_receipts: false,
             conditions: None,
+            urgent: false,
         }));
     }
     Ok(())

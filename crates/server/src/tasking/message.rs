@@ -21,6 +21,7 @@ pub fn deliver(task: &Task, epoch: u64, now: Timestamp) -> Deliver {
         lifetime_ms: u64::try_from(expires_at.since(now).as_millis()).unwrap_or(u64::MAX),
         wants_receipts: true,
         conditions: task.spec.conditions.as_ref().map(conditions),
+        urgent: task.spec.urgent,
     }
 }
 
@@ -56,6 +57,8 @@ pub fn report(receipt: &Receipt, epoch: u64) -> Option<Report> {
         Step::NotNow => TargetState::NotNow,
         Step::Unsupported => TargetState::Unsupported,
         Step::Expired => TargetState::Expired,
+        // It is still owed; why it was not taken is shown.
+        Step::Full => TargetState::Sent,
     };
     let mut error: String = receipt.error.chars().take(ERROR_CHARS_MAX).collect();
     error.retain(|character| character == '\n' || !character.is_control());

@@ -38,6 +38,7 @@ impl World {
                 let jump = self.jump();
                 kernel.note(|| format!("the server's clock jumps by {jump} us"));
                 self.site.clock_micros.set(self.site.clock_micros.get() + jump);
+                self.truth.borrow_mut().server_micros += jump;
             }
             92..96 => {
                 let jump = self.jump();

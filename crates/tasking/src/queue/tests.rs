@@ -430,3 +430,22 @@ fn a_dynamic_task_may_expire_while_a_sensor_that_joins_it_is_stored() {
     queue.expire(at(101));
     assert_eq!(queue.task(number).unwrap().state_of(1), Some(TargetState::Expired));
 }
+
+#[test]
+fn a_sensor_without_room_leaves_the_task_with_the_server_which_says_why_and_tries_again() {
+    let mut queue = Queue::default();
+    let number = create(&mut queue, 0..1, |_| {});
+    queue.offer(0, at(0)).unwrap();
+    let full = Report { error: Some("no room".into()), ..report(number, TargetState::Sent) };
+    let (_, target) = queue.receipt(0, &full).unwrap().unwrap();
+    assert!(!queue.apply(number, 0, target.clone()));
+    assert_eq!(queue.receipt(0, &full), Ok(None), "told again it is no news");
+    let explain = |queue: &Queue| queue.explain(queue.task(number).unwrap(), 0, Some(&target), true, at(1));
+    assert_eq!(explain(&queue).code, "not_taken");
+    assert!(explain(&queue).text.contains("no room"));
+    assert!(queue.offer(0, at(1)).is_none(), "not at once");
+    let again = queue.offer(0, at(61)).unwrap().target;
+    assert_eq!((again.state, again.attempts), (TargetState::Sent, 2));
+    confirm(&mut queue, number, 0, TargetState::Confirmed, 0);
+    assert_eq!(queue.task(number).unwrap().known(0).unwrap().error, None, "it has found room");
+}

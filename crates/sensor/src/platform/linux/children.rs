@@ -38,6 +38,16 @@ fn mark(dir: &Path, task: TaskId) -> String {
     format!("{task}@{}", dir.display())
 }
 
+/// Kills all of the group that this process leads.
+///
+/// # Errors
+///
+/// What the kernel says, such as that nothing of it is left.
+pub fn kill_group(leader: u32) -> io::Result<()> {
+    let leader = Pid::from_raw(leader.cast_signed()).ok_or(io::ErrorKind::InvalidInput)?;
+    Ok(kill_process_group(leader, Signal::KILL)?)
+}
+
 /// A process group that is killed with its guard: at a timeout, or when the sensor stops.
 #[derive(Debug)]
 pub struct Group {
