@@ -41,7 +41,7 @@ class Client:
         if not (self.bin / "limacharlie").is_file():
             raise FileNotFoundError(f"{self.bin}/limacharlie is missing: run ./test clients")
         self.home = home
-        names = ("LC_OID", "LC_API_KEY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+        names = ("LC_OID", "LC_API_KEY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NO_PROXY")
         # Only 5.x can be pointed at a server; 4.x finds it behind the vendor's host names.
         names += ("LC_API_URL", "LC_JWT_URL") if version == "5" else ()
         self.environment = plain_environment(home) | {name: server.environment[name] for name in names}
@@ -49,7 +49,6 @@ class Client:
             "LC_CREDS_FILE": str(home / "credentials"),
             "LC_NO_JWT_CACHE": "1",
             "HTTPS_PROXY": server.environment["MUSTER_COMPAT_PROXY"],
-            "NO_PROXY": "127.0.0.1,localhost",
             "PYTHONUNBUFFERED": "1",
         }
 

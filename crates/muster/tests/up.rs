@@ -98,7 +98,7 @@ async fn a_data_directory_keeps_its_identity_and_its_tasks_whatever_ends_the_ser
     let up = Up::start(&data_dir, &["--no-sensor"]);
     let first = sourced(&data_dir);
     let published = ["LC_API_URL", "LC_JWT_URL", "LC_OID", "LC_API_KEY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"];
-    let ours = ["MUSTER_COMPAT_PROXY", "CBLR_URL", "CBLR_TOKEN", "MUSTER_URL", "MUSTER_INSTALL_KEY"];
+    let ours = ["MUSTER_COMPAT_PROXY", "NO_PROXY", "CBLR_URL", "CBLR_TOKEN", "MUSTER_URL", "MUSTER_INSTALL_KEY"];
     for name in published.iter().chain(&ours) {
         assert!(first.get(*name).is_some_and(|value| !value.is_empty()), "{name}");
     }

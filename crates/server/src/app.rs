@@ -22,7 +22,7 @@ use muster_store::{Expect, Store, StoreError, Write};
 use muster_tasking::Task;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 const SECRETS: Kind<Secrets> = Kind::new("secrets");
@@ -213,11 +213,24 @@ impl App {
     ///
     /// # Errors
     ///
-    /// 401 if the token is not valid, or the key behind it is gone.
-    pub fn caller_of(&self, token: &str, now: Timestamp) -> Result<Caller, ApiError> {
+    /// 401 if the token is not valid, or the key behind it is gone or may not be used from there.
+    pub fn caller_of(&self, token: &str, source: Option<IpAddr>, now: Timestamp) -> Result<Caller, ApiError> {
         let caller = self.secrets.verify(token, now)?;
-        let caller = self.secrets.as_of_now(&self.records, caller);
+        self.secrets.require_address(&self.records, &caller, source)?;
+        let caller = self.secrets.without_what_was_taken(&self.records, caller);
         caller.ok_or_else(|| ApiError::unauthorized("the API key of this token was deleted"))
+    }
+
+    /// Checks that a caller who was let in before may still do something.
+    ///
+    /// # Errors
+    ///
+    /// 401 if the key, the user or the permission is gone.
+    pub fn still(&self, caller: Caller, oid: Oid, permission: &str) -> Result<(), ApiError> {
+        match self.secrets.without_what_was_taken(&self.records, caller) {
+            Some(caller) => caller.require(oid, permission),
+            None => Err(ApiError::unauthorized("the API key was deleted")),
+        }
     }
 
     /// Hands records to live readers and outputs; gives what has to be stored of them.

@@ -26,6 +26,15 @@ pub struct Config {
     pub allow_private_destinations: bool,
 }
 
+/// The domain of the published service, whose names clients know that know no other server.
+const PUBLISHED_DOMAIN: &str = "limacharlie.io";
+
+/// Whether a host is one of the published service. Source: reference/rest-api.md section 2.2.
+#[must_use]
+pub fn is_published_host(host: &str) -> bool {
+    host.strip_suffix(PUBLISHED_DOMAIN).is_some_and(|sub| sub.is_empty() || sub.ends_with('.'))
+}
+
 /// Bounds with a unit each; the defaults suit one machine with 10,000 sensors.
 #[derive(Clone, Debug)]
 pub struct Limits {

@@ -3,7 +3,7 @@
 //! A sensor's **ordinal** is its dense number within the organization. Sets of
 //! sensors are bitmaps over ordinals, here, in tasks and in the store.
 
-use muster_model::{Architecture, Did, Platform, Sensor, Sid};
+use muster_model::{Architecture, Did, Iid, Platform, Sensor, Sid};
 use muster_selector::Flag;
 use muster_store::SensorRow;
 use roaring::RoaringBitmap;
@@ -16,6 +16,8 @@ pub struct Fleet {
     rows: Vec<Option<Box<SensorRow>>>,
     by_sid: HashMap<Sid, u32>,
     by_device: HashMap<Did, RoaringBitmap>,
+    /// Sensors that are not deleted, by the installation key with which they enrolled.
+    by_key: HashMap<Iid, RoaringBitmap>,
     all: RoaringBitmap,
     live: RoaringBitmap,
     by_flag: HashMap<Flag, RoaringBitmap>,
@@ -53,6 +55,7 @@ impl Fleet {
         self.all.insert(ordinal);
         if !sensor.deleted {
             self.live.insert(ordinal);
+            self.by_key.entry(sensor.iid).or_default().insert(ordinal);
         }
         for flag in Flag::ALL.into_iter().filter(|flag| flag.is_set(sensor)) {
             self.by_flag.entry(flag).or_default().insert(ordinal);
@@ -72,6 +75,9 @@ impl Fleet {
 
     fn unindex(&mut self, ordinal: u32, sensor: &Sensor) {
         self.live.remove(ordinal);
+        if let Some(set) = self.by_key.get_mut(&sensor.iid) {
+            set.remove(ordinal);
+        }
         for set in self.by_flag.values_mut() {
             set.remove(ordinal);
         }
@@ -123,6 +129,12 @@ impl Fleet {
     #[must_use]
     pub fn fading(&self) -> &RoaringBitmap {
         &self.fading
+    }
+
+    /// How many sensors that are not deleted enrolled with an installation key.
+    #[must_use]
+    pub fn enrolled_with(&self, iid: Iid) -> u64 {
+        self.by_key.get(&iid).map_or(0, RoaringBitmap::len)
     }
 
     /// Every tag in use, sorted.

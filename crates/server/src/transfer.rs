@@ -4,6 +4,7 @@
 //! token in a URL; the token works once and for a short time.
 //! Source: reference/rest-api.md section 7.10.
 
+use crate::access::Caller;
 use crate::api::ApiError;
 use crate::app::App;
 use crate::artifact::{self, Offer, Parts};
@@ -48,10 +49,19 @@ pub enum What {
     },
 }
 
+/// Who asked for a transfer, and with which right: both are looked at again when it begins.
+pub struct Grantee {
+    /// The client.
+    pub caller: Caller,
+    /// The permission.
+    pub permission: &'static str,
+}
+
 struct Granted {
     oid: Oid,
     sid: Option<Sid>,
     what: What,
+    grantee: Option<Grantee>,
 }
 
 #[derive(Default)]
@@ -100,7 +110,11 @@ impl Transfers {
     /// # Errors
     ///
     /// 503 if too many wait to be used.
-    pub fn grant(&self, oid: Oid, sid: Option<Sid>, what: What) -> Result<String, ApiError> {
+    pub fn grant(&self, oid: Oid, to: Grantee, what: What) -> Result<String, ApiError> {
+        self.grant_for(oid, None, Some(to), what)
+    }
+
+    fn grant_for(&self, oid: Oid, sid: Option<Sid>, grantee: Option<Grantee>, what: What) -> Result<String, ApiError> {
         let now = Instant::now();
         let mut table = self.table.lock();
         table.forget_expired(now);
@@ -112,7 +126,7 @@ impl Transfers {
         let token = crate::access::to_hex(&random::bytes::<32>());
         let until = now + GRANT_TTL;
         table.order.push_back((until, token.clone()));
-        table.by_token.insert(token.clone(), Granted { oid, sid, what });
+        table.by_token.insert(token.clone(), Granted { oid, sid, what, grantee });
         Ok(token)
     }
 
@@ -121,16 +135,34 @@ impl Transfers {
     /// # Errors
     ///
     /// 404 for a token that is unknown, used or expired.
-    pub fn take(&self, token: &str, is_upload: bool) -> Result<(Oid, What), ApiError> {
-        let unknown = || ApiError::not_found("this transfer is unknown, used or expired; ask for a new one");
+    fn take(&self, token: &str, is_upload: bool) -> Result<Granted, ApiError> {
         let mut table = self.table.lock();
         table.forget_expired(Instant::now());
         let granted = table.by_token.get(token).ok_or_else(unknown)?;
         if matches!(granted.what, What::Get { .. }) == is_upload {
             return Err(unknown());
         }
-        table.take(token).map(|granted| (granted.oid, granted.what)).ok_or_else(unknown)
+        table.take(token).ok_or_else(unknown)
     }
+}
+
+fn unknown() -> ApiError {
+    ApiError::not_found("this transfer is unknown, used or expired; ask for a new one")
+}
+
+/// Uses a token up, if it is for this direction and whoever asked for it still may do it: a key that is deleted
+/// takes its addresses with it.
+///
+/// # Errors
+///
+/// 404 for a token that is unknown, used, expired or revoked.
+pub fn take(app: &App, token: &str, is_upload: bool) -> Result<(Oid, What), ApiError> {
+    let Granted { oid, what, grantee, .. } = app.transfers.take(token, is_upload)?;
+    if let Some(Grantee { caller, permission }) = grantee {
+        // The address of whoever uses it may be another: what it was given to is the address that asked.
+        app.still(caller, oid, permission).map_err(|_| unknown())?;
+    }
+    Ok((oid, what))
 }
 
 /// URL of a token, below the address that the client used.
@@ -169,7 +201,7 @@ fn to_artifact(app: &App, place: &Place, offer: muster_wire::ArtifactOffer) -> R
     let offer = Offer::of_sensor(sid, offer)?;
     artifact::require_new(app, oid, &offer.payload_id)?;
     let payload_id = offer.payload_id.clone();
-    let token = app.transfers.grant(oid, Some(sid), What::PutArtifact(Box::new(offer)))?;
+    let token = app.transfers.grant_for(oid, Some(sid), None, What::PutArtifact(Box::new(offer)))?;
     Ok(TransferGrant { token, payload_id, ..TransferGrant::default() })
 }
 
@@ -177,7 +209,7 @@ fn of_payload(app: &App, place: &Place, name: &str) -> Result<TransferGrant, Api
     let (oid, sid) = (place.organization.oid, sid_of(place)?);
     let payload = app.records.get(oid, PAYLOAD, name).ok_or_else(|| ApiError::not_found("payload not found"))?;
     let what = What::Get { shelf: Shelf::Payloads, name: payload.sha256.clone() };
-    let token = app.transfers.grant(oid, Some(sid), what)?;
+    let token = app.transfers.grant_for(oid, Some(sid), None, what)?;
     let sha256 = u8_pairs(&payload.sha256);
     Ok(TransferGrant { token, sha256, size: payload.size, ..TransferGrant::default() })
 }
@@ -195,7 +227,7 @@ fn u8_pairs(hex: &str) -> Vec<u8> {
 ///
 /// 404 if the token or the file is gone.
 pub async fn open(app: &App, token: &str) -> Result<(u64, crate::api::Body), ApiError> {
-    let (oid, what) = app.transfers.take(token, false)?;
+    let (oid, what) = take(app, token, false)?;
     match what {
         What::Get { shelf, name } => files::read(&files::path(app, shelf, oid, &name)).await,
         What::PutPayload { .. } | What::PutArtifact(_) => Err(ApiError::not_found("this transfer is an upload")),
@@ -215,7 +247,7 @@ mod tests {
     fn a_token_works_once_and_in_one_direction() {
         let transfers = Transfers::default();
         let oid = Oid(Uuid::from_u128(1));
-        let token = transfers.grant(oid, None, get()).unwrap();
+        let token = transfers.grant_for(oid, None, None, get()).unwrap();
         assert!(transfers.take(&token, true).is_err());
         assert!(transfers.take(&token, false).is_ok());
         assert!(transfers.take(&token, false).is_err());
@@ -225,18 +257,19 @@ mod tests {
     fn one_sensor_cannot_use_up_the_grants_of_others() {
         let transfers = Transfers::default();
         let (oid, sid) = (Oid(Uuid::from_u128(1)), Some(Sid(Uuid::from_u128(2))));
-        let tokens: Vec<String> = (0..SENSOR_GRANTS_MAX).map(|_| transfers.grant(oid, sid, get()).unwrap()).collect();
-        assert_eq!(transfers.grant(oid, sid, get()).unwrap_err().status, 503);
-        assert!(transfers.grant(oid, Some(Sid(Uuid::from_u128(3))), get()).is_ok());
+        let tokens: Vec<String> =
+            (0..SENSOR_GRANTS_MAX).map(|_| transfers.grant_for(oid, sid, None, get()).unwrap()).collect();
+        assert_eq!(transfers.grant_for(oid, sid, None, get()).unwrap_err().status, 503);
+        assert!(transfers.grant_for(oid, Some(Sid(Uuid::from_u128(3))), None, get()).is_ok());
         assert!(transfers.take(&tokens[0], false).is_ok());
-        assert!(transfers.grant(oid, sid, get()).is_ok());
+        assert!(transfers.grant_for(oid, sid, None, get()).is_ok());
     }
 
     #[test]
     fn expired_grants_are_forgotten() {
         let transfers = Transfers::default();
         let oid = Oid(Uuid::from_u128(1));
-        transfers.grant(oid, None, get()).unwrap();
+        transfers.grant_for(oid, None, None, get()).unwrap();
         let mut table = transfers.table.lock();
         table.forget_expired(Instant::now() + GRANT_TTL);
         assert!(table.by_token.is_empty() && table.order.is_empty() && table.waiting.is_empty());

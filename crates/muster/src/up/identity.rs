@@ -103,6 +103,7 @@ async fn installation_key(app: &App, oid: Oid, known: Option<&str>, now: Timesta
                 tags: Vec::new(),
                 created_at: now,
                 secret: to_hex(&random::bytes::<32>()),
+                quota: 0,
                 use_public_root_ca: false,
             };
             app.records.put(oid, INSTALLATION_KEY, &iid, &record, Expect::Absent, Vec::new()).await?;

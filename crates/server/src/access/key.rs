@@ -62,6 +62,9 @@ pub struct InstallationKeyRecord {
     /// Secret part, hex. It is handed out again with the key, so that operators can
     /// read the key at any time, as the published API lets them.
     pub secret: String,
+    /// Sensors that may be enrolled with it at once; 0 is no limit but the organization's.
+    #[serde(default)]
+    pub quota: u32,
     /// Asked for by the client; kept and given back.
     #[serde(default)]
     pub use_public_root_ca: bool,

@@ -228,7 +228,7 @@ impl Secrets {
     /// Takes from a caller what was taken from the credential or the user since the token was made.
     /// `None` if the credential is gone: a deleted key ends its tokens.
     #[must_use]
-    pub fn as_of_now(&self, records: &Records, mut caller: Caller) -> Option<Caller> {
+    pub fn without_what_was_taken(&self, records: &Records, mut caller: Caller) -> Option<Caller> {
         if caller.is_user() {
             let key = records.get(SERVER, USER_KEY, &caller.credential)?;
             let user = records.get(SERVER, USER, &key.email).filter(|user| user.uid == caller.uid)?;
@@ -244,6 +244,16 @@ impl Secrets {
             have.retain(|name| key.permissions.contains(name));
         }
         Some(caller)
+    }
+
+    /// Checks that the key of a token may be used from this address: what it may not, its tokens may not either.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Address`].
+    pub fn require_address(&self, records: &Records, caller: &Caller, source: Option<IpAddr>) -> Result<(), Refused> {
+        let mut keys = caller.scope.0.keys().filter_map(|oid| records.get(*oid, API_KEY, &caller.credential));
+        if keys.all(|key| allows(&key.allowed_ip_range, source)) { Ok(()) } else { Err(Refused::Address) }
     }
 }
 

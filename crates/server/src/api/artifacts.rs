@@ -135,7 +135,7 @@ async fn original(call: Call) -> Result<Reply, ApiError> {
     let (oid, id) = (call.organization()?.oid, call.path("id"));
     let artifact = call.app.records.get(oid, ARTIFACT, id).ok_or_else(|| ApiError::not_found("artifact not found"))?;
     let what = What::Get { shelf: Shelf::Artifacts, name: id.to_owned() };
-    let token = call.app.transfers.grant(oid, None, what)?;
+    let token = call.app.transfers.grant(oid, call.grantee("insight.evt.get"), what)?;
     artifact::exported(&call.app, oid, id, &artifact).await?;
     Ok(Reply::json(&json!({"export": transfer::url(&call.base, &token)})))
 }

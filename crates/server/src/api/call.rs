@@ -7,6 +7,7 @@ use crate::clock;
 use crate::event::{self, Actor};
 use crate::organization::Organization;
 use crate::sensor::Place;
+use crate::transfer::Grantee;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
@@ -92,6 +93,12 @@ impl Call {
         let place = self.place_even_deleted()?;
         let is_live = place.organization.state.lock().fleet.live().contains(place.ordinal);
         if is_live { Ok(place) } else { Err(ApiError::not_found("sensor not found")) }
+    }
+
+    /// The caller, as one to whom a transfer is granted with this permission.
+    #[must_use]
+    pub fn grantee(&self, permission: &'static str) -> Grantee {
+        Grantee { caller: self.caller.clone(), permission }
     }
 
     /// Who calls, for audit records.

@@ -2,6 +2,7 @@
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::{Caller, Exchange};
+use crate::app::App;
 use crate::clock;
 use crate::jobs::Jobs;
 use crate::stream::{Filter, Subscription};
@@ -12,12 +13,17 @@ use hyper::body::Frame;
 use muster_model::Oid;
 use muster_store::Stream;
 use serde_json::json;
-use std::time::Duration;
+use std::net::IpAddr;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 /// Longest silence of a stream. Clients allow 121 s (reference/rest-api.md section 9.1), but the
 /// published one can only leave a stream between two lines: a task with an answer ends no sooner.
 const KEEPALIVE: Duration = Duration::from_secs(2);
+
+/// How often it is asked whether a reader may read on. Rather often than late: it costs a few look-ups.
+const CHECK_EVERY: Duration = Duration::from_secs(2);
 
 /// The routes of this area.
 pub(super) fn routes() -> Vec<Route> {
@@ -37,7 +43,8 @@ pub(super) fn routes() -> Vec<Route> {
 async fn listen(call: Call) -> Result<Reply, ApiError> {
     let not_found = || ApiError::not_found("organization not found");
     let oid: Oid = call.path("oid").parse().map_err(|_| not_found())?;
-    let caller = credentials(&call, oid)?;
+    let shown = Shown::of(&call, oid)?;
+    let caller = shown.caller(&call.app)?;
     if !caller.is_in(oid) || call.app.organization(oid).is_none() {
         return Err(not_found());
     }
@@ -47,9 +54,7 @@ async fn listen(call: Call) -> Result<Reply, ApiError> {
         Stream::Audit => "audit.get",
         Stream::Event | Stream::Deployment | Stream::Artifact => "insight.evt.get",
     };
-    if !caller.may(oid, permission) {
-        return Err(ApiError::missing_permission(permission));
-    }
+    caller.require(oid, permission)?;
     let text = |name| call.fields.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
     let sid =
         text("sid").map(|sid| sid.parse().map_err(|_| ApiError::bad_request("sid is not a sensor id"))).transpose()?;
@@ -57,21 +62,66 @@ async fn listen(call: Call) -> Result<Reply, ApiError> {
     let subscription = call.app.streams.subscribe(oid, stream, filter);
     let subscription =
         subscription.ok_or_else(|| ApiError::unavailable("too many live readers in this organization"))?;
-    Ok(Reply::stream("application/x-ndjson", lines(call.app.jobs.clone(), subscription)))
+    let right = Right { app: Arc::downgrade(&call.app), shown, permission, checked_at: Instant::now() };
+    Ok(Reply::stream("application/x-ndjson", lines(call.app.jobs.clone(), right, subscription)))
 }
 
-fn credentials(call: &Call, oid: Oid) -> Result<Caller, ApiError> {
-    if let Some(token) = call.fields.get("jwt").filter(|token| !token.is_empty()) {
-        return call.app.caller_of(token, clock::now());
+/// What a reader showed to be let in.
+struct Shown {
+    oid: Oid,
+    credential: Credential,
+    source: Option<IpAddr>,
+}
+
+enum Credential {
+    Token(String),
+    Key { secret: String, uid: String },
+}
+
+impl Shown {
+    fn of(call: &Call, oid: Oid) -> Result<Self, ApiError> {
+        let text = |name| call.fields.get(name).filter(|value| !value.is_empty()).map(str::to_owned);
+        let credential = match text("jwt") {
+            Some(token) => Credential::Token(token),
+            None => Credential::Key {
+                secret: call.fields.require("api_key")?.to_owned(),
+                uid: text("uid").unwrap_or_default(),
+            },
+        };
+        Ok(Self { oid, credential, source: call.source })
     }
-    let exchange = Exchange {
-        secret: call.fields.require("api_key")?,
-        oid: &oid.to_string(),
-        uid: call.fields.get("uid").unwrap_or_default(),
-        source: call.source,
-        ..Exchange::default()
-    };
-    Ok(call.app.secrets.identify(&call.app.records, &exchange)?)
+
+    /// Whose it is, and what it allows, as of now.
+    fn caller(&self, app: &App) -> Result<Caller, ApiError> {
+        let (secret, uid) = match &self.credential {
+            Credential::Token(token) => return app.caller_of(token, self.source, clock::now()),
+            Credential::Key { secret, uid } => (secret, uid),
+        };
+        let oid = self.oid.to_string();
+        let exchange = Exchange { secret, oid: &oid, uid, source: self.source, ..Exchange::default() };
+        Ok(app.secrets.identify(&app.records, &exchange)?)
+    }
+}
+
+/// The right to read on: what was shown at the beginning must still hold.
+struct Right {
+    app: Weak<App>,
+    shown: Shown,
+    permission: &'static str,
+    checked_at: Instant,
+}
+
+impl Right {
+    /// Why the reader may not read on, if it may not; asked at most every [`CHECK_EVERY`].
+    fn ended(&mut self) -> Option<String> {
+        if self.checked_at.elapsed() < CHECK_EVERY {
+            return None;
+        }
+        self.checked_at = Instant::now();
+        let app = self.app.upgrade()?;
+        let caller = self.shown.caller(&app).and_then(|caller| caller.require(self.shown.oid, self.permission));
+        caller.err().map(|error| error.message)
+    }
 }
 
 fn kind(name: &str) -> Result<Stream, ApiError> {
@@ -90,20 +140,27 @@ fn kind(name: &str) -> Result<Stream, ApiError> {
 enum Next {
     Connected,
     Records,
+    End,
 }
 
-/// The lines of a live reader, until the server stops.
-fn lines(jobs: Jobs, subscription: Subscription) -> super::call::Body {
-    let begin = (Next::Connected, jobs, subscription);
-    let lines = stream::unfold(begin, |(next, jobs, mut subscription)| async move {
+/// The lines of a live reader, until the server stops or the reader's right ends.
+fn lines(jobs: Jobs, right: Right, subscription: Subscription) -> super::call::Body {
+    let begin = (Next::Connected, jobs, right, subscription);
+    let lines = stream::unfold(begin, |(next, jobs, mut right, mut subscription)| async move {
         let line = match next {
             Next::Connected => control(&json!({"__trace": "connected"})),
+            Next::End => return None,
             Next::Records => tokio::select! {
                 line = next_line(&mut subscription) => line?,
                 () = jobs.stopping() => return None,
             },
         };
-        Some((Ok(Frame::data(line)), (Next::Records, jobs, subscription)))
+        // Asked after the wait, so that no record goes out to whom it is not for any more.
+        if let Some(reason) = right.ended() {
+            let line = Bytes::from(format!("error: {reason}\n"));
+            return Some((Ok(Frame::data(line)), (Next::End, jobs, right, subscription)));
+        }
+        Some((Ok(Frame::data(line)), (Next::Records, jobs, right, subscription)))
     });
     StreamBody::new(lines).boxed_unsync()
 }

@@ -10,6 +10,8 @@ pub(crate) use settings::{RESOURCE, SETTING, SETTINGS_MAX, check_resource, check
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::{INSTALLATION_KEY, USER, owner_permissions};
 use crate::app::App;
+use crate::config::is_published_host;
+use crate::hive::{self, RULE_HIVES};
 use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Profile};
 use crate::output::OUTPUT;
 use crate::records::{Batch, SERVER};
@@ -79,6 +81,7 @@ async fn info(call: Call) -> Result<Reply, ApiError> {
         "oid": oid, "name": profile.name, "created": profile.created_at.as_secs(),
         "sensor_quota": settings::quota(&call.app, &profile),
         "sensor_version": env!("CARGO_PKG_VERSION"), "latest_versions": {},
+        "n_rules": RULE_HIVES.into_iter().map(|hive| hive::list(&call.app, hive, oid).len()).sum::<usize>(),
         "n_outputs": call.app.records.count(oid, OUTPUT),
         "n_installation_keys": call.app.records.count(oid, INSTALLATION_KEY),
         "n_sensors": sensors, "n_online": online,
@@ -103,15 +106,19 @@ async fn urls(call: Call) -> Result<Reply, ApiError> {
     })))
 }
 
-/// `host:port` of the TLS listener. A server that listens everywhere is called as the caller calls it.
+/// `host:port` of the TLS listener, as the caller can reach it: who came by a published name finds everything under
+/// it, and a server that listens everywhere is called as the caller calls it.
 fn reachable(call: &Call) -> String {
     let address = call.app.sensor_address();
     let bound = call.app.bound.get();
+    let host = call.headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let authority = host.and_then(|host| host.parse::<http::uri::Authority>().ok());
+    if let Some(authority) = authority.as_ref().filter(|authority| is_published_host(authority.host())) {
+        return authority.host().to_owned();
+    }
     if call.app.config.public_address.is_some() || !bound.is_some_and(|bound| bound.tls.ip().is_unspecified()) {
         return address;
     }
-    let host = call.headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    let authority = host.and_then(|host| host.parse::<http::uri::Authority>().ok());
     match (authority, bound) {
         (Some(authority), Some(bound)) => format!("{}:{}", authority.host(), bound.tls.port()),
         _ => address,

@@ -41,7 +41,11 @@ async fn put_url(call: Call) -> Result<Reply, ApiError> {
     let (oid, name) = (call.organization()?.oid, call.path("name"));
     payload::require_room(&call.app, oid, name)?;
     let actor = Actor::caller(&call.caller, call.source);
-    let token = call.app.transfers.grant(oid, None, What::PutPayload { name: name.to_owned(), actor })?;
+    let token = call.app.transfers.grant(
+        oid,
+        call.grantee("payload.ctrl"),
+        What::PutPayload { name: name.to_owned(), actor },
+    )?;
     Ok(Reply::json(&json!({"put_url": transfer::url(&call.base, &token)})))
 }
 
@@ -50,7 +54,7 @@ async fn get_url(call: Call) -> Result<Reply, ApiError> {
     let payload = call.app.records.get(oid, PAYLOAD, call.path("name"));
     let payload = payload.ok_or_else(|| ApiError::not_found("payload not found"))?;
     let what = What::Get { shelf: Shelf::Payloads, name: payload.sha256 };
-    let token = call.app.transfers.grant(oid, None, what)?;
+    let token = call.app.transfers.grant(oid, call.grantee("payload.ctrl"), what)?;
     Ok(Reply::json(&json!({"get_url": transfer::url(&call.base, &token)})))
 }
 

@@ -90,7 +90,7 @@ fn without_nulls(mut request: Map<String, Value>) -> Map<String, Value> {
 }
 
 pub(super) async fn run(call: Call, request: Map<String, Value>) -> Result<Reply, ApiError> {
-    let caller = authenticate(&call.app, Access::Member, &call.headers)?;
+    let caller = authenticate(&call.app, Access::Member, &call.headers, call.source)?;
     call.app.meter.count(&caller.credential, call.app.config.limits.calls_per_minute)?;
     let request: Request = names::read(Value::Object(without_nulls(request)))
         .map_err(|error| ApiError::bad_request(format!("the body is no replay request: {error}")))?;

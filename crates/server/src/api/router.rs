@@ -142,12 +142,12 @@ async fn answer(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr
     let path = clean_path(parts.uri.path());
     let router = Arc::clone(&app.router);
     let (route, path) = router.find(&path, &parts.method)?;
-    let caller = authenticate(&app, route.access, &parts.headers)?;
+    let caller = authenticate(&app, route.access, &parts.headers, source)?;
     app.meter.count(&caller.credential, app.config.limits.calls_per_minute)?;
     let (body, stream) = if route.takes_stream {
         (Bytes::new(), Some(incoming))
     } else {
-        let (bodies, bytes_max) = match is_known(&app, &caller, &parts.headers) {
+        let (bodies, bytes_max) = match is_known(&app, &caller, &parts.headers, source) {
             true => (&app.bodies, app.config.limits.body_bytes),
             false => (&app.strangers_bodies, app.config.limits.body_bytes.min(STRANGER_BODY_BYTES_MAX)),
         };
@@ -178,11 +178,16 @@ fn base(app: &App, parts: &http::request::Parts) -> String {
 }
 
 /// Whether the request shows a valid token, on a route that asks for one or not.
-fn is_known(app: &App, caller: &Caller, headers: &HeaderMap) -> bool {
-    !caller.credential.is_empty() || authenticate(app, Access::Token, headers).is_ok()
+fn is_known(app: &App, caller: &Caller, headers: &HeaderMap, source: Option<IpAddr>) -> bool {
+    !caller.credential.is_empty() || authenticate(app, Access::Token, headers, source).is_ok()
 }
 
-pub(super) fn authenticate(app: &App, access: Access, headers: &HeaderMap) -> Result<Caller, ApiError> {
+pub(super) fn authenticate(
+    app: &App,
+    access: Access,
+    headers: &HeaderMap,
+    source: Option<IpAddr>,
+) -> Result<Caller, ApiError> {
     if access == Access::Public {
         let scope = crate::access::Scope::default();
         return Ok(Caller { identity: String::new(), uid: String::new(), credential: String::new(), scope });
@@ -201,7 +206,7 @@ pub(super) fn authenticate(app: &App, access: Access, headers: &HeaderMap) -> Re
              and send what is in jwt as Authorization: Bearer",
         ));
     }
-    app.caller_of(token, clock::now())
+    app.caller_of(token, source, clock::now())
 }
 
 /// Finds the organization and checks the permission. What one may not see is 404.

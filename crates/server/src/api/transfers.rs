@@ -18,7 +18,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn put(mut call: Call) -> Result<Reply, ApiError> {
     let body = call.stream.take().ok_or_else(|| ApiError::bad_request("the request has no body"))?;
-    let (oid, what) = call.app.transfers.take(call.path("token"), true)?;
+    let (oid, what) = transfer::take(&call.app, call.path("token"), true)?;
     if let What::PutArtifact(offer) = &what {
         artifact::require_new(&call.app, oid, &offer.payload_id)?;
     }

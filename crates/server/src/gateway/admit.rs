@@ -82,6 +82,10 @@ async fn enrol(app: &Arc<App>, enrol: &Enrol, state: &SensorState, source: Optio
     if enrol.public_key.len() != 32 {
         return Err(refuse(Refusal::Identity, "the public key must have 32 bytes", RETRY_REFUSED_S));
     }
+    if let Some(text) = no_room(app, &organization, iid, key.quota) {
+        crate::errors::report(app, oid, &format!("installation_keys/{iid}"), &text).await;
+        return Err(refuse(Refusal::Quota, &text, RETRY_BUSY_S * 10));
+    }
     let new = sensor::Enrolment { iid, tags: &key.tags, public_key: &enrol.public_key, state, source };
     sensor::enrol(app, &organization, &new).await.map_err(|error| busy(&error))
 }
@@ -128,14 +132,30 @@ async fn resume(
     Ok(Admitted { organization, ordinal, link, welcome, clock_offset_ms })
 }
 
-fn is_over_quota(app: &App, organization: &Organization, ordinal: u32) -> bool {
+/// Why no more sensors may enrol with a key, if that is so. Deleted sensors do not count.
+fn no_room(app: &App, organization: &Organization, iid: Iid, of_key: u32) -> Option<String> {
+    let quota = quota(app, organization);
+    let state = organization.state.lock();
+    if of_key != 0 && state.fleet.enrolled_with(iid) >= u64::from(of_key) {
+        return Some(format!("{of_key} sensors are enrolled with this installation key, as many as may be"));
+    }
+    let is_full = quota != 0 && state.fleet.live().len() >= u64::from(quota);
+    is_full.then(|| format!("{quota} sensors are enrolled in the organization, as many as its quota allows"))
+}
+
+/// Sensors that the organization may have; 0 is no limit.
+fn quota(app: &App, organization: &Organization) -> u32 {
     let profile = app.records.get(
         crate::organization::ORGANIZATION_OWNER,
         crate::organization::ORGANIZATION,
         &organization.oid.to_string(),
     );
     let own = profile.map_or(0, |profile| profile.sensor_quota);
-    let quota = if own == 0 { app.config.limits.sensor_quota } else { own };
+    if own == 0 { app.config.limits.sensor_quota } else { own }
+}
+
+fn is_over_quota(app: &App, organization: &Organization, ordinal: u32) -> bool {
+    let quota = quota(app, organization);
     let state = organization.state.lock();
     quota != 0 && !state.is_online(ordinal) && state.online.len() >= u64::from(quota)
 }

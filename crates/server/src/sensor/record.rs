@@ -51,7 +51,8 @@ impl<'a> SensorRecord<'a> {
             arch: sensor.architecture,
             hostname: &sensor.hostname,
             enroll: clock::text(sensor.enrolled_at),
-            alive: clock::text(sensor.alive_at),
+            // Clients tell by this how long a sensor has been silent: one that is connected is not.
+            alive: clock::text(if is_online { clock::now() } else { sensor.alive_at }),
             ext_ip: &sensor.ext_ip,
             int_ip: &sensor.int_ip,
             mac_addr: &sensor.mac_addr,

@@ -181,6 +181,34 @@ async fn a_proxied_client_that_says_nothing_is_cut_off() {
     assert_eq!(read_all(&mut stream).await, "HTTP/1.1 200 Connection established\r\n\r\n");
 }
 
+/// Published clients that have the proxy set send through it whatever is `https`, also what they were told of this
+/// server: replays and uploads.
+#[tokio::test]
+async fn one_5_the_proxy_leads_to_the_addresses_that_clients_are_told() {
+    let host = Host::start().await;
+    let tls = host.server.bound.tls;
+    let told = host.get("orgs/{oid}/url").await["url"]["replay"].as_str().unwrap().to_owned();
+    assert_eq!(told, tls.to_string());
+    let ask = async |target: &str| {
+        let mut stream = TcpStream::connect(host.server.bound.proxy.unwrap()).await.unwrap();
+        stream.write_all(format!("CONNECT {target} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
+        let mut head = [0; 12];
+        timeout(STUCK, stream.read_exact(&mut head)).await.unwrap().unwrap();
+        String::from_utf8_lossy(&head).into_owned()
+    };
+    for target in [told.clone(), format!("localhost:{}", tls.port()), "logs.limacharlie.io:443".into()] {
+        assert_eq!(ask(&target).await, "HTTP/1.1 200", "{target}");
+    }
+    let other_port = tls.port().wrapping_add(1);
+    for target in [format!("127.0.0.1:{other_port}"), format!("192.0.2.1:{}", tls.port()), "127.0.0.1:443".into()] {
+        assert_eq!(ask(&target).await, "HTTP/1.1 403", "{target}: this is no open proxy");
+    }
+    // Who came by a published name finds everything under it.
+    let by_name =
+        host.request(Method::GET, "orgs/{oid}/url").header("host", "api.limacharlie.io").send().await.unwrap();
+    assert_eq!(by_name.json::<Value>().await.unwrap()["url"]["replay"], "api.limacharlie.io");
+}
+
 /// In a time of its own: a sensor that does not read goes offline, whatever it still says.
 #[tokio::test(start_paused = true)]
 async fn a_sensor_that_reads_nothing_goes_offline() {

@@ -195,3 +195,24 @@ async fn a_wait_of_a_rule_does_not_hold_tasks_back() {
     };
     assert_eq!(stored.iter().filter(is_behind).count(), 0, "their answers wait");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_8_a_key_enrols_no_more_sensors_than_it_may() {
+    let world = World::new().await;
+    let keys = format!("installationkeys/{}", world.oid);
+    let (_, listed) = world.call("GET", &keys, &[]).await;
+    let iid = listed[world.oid.to_string()].as_object().unwrap().keys().next().unwrap().clone();
+    let (status, answer) = world.call("POST", &keys, &[("iid", &iid), ("quota", "1")]).await;
+    assert_eq!(status, 200, "{answer}");
+    let _one = world.sensor("one");
+    let sid = world.online(1).await.remove(0);
+    let _two = world.sensor("two");
+    let told = eventually("the refusal is told", async || {
+        let (_, errors) = world.call("GET", &format!("errors/{}", world.oid), &[]).await;
+        let mut errors = errors["errors"].as_array().unwrap().clone().into_iter();
+        errors.find(|error| error["component"] == json!(format!("installation_keys/{iid}")))
+    })
+    .await;
+    assert!(told["error"].as_str().unwrap().starts_with("1 sensors are enrolled with this installation key"), "{told}");
+    assert_eq!(world.online(1).await, [sid], "who was enrolled before stays");
+}

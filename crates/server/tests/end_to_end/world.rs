@@ -156,6 +156,7 @@ async fn installation_key(server: &Server, oid: Oid, now: Timestamp) -> String {
         tags: vec!["from-key".into()],
         created_at: now,
         secret: to_hex(&secret),
+        quota: 0,
         use_public_root_ca: false,
     };
     let app = &server.app;

@@ -9,6 +9,7 @@ mod infrastructure;
 mod isolation;
 mod organization;
 mod replay;
+mod rights;
 mod sensors;
 mod strict;
 mod world;

@@ -47,7 +47,7 @@ fn shown(app: &App, oid: Oid, iid: &str, record: &InstallationKeyRecord) -> Valu
     json!({
         "oid": oid, "iid": iid, "desc": record.description, "tags": record.tags.join(","),
         "key": key.unwrap_or_default(), "json_key": iid, "created": record.created_at.as_secs(),
-        "use_public_root_ca": record.use_public_root_ca,
+        "use_public_root_ca": record.use_public_root_ca, "quota": record.quota,
     })
 }
 
@@ -90,6 +90,7 @@ pub(crate) fn fresh_installation_key() -> InstallationKeyRecord {
         tags: Vec::new(),
         created_at: clock::now(),
         secret: to_hex(&secret),
+        quota: 0,
         use_public_root_ca: false,
     }
 }
@@ -114,6 +115,10 @@ async fn put(call: Call) -> Result<Reply, ApiError> {
         Some((record, revision)) => (record, Expect::Revision(revision)),
         None => (fresh_installation_key(), Expect::Absent),
     };
+    if let Some(quota) = call.fields.number("quota")? {
+        let quota = u32::try_from(quota).ok();
+        record.quota = quota.ok_or_else(|| ApiError::bad_request(format!("quota must be 0 to {}", u32::MAX)))?;
+    }
     record.description = description.to_owned();
     record.tags = names.iter().map(|name| (*name).to_owned()).collect();
     record.use_public_root_ca = call.fields.flag("use_public_root_ca")?;

@@ -1,0 +1,119 @@
+//! What was given is taken back everywhere, and keys hold only where they may.
+
+use crate::actions::eventually;
+use crate::world::World;
+use muster_model::Oid;
+use muster_server::access::{API_KEY, ApiKey, Exchange};
+use muster_server::{clock, random};
+use muster_store::Expect;
+use serde_json::{Value, json};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Makes a key that may be used from some addresses; gives the key and its hash.
+async fn key_of(world: &World, oid: Oid, permissions: &[&str], allowed_ip_range: &str) -> (String, String) {
+    let app = &world.server.app;
+    let secret = random::uuid().to_string();
+    let key = ApiKey {
+        name: "limited".into(),
+        permissions: permissions.iter().map(|name| (*name).to_owned()).collect(),
+        by: "test".into(),
+        created_at: clock::now(),
+        allowed_ip_range: allowed_ip_range.into(),
+    };
+    let digest = app.secrets.digest(secret.as_bytes());
+    app.records.put(oid, API_KEY, &digest, &key, Expect::Absent, Vec::new()).await.unwrap();
+    (secret, digest)
+}
+
+fn token(world: &World, secret: &str, source: Option<&str>) -> String {
+    let (oid, source) = (world.oid.to_string(), source.map(|source| source.parse().unwrap()));
+    world.exchanged(&Exchange { secret, oid: &oid, source, ..Exchange::default() })
+}
+
+#[tokio::test]
+async fn two_4_tokens_hold_only_where_their_key_does() {
+    let world = World::new().await;
+    let (secret, _) = key_of(&world, world.oid, &["org.get"], "192.0.2.0/24").await;
+    let jwt = token(&world, &secret, Some("192.0.2.7"));
+    let (status, answer) = world.call_as(Some(&jwt), "GET", "who", &[]).await;
+    assert_eq!((status, &answer["error_code"]), (401, &json!("unauthorized")), "{answer}");
+    assert!(answer["error"].as_str().unwrap().contains("address"), "{answer}");
+    let (secret, _) = key_of(&world, world.oid, &["org.get"], "127.0.0.0/8").await;
+    let jwt = token(&world, &secret, Some("127.0.0.1"));
+    assert_eq!(world.call_as(Some(&jwt), "GET", "who", &[]).await.0, 200);
+}
+
+/// Reads a stream until it ends; gives its last line.
+async fn last_line(mut stream: reqwest::Response) -> String {
+    let mut text = String::new();
+    let read = async {
+        while let Ok(Some(chunk)) = stream.chunk().await {
+            text.push_str(&String::from_utf8_lossy(&chunk));
+        }
+    };
+    timeout(Duration::from_secs(60), read).await.expect("a stream still goes on a minute after it should have ended");
+    text.lines().last().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn two_3_a_stream_ends_with_the_key_or_the_permission_that_opened_it() {
+    let world = World::new().await;
+    let (oid, path) = (world.oid.to_string(), format!("/{}", world.oid));
+    let open = async |form: &[(&str, &str)]| {
+        let stream = world.request("POST", &path).form(form).send().await.unwrap();
+        assert_eq!(stream.status(), 200);
+        stream
+    };
+    let (secret, hash) = key_of(&world, world.oid, &["audit.get"], "").await;
+    let jwt = token(&world, &secret, None);
+    let by_token = open(&[("type", "audit"), ("jwt", &jwt)]).await;
+    let by_key = open(&[("type", "audit"), ("api_key", &secret)]).await;
+    world.ok("DELETE", &format!("orgs/{oid}/keys"), &[("key_hash", &hash)]).await;
+    for stream in [by_token, by_key] {
+        let line = last_line(stream).await;
+        assert!(line.starts_with("error: "), "{line}");
+    }
+    // Of a user, the permission is taken and the key stays.
+    let email = "eve@example.com";
+    let jwt = world.user(email, [(world.oid, vec!["audit.get".to_owned()])].into()).await;
+    let stream = open(&[("type", "audit"), ("jwt", &jwt)]).await;
+    let form = [("email", email), ("perm", "audit.get")];
+    world.ok("DELETE", &format!("orgs/{oid}/users/permissions"), &form).await;
+    assert_eq!(last_line(stream).await, "error: missing permission: audit.get");
+}
+
+#[tokio::test]
+async fn two_3_a_one_time_address_is_gone_with_the_key_that_asked_for_it() {
+    let world = World::new().await;
+    let (secret, hash) = key_of(&world, world.oid, &["payload.ctrl"], "").await;
+    let jwt = token(&world, &secret, None);
+    let path = format!("payload/{}/tool.sh", world.oid);
+    let address = async || {
+        let (_, answer) = world.call_as(Some(&jwt), "POST", &path, &[]).await;
+        let url: Value = answer["put_url"].clone();
+        let url = url.as_str().unwrap().to_owned();
+        url[url.find("/transfer/").unwrap()..].to_owned()
+    };
+    let put = async |address: &str| world.request("PUT", address).body("echo").send().await.unwrap().status();
+    assert_eq!(put(&address().await).await, 200);
+    let late = address().await;
+    world.ok("DELETE", &format!("orgs/{}/keys", world.oid), &[("key_hash", &hash)]).await;
+    assert_eq!(put(&late).await, 404);
+}
+
+#[tokio::test]
+async fn one_7_the_organization_counts_its_rules_and_who_is_connected_is_alive_now() {
+    let world = World::new().await;
+    let sid = world.sensor("one", &[]).await;
+    let rule = r#"{"detect":{"event":"X","op":"exists","path":"event"},"respond":[]}"#;
+    for hive in ["dr-general", "dr-managed"] {
+        world.ok("POST", &format!("hive/{hive}/{}/r/data", world.oid), &[("data", rule)]).await;
+    }
+    assert_eq!(world.ok("GET", &format!("orgs/{}", world.oid), &[]).await["n_rules"], json!(2));
+    let _link = world.link(sid).await;
+    let alive = async || world.ok("GET", &sid.to_string(), &[]).await["info"]["alive"].clone();
+    let first = alive().await;
+    // Nothing comes from the sensor meanwhile; only that it is connected moves the time.
+    eventually("the time of a connected sensor goes on", async || (alive().await != first).then_some(())).await;
+}
