@@ -19,6 +19,7 @@ mod key;
 mod organization;
 mod output;
 mod profile;
+mod reach;
 mod reliable_task;
 mod rule;
 mod sensor;

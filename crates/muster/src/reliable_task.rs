@@ -209,6 +209,12 @@ async fn create(args: CreateArgs, client: &Client, json: bool) -> anyhow::Result
         }
         return Ok(());
     }
+    if args.is_for_all() {
+        let preview = client.preview_reliable_task(&task.targeting, 1).await?;
+        let (total, online) = (preview.total_sensors, preview.online_sensors);
+        let command = show::safe(&task.task);
+        confirm(args.yes, &format!("give {command} to all {total} sensors, {online} of them online now"))?;
+    }
     let created = client.create_reliable_task(&task).await?;
     if json && args.watch {
         show::json_line(&created);

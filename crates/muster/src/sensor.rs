@@ -1,10 +1,12 @@
 //! `muster sensors` and `muster sensor`.
 
-use crate::confirm::confirm;
+use crate::duration::parse_seconds;
+use crate::reach::Reach;
 use crate::show;
 use muster_client::{Client, Listing, Sensor};
 use muster_model::Platform;
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// Which sensors to list.
 #[derive(clap::Args)]
@@ -29,33 +31,51 @@ pub enum SensorVerb {
         sid: String,
     },
     /// Forget a sensor: its record, its tags, and what it is still owed
-    Delete {
-        /// Sensor id
-        sid: String,
-        /// Do not ask
-        #[arg(long, short)]
-        yes: bool,
-    },
-    /// Cut the endpoint off the network, but for this server
-    Isolate {
-        /// Sensor id
-        sid: String,
-    },
-    /// Let the endpoint back into the network
-    Rejoin {
-        /// Sensor id
-        sid: String,
-    },
-    /// Protect the sensor on its endpoint against being tampered with
-    Seal {
-        /// Sensor id
-        sid: String,
-    },
+    Delete(Whom),
+    /// Cut endpoints off the network, but for this server
+    ///
+    ///   muster sensor isolate SID
+    ///   muster sensor isolate --selector '"breach-7" in tags' --yes --wait=10m
+    #[command(verbatim_doc_comment)]
+    Isolate(Act),
+    /// Let endpoints back into the network
+    Rejoin(Act),
+    /// Protect sensors on their endpoints against being tampered with
+    Seal(Act),
     /// End that protection
-    Unseal {
-        /// Sensor id
-        sid: String,
-    },
+    Unseal(Act),
+}
+
+/// Which sensors an act reaches.
+#[derive(clap::Args)]
+pub struct Whom {
+    /// Sensor ids
+    #[arg(required_unless_present = "selector", conflicts_with = "selector")]
+    sids: Vec<String>,
+    /// Every sensor that matches this selector; '*' is every sensor
+    #[arg(long, short)]
+    selector: Option<String>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// An act that sensors carry out and report.
+#[derive(clap::Args)]
+pub struct Act {
+    #[command(flatten)]
+    whom: Whom,
+    /// Wait until each sensor has reported it, for so long (default: 5m); fails if one has not
+    #[arg(long, value_name = "SPAN", num_args = 0..=1, require_equals = true, default_missing_value = "5m",
+          value_parser = parse_seconds)]
+    wait: Option<u64>,
+}
+
+/// A state that is wanted of a sensor.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Isolation(bool),
+    Seal(bool),
 }
 
 /// Lists sensors.
@@ -111,29 +131,46 @@ fn tags_of(sensor: &Sensor) -> String {
 pub async fn run(verb: SensorVerb, client: &Client, json: bool) -> anyhow::Result<()> {
     match verb {
         SensorVerb::Get { sid } => get(&sid, client, json).await?,
-        SensorVerb::Delete { sid, yes } => {
-            let state = client.sensor(&sid).await?;
-            let name = show::safe(&state.info.hostname);
-            confirm(yes, &format!("delete the sensor {sid} ({name}) with all that it is still owed"))?;
-            client.delete_sensor(&sid).await?;
-            show::line(format_args!("Deleted {sid}."));
+        SensorVerb::Delete(whom) => {
+            let reach = Reach::find(client, &whom.sids, whom.selector).await?;
+            reach.ask(whom.yes, "delete, with all that they are still owed,")?;
+            for sid in reach.sids() {
+                client.delete_sensor(sid).await?;
+                show::line(format_args!("Deleted {sid}."));
+            }
         }
-        SensorVerb::Isolate { sid } => {
-            client.set_isolation(&sid, true).await?;
-            show::line("The endpoint is cut off as soon as its sensor hears of it.");
+        SensorVerb::Isolate(act) => set(act, Wanted::Isolation(true), client).await?,
+        SensorVerb::Rejoin(act) => set(act, Wanted::Isolation(false), client).await?,
+        SensorVerb::Seal(act) => set(act, Wanted::Seal(true), client).await?,
+        SensorVerb::Unseal(act) => set(act, Wanted::Seal(false), client).await?,
+    }
+    Ok(())
+}
+
+/// Asks, wants it of each sensor, and waits for their reports if that is asked for.
+async fn set(act: Act, wanted: Wanted, client: &Client) -> anyhow::Result<()> {
+    let Act { whom: Whom { sids, selector, yes }, wait } = act;
+    let reach = Reach::find(client, &sids, selector).await?;
+    let (what, field, on) = match wanted {
+        Wanted::Isolation(true) => ("cut off the network", "isolated", true),
+        Wanted::Isolation(false) => ("let back into the network", "isolated", false),
+        Wanted::Seal(true) => ("seal", "is_sealed", true),
+        Wanted::Seal(false) => ("end the seal of", "is_sealed", false),
+    };
+    reach.ask(yes, what)?;
+    for sid in reach.sids() {
+        match wanted {
+            Wanted::Isolation(on) => client.set_isolation(sid, on).await?,
+            Wanted::Seal(on) => client.set_seal(sid, on).await?,
         }
-        SensorVerb::Rejoin { sid } => {
-            client.set_isolation(&sid, false).await?;
-            show::line("The endpoint is let back in as soon as its sensor hears of it.");
+    }
+    let count = reach.count();
+    match wait {
+        Some(seconds) => {
+            reach.wait(client, field, on, Duration::from_secs(seconds)).await?;
+            show::line(format_args!("Done on {count} sensors, as they report."));
         }
-        SensorVerb::Seal { sid } => {
-            client.set_seal(&sid, true).await?;
-            show::line("The sensor seals itself as soon as it hears of it.");
-        }
-        SensorVerb::Unseal { sid } => {
-            client.set_seal(&sid, false).await?;
-            show::line("The sensor unseals itself as soon as it hears of it.");
-        }
+        None => show::line(format_args!("Wanted of {count} sensors; each does it as soon as it hears of it.")),
     }
     Ok(())
 }

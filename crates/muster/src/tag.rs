@@ -1,9 +1,9 @@
 //! `muster tag`.
 
-use crate::confirm::confirm;
 use crate::duration::parse_seconds;
+use crate::reach::Reach;
 use crate::show;
-use muster_client::{Client, Listing};
+use muster_client::Client;
 use serde_json::Value;
 
 /// Which sensors.
@@ -34,6 +34,9 @@ pub enum TagVerb {
         /// Takes itself off again after this span
         #[arg(long, value_name = "SPAN", value_parser = parse_seconds)]
         ttl: Option<u64>,
+        /// Do not ask, with --selector
+        #[arg(long, short)]
+        yes: bool,
     },
     /// Take a tag off sensors
     Remove {
@@ -65,21 +68,19 @@ pub enum TagVerb {
 /// Whatever the server says.
 pub async fn run(verb: TagVerb, client: &Client, json: bool) -> anyhow::Result<()> {
     match verb {
-        TagVerb::Add { tag, whom, ttl } => {
-            let sids = sensors_of(whom, client).await?;
-            for sid in &sids {
+        TagVerb::Add { tag, whom, ttl, yes } => {
+            let reach = asked(whom, client, yes, &format!("put the tag {tag} on")).await?;
+            for sid in reach.sids() {
                 client.add_tags(sid, std::slice::from_ref(&tag), ttl).await?;
             }
-            show::line(format_args!("Tagged {} sensors.", sids.len()));
+            show::line(format_args!("Tagged {} sensors.", reach.count()));
         }
         TagVerb::Remove { tag, whom, yes } => {
-            let is_one = whom.sid.is_some();
-            let sids = sensors_of(whom, client).await?;
-            confirm(yes || is_one || sids.is_empty(), &format!("take the tag {tag} off {} sensors", sids.len()))?;
-            for sid in &sids {
+            let reach = asked(whom, client, yes, &format!("take the tag {tag} off")).await?;
+            for sid in reach.sids() {
                 client.remove_tag(sid, &tag).await?;
             }
-            show::line(format_args!("Took the tag off {} sensors.", sids.len()));
+            show::line(format_args!("Took the tag off {} sensors.", reach.count()));
         }
         TagVerb::List { sid: None } => {
             let tags = client.tags().await?;
@@ -110,12 +111,12 @@ pub async fn run(verb: TagVerb, client: &Client, json: bool) -> anyhow::Result<(
     Ok(())
 }
 
-async fn sensors_of(whom: Whom, client: &Client) -> anyhow::Result<Vec<String>> {
-    if let Some(sid) = whom.sid {
-        return Ok(vec![sid]);
-    }
-    let listing = Listing { selector: whom.selector, ..Listing::default() };
-    Ok(client.sensors(&listing).await?.into_iter().map(|sensor| sensor.sid).collect())
+/// Whom it reaches; a person is asked about more than the one sensor that was named.
+async fn asked(whom: Whom, client: &Client, yes: bool, act: &str) -> anyhow::Result<Reach> {
+    let is_one = whom.sid.is_some();
+    let reach = Reach::find(client, whom.sid.as_slice(), whom.selector).await?;
+    reach.ask(yes || is_one, act)?;
+    Ok(reach)
 }
 
 /// Tags under `tags`, then the sensor: each with a list of sensor, tag, who, when.

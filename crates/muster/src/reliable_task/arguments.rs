@@ -51,12 +51,22 @@ pub struct CreateArgs {
     /// Endpoints run it only with exactly this payload
     #[arg(long, value_name = "HEX", help_heading = "Conditions")]
     payload_sha256: Option<String>,
+    /// Do not ask, where no target is named and so every sensor gets it
+    #[arg(long, short)]
+    pub yes: bool,
     /// Show whom it would reach, and create nothing
     #[arg(long, conflicts_with = "watch")]
     pub dry_run: bool,
     /// Show a live progress bar until every target has ended; fails unless all have finished
     #[arg(long, short)]
     pub watch: bool,
+}
+
+impl CreateArgs {
+    /// Whether no target is named, so that every sensor gets it.
+    pub fn is_for_all(&self) -> bool {
+        self.targets.is_empty()
+    }
 }
 
 impl CreateArgs {
@@ -79,7 +89,7 @@ impl CreateArgs {
         }
         Ok(NewTask {
             task: self.command.clone(),
-            targeting: self.targets.required()?,
+            targeting: self.targets.targeting(),
             context: self.context.clone(),
             ttl: self.ttl,
             task_id: self.task_id.clone(),

@@ -1,0 +1,121 @@
+//! Acts on endpoints: whom they reach is shown, a person is asked, and what sensors report of it can be waited for.
+
+use crate::confirm::confirm;
+use crate::exit::Usage;
+use crate::show;
+use muster_client::{Client, Listing, Sensor};
+use std::collections::HashSet;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Sensors that are named before a person is asked; the others are counted.
+const NAMED_MAX: usize = 20;
+
+/// How often it is asked what sensors have reported.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The sensors that an act reaches.
+pub struct Reach {
+    sensors: Vec<Sensor>,
+    online: HashSet<String>,
+}
+
+impl Reach {
+    /// Looks up the sensors of a list of ids, or those of a selector.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or one of the ids is unknown.
+    pub async fn find(client: &Client, sids: &[String], selector: Option<String>) -> anyhow::Result<Self> {
+        let mut sensors = Vec::new();
+        if let Some(selector) = selector {
+            sensors = client.sensors(&Listing { selector: Some(selector.clone()), ..Listing::default() }).await?;
+            if sensors.is_empty() {
+                return Err(Usage(format!("no sensor matches {selector}; nothing was done")).into());
+            }
+        }
+        for sid in sids {
+            sensors.push(client.sensor(sid).await?.info);
+        }
+        let named: Vec<&str> = sensors.iter().map(|sensor| sensor.sid.as_str()).collect();
+        let online = client.online(&named).await?;
+        Ok(Self { sensors, online })
+    }
+
+    /// The ids.
+    pub fn sids(&self) -> impl Iterator<Item = &str> {
+        self.sensors.iter().map(|sensor| sensor.sid.as_str())
+    }
+
+    /// How many sensors these are.
+    pub fn count(&self) -> usize {
+        self.sensors.len()
+    }
+
+    /// Shows the sensors and goes on if `yes` was given or a person says so; `act` says what would be done to them,
+    /// such as "isolate".
+    ///
+    /// # Errors
+    ///
+    /// As [`confirm`].
+    pub fn ask(&self, yes: bool, act: &str) -> anyhow::Result<()> {
+        if !yes {
+            for sensor in self.sensors.iter().take(NAMED_MAX) {
+                eprintln!("  {}  {}  {}", sensor.sid, show::safe(&sensor.hostname), self.state_of(&sensor.sid));
+            }
+            if self.count() > NAMED_MAX {
+                eprintln!("  and {} more", self.count() - NAMED_MAX);
+            }
+        }
+        let (count, online) = (self.count(), self.online.len());
+        let what = if count == 1 { "1 sensor".to_owned() } else { format!("{count} sensors") };
+        confirm(yes, &format!("{act} {what}, {online} of them online now"))
+    }
+
+    fn state_of(&self, sid: &str) -> &'static str {
+        if self.online.contains(sid) { "online" } else { "offline" }
+    }
+
+    /// Waits until each of the sensors has reported `wanted` in this field of its record, and tells how many have.
+    ///
+    /// # Errors
+    ///
+    /// If some have not within the time: it is still wanted of them.
+    ///
+    /// # Cancel safety
+    ///
+    /// Only looks; nothing is undone when the caller stops waiting.
+    pub async fn wait(&self, client: &Client, field: &str, wanted: bool, longest: Duration) -> anyhow::Result<()> {
+        let until = Instant::now() + longest;
+        let mut pending: Vec<&str> = self.sids().collect();
+        let mut told = None;
+        loop {
+            let mut still = Vec::new();
+            for sid in pending {
+                let state = client.sensor(sid).await?;
+                if state.info.rest.get(field).and_then(serde_json::Value::as_bool) != Some(wanted) {
+                    still.push(sid);
+                }
+            }
+            pending = still;
+            if told != Some(pending.len()) {
+                eprintln!("{} of {} have reported it.", self.count() - pending.len(), self.count());
+                told = Some(pending.len());
+            }
+            if pending.is_empty() {
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                let seconds = longest.as_secs();
+                let names = pending.iter().take(NAMED_MAX).map(|sid| format!("{sid} ({})", self.state_of(sid)));
+                anyhow::bail!(
+                    "{} of {} have not reported it within {seconds} s; it stays wanted of them: {}",
+                    pending.len(),
+                    self.count(),
+                    names.collect::<Vec<_>>().join(", ")
+                );
+            }
+            sleep(LOOK_EVERY.min(until.saturating_duration_since(Instant::now()))).await;
+        }
+    }
+}
