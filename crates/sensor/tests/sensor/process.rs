@@ -285,3 +285,45 @@ async fn uninstalling_reports_first_and_leaves_nothing_behind() {
     let status = tokio::task::spawn_blocking(move || program.0.wait()).await.unwrap().unwrap();
     assert!(status.success() && !state_dir.exists());
 }
+
+#[tokio::test]
+async fn no_log_at_any_level_holds_the_secret_of_the_enrolment() {
+    let server = FakeServer::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let mut command = Program::command(&server, &dir.path().join("state"));
+    let file = std::fs::File::create(&log).unwrap();
+    let program = Program(command.env("RUST_LOG", "trace,tungstenite=trace").stderr(file).spawn().unwrap());
+    server.accept().await.enrol().await;
+    server.accept().await.welcome(1, 0).await;
+    program.kill();
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert!(text.contains("the link is up"), "otherwise this shows nothing: {text}");
+    // 32 times the byte 3, in the forms in which bytes are printed.
+    for secret in ["0303030303", "3, 3, 3, 3, 3", "\\x03\\x03\\x03", "\u{3}\u{3}\u{3}", &server.key.to_text()] {
+        assert!(!text.contains(secret), "{secret} is in the log");
+    }
+}
+
+#[test]
+fn a_key_that_is_empty_is_told_as_empty_and_one_that_others_could_have_put_there_is_not_used() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let says = |key: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_muster-sensor"));
+        command.args(["run", "--state-dir"]).arg(dir.path().join("state")).current_dir(dir.path());
+        command.env_remove("LC_INSTALLATION_KEY").env_remove("MUSTER_INSTALL_KEY");
+        key.map(|key| command.env("MUSTER_INSTALL_KEY", key));
+        let output = command.output().unwrap();
+        assert!(!output.status.success());
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(says(Some("")).contains("not an installation key: it is empty"));
+    let file = dir.path().join("lc_installation_key.txt");
+    std::fs::write(&file, "whatever").unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).unwrap();
+    let text = says(None);
+    assert!(text.contains("is not used") && text.contains("not enrolled"), "{text}");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(says(None).contains("not an installation key"), "it is read where only this user can have written it");
+}
