@@ -213,7 +213,7 @@ impl Endpoint {
                     (&message, self.sid, process.agent.is_connected())
                 {
                     let mut truth = self.truth.borrow_mut();
-                    truth.delivered(sid, deliver, self.kernel.now(), self.wall_micros);
+                    truth.delivered(sid, deliver, self.kernel.now());
                 }
                 process.agent.hear(message, now);
             }
@@ -326,7 +326,7 @@ impl Endpoint {
                 let (task, kernel) = (run.task, &self.kernel);
                 kernel.note(|| format!("host {}: begins {task}", self.number));
                 let sid = self.sid.unwrap_or(Sid(Uuid::nil()));
-                self.truth.borrow_mut().begun(self.number, sid, task, kernel.now(), self.wall_micros);
+                self.truth.borrow_mut().begun(self.number, sid, task, kernel.now());
                 let happens = kernel.below(2 * SECOND);
                 let ends = happens + kernel.below(if kernel.chance(10) { 20 * SECOND } else { 2 * SECOND });
                 kernel.after(happens, Event::Happen(self.number, self.incarnation, task));

@@ -59,7 +59,6 @@ pub struct Run {
 #[derive(Clone, Copy, Debug)]
 struct Arrival {
     deadline: Micros,
-    wall_micros: i64,
     server_micros: i64,
 }
 
@@ -76,8 +75,6 @@ pub struct Truth {
     pub hosts: BTreeMap<Sid, usize>,
     /// Endpoints whose journal was lost at least once.
     pub wiped: BTreeSet<usize>,
-    /// Endpoints whose wall clock jumped.
-    pub jumped: BTreeSet<usize>,
     /// By how much the server's clock was set ahead, all in all.
     pub server_micros: i64,
     /// Sensors that were deleted at least once.
@@ -140,7 +137,7 @@ impl Truth {
     }
 
     /// A task arrived at a sensor.
-    pub fn delivered(&mut self, sid: Sid, deliver: &Deliver, now: Micros, wall_micros: i64) {
+    pub fn delivered(&mut self, sid: Sid, deliver: &Deliver, now: Micros) {
         let Some(task) = task_id(&deliver.task_id) else { return };
         self.counts.deliveries += 1;
         if self.removed.contains(&(sid, task)) {
@@ -149,12 +146,12 @@ impl Truth {
         let deadline = now + deliver.lifetime_ms * MS;
         // A copy that came after the server's clock was set back may live longer.
         let server_micros = self.server_micros;
-        let arrival = self.arrivals.entry((sid, task)).or_insert(Arrival { deadline, wall_micros, server_micros });
+        let arrival = self.arrivals.entry((sid, task)).or_insert(Arrival { deadline, server_micros });
         arrival.deadline = arrival.deadline.max(deadline);
     }
 
     /// A command begins.
-    pub fn begun(&mut self, host: usize, sid: Sid, task: TaskId, now: Micros, wall_micros: i64) {
+    pub fn begun(&mut self, host: usize, sid: Sid, task: TaskId, now: Micros) {
         let run = self.runs.entry((host, task)).or_default();
         run.begun += 1;
         if run.begun > 1 {
@@ -163,9 +160,8 @@ impl Truth {
         match self.arrivals.get(&(sid, task)) {
             None => self.fault(format!("host {host} runs task {task}, which never arrived")),
             Some(arrival) => {
-                // After a reboot only clocks are left that may have been set: the server's, or the wall clock.
-                let of_server = self.server_micros.abs_diff(arrival.server_micros);
-                let set_back = wall_micros.abs_diff(arrival.wall_micros).max(of_server);
+                // After a reboot the server's clock decides, which may have been set.
+                let set_back = self.server_micros.abs_diff(arrival.server_micros);
                 if now > arrival.deadline + set_back + SECOND {
                     self.fault(format!("host {host} begins task {task} after its time"));
                 }

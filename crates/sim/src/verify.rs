@@ -91,9 +91,7 @@ fn target(
         Interrupted if !is_excused && (!run.is_started || run.is_ended) => "it never started, or it ended",
         Refused | NotNow | Unsupported if run.begun > 0 => "declined, but it began",
         Expired | Removed | Queued if run.begun > 0 && !is_excused => "never ran by the server's word, but it began",
-        Expired if had_time && !truth.jumped.contains(&host) && !is_excused && !task.is_held() => {
-            "expired, but had time"
-        }
+        Expired if had_time && !is_excused && !task.is_held() => "expired, but had time",
         Queued if !is_gone && !task.is_held() => "still queued",
         Sent if !is_gone && !task.is_held() => "still sent",
         Confirmed | Started if !is_gone => "neither ended nor interrupted",

@@ -41,10 +41,9 @@ impl World {
                 self.truth.borrow_mut().server_micros += jump;
             }
             92..96 => {
-                let jump = self.jump();
+                let jump = if kernel.chance(30) { self.leap() } else { self.jump() };
                 kernel.note(|| format!("host {host}: its clock jumps by {jump} us"));
                 self.endpoints[host].wall_micros += jump;
-                self.truth.borrow_mut().jumped.insert(host);
             }
             _ => self.switch(host),
         }
@@ -55,6 +54,12 @@ impl World {
         let most = if self.kernel.chance(50) { 5 * SECOND } else { 900 * SECOND };
         let jump = i64::try_from(self.kernel.below(most)).unwrap_or(0);
         if self.kernel.chance(50) { jump } else { -jump }
+    }
+
+    /// Up to ten years: an empty battery, or someone who sets the wrong year.
+    fn leap(&self) -> i64 {
+        let leap = i64::try_from(self.kernel.below(10 * 365 * 24 * 3_600 * SECOND)).unwrap_or(0);
+        if self.kernel.chance(50) { leap } else { -leap }
     }
 
     fn crash_server(&mut self) {
