@@ -24,6 +24,7 @@ mod stream;
 mod tag;
 mod task;
 mod transport;
+mod user;
 
 pub use error::ClientError;
 pub use file::{Artifact, ArtifactContent, Payload};
@@ -40,6 +41,7 @@ pub use reliable_task::{
 pub use sensor::{Listing, Sensor, SensorState};
 pub use stream::{Filter, RecordStream, StreamKind};
 pub use transport::{Client, Settings};
+pub use user::NewUserKey;
 
 /// What the server said beyond the fields that are named.
 pub type Rest = serde_json::Map<String, serde_json::Value>;

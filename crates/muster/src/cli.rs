@@ -4,7 +4,7 @@ use crate::connection::{self, Global};
 use crate::duration::parse_seconds;
 use crate::{
     backup, doctor, event, exit, file, key, organization, output, profile, reliable_task, rule, sensor, serve, sync,
-    tag, task, up,
+    tag, task, up, user,
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::path::PathBuf;
@@ -116,8 +116,19 @@ pub enum Verb {
     /// Artifacts: files that came from endpoints
     #[command(subcommand)]
     Artifact(file::ArtifactVerb),
-    /// Show the organization
-    Org,
+    /// Show the organization, or make another one
+    ///
+    ///   muster org
+    ///   muster org create NAME    (with the key of a user)
+    #[command(verbatim_doc_comment)]
+    Org {
+        /// What to do; nothing shows the organization
+        #[command(subcommand)]
+        verb: Option<organization::OrgVerb>,
+    },
+    /// Users of the organization and their keys: list, add, role, remove, key, keys, delete-key
+    #[command(subcommand)]
+    User(user::UserVerb),
     /// Show who the API key belongs to
     Whoami,
     /// Print a fresh token, for example for curl
@@ -193,7 +204,9 @@ async fn run_waiting(verb: Verb, global: Global) -> anyhow::Result<()> {
         Verb::Sync(verb) => sync::run(verb, &client, json).await,
         Verb::Payload(verb) => file::run_payload(verb, &client, json).await,
         Verb::Artifact(verb) => file::run_artifact(verb, &client, json).await,
-        Verb::Org => organization::show_organization(&client, json).await,
+        Verb::Org { verb: None } => organization::show_organization(&client, json).await,
+        Verb::Org { verb: Some(verb) } => organization::run(verb, &client, json).await,
+        Verb::User(verb) => user::run(verb, &client, json).await,
         Verb::Whoami => organization::whoami(&client, json).await,
         Verb::Token { validity } => organization::token(&client, validity, json).await,
         // Carried out above, without a client.
@@ -232,6 +245,9 @@ mod tests {
             "muster events --sid 5 --since 1h --type NEW_PROCESS",
             "muster tag add vip --sid 5 --ttl 1h",
             "muster tag add vip --selector * --yes",
+            "muster org create other",
+            "muster user add eve@example.com --role Operator",
+            "muster user key eve@example.com --name laptop",
             "muster sensor isolate 5 6 --yes --wait",
             "muster sensor seal --selector * --wait=10m",
             "muster reliable-task create os_version --yes",

@@ -30,6 +30,7 @@ mod sync;
 mod tag;
 mod task;
 mod up;
+mod user;
 
 use clap::Parser as _;
 use std::process::ExitCode;

@@ -4,6 +4,32 @@ use crate::show;
 use muster_client::Client;
 use serde_json::Value;
 
+/// What to do with organizations.
+#[derive(clap::Subcommand)]
+pub enum OrgVerb {
+    /// Make an organization, in which you may do everything; needs the key of a user
+    Create {
+        /// Its name
+        name: String,
+    },
+}
+
+/// Carries it out.
+///
+/// # Errors
+///
+/// Whatever the server says.
+pub async fn run(verb: OrgVerb, client: &Client, json: bool) -> anyhow::Result<()> {
+    let OrgVerb::Create { name } = verb;
+    let oid = client.create_organization(&name).await?;
+    if json {
+        show::json(&serde_json::json!({"oid": oid, "name": name}));
+    } else {
+        show::fields(&[("organization", oid), ("name", name)]);
+    }
+    Ok(())
+}
+
 /// Shows the organization.
 ///
 /// # Errors

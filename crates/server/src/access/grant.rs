@@ -36,6 +36,8 @@ pub enum Without<'a> {
     Key(&'a str),
     /// A user, or those permissions of hers that [`KEEPING`] names.
     User(&'a str),
+    /// A key of a user, by its hash.
+    UserKey(&'a str),
 }
 
 /// Checks that somebody can still manage the keys or users of an organization afterwards.
@@ -51,7 +53,10 @@ pub fn require_keeper(records: &Records, oid: Oid, without: &Without<'_>) -> Res
         return Ok(());
     }
     // A user without a key cannot come in.
-    let with_key: BTreeSet<String> = records.list(SERVER, USER_KEY).into_iter().map(|(_, key)| key.email).collect();
+    let of_users = records.list(SERVER, USER_KEY).into_iter();
+    let stays = |hash: &str| !matches!(without, Without::UserKey(gone) if *gone == hash);
+    let of_users = of_users.filter(|(hash, key)| stays(hash) && key.organizations.contains(&oid));
+    let with_key: BTreeSet<String> = of_users.map(|(_, key)| key.email).collect();
     let users = records.list(SERVER, USER).into_iter();
     let mut users = users.filter(|(email, _)| !matches!(without, Without::User(gone) if gone == email));
     let is_keeper = users.any(|(email, user)| {

@@ -3,7 +3,7 @@
 use crate::records::Kind;
 use muster_model::{Oid, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// API keys of organizations, by the digest of the key.
 pub const API_KEY: Kind<ApiKey> = Kind::new("api_key");
@@ -39,7 +39,7 @@ pub struct User {
     pub organizations: BTreeMap<Oid, Vec<String>>,
 }
 
-/// A key of a user; it carries whatever the user may do.
+/// A key of a user; it carries whatever the user may do in the organizations for which it was made.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UserKey {
     /// E-mail address of the user.
@@ -48,6 +48,8 @@ pub struct UserKey {
     pub name: String,
     /// When.
     pub created_at: Timestamp,
+    /// Where it holds: the organization in which it was made, and those that were made with it.
+    pub organizations: BTreeSet<Oid>,
 }
 
 /// An installation key.

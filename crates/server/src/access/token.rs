@@ -186,6 +186,7 @@ impl Secrets {
                 }
                 let mut scope: BTreeMap<_, BTreeSet<String>> =
                     user.organizations.into_iter().map(|(oid, names)| (oid, names.into_iter().collect())).collect();
+                scope.retain(|oid, _| key.organizations.contains(oid));
                 match (chosen, exchange.oid) {
                     (Ok(oid), _) => scope.retain(|have, _| *have == oid),
                     (Err(_), "-" | "") => {}
@@ -233,7 +234,7 @@ impl Secrets {
             let key = records.get(SERVER, USER_KEY, &caller.credential)?;
             let user = records.get(SERVER, USER, &key.email).filter(|user| user.uid == caller.uid)?;
             caller.scope.0.retain(|oid, have| {
-                let present = user.organizations.get(oid);
+                let present = user.organizations.get(oid).filter(|_| key.organizations.contains(oid));
                 have.retain(|name| present.is_some_and(|present| present.contains(name)));
                 present.is_some()
             });

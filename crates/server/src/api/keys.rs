@@ -1,8 +1,9 @@
-//! Installation keys, API keys, ingestion keys. Source: reference/rest-api.md section 7.3.
+//! Installation keys, API keys, ingestion keys, keys of users. Source: reference/rest-api.md section 7.3.
 
 mod api;
 mod ingestion;
 mod installation;
+mod user;
 
 use super::{ApiError, Call, Route};
 
@@ -17,7 +18,7 @@ pub(crate) const INSTALLATION_KEYS_MAX: usize = KEYS_MAX;
 
 /// The routes of this area.
 pub(super) fn routes() -> Vec<Route> {
-    let kinds = [installation::routes(), api::routes(), ingestion::routes()];
+    let kinds = [installation::routes(), api::routes(), ingestion::routes(), user::routes()];
     kinds.into_iter().flatten().collect()
 }
 

@@ -8,7 +8,7 @@ pub use schema::event_types;
 pub(crate) use settings::{RESOURCE, SETTING, SETTINGS_MAX, check_resource, check_setting};
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
-use crate::access::{INSTALLATION_KEY, USER, owner_permissions};
+use crate::access::{INSTALLATION_KEY, USER, USER_KEY, owner_permissions};
 use crate::app::App;
 use crate::config::is_published_host;
 use crate::hive::{self, RULE_HIVES};
@@ -203,7 +203,12 @@ async fn create(call: Call) -> Result<Reply, ApiError> {
         user.organizations.insert(oid, owner_permissions());
         let entity = json!({"type": "organization", "name": name});
         let beside = call.audit(oid, "organization created", &entity, "create_organization", &json!({}));
-        Ok::<_, ApiError>(Batch::beside(beside).put(SERVER, USER, email, &user, Expect::Revision(revision))?)
+        let batch = Batch::beside(beside).put(SERVER, USER, email, &user, Expect::Revision(revision))?;
+        let hash = &call.caller.credential;
+        let stored = call.app.records.get_with_revision(SERVER, USER_KEY, hash);
+        let (mut key, revision) = stored.ok_or_else(|| ApiError::forbidden("the key of this token was deleted"))?;
+        key.organizations.insert(oid);
+        Ok::<_, ApiError>(batch.put(SERVER, USER_KEY, hash, &key, Expect::Revision(revision))?)
     };
     call.app.create_organization_with(oid, &profile, with_maker).await?;
     Ok(Reply::json(&json!({"success": true, "data": {"oid": oid}})))

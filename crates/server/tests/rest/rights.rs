@@ -117,3 +117,48 @@ async fn one_7_the_organization_counts_its_rules_and_who_is_connected_is_alive_n
     // Nothing comes from the sensor meanwhile; only that it is connected moves the time.
     eventually("the time of a connected sensor goes on", async || (alive().await != first).then_some(())).await;
 }
+
+#[tokio::test]
+async fn two_6_user_keys_and_organizations_can_be_made_and_reach_no_further() {
+    let world = World::new().await;
+    let (oid, email) = (world.oid.to_string(), "eve@example.com");
+    let keys = format!("orgs/{oid}/users/keys");
+    let (status, _) = world.refused("POST", &keys, &[("email", email), ("key_name", "k")]).await;
+    assert_eq!(status, 404, "she is no user yet");
+    world.ok("POST", &format!("orgs/{oid}/users"), &[("email", email), ("role", "Operator")]).await;
+    // Whoever may manage users and not task cannot make a key that can.
+    let poor = world.token_of(world.oid, &["user.ctrl".to_owned()]).await;
+    let (status, answer) = world.call_as(Some(&poor), "POST", &keys, &[("email", email), ("key_name", "k")]).await;
+    assert_eq!(status, 403, "{answer}");
+
+    let made = world.ok("POST", &keys, &[("email", email), ("key_name", "laptop")]).await;
+    let text = |name: &str| made[name].as_str().unwrap().to_owned();
+    let (secret, hash, uid) = (text("api_key"), text("key_hash"), text("uid"));
+    let exchanged = || world.exchanged(&Exchange { secret: &secret, uid: &uid, ..Exchange::default() });
+    let listed = world.ok("GET", &keys, &[]).await;
+    assert_eq!((&listed["user_keys"][&hash]["email"], listed.to_string().contains(&secret)), (&json!(email), false));
+
+    // Another organization takes her in: the key that this one made does not reach there.
+    let other = Oid(random::uuid());
+    world.organization(other).await;
+    let of_other = world.token_of(other, &muster_server::access::owner_permissions()).await;
+    let form = [("email", email), ("role", "Owner")];
+    assert_eq!(world.call_as(Some(&of_other), "POST", &format!("orgs/{other}/users"), &form).await.0, 200);
+    let jwt = exchanged();
+    let (_, who) = world.call_as(Some(&jwt), "GET", "who", &[]).await;
+    let reached: Vec<&String> = who["user_perms"].as_object().unwrap().keys().collect();
+    assert_eq!(reached, [&oid]);
+    assert_eq!(world.call_as(Some(&jwt), "GET", &format!("orgs/{other}"), &[]).await.0, 404);
+
+    // What is made with it, it reaches.
+    let (status, third) = world.call_as(Some(&jwt), "POST", "orgs/new", &[("name", "third")]).await;
+    assert_eq!(status, 200, "{third}");
+    let third = third["data"]["oid"].as_str().unwrap();
+    let jwt = exchanged();
+    assert_eq!(world.call_as(Some(&jwt), "GET", &format!("orgs/{third}"), &[]).await.0, 200);
+
+    // Ended here, it holds on there.
+    world.ok("DELETE", &keys, &[("key_hash", &hash)]).await;
+    assert_eq!(world.call_as(Some(&jwt), "GET", &format!("orgs/{oid}/subscriptions"), &[]).await.0, 404);
+    assert_eq!(world.call_as(Some(&jwt), "GET", &format!("orgs/{third}"), &[]).await.0, 200);
+}

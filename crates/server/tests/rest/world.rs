@@ -91,9 +91,10 @@ impl World {
     pub async fn user(&self, email: &str, organizations: BTreeMap<Oid, Vec<String>>) -> String {
         let (secret, uid) = (random::uuid().to_string(), random::uuid().to_string());
         let app = &self.server.app;
+        let of_key = organizations.keys().copied().collect();
         let user = User { uid: uid.clone(), organizations };
         app.records.put(SERVER, USER, email, &user, Expect::Absent, Vec::new()).await.unwrap();
-        let key = UserKey { email: email.into(), name: "test".into(), created_at: clock::now() };
+        let key = UserKey { email: email.into(), name: "test".into(), created_at: clock::now(), organizations: of_key };
         let digest = app.secrets.digest(secret.as_bytes());
         app.records.put(SERVER, USER_KEY, &digest, &key, Expect::Absent, Vec::new()).await.unwrap();
         self.exchanged(&Exchange { secret: &secret, uid: &uid, ..Exchange::default() })
