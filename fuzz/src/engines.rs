@@ -1,7 +1,7 @@
 //! The rule engine both ways: the shared plan, and each rule in turn.
 
 use muster_rules::{
-    Engine, Facts, FalsePositive, Resources, Rule, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way,
+    Budget, Engine, Facts, FalsePositive, Resources, Rule, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way,
 };
 use serde_json::{Value, json};
 use std::sync::{Arc, LazyLock, Mutex};
@@ -63,6 +63,7 @@ pub fn story(rules: &Arc<RuleSet>, events: &[(Target, &[u8])], way: Way) -> Vec<
             resources: &*WORDS,
             counters: &counters,
             console_url: Some("https://console.example"),
+            budget: Budget::default(),
         };
         match engine.process_json(&Source::from(*target), json, &facts) {
             Err(error) => json!(error.to_string()),

@@ -19,6 +19,7 @@ use crate::suppression::{Activation, CounterKey, Counters};
 use crate::template::{TEMPLATE_OUTPUT_BYTES_MAX, Template, TemplateError, Templates, to_data};
 use crate::transform::Spec;
 use crate::variables::Variables;
+use crate::work::{Budget, Work};
 use gotmpl::Value as Data;
 use report::Reporting;
 use serde_json::{Map, Value};
@@ -502,7 +503,7 @@ fn request(action: &Action, event: &Context<'_>, last_report: Option<&Value>) ->
 
 fn first_number(path: &Path, document: &Document) -> Option<i64> {
     let mut found = None;
-    let _ = path.select_values(Root { document, scope: None }, &mut |node| {
+    let _ = path.select_values(Root { document, scope: None }, &Work::of_one_rule(Budget::default()), &mut |node| {
         found = document.number(node);
         if found.is_some() { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
     });

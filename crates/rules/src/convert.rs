@@ -167,7 +167,7 @@ fn field(path: &str) -> Result<String, String> {
 mod tests {
     use super::*;
     use crate::{
-        Document, Effect, Engine, Facts, NoResources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Way,
+        Budget, Document, Effect, Engine, Facts, NoResources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Way,
     };
     use serde_json::json;
     use std::sync::{Arc, Mutex};
@@ -201,7 +201,14 @@ mod tests {
             "event": {"FILE_PATH": "/tmp/a \"b\"}}", "user-name": "u", "N": 3},
         });
         let counters = Mutex::new(Suppression::default());
-        let facts = Facts { now_ms: 0, entropy: 1, resources: &NoResources, counters: &counters, console_url: None };
+        let facts = Facts {
+            now_ms: 0,
+            entropy: 1,
+            resources: &NoResources,
+            counters: &counters,
+            console_url: None,
+            budget: Budget::default(),
+        };
         let outcome = engine.process(&Source::default(), &Document::from_value(&event), &facts);
         match &outcome.effects[1].effect {
             Effect::ExtensionRequest { extension_action, extension_request, .. } => {

@@ -246,14 +246,21 @@ impl Document {
 
     /// The child of an object with this key.
     pub(crate) fn child(&self, node: NodeIndex, key: &str) -> Option<NodeIndex> {
+        self.sought_child(node, key).0
+    }
+
+    /// The child of an object with this key, and how many children were looked at.
+    pub(crate) fn sought_child(&self, node: NodeIndex, key: &str) -> (Option<NodeIndex>, u64) {
         if !matches!(self.kind(node), Kind::Object) {
-            return None;
+            return (None, 0);
         }
-        let tag = tag_of(key);
-        self.children(node).find(|child| {
+        let (tag, mut looked_at) = (tag_of(key), 0);
+        let found = self.children(node).find(|child| {
+            looked_at += 1;
             let node = &self.nodes[*child as usize];
             node.tag == tag && self.slice(node.key) == key
-        })
+        });
+        (found, looked_at)
     }
 
     /// The keys of an object that is still being read.

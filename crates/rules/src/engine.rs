@@ -17,6 +17,7 @@ use crate::replay::event_type;
 use crate::stateful::{Fed, Fire, RuleState};
 use crate::suppression::Counters;
 use crate::variables::Variables;
+use crate::work::{Budget, Work};
 use serde_json::Value;
 use std::cell::{Cell, OnceCell};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -40,6 +41,8 @@ pub struct Facts<'a> {
     pub counters: &'a dyn Counters,
     /// Base of links to the console, without a trailing slash; no links without it.
     pub console_url: Option<&'a str>,
+    /// What the event may cost.
+    pub budget: Budget,
 }
 
 /// Where an event comes from.
@@ -88,6 +91,31 @@ pub struct Outcome {
     pub matches: Vec<Arc<Rule>>,
     /// What they want done, in order.
     pub effects: Vec<Decided>,
+    /// Rules that were cut off: they count as not matching.
+    pub overruns: Vec<Overrun>,
+}
+
+/// A rule cost more on one event than it may.
+#[derive(Clone, Debug)]
+pub struct Overrun {
+    /// Which.
+    pub of: Overran,
+    /// What it had spent when it was cut off.
+    pub steps: u64,
+}
+
+/// What was cut off.
+#[derive(Clone, Debug)]
+pub enum Overran {
+    /// A rule, which did nothing about the event.
+    Rule(Arc<Rule>),
+    /// A false-positive rule: the detection stays.
+    FalsePositive {
+        /// Its name.
+        name: String,
+        /// Of its record.
+        etag: String,
+    },
 }
 
 #[derive(Clone, Debug, Default)]
@@ -116,6 +144,9 @@ pub struct Engine {
     scratch: Scratch,
     outcome: Outcome,
     document: Document,
+    work: Work,
+    /// Rules that are not evaluated, by fingerprint, with the etags of their records.
+    suspended: HashMap<u64, String>,
 }
 
 impl Engine {
@@ -131,10 +162,18 @@ impl Engine {
             blank: SensorState::default(),
             outcome: Outcome::default(),
             document: Document::default(),
+            work: Work::default(),
+            suspended: HashMap::new(),
         }
     }
 
-    /// Takes another set of rules. Rules that did not change keep what they wait for.
+    /// Evaluates a rule no more, until it is taken out of the set or its record is written again; for one that costs too
+    /// much.
+    pub fn suspend(&mut self, rule: &Rule) {
+        self.suspended.insert(rule.fingerprint, rule.meta.etag.clone());
+    }
+
+    /// Takes another set of rules. Rules that did not change keep what they wait for, and stay suspended.
     pub fn replace(&mut self, rules: Arc<RuleSet>) {
         self.scratch = Scratch::new(&rules);
         self.rules = rules;
@@ -142,6 +181,10 @@ impl Engine {
             state.waiting.retain(|fingerprint, _| self.rules.by_fingerprint.contains_key(fingerprint));
         }
         self.sensors.retain(|_, state| !state.is_empty());
+        let rules = &self.rules;
+        self.suspended.retain(|fingerprint, etag| {
+            rules.by_fingerprint.get(fingerprint).is_some_and(|at| rules.rule(*at).meta.etag == *etag)
+        });
     }
 
     /// Forgets a sensor: its variables and what rules wait for.
@@ -219,6 +262,8 @@ impl Engine {
     pub fn process(&mut self, source: &Source<'_>, document: &Document, facts: &Facts<'_>) -> &Outcome {
         self.outcome.matches.clear();
         self.outcome.effects.clear();
+        self.outcome.overruns.clear();
+        self.work.begin_event(facts.budget);
         let sid = document.sid().unwrap_or_default();
         self.touch(sid);
         let state = match self.sensors.get_mut(sid) {
@@ -232,6 +277,8 @@ impl Engine {
             state,
             scratch: &mut self.scratch,
             outcome: &mut self.outcome,
+            work: &self.work,
+            suspended: &self.suspended,
             queue: VecDeque::new(),
             reports_made: 0,
         };
@@ -251,6 +298,15 @@ impl Engine {
     }
 }
 
+/// One event as its rules see it.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    kind: &'a str,
+    document: &'a Document,
+    /// Its copy for anchors, made once for all rules.
+    kept: &'a OnceCell<Arc<Document>>,
+}
+
 /// One event and the detections it causes, on their way through the rules.
 struct Pass<'a> {
     rules: &'a RuleSet,
@@ -259,6 +315,8 @@ struct Pass<'a> {
     state: &'a mut SensorState,
     scratch: &'a mut Scratch,
     outcome: &'a mut Outcome,
+    work: &'a Work,
+    suspended: &'a HashMap<u64, String>,
     queue: VecDeque<(Document, u32)>,
     reports_made: u32,
 }
@@ -267,10 +325,7 @@ impl Pass<'_> {
     fn event(&mut self, source: &Source<'_>, document: &Document, depth: u32) {
         let kind = event_type(source.target, document).unwrap_or_default();
         let mut candidates = std::mem::take(&mut self.scratch.candidates);
-        match self.way {
-            Way::Shared => self.rules.candidates(source.target, kind, document, self.scratch, &mut candidates),
-            Way::EachRule => self.rules.all_of(source.target, &mut candidates),
-        }
+        let way = self.candidates(source.target, kind, document, &mut candidates);
         if !self.state.waiting.is_empty() {
             let waiting =
                 self.state.waiting.keys().filter_map(|fingerprint| self.rules.by_fingerprint.get(fingerprint));
@@ -282,56 +337,80 @@ impl Pass<'_> {
         for index in &candidates {
             let rule = self.rules.rule(*index);
             if source.artifact.is_none_or(|artifact| selects(rule, artifact)) {
-                self.rule(rule, kind, document, &kept, depth);
+                self.rule(rule, way, &Seen { kind, document, kept: &kept }, depth);
             }
         }
         candidates.clear();
         self.scratch.candidates = candidates;
     }
 
-    fn rule(&mut self, rule: &Arc<Rule>, kind: &str, document: &Document, kept: &OnceCell<Arc<Document>>, depth: u32) {
-        let is_void = Cell::new(false);
-        let fires = {
-            let sight = Sight {
-                root: Root { document, scope: None },
-                event_type: kind,
-                now_ms: self.facts.now_ms,
-                variables: &self.state.variables,
-                resources: self.facts.resources,
-                is_void: &is_void,
-            };
-            let mut shared = self.rules.shared(self.scratch);
-            if rule.is_stateful() {
-                let leaves: &mut dyn Leaves = if self.way == Way::Shared { &mut shared } else { &mut Plain };
-                let time_ms = document.event_time_ms().unwrap_or(self.facts.now_ms);
-                let fed = Fed { sight, document, time_ms, kept };
-                stateful(rule, &mut self.state.waiting, &fed, leaves)
-            } else {
-                let mut metadata = Metadata::default();
-                let root = &rule.detect.root;
-                let is_match = match self.way {
-                    Way::Shared => evaluate::node(root, &sight, &mut shared, &mut metadata),
-                    Way::EachRule => evaluate::node(root, &sight, &mut Plain, &mut metadata),
-                };
-                if !is_match || is_void.get() {
-                    return;
-                }
-                vec![Fire { anchor: None, metadata }]
+    /// The rules to be evaluated, and how: where the search for candidates costs too much, each rule answers for itself.
+    fn candidates(&mut self, target: Target, kind: &str, document: &Document, candidates: &mut Vec<u32>) -> Way {
+        if self.way == Way::Shared {
+            self.work.begin_rule();
+            let is_complete = self.rules.candidates((target, kind), document, self.work, self.scratch, candidates);
+            self.work.end_rule();
+            if is_complete {
+                return Way::Shared;
             }
-        };
-        if !is_void.get() {
-            for fire in fires {
-                self.fire(rule, document, &fire, depth);
-            }
+            candidates.clear();
         }
+        self.rules.all_of(target, candidates);
+        Way::EachRule
+    }
+
+    fn rule(&mut self, rule: &Arc<Rule>, way: Way, seen: &Seen<'_>, depth: u32) {
+        if self.suspended.contains_key(&rule.fingerprint) {
+            return;
+        }
+        self.work.begin_rule();
+        let fires = self.fires(rule, way, seen);
+        if let Some(steps) = self.work.end_rule() {
+            return self.outcome.overruns.push(Overrun { of: Overran::Rule(Arc::clone(rule)), steps });
+        }
+        for fire in fires {
+            self.fire(rule, seen.document, &fire, depth);
+        }
+    }
+
+    /// What a rule makes of an event; nothing if that is not whole.
+    fn fires(&mut self, rule: &Arc<Rule>, way: Way, seen: &Seen<'_>) -> Vec<Fire> {
+        let Seen { kind, document, kept } = *seen;
+        let is_void = Cell::new(false);
+        let sight = Sight {
+            root: Root { document, scope: None },
+            event_type: kind,
+            now_ms: self.facts.now_ms,
+            variables: &self.state.variables,
+            resources: self.facts.resources,
+            is_void: &is_void,
+            work: self.work,
+        };
+        let mut shared = self.rules.shared(self.scratch);
+        let fires = if rule.is_stateful() {
+            let leaves: &mut dyn Leaves = if way == Way::Shared { &mut shared } else { &mut Plain };
+            let time_ms = document.event_time_ms().unwrap_or(self.facts.now_ms);
+            let fed = Fed { sight, document, time_ms, kept };
+            stateful(rule, &mut self.state.waiting, &fed, leaves)
+        } else {
+            let mut metadata = Metadata::default();
+            let root = &rule.detect.root;
+            let is_match = match way {
+                Way::Shared => evaluate::node(root, &sight, &mut shared, &mut metadata),
+                Way::EachRule => evaluate::node(root, &sight, &mut Plain, &mut metadata),
+            };
+            if is_match { vec![Fire { anchor: None, metadata }] } else { Vec::new() }
+        };
+        if sight.is_whole() { fires } else { Vec::new() }
     }
 
     fn fire(&mut self, rule: &Arc<Rule>, document: &Document, fire: &Fire, depth: u32) {
         self.outcome.matches.push(rule.clone());
         let anchor = fire.anchor.as_deref().unwrap_or(document);
         let reported = if rule.detect.reports_latest { document } else { anchor };
-        let (rules, facts) = (self.rules, self.facts);
-        let mut is_false_positive = |detection: &Document| is_false_positive(rules, facts, detection);
+        let (rules, facts, work, mut overruns) = (self.rules, self.facts, self.work, Vec::new());
+        let mut is_false_positive =
+            |detection: &Document| is_false_positive(rules, facts, work, detection, &mut overruns);
         let mut acting = Acting {
             now_ms: facts.now_ms,
             entropy: facts.entropy,
@@ -344,6 +423,7 @@ impl Pass<'_> {
             reports_made: &mut self.reports_made,
         };
         let made = acting.run(&Firing { rule, latest: document, reported, metadata: &fire.metadata });
+        self.outcome.overruns.extend(overruns);
         for detection in made {
             self.chain(rule, detection, depth + 1);
         }
@@ -389,7 +469,13 @@ fn selects(rule: &Rule, artifact: ArtifactFacts<'_>) -> bool {
         && wanted.source.as_ref().is_none_or(|source| **source == *artifact.source)
 }
 
-fn is_false_positive(rules: &RuleSet, facts: &Facts<'_>, detection: &Document) -> bool {
+fn is_false_positive(
+    rules: &RuleSet,
+    facts: &Facts<'_>,
+    work: &Work,
+    detection: &Document,
+    overruns: &mut Vec<Overrun>,
+) -> bool {
     let is_void = Cell::new(false);
     let sight = Sight {
         root: Root { document: detection, scope: None },
@@ -398,9 +484,19 @@ fn is_false_positive(rules: &RuleSet, facts: &Facts<'_>, detection: &Document) -
         variables: &Variables::default(),
         resources: facts.resources,
         is_void: &is_void,
+        work,
     };
     rules.false_positives.iter().any(|rule| {
         is_void.set(false);
-        evaluate::stateless(&rule.node, &sight, &mut Plain, &mut Metadata::default()) && !is_void.get()
+        work.begin_rule();
+        let is_match = evaluate::stateless(&rule.node, &sight, &mut Plain, &mut Metadata::default());
+        let is_match = is_match && sight.is_whole();
+        if let Some(steps) = work.end_rule() {
+            overruns.push(Overrun {
+                of: Overran::FalsePositive { name: rule.name.clone(), etag: rule.etag.clone() },
+                steps,
+            });
+        }
+        is_match
     })
 }

@@ -16,6 +16,7 @@ use crate::fold::folded;
 use crate::load::Resources;
 use crate::path::Root;
 use crate::variables::Variables;
+use crate::work::Work;
 use serde_json::{Map, Value};
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -30,7 +31,19 @@ pub(crate) struct Sight<'a> {
     pub(crate) resources: &'a dyn Resources,
     /// Set when a value could not be made, so that the rule cannot match this event even under `not`.
     pub(crate) is_void: &'a Cell<bool>,
+    /// What the rule may still cost. When that is over, nothing is true any more, and the rule cannot match either.
+    pub(crate) work: &'a Work,
 }
+
+impl Sight<'_> {
+    /// Whether what was found counts: every value was made, and every step paid for.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.is_void.get() && !self.work.is_over()
+    }
+}
+
+/// Steps to come to a node and to leave it.
+const NODE_STEPS: u64 = 16;
 
 /// Who knows the truth of leaves.
 pub(crate) trait Leaves {
@@ -65,7 +78,7 @@ pub(crate) fn node<L: Leaves + ?Sized>(
     leaves: &mut L,
     metadata: &mut Metadata,
 ) -> bool {
-    if !sees(node, sight, leaves) {
+    if !sight.work.spend(NODE_STEPS) || !sees(node, sight, leaves) {
         return false;
     }
     let truth = match &node.op {
@@ -119,16 +132,22 @@ fn scope<L: Leaves + ?Sized>(
     metadata: &mut Metadata,
 ) -> bool {
     let mut is_found = false;
-    let _ = path.select_values(sight.root, &mut |element| {
+    let _ = path.select_values(sight.root, sight.work, &mut |element| {
         let inner = Sight { root: Root { scope: Some(element), ..sight.root }, ..*sight };
         is_found = stateless(rule, &inner, leaves, metadata);
-        if is_found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if is_found || sight.work.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     is_found
 }
 
+/// Steps to find a key, beside those for its bytes.
+const LOOKUP_STEPS: u64 = 64;
+
 fn look_up<L: Leaves + ?Sized>(lookup: &Lookup, sight: &Sight<'_>, leaves: &mut L, metadata: &mut Metadata) -> bool {
-    predicate::any_text(&lookup.path, &lookup.transform, sight.root, &mut |text| {
+    predicate::any_text(&lookup.path, &lookup.transform, sight, &mut |text| {
+        if !sight.work.spend(LOOKUP_STEPS + text.len() as u64) {
+            return false;
+        }
         let is_folded =
             lookup.is_case_sensitive || text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
         let key = if is_folded { text.into() } else { std::borrow::Cow::Owned(folded(text)) };

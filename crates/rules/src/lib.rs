@@ -11,6 +11,7 @@
 //! 2. Every input is bounded and none makes the engine panic: rules, templates,
 //!    patterns, paths and events may be hostile.
 //! 3. One failed action never stops another one.
+//! 4. An event costs at most its [`Budget`]: a rule that needs more is cut off, and all others go on.
 //!
 //! Source: reference/detection-response.md.
 
@@ -37,12 +38,15 @@ mod suppression;
 mod template;
 mod transform;
 mod variables;
+mod work;
 
 pub use action::{Decided, Effect};
 pub use ast::Target;
 pub use convert::{CONVERTIBLE_EXTENSION, Conversion, convert};
 pub use document::{DOCUMENT_BYTES_MAX, Document, DocumentError};
-pub use engine::{ArtifactFacts, CHAIN_DEPTH_MAX, DETECTIONS_PER_EVENT_MAX, Engine, Facts, Outcome, Source, Way};
+pub use engine::{
+    ArtifactFacts, CHAIN_DEPTH_MAX, DETECTIONS_PER_EVENT_MAX, Engine, Facts, Outcome, Overran, Overrun, Source, Way,
+};
 pub use lint::{KnownEvent, lint};
 pub use load::{
     FalsePositive, LoadError, NoResources, RULE_BYTES_MAX, Resources, Rule, RuleLoader, RuleMeta, TestEvent,
@@ -54,3 +58,4 @@ pub use stateful::TRACKERS_MAX;
 pub use suppression::{Activation, CounterKey, Counters, SWEPT_MAX, Suppression, WINDOWS_MAX, Window};
 pub use template::TEMPLATE_OUTPUT_BYTES_MAX;
 pub use variables::{VARIABLE_VALUES_MAX, VARIABLES_MAX, VariableError, Variables};
+pub use work::{Budget, EVENT_STEPS_MAX, RULE_STEPS_MAX};

@@ -63,6 +63,8 @@ pub struct RuleMeta {
     pub author: String,
     /// Labels of the record, copied to detections.
     pub tags: Vec<String>,
+    /// Changes with each write of the record; empty where there is none.
+    pub etag: String,
 }
 
 impl RuleMeta {
@@ -105,6 +107,8 @@ impl Rule {
 pub struct FalsePositive {
     /// The record's key.
     pub name: String,
+    /// Changes with each write of the record; empty until it is given one.
+    pub etag: String,
     pub(crate) node: Node,
 }
 
@@ -157,7 +161,7 @@ impl<'a> RuleLoader<'a> {
                 "",
             ));
         }
-        Ok(FalsePositive { name: name.to_owned(), node })
+        Ok(FalsePositive { name: name.to_owned(), etag: String::new(), node })
     }
 
     fn loader(&self) -> Loader<'_> {

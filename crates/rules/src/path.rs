@@ -4,6 +4,7 @@
 //! A-08 and, for `scope`, A-12.
 
 use crate::document::{Document, Kind, NodeIndex};
+use crate::work::{Budget, Work};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -80,10 +81,11 @@ impl Path {
         self.parts.iter().all(|part| matches!(part, Part::Name(..)))
     }
 
-    /// Calls `visit` with each selected node until it breaks.
+    /// Calls `visit` with each selected node until it breaks, or `work` does not cover the walk any more.
     pub(crate) fn select<'a>(
         &self,
         root: Root<'a>,
+        work: &Work,
         visit: &mut dyn FnMut(NodeIndex) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         if root.document.is_empty() {
@@ -91,22 +93,23 @@ impl Path {
         }
         let (start, parts) = self.start(root);
         let seen = self.is_ambiguous.then(Seen::default);
-        Walk { document: root.document, seen, visit }.step(start, parts)
+        Walk { document: root.document, seen, work, visit }.step(start, parts)
     }
 
-    /// Calls `visit` with each selected value; lists are opened, recursively.
+    /// As [`Path::select`] for each selected value; lists are opened, recursively.
     pub(crate) fn select_values<'a>(
         &self,
         root: Root<'a>,
+        work: &Work,
         visit: &mut dyn FnMut(NodeIndex) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        self.select(root, &mut |node| open_lists(root.document, node, visit))
+        self.select(root, work, &mut |node| open_lists(root.document, node, work, visit))
     }
 
     /// The first selected value that is not a list.
     pub(crate) fn first_value(&self, root: Root<'_>) -> Option<NodeIndex> {
         let mut first = None;
-        let _ = self.select_values(root, &mut |node| {
+        let _ = self.select_values(root, &Work::of_one_rule(Budget::default()), &mut |node| {
             first = Some(node);
             ControlFlow::Break(())
         });
@@ -127,13 +130,20 @@ impl Path {
 pub(crate) fn open_lists(
     document: &Document,
     node: NodeIndex,
+    work: &Work,
     visit: &mut dyn FnMut(NodeIndex) -> ControlFlow<()>,
 ) -> ControlFlow<()> {
     if !matches!(document.kind(node), Kind::List) {
         return visit(node);
     }
-    document.children(node).try_for_each(|child| open_lists(document, child, visit))
+    document.children(node).try_for_each(|child| match work.spend(STEPS_PER_PLACE) {
+        true => open_lists(document, child, work, visit),
+        false => ControlFlow::Break(()),
+    })
 }
+
+/// Steps to look at one place of a document.
+const STEPS_PER_PLACE: u64 = 4;
 
 /// Steps that are kept without an allocation: what ordinary paths on ordinary events take.
 const STEPS_NEAR: usize = 64;
@@ -170,11 +180,15 @@ struct Walk<'a, 'v> {
     document: &'a Document,
     /// Pairs of node and parts left that were taken before; only for ambiguous paths.
     seen: Option<Seen>,
+    work: &'v Work,
     visit: &'v mut dyn FnMut(NodeIndex) -> ControlFlow<()>,
 }
 
 impl Walk<'_, '_> {
     fn step(&mut self, node: NodeIndex, parts: &[Part]) -> ControlFlow<()> {
+        if !self.work.spend(STEPS_PER_PLACE) {
+            return ControlFlow::Break(());
+        }
         if self.seen.as_mut().is_some_and(|seen| !seen.insert((node, parts.len() as u32))) {
             return ControlFlow::Continue(());
         }
@@ -196,15 +210,19 @@ impl Walk<'_, '_> {
     ) -> ControlFlow<()> {
         let document = self.document;
         match document.kind(node) {
-            Kind::Object => match document.child(node, name) {
-                Some(child) => self.step(child, rest),
-                None => ControlFlow::Continue(()),
+            Kind::Object => match document.sought_child(node, name) {
+                (_, looked_at) if !self.work.spend(looked_at) => ControlFlow::Break(()),
+                (Some(child), _) => self.step(child, rest),
+                (None, _) => ControlFlow::Continue(()),
             },
             Kind::List => {
                 if let Some(child) = index.and_then(|index| document.children(node).nth(index as usize)) {
                     self.step(child, rest)?;
                 }
                 for child in document.children(node) {
+                    if !self.work.spend(1) {
+                        return ControlFlow::Break(());
+                    }
                     if matches!(document.kind(child), Kind::List | Kind::Object) {
                         self.step(child, parts)?;
                     }
@@ -242,7 +260,7 @@ mod tests {
         let document = Document::from_json(json.as_bytes()).unwrap();
         let mut found = Vec::new();
         let root = Root { document: &document, scope: None };
-        let _ = Path::new(path).unwrap().select(root, &mut |node| {
+        let _ = Path::new(path).unwrap().select(root, &Work::of_one_rule(Budget::default()), &mut |node| {
             found.push(document.value_at(node).to_string());
             ControlFlow::Continue(())
         });

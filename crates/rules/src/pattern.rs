@@ -5,7 +5,11 @@
 //! quotes, `\<` is a plain character, `&&` in a class is text. A translation
 //! pass settles these; what Go refuses is refused.
 
+mod search;
+
+use crate::work::Work;
 use regex::bytes::{Regex, RegexBuilder};
+use search::Searcher;
 use std::fmt;
 use std::iter::Peekable;
 use std::str::Chars;
@@ -17,6 +21,8 @@ pub(crate) const PATTERN_BYTES_MAX: usize = 16 << 10;
 const PATTERN_PROGRAM_BYTES_MAX: usize = 1 << 20;
 /// Largest cache of one running pattern, in bytes.
 const PATTERN_CACHE_BYTES_MAX: usize = 256 << 10;
+/// States times bytes up to which named groups are looked for, which cannot be cut off: some tenths of a second at worst.
+const GROUPS_COST_MAX: u64 = 1 << 25;
 /// Deepest nesting of groups.
 const PATTERN_DEPTH_MAX: u32 = 128;
 /// Largest repetition count, as in Go.
@@ -29,7 +35,7 @@ pub(crate) struct Pattern {
     pub(crate) translated: String,
     pub(crate) is_case_sensitive: bool,
     /// Made when it is first used: most patterns of a large set never run, thanks to the plan.
-    regex: Arc<OnceLock<Option<Regex>>>,
+    searcher: Arc<OnceLock<Option<Searcher>>>,
 }
 
 /// What tells patterns apart, without the compiled part.
@@ -53,23 +59,23 @@ impl Pattern {
             // The last line says what is wrong; the ones before repeat the pattern.
             other => other.to_string().lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned(),
         })?;
-        Ok(Self { translated, is_case_sensitive, regex: Arc::default() })
+        Ok(Self { translated, is_case_sensitive, searcher: Arc::default() })
     }
 
-    fn regex(&self) -> Option<&Regex> {
-        self.regex.get_or_init(|| build(&self.translated, self.is_case_sensitive).ok()).as_ref()
+    fn searcher(&self) -> Option<&Searcher> {
+        self.searcher.get_or_init(|| Searcher::new(&self.translated, self.is_case_sensitive)).as_ref()
     }
 
-    /// Whether the pattern is found anywhere in the text.
-    pub(crate) fn is_match(&self, text: &str) -> bool {
-        self.regex().is_some_and(|regex| regex.is_match(text.as_bytes()))
+    /// Whether the pattern is found anywhere in the text; false also when `work` does not cover the search.
+    pub(crate) fn is_match(&self, text: &str, work: &Work) -> bool {
+        self.searcher().is_some_and(|searcher| searcher.is_match(text.as_bytes(), work))
     }
 
-    /// Named groups of the first match.
+    /// Named groups of the first match; none in a text that is too long for the pattern.
     pub(crate) fn named_groups(&self, text: &str) -> Option<Vec<(String, String)>> {
-        let regex = self.regex()?;
-        let captures = regex.captures(text.as_bytes())?;
-        let groups = regex.capture_names().flatten().filter_map(|name| {
+        let searcher = self.searcher().filter(|searcher| searcher.worst_cost(text.len()) <= GROUPS_COST_MAX)?;
+        let captures = searcher.regex.captures(text.as_bytes())?;
+        let groups = searcher.regex.capture_names().flatten().filter_map(|name| {
             let found = captures.name(name)?;
             Some((name.to_owned(), String::from_utf8_lossy(found.as_bytes()).into_owned()))
         });
@@ -328,6 +334,7 @@ impl Translation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::work::Budget;
 
     #[test]
     fn patterns_mean_what_they_mean_in_go() {
@@ -349,8 +356,9 @@ mod tests {
         ];
         for (go, hit, miss) in cases {
             let pattern = Pattern::new(go, false).unwrap_or_else(|cause| panic!("{go}: {cause}"));
-            assert!(pattern.is_match(hit), "{go} on {hit}");
-            assert!(!pattern.is_match(miss), "{go} on {miss}");
+            let work = Work::of_one_rule(Budget::default());
+            assert!(pattern.is_match(hit, &work), "{go} on {hit}");
+            assert!(!pattern.is_match(miss, &work), "{go} on {miss}");
         }
     }
 

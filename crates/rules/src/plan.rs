@@ -25,6 +25,7 @@ mod literals;
 mod required;
 mod shared;
 
+use shared::Asked;
 pub(crate) use shared::{Scratch, Shared};
 
 use crate::ast::{Node, Op, Target, Transform};
@@ -32,6 +33,7 @@ use crate::document::Document;
 use crate::load::{FalsePositive, Rule};
 use crate::path::Path;
 use crate::pattern::Pattern;
+use crate::work::Work;
 use cover::Cover;
 use direct::Direct;
 use index::Index;
@@ -39,6 +41,9 @@ use interner::{Group, Interner, Known};
 use required::Requirements;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+
+/// Candidates may be named often, by each of many values: above so many, and twice the rules, they are put in order.
+const NAMED_MIN: usize = 4096;
 
 /// The values at one path after one transform.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -141,29 +146,36 @@ impl RuleSet {
         candidates.extend((0..self.rules.len() as u32).filter(|index| self.rule(*index).target() == target));
     }
 
-    /// The rules that can match an event, in order.
+    /// The rules that can match an event, in order; false if `work` does not cover the search, and some may be missing.
     pub(crate) fn candidates(
         &self,
-        target: Target,
-        kind: &str,
+        (target, kind): (Target, &str),
         document: &Document,
+        work: &Work,
         scratch: &mut Scratch,
         candidates: &mut Vec<u32>,
-    ) {
+    ) -> bool {
         scratch.begin();
-        let Some(types) = self.partitions.get(&target) else { return };
-        let Some(partition) = types.get(kind).or_else(|| types.get("")) else { return };
+        let Some(types) = self.partitions.get(&target) else { return true };
+        let Some(partition) = types.get(kind).or_else(|| types.get("")) else { return true };
+        let asked = Asked { rules: self, document, work };
+        let named_max = (2 * self.rules.len()).max(NAMED_MIN);
         for index in &partition.indexes {
-            scratch.search(self, *index, document, &mut |rule| {
+            scratch.search(&asked, *index, &mut |rule| {
                 if partition.has(rule) {
                     candidates.push(rule);
+                    if candidates.len() > named_max {
+                        candidates.sort_unstable();
+                        candidates.dedup();
+                    }
                 }
             });
         }
         candidates.extend_from_slice(&partition.always);
-        candidates.retain(|rule| scratch.has(self, self.requirements.of(*rule), document));
+        candidates.retain(|rule| scratch.has(&asked, self.requirements.of(*rule)));
         candidates.sort_unstable();
         candidates.dedup();
+        !work.is_over()
     }
 
     pub(crate) fn shared<'a>(&'a self, scratch: &'a mut Scratch) -> Shared<'a> {

@@ -8,6 +8,7 @@ use crate::evaluate::{self, Leaves, Metadata, Plain, Sight, predicate};
 use crate::load::{Resources, Rule};
 use crate::path::Root;
 use crate::variables::Variables;
+use crate::work::{Budget, Work};
 use serde::Serialize;
 use std::cell::Cell;
 use std::fmt;
@@ -29,7 +30,7 @@ pub fn event_type(target: Target, document: &Document) -> Option<&str> {
 
 /// Whether a rule's condition is true of one event, without any state: the naive way.
 ///
-/// A stateful node is not true yet on a single event.
+/// A stateful node is not true yet on a single event; a rule that costs more than [`Budget::default`] is not true.
 #[must_use]
 pub fn evaluate_one(rule: &Rule, document: &Document, now_ms: i64, resources: &dyn Resources) -> bool {
     walk(rule, document, now_ms, resources, &mut Plain)
@@ -75,7 +76,7 @@ pub fn evaluations(rule: &Rule, document: &Document, now_ms: i64, resources: &dy
 }
 
 fn walk(rule: &Rule, document: &Document, now_ms: i64, resources: &dyn Resources, leaves: &mut dyn Leaves) -> bool {
-    let is_void = Cell::new(false);
+    let (is_void, work) = (Cell::new(false), Work::of_one_rule(Budget::default()));
     let sight = Sight {
         root: Root { document, scope: None },
         event_type: event_type(rule.target(), document).unwrap_or_default(),
@@ -83,8 +84,9 @@ fn walk(rule: &Rule, document: &Document, now_ms: i64, resources: &dyn Resources
         variables: &Variables::default(),
         resources,
         is_void: &is_void,
+        work: &work,
     };
-    evaluate::stateless(&rule.detect.root, &sight, leaves, &mut Metadata::default()) && !is_void.get()
+    evaluate::stateless(&rule.detect.root, &sight, leaves, &mut Metadata::default()) && sight.is_whole()
 }
 
 struct Counter(u64);

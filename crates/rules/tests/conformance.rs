@@ -4,8 +4,8 @@
 //! Source: reference/detection-response.md section 26.
 
 use muster_rules::{
-    ArtifactFacts, Document, Effect, Engine, Facts, FalsePositive, LoadError, Resources, Rule, RuleLoader, RuleMeta,
-    RuleSet, Source, Suppression, Target, Way,
+    ArtifactFacts, Budget, Document, Effect, Engine, Facts, FalsePositive, LoadError, Resources, Rule, RuleLoader,
+    RuleMeta, RuleSet, Source, Suppression, Target, Way,
 };
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -45,6 +45,7 @@ fn load_rule(loader: &RuleLoader<'_>, rule: &Value) -> Result<Option<Rule>, Load
         namespace: text("namespace", "general"),
         author: text("author", ""),
         tags,
+        etag: String::new(),
     };
     let loaded = loader.rule_value(meta, rule)?;
     Ok((rule["enabled"] != false).then_some(loaded))
@@ -77,7 +78,14 @@ fn run(case: &Case<'_>, rules: RuleSet, way: Way) -> Seen {
         let target = target.as_str().and_then(Target::from_name).expect("a known target");
         let time = event["routing"]["event_time"].as_i64().unwrap_or(DEFAULT_NOW_MS);
         let now_ms = case.0["now_ms"].get(index).and_then(Value::as_i64).unwrap_or(time);
-        let facts = Facts { now_ms, entropy: index as u128, resources: case, counters: &counters, console_url: None };
+        let facts = Facts {
+            now_ms,
+            entropy: index as u128,
+            resources: case,
+            counters: &counters,
+            console_url: None,
+            budget: Budget::default(),
+        };
         let source = Source { target, artifact: Some(artifact) };
         let outcome = engine.process(&source, &Document::from_value(&event), &facts);
         seen.matched_events.extend(outcome.matches.iter().filter(|rule| rule.meta.name == primary).map(|_| index));

@@ -5,7 +5,7 @@ mod generate;
 #[path = "generate/random.rs"]
 mod random;
 
-use muster_rules::{Engine, Facts, Resources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way};
+use muster_rules::{Budget, Engine, Facts, Resources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way};
 use random::Random;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,14 @@ impl Resources for Words {
 /// One event: its matches and effects.
 fn step(engine: &mut Engine, counters: &Mutex<Suppression>, words: &Words, index: usize, json: &[u8]) -> Value {
     let now_ms = 1_700_000_050_000 + index as i64 * 700;
-    let facts = Facts { now_ms, entropy: index as u128, resources: words, counters, console_url: None };
+    let facts = Facts {
+        now_ms,
+        entropy: index as u128,
+        resources: words,
+        counters,
+        console_url: None,
+        budget: Budget::default(),
+    };
     let outcome = engine.process_json(&Source::from(Target::Edr), json, &facts).unwrap();
     let matches: Vec<&str> = outcome.matches.iter().map(|rule| rule.meta.name.as_str()).collect();
     let effects: Vec<Value> =

@@ -1,8 +1,8 @@
 //! Hostile rules and events: refused with a clear error, or survived; never a panic.
 
 use muster_rules::{
-    Document, Effect, Engine, Facts, NoResources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way,
-    replay,
+    Budget, Document, Effect, Engine, Facts, NoResources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target,
+    Way, replay,
 };
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -67,7 +67,14 @@ fn texts_of_a_match_stay_bounded() {
         let rule = RuleLoader::new(&NoResources, "").rule_value(RuleMeta::general("r"), &rule).unwrap();
         let mut engine = Engine::new(Arc::new(RuleSet::new(vec![rule], Vec::new())), Way::Shared);
         let counters = Mutex::new(Suppression::new(64));
-        let facts = Facts { now_ms: 0, entropy: 0, resources: &NoResources, counters: &counters, console_url: None };
+        let facts = Facts {
+            now_ms: 0,
+            entropy: 0,
+            resources: &NoResources,
+            counters: &counters,
+            console_url: None,
+            budget: Budget::default(),
+        };
         let outcome = engine.process_json(&Source::from(Target::Edr), event.as_bytes(), &facts).unwrap();
         outcome.effects.iter().find_map(|decided| match &decided.effect {
             Effect::Error { message, .. } => Some(message.clone()),
@@ -91,7 +98,14 @@ fn copies_of_a_match_stay_bounded() {
         let rule = RuleLoader::new(&NoResources, "").rule_value(RuleMeta::general("r"), &rule).unwrap();
         let mut engine = Engine::new(Arc::new(RuleSet::new(vec![rule], Vec::new())), Way::Shared);
         let counters = Mutex::new(Suppression::new(64));
-        let facts = Facts { now_ms: 0, entropy: 0, resources: &NoResources, counters: &counters, console_url: None };
+        let facts = Facts {
+            now_ms: 0,
+            entropy: 0,
+            resources: &NoResources,
+            counters: &counters,
+            console_url: None,
+            budget: Budget::default(),
+        };
         let outcome = engine.process_json(&Source::from(Target::Edr), event.to_string().as_bytes(), &facts).unwrap();
         let failed = outcome.effects.iter().filter(|decided| match &decided.effect {
             Effect::Error { message, .. } => {

@@ -3,7 +3,7 @@
 //! Source: seed 002; the data in `seed_002/rules.yaml`.
 
 use muster_rules::{
-    Document, Engine, Facts, NoResources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way,
+    Budget, Document, Engine, Facts, NoResources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way,
 };
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -42,8 +42,14 @@ fn check(example: &Value) -> Result<(), String> {
             routing["sid"] = sid.into();
         }
         let document = Document::from_value(&json!({"routing": routing, "event": event["event"]}));
-        let facts =
-            Facts { now_ms, entropy: index as u128, resources: &NoResources, counters: &counters, console_url: None };
+        let facts = Facts {
+            now_ms,
+            entropy: index as u128,
+            resources: &NoResources,
+            counters: &counters,
+            console_url: None,
+            budget: Budget::default(),
+        };
         let outcome = engine.process(&Source::from(target), &document, &facts);
         let actual: Vec<Value> =
             outcome.effects.iter().map(|decided| serde_json::to_value(&decided.effect).unwrap()).collect();

@@ -39,7 +39,7 @@ pub use form::{Form, FormError};
 pub(crate) use keys::{INSTALLATION_KEYS_MAX, check_installation_key, fresh_installation_key};
 pub use organizations::event_types;
 pub(crate) use organizations::{RESOURCE, SETTING, SETTINGS_MAX, check_resource, check_setting};
-pub use replay::HISTORY_REPLAYS_MAX;
+pub use replay::ReplayTurns;
 pub use route::{Access, Method, Route};
 pub use router::{Router, serve};
 

@@ -67,8 +67,8 @@ pub struct App {
     pub meter: Meter,
     /// Calls that must not be carried out twice.
     pub replays: Replays,
-    /// Turns of replays of kept events.
-    pub history_replays: tokio::sync::Semaphore,
+    /// Turns of replays.
+    pub replay_turns: Arc<crate::api::ReplayTurns>,
     /// All routes.
     pub router: Arc<Router>,
     /// What was bound; set once at start.
@@ -123,7 +123,7 @@ impl App {
             transfers: Transfers::default(),
             meter: Meter::default(),
             replays,
-            history_replays: tokio::sync::Semaphore::new(crate::api::HISTORY_REPLAYS_MAX),
+            replay_turns: Arc::default(),
             bound: OnceLock::new(),
             organizations: RwLock::new(BTreeMap::new()),
             config,

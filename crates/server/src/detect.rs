@@ -18,8 +18,10 @@ mod action;
 mod audit;
 mod group;
 mod lookup;
+mod overrun;
 mod pass;
 mod pending;
+mod pool;
 mod reading;
 mod rules;
 mod schedule;
@@ -35,12 +37,14 @@ use crate::app::App;
 use crate::artifact::Artifact;
 use crate::records::Kind;
 use crate::stream::Record;
-use group::Member;
+use group::{Given, Member};
 use muster_model::{Oid, Sid};
 use muster_rules::{Engine, Suppression, Target, Variables};
 use muster_store::{StoreError, Write};
+use overrun::Overruns;
 use parking_lot::{Mutex, RwLock};
 use pending::Pending;
+use pool::Pool;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -72,6 +76,8 @@ pub struct Detectors {
     /// Everything that works for a detector; ends with the server.
     tasks: Mutex<JoinSet<()>>,
     troubles: mpsc::Sender<Trouble>,
+    /// Where rules are evaluated.
+    pool: Pool,
     /// Taken by what tells operators of troubles.
     told: Mutex<Option<mpsc::Receiver<Trouble>>>,
 }
@@ -90,6 +96,8 @@ struct Detector {
     turn: tokio::sync::Mutex<()>,
     members: mpsc::Sender<Member>,
     pending: Pending,
+    /// Rules that cost more than they may, and how often.
+    overruns: Overruns,
 }
 
 /// What a `wait` of a rule does to records.
@@ -130,6 +138,7 @@ impl Default for Detectors {
             changes: Mutex::default(),
             tasks: Mutex::default(),
             troubles,
+            pool: Pool::default(),
             told: Mutex::new(Some(told)),
         }
     }
@@ -182,6 +191,7 @@ pub async fn load(app: &Arc<App>) -> Result<(), StoreError> {
 pub async fn close(app: &App) {
     let mut tasks = std::mem::take(&mut *app.detectors.tasks.lock());
     tasks.shutdown().await;
+    app.detectors.pool.close();
 }
 
 /// Takes in records of one organization: stores them with `beside` in one commit, evaluated if
@@ -246,7 +256,8 @@ async fn take_in(
     };
     let (answer, answered) = oneshot::channel();
     let stopping = || StoreError::Failed("the server is stopping".into());
-    detector.members.send(Member { role, records, wait, beside, answer }).await.map_err(|_| stopping())?;
+    let given = Arc::new(Given { role, records, wait });
+    detector.members.send(Member { given, beside, answer }).await.map_err(|_| stopping())?;
     answered.await.unwrap_or_else(|_| Err(stopping()))
 }
 

@@ -223,6 +223,33 @@ pub async fn erase(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Act
     Ok(())
 }
 
+/// Takes a record out of force because of what went wrong with it, and notes that on it. One that was written since it had
+/// this etag, or is out of force already, stays as it is.
+///
+/// # Errors
+///
+/// 400 `RECORD_NOT_FOUND`, or what the store says.
+pub async fn disable(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, etag: &str, text: &str) -> Result<(), ApiError> {
+    let one_at_a_time = app.hives.lock().await;
+    let mut record = get(app, hive, oid, key)?;
+    if record.sys_mtd.etag != etag || !record.usr_mtd.enabled {
+        return Ok(());
+    }
+    let (actor, now) = (Actor::system(), clock::now());
+    record.usr_mtd.enabled = false;
+    record.sys_mtd = SystemMetadata {
+        last_error: text.to_owned(),
+        last_error_ts: now.as_millis(),
+        ..SystemMetadata::after(Some(record.sys_mtd), &actor, now)
+    };
+    let detail = json!({"error": text});
+    let beside = audit(app, hive, oid, key, &actor, ("hive record disabled", "disable_hive_record", &detail));
+    app.records.put(oid, hive.kind, key, &record, Expect::Any, beside).await?;
+    drop(one_at_a_time);
+    changed(app, hive, oid).await;
+    Ok(())
+}
+
 /// Notes on a record what last went wrong with it. It stays the same record: its etag does not change.
 pub async fn note_error(app: &App, hive: &Hive, oid: Oid, key: &str, text: &str) {
     let _one_at_a_time = app.hives.lock().await;

@@ -111,6 +111,7 @@ impl Server {
     /// Stops: accepts nothing more, ends all links, lets requests that were begun be answered for
     /// [`DRAIN_MAX`] at most, and waits until what was accepted is stored.
     pub async fn stop(mut self) {
+        self.app.replay_turns.stop();
         self.tasks.shutdown().await;
         self.app.jobs.stop();
         for organization in self.app.organizations() {

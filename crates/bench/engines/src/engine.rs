@@ -5,7 +5,7 @@ use crate::sigma::Rule;
 use crate::write;
 use anyhow::Context as _;
 use clap::ValueEnum;
-use muster_rules::{Document, Facts, NoResources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way};
+use muster_rules::{Budget, Document, Facts, NoResources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way};
 use rsigma_eval::JsonEvent;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -115,6 +115,7 @@ impl Muster {
             resources: &NoResources,
             counters: &self.counters,
             console_url: None,
+            budget: Budget::default(),
         };
         let source = Source::from(Target::Edr);
         if self.is_text {

@@ -8,7 +8,7 @@ use crate::exit::Usage;
 use crate::show;
 use muster_client::Client;
 use muster_rules::{
-    Document, Effect, Engine, Facts, Rule, RuleLoader, RuleSet, Source, Suppression, Way, WrittenRule, replay,
+    Budget, Document, Effect, Engine, Facts, Rule, RuleLoader, RuleSet, Source, Suppression, Way, WrittenRule, replay,
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -144,7 +144,14 @@ fn here(rule: Rule, events: &[Value], lookups: &Lookups, args: &ReplayArgs, json
         let now_ms = document.event_time_ms().unwrap_or_else(|| show::now_s() * 1_000);
         let trace = replay::trace(&rule, &document, now_ms, lookups).1;
         evaluated += trace.len() as u64;
-        let facts = Facts { now_ms, entropy: at as u128, resources: lookups, counters: &counters, console_url: None };
+        let facts = Facts {
+            now_ms,
+            entropy: at as u128,
+            resources: lookups,
+            counters: &counters,
+            console_url: None,
+            budget: Budget::default(),
+        };
         let outcome = engine.process(&Source::from(target), &document, &facts);
         let matches = outcome.matches.len();
         matched += u64::from(matches > 0);

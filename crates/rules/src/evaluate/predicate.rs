@@ -8,8 +8,9 @@ use crate::document::{Document, Kind, NodeIndex};
 use crate::fold::folded;
 use crate::load::DISTANCE_CHARS_MAX;
 use crate::number::Number;
-use crate::path::{Path, Root};
+use crate::path::Path;
 use crate::template::to_data;
+use crate::work::Work;
 use memchr::memmem;
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -37,6 +38,16 @@ impl<'a> Sample<'a> {
     }
 }
 
+/// Steps to come to a value and to leave it, and bytes that are compared in one step.
+const VALUE_STEPS: u64 = 8;
+const BYTES_PER_STEP: u64 = 4;
+/// Steps per byte of an event that is made into data for a template.
+const DATA_STEPS_PER_BYTE: u64 = 16;
+
+fn steps_to_compare(bytes: usize) -> u64 {
+    VALUE_STEPS + bytes as u64 / BYTES_PER_STEP
+}
+
 /// Whether a predicate is true of what `sight` shows.
 pub(crate) fn holds(predicate: &Predicate, sight: &Sight<'_>) -> bool {
     let root = sight.root;
@@ -44,16 +55,18 @@ pub(crate) fn holds(predicate: &Predicate, sight: &Sight<'_>) -> bool {
         Test::Platform(code) => code.is_some() && root.document.plat() == *code,
         Test::Architecture(codes) => root.document.arch().is_some_and(|code| codes.contains(&code)),
         Test::Tagged(tag) => is_tagged(root.document, tag),
-        Test::Exists { is_truthy } => exists(&predicate.path, *is_truthy, root),
+        Test::Exists { is_truthy } => exists(&predicate.path, *is_truthy, sight),
         Test::Compare(Comparison::Greater { is_length: true } | Comparison::Lower { is_length: true }, _) => {
             measures(predicate, sight)
         }
         Test::Compare(comparison, operand) if !matches!(operand, Operand::Literal(_)) => {
             let right = right_side(*comparison, operand, sight);
             let is_variable = matches!(operand, Operand::Variable(_));
-            any_sample(predicate, root, &mut |sample| {
+            any_sample(predicate, sight, &mut |sample| {
                 right.iter().any(|right| {
-                    if is_variable {
+                    if !sight.work.spend(steps_to_compare(sample.text.map_or(0, str::len))) {
+                        false
+                    } else if is_variable {
                         equals_text(*comparison, right, sample)
                     } else {
                         compares(*comparison, right, sample)
@@ -61,19 +74,25 @@ pub(crate) fn holds(predicate: &Predicate, sight: &Sight<'_>) -> bool {
                 })
             })
         }
-        _ => any_sample(predicate, root, &mut |sample| sample_holds(predicate, sample, sight.now_ms)),
+        _ => any_sample(predicate, sight, &mut |sample| sample_holds(predicate, sample, sight)),
     }
 }
 
 /// Whether a predicate that only looks at values is true of one of them.
-pub(crate) fn sample_holds(predicate: &Predicate, sample: &Sample<'_>, now_ms: i64) -> bool {
+pub(crate) fn sample_holds(predicate: &Predicate, sample: &Sample<'_>, sight: &Sight<'_>) -> bool {
+    let work = sight.work;
+    if !work.spend(steps_to_compare(sample.text.map_or(0, str::len))) {
+        return false;
+    }
     match &predicate.test {
         Test::Compare(comparison, Operand::Literal(literal)) => compares(*comparison, literal, sample),
-        Test::Matches(pattern) => sample.text.is_some_and(|text| pattern.is_match(text)),
+        Test::Matches(pattern) => sample.text.is_some_and(|text| pattern.is_match(text, work)),
         Test::Distance { values, max, is_case_sensitive } => sample
             .text_for(*is_case_sensitive)
-            .is_some_and(|text| values.iter().any(|value| is_near(value, &text, *max))),
-        Test::OlderThan { seconds } => number_at(sample).is_some_and(|time| is_older(time.to_i64(), *seconds, now_ms)),
+            .is_some_and(|text| values.iter().any(|value| is_near(value, &text, *max, work))),
+        Test::OlderThan { seconds } => {
+            number_at(sample).is_some_and(|time| is_older(time.to_i64(), *seconds, sight.now_ms))
+        }
         Test::Network(network) => sample.text.is_some_and(|text| address::is_in(network, text)),
         Test::Address(class) => sample.text.is_some_and(|text| address::is_of(*class, text)),
         _ => false,
@@ -81,17 +100,17 @@ pub(crate) fn sample_holds(predicate: &Predicate, sample: &Sample<'_>, now_ms: i
 }
 
 /// Whether any value at the predicate's path satisfies `check`.
-pub(crate) fn any_sample(predicate: &Predicate, root: Root<'_>, check: &mut dyn FnMut(&Sample<'_>) -> bool) -> bool {
-    let document = root.document;
+pub(crate) fn any_sample(predicate: &Predicate, sight: &Sight<'_>, check: &mut dyn FnMut(&Sample<'_>) -> bool) -> bool {
+    let document = sight.root.document;
     let mut is_found = false;
-    let _ = predicate.path.select_values(root, &mut |node| {
+    let _ = predicate.path.select_values(sight.root, sight.work, &mut |node| {
         is_found = match document.text(node) {
             None => check(&Sample { document, node, text: None, folded: None }),
             Some(text) => any_transformed(&predicate.transform, text, &mut |text| {
                 check(&Sample { document, node, text: Some(text), folded: None })
             }),
         };
-        if is_found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if is_found || sight.work.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     is_found
 }
@@ -100,11 +119,11 @@ pub(crate) fn any_sample(predicate: &Predicate, root: Root<'_>, check: &mut dyn 
 pub(crate) fn any_text(
     path: &Path,
     transform: &Transform,
-    root: Root<'_>,
+    sight: &Sight<'_>,
     check: &mut dyn FnMut(&str) -> bool,
 ) -> bool {
-    let mut is_found = false;
-    let _ = path.select_values(root, &mut |node| {
+    let (root, mut is_found) = (sight.root, false);
+    let _ = path.select_values(root, sight.work, &mut |node| {
         let text = match root.document.text(node) {
             Some(text) => Some(Cow::Borrowed(text)),
             None => root.document.scalar_text(node).map(Cow::Owned),
@@ -112,7 +131,7 @@ pub(crate) fn any_text(
         if let Some(text) = text {
             is_found = any_transformed(transform, &text, check);
         }
-        if is_found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if is_found || sight.work.is_over() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     is_found
 }
@@ -145,10 +164,10 @@ fn is_tagged(document: &Document, tag: &str) -> bool {
     tags.is_some_and(|tags| document.children(tags).any(|item| document.text(item) == Some(tag)))
 }
 
-fn exists(path: &Path, is_truthy: bool, root: Root<'_>) -> bool {
-    let document = root.document;
+fn exists(path: &Path, is_truthy: bool, sight: &Sight<'_>) -> bool {
+    let document = sight.root.document;
     let mut is_found = false;
-    let _ = path.select(root, &mut |node| {
+    let _ = path.select(sight.root, sight.work, &mut |node| {
         let is_blank = matches!(document.kind(node), Kind::Null) || document.text(node) == Some("");
         is_found = !(is_truthy && is_blank);
         if is_found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -169,9 +188,9 @@ fn measures(predicate: &Predicate, sight: &Sight<'_>) -> bool {
     };
     let document = sight.root.document;
     let mut is_found = false;
-    let _ = predicate.path.select(sight.root, &mut |node| {
+    let _ = predicate.path.select(sight.root, sight.work, &mut |node| {
         let length = match document.kind(node) {
-            Kind::List | Kind::Object => Some(document.children(node).count()),
+            Kind::List | Kind::Object => Some(document.children(node).take_while(|_| sight.work.spend(1)).count()),
             _ => document.text(node).map(str::len),
         };
         if let Some(length) = length {
@@ -189,6 +208,9 @@ fn right_side(comparison: Comparison, operand: &Operand, sight: &Sight<'_>) -> V
     match operand {
         Operand::Literal(literal) => vec![literal.clone()],
         Operand::Variable(name) => sight.variables.values(name, sight.now_ms).map(text).collect(),
+        Operand::Template(_) if !sight.work.spend(sight.root.document.bytes() as u64 * DATA_STEPS_PER_BYTE) => {
+            Vec::new()
+        }
         Operand::Template(template) => match template.render(&to_data(&sight.root.document.to_value())) {
             Ok(made) => vec![text(&made)],
             Err(_) => {
@@ -199,7 +221,7 @@ fn right_side(comparison: Comparison, operand: &Operand, sight: &Sight<'_>) -> V
         Operand::Lookback(path) => {
             let document = sight.root.document;
             let mut values = Vec::new();
-            let _ = path.select_values(sight.root, &mut |node| {
+            let _ = path.select_values(sight.root, sight.work, &mut |node| {
                 values.extend(match document.kind(node) {
                     Kind::Null => Some(Scalar::Null),
                     Kind::Bool(flag) => Some(Scalar::Bool(flag)),
@@ -282,9 +304,9 @@ fn is_older(time: i64, seconds: i64, now_ms: i64) -> bool {
     now_ms.saturating_sub(time_ms) > seconds.saturating_mul(1000)
 }
 
-fn is_near(value: &str, text: &str, max: usize) -> bool {
+fn is_near(value: &str, text: &str, max: usize, work: &Work) -> bool {
     let (left, right) = (value.chars().count(), text.chars().count());
     right <= DISTANCE_CHARS_MAX
         && left.abs_diff(right) <= max
-        && (left.max(right) <= max || strsim::levenshtein(value, text) <= max)
+        && (left.max(right) <= max || (work.spend((left * right) as u64) && strsim::levenshtein(value, text) <= max))
 }

@@ -11,6 +11,7 @@ use crate::evaluate::predicate::{self, Sample};
 use crate::evaluate::{Leaves, Sight};
 use crate::fold::fold_into;
 use crate::path::{Root, open_lists};
+use crate::work::Work;
 use std::ops::ControlFlow;
 
 /// A range of samples in the scratch memory.
@@ -98,11 +99,15 @@ impl Scratch {
         }
     }
 
-    /// The values of a subject, found on first demand.
-    pub(super) fn samples(&mut self, rules: &RuleSet, subject: u32, document: &Document) -> Samples {
+    /// The values of a subject, found on first demand; none if `work` does not cover that.
+    fn samples(&mut self, rules: &RuleSet, subject: u32, document: &Document, work: &Work) -> Option<Samples> {
         let seen = self.subjects[subject as usize];
         if seen.stamp == self.stamp {
-            return seen.samples;
+            return Some(seen.samples);
+        }
+        let to_lower = if self.text.is_empty() { document.texts().len() as u64 / BYTES_PER_STEP } else { 0 };
+        if !work.spend(to_lower) {
+            return None;
         }
         let walked = self.walked(rules, subject, document);
         if self.text.is_empty() {
@@ -114,18 +119,25 @@ impl Scratch {
         let start = self.samples.len() as u32;
         let (kept, buffer) = (&mut self.samples, &mut self.text);
         let mut keep = |node: NodeIndex| {
+            if !work.spend(steps_of_value(document, node)) {
+                return ControlFlow::Break(());
+            }
             keep_value(document, node, &wanted.transform, kept, buffer);
             ControlFlow::Continue(())
         };
         let _ = match walked {
             Some(None) => ControlFlow::Continue(()),
             Some(Some(node)) if !document.is_list(node) => keep(node),
-            Some(Some(list)) => open_lists(document, list, &mut keep),
-            None => wanted.path.select_values(Root { document, scope: None }, &mut keep),
+            Some(Some(list)) => open_lists(document, list, work, &mut keep),
+            None => wanted.path.select_values(Root { document, scope: None }, work, &mut keep),
         };
+        if work.is_over() {
+            self.samples.truncate(start as usize);
+            return None;
+        }
         let samples = Samples { start, end: self.samples.len() as u32 };
         self.subjects[subject as usize] = Seen { stamp: self.stamp, samples, ..Seen::default() };
-        samples
+        Some(samples)
     }
 
     /// The node at a path of two keys, if that is known without a walk of its own.
@@ -147,20 +159,25 @@ impl Scratch {
         known.1.then_some((seen == stamp).then_some(node))
     }
 
-    /// Looks for everything that rules ask of a subject, and names rules of which a clue is found.
-    pub(super) fn search(&mut self, rules: &RuleSet, subject: u32, document: &Document, found: &mut dyn FnMut(u32)) {
-        let samples = self.samples(rules, subject, document);
-        let seen = &mut self.subjects[subject as usize];
-        (seen.is_searched, seen.is_ascii) = (true, true);
+    /// Looks for everything that rules ask of a subject, and names rules of which a clue is found. Where `work` does not
+    /// cover that, the subject stays unsearched.
+    pub(super) fn search(&mut self, asked: &Asked<'_>, subject: u32, found: &mut dyn FnMut(u32)) {
+        let Asked { rules, document, work } = *asked;
+        let Some(samples) = self.samples(rules, subject, document, work) else { return };
         let index = &rules.indexes[subject as usize];
         let mut finds = Found { stamp: self.stamp, literals: &mut self.literals, groups: &mut self.groups, found };
         if !samples.is_empty() {
             index.any(&mut finds);
         }
+        let mut is_ascii = true;
         for sample in &self.samples[samples.start as usize..samples.end as usize] {
+            let bytes = sample.folded.map_or(0, |(_, len)| len);
+            if !work.spend(STEPS_PER_SEARCH + u64::from(bytes) / BYTES_PER_STEP) {
+                return;
+            }
             match sample.folded {
                 Some(folded) => {
-                    seen.is_ascii &= sample.is_ascii;
+                    is_ascii &= sample.is_ascii;
                     index.text(&self.text, folded, sample.is_ascii, &mut finds);
                 }
                 None => {
@@ -169,46 +186,48 @@ impl Scratch {
                 }
             }
         }
+        let seen = &mut self.subjects[subject as usize];
+        (seen.is_searched, seen.is_ascii) = (true, is_ascii);
     }
 
-    fn search_once(&mut self, rules: &RuleSet, subject: u32, document: &Document) {
+    fn search_once(&mut self, asked: &Asked<'_>, subject: u32) {
         let seen = self.subjects[subject as usize];
         if !(seen.stamp == self.stamp && seen.is_searched) {
-            self.search(rules, subject, document, &mut |_| {});
+            self.search(asked, subject, &mut |_| {});
         }
     }
 
     /// Whether all that is required is so.
-    pub(super) fn has(&mut self, rules: &RuleSet, requirements: &[Requirement], document: &Document) -> bool {
+    pub(super) fn has(&mut self, asked: &Asked<'_>, requirements: &[Requirement]) -> bool {
         requirements.iter().all(|requirement| {
             let is_found = match requirement.of {
-                Of::Group(group) => self.has_group(rules, group, document),
+                Of::Group(group) => self.has_group(asked, group),
                 Of::Possible(group) => {
-                    let is_found = self.has_group(rules, group, document);
+                    let is_found = self.has_group(asked, group);
                     let is_ascii = |subject: &u32| self.subjects[*subject as usize].is_ascii;
-                    is_found || !rules.groups[group as usize].subjects.iter().all(is_ascii)
+                    is_found || !asked.rules.groups[group as usize].subjects.iter().all(is_ascii)
                 }
-                Of::Literal { subject, literal } => self.has_literal(rules, subject, literal, document),
+                Of::Literal { subject, literal } => self.has_literal(asked, subject, literal),
             };
             is_found == requirement.is_wanted
         })
     }
 
-    fn has_literal(&mut self, rules: &RuleSet, subject: u32, literal: u32, document: &Document) -> bool {
-        self.search_once(rules, subject, document);
+    fn has_literal(&mut self, asked: &Asked<'_>, subject: u32, literal: u32) -> bool {
+        self.search_once(asked, subject);
         self.literals[literal as usize] == self.stamp
     }
 
-    fn has_group(&mut self, rules: &RuleSet, group: u32, document: &Document) -> bool {
-        for subject in &rules.groups[group as usize].subjects {
-            self.search_once(rules, *subject, document);
+    fn has_group(&mut self, asked: &Asked<'_>, group: u32) -> bool {
+        for subject in &asked.rules.groups[group as usize].subjects {
+            self.search_once(asked, *subject);
         }
         self.groups[group as usize] == self.stamp
     }
 
     /// Whether what a leaf needs was found: it may hold then.
-    fn is_possible(&mut self, rules: &RuleSet, subject: u32, needs: &Needs, document: &Document) -> bool {
-        self.search_once(rules, subject, document);
+    fn is_possible(&mut self, asked: &Asked<'_>, subject: u32, needs: &Needs) -> bool {
+        self.search_once(asked, subject);
         let is_found = |literal: &u32| self.literals[*literal as usize] == self.stamp;
         match needs {
             Needs::Nothing => true,
@@ -218,7 +237,7 @@ impl Scratch {
         }
     }
 
-    pub(super) fn all(&self, samples: Samples) -> &[Kept] {
+    fn all(&self, samples: Samples) -> &[Kept] {
         &self.samples[samples.start as usize..samples.end as usize]
     }
 
@@ -234,6 +253,23 @@ impl Scratch {
         let text = kept.raw.map_or_else(|| document.text(kept.node), |span| Some(self.slice(span)));
         Sample { document, node: kept.node, text, folded: self.folded_text(kept) }
     }
+}
+
+/// Steps to look for all texts of a subject in one value, beside those for its bytes.
+const STEPS_PER_SEARCH: u64 = 16;
+/// Bytes that are folded, kept or searched in one step.
+const BYTES_PER_STEP: u64 = 4;
+
+fn steps_of_value(document: &Document, node: NodeIndex) -> u64 {
+    1 + document.text(node).map_or(0, str::len) as u64 / BYTES_PER_STEP
+}
+
+/// What is asked of a [`Scratch`]: of which rules, about which event, on whose account.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) rules: &'a RuleSet,
+    pub(super) document: &'a Document,
+    pub(super) work: &'a Work,
 }
 
 /// Keeps what a transform makes of a value. Where it makes nothing of its own, the lowered text of the document serves.
@@ -310,25 +346,32 @@ impl<'a> Shared<'a> {
         Self { rules, scratch }
     }
 
+    fn asked<'s>(&self, sight: &Sight<'s>) -> Asked<'s>
+    where
+        'a: 's,
+    {
+        Asked { rules: self.rules, document: sight.root.document, work: sight.work }
+    }
+
     fn any_sample_holds(&mut self, leaf: &Leaf, subject: u32, sight: &Sight<'_>) -> bool {
         let document = sight.root.document;
-        let samples = self.scratch.samples(self.rules, subject, document);
+        let Some(samples) = self.scratch.samples(self.rules, subject, document, sight.work) else { return false };
         let mut all = self.scratch.all(samples).iter();
-        all.any(|kept| predicate::sample_holds(&leaf.predicate, &self.scratch.sample(document, kept), sight.now_ms))
+        all.any(|kept| predicate::sample_holds(&leaf.predicate, &self.scratch.sample(document, kept), sight))
     }
 }
 
 impl Leaves for Shared<'_> {
     fn any_holds(&mut self, group: u32, sight: &Sight<'_>) -> Option<bool> {
-        Some(self.scratch.has_group(self.rules, group, sight.root.document))
+        Some(self.scratch.has_group(&self.asked(sight), group))
     }
 
     fn holds(&mut self, leaf: &Leaf, sight: &Sight<'_>) -> bool {
         let Some(id) = leaf.id else { return predicate::holds(&leaf.predicate, sight) };
-        let document = sight.root.document;
+        let asked = self.asked(sight);
         let known = &self.rules.leaves[id as usize];
         if let (Some(subject), Needs::Text { literal, is_proof: true }) = (known.subject, &known.needs) {
-            return self.scratch.has_literal(self.rules, subject, *literal, document);
+            return self.scratch.has_literal(&asked, subject, *literal);
         }
         let kept = self.scratch.truths[id as usize];
         if kept & !1 == self.scratch.stamp {
@@ -337,12 +380,14 @@ impl Leaves for Shared<'_> {
         let truth = match (known.subject, &known.needs) {
             (None, _) => predicate::holds(&leaf.predicate, sight),
             (Some(subject), needs) => {
-                let is_possible =
-                    matches!(needs, Needs::Nothing) || self.scratch.is_possible(self.rules, subject, needs, document);
+                let is_possible = matches!(needs, Needs::Nothing) || self.scratch.is_possible(&asked, subject, needs);
                 is_possible && self.any_sample_holds(leaf, subject, sight)
             }
         };
-        self.scratch.truths[id as usize] = self.scratch.stamp | u32::from(truth);
+        // What was not paid for is not known.
+        if !sight.work.is_over() {
+            self.scratch.truths[id as usize] = self.scratch.stamp | u32::from(truth);
+        }
         truth
     }
 }

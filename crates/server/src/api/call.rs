@@ -44,6 +44,8 @@ pub struct Call {
     pub base: String,
     /// Where it comes from.
     pub source: Option<IpAddr>,
+    /// Its sender is dropped when nobody waits for the answer any more.
+    pub gone: tokio::sync::watch::Receiver<()>,
     pub(super) path: HashMap<&'static str, String>,
 }
 

@@ -10,6 +10,9 @@
 mod lookups;
 mod source;
 mod trial;
+mod turns;
+
+pub use turns::ReplayTurns;
 
 use super::router::authenticate;
 use super::{Access, ApiError, Call, Reply};
@@ -24,14 +27,7 @@ use serde_json::{Map, Value};
 use source::{EventSource, Events};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 use trial::Trial;
-
-/// Replays of kept events at once in one server: each keeps one core and one reading connection busy.
-pub const HISTORY_REPLAYS_MAX: usize = 2;
-
-/// How long a replay waits for its turn before it is refused.
-const TURN_MAX: Duration = Duration::from_secs(30);
 
 /// A query replaces the rule; the older client pages through its answer with a cursor, and through no other.
 const NO_QUERY: &str = "query is not available: this server does not read the query language; \
@@ -121,22 +117,21 @@ pub(super) async fn run(call: Call, request: Map<String, Value>) -> Result<Reply
         supplied: request.lookups.map(Supplied::new).transpose()?,
         is_abandoned: Arc::clone(&is_abandoned),
     };
-    let _turn = match events {
-        Events::Supplied { .. } => None,
-        Events::Kept(_) => Some(turn(&call).await?),
+    let answered = async {
+        let turn = call.app.replay_turns.wait(oid).await?;
+        let app = Arc::clone(&call.app);
+        let answer = tokio::task::spawn_blocking(move || {
+            // Until the thread has ended, also when nobody waits for it any more.
+            let _turn = turn;
+            trial.run(&app, events)
+        });
+        answer.await.map_err(ApiError::internal)?
     };
     let _leaves = Abandon(is_abandoned);
-    let app = Arc::clone(&call.app);
-    let answer = tokio::task::spawn_blocking(move || trial.run(&app, events)).await.map_err(ApiError::internal)??;
-    Ok(Reply::json(&answer))
-}
-
-/// Waits until fewer replays of kept events run.
-async fn turn(call: &Call) -> Result<tokio::sync::SemaphorePermit<'_>, ApiError> {
-    let busy = || ApiError::unavailable(format!("{HISTORY_REPLAYS_MAX} replays of kept events run already; try again"));
-    match tokio::time::timeout(TURN_MAX, call.app.history_replays.acquire()).await {
-        Ok(Ok(permit)) => Ok(permit),
-        _ => Err(busy()),
+    let mut gone = call.gone.clone();
+    tokio::select! {
+        answer = answered => Ok(Reply::json(&answer?)),
+        _ = gone.changed() => Err(ApiError::unavailable("the caller has gone")),
     }
 }
 

@@ -112,12 +112,14 @@ fn clean_path(path: &str) -> String {
 
 /// Answers one request. What was begun is finished, also if the client goes away meanwhile.
 pub async fn serve(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
+    // What only the caller wants to know can see that nobody waits for it any more.
+    let (_present, gone) = tokio::sync::watch::channel(());
     let stopping = || Reply::from(&ApiError::unavailable("the server is stopping; nothing was changed. Try again"));
     let reply = if app.jobs.is_stopping() {
         stopping()
     } else {
         let jobs = app.jobs.clone();
-        match jobs.spawn(answer(app, request, source)).await {
+        match jobs.spawn(answer(app, request, source, gone)).await {
             Ok(Some(Ok(reply))) => reply,
             Ok(Some(Err(error))) => Reply::from(&error),
             // Cut off, and its connection with it: what became of the request cannot be told.
@@ -137,7 +139,12 @@ pub async fn serve(app: Arc<App>, request: Request<Incoming>, source: Option<IpA
     })
 }
 
-async fn answer(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr>) -> Result<Reply, ApiError> {
+async fn answer(
+    app: Arc<App>,
+    request: Request<Incoming>,
+    source: Option<IpAddr>,
+    gone: tokio::sync::watch::Receiver<()>,
+) -> Result<Reply, ApiError> {
     let (parts, incoming) = request.into_parts();
     let path = clean_path(parts.uri.path());
     let router = Arc::clone(&app.router);
@@ -158,7 +165,7 @@ async fn answer(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr
     fields::check(route, &fields)?;
     let base = base(&app, &parts);
     let headers = parts.headers;
-    let call = Call { app, caller, organization, fields, body, stream, headers, base, source, path };
+    let call = Call { app, caller, organization, fields, body, stream, headers, base, source, gone, path };
     (route.handler)(call).await
 }
 

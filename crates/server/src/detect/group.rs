@@ -7,14 +7,14 @@
 //! 3. A member that cannot be stored does not keep the others of its group from it.
 
 use super::action::Action;
-use super::pass::{self, Pass};
+use super::pass::{Pass, Share};
 use super::pending::Room;
 use super::trouble::Trouble;
 use super::{Detector, LANES, Role, VARIABLES, Wait, act};
 use crate::app::App;
 use crate::clock;
 use crate::stream::Record;
-use muster_model::Timestamp;
+use muster_model::{Sid, Timestamp};
 use muster_rules::Suppression;
 use muster_store::{CounterRow, StoreError, Write};
 use std::sync::atomic::Ordering;
@@ -38,19 +38,32 @@ pub(super) type Beside = Box<dyn Fn(usize) -> Vec<Write> + Send + Sync>;
 
 /// Records that come and are stored together.
 pub(super) struct Member {
-    pub(super) role: Role,
-    pub(super) records: Vec<Record>,
-    /// What keeps records from being taken.
-    pub(super) wait: Wait,
+    /// What is evaluated, shared with the threads that do it.
+    pub(super) given: Arc<Given>,
     pub(super) beside: Beside,
     /// How many records were taken.
     pub(super) answer: oneshot::Sender<Result<usize, StoreError>>,
 }
 
+/// Records to be evaluated, in order.
+pub(super) struct Given {
+    pub(super) role: Role,
+    pub(super) records: Vec<Record>,
+    /// What keeps records from being taken.
+    pub(super) wait: Wait,
+}
+
+impl Given {
+    /// The sensor that the records are about.
+    pub(super) fn sid(&self) -> Option<Sid> {
+        self.records.first().and_then(|record| record.sid)
+    }
+}
+
 impl Member {
     /// The records that are kept with what came of them.
     fn kept(&self, pass: &Pass) -> &[Record] {
-        if matches!(self.role, Role::Stream) { &self.records[..pass.taken] } else { &[] }
+        if matches!(self.given.role, Role::Stream) { &self.given.records[..pass.taken] } else { &[] }
     }
 }
 
@@ -63,12 +76,12 @@ pub(super) fn begin(app: &Arc<App>, detector: &Arc<Detector>, members: mpsc::Rec
 async fn run(app: Weak<App>, detector: Arc<Detector>, mut members: mpsc::Receiver<Member>) {
     while let Some(first) = members.recv().await {
         let Some(app) = app.upgrade() else { return };
-        let mut records = first.records.len();
+        let mut records = first.given.records.len();
         let mut group = vec![first];
         while records < GROUP_RECORDS_MAX
             && let Ok(next) = members.try_recv()
         {
-            records += next.records.len();
+            records += next.given.records.len();
             group.push(next);
         }
         let _turn = detector.turn.lock().await;
@@ -103,7 +116,13 @@ async fn handle(app: &Arc<App>, detector: &Arc<Detector>, group: Vec<Member>) {
 async fn attempt(app: &Arc<App>, detector: &Arc<Detector>, members: &[Member]) -> Result<Vec<usize>, StoreError> {
     let now = clock::now();
     detector.begin(now);
-    let passes = evaluate(app, detector, members, now);
+    let passes = match evaluate(app, detector, members, now).await {
+        Ok(passes) => passes,
+        Err(error) => {
+            detector.undo();
+            return Err(error);
+        }
+    };
     let mut writes = Vec::new();
     for (member, pass) in members.iter().zip(&passes).filter(|(_, pass)| pass.taken > 0) {
         writes.extend((member.beside)(pass.taken));
@@ -121,6 +140,7 @@ async fn attempt(app: &Arc<App>, detector: &Arc<Detector>, members: &[Member]) -
     detector.keep();
     let troubles = passes.iter().flat_map(|pass| pass.troubles.iter().cloned()).chain(dropped);
     troubles.for_each(|trouble| trouble.tell(app));
+    passes.iter().flat_map(|pass| pass.overrunning.iter().cloned()).for_each(|overrunning| overrunning.disable(app));
     for (member, pass) in members.iter().zip(&passes) {
         app.publish(member.kept(pass));
         app.publish(&pass.detections);
@@ -129,38 +149,33 @@ async fn attempt(app: &Arc<App>, detector: &Arc<Detector>, members: &[Member]) -
     Ok(passes.iter().map(|pass| pass.taken).collect())
 }
 
-/// Evaluates each member; a large group by several threads, each with lanes of its own.
-fn evaluate(app: &App, detector: &Detector, members: &[Member], now: Timestamp) -> Vec<Pass> {
-    let one = |member: &Member| {
-        let sid = member.records.first().and_then(|record| record.sid);
-        if member.wait == Wait::Heeded && detector.pending.is_held(sid) {
-            return Pass::default();
-        }
-        pass::evaluate(app, detector, member, now)
-    };
-    let records: usize = members.iter().map(|member| member.records.len()).sum();
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(LANES);
-    if records < PARALLEL_MIN || threads == 1 {
-        return members.iter().map(one).collect();
-    }
-    let mut shares: Vec<Vec<usize>> = vec![Vec::new(); threads];
+/// Evaluates each member on the threads for rules; a large group on several, each with lanes of its own.
+async fn evaluate(
+    app: &Arc<App>,
+    detector: &Arc<Detector>,
+    members: &[Member],
+    now: Timestamp,
+) -> Result<Vec<Pass>, StoreError> {
+    let records: usize = members.iter().map(|member| member.given.records.len()).sum();
+    let pool = &app.detectors.pool;
+    let count = if records < PARALLEL_MIN { 1 } else { pool.share().min(LANES) };
+    let mut shares: Vec<Vec<(usize, Arc<Given>)>> = vec![Vec::new(); count];
     for (at, member) in members.iter().enumerate() {
-        let sid = member.records.first().and_then(|record| record.sid);
-        shares[detector.lane(sid) % threads].push(at);
+        shares[detector.lane(member.given.sid()) % count].push((at, Arc::clone(&member.given)));
     }
-    let mut passes: Vec<Pass> = members.iter().map(|_| Pass::default()).collect();
-    std::thread::scope(|scope| {
-        let work = |share: Vec<usize>| share.into_iter().map(|at| (at, one(&members[at]))).collect::<Vec<_>>();
-        let busy = shares.into_iter().filter(|share| !share.is_empty());
-        let running: Vec<_> = busy.map(|share| scope.spawn(move || work(share))).collect();
-        for thread in running {
-            // A pass catches the panics of its rules; one beyond that leaves its members without effects.
-            for (at, pass) in thread.join().unwrap_or_default() {
-                passes[at] = pass;
-            }
-        }
+    let answers = shares.into_iter().filter(|share| !share.is_empty()).map(|share| {
+        let (answer, answered) = oneshot::channel();
+        pool.add(detector.oid, Box::new(Share::new(app, detector, share, now, answer)));
+        answered
     });
-    passes
+    let mut passes: Vec<Pass> = members.iter().map(|_| Pass::default()).collect();
+    for answered in answers.collect::<Vec<_>>() {
+        let lost = |_| StoreError::Failed("the evaluation of events was broken off".into());
+        for (at, pass) in answered.await.map_err(lost)? {
+            passes[at] = pass;
+        }
+    }
+    Ok(passes)
 }
 
 impl Detector {

@@ -1,7 +1,9 @@
 //! What the rules make of the records of one member.
 
 use super::action::Ordered;
-use super::group::Member;
+use super::group::Given;
+use super::overrun::Overrunning;
+use super::pool::Job;
 use super::trouble::Trouble;
 use super::{Detector, Role, Wait};
 use crate::app::App;
@@ -10,10 +12,12 @@ use crate::stream::Record;
 use crate::{output, random};
 use bytes::Bytes;
 use muster_model::Timestamp;
-use muster_rules::{ArtifactFacts, Decided, Effect, Facts, Source, Target};
+use muster_rules::{ArtifactFacts, Budget, Decided, Effect, Facts, Overrun, Source, Target};
 use muster_store::{Stream, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 /// What came of records, to be stored with them.
@@ -28,25 +32,90 @@ pub(super) struct Pass {
     pub(super) ordered: Vec<Ordered>,
     /// What went wrong already.
     pub(super) troubles: Vec<Trouble>,
+    /// Rules that have cost too much too often.
+    pub(super) overrunning: Vec<Overrunning>,
 }
 
-/// Evaluates the records of a member in order; if it heeds a `wait`, up to the first at which a rule waits.
-pub(super) fn evaluate(app: &App, detector: &Detector, member: &Member, now: Timestamp) -> Pass {
-    let mut pass = Pass { taken: member.records.len(), ..Pass::default() };
-    for (at, record) in member.records.iter().enumerate() {
-        let Some(effects) = effects_of(detector, &member.role, record, now) else { continue };
-        let waits = effects.iter().any(|decided| matches!(decided.effect, Effect::Wait { .. }));
-        pass.add(app, record, effects, now);
-        if waits && member.wait != Wait::Ignored {
-            pass.taken = at + 1;
-            break;
-        }
+/// Members of a group whose lanes one thread has to itself, evaluated a slice at a time.
+pub(super) struct Share {
+    app: Arc<App>,
+    detector: Arc<Detector>,
+    now: Timestamp,
+    /// The members that are left, with their places in the group, the last one first.
+    left: Vec<(usize, Arc<Given>)>,
+    /// What came of the records so far of the last one of `left`, and how many they are.
+    begun: Option<(Pass, usize)>,
+    done: Vec<(usize, Pass)>,
+    answer: Option<oneshot::Sender<Vec<(usize, Pass)>>>,
+}
+
+impl Share {
+    pub(super) fn new(
+        app: &Arc<App>,
+        detector: &Arc<Detector>,
+        mut members: Vec<(usize, Arc<Given>)>,
+        now: Timestamp,
+        answer: oneshot::Sender<Vec<(usize, Pass)>>,
+    ) -> Self {
+        members.reverse();
+        let (app, detector) = (Arc::clone(app), Arc::clone(detector));
+        Self { app, detector, now, left: members, begun: None, done: Vec::new(), answer: Some(answer) }
     }
-    pass
+
+    /// Evaluates records of a member in order, until `until` or the end; if it heeds a `wait`, up to the first record at
+    /// which a rule waits. Returns whether the member is done.
+    fn member(&self, given: &Given, pass: &mut Pass, next: &mut usize, until: Instant) -> bool {
+        if *next == 0 && given.wait == Wait::Heeded && self.detector.pending.is_held(given.sid()) {
+            return true;
+        }
+        while let Some(record) = given.records.get(*next) {
+            *next += 1;
+            pass.taken = *next;
+            let Some(did) = done_about(&self.detector, &given.role, record, self.now) else { continue };
+            let waits = did.effects.iter().any(|decided| matches!(decided.effect, Effect::Wait { .. }));
+            pass.add(&self.app, record, did.effects, self.now);
+            for overrun in did.overruns {
+                self.detector.note(record, overrun, self.now, pass);
+            }
+            if waits && given.wait != Wait::Ignored {
+                return true;
+            }
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        *next >= given.records.len()
+    }
 }
 
-/// What rules want done about a record, if any may see it.
-fn effects_of(detector: &Detector, role: &Role, record: &Record, now: Timestamp) -> Option<Vec<Decided>> {
+impl Job for Share {
+    fn work(&mut self, until: Instant) -> bool {
+        while let Some((at, given)) = self.left.last().cloned() {
+            let (mut pass, mut next) = self.begun.take().unwrap_or_default();
+            if !self.member(&given, &mut pass, &mut next, until) {
+                self.begun = Some((pass, next));
+                return false;
+            }
+            self.done.push((at, pass));
+            self.left.pop();
+        }
+        if let Some(answer) = self.answer.take() {
+            // Whoever asked is gone when the server stops.
+            let _ = answer.send(std::mem::take(&mut self.done));
+        }
+        true
+    }
+}
+
+/// What rules did about one record.
+#[derive(Default)]
+struct Did {
+    effects: Vec<Decided>,
+    overruns: Vec<Overrun>,
+}
+
+/// What rules do about a record, if any may see it.
+fn done_about(detector: &Detector, role: &Role, record: &Record, now: Timestamp) -> Option<Did> {
     let target = match (role, record.stream) {
         (Role::Content(content), _) => {
             let Artifact { hint, path, source, .. } = &content.artifact;
@@ -54,7 +123,7 @@ fn effects_of(detector: &Detector, role: &Role, record: &Record, now: Timestamp)
             routing["event_id"] = record.id.to_string().into();
             let facts = ArtifactFacts { kind: hint, path, source, routing: Some(&routing) };
             let source = Source { target: Target::Artifact, artifact: Some(facts) };
-            return Some(detector.effects_of(record, &source, now));
+            return Some(detector.process(record, &source, now));
         }
         (Role::Target(target), _) => *target,
         (Role::Stream, Stream::Event) => Target::Edr,
@@ -63,11 +132,11 @@ fn effects_of(detector: &Detector, role: &Role, record: &Record, now: Timestamp)
         // Audit records have a feed of their own, and detections come from rules.
         (Role::Stream, _) => return None,
     };
-    Some(detector.effects_of(record, &Source::from(target), now))
+    Some(detector.process(record, &Source::from(target), now))
 }
 
 impl Detector {
-    fn effects_of(&self, record: &Record, source: &Source<'_>, now: Timestamp) -> Vec<Decided> {
+    fn process(&self, record: &Record, source: &Source<'_>, now: Timestamp) -> Did {
         let lookups = Arc::clone(&self.lookups.read());
         let facts = Facts {
             now_ms: now.as_millis(),
@@ -75,22 +144,23 @@ impl Detector {
             resources: &*lookups,
             counters: &self.counters,
             console_url: None,
+            budget: Budget::default(),
         };
         let mut engine = self.lanes[self.lane(record.sid)].lock();
         // A defect that one rule or event brings to light must not end the detection of the others.
         let evaluated = catch_unwind(AssertUnwindSafe(|| {
             let outcome = engine.process_json(source, &record.body, &facts);
-            outcome.map(|outcome| outcome.effects.clone())
+            outcome.map(|outcome| Did { effects: outcome.effects.clone(), overruns: outcome.overruns.clone() })
         }));
         match evaluated {
-            Ok(Ok(effects)) => effects,
+            Ok(Ok(did)) => did,
             Ok(Err(error)) => {
                 tracing::warn!(oid = %record.oid, %error, "an event could not be read by rules");
-                Vec::new()
+                Did::default()
             }
             Err(_) => {
                 tracing::error!(oid = %record.oid, event = %record.id, "rules panicked on an event, which goes on without them");
-                Vec::new()
+                Did::default()
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::action::{ACTION, Action};
 use super::group::{self, MEMBERS_MAX};
+use super::overrun::Overruns;
 use super::pending::Pending;
 use super::trouble::Trouble;
 use super::{Detector, LANES, Lookups, VARIABLES, act};
@@ -47,6 +48,7 @@ fn compile(app: &App, oid: Oid) -> Compiled {
                 namespace: hive.namespace().unwrap_or_default().to_owned(),
                 author: record.sys_mtd.last_author,
                 tags: record.usr_mtd.tags,
+                etag: record.sys_mtd.etag,
             };
             match loader.rule_value(meta, &record.data) {
                 Ok(rule) => rules.push(rule),
@@ -57,7 +59,10 @@ fn compile(app: &App, oid: Oid) -> Compiled {
     for (name, record) in app.records.list(oid, hive::FALSE_POSITIVES.kind) {
         if is_in_force(&record) {
             match loader.false_positive(&name, &record.data) {
-                Ok(rule) => false_positives.push(rule),
+                Ok(mut rule) => {
+                    rule.etag = record.sys_mtd.etag;
+                    false_positives.push(rule);
+                }
                 Err(error) => {
                     let hive = hive::FALSE_POSITIVES.name;
                     broken.push(Trouble::of_record(oid, hive, &name, &error.to_string()));
@@ -143,6 +148,7 @@ async fn start(app: &Arc<App>, oid: Oid, compiled: &Compiled) -> Result<(), Stor
         turn: tokio::sync::Mutex::default(),
         members,
         pending: Pending::default(),
+        overruns: Overruns::default(),
     });
     let is_deleted = |sid: Sid| {
         let organization = app.organization(oid);

@@ -11,6 +11,17 @@ use std::sync::Arc;
 
 /// Takes in events with these numbers, as the sensor's link does.
 pub async fn receive(world: &World, sid: Sid, numbers: std::ops::RangeInclusive<u64>) {
+    let body = |seq: u64| format!(r#"{{"N":{seq},"FILE_PATH":"/tmp/{seq}","ONE":"1","X":"x"}}"#);
+    receive_as(world, sid, numbers, &body).await;
+}
+
+/// As [`receive`], with other bodies.
+async fn receive_as(
+    world: &World,
+    sid: Sid,
+    numbers: std::ops::RangeInclusive<u64>,
+    body: &(dyn Fn(u64) -> String + Sync),
+) {
     let link = world.link(sid).await;
     let app = &world.server.app;
     let organization = app.organization(world.oid).unwrap();
@@ -23,7 +34,7 @@ pub async fn receive(world: &World, sid: Sid, numbers: std::ops::RangeInclusive<
         seq,
         event_type: "TEST".into(),
         time_ms: clock::now().as_millis(),
-        body: format!(r#"{{"N":{seq},"FILE_PATH":"/tmp/{seq}","ONE":"1","X":"x"}}"#).into_bytes(),
+        body: body(seq).into_bytes(),
         ..Event::default()
     };
     let events = Events { events: numbers.map(event).collect() };
@@ -217,4 +228,69 @@ async fn periodic_events_come_per_sensor_and_per_organization() {
         world.ok("GET", &sid.to_string(), &[]).await["info"]["tags"].as_array().unwrap().contains(&json!("hourly"))
     })
     .await;
+}
+
+/// Letters a and b in an order that never repeats within a pattern's reach.
+fn letters(bytes: usize) -> String {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let letter = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        if state & 1 == 0 { 'a' } else { 'b' }
+    };
+    (0..bytes).map(letter).collect()
+}
+
+/// One organization's rule and one event once held all others for as many seconds as the event had hundreds of kilobytes.
+#[tokio::test]
+async fn a_rule_that_costs_too_much_holds_nobody_and_is_disabled() {
+    let world = World::new().await;
+    let sensor = world.sensor("hostile", &[]).await;
+    let pattern = json!({"event": "TEST", "op": "matches", "path": "event/TEXT", "re": "[ab]*a[ab]{999}c"});
+    set(&world, "dr-general", "bomb", json!({"detect": pattern, "respond": [{"action": "report", "name": "bomb"}]}))
+        .await;
+    set(&world, "dr-general", "other", rule(json!([{"action": "report", "name": "other"}]))).await;
+    let record = format!("hive/dr-general/{}/bomb", world.oid);
+    let letters = letters(500_000);
+    let body = move |seq: u64| format!(r#"{{"N":{seq},"TEXT":"{letters}"}}"#);
+    let victim = muster_model::Oid(muster_server::random::uuid());
+    world.organization(victim).await;
+    let victim_token = world.token_of(victim, &muster_server::access::owner_permissions()).await;
+
+    let attack = receive_as(&world, sensor, 1..=8, &body);
+    tokio::pin!(attack);
+    let work = async {
+        let path = format!("hive/lookup/{victim}/l/data");
+        for _ in 0..3 {
+            let form = [("data", r#"{"lookup_data":{"a":{}}}"#), ("usr_mtd", r#"{"enabled":true}"#)];
+            assert_eq!(world.call_as(Some(&victim_token), "POST", &path, &form).await.0, 200);
+            assert_eq!(world.call_as(Some(&victim_token), "GET", &format!("orgs/{victim}"), &[]).await.0, 200);
+        }
+    };
+    tokio::select! {
+        () = &mut attack => panic!("the other organization waited for the events of the hostile one"),
+        () = work => {}
+    }
+    attack.await;
+
+    // Disabling goes on beside the events.
+    let disabled = loop {
+        let answer = world.ok("GET", &format!("{record}/data"), &[]).await;
+        if answer["usr_mtd"]["enabled"] == json!(false) {
+            break answer;
+        }
+        tokio::task::yield_now().await;
+    };
+    let error = disabled["sys_mtd"]["last_error"].as_str().unwrap();
+    assert!(error.starts_with("disabled") && error.contains("steps"), "{error}");
+    assert!(world.audited().await.iter().any(|(action, _)| action == "disable_hive_record"));
+    let detections = stored(&world, Stream::Detect).await;
+    assert_eq!(categories(&detections), ["other"; 8]);
+    let errors = world.ok("GET", &format!("errors/{}", world.oid), &[]).await.to_string();
+    assert!(errors.contains("dr-general/bomb") && errors.contains("500"), "{errors}");
+
+    world.ok("POST", &format!("{record}/mtd"), &[("usr_mtd", r#"{"enabled":true}"#)]).await;
+    receive_as(&world, sensor, 9..=9, &|_| format!(r#"{{"TEXT":"{}c"}}"#, "a".repeat(1_000))).await;
+    assert_eq!(stored(&world, Stream::Detect).await.len(), 9, "it is in force again");
 }

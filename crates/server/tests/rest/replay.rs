@@ -2,9 +2,12 @@
 
 use crate::world::World;
 use muster_model::{Sid, Timestamp};
+use muster_server::api::ReplayTurns;
 use muster_server::{clock, random};
 use muster_store::{Entry, Stream, Write};
 use serde_json::{Value, json};
+use std::sync::Arc;
+use tokio::task::JoinSet;
 
 /// Keeps events with these numbers, one per second; gives the Unix second of the first, which is
 /// recent enough to be kept.
@@ -186,4 +189,44 @@ async fn stored_rules_lookups_and_permissions() {
     let mut wrong = request.clone();
     wrong["event_source"]["stream"] = json!("schedule");
     assert_eq!(ask(&world, &world.token, &wrong).await.0, 400);
+}
+
+/// A key that may only list rules once kept forty threads busy for half an hour, and SIGTERM waiting.
+#[tokio::test]
+async fn replays_take_turns_end_with_their_callers_and_with_the_server() {
+    let world = World::new().await;
+    let token = world.token_of(world.oid, &["dr.list".to_owned()]).await;
+    let rule = json!({
+        "detect": {"op": "matches", "path": "event/TEXT", "re": "[ab]*a[ab]{999}c"}, "respond": [],
+    });
+    let text: String = (0..200_000_u64).map(|at| if (at * at) >> 7 & 1 == 0 { 'a' } else { 'b' }).collect();
+    let event = json!({"routing": {"event_type": "TEST"}, "event": {"TEXT": text}});
+    let body = json!({
+        "oid": world.oid, "rule_source": {"rule": rule}, "event_source": {"events": vec![event; 10]},
+    });
+    let ask = |world: &World| world.request("POST", "/").bearer_auth(&token).json(&body).send();
+    let turns = Arc::clone(&world.server.app.replay_turns);
+    let mut asked = JoinSet::new();
+    (0..40).for_each(|_| drop(asked.spawn(ask(&world))));
+    // The line has an end, and who comes after it is told at once.
+    let first = asked.join_next().await.unwrap().unwrap().unwrap();
+    assert_eq!(first.status(), 503);
+    assert!((1..=8).contains(&turns.in_line()), "{}", turns.in_line());
+    // All hang up.
+    asked.shutdown().await;
+    nobody_in_line(&turns).await;
+
+    let waits = tokio::spawn(ask(&world));
+    while turns.in_line() == 0 {
+        tokio::task::yield_now().await;
+    }
+    let world = world.restart().await;
+    nobody_in_line(&turns).await;
+    drop((waits, world));
+}
+
+async fn nobody_in_line(turns: &ReplayTurns) {
+    while turns.in_line() > 0 {
+        tokio::task::yield_now().await;
+    }
 }

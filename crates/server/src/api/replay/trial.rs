@@ -2,14 +2,15 @@
 
 use super::lookups::{Supplied, TrialLookups};
 use super::source::{Events, Kept};
+use super::turns::ReplayTurns;
 use super::{ApiError, LITERAL_RULE};
 use crate::app::App;
 use crate::detect::Lookups;
 use crate::{clock, hive, random};
 use muster_model::Oid;
 use muster_rules::{
-    Document, Effect, Engine, Facts, LoadError, Rule, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way,
-    replay,
+    Budget, Document, Effect, Engine, Facts, LoadError, RULE_STEPS_MAX, Rule, RuleLoader, RuleMeta, RuleSet, Source,
+    Suppression, Target, Way, replay,
 };
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -76,6 +77,7 @@ enum Cut {
 /// A replay under way.
 struct Progress<'a> {
     trial: &'a Trial,
+    turns: &'a ReplayTurns,
     rule: Rule,
     target: Target,
     lookups: TrialLookups,
@@ -88,6 +90,8 @@ struct Progress<'a> {
     matched: u64,
     last_event_ms: Option<i64>,
     cut: Option<Cut>,
+    /// Events on which the rule was cut off, as it costs too much.
+    overrun: u64,
     results: Listed,
     matches: Listed,
     traces: Listed,
@@ -102,6 +106,7 @@ impl Trial {
         let rule = rule.map_err(|error| hive::invalid_rule(&on_trial(error)))?;
         let mut progress = Progress {
             trial: &self,
+            turns: &app.replay_turns,
             target: events.target(),
             engine: Engine::new(Arc::new(RuleSet::new(vec![rule.clone()], Vec::new())), Way::Shared),
             rule,
@@ -114,6 +119,7 @@ impl Trial {
             matched: 0,
             last_event_ms: None,
             cut: None,
+            overrun: 0,
             results: Listed::default(),
             matches: Listed::default(),
             traces: Listed::default(),
@@ -172,12 +178,17 @@ impl Progress<'_> {
             Some(Cut::Events)
         } else if self.evaluated >= self.trial.evaluations_max {
             Some(Cut::Evaluations)
-        } else if self.began.elapsed() >= WALL_TIME_MAX || self.trial.is_abandoned.load(Ordering::Relaxed) {
+        } else if self.began.elapsed() >= WALL_TIME_MAX || self.is_given_up() {
             Some(Cut::Time)
         } else {
             None
         };
         self.cut.is_some()
+    }
+
+    /// Nobody waits for the answer, or the server stops.
+    fn is_given_up(&self) -> bool {
+        self.trial.is_abandoned.load(Ordering::Relaxed) || self.turns.is_stopped()
     }
 
     /// The clock of a replay is the time of the event: for times of day, and for suppression.
@@ -202,8 +213,10 @@ impl Progress<'_> {
             resources: &self.lookups,
             counters: &self.counters,
             console_url: None,
+            budget: Budget::default(),
         };
         let outcome = self.engine.process(&Source::from(self.target), document, &facts);
+        self.overrun += outcome.overruns.len() as u64;
         let is_literal = self.trial.meta.name == LITERAL_RULE;
         for decided in &outcome.effects {
             if self.results.has_room() {
@@ -224,11 +237,22 @@ impl Progress<'_> {
         }
     }
 
+    /// What the caller must know of the rule; the events are counted all the same.
+    fn error(&self) -> String {
+        match self.overrun {
+            0 => String::new(),
+            count => format!(
+                "the rule was cut off on {count} of the events, as it needs more than {RULE_STEPS_MAX} steps there; \
+                 make its patterns and paths narrower"
+            ),
+        }
+    }
+
     fn answer(self) -> Value {
         let seconds = self.began.elapsed().as_secs_f64();
         let processed = if self.trial.is_dry_run { 0 } else { self.scanned };
         json!({
-            "error": "",
+            "error": self.error(),
             "did_match": self.matched > 0,
             "results": self.results.items,
             "traces": self.traces.items,

@@ -1,0 +1,115 @@
+//! Turns of replays: each keeps a thread busy and its events in memory, so few run at the same time.
+
+use crate::api::ApiError;
+use muster_model::Oid;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
+
+/// Replays at once in one server, and of one organization: where one of them has all that it may, there is room for others.
+const RUNNING_MAX: usize = 4;
+const RUNNING_PER_ORGANIZATION_MAX: usize = 2;
+
+/// Replays of one organization that run or wait: each holds a request of some megabytes. Those beyond are refused at once.
+const LINE_MAX: usize = 8;
+
+/// How long a replay waits for its turn before it is refused.
+const TURN_MAX: Duration = Duration::from_secs(30);
+
+/// The turns of a server.
+pub struct ReplayTurns {
+    running: Arc<Semaphore>,
+    /// Organizations with replays in the line.
+    lines: Mutex<HashMap<Oid, Line>>,
+    is_stopped: AtomicBool,
+}
+
+struct Line {
+    running: Arc<Semaphore>,
+    length: usize,
+}
+
+impl Default for ReplayTurns {
+    fn default() -> Self {
+        let running = Arc::new(Semaphore::new(RUNNING_MAX));
+        Self { running, lines: Mutex::default(), is_stopped: AtomicBool::new(false) }
+    }
+}
+
+/// A replay's turn; the next one's when it is dropped.
+pub(super) struct Turn {
+    _place: Place,
+    _running: [OwnedSemaphorePermit; 2],
+}
+
+/// A place in the line of an organization.
+struct Place {
+    turns: Arc<ReplayTurns>,
+    oid: Oid,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut lines = self.turns.lines.lock();
+        if let Some(line) = lines.get_mut(&self.oid) {
+            line.length -= 1;
+            if line.length == 0 {
+                lines.remove(&self.oid);
+            }
+        }
+    }
+}
+
+impl ReplayTurns {
+    /// Waits for a turn. Cancel safe: whoever no longer waits has no place in the line.
+    ///
+    /// # Errors
+    ///
+    /// 503 if too many replays run, or the server stops.
+    pub(super) async fn wait(self: &Arc<Self>, oid: Oid) -> Result<Turn, ApiError> {
+        let (place, of_organization) = self.line_up(oid)?;
+        let both = async {
+            // First the organization's: what waits for that takes no place from others.
+            let first = of_organization.acquire_owned().await?;
+            Ok::<_, tokio::sync::AcquireError>([first, Arc::clone(&self.running).acquire_owned().await?])
+        };
+        match timeout(TURN_MAX, both).await {
+            Ok(Ok(running)) => Ok(Turn { _place: place, _running: running }),
+            Ok(Err(_)) => Err(ApiError::unavailable("the server is stopping; try again")),
+            Err(_) => Err(ApiError::unavailable(format!("{RUNNING_MAX} replays run already; try again"))),
+        }
+    }
+
+    fn line_up(self: &Arc<Self>, oid: Oid) -> Result<(Place, Arc<Semaphore>), ApiError> {
+        let mut lines = self.lines.lock();
+        let new = || Line { running: Arc::new(Semaphore::new(RUNNING_PER_ORGANIZATION_MAX)), length: 0 };
+        let line = lines.entry(oid).or_insert_with(new);
+        if line.length >= LINE_MAX {
+            let text = format!("{LINE_MAX} replays of this organization run or wait; try again when some have ended");
+            return Err(ApiError::unavailable(text));
+        }
+        line.length += 1;
+        Ok((Place { turns: Arc::clone(self), oid }, Arc::clone(&line.running)))
+    }
+
+    /// Ends the replays that run soon, between two events, and refuses those that wait.
+    pub fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Relaxed);
+        self.running.close();
+        self.lines.lock().values().for_each(|line| line.running.close());
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Relaxed)
+    }
+
+    /// Replays that run or wait.
+    #[must_use]
+    pub fn in_line(&self) -> usize {
+        self.lines.lock().values().map(|line| line.length).sum()
+    }
+}
