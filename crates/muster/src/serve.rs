@@ -31,6 +31,9 @@ pub struct ServeArgs {
 /// Whatever is wrong with the file, or keeps the server from starting.
 pub async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let settings = Settings::read(&args.config, &|name| std::env::var(name).ok())?;
+    for warning in settings.warnings() {
+        eprintln!("warning: {warning}");
+    }
     if args.check {
         show::line(toml::to_string(&settings)?.trim_end());
         return Ok(());

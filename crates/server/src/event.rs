@@ -282,19 +282,27 @@ pub struct Actor {
     pub origin: &'static str,
     /// Source address.
     pub source: Option<IpAddr>,
+    /// Who really called, where an extension acts with the token of someone else.
+    pub called_by: Option<String>,
 }
 
 impl Actor {
     /// A caller of the API.
     #[must_use]
     pub fn caller(caller: &Caller, source: Option<IpAddr>) -> Self {
-        Self { identity: caller.identity.clone(), origin: "api", source }
+        Self { identity: caller.identity.clone(), origin: "api", source, called_by: None }
+    }
+
+    /// The same, where someone else called with the caller's token.
+    #[must_use]
+    pub fn called_by(self, real: &Caller) -> Self {
+        Self { called_by: Some(real.identity.clone()), ..self }
     }
 
     /// The server itself.
     #[must_use]
     pub fn system() -> Self {
-        Self { identity: "muster".into(), origin: "system", source: None }
+        Self { identity: "muster".into(), origin: "system", source: None, called_by: None }
     }
 
     /// Whether a rule asked for it.
@@ -318,6 +326,9 @@ pub fn audit(
     let mut mtd = json!({"action": action, "source_ip": actor.source.map(|ip| ip.to_string()).unwrap_or_default()});
     if let (Some(mtd), Some(detail)) = (mtd.as_object_mut(), detail.as_object()) {
         mtd.extend(detail.iter().map(|(name, value)| (name.clone(), value.clone())));
+    }
+    if let Some(real) = &actor.called_by {
+        mtd["called_by"] = json!(real);
     }
     let etype = if actor.origin == "system" { "system_action" } else { "user_action" };
     let body = json!({

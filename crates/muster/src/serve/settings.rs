@@ -173,6 +173,26 @@ fn overlay(table: &mut toml::Table, option: &str, variable: Option<String>) {
     table.insert(option.to_owned(), value);
 }
 
+impl Settings {
+    /// What may be meant and is dangerous: keys and tokens that travel where others can read them.
+    pub fn warnings(&self) -> Vec<String> {
+        let is_open = |address: &SocketAddr| !address.ip().is_loopback();
+        let http = self.http.filter(is_open).map(|address| {
+            format!(
+                "http = \"{address}\" is plain HTTP on other than loopback: API keys, tokens and payloads can be read on \
+                 the way; use the TLS address, or put a proxy with TLS in front of 127.0.0.1"
+            )
+        });
+        let proxy = self.proxy.filter(is_open).map(|address| {
+            format!(
+                "proxy = \"{address}\" lets other machines use the compatibility proxy: it leads to this server alone, \
+                 but is meant for clients on the same machine"
+            )
+        });
+        http.into_iter().chain(proxy).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -223,5 +243,25 @@ mod tests {
         assert!(error("[limits]\nfoo = 1").contains("foo"));
         assert!(error("listen = 7").contains("listen"));
         assert!(error("listen = '0.0.0.0:8443'").contains("public_address"));
+    }
+
+    #[test]
+    fn two_12_plain_http_and_the_proxy_on_other_than_loopback_are_warned_of() {
+        let listen = "listen = \"127.0.0.1:8443\"\n";
+        let of = |text: &str| Settings::parse(&format!("{listen}{text}"), UNSET).unwrap().warnings();
+        assert_eq!(of("http = \"127.0.0.1:9090\"\nproxy = \"[::1]:9443\""), Vec::<String>::new());
+        let warnings = of("http = \"0.0.0.0:9090\"\nproxy = \"192.0.2.1:9443\"");
+        assert!(warnings[0].contains("plain HTTP") && warnings[1].contains("compatibility proxy"), "{warnings:?}");
+    }
+
+    /// `systemd-analyze security --offline=yes` gives the unit 1.2; these are the lines that it was without.
+    #[test]
+    fn two_12_the_unit_of_the_server_is_hardened() {
+        let unit = include_str!("../../../../docs/muster.service");
+        let lines =
+            ["CapabilityBoundingSet=", "SystemCallFilter=@system-service", "PrivateUsers=yes", "ProtectClock=yes"];
+        for line in lines {
+            assert!(unit.lines().any(|have| have == line), "{line}");
+        }
     }
 }

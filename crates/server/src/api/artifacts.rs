@@ -136,6 +136,9 @@ async fn original(call: Call) -> Result<Reply, ApiError> {
     let artifact = call.app.records.get(oid, ARTIFACT, id).ok_or_else(|| ApiError::not_found("artifact not found"))?;
     let what = What::Get { shelf: Shelf::Artifacts, name: id.to_owned() };
     let token = call.app.transfers.grant(oid, call.grantee("insight.evt.get"), what)?;
+    let entity = json!({"type": "artifact", "name": id});
+    let beside = call.audit(oid, "artifact read", &entity, "read_artifact", &json!({"path": artifact.path}));
+    call.app.store.commit(beside).await?;
     artifact::exported(&call.app, oid, id, &artifact).await?;
     Ok(Reply::json(&json!({"export": transfer::url(&call.base, &token)})))
 }

@@ -106,8 +106,11 @@ async fn request(call: Call) -> Result<Reply, ApiError> {
     let action = call.fields.require("action")?;
     let data = data_of(&call)?;
     let caller = impersonated(&call, "impersonator_jwt")?;
+    let actor = match &caller {
+        Some(caller) => Actor::caller(caller, call.source).called_by(&call.caller),
+        None => call.actor(),
+    };
     let caller = caller.as_ref().unwrap_or(&call.caller);
-    let actor = Actor::caller(caller, call.source);
     let name = call.path("name");
     let answer = extension::request_by(&call.app, organization, name, action, &data, (caller, &actor)).await?;
     Ok(Reply::json(&json!({"data": answer, "error": "", "version": 1})))

@@ -11,6 +11,12 @@ use crate::hive::{self, Change, Hive, HiveRecord, Paging, UserMetadata, Verb};
 use muster_model::Oid;
 use serde_json::{Map, Value, json};
 
+/// The hive whose reading is told.
+const SECRET: &str = "secret";
+
+/// What the audit calls a whole hive.
+const EVERY: &str = "*";
+
 /// The routes of this area.
 pub(super) fn routes() -> Vec<Route> {
     use Access::Member;
@@ -103,7 +109,11 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
     let verb = if is_metadata_only { Verb::GetMetadata } else { Verb::Get };
     let (hive, oid) = place(&call, verb)?;
     let Some(limit) = call.fields.number("limit")? else {
-        return Ok(Reply::json(&hive::whole(&call.app, hive, oid, is_metadata_only)?));
+        let all = hive::whole(&call.app, hive, oid, is_metadata_only)?;
+        if !is_metadata_only {
+            tell_read(&call, hive, EVERY).await?;
+        }
+        return Ok(Reply::json(&all));
     };
     let text = |name| call.fields.get(name).unwrap_or_default().to_owned();
     let bytes_max = call.fields.number("max_bytes")?.and_then(|bytes| usize::try_from(bytes).ok());
@@ -115,6 +125,9 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
         bytes_max: bytes_max.filter(|bytes| *bytes > 0),
     };
     let page = hive::page(&call.app, hive, oid, &wanted)?;
+    if !is_metadata_only {
+        tell_read(&call, hive, EVERY).await?;
+    }
     Ok(Reply::json(&json!({"records": page.records, "next_cursor": page.next_cursor})))
 }
 
@@ -125,7 +138,19 @@ async fn schema(call: Call) -> Result<Reply, ApiError> {
 
 async fn get(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Get)?;
-    hive::get(&call.app, hive, oid, call.path("key")).map(|record| Reply::json(&record))
+    let record = hive::get(&call.app, hive, oid, call.path("key"))?;
+    tell_read(&call, hive, call.path("key")).await?;
+    Ok(Reply::json(&record))
+}
+
+/// Has the audit tell that a secret is read, before it is given.
+async fn tell_read(call: &Call, hive: &Hive, key: &str) -> Result<(), ApiError> {
+    if hive.name != SECRET {
+        return Ok(());
+    }
+    let entity = json!({"type": "hive", "hive": hive.name, "name": key});
+    let told = call.audit(call.organization()?.oid, "secret read", &entity, "read_secret", &json!({}));
+    Ok(call.app.store.commit(told).await?)
 }
 
 async fn get_metadata(call: Call) -> Result<Reply, ApiError> {
@@ -138,7 +163,9 @@ async fn get_by_guid(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Get)?;
     let guid = call.fields.require("guid")?;
     let found = hive::list(&call.app, hive, oid).into_iter().find(|(_, record)| record.sys_mtd.guid == guid);
-    found.map(|(_, record)| Reply::json(&record)).ok_or_else(|| hive::not_found(guid))
+    let (key, record) = found.ok_or_else(|| hive::not_found(guid))?;
+    tell_read(&call, hive, &key).await?;
+    Ok(Reply::json(&record))
 }
 
 /// Content of a form; `None` if there is none, or it is null.

@@ -68,8 +68,11 @@ async fn request(call: Call) -> Result<Reply, ApiError> {
     let data = if extension == INFRASTRUCTURE { with_options(data) } else { data };
     let action = data.get("action").and_then(Value::as_str).unwrap_or_default();
     let caller = impersonated(&call, "jwt")?;
+    let actor = match &caller {
+        Some(caller) => Actor::caller(caller, call.source).called_by(&call.caller),
+        None => call.actor(),
+    };
     let caller = caller.as_ref().unwrap_or(&call.caller);
-    let actor = Actor::caller(caller, call.source);
     let organization = call.organization()?;
     let mut answer = extension::request_by(&call.app, organization, extension, action, &data, (caller, &actor)).await?;
     if extension == INFRASTRUCTURE {

@@ -97,7 +97,7 @@ async fn remove(app: &App, detector: &Detector, action: &Action) {
 async fn act(app: &Arc<App>, organization: &Arc<Organization>, action: &Action) -> Result<(), ApiError> {
     let ordered = &action.ordered;
     let identity = format!("rule/{}.{}", ordered.namespace, ordered.rule);
-    let actor = Actor { identity, origin: "system", source: None };
+    let actor = Actor { identity, origin: "system", source: None, called_by: None };
     let flag = async |sid: &str, flag, wanted| {
         let place = place_of(organization, sid)?;
         sensor::set_flag(app, &place, flag, wanted, &actor).await.map_err(ApiError::from)

@@ -162,3 +162,28 @@ async fn two_6_user_keys_and_organizations_can_be_made_and_reach_no_further() {
     assert_eq!(world.call_as(Some(&jwt), "GET", &format!("orgs/{oid}/subscriptions"), &[]).await.0, 404);
     assert_eq!(world.call_as(Some(&jwt), "GET", &format!("orgs/{third}"), &[]).await.0, 200);
 }
+
+#[tokio::test]
+async fn two_9_reads_of_secrets_and_the_real_caller_are_in_the_audit() {
+    let world = World::new().await;
+    let secret = format!("hive/secret/{}", world.oid);
+    world.ok("POST", &format!("{secret}/s/data"), &[("data", r#"{"secret":"TOP"}"#)]).await;
+    world.ok("GET", &format!("{secret}/s/data"), &[]).await;
+    world.ok("GET", &format!("{secret}?mtd_only=true"), &[]).await;
+    world.ok("GET", &secret, &[]).await;
+    let read = |record: &(String, Value)| (record.0 == "read_secret").then(|| record.1["entity"]["name"].clone());
+    let read: Vec<Value> = world.audited().await.iter().filter_map(read).collect();
+    assert_eq!(read, [json!("s"), json!("*")], "metadata alone is no secret");
+
+    let email = "eve@example.com";
+    let permissions = ["ext.request", "output.list", "output.set", "org.conf.set"].map(str::to_owned).to_vec();
+    let eve = world.user(email, [(world.oid, permissions)].into()).await;
+    let config = "version: 3\noutputs: {o: {module: syslog, for: audit, dest_host: '127.0.0.1:1'}}\n";
+    let data = json!({"config": config, "options": {"sync_outputs": true}}).to_string();
+    let oid = world.oid.to_string();
+    let form = [("oid", oid.as_str()), ("action", "push"), ("data", &data), ("impersonator_jwt", &eve)];
+    world.ok("POST", "extension/request/ext-infrastructure", &form).await;
+    let audited = world.audited().await;
+    let (_, record) = audited.last().unwrap();
+    assert_eq!((&record["ident"], &record["mtd"]["called_by"]), (&json!(email), &json!("tester")), "{record}");
+}

@@ -103,7 +103,11 @@ async fn one(call: &Call, text: &str, written_to: &mut Option<&'static Hive>) ->
     allow(call, hive, oid, verb)?;
     let to_value = |record| serde_json::to_value(record).map_err(ApiError::internal);
     match verb {
-        Verb::Get => to_value(hive::get(&call.app, hive, oid, &key)?),
+        Verb::Get => {
+            let record = hive::get(&call.app, hive, oid, &key)?;
+            super::tell_read(call, hive, &key).await?;
+            to_value(record)
+        }
         Verb::GetMetadata => to_value(hive::get(&call.app, hive, oid, &key)?.without_data()),
         Verb::Delete => {
             hive::erase(&call.app, hive, oid, &key, &call.actor()).await?;
