@@ -126,8 +126,8 @@ def environment_of(name: str, requirements: Path) -> Path:
 
 
 def clients(_) -> Counts:
-    """The official clients, unmodified, and the documented curl lines against a real server"""
-    for name in ("5", "4"):
+    """The official clients, unmodified, and the documented curl lines against a real server; services under the official simulator"""
+    for name in ("5", "4", "service"):
         environment_of(name, CLIENTS / f"requirements-{name}.txt")
     return python_tests("clients", CLIENTS, environment_of("pytest", CLIENTS / "requirements-pytest.txt"))
 
@@ -140,7 +140,7 @@ def browser(_) -> Counts:
 
 def python_tests(name: str, folder: Path, environment: Path) -> Counts:
     """Tests in Python that start the programs, which are built first."""
-    build = one_command("build", ["cargo", "build", "-p", "muster", "-p", "muster-sensor", "--bins", "--locked"])
+    build = one_command("build", ["cargo", "build", "-p", "muster", "-p", "muster-sensor", "-p", "muster-service", "--bins", "--examples", "--locked"])
     if build.failed:
         return build
     report = CACHE / f"{name}.xml"

@@ -3,8 +3,8 @@
 use crate::connection::{self, Global};
 use crate::duration::parse_seconds;
 use crate::{
-    backup, doctor, event, exit, file, key, organization, output, profile, reliable_task, rule, sensor, serve, sync,
-    tag, task, up, user,
+    backup, doctor, event, exit, extension, file, key, organization, output, profile, reliable_task, rule, sensor,
+    serve, service, sync, tag, task, up, user,
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::path::PathBuf;
@@ -107,6 +107,12 @@ pub enum Verb {
     /// Outputs: where streams are sent
     #[command(subcommand)]
     Output(output::OutputVerb),
+    /// Services that you write: try them out
+    #[command(subcommand)]
+    Service(service::ServiceVerb),
+    /// Extensions that you write: try them out
+    #[command(subcommand)]
+    Extension(extension::ExtensionVerb),
     /// The configuration as a file: pull it, push it
     #[command(subcommand)]
     Sync(sync::SyncVerb),
@@ -186,6 +192,8 @@ async fn run_waiting(verb: Verb, global: Global) -> anyhow::Result<()> {
         Verb::Doctor(args) => return doctor::run(&args, json).await,
         // Some of it needs no server, and so no credentials.
         Verb::Rule(verb) => return rule::run(verb, &global).await,
+        Verb::Service(verb) => return service::run(verb, &global).await,
+        Verb::Extension(verb) => return extension::run(verb, &global).await,
         _ => {}
     }
     let client = connection::client(&global)?;
@@ -211,7 +219,7 @@ async fn run_waiting(verb: Verb, global: Global) -> anyhow::Result<()> {
         Verb::Token { validity } => organization::token(&client, validity, json).await,
         // Carried out above, without a client.
         Verb::Up(_) | Verb::Serve(_) | Verb::Doctor(_) | Verb::Backup(_) | Verb::Profile(_) | Verb::Rule(_) => Ok(()),
-        Verb::Completion { .. } | Verb::SensorProcess(_) => Ok(()),
+        Verb::Completion { .. } | Verb::SensorProcess(_) | Verb::Service(_) | Verb::Extension(_) => Ok(()),
     }
 }
 
@@ -267,6 +275,10 @@ mod tests {
             "muster rule convert --file a.yaml b.yaml",
             "muster rule set my-rule a.yaml --enable --namespace managed",
             "muster rule delete my-rule --yes",
+            "muster service simulate http://h health --secret-file f --with-token",
+            "muster service simulate http://h request --data {} --json",
+            "muster extension simulate http://h request greet --data {} --config {} --plain",
+            "muster extension simulate http://h heartbeat",
         ];
         for line in lines {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {

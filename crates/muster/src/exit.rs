@@ -25,6 +25,18 @@ impl fmt::Display for Usage {
 
 impl std::error::Error for Usage {}
 
+/// Something answered that it was not content; that was shown already.
+#[derive(Debug)]
+pub struct NotDone;
+
+impl fmt::Display for NotDone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("it is not done")
+    }
+}
+
+impl std::error::Error for NotDone {}
+
 /// Code for a wrong request; also for a command line that cannot be read.
 pub const WRONG_REQUEST: u8 = 4;
 
