@@ -12,7 +12,7 @@ MAY_USE = {
     "muster-command": {"muster-model"},
     "muster-selector": {"muster-model"},
     "muster-rules": {"muster-model", "muster-selector"},
-    "muster-tasking": {"muster-model"},
+    "muster-tasking": {"muster-model", "muster-command", "muster-selector"},
     "muster-wire": {"muster-model"},
     "muster-webhook": {"muster-model"},
     "muster-store": {"muster-model", "muster-selector", "muster-rules", "muster-tasking", "muster-wire"},

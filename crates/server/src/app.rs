@@ -16,10 +16,10 @@ use crate::pki::Pki;
 use crate::records::{Batch, Kind, Records, SERVER};
 use crate::replay::Replays;
 use crate::stream::{Record, Streams};
+use crate::tasking;
 use crate::transfer::Transfers;
 use muster_model::{Oid, Timestamp};
 use muster_store::{Expect, Store, StoreError, Write};
-use muster_tasking::Task;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -146,20 +146,14 @@ impl App {
         self.store.read_blocking(|read| {
             read.sensors(&mut |row| {
                 if let Some(organization) = organizations.get_mut(&row.sensor.oid) {
-                    organization.state.get_mut().fleet.put(row);
+                    organization.state.get_mut().restore_sensor(row);
                 }
             })?;
             let mut rows = Vec::new();
             read.tasks(&mut |row| rows.push(row))?;
             for row in rows {
                 let Some(organization) = organizations.get_mut(&row.oid) else { continue };
-                let unreadable =
-                    |error: serde_json::Error| StoreError::Corrupt(format!("task {}: {error}", row.task_id));
-                let spec = serde_json::from_str(&row.spec).map_err(unreadable)?;
-                let control = serde_json::from_str(&row.control).map_err(unreadable)?;
-                let mut task = Task::new(row.number, spec, control, row.targets);
-                read.targets(row.oid, row.number, &mut |ordinal, target| task.restore(ordinal, target))?;
-                organization.state.get_mut().queue.insert(task);
+                organization.state.get_mut().restore_task(tasking::row::task(row, read)?);
             }
             Ok(())
         })?;

@@ -20,7 +20,6 @@ pub mod errors;
 pub mod event;
 pub mod extension;
 pub mod files;
-mod fleet;
 pub mod gateway;
 pub mod hive;
 pub mod jobs;

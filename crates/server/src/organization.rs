@@ -1,18 +1,23 @@
-//! One organization in memory: its sensors, its tasks, its links.
+//! One organization in memory: what its dispatch machine knows, and its links.
 //!
-//! The state is behind one lock that is never held across a wait. Changes go:
-//! decide under the lock, make durable, apply under the lock, answer.
+//! The state is behind one lock that is never held across a wait. Every change is an input of the machine
+//! ([`muster_tasking::dispatch`]), which decides; [`crate::tasking`] carries out what follows.
 
-use crate::fleet::Fleet;
+use crate::event::Actor;
 use crate::gateway::Link;
 use crate::records::{Kind, SERVER};
+use crate::tasking::message;
+use crate::{clock, random};
 use muster_model::{Oid, Sid, Timestamp};
-use muster_tasking::Queue;
+use muster_store::{SensorRow, StoreError};
+use muster_tasking::dispatch::{Answer, Commit, Effect, Fact, Known, LinkId, RequestId};
+use muster_tasking::{Dispatch, Task};
 use parking_lot::Mutex;
-use roaring::RoaringBitmap;
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// Organizations, by oid; owned by the server.
 pub const ORGANIZATION: Kind<Profile> = Kind::new("organization");
@@ -38,78 +43,149 @@ pub struct Organization {
     pub oid: Oid,
     /// Everything that changes.
     pub state: Mutex<State>,
-    /// One change of a sensor's record at a time: decide, store, apply.
-    pub sensor_changes: SensorLocks,
-    /// One change of a task's control at a time: decide, store, apply. What is stored
-    /// last is what holds, so they must be stored in the order in which they apply.
-    pub control_changes: tokio::sync::Mutex<()>,
 }
 
-/// Locks that sensors share. Enough that receipts of sensors which already have a
-/// task do not queue behind each other, nor a fan-out behind them; less than a megabyte.
-const SENSOR_LOCKS: usize = 16_384;
-
-/// Keeps changes of one sensor apart, and lets those of others share a disk sync:
-/// in a storm of connections each sensor has its record changed.
-pub struct SensorLocks(Box<[tokio::sync::Mutex<()>]>);
-
-impl Default for SensorLocks {
-    fn default() -> Self {
-        Self((0..SENSOR_LOCKS).map(|_| tokio::sync::Mutex::new(())).collect())
-    }
-}
-
-impl SensorLocks {
-    /// Waits until no one else changes any of these sensors; until the guards are
-    /// dropped, no one else will. Locks are always taken in the same order.
-    pub async fn lock(&self, ordinals: &[u32]) -> Vec<tokio::sync::MutexGuard<'_, ()>> {
-        let places: BTreeSet<usize> = ordinals.iter().map(|ordinal| *ordinal as usize % self.0.len()).collect();
-        let mut guards = Vec::with_capacity(places.len());
-        for place in places {
-            guards.push(self.0[place].lock().await);
-        }
-        guards
-    }
-}
-
-/// What changes in an organization.
-#[derive(Default)]
+/// What changes in an organization. What is known of it is read as [`Known`].
 pub struct State {
-    /// All sensors.
-    pub fleet: Fleet,
-    /// All reliable tasks.
-    pub queue: Queue,
-    /// Live links by sensor ordinal.
-    pub links: HashMap<u32, Arc<Link>>,
-    /// The same as a set.
-    pub online: RoaringBitmap,
-    /// Spool of each online sensor, and its highest stored event.
-    pub spools: HashMap<u32, ([u8; 16], u64)>,
+    dispatch: Dispatch,
+    /// Every link that is one, or is about to be.
+    links: HashMap<LinkId, Arc<Link>>,
+    requests: HashMap<RequestId, Request>,
+    last_request: u64,
+}
+
+/// What an answer is: the machine's, or why the store refused.
+pub type Answered = Result<Answer, StoreError>;
+
+/// A question that was not answered yet.
+struct Request {
+    answer: oneshot::Sender<Answered>,
+    by: Option<Arc<Actor>>,
+}
+
+/// What remains to be done of an effect: it may take its time.
+pub enum Deed {
+    /// Store this; who asked for it.
+    Commit(Commit, Option<Arc<Actor>>),
+    /// Keep records of this, and tell readers.
+    Tell(Vec<Fact>),
 }
 
 impl Organization {
     /// An organization with nothing in it.
     #[must_use]
     pub fn new(oid: Oid) -> Self {
-        Self {
-            oid,
-            state: Mutex::new(State::default()),
-            sensor_changes: SensorLocks::default(),
-            control_changes: tokio::sync::Mutex::new(()),
-        }
+        Self { oid, state: Mutex::new(State::new()) }
+    }
+
+    /// Tells the machine something, carries out what must happen in the order of its decisions, and gives the rest.
+    /// `error` is why the store refused, if that is what it is told.
+    pub fn turn(
+        &self,
+        error: Option<&StoreError>,
+        input: impl FnOnce(&mut State, Timestamp) -> Vec<Effect>,
+    ) -> Vec<Deed> {
+        let mut state = self.state.lock();
+        // Under the lock: times are told in order.
+        let now = clock::now();
+        let effects = input(&mut state, now);
+        effects.into_iter().filter_map(|effect| state.carry_out(effect, error)).collect()
+    }
+}
+
+impl Deref for State {
+    type Target = Known;
+    fn deref(&self) -> &Known {
+        &self.dispatch
     }
 }
 
 impl State {
-    /// The link of a sensor that is online.
-    #[must_use]
-    pub fn link_of(&self, sid: Sid) -> Option<&Arc<Link>> {
-        self.links.get(&self.fleet.ordinal(sid)?)
+    fn new() -> Self {
+        let dispatch = Dispatch::new(random::number());
+        Self { dispatch, links: HashMap::new(), requests: HashMap::new(), last_request: 0 }
     }
 
-    /// Whether a sensor has a live link.
+    /// The machine, to be told something within [`Organization::turn`].
+    pub fn dispatch(&mut self) -> &mut Dispatch {
+        &mut self.dispatch
+    }
+
+    /// Takes in a stored sensor, at start.
+    pub fn restore_sensor(&mut self, row: SensorRow) {
+        self.dispatch.restore_sensor(row);
+    }
+
+    /// Takes in a stored task, at start.
+    pub fn restore_task(&mut self, task: Task) {
+        self.dispatch.restore_task(task);
+    }
+
+    /// A number for a question, and where its answer comes.
+    pub fn request(&mut self, by: Option<&Actor>) -> (RequestId, oneshot::Receiver<Answered>) {
+        let (answer, answered) = oneshot::channel();
+        self.last_request += 1;
+        let id = RequestId(self.last_request);
+        self.requests.insert(id, Request { answer, by: by.cloned().map(Arc::new) });
+        (id, answered)
+    }
+
+    fn carry_out(&mut self, effect: Effect, error: Option<&StoreError>) -> Option<Deed> {
+        match effect {
+            Effect::Send(link, message) => {
+                if let Some(link) = self.links.get(&link) {
+                    link.send(message::message(message));
+                }
+                None
+            }
+            Effect::Close(link) => {
+                if let Some(link) = self.links.get(&link) {
+                    link.close();
+                }
+                None
+            }
+            Effect::Answer(request, answer) => {
+                let answer = match (answer, error) {
+                    (Answer::Failed, Some(error)) => Err(error.clone()),
+                    (Answer::Failed, None) => Err(StoreError::Failed("a change could not be written".into())),
+                    (answer, _) => Ok(answer),
+                };
+                // Who asked may be gone.
+                let _ = self.requests.remove(&request).map(|request| request.answer.send(answer));
+                None
+            }
+            Effect::Commit(commit) => {
+                let by = commit.request.and_then(|request| self.requests.get(&request)?.by.clone());
+                Some(Deed::Commit(commit, by))
+            }
+            Effect::Tell(facts) => Some(Deed::Tell(facts)),
+        }
+    }
+
+    /// Knows a link by its number from now on.
+    pub fn add_link(&mut self, link: &Arc<Link>) {
+        self.links.insert(link.id(), Arc::clone(link));
+    }
+
+    /// Forgets a link that ended.
+    pub fn remove_link(&mut self, link: LinkId) {
+        self.links.remove(&link);
+    }
+
+    /// Every link.
+    pub fn links(&self) -> impl Iterator<Item = &Arc<Link>> {
+        self.links.values()
+    }
+
+    /// The current link of a sensor that is online.
     #[must_use]
-    pub fn is_online(&self, ordinal: u32) -> bool {
-        self.links.contains_key(&ordinal)
+    pub fn link(&self, ordinal: u32) -> Option<&Arc<Link>> {
+        self.links.get(&self.dispatch.link(ordinal)?)
+    }
+
+    /// The same by the sensor's id.
+    #[must_use]
+    pub fn link_of(&self, sid: Sid) -> Option<&Arc<Link>> {
+        self.link(self.fleet.ordinal(sid)?)
     }
 }

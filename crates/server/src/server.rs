@@ -115,7 +115,7 @@ impl Server {
         self.tasks.shutdown().await;
         self.app.jobs.stop();
         for organization in self.app.organizations() {
-            organization.state.lock().links.values().for_each(|link| link.close());
+            organization.state.lock().links().for_each(|link| link.close());
         }
         let cut_off = self.app.jobs.drain(DRAIN_MAX).await;
         if cut_off > 0 {

@@ -1,21 +1,27 @@
-//! Reliable and direct tasking: the use cases around [`muster_tasking::Queue`].
+//! Reliable and direct tasking: the use cases around [`muster_tasking::dispatch`], which decides, and what carries
+//! out its decisions.
 //!
 //! Both doors (the extension and the older service) and the command line end
 //! here. Source: reference/sensor.md sections 10 and 12.
 
 mod control;
 mod create;
-mod deliver;
 mod direct;
+mod drive;
+mod facts;
 mod inquire;
 pub mod message;
+mod receive;
+pub mod row;
 mod tick;
 
-pub use control::{Choice, pause, resume, untask};
+pub use control::{pause, resume, untask};
 pub use create::{Created, NewTask, create};
-pub use deliver::{deliver_next, fan_out, matching_changed, offer_again, receive};
 pub use direct::{DIRECT_LIFETIME, Order, send_direct, send_once, send_ordered};
+pub(crate) use drive::{ask, carry_out, tell};
 pub use inquire::{explain, list, overview, page_of_targets, preview};
+pub use muster_tasking::dispatch::Choice;
+pub use receive::receive;
 pub use tick::run as run_ticker;
 
 use crate::access::Caller;
@@ -37,7 +43,3 @@ pub fn require_payload(caller: &Caller, oid: Oid, command: &Command) -> Result<(
         None => Ok(()),
     }
 }
-
-/// Activity events about single targets are made for tasks of at most this many
-/// targets: beyond, the counts of the task say more, and cost less.
-const ACTIVITY_TARGETS_MAX: u64 = 10_000;

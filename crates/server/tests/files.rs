@@ -290,7 +290,7 @@ async fn an_answer_is_found_by_the_atom_that_it_gets() {
 
 /// What a sensor is answered to a request for a transfer.
 fn ask(host: &Host, place: &Place, wanted: Transfer) -> TransferGrant {
-    let link = Link::new(1, String::new(), String::new());
+    let link = Link::new(1);
     transfer::grant(host.app(), place, &link, TransferRequest { id: 9, transfer: Some(wanted) });
     match link.take().pop_front().and_then(|message| message.message) {
         Some(from_server::Message::Grant(grant)) => grant,

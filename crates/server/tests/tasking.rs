@@ -10,7 +10,7 @@ use muster_selector::Selector;
 use muster_server::event::Actor;
 use muster_server::gateway::Link;
 use muster_server::organization::Organization;
-use muster_server::sensor::{self, Enrolment, Place};
+use muster_server::sensor::{self, Enrolment, Place, Rejection};
 use muster_server::tasking::{self, Choice, NewTask};
 use muster_server::{clock, random};
 use muster_store::{EntryQuery, Options, Store, StoreError, Stream};
@@ -49,11 +49,10 @@ impl Host {
     }
 
     /// A link of the sensor, as the gateway takes one in.
-    async fn connect(&self, place: &Place, journal: u8) -> Result<(Arc<Link>, u64), StoreError> {
-        let link = Arc::new(Link::new(random::number(), "boot".into(), "host".into()));
-        let seen = sensor::went_online(self.app(), place, &link, &state(journal), None).await?;
-        tasking::deliver_next(self.app(), place).await;
-        Ok((link, seen.epoch))
+    async fn connect(&self, place: &Place, journal: u8) -> Result<(Arc<Link>, u64), Rejection> {
+        let link = Arc::new(Link::new(random::number()));
+        let welcome = sensor::went_online(self.app(), place, &link, &state(journal), None).await?;
+        Ok((link, welcome.epoch))
     }
 
     async fn ask(&self) -> TaskId {
@@ -69,6 +68,15 @@ impl Host {
             pace: Pace::default(),
         };
         tasking::create(self.app(), &self.organization(), new, &Actor::system()).await.unwrap().task_id
+    }
+
+    async fn until(&self, what: &str, holds: impl Fn() -> bool) {
+        let wait = async {
+            while !holds() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(host::STUCK, wait).await.unwrap_or_else(|_| panic!("{what}: not in time"));
     }
 
     fn control(&self, id: TaskId) -> Control {
@@ -128,7 +136,7 @@ async fn a_change_that_cannot_be_stored_changes_nothing() {
 
     // What was held back while the store was asked is free again; what is paused stays so.
     let (link, _) = host.connect(&place, 1).await.unwrap();
-    assert_eq!(deliveries(&link).len(), 1);
+    delivered(&link).await;
     tasking::pause(host.app(), &organization, id, &actor).await.unwrap();
     faults.fail_all(Some(StoreError::Full));
     assert!(tasking::resume(host.app(), &organization, id, &actor).await.is_err());
@@ -144,9 +152,8 @@ async fn an_idle_sensor_whose_offer_could_not_be_stored_gets_it_without_a_reason
     faults.pass_next();
     faults.fail_all(Some(StoreError::Busy));
     let id = host.ask().await;
-    tasking::deliver_next(host.app(), &place).await;
+    host.until("the offer is given back", || host.state_of(id, &place) == TargetState::Queued).await;
     assert!(deliveries(&link).is_empty());
-    assert_eq!(host.state_of(id, &place), TargetState::Queued);
     faults.fail_all(None);
     assert_eq!(delivered(&link).await.task_id, id.0.as_bytes());
 }
@@ -197,16 +204,15 @@ async fn the_late_end_of_a_replaced_link_does_not_touch_the_one_that_replaced_it
     let lost = delivered(&ghost).await;
     let (link, _) = host.connect(&place, 1).await.unwrap();
     assert!(ghost.is_closed() && !link.is_closed());
-    let again = deliveries(&link);
-    assert_eq!(again.iter().map(|deliver| &deliver.task_id).collect::<Vec<_>>(), [&lost.task_id]);
-    host.confirm(&place, &link, &again[0]).await;
+    let again = delivered(&link).await;
+    assert_eq!(again.task_id, lost.task_id);
+    host.confirm(&place, &link, &again).await;
     assert_eq!(host.state_of(first, &place), TargetState::Confirmed);
 
     let second = host.ask().await;
     let under_way = delivered(&link).await;
     sensor::went_offline(host.app(), &place, &ghost).await;
     assert!(host.organization().state.lock().is_online(place.ordinal));
-    tasking::deliver_next(host.app(), &place).await;
     assert!(deliveries(&link).is_empty(), "it is still under way there, and not sent twice");
     host.confirm(&place, &link, &under_way).await;
     assert_eq!(host.state_of(second, &place), TargetState::Confirmed);
@@ -235,15 +241,22 @@ async fn a_wiped_sensor_begins_a_new_epoch_and_runs_nothing_of_the_old_one() {
     let queued = host.ask().await;
     sensor::went_offline(host.app(), &place, &link).await;
 
-    // The store fails after one commit: what is in it must be all of the new epoch, or nothing.
+    // What is stored must be all of the new epoch, or nothing.
+    let epoch_of =
+        |host: &Host, place: &Place| host.organization().state.lock().fleet.row(place.ordinal).unwrap().epoch;
+    faults.fail_all(Some(StoreError::Full));
+    assert!(host.connect(&place, 2).await.is_err(), "nothing could be stored");
+    faults.fail_all(None);
+    assert_eq!((epoch_of(&host, &place), host.state_of(sent, &place)), (1, TargetState::Sent));
+    assert!(!host.organization().state.lock().is_online(place.ordinal));
     faults.pass_next();
     faults.fail_all(Some(StoreError::Full));
-    assert!(host.connect(&place, 2).await.is_err(), "its spool could not be stored");
+    assert_eq!(host.connect(&place, 2).await.unwrap().1, 2, "one commit takes it in");
     faults.fail_all(None);
     let sid = place.organization.state.lock().fleet.row(place.ordinal).unwrap().sensor.sid;
     let host = host.restart(store).await;
     let place = host.place(sid);
-    assert_eq!(host.organization().state.lock().fleet.row(place.ordinal).unwrap().epoch, 2);
+    assert_eq!(epoch_of(&host, &place), 2);
     assert_eq!(host.state_of(sent, &place), TargetState::Interrupted);
     assert_eq!(host.state_of(queued, &place), TargetState::Removed);
 

@@ -35,8 +35,16 @@ pub enum Way {
 pub enum Event {
     /// The store's writer reaches this commit.
     Commit(u64),
-    /// A job of the server looks whether it can go on.
-    Wake(u64),
+    /// The server learns what became of this commit.
+    Stored(u64),
+    /// An answer of the server reaches its operator.
+    Answered(u64),
+    /// The server writes what waits for a link.
+    Flush(LinkId),
+    /// The server takes up what it heard on a link.
+    Hear(LinkId),
+    /// The server has read what is stored of the spool of a sensor that connects.
+    SpoolRead(LinkId),
     /// The server's ticker.
     Tick(u32),
     /// The server starts.

@@ -1,37 +1,34 @@
-//! A server as the simulation runs it: the real queue and store, and small async
-//! jobs that take the same steps as `muster-server`, on virtual time.
+//! A server as the simulation runs it: the product's dispatch machine and store, driven over virtual time.
 //!
-//! Each step of the real server that waits for the disk waits here as well, so
-//! that jobs interleave and a crash can fall between any two steps. The files
-//! stand beside theirs: `connection` is `gateway/{connection,admit}.rs` and
-//! `sensor/{presence,change}.rs`; `tasking` is `tasking/*.rs`; `ingest` is `event/ingest.rs`.
+//! What stands here is only what `muster-server` does around the machine: a store whose commits take time, links,
+//! a handshake, spools of events. Each commit waits for the disk as it does there, so that a crash can fall
+//! between any two steps, and any number of them are under way at once.
 
+mod act;
+mod ask;
 mod connection;
 mod ingest;
-mod link;
-mod tasking;
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
 
 use muster_model::{Oid, Timestamp};
-use muster_store::{SensorRow, Store, StoreError, Write};
-use muster_tasking::{Queue, Task};
-use roaring::RoaringBitmap;
+use muster_server::tasking::row;
+use muster_store::{Store, StoreError};
+use muster_tasking::Dispatch;
+use muster_tasking::dispatch::{Effect, RequestId};
 use uuid::Uuid;
 
-pub use connection::{Edit, delete, edit_sensors, undelete};
-pub use link::ServerLink;
-pub use tasking::{NewTask, Untasking, create, pause, resume, untask};
+pub use ask::NewTask;
 
-use crate::kernel::{Event, Kernel, LinkId, MS, Micros, SECOND};
+use crate::kernel::{Event, Kernel, LinkId, MS, Micros};
 use crate::net::Net;
 use crate::oracle::Truth;
 use crate::world::Sabotage;
+use act::Commit;
+use ask::{Answered, Asked};
+use connection::Connection;
 
 /// The organization of every run.
 pub const OID: Oid = Oid(Uuid::from_u128(0x0123));
@@ -56,166 +53,41 @@ pub struct Site {
     pub sabotage: Option<Sabotage>,
 }
 
-/// What changes in the organization; as `organization.rs` of the server.
-#[derive(Default)]
-pub struct State {
-    /// Sensors by ordinal.
-    pub fleet: Vec<SensorRow>,
-    /// Reliable tasks.
-    pub queue: Queue,
-    /// Live links by ordinal.
-    pub links: BTreeMap<u32, Rc<ServerLink>>,
-    /// The same as a set.
-    pub online: RoaringBitmap,
-    /// Spool of each online sensor, and its highest stored event.
-    pub spools: BTreeMap<u32, ([u8; 16], u64)>,
-}
-
-/// One server process, shared by its jobs.
-pub struct Node {
+/// One server process. Dropping it is its crash.
+pub struct Server {
     /// What outlives it.
     pub site: Site,
     /// Counts the starts of the server.
     pub incarnation: u32,
     /// Everything that it knows.
-    pub state: RefCell<State>,
-    current: Cell<u64>,
-    last_id: Cell<u64>,
-    spawned: RefCell<Vec<(u64, Job)>>,
-    commits: RefCell<BTreeMap<u64, (u64, Vec<Write>)>>,
-    last_commit_at: Cell<Micros>,
-    stored: RefCell<BTreeMap<u64, Result<(), StoreError>>>,
-    is_ticking: Cell<bool>,
-    /// As `Organization::sensor_changes`, with one lock for all sensors.
-    sensor_changes: Lock,
-    /// As `Organization::control_changes`.
-    control_changes: Lock,
-    connections: RefCell<BTreeMap<LinkId, Rc<ServerLink>>>,
+    pub dispatch: Dispatch,
+    last_id: u64,
+    commits: BTreeMap<u64, Commit>,
+    last_commit_at: Micros,
+    results: BTreeMap<u64, (Commit, Result<(), StoreError>)>,
+    asked: BTreeMap<RequestId, Asked>,
+    /// Answers on their way to operators.
+    answers: BTreeMap<u64, Answered>,
+    connections: BTreeMap<LinkId, Connection>,
 }
 
-type Job = Pin<Box<dyn Future<Output = ()>>>;
-
-/// A server process and its unfinished jobs. Dropping it is its crash.
-pub struct Server {
-    /// What the jobs share.
-    pub node: Rc<Node>,
-    jobs: BTreeMap<u64, Job>,
-}
-
-/// Lets one job after the other through; as `tokio::sync::Mutex` for the server.
-#[derive(Default)]
-struct Lock {
-    is_taken: Cell<bool>,
-    waiting: RefCell<VecDeque<u64>>,
-}
-
-struct Guard<'a>(&'a Lock, &'a Kernel);
-
-impl Drop for Guard<'_> {
-    fn drop(&mut self) {
-        self.0.is_taken.set(false);
-        for job in self.0.waiting.take() {
-            self.1.after(0, Event::Wake(job));
-        }
-    }
-}
-
-impl Lock {
-    async fn lock<'a>(&'a self, node: &'a Node) -> Guard<'a> {
-        poll_fn(|_| {
-            if self.is_taken.replace(true) {
-                self.waiting.borrow_mut().push_back(node.current.get());
-                Poll::Pending
-            } else {
-                Poll::Ready(())
-            }
-        })
-        .await;
-        Guard(self, &node.site.kernel)
-    }
-}
-
-impl Node {
-    /// The server's clock.
-    #[must_use]
-    pub fn now(&self) -> Timestamp {
-        let true_micros = i64::try_from(self.site.kernel.now()).unwrap_or(i64::MAX);
-        Timestamp::from_micros(EPOCH_MICROS + true_micros + self.site.clock_micros.get())
-    }
-
-    fn fresh_id(&self) -> u64 {
-        self.last_id.set(self.last_id.get() + 1);
-        self.last_id.get()
-    }
-
-    /// Begins a job.
-    pub fn spawn(&self, job: impl Future<Output = ()> + 'static) -> u64 {
-        let id = self.fresh_id();
-        self.spawned.borrow_mut().push((id, Box::pin(job)));
-        self.site.kernel.after(self.site.kernel.below(MS), Event::Wake(id));
-        id
-    }
-
-    /// Commits a list as [`Store::commit`] does: in order of arrival, answered some time after it is on disk.
-    async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
-        let kernel = &self.site.kernel;
-        let id = self.fresh_id();
-        let stall = if kernel.chance(3) { kernel.below(3 * SECOND) } else { kernel.below(4 * MS) };
-        let at = (kernel.now() + stall).max(self.last_commit_at.get());
-        self.last_commit_at.set(at);
-        self.commits.borrow_mut().insert(id, (self.current.get(), writes));
-        kernel.at(at, Event::Commit(id));
-        if self.site.sabotage == Some(Sabotage::AnswerBeforeStore) {
-            return Ok(());
-        }
-        poll_fn(|_| self.stored.borrow_mut().remove(&id).map_or(Poll::Pending, Poll::Ready)).await
-    }
-
-    /// Lets some time pass, in which other jobs go on.
-    pub async fn pause(&self, most: Micros) {
-        let kernel = &self.site.kernel;
-        let until = kernel.now() + kernel.below(most);
-        kernel.at(until, Event::Wake(self.current.get()));
-        poll_fn(|_| if kernel.now() >= until { Poll::Ready(()) } else { Poll::Pending }).await;
-    }
-}
-
-impl State {
-    fn row(&self, ordinal: u32) -> Option<&SensorRow> {
-        self.fleet.get(ordinal as usize)
-    }
-
-    fn put(&mut self, row: SensorRow) {
-        let place = row.ordinal as usize;
-        match self.fleet.get_mut(place) {
-            Some(have) => *have = row,
-            None => self.fleet.push(row),
-        }
-    }
-}
-
-/// Loads all state of the store, as `App::load_organizations` of the server.
+/// Loads all state of the store into a machine.
 ///
 /// # Errors
 ///
 /// Whatever the store says.
-pub fn load(store: &Store) -> Result<State, StoreError> {
-    let mut state = State::default();
+pub fn load(store: &Store, seed: u64) -> Result<Dispatch, StoreError> {
+    let mut dispatch = Dispatch::new(seed);
     store.read_blocking(|read| {
-        read.sensors(&mut |row| state.put(row))?;
-        let mut rows = Vec::new();
-        read.tasks(&mut |row| rows.push(row))?;
-        for row in rows {
-            let unreadable = |error: serde_json::Error| StoreError::Corrupt(format!("task {}: {error}", row.task_id));
-            let spec = serde_json::from_str(&row.spec).map_err(unreadable)?;
-            let control = serde_json::from_str(&row.control).map_err(unreadable)?;
-            let mut task = Task::new(row.number, spec, control, row.targets);
-            read.targets(row.oid, row.number, &mut |ordinal, target| task.restore(ordinal, target))?;
-            state.queue.insert(task);
+        read.sensors(&mut |row| dispatch.restore_sensor(row))?;
+        let mut rows = VecDeque::new();
+        read.tasks(&mut |row| rows.push_back(row))?;
+        while let Some(row) = rows.pop_front() {
+            dispatch.restore_task(row::task(row, read)?);
         }
         Ok(())
     })?;
-    Ok(state)
+    Ok(dispatch)
 }
 
 impl Server {
@@ -225,87 +97,77 @@ impl Server {
     ///
     /// Whatever the store says.
     pub fn start(site: Site, incarnation: u32) -> Result<Self, StoreError> {
-        let state = load(&site.store)?;
-        site.kernel.note(|| format!("server {incarnation} starts with {} tasks", state.queue.tasks().count()));
-        let node = Node {
-            incarnation,
-            state: RefCell::new(state),
-            current: Cell::new(0),
-            last_id: Cell::new(u64::from(incarnation) << 32),
-            spawned: RefCell::default(),
-            commits: RefCell::default(),
-            last_commit_at: Cell::new(0),
-            stored: RefCell::default(),
-            is_ticking: Cell::new(false),
-            sensor_changes: Lock::default(),
-            control_changes: Lock::default(),
-            connections: RefCell::default(),
+        let dispatch = load(&site.store, site.kernel.random())?;
+        site.kernel.note(|| format!("server {incarnation} starts with {} tasks", dispatch.queue.tasks().count()));
+        Ok(Self {
             site,
-        };
-        Ok(Self { node: Rc::new(node), jobs: BTreeMap::new() })
+            incarnation,
+            dispatch,
+            last_id: u64::from(incarnation) << 32,
+            commits: BTreeMap::new(),
+            last_commit_at: 0,
+            results: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            connections: BTreeMap::new(),
+        })
     }
 
-    /// Lets a job go on, if there is one of this number.
-    pub fn wake(&mut self, id: u64) {
-        self.take_spawned();
-        let Some(mut job) = self.jobs.remove(&id) else { return };
-        self.node.current.set(id);
-        if job.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
-            self.jobs.insert(id, job);
-        }
-        self.take_spawned();
+    /// The server's clock.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let true_micros = i64::try_from(self.site.kernel.now()).unwrap_or(i64::MAX);
+        Timestamp::from_micros(EPOCH_MICROS + true_micros + self.site.clock_micros.get())
     }
 
-    fn take_spawned(&mut self) {
-        self.jobs.extend(self.node.spawned.take());
+    fn fresh_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
     }
 
-    /// The store's writer reaches a commit; its caller learns of it a little later.
-    pub fn reach(&self, commit: u64) {
-        let Some((job, writes)) = self.node.commits.borrow_mut().remove(&commit) else { return };
-        let kernel = &self.node.site.kernel;
-        let result = self.node.site.store.commit_blocking(writes);
-        if let Err(error) = &result {
-            kernel.note(|| format!("server: commit fails: {error}"));
-        }
-        self.node.stored.borrow_mut().insert(commit, result);
-        kernel.after(kernel.below(2 * MS), Event::Wake(job));
+    /// Lets happen after up to `most` what the event says.
+    fn soon(&self, most: Micros, event: Event) {
+        self.site.kernel.after(self.site.kernel.below(most), event);
     }
 
-    /// The ticker of the server: retries, paced sends, expiry.
-    pub fn tick(&self) {
-        if self.node.is_ticking.replace(true) {
-            return;
-        }
-        let node = Rc::clone(&self.node);
-        self.node.spawn(async move {
-            tasking::tick(&node).await;
-            node.is_ticking.set(false);
-        });
+    /// Tells the machine something, and carries out what follows.
+    fn tell(&mut self, input: impl FnOnce(&mut Dispatch, Timestamp) -> Vec<Effect>) {
+        let now = self.now();
+        let effects = input(&mut self.dispatch, now);
+        effects.into_iter().for_each(|effect| self.act(effect));
     }
 
-    /// A sensor process connects.
-    pub fn accept(&self, link: LinkId) {
-        connection::accept(&self.node, link);
-    }
-
-    /// A message or the end of a link arrives.
-    pub fn arrive(&self, link: LinkId, is_end: bool) {
-        connection::arrive(&self.node, link, is_end);
+    /// The ticker of the server.
+    pub fn tick(&mut self) {
+        self.tell(Dispatch::tick);
     }
 
     /// Ends the process. Of the commits that wait, some reach the disk, in order; nobody learns of them.
     pub fn crash(self) {
-        let kernel = &self.node.site.kernel;
-        let waiting = self.node.commits.take();
-        let reached = kernel.index(waiting.len() + 1);
-        kernel.note(|| format!("server dies; {reached} of {} waiting commits reach the disk", waiting.len()));
-        for (_, (_, writes)) in waiting.into_iter().take(reached) {
+        let kernel = &self.site.kernel;
+        let reached = kernel.index(self.commits.len() + 1);
+        kernel.note(|| format!("server dies; {reached} of {} waiting commits reach the disk", self.commits.len()));
+        for (_, commit) in self.commits.into_iter().take(reached) {
             // A conflict or a full disk is no news to anyone any more.
-            let _ = self.node.site.store.commit_blocking(writes);
+            let _ = self.site.store.commit_blocking(commit.writes);
         }
-        let links: Vec<LinkId> = self.node.connections.borrow().keys().copied().collect();
-        let mut net = self.node.site.net.borrow_mut();
-        links.into_iter().for_each(|link| net.close_down(link));
+        let mut net = self.site.net.borrow_mut();
+        self.connections.into_keys().for_each(|link| net.close_down(link));
+    }
+
+    /// Something of this process that was put off comes to pass.
+    pub fn happen(&mut self, event: Event) {
+        match event {
+            Event::Commit(id) => self.reach(id),
+            Event::Stored(id) => self.stored(id),
+            Event::Answered(id) => self.answered(id),
+            Event::Flush(link) => self.flush(link),
+            Event::Hear(link) => self.hear_next(link),
+            Event::SpoolRead(link) => self.spool_read(link),
+            _ => {}
+        }
     }
 }
+
+/// A message, an answer or a record is a few milliseconds under way within a process.
+const HANDED_OVER: Micros = 2 * MS;

@@ -3,24 +3,25 @@
 use std::collections::BTreeMap;
 
 use muster_model::{Sid, Timestamp};
+use muster_selector::Fleet as _;
 use muster_store::{EntryQuery, SensorRow, Store, Stream};
-use muster_tasking::{Queue, TargetState, Task};
+use muster_tasking::{Fleet, Queue, TargetState, Task};
 
 use crate::endpoint::Endpoint;
 use crate::oracle::{Fate, Truth};
-use crate::server::{self, Node, OID};
+use crate::server::{self, OID, Server};
 
 /// A task that lives for so long after the last fault must have reached its sensors.
 const ENOUGH_S: u64 = 40 * 60;
 
 /// Checks the end of a run; what does not hold is told to the truth.
-pub fn verify(node: &Node, endpoints: &[Endpoint], truth: &mut Truth, calm_since: Timestamp) {
+pub fn verify(server: &Server, endpoints: &[Endpoint], truth: &mut Truth, calm_since: Timestamp) {
     let mut faults = Vec::new();
-    let state = node.state.borrow();
+    let state = &server.dispatch;
     promises(&state.queue, &state.fleet, truth, &mut faults);
     for task in state.queue.tasks() {
         for ordinal in task.targets() {
-            let Some(row) = state.fleet.get(ordinal as usize) else {
+            let Some(row) = state.fleet.row(ordinal) else {
                 faults.push(format!("task {} has an unknown target {ordinal}", task.number));
                 continue;
             };
@@ -36,7 +37,7 @@ pub fn verify(node: &Node, endpoints: &[Endpoint], truth: &mut Truth, calm_since
         }
     }
     for endpoint in endpoints {
-        let is_deleted = state.fleet.iter().any(|row| Some(row.sensor.sid) == endpoint.sid && row.sensor.deleted);
+        let is_deleted = rows(&state.fleet).any(|row| Some(row.sensor.sid) == endpoint.sid && row.sensor.deleted);
         if !is_deleted && !endpoint.is_connected() {
             faults.push(format!("host {} is not connected", endpoint.number));
         }
@@ -44,15 +45,19 @@ pub fn verify(node: &Node, endpoints: &[Endpoint], truth: &mut Truth, calm_since
             faults.push(format!("the spool of host {} is not empty", endpoint.number));
         }
     }
-    events(&node.site.store, truth, &state.fleet, &mut faults);
-    durable(node, &state.queue, &mut faults);
-    drop(state);
+    events(&server.site.store, truth, &state.fleet, &mut faults);
+    durable(server, &state.queue, &mut faults);
     faults.into_iter().for_each(|fault| truth.fault(fault));
 }
 
+fn rows(fleet: &Fleet) -> impl Iterator<Item = &SensorRow> {
+    // Of enrolments that could not be stored, ordinals are left over.
+    fleet.all().iter().filter_map(|ordinal| fleet.row(ordinal))
+}
+
 /// Every acknowledged task is there, with every target.
-fn promises(queue: &Queue, fleet: &[SensorRow], truth: &Truth, faults: &mut Vec<String>) {
-    let ordinals: BTreeMap<Sid, u32> = fleet.iter().map(|row| (row.sensor.sid, row.ordinal)).collect();
+fn promises(queue: &Queue, fleet: &Fleet, truth: &Truth, faults: &mut Vec<String>) {
+    let ordinals: BTreeMap<Sid, u32> = rows(fleet).map(|row| (row.sensor.sid, row.ordinal)).collect();
     for (id, targets) in &truth.promised {
         let Some(task) = queue.find(*id) else {
             if !targets.is_empty() {
@@ -103,7 +108,7 @@ fn target(
 }
 
 /// Every event that a sensor kept is stored once; no event is stored twice.
-fn events(store: &Store, truth: &Truth, fleet: &[SensorRow], faults: &mut Vec<String>) {
+fn events(store: &Store, truth: &Truth, fleet: &Fleet, faults: &mut Vec<String>) {
     let mut stored = BTreeMap::<uuid::Uuid, u64>::new();
     let mut query = EntryQuery::all(OID, Stream::Event);
     loop {
@@ -127,7 +132,7 @@ fn events(store: &Store, truth: &Truth, fleet: &[SensorRow], faults: &mut Vec<St
         }
     }
     let is_deleted =
-        |host: usize| fleet.iter().any(|row| row.sensor.deleted && truth.hosts.get(&row.sensor.sid) == Some(&host));
+        |host: usize| rows(fleet).any(|row| row.sensor.deleted && truth.hosts.get(&row.sensor.sid) == Some(&host));
     for (id, (host, seq, fate)) in &truth.spool {
         if *fate == Fate::Kept && !stored.contains_key(id) && !is_deleted(*host) {
             faults.push(format!("event {seq} of host {host} is lost"));
@@ -136,14 +141,14 @@ fn events(store: &Store, truth: &Truth, fleet: &[SensorRow], faults: &mut Vec<St
 }
 
 /// A restart brings back what the server knew.
-fn durable(node: &Node, queue: &Queue, faults: &mut Vec<String>) {
-    let mut again = match server::load(&node.site.store) {
-        Ok(state) => state.queue,
+fn durable(server: &Server, queue: &Queue, faults: &mut Vec<String>) {
+    let mut again = match server::load(&server.site.store, 0) {
+        Ok(loaded) => loaded,
         Err(error) => return faults.push(format!("the store cannot be loaded: {error}")),
     };
-    again.expire(node.now());
+    again.expire(server.now());
     for task in queue.tasks() {
-        let Some(loaded) = again.task(task.number) else {
+        let Some(loaded) = again.queue.task(task.number) else {
             faults.push(format!("task {} is not in the store", task.number));
             continue;
         };

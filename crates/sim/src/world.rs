@@ -147,14 +147,14 @@ impl World {
 
     fn happen(&mut self, event: Event) {
         match event {
-            Event::Commit(commit) => {
-                if let Some(server) = &self.server {
-                    server.reach(commit);
-                }
-            }
-            Event::Wake(job) => {
+            event @ (Event::Commit(_)
+            | Event::Stored(_)
+            | Event::Answered(_)
+            | Event::Flush(_)
+            | Event::Hear(_)
+            | Event::SpoolRead(_)) => {
                 if let Some(server) = self.server.as_mut() {
-                    server.wake(job);
+                    server.happen(event);
                 }
             }
             Event::Tick(incarnation) => self.tick(incarnation),
@@ -176,7 +176,7 @@ impl World {
     }
 
     fn tick(&mut self, incarnation: u32) {
-        let Some(server) = self.server.as_ref().filter(|server| server.node.incarnation == incarnation) else { return };
+        let Some(server) = self.server.as_mut().filter(|server| server.incarnation == incarnation) else { return };
         server.tick();
         let interval = if self.is_calm { TICK_CALM } else { TICK };
         self.kernel.after(interval, Event::Tick(incarnation));
@@ -199,8 +199,8 @@ impl World {
         if !endpoint.wants_link() {
             return;
         }
-        let link = self.server.as_ref().map(|server| {
-            let link = self.site.net.borrow_mut().open(host, server.node.incarnation);
+        let link = self.server.as_mut().map(|server| {
+            let link = self.site.net.borrow_mut().open(host, server.incarnation);
             server.accept(link);
             link
         });
@@ -211,7 +211,7 @@ impl World {
         let Some((host, incarnation)) = self.site.net.borrow().ends(link) else { return };
         match way {
             Way::Up => {
-                if let Some(server) = self.server.as_ref().filter(|server| server.node.incarnation == incarnation) {
+                if let Some(server) = self.server.as_mut().filter(|server| server.incarnation == incarnation) {
                     server.arrive(link, is_end);
                 }
             }
@@ -238,13 +238,13 @@ impl World {
             endpoint.disk.borrow_mut().dies_in = None;
             endpoint.start();
         }
-        self.server.as_ref().map_or(Timestamp::ZERO, |server| server.node.now())
+        self.server.as_ref().map_or(Timestamp::ZERO, Server::now)
     }
 
     fn judge(&self, calm_since: Timestamp) -> Option<String> {
         let server = self.server.as_ref()?;
         let mut truth = self.truth.borrow_mut();
-        verify(&server.node, &self.endpoints, &mut truth, calm_since);
+        verify(server, &self.endpoints, &mut truth, calm_since);
         truth.first_fault().map(str::to_owned)
     }
 

@@ -18,16 +18,22 @@
 
 #![forbid(unsafe_code)]
 
+pub mod dispatch;
 mod explain;
+mod fleet;
 mod pace;
 mod queue;
+mod sensor;
 mod spec;
 mod target;
 mod task;
 
+pub use dispatch::Dispatch;
 pub use explain::Explanation;
+pub use fleet::Fleet;
 pub use pace::{FailureLimit, Pace};
 pub use queue::{ASK_AGAIN, ControlChange, Fault, Offer, Queue, RETRY_FIRST, RETRY_LONGEST, Report};
+pub use sensor::SensorRow;
 pub use spec::{CONTEXT_BYTES_MAX, Conditions, Control, DEFAULT_TTL_S, Spec, SpecError, TTL_S_MAX, Weekdays, Window};
 pub use target::{Target, TargetState};
 pub use task::{Counts, Task};

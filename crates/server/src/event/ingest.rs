@@ -25,11 +25,9 @@ use std::sync::Arc;
 pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events, clock_offset_ms: i64) {
     let organization = &place.organization;
     let (spool_id, stored_seq) = {
-        let state = organization.state.lock();
-        if state.links.get(&place.ordinal).is_none_or(|current| current.generation != link.generation) {
-            return link.close();
-        }
-        let Some(spool) = state.spools.get(&place.ordinal).copied() else { return };
+        let mut state = organization.state.lock();
+        let Some(spool) = state.dispatch().spool(place.ordinal, link.id()) else { return link.close() };
+        let Some(spool) = spool else { return };
         spool
     };
     let seq = events.events.iter().map(|event| event.seq).max().unwrap_or(0).max(stored_seq);
@@ -61,10 +59,7 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events,
                 return;
             }
         };
-        let mut state = organization.state.lock();
-        if let Some(spool) = state.spools.get_mut(&place.ordinal).filter(|spool| spool.0 == spool_id) {
-            spool.1 = spool.1.max(through);
-        }
+        organization.state.lock().dispatch().spooled(place.ordinal, spool_id, through);
     }
     link.send(from_server::Message::EventsAck(EventsAck { seq }));
 }

@@ -6,6 +6,8 @@ use super::link::Link;
 use crate::access::INSTALLATION_KEY;
 use crate::app::App;
 use crate::organization::Organization;
+use crate::sensor::Rejection;
+use crate::tasking::message;
 use crate::{clock, random, sensor};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use muster_model::{Iid, Oid, Sid};
@@ -101,61 +103,35 @@ async fn resume(
     let oid = Oid(Uuid::from_slice(&resume.oid).map_err(|_| unknown())?);
     let sid = Sid(Uuid::from_slice(&resume.sid).map_err(|_| unknown())?);
     let organization = app.organization(oid).ok_or_else(unknown)?;
-    let (ordinal, public_key, deleted) = {
-        let guard = organization.state.lock();
-        let ordinal = guard.fleet.ordinal(sid).ok_or_else(unknown)?;
-        let row = guard.fleet.row(ordinal).ok_or_else(unknown)?;
-        (ordinal, row.public_key.clone(), row.sensor.deleted)
+    let (ordinal, public_key) = {
+        let state = organization.state.lock();
+        let ordinal = state.fleet.ordinal(sid).ok_or_else(unknown)?;
+        let row = state.fleet.row(ordinal).ok_or_else(unknown)?;
+        (ordinal, row.public_key.clone())
     };
     let key = UnparsedPublicKey::new(&ED25519, &public_key);
     key.verify(&proof_bytes(nonce, oid, sid), &resume.signature).map_err(|_| unknown())?;
     let place = sensor::Place { organization: Arc::clone(&organization), ordinal };
-    if deleted {
-        sensor::denied(app, &place).await;
-        return Err(refuse(Refusal::Deleted, "this sensor was deleted", RETRY_REFUSED_S));
-    }
-    if is_over_quota(app, &organization, ordinal) {
-        sensor::over_quota(app, &place).await;
-        return Err(refuse(Refusal::Quota, "the quota of online sensors is used up", RETRY_BUSY_S * 10));
-    }
-    let link = Arc::new(Link::new(random::number(), state.boot_id.clone(), state.hostname.clone()));
-    let seen = sensor::went_online(app, &place, &link, state, source).await.map_err(|error| busy(&error))?;
+    let link = Arc::new(Link::new(random::number()));
+    let welcome =
+        sensor::went_online(app, &place, &link, state, source).await.map_err(|rejection| match rejection {
+            Rejection::Deleted => refuse(Refusal::Deleted, &rejection.to_string(), RETRY_REFUSED_S),
+            Rejection::OverQuota => refuse(Refusal::Quota, &rejection.to_string(), RETRY_BUSY_S * 10),
+            Rejection::Store(error) => busy(&error),
+        })?;
     let now = clock::now();
-    let welcome = Welcome {
-        server_now_ms: now.as_millis(),
-        epoch: seen.epoch,
-        flags: Some(seen.flags),
-        sleeper: seen.sleeper,
-        spool_seq: seen.spool_seq,
-    };
+    let welcome = message::welcome(&welcome, now);
     let clock_offset_ms = now.as_millis().saturating_sub(state.now_ms);
     Ok(Admitted { organization, ordinal, link, welcome, clock_offset_ms })
 }
 
 /// Why no more sensors may enrol with a key, if that is so. Deleted sensors do not count.
 fn no_room(app: &App, organization: &Organization, iid: Iid, of_key: u32) -> Option<String> {
-    let quota = quota(app, organization);
+    let quota = sensor::quota_of(app, organization);
     let state = organization.state.lock();
     if of_key != 0 && state.fleet.enrolled_with(iid) >= u64::from(of_key) {
         return Some(format!("{of_key} sensors are enrolled with this installation key, as many as may be"));
     }
     let is_full = quota != 0 && state.fleet.live().len() >= u64::from(quota);
     is_full.then(|| format!("{quota} sensors are enrolled in the organization, as many as its quota allows"))
-}
-
-/// Sensors that the organization may have; 0 is no limit.
-fn quota(app: &App, organization: &Organization) -> u32 {
-    let profile = app.records.get(
-        crate::organization::ORGANIZATION_OWNER,
-        crate::organization::ORGANIZATION,
-        &organization.oid.to_string(),
-    );
-    let own = profile.map_or(0, |profile| profile.sensor_quota);
-    if own == 0 { app.config.limits.sensor_quota } else { own }
-}
-
-fn is_over_quota(app: &App, organization: &Organization, ordinal: u32) -> bool {
-    let quota = quota(app, organization);
-    let state = organization.state.lock();
-    quota != 0 && !state.is_online(ordinal) && state.online.len() >= u64::from(quota)
 }

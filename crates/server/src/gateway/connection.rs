@@ -3,7 +3,7 @@
 use super::admit::{self, Admitted};
 use super::incoming::{Incoming, Lanes};
 use crate::app::App;
-use crate::{random, sensor, tasking};
+use crate::{random, sensor};
 use futures_util::{SinkExt as _, StreamExt as _};
 use muster_wire::{Assembler, Challenge, FRAME_BYTES_MAX, FromSensor, FromServer, encode, from_sensor, from_server};
 use std::collections::VecDeque;
@@ -119,7 +119,6 @@ async fn run(app: Arc<App>, mut socket: Socket, admitted: Admitted) {
     let Incoming { app, place, link, .. } = &incoming;
     let ended = match welcomed {
         Ok(()) => {
-            Box::pin(tasking::deliver_next(app, place)).await;
             let mut lanes = Lanes::default();
             let ended = exchange(&mut socket, &incoming, &mut lanes).await;
             if let Some(work) = lanes.into_work() {

@@ -1,5 +1,6 @@
 //! The server's end of one live link: a bounded queue of messages to the sensor.
 
+use muster_tasking::dispatch::LinkId;
 use muster_wire::{FromServer, from_server};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -13,10 +14,6 @@ const WAITING_MAX: usize = 1_024;
 pub struct Link {
     /// Tells this link from earlier ones of the same sensor.
     pub generation: u64,
-    /// Boot id that the sensor reported.
-    pub boot_id: String,
-    /// Hostname that the sensor reported.
-    pub hostname: String,
     waiting: Mutex<VecDeque<FromServer>>,
     wake: Notify,
     closed: AtomicBool,
@@ -25,15 +22,14 @@ pub struct Link {
 impl Link {
     /// A link with nothing to say.
     #[must_use]
-    pub fn new(generation: u64, boot_id: String, hostname: String) -> Self {
-        Self {
-            generation,
-            boot_id,
-            hostname,
-            waiting: Mutex::new(VecDeque::new()),
-            wake: Notify::new(),
-            closed: AtomicBool::new(false),
-        }
+    pub fn new(generation: u64) -> Self {
+        Self { generation, waiting: Mutex::new(VecDeque::new()), wake: Notify::new(), closed: AtomicBool::new(false) }
+    }
+
+    /// Its number for the dispatch machine.
+    #[must_use]
+    pub fn id(&self) -> LinkId {
+        LinkId(self.generation)
     }
 
     /// Queues a message; a link whose queue is full is closed instead.

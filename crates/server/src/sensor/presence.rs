@@ -1,30 +1,19 @@
 //! Enrolment, and coming and going of links.
 
-use super::change::Abandonment;
-use super::{Place, wanted_flags};
+use super::Place;
 use crate::app::App;
-use crate::detect;
 use crate::gateway::Link;
-use crate::organization::Organization;
-use crate::{clock, event, random, tasking};
-use muster_model::{Architecture, Did, Iid, Platform, Sensor, Sid, Tag, Timestamp};
-use muster_store::{SensorRow, StoreError, Write};
-use muster_wire::{Flags, SensorState};
+use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Organization};
+use crate::random;
+use crate::tasking::{ask, carry_out, message, tell};
+use muster_model::{Iid, Sid};
+use muster_store::StoreError;
+use muster_tasking::dispatch::{self, Answer, Arrival, Edit, SpoolSeen, Welcome};
+use muster_wire::SensorState;
 use roaring::RoaringBitmap;
-use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use uuid::Uuid;
-
-/// Longest text that a sensor may report of itself, in bytes; more is cut.
-const REPORTED_BYTES_MAX: usize = 256;
-
-/// `deleted_sensor` is told at most this often per sensor. Source: reference/sensor.md section 6.
-const DENIED_EVERY: Duration = Duration::from_secs(24 * 3_600);
-
-/// What `denied_for` says: the time for which the refusal is remembered.
-const DENIED_FOR: &str = "720h0m0s";
+use tokio::runtime::Handle;
 
 /// A sensor that asks for an identity.
 pub struct Enrolment<'a> {
@@ -40,40 +29,22 @@ pub struct Enrolment<'a> {
     pub source: Option<IpAddr>,
 }
 
-/// What a sensor that comes online is to be told.
-pub struct Seen {
-    /// Its epoch.
-    pub epoch: u64,
-    /// Flags to enforce.
-    pub flags: Flags,
-    /// It is tagged as a sleeper.
-    pub sleeper: bool,
-    /// Highest stored event of its spool.
-    pub spool_seq: u64,
+/// Why a sensor that proved who it is gets no link.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejection {
+    /// It was deleted.
+    #[error("this sensor was deleted")]
+    Deleted,
+    /// Too many are online.
+    #[error("the quota of online sensors is used up")]
+    OverQuota,
+    /// The store cannot write.
+    #[error(transparent)]
+    Store(#[from] StoreError),
 }
 
-fn cut(text: &str) -> Box<str> {
-    let end = (0..=REPORTED_BYTES_MAX.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
-    text[..end].into()
-}
-
-fn device_of(oid: muster_model::Oid, fingerprint: &str) -> Option<Did> {
-    (!fingerprint.is_empty()).then(|| Did(Uuid::new_v5(&oid.0, fingerprint.as_bytes())))
-}
-
-fn apply_report(row: &mut SensorRow, state: &SensorState) {
-    let sensor = &mut row.sensor;
-    sensor.hostname = cut(&state.hostname);
-    sensor.int_ip = cut(&state.int_ip);
-    sensor.mac_addr = cut(&state.mac_addr);
-    sensor.version = cut(&state.version);
-    sensor.kernel = state.kernel;
-    sensor.isolated = state.isolated;
-    sensor.sealed = state.sealed;
-    if !state.fingerprint.is_empty() {
-        row.fingerprint = cut(&state.fingerprint).into();
-        sensor.did = device_of(sensor.oid, &row.fingerprint);
-    }
+fn text_of(source: Option<IpAddr>) -> String {
+    source.map(|ip| ip.to_string()).unwrap_or_default()
 }
 
 /// Gives a new sensor its identity.
@@ -82,166 +53,106 @@ fn apply_report(row: &mut SensorRow, state: &SensorState) {
 ///
 /// Whatever the store says.
 pub async fn enrol(app: &Arc<App>, organization: &Arc<Organization>, new: &Enrolment<'_>) -> Result<Sid, StoreError> {
-    let ordinal = organization.state.lock().fleet.reserve_ordinal();
-    let row = new_row(organization, ordinal, new, clock::now());
-    let event = json!({
-        "public_ip": row.sensor.ext_ip, "internal_ip": row.sensor.int_ip, "host_name": row.sensor.hostname,
-    });
-    let record = event::deployment(&row.sensor, "enrollment", &event, clock::now());
-    let beside = vec![Write::PutSensor(Box::new(row.clone()))];
-    detect::emit(app, organization.oid, vec![record], beside).await?;
-    organization.state.lock().fleet.put(row.clone());
-    tracing::info!(sid = %row.sensor.sid, hostname = %row.sensor.hostname, "a sensor enrolled");
-    tasking::matching_changed(app, organization, &[row.ordinal]).await;
-    Ok(row.sensor.sid)
-}
-
-fn new_row(organization: &Organization, ordinal: u32, new: &Enrolment<'_>, now: Timestamp) -> SensorRow {
-    let by: Arc<str> = "installation key".into();
-    let platform = Platform(new.state.platform);
-    let architecture = Architecture(u8::try_from(new.state.architecture).unwrap_or(0));
-    let mut sensor = Sensor::enrolled(Sid(random::uuid()), organization.oid, new.iid, platform, architecture, now);
-    sensor.ext_ip = new.source.map(|ip| ip.to_string()).unwrap_or_default().into();
-    let mut row = SensorRow::enrolled(ordinal, sensor, new.public_key);
-    apply_report(&mut row, new.state);
-    for name in new.tags {
-        let tag = Tag { name: name.as_str().into(), added_by: Arc::clone(&by), added_at: now, expires_at: None };
-        row.sensor.put_tag(tag);
-    }
-    row
+    let (sid, reported, source) = (Sid(random::uuid()), message::reported(new.state), text_of(new.source));
+    let enrolment = dispatch::Enrolment {
+        oid: organization.oid,
+        sid,
+        iid: new.iid,
+        tags: new.tags,
+        public_key: new.public_key,
+        reported: &reported,
+        source: &source,
+    };
+    ask(app, organization, None, |dispatch, request, now| dispatch.enrol(request, &enrolment, now)).await?;
+    tracing::info!(%sid, hostname = %new.state.hostname, "a sensor enrolled");
+    Ok(sid)
 }
 
 /// Takes in a sensor that proved who it is, and makes its link the current one.
 ///
+/// Cancel safe: a link that nobody waits for any more is not taken in.
+///
 /// # Errors
 ///
-/// Whatever the store says; the link is then not taken in.
+/// [`Rejection`]; the link is then not taken in.
 pub async fn went_online(
     app: &Arc<App>,
     place: &Place,
     link: &Arc<Link>,
     state: &SensorState,
     source: Option<IpAddr>,
-) -> Result<Seen, StoreError> {
+) -> Result<Welcome, Rejection> {
     let organization = &place.organization;
-    let now = clock::now();
-    let mut clone_of = None;
-    let one = RoaringBitmap::from_iter([place.ordinal]);
-    if let Some(other) = organization.state.lock().links.get(&place.ordinal) {
-        let is_elsewhere = other.boot_id != state.boot_id && other.hostname != state.hostname;
-        clone_of = is_elsewhere.then(|| other.hostname.clone());
-    }
-    let edit = |row: &mut SensorRow| {
-        let lost_journal = !row.journal_id.is_empty() && row.journal_id != state.journal_id;
-        row.epoch += u64::from(lost_journal);
-        row.journal_id.clone_from(&state.journal_id);
-        row.boot_id.clone_from(&state.boot_id);
-        row.sensor.alive_at = now;
-        if let Some(source) = source {
-            row.sensor.ext_ip = source.to_string().into();
+    let spool = match message::spool_of(state) {
+        Some(id) => {
+            let (oid, ordinal) = (organization.oid, place.ordinal);
+            Some(SpoolSeen { id, stored: app.store.read(move |read| read.spool(oid, ordinal, id)).await? })
         }
-        apply_report(row, state);
-        true
+        None => None,
     };
-    let ends = |before: &SensorRow, after: &SensorRow| {
-        let reason = "the sensor was wiped and enrolled again, or lost its journal";
-        (before.epoch != after.epoch).then_some(Abandonment { reason, journal_is_lost: true })
+    let mut taken = Taken { app, place, link, is_kept: false };
+    let reported = message::reported(state);
+    let (source, quota) = (text_of(source), quota_of(app, organization));
+    organization.state.lock().add_link(link);
+    let input = |dispatch: &mut muster_tasking::Dispatch, request, now| {
+        let (ordinal, link) = (place.ordinal, link.id());
+        dispatch.connect(Arrival { request, ordinal, link, reported, source, spool, quota }, now)
     };
-    super::change::update_and_abandon(app, organization, &one, None, edit, ends).await?;
-    if let Some(previous) = clone_of {
-        let event = json!({"previous_hostname": previous, "new_hostname": state.hostname});
-        tell(app, place, "sensor_clone", &event).await;
+    match ask(app, organization, None, input).await? {
+        Answer::Welcome(welcome) => {
+            taken.is_kept = true;
+            Ok(welcome)
+        }
+        Answer::OverQuota => Err(Rejection::OverQuota),
+        _ => Err(Rejection::Deleted),
     }
-    let spool = spool(app, place, state).await?;
-    let mut guard = organization.state.lock();
-    guard.spools.extend(spool.map(|spool| (place.ordinal, spool)));
-    let spool_seq = spool.map_or(0, |(_, seq)| seq);
-    if let Some(replaced) = guard.links.insert(place.ordinal, Arc::clone(link)) {
-        replaced.close();
-    }
-    guard.online.insert(place.ordinal);
-    // Whatever was sent on an earlier link may be lost: it is offered again.
-    guard.queue.disconnected(place.ordinal);
-    let row = guard.fleet.row(place.ordinal).ok_or_else(|| StoreError::Failed("the sensor vanished".into()))?;
-    Ok(Seen { epoch: row.epoch, flags: wanted_flags(row), sleeper: row.sensor.has_tag("lc:sleeper"), spool_seq })
 }
 
-/// The spool that a sensor reports, and the highest number that is stored of it.
-async fn spool(app: &App, place: &Place, state: &SensorState) -> Result<Option<([u8; 16], u64)>, StoreError> {
-    let Ok(spool_id) = <[u8; 16]>::try_from(state.spool_id.as_slice()) else { return Ok(None) };
-    let (oid, ordinal) = (place.organization.oid, place.ordinal);
-    let stored = app.store.read(move |read| read.spool(oid, ordinal, spool_id)).await?;
-    if stored.is_none() {
-        let first = Write::PutSpool { oid, ordinal, spool_id, seq: 0, after: None };
-        app.store.commit(vec![first]).await?;
+/// Sensors that an organization may have, and have online; 0 is no limit.
+pub fn quota_of(app: &App, organization: &Organization) -> u32 {
+    let profile = app.records.get(ORGANIZATION_OWNER, ORGANIZATION, &organization.oid.to_string());
+    match profile.map_or(0, |profile| profile.sensor_quota) {
+        0 => app.config.limits.sensor_quota,
+        own => own,
     }
-    Ok(Some((spool_id, stored.unwrap_or(0))))
 }
 
-/// Takes in what a sensor reports at `SYNC`.
+/// A link that is being taken in. Dropping it before it is kept takes the link out again.
+struct Taken<'a> {
+    app: &'a Arc<App>,
+    place: &'a Place,
+    link: &'a Link,
+    is_kept: bool,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
+        let (ordinal, link, organization) = (self.place.ordinal, self.link.id(), &self.place.organization);
+        let deeds = organization.turn(None, |state, now| {
+            state.remove_link(link);
+            state.dispatch().disconnected(ordinal, link, now)
+        });
+        if let (false, Ok(_)) = (deeds.is_empty(), Handle::try_current()) {
+            let (app, organization) = (Arc::clone(self.app), Arc::clone(organization));
+            let jobs = app.jobs.clone();
+            jobs.spawn(async move { carry_out(&app, &organization, deeds).await });
+        }
+    }
+}
+
+/// Takes in what a sensor reports at `SYNC`. What could not be stored is told again by the next report.
 pub async fn reported(app: &Arc<App>, place: &Place, state: &SensorState) {
     let one = RoaringBitmap::from_iter([place.ordinal]);
-    let edit = |row: &mut SensorRow| {
-        let before = row.sensor.clone();
-        apply_report(row, state);
-        row.sensor != before
-    };
-    if let Err(error) = super::update(app, &place.organization, &one, None, edit).await {
-        tracing::warn!(%error, "a report of a sensor could not be stored; the next one will tell it again");
-    }
+    let edit = Edit::Report(Box::new(message::reported(state)));
+    tell(app, &place.organization, |dispatch, now| dispatch.edit(None, &one, edit, now)).await;
 }
 
 /// A link ended. Only the current link of a sensor counts.
 pub async fn went_offline(app: &Arc<App>, place: &Place, link: &Link) {
-    {
-        let mut state = place.organization.state.lock();
-        let is_current = state.links.get(&place.ordinal).is_some_and(|have| have.generation == link.generation);
-        if !is_current {
-            return;
-        }
-        state.links.remove(&place.ordinal);
-        state.online.remove(place.ordinal);
-        state.spools.remove(&place.ordinal);
-        state.queue.disconnected(place.ordinal);
-    }
-    tell(app, place, "disconnected", &json!({})).await;
-}
-
-/// A deleted sensor tried to connect.
-pub async fn denied(app: &Arc<App>, place: &Place) {
-    let now = clock::now();
-    let one = RoaringBitmap::from_iter([place.ordinal]);
-    let mut is_due = false;
-    let edit = |row: &mut SensorRow| {
-        is_due = row.denied_at == Timestamp::ZERO || now.since(row.denied_at) >= DENIED_EVERY;
-        if is_due {
-            row.denied_at = now;
-        }
-        is_due
-    };
-    if super::update(app, &place.organization, &one, None, edit).await.is_ok() && is_due {
-        tell(app, place, "deleted_sensor", &json!({"denied_for": DENIED_FOR})).await;
-    }
-}
-
-/// A sensor was sent away because too many are online.
-pub async fn over_quota(app: &Arc<App>, place: &Place) {
-    let event = {
-        let state = place.organization.state.lock();
-        let Some(row) = state.fleet.row(place.ordinal) else { return };
-        let sensor = &row.sensor;
-        json!({"public_ip": sensor.ext_ip, "internal_ip": sensor.int_ip, "host_name": sensor.hostname})
-    };
-    tell(app, place, "sensor_over_quota", &event).await;
-}
-
-async fn tell(app: &Arc<App>, place: &Place, event_type: &str, event: &serde_json::Value) {
-    let record = {
-        let state = place.organization.state.lock();
-        let Some(row) = state.fleet.row(place.ordinal) else { return };
-        event::deployment(&row.sensor, event_type, event, clock::now())
-    };
-    if let Err(error) = detect::emit(app, place.organization.oid, vec![record], Vec::new()).await {
-        tracing::warn!(%error, event_type, "a deployment event could not be stored");
-    }
+    let (ordinal, id) = (place.ordinal, link.id());
+    place.organization.state.lock().remove_link(id);
+    tell(app, &place.organization, |dispatch, now| dispatch.disconnected(ordinal, id, now)).await;
 }

@@ -155,7 +155,7 @@ async fn send(
             let checked = command.spec.require_support(row.sensor.platform, row.sensor.architecture);
             checked.map_err(|error| ApiError::bad_request(error.to_string()))?;
         }
-        let link = state.links.get(&place.ordinal).cloned().ok_or_else(|| bad("sensor not online"))?;
+        let link = state.link(place.ordinal).cloned().ok_or_else(|| bad("sensor not online"))?;
         let entity = json!({"type": "sensor", "sid": row.sensor.sid, "hostname": row.sensor.hostname});
         (link, row.epoch, entity)
     };

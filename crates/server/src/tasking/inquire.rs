@@ -137,7 +137,7 @@ pub async fn page_of_targets(
     let limit = limit.clamp(1, PAGE_MAX);
     let (number, mut answer, ordinals, has_more) = {
         let mut state = organization.state.lock();
-        state.queue.expire(clock::now());
+        state.dispatch().expire(clock::now());
         let task = state.queue.find(id).ok_or_else(|| ApiError::not_found("no such task"))?;
         let of_state = state_wanted.map(|wanted| task.in_state(wanted));
         let set = of_state.as_ref().unwrap_or_else(|| task.targets());
@@ -208,7 +208,7 @@ pub async fn explain(
     let stored = stored.into_iter().next().map(|(_, target)| target);
     let now = clock::now();
     let mut state = organization.state.lock();
-    state.queue.expire(now);
+    state.dispatch().expire(now);
     let task = state.queue.task(number).ok_or_else(|| ApiError::not_found("no such task"))?;
     let target = task.state_of(ordinal).map(|_| merged(task, ordinal, stored.clone()));
     let explanation = state.queue.explain(task, ordinal, target.as_ref(), state.is_online(ordinal), now);

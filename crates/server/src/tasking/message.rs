@@ -1,27 +1,50 @@
-//! What the queue and the link protocol call the same things. Pure.
+//! What the dispatch machine and the link protocol call the same things. Pure.
 
 use muster_model::{TaskId, Timestamp};
-use muster_tasking::{Report, TargetState, Task};
-use muster_wire::{Conditions, Deliver, Receipt, Step};
+use muster_tasking::dispatch::{self, Delivery, Message, Reported};
+use muster_tasking::{Report, TargetState};
+use muster_wire::{Conditions, Deliver, Flags, Receipt, SensorState, Step, Welcome, from_server};
 use uuid::Uuid;
 
 /// Readable reasons of endpoints are cut at this many characters.
 const ERROR_CHARS_MAX: usize = 256;
 
-/// The order for a sensor of this enrolment epoch, with its lifetime counted from now.
+/// What a sensor is told.
 #[must_use]
-pub fn deliver(task: &Task, epoch: u64, now: Timestamp) -> Deliver {
-    let expires_at = task.spec.expires_at();
+pub fn message(message: Message) -> from_server::Message {
+    match message {
+        Message::Deliver(delivery) => from_server::Message::Deliver(deliver(*delivery)),
+        Message::Flags(wanted) => from_server::Message::Flags(flags(wanted)),
+    }
+}
+
+fn deliver(delivery: Delivery) -> Deliver {
     Deliver {
-        task_id: task.spec.task_id.0.as_bytes().to_vec(),
-        epoch,
-        command: task.spec.command.clone(),
-        investigation_id: task.spec.investigation_id(),
-        not_after_ms: expires_at.as_millis(),
-        lifetime_ms: u64::try_from(expires_at.since(now).as_millis()).unwrap_or(u64::MAX),
+        task_id: delivery.task_id.0.as_bytes().to_vec(),
+        epoch: delivery.epoch,
+        command: delivery.command,
+        investigation_id: delivery.investigation_id,
+        not_after_ms: delivery.expires_at.as_millis(),
+        lifetime_ms: u64::try_from(delivery.lifetime.as_millis()).unwrap_or(u64::MAX),
         wants_receipts: true,
-        conditions: task.spec.conditions.as_ref().map(conditions),
-        urgent: task.spec.urgent,
+        conditions: delivery.conditions.as_ref().map(conditions),
+        urgent: delivery.urgent,
+    }
+}
+
+fn flags(wanted: dispatch::Flags) -> Flags {
+    Flags { isolate: wanted.isolate, seal: wanted.seal }
+}
+
+/// What a sensor is told when its link is up.
+#[must_use]
+pub fn welcome(welcome: &dispatch::Welcome, now: Timestamp) -> Welcome {
+    Welcome {
+        server_now_ms: now.as_millis(),
+        epoch: welcome.epoch,
+        flags: Some(flags(welcome.flags)),
+        sleeper: welcome.sleeper,
+        spool_seq: welcome.spool_seq,
     }
 }
 
@@ -40,13 +63,13 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()).collect()
 }
 
-/// What a receipt tells the queue; `None` if it is of another enrolment epoch than
-/// the sensor's present one, or makes no sense.
+/// What receipts report, each with its epoch; those that make no sense are left out.
 #[must_use]
-pub fn report(receipt: &Receipt, epoch: u64) -> Option<Report> {
-    if receipt.epoch != epoch {
-        return None;
-    }
+pub fn reports(receipts: &[Receipt]) -> Vec<(u64, Report)> {
+    receipts.iter().filter_map(|receipt| Some((receipt.epoch, report(receipt)?))).collect()
+}
+
+fn report(receipt: &Receipt) -> Option<Report> {
     let state = match receipt.step() {
         Step::Unspecified => return None,
         Step::Confirmed => TargetState::Confirmed,
@@ -69,4 +92,29 @@ pub fn report(receipt: &Receipt, epoch: u64) -> Option<Report> {
         code: receipt.code,
         error: (!error.is_empty()).then(|| error.into()),
     })
+}
+
+/// What a sensor says of itself.
+#[must_use]
+pub fn reported(state: &SensorState) -> Reported {
+    Reported {
+        platform: state.platform,
+        architecture: state.architecture,
+        hostname: state.hostname.clone(),
+        int_ip: state.int_ip.clone(),
+        mac_addr: state.mac_addr.clone(),
+        version: state.version.clone(),
+        fingerprint: state.fingerprint.clone(),
+        boot_id: state.boot_id.clone(),
+        journal_id: state.journal_id.clone(),
+        kernel: state.kernel,
+        isolated: state.isolated,
+        sealed: state.sealed,
+    }
+}
+
+/// The spool that a sensor says it has.
+#[must_use]
+pub fn spool_of(state: &SensorState) -> Option<[u8; 16]> {
+    state.spool_id.as_slice().try_into().ok()
 }

@@ -1,18 +1,15 @@
 //! What happens by itself: retries, paced sends, expiry, fading tags, retention.
 
-use super::{fan_out, offer_again};
+use super::carry_out;
 use crate::app::App;
+use crate::clock;
 use crate::organization::Organization;
-use crate::{clock, sensor};
 use muster_store::{Stream, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How often paced tasks and overdue confirmations are looked at.
+/// How often the machine is told that time passed.
 const TICK: Duration = Duration::from_millis(100);
-
-/// Ticks between looks at expiry and fading tags: one second.
-const TICKS_PER_SWEEP: u64 = 10;
 
 /// Ticks between retention runs: ten minutes.
 const TICKS_PER_RETENTION: u64 = 6_000;
@@ -31,39 +28,18 @@ pub async fn run(app: Arc<App>) {
     loop {
         interval.tick().await;
         for organization in app.organizations() {
-            retry_and_pace(&app, &organization).await;
-            if ticks.is_multiple_of(TICKS_PER_SWEEP) {
-                sweep(&app, &organization).await;
+            let deeds = organization.turn(None, |state, now| state.dispatch().tick(now));
+            if !deeds.is_empty() {
+                // The machine begins nothing anew that is still under way.
+                let (app, organization) = (Arc::clone(&app), Arc::clone(&organization));
+                let jobs = app.jobs.clone();
+                jobs.spawn(async move { carry_out(&app, &organization, deeds).await });
             }
             if ticks % TICKS_PER_RETENTION == TICKS_TO_RETENTION {
                 retain(&app, &organization).await;
             }
         }
         ticks += 1;
-    }
-}
-
-async fn retry_and_pace(app: &Arc<App>, organization: &Arc<Organization>) {
-    let (again, paced) = {
-        let now = clock::now();
-        let mut state = organization.state.lock();
-        let (mut again, gone): (Vec<u32>, Vec<u32>) =
-            state.queue.overdue(now).into_iter().partition(|ordinal| state.online.contains(*ordinal));
-        gone.into_iter().for_each(|ordinal| state.queue.disconnected(ordinal));
-        again.extend(state.queue.take_postponed(now) & &state.online);
-        (again, state.queue.paced(now))
-    };
-    offer_again(app, organization, &again).await;
-    for number in paced {
-        fan_out(app, organization, number).await;
-    }
-}
-
-async fn sweep(app: &Arc<App>, organization: &Arc<Organization>) {
-    let now = clock::now();
-    organization.state.lock().queue.expire(now);
-    if let Err(error) = sensor::sweep_tags(app, organization, now).await {
-        tracing::warn!(%error, "expired tags could not be taken off; tried again in a second");
     }
 }
 
@@ -87,7 +63,7 @@ async fn retain(app: &Arc<App>, organization: &Arc<Organization>) {
     match app.store.commit(writes).await {
         Ok(()) => {
             let mut state = organization.state.lock();
-            old.into_iter().for_each(|number| state.queue.forget(number));
+            old.into_iter().for_each(|number| state.dispatch().forget(number));
         }
         Err(error) => tracing::warn!(%error, "old records could not be forgotten"),
     }

@@ -220,7 +220,7 @@ async fn a_sensor_that_reads_nothing_goes_offline() {
     let _link = endpoint.connect(far).await;
     serving.await.unwrap();
     let organization = host.app().organization(OID).unwrap();
-    let link = organization.state.lock().links.values().next().cloned().unwrap();
+    let link = organization.state.lock().links().next().cloned().unwrap();
     for _ in 0..64 {
         link.send(sensor::padding());
     }

@@ -3,11 +3,13 @@
 use crate::detections::{receive, rule, set, stored};
 use crate::world::World;
 use muster_model::Sid;
+use muster_server::gateway::Link;
 use muster_server::sensor::{self, Place};
 use muster_server::{clock, extension, tasking};
 use muster_store::{Expect, Stream};
-use muster_wire::from_server;
+use muster_wire::{SensorState, from_server};
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Waits for a condition; gives up after half a minute with what was waited for.
@@ -85,7 +87,9 @@ async fn a_deleted_sensor_that_comes_back_is_undeleted() {
     let ordinal = organization.state.lock().fleet.ordinal(sid).unwrap();
     let is_deleted = || organization.state.lock().fleet.row(ordinal).unwrap().sensor.deleted;
     assert!(is_deleted());
-    sensor::denied(&world.server.app, &Place { organization: organization.clone(), ordinal }).await;
+    let (place, link) = (Place { organization: organization.clone(), ordinal }, Arc::new(Link::new(1)));
+    let state = SensorState::default();
+    assert!(sensor::went_online(&world.server.app, &place, &link, &state, None).await.is_err());
     eventually("the sensor is there again", async || (!is_deleted()).then_some(())).await;
 }
 

@@ -37,7 +37,7 @@ async fn send(world: &World, sid: Sid, hint: &str, bytes: &str) {
     let ordinal = organization.state.lock().fleet.ordinal(sid).unwrap();
     let offer = ArtifactOffer { path: "/tmp/a".into(), hint: hint.into(), ..ArtifactOffer::default() };
     let request = TransferRequest { id: 1, transfer: Some(Transfer::Artifact(offer)) };
-    let link = Link::new(1, String::new(), String::new());
+    let link = Link::new(1);
     transfer::grant(&world.server.app, &Place { organization, ordinal }, &link, request);
     let Some(from_server::Message::Grant(grant)) = link.take().pop_front().and_then(|message| message.message) else {
         panic!("a request is answered with a grant");

@@ -1,6 +1,6 @@
 //! Rules at work on events of a sensor without a process.
 
-use crate::world::World;
+use crate::world::{SPOOL_ID, World};
 use muster_model::Sid;
 use muster_server::sensor::Place;
 use muster_server::{clock, detect, event};
@@ -22,14 +22,12 @@ async fn receive_as(
     numbers: std::ops::RangeInclusive<u64>,
     body: &(dyn Fn(u64) -> String + Sync),
 ) {
-    let link = world.link(sid).await;
     let app = &world.server.app;
     let organization = app.organization(world.oid).unwrap();
     let ordinal = organization.state.lock().fleet.ordinal(sid).unwrap();
-    // As after the handshake of a link: its spool is known.
-    let (spool_id, seq) = ([1; 16], numbers.start() - 1);
+    let (spool_id, seq) = (SPOOL_ID, numbers.start() - 1);
     app.store.commit(vec![Write::PutSpool { oid: world.oid, ordinal, spool_id, seq, after: None }]).await.unwrap();
-    organization.state.lock().spools.insert(ordinal, (spool_id, seq));
+    let link = world.link(sid).await;
     let event = |seq| Event {
         seq,
         event_type: "TEST".into(),

@@ -15,6 +15,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use tempfile::TempDir;
 
+/// The spool of every sensor here.
+pub const SPOOL_ID: [u8; 16] = [1; 16];
+
 pub struct World {
     pub server: Server,
     pub oid: Oid,
@@ -122,8 +125,8 @@ impl World {
         let organization = app.organization(self.oid).unwrap();
         let ordinal = organization.state.lock().fleet.ordinal(sid).unwrap();
         let place = Place { organization, ordinal };
-        let link = Arc::new(Link::new(random::number(), "boot".into(), "host".into()));
-        let state = SensorState { hostname: "host".into(), ..SensorState::default() };
+        let link = Arc::new(Link::new(random::number()));
+        let state = SensorState { hostname: "host".into(), spool_id: SPOOL_ID.to_vec(), ..SensorState::default() };
         sensor::went_online(app, &place, &link, &state, None).await.unwrap();
         link
     }

@@ -1,14 +1,18 @@
 //! What operators ask for, and what they are promised.
 
 use std::rc::Rc;
+use std::time::Duration;
 
+use muster_model::Sid;
+use muster_selector::Fleet as _;
+use muster_tasking::dispatch::Edit;
 use muster_tasking::{Conditions, FailureLimit, Pace, Weekdays, Window};
 use roaring::RoaringBitmap;
 
 use super::World;
 use crate::endpoint::{COMMAND_FAILING, COMMAND_GOOD, COMMAND_UNKNOWN};
-use crate::kernel::{Event, MS, SECOND};
-use crate::server::{self, Edit, NewTask, Node};
+use crate::kernel::{Event, SECOND};
+use crate::server::NewTask;
 
 impl World {
     pub(super) fn operate(&mut self) {
@@ -18,33 +22,27 @@ impl World {
             let observed = if kernel.chance(2) { 200 } else { kernel.below(3) };
             (0..observed).for_each(|_| endpoint.observe());
         }
-        let Some(node) = self.server.as_ref().map(|server| Rc::clone(&server.node)) else { return };
-        let ordinals: Vec<u32> = (0_u32..).take(node.state.borrow().fleet.len()).collect();
+        let Some(server) = self.server.as_ref() else { return };
+        let fleet = &server.dispatch.fleet;
+        let sensors: Vec<(u32, Sid)> =
+            fleet.all().iter().filter_map(|ordinal| Some((ordinal, fleet.row(ordinal)?.sensor.sid))).collect();
         match kernel.below(100) {
             0..45 => {
                 let new = self.new_task();
                 self.asked.push(new.clone());
-                ask(&node, new);
+                self.ask(&new);
             }
             45..52 => {
                 // Asked again, since perhaps no answer came.
                 if !self.asked.is_empty() {
-                    ask(&node, self.asked[kernel.index(self.asked.len())].clone());
+                    let new = self.asked[kernel.index(self.asked.len())].clone();
+                    self.ask(&new);
                 }
             }
-            52..66 => self.take_back(&node, &ordinals),
-            66..80 => self.hold_or_resume(&node),
-            80..92 => {
-                let tag = if kernel.chance(50) { "red" } else { "blue" };
-                let edit = if kernel.chance(60) { Edit::Tag(tag) } else { Edit::Untag(tag) };
-                let some: Vec<u32> = ordinals.into_iter().filter(|_| kernel.chance(40)).collect();
-                let shared = Rc::clone(&node);
-                node.spawn(async move {
-                    // Refused while the disk is full; the operator sees that.
-                    let _ = server::edit_sensors(&shared, &some, edit).await;
-                });
-            }
-            _ => self.delete_or_undelete(&node, &ordinals),
+            52..66 => self.take_back(&sensors),
+            66..80 => self.hold_or_resume(),
+            80..92 => self.tag(&sensors),
+            _ => self.delete_or_undelete(&sensors),
         }
     }
 
@@ -81,69 +79,64 @@ impl World {
         }
     }
 
-    fn take_back(&self, node: &Rc<Node>, ordinals: &[u32]) {
+    /// Asks for a task.
+    fn ask(&mut self, new: &NewTask) {
+        self.truth.borrow_mut().asked(new.task_id, new.command);
+        self.kernel.note(|| format!("operator: asks for {new:?}"));
+        if let Some(server) = self.server.as_mut() {
+            server.create(new);
+        }
+    }
+
+    fn take_back(&mut self, all: &[(u32, Sid)]) {
         let kernel = &self.kernel;
         let task = (!self.asked.is_empty() && kernel.chance(85))
             .then(|| self.asked[self.asked.len() - 1 - kernel.index(self.asked.len().min(4))].task_id);
-        let sensors: Option<RoaringBitmap> =
-            kernel.chance(50).then(|| ordinals.iter().copied().filter(|_| kernel.chance(50)).collect());
-        let shared = Rc::clone(node);
-        node.spawn(async move {
-            let Ok(untasking) = server::untask(&shared, task, sensors).await else { return };
-            shared.pause(5 * MS).await;
-            let state = shared.state.borrow();
-            let mut truth = shared.site.truth.borrow_mut();
-            for (task, ordinals) in untasking.deleted {
-                for row in ordinals.iter().filter_map(|ordinal| state.fleet.get(ordinal as usize)) {
-                    shared.site.kernel.note(|| format!("answered: {task} is deleted for sensor {}", row.ordinal));
-                    truth.taken_back(task, row.sensor.sid);
-                }
-            }
-        });
+        let sensors: Option<Vec<Sid>> =
+            kernel.chance(50).then(|| all.iter().map(|(_, sid)| *sid).filter(|_| kernel.chance(50)).collect());
+        if let Some(server) = self.server.as_mut() {
+            server.untask(task, sensors.as_deref());
+        }
     }
 
-    fn hold_or_resume(&self, node: &Rc<Node>) {
+    fn hold_or_resume(&mut self) {
         if self.asked.is_empty() {
             return;
         }
         let task = self.asked[self.kernel.index(self.asked.len())].task_id;
-        let (shared, resumes) = (Rc::clone(node), self.kernel.chance(65));
-        node.spawn(async move {
-            // Refused while the disk is full; the operator sees that.
-            let _ = if resumes { server::resume(&shared, task).await } else { server::pause(&shared, task).await };
-        });
+        let resumes = self.kernel.chance(65);
+        if let Some(server) = self.server.as_mut() {
+            server.hold(task, resumes);
+        }
     }
 
-    fn delete_or_undelete(&self, node: &Rc<Node>, ordinals: &[u32]) {
-        if ordinals.is_empty() {
+    fn tag(&mut self, sensors: &[(u32, Sid)]) {
+        let kernel = Rc::clone(&self.kernel);
+        let tag = if kernel.chance(50) { "red" } else { "blue" };
+        let edit = if kernel.chance(60) {
+            let ttl = kernel.chance(20).then(|| Duration::from_secs(kernel.between(1, 120)));
+            Edit::PutTags { names: vec![tag.into()], ttl, by: "op".into() }
+        } else {
+            Edit::TakeTags(vec![tag.into()])
+        };
+        let some: RoaringBitmap = sensors.iter().map(|(ordinal, _)| *ordinal).filter(|_| kernel.chance(40)).collect();
+        if let Some(server) = self.server.as_mut() {
+            server.edit(&some, edit);
+        }
+    }
+
+    fn delete_or_undelete(&mut self, sensors: &[(u32, Sid)]) {
+        if sensors.is_empty() {
             return;
         }
-        let ordinal = ordinals[self.kernel.index(ordinals.len())];
-        let (shared, deletes) = (Rc::clone(node), self.kernel.chance(35));
-        let sid = node.state.borrow().fleet[ordinal as usize].sensor.sid;
-        node.site.kernel.note(|| format!("operator: deletes ({deletes}) or undeletes sensor {ordinal}"));
+        let (ordinal, sid) = sensors[self.kernel.index(sensors.len())];
+        let deletes = self.kernel.chance(35);
+        self.kernel.note(|| format!("operator: deletes ({deletes}) or undeletes sensor {ordinal}"));
         if deletes {
-            node.site.truth.borrow_mut().deleted.insert(sid);
+            self.truth.borrow_mut().deleted.insert(sid);
         }
-        node.spawn(async move {
-            // Refused while the disk is full; the operator sees that.
-            let _ =
-                if deletes { server::delete(&shared, ordinal).await } else { server::undelete(&shared, ordinal).await };
-        });
+        if let Some(server) = self.server.as_mut() {
+            server.edit(&RoaringBitmap::from_iter([ordinal]), if deletes { Edit::Delete } else { Edit::Undelete });
+        }
     }
-}
-
-/// Asks for a task, and remembers the answer if one comes.
-fn ask(node: &Rc<Node>, new: NewTask) {
-    let shared = Rc::clone(node);
-    node.site.truth.borrow_mut().asked(new.task_id, new.command);
-    node.site.kernel.note(|| format!("operator: asks for {new:?}"));
-    node.spawn(async move {
-        let Ok(targets) = server::create(&shared, &new).await else { return };
-        shared.pause(5 * MS).await;
-        let state = shared.state.borrow();
-        let sids = targets.iter().filter_map(|ordinal| Some(state.fleet.get(ordinal as usize)?.sensor.sid)).collect();
-        shared.site.kernel.note(|| format!("answered: {} has {} targets", new.task_id, targets.len()));
-        shared.site.truth.borrow_mut().acknowledged(new.task_id, sids);
-    });
 }

@@ -100,7 +100,7 @@ impl Endpoint {
         }
         let (app, place, spool_id) = (Arc::clone(app), self.place(app, oid), self.spool_id().to_vec());
         self.connecting = Some(tokio::spawn(async move {
-            let link = Arc::new(Link::new(random::number(), "boot".into(), "host".into()));
+            let link = Arc::new(Link::new(random::number()));
             let state =
                 SensorState { spool_id, journal_id: vec![1; 16], hostname: "host".into(), ..SensorState::default() };
             let seen = went_online(&app, &place, &link, &state, None).await.ok()?;

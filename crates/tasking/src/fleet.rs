@@ -3,9 +3,9 @@
 //! A sensor's **ordinal** is its dense number within the organization. Sets of
 //! sensors are bitmaps over ordinals, here, in tasks and in the store.
 
+use crate::sensor::SensorRow;
 use muster_model::{Architecture, Did, Iid, Platform, Sensor, Sid};
 use muster_selector::Flag;
-use muster_store::SensorRow;
 use roaring::RoaringBitmap;
 use std::collections::HashMap;
 use std::sync::Arc;

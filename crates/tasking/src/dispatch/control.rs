@@ -1,0 +1,141 @@
+//! Taking tasks back, holding them back, letting them go on: one change at a time, in order of arrival.
+
+use super::effect::{Answer, Effect, Fact, RequestId, Untasked, Write};
+use super::{Dispatch, Flight};
+use crate::queue::ControlChange;
+use muster_model::{TaskId, Timestamp};
+use muster_selector::Selector;
+
+/// What to take back.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    /// Only of this task; `None` is of all.
+    pub task_id: Option<TaskId>,
+    /// Only of these sensors; `None` is of all.
+    pub selector: Option<Selector>,
+}
+
+/// A change of what holds for tasks.
+pub(super) enum Control {
+    Untask(RequestId, Choice),
+    Pause(RequestId, TaskId),
+    Resume(RequestId, TaskId),
+    /// A task has stopped itself: that is stored as it is. After a restart the failures are counted again, and
+    /// stop it again.
+    Stopped(u64),
+}
+
+impl Control {
+    fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Untask(request, _) | Self::Pause(request, _) | Self::Resume(request, _) => Some(*request),
+            Self::Stopped(_) => None,
+        }
+    }
+}
+
+impl Dispatch {
+    /// Targets that were not confirmed are taken back. Answers [`Answer::Untasked`], [`Answer::Unknown`] or
+    /// [`Answer::Failed`]. From this call's turn on nothing of it is offered.
+    pub fn untask(&mut self, request: RequestId, choice: Choice, now: Timestamp) -> Vec<Effect> {
+        self.controls.push_back(Control::Untask(request, choice));
+        self.settle(now)
+    }
+
+    /// A task holds back: what was not sent yet waits. Answers [`Answer::Done`], [`Answer::Unknown`] or
+    /// [`Answer::Failed`].
+    pub fn pause(&mut self, request: RequestId, task: TaskId, now: Timestamp) -> Vec<Effect> {
+        self.controls.push_back(Control::Pause(request, task));
+        self.settle(now)
+    }
+
+    /// A task goes on that was paused, or that held itself back. Answers as [`Dispatch::pause`].
+    pub fn resume(&mut self, request: RequestId, task: TaskId, now: Timestamp) -> Vec<Effect> {
+        self.controls.push_back(Control::Resume(request, task));
+        self.settle(now)
+    }
+
+    pub(super) fn next_control(&mut self, now: Timestamp) {
+        while !self.is_controlling {
+            let Some(control) = self.controls.pop_front() else { return };
+            self.begin_control(control, now);
+        }
+    }
+
+    fn begin_control(&mut self, control: Control, now: Timestamp) {
+        let queue = &mut self.known.queue;
+        let changes = match &control {
+            Control::Untask(_, choice) => {
+                let number = choice.task_id.map(|id| queue.find(id).map(|task| task.number));
+                let sensors = choice.selector.as_ref().filter(|selector| !selector.is_all());
+                let sensors = sensors.map(|selector| selector.select(&self.known.fleet));
+                match number {
+                    Some(None) => None,
+                    number => Some(queue.untask(number.flatten(), sensors.as_ref(), now)),
+                }
+            }
+            Control::Pause(_, id) => queue.pause(*id).map(|change| vec![change]),
+            Control::Resume(_, id) => queue.resume(*id).map(|change| vec![change]),
+            Control::Stopped(number) => return self.store_stop(*number),
+        };
+        let Some(request) = control.request() else { return };
+        let Some(changes) = changes else { return self.answer(request, Answer::Unknown) };
+        if changes.is_empty() {
+            return self.answer(request, Answer::Untasked(Vec::new()));
+        }
+        let fact = match &control {
+            Control::Pause(_, id) => Fact::Paused(*id),
+            Control::Resume(_, id) => Fact::Resumed(*id),
+            Control::Untask(..) | Control::Stopped(_) => Fact::Untasked {
+                task_id: if let Control::Untask(_, choice) = &control { choice.task_id } else { None },
+                deleted: changes.iter().map(|change| change.deleted.len()).sum(),
+                withdrawn: changes.iter().map(|change| change.withdrawn.len()).sum(),
+            },
+        };
+        let write = |change: &ControlChange| Write::Control(change.number, Box::new(change.control.clone()));
+        let writes = changes.iter().map(write).collect();
+        self.is_controlling = true;
+        self.commit(Some(request), writes, vec![fact], Flight::Control(control, changes));
+    }
+
+    fn store_stop(&mut self, number: u64) {
+        let Some(task) = self.known.queue.task(number) else { return };
+        let writes = vec![Write::Control(number, Box::new(task.control.clone()))];
+        self.is_controlling = true;
+        self.commit(None, writes, Vec::new(), Flight::Control(Control::Stopped(number), Vec::new()));
+    }
+
+    pub(super) fn controlled(&mut self, control: Control, changes: &[ControlChange], now: Timestamp) {
+        self.is_controlling = false;
+        for change in changes {
+            if self.known.queue.apply_change(change) {
+                self.controls.push_front(Control::Stopped(change.number));
+            }
+        }
+        match control {
+            Control::Untask(request, _) => {
+                let untasked = changes.iter().filter_map(|change| {
+                    let (deleted, withdrawn) = (change.deleted.clone(), change.withdrawn.clone());
+                    let task_id = self.known.queue.task(change.number)?.spec.task_id;
+                    Some(Untasked { task_id, deleted, withdrawn })
+                });
+                let untasked = untasked.collect();
+                self.answer(request, Answer::Untasked(untasked));
+            }
+            Control::Pause(request, _) => self.answer(request, Answer::Done),
+            Control::Resume(request, _) => {
+                self.answer(request, Answer::Done);
+                changes.iter().for_each(|change| self.fan_out(change.number, now));
+            }
+            Control::Stopped(_) => {}
+        }
+    }
+
+    pub(super) fn control_failed(&mut self, control: Control, changes: &[ControlChange], now: Timestamp) {
+        self.is_controlling = false;
+        changes.iter().for_each(|change| self.known.queue.undo_change(change, now));
+        if let Some(request) = control.request() {
+            self.answer(request, Answer::Failed);
+        }
+    }
+}

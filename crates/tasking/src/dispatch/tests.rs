@@ -1,0 +1,222 @@
+use super::*;
+use crate::queue::RETRY_FIRST;
+use crate::spec::{DEFAULT_TTL_S, Spec};
+use crate::target::TargetState;
+use muster_command::Command;
+use muster_model::{Architecture, Iid, Oid, Platform, Sid, TaskId};
+use muster_selector::Selector;
+use roaring::RoaringBitmap;
+use uuid::Uuid;
+
+/// A machine, and a driver that stores nothing by itself.
+struct World {
+    dispatch: Dispatch,
+    now: Timestamp,
+    requests: u64,
+    commits: VecDeque<Commit>,
+    answers: Vec<Answer>,
+    sent: Vec<TaskId>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            dispatch: Dispatch::new(1),
+            now: Timestamp::from_secs(1_000),
+            requests: 0,
+            commits: VecDeque::new(),
+            answers: Vec::new(),
+            sent: Vec::new(),
+        }
+    }
+
+    fn tell(&mut self, input: impl FnOnce(&mut Dispatch, RequestId, Timestamp) -> Vec<Effect>) {
+        self.requests += 1;
+        for effect in input(&mut self.dispatch, RequestId(self.requests), self.now) {
+            match effect {
+                Effect::Commit(commit) => self.commits.push_back(commit),
+                Effect::Answer(_, answer) => self.answers.push(answer),
+                Effect::Send(_, Message::Deliver(delivery)) => self.sent.push(delivery.task_id),
+                _ => {}
+            }
+        }
+    }
+
+    /// The store takes the oldest commit.
+    fn store(&mut self) -> Commit {
+        let commit = self.commits.pop_front().expect("something is to be stored");
+        self.tell(|dispatch, _, now| dispatch.stored(commit.id, now));
+        commit
+    }
+
+    fn store_all(&mut self) {
+        while !self.commits.is_empty() {
+            self.store();
+        }
+    }
+
+    fn refuse(&mut self) {
+        let commit = self.commits.pop_front().expect("something is to be stored");
+        self.tell(|dispatch, _, now| dispatch.failed(commit.id, false, now));
+    }
+
+    fn enrol(&mut self, number: u128) -> u32 {
+        let sid = Sid(Uuid::from_u128(number));
+        let reported =
+            Reported { platform: Platform::LINUX.0, architecture: Architecture::X64.0.into(), ..Reported::default() };
+        let (oid, iid) = (Oid(Uuid::nil()), Iid(Uuid::nil()));
+        let new = Enrolment { oid, sid, iid, tags: &[], public_key: &[7; 32], reported: &reported, source: "" };
+        self.tell(|dispatch, request, now| dispatch.enrol(request, &new, now));
+        self.store_all();
+        self.dispatch.fleet.ordinal(sid).unwrap()
+    }
+
+    fn connect(&mut self, ordinal: u32, link: u64) {
+        self.tell(|dispatch, request, now| {
+            let (link, reported) = (LinkId(link), Reported { journal_id: vec![1; 16], ..Reported::default() });
+            let arrival = Arrival { request, ordinal, link, reported, source: String::new(), spool: None, quota: 0 };
+            dispatch.connect(arrival, now)
+        });
+    }
+
+    fn create(&mut self, number: u128, selector: &str, dynamic: bool) -> TaskId {
+        let spec = Spec {
+            task_id: TaskId(Uuid::from_u128(number)),
+            command: "os_version".into(),
+            selector: selector.into(),
+            context: None,
+            ttl_s: DEFAULT_TTL_S,
+            created_at: self.now,
+            created_by: "test".into(),
+            dynamic,
+            urgent: false,
+            conditions: None,
+            pace: crate::pace::Pace::default(),
+            total: 0,
+            tasked: 0,
+        };
+        let id = spec.task_id;
+        let (command, selector) = (Command::parse("os_version").unwrap(), Selector::parse(selector).unwrap());
+        self.tell(|dispatch, request, now| dispatch.create(request, Order { spec, command, selector }, now));
+        id
+    }
+
+    fn state_of(&self, task: TaskId, ordinal: u32) -> Option<TargetState> {
+        self.dispatch.queue.find(task).and_then(|task| task.state_of(ordinal))
+    }
+
+    fn confirm(&mut self, task_id: TaskId, ordinal: u32) {
+        let report = Report { task_id, state: TargetState::Confirmed, at: self.now, code: 0, error: None };
+        self.tell(|dispatch, request, now| dispatch.receipts(request, ordinal, vec![(1, report)], now));
+    }
+}
+
+fn online() -> (World, u32) {
+    let mut world = World::new();
+    let ordinal = world.enrol(1);
+    world.connect(ordinal, 1);
+    world.store_all();
+    world.answers.clear();
+    (world, ordinal)
+}
+
+#[test]
+fn nothing_is_answered_or_sent_before_what_it_rests_on_is_stored() {
+    let (mut world, ordinal) = online();
+    let task = world.create(9, "*", false);
+    assert!(world.answers.is_empty() && world.dispatch.queue.find(task).is_none());
+    world.store();
+    assert!(matches!(world.answers[..], [Answer::Created { total: 1, tasked: 1, .. }]), "{:?}", world.answers);
+    assert!(world.sent.is_empty(), "that it is sent is not stored");
+    let offer = world.store();
+    assert!(matches!(&offer.writes[..], [Write::Targets(targets)] if targets[0].2.state == TargetState::Sent));
+    assert_eq!(world.sent, [task]);
+    world.confirm(task, ordinal);
+    assert_eq!((world.answers.len(), world.state_of(task, ordinal)), (1, Some(TargetState::Sent)));
+    world.store();
+    assert_eq!((&world.answers[1], world.state_of(task, ordinal)), (&Answer::Stored, Some(TargetState::Confirmed)));
+}
+
+#[test]
+fn what_the_store_refuses_leaves_no_trace() {
+    let (mut world, ordinal) = online();
+    let task = world.create(9, "*", false);
+    world.refuse();
+    assert_eq!(world.answers, [Answer::Failed]);
+    assert!(world.dispatch.queue.find(task).is_none());
+    world.create(9, "*", false);
+    world.store();
+    world.refuse();
+    assert_eq!((world.state_of(task, ordinal), world.sent.len()), (Some(TargetState::Queued), 0));
+    // Nothing happens to the sensor, and it is asked for again.
+    world.now = world.now.saturating_add(crate::queue::ASK_AGAIN);
+    world.tell(|dispatch, _, now| dispatch.tick(now));
+    world.store();
+    assert_eq!(world.sent, [task]);
+}
+
+#[test]
+fn what_is_taken_back_while_its_offer_is_stored_is_not_sent_and_counts_as_withdrawn() {
+    let (mut world, ordinal) = online();
+    let task = world.create(9, "*", false);
+    world.store();
+    let choice = Choice { task_id: Some(task), selector: None };
+    world.tell(|dispatch, request, now| dispatch.untask(request, choice, now));
+    world.store_all();
+    assert!(world.sent.is_empty());
+    assert_eq!(world.state_of(task, ordinal), Some(TargetState::Removed));
+    let Some(Answer::Untasked(untasked)) = world.answers.last() else { panic!("{:?}", world.answers) };
+    assert!(untasked[0].deleted.is_empty() && untasked[0].withdrawn.contains(ordinal));
+}
+
+#[test]
+fn of_one_sensor_one_change_at_a_time_and_others_do_not_wait() {
+    let (mut world, first) = online();
+    let second = world.enrol(2);
+    let tag = |name: &str| Edit::PutTags { names: vec![name.into()], ttl: None, by: "test".into() };
+    let both = RoaringBitmap::from_iter([first, second]);
+    world
+        .tell(|dispatch, request, now| dispatch.edit(Some(request), &RoaringBitmap::from_iter([first]), tag("a"), now));
+    world.tell(|dispatch, request, now| dispatch.edit(Some(request), &both, tag("b"), now));
+    assert_eq!(world.commits.len(), 1, "the second change waits for the first");
+    world.store_all();
+    let tags = |ordinal| world.dispatch.fleet.row(ordinal).unwrap().sensor.tag_names().collect::<Vec<_>>();
+    assert_eq!((tags(first), tags(second)), (vec!["a", "b"], vec!["b"]));
+    assert_eq!(world.answers[world.answers.len() - 2..], [Answer::Changed(1), Answer::Changed(2)]);
+}
+
+#[test]
+fn a_link_that_ends_while_it_is_taken_in_is_not_the_current_one() {
+    let (mut world, ordinal) = online();
+    world.connect(ordinal, 2);
+    world.tell(|dispatch, _, now| dispatch.disconnected(ordinal, LinkId(2), now));
+    world.store_all();
+    assert_eq!(world.dispatch.link(ordinal), Some(LinkId(1)));
+    world.tell(|dispatch, _, now| dispatch.disconnected(ordinal, LinkId(1), now));
+    assert!(!world.dispatch.is_online(ordinal));
+}
+
+#[test]
+fn a_dynamic_task_reaches_who_began_to_match_while_it_was_stored() {
+    let (mut world, ordinal) = online();
+    let task = world.create(9, "red in tags", true);
+    let created = world.commits.pop_front().unwrap();
+    let edit = Edit::PutTags { names: vec!["red".into()], ttl: None, by: "test".into() };
+    world.tell(|dispatch, request, now| dispatch.edit(Some(request), &RoaringBitmap::from_iter([ordinal]), edit, now));
+    world.store_all();
+    world.tell(|dispatch, _, now| dispatch.stored(created.id, now));
+    world.store_all();
+    assert_eq!((world.state_of(task, ordinal), &world.sent[..]), (Some(TargetState::Sent), &[task][..]));
+}
+
+#[test]
+fn retries_do_not_pile_up_while_the_store_stands_still() {
+    let (mut world, _) = online();
+    world.create(9, "*", false);
+    world.store_all();
+    for _ in 0..20 {
+        world.now = world.now.saturating_add(RETRY_FIRST);
+        world.tell(|dispatch, _, now| dispatch.tick(now));
+    }
+    assert_eq!(world.commits.len(), 1);
+}
