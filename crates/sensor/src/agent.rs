@@ -24,6 +24,7 @@ mod clock;
 mod events;
 mod lanes;
 mod ledger;
+mod recall;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -278,6 +279,7 @@ impl Agent {
             Message::EventsAck(ack) => self.events_stored(ack.seq),
             Message::Flags(flags) => self.out.effects.push(Effect::Enforce(flags)),
             Message::Grant(grant) => self.out.effects.push(Effect::Granted(grant)),
+            Message::Recall(recall) => self.recall(recall.task_ids, now),
         }
     }
 
@@ -425,7 +427,7 @@ impl Agent {
     fn deliver(&mut self, deliver: Deliver, now: Now) {
         let (Some(up), Some(id)) = (self.link.as_mut(), task_id(&deliver.task_id)) else { return };
         let (epoch, lifetime_ms) = (up.epoch, up.lifetime_ms(&deliver, now));
-        if let Some(receipts) = self.remembered(id, &deliver) {
+        if let Some(receipts) = self.remembered(id, deliver.epoch) {
             return self.answer_again(id, receipts, &deliver, now);
         }
         let Some(lifetime_ms) = lifetime_ms else { return self.doubt(id, deliver, now) };
@@ -474,23 +476,6 @@ impl Agent {
             boot_id: self.setup.boot_id.clone(),
             lifetime_ms,
         }));
-    }
-
-    /// What is told of a task that is known already.
-    fn remembered(&self, id: TaskId, deliver: &Deliver) -> Option<Vec<Receipt>> {
-        if let Some(task) = self.ledger.get(id) {
-            return Some(task.receipts().cloned().collect());
-        }
-        let End { step, code, at_ms } = self.ledger.end(id)?;
-        let receipt = |step: Step, code| Receipt {
-            task_id: id.0.as_bytes().to_vec(),
-            step: step as i32,
-            at_ms,
-            code,
-            error: String::new(),
-            epoch: deliver.epoch,
-        };
-        Some(vec![receipt(Step::Confirmed, 0), receipt(step, code)])
     }
 
     /// Says that there is no room for a task. It stays with the server, which offers it again; so this is

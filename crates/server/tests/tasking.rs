@@ -265,3 +265,31 @@ async fn a_wiped_sensor_begins_a_new_epoch_and_runs_nothing_of_the_old_one() {
     host.ask().await;
     assert_eq!(delivered(&link).await.epoch, 2);
 }
+
+/// A backup that is restored knows less than the sensors do, and a sensor whose state is an older copy less than
+/// the server: either way a task would be under way for ever.
+#[tokio::test]
+async fn a_task_of_which_neither_side_knows_the_end_is_interrupted_and_says_why() {
+    let store = Store::memory();
+    let host = Host::start_with(Arc::new(tempfile::tempdir().unwrap()), store.clone(), |_| ()).await;
+    let place = host.enrol().await;
+    let (link, _) = host.connect(&place, 1).await.unwrap();
+    let id = host.ask().await;
+    let deliver = delivered(&link).await;
+    host.confirm(&place, &link, &deliver).await;
+    let sid = place.organization.state.lock().fleet.row(place.ordinal).unwrap().sensor.sid;
+    let host = host.restart(store).await;
+    let place = host.place(sid);
+    let (link, epoch) = host.connect(&place, 1).await.unwrap();
+    let recalled = link.take().into_iter().find_map(|message| match message.message {
+        Some(from_server::Message::Recall(recall)) => Some(recall.task_ids),
+        _ => None,
+    });
+    assert_eq!(recalled, Some(vec![deliver.task_id.clone()]));
+    let step = Step::Forgotten.into();
+    let receipt = Receipt { task_id: deliver.task_id.clone(), epoch, step, at_ms: 1, ..Receipt::default() };
+    tasking::receive(host.app(), &place, &link, Receipts { receipts: vec![receipt] }).await;
+    assert_eq!(host.state_of(id, &place), TargetState::Interrupted);
+    let why = tasking::explain(host.app(), &host.organization(), id, sid).await.unwrap().to_string();
+    assert!(why.contains("set back"), "{why}");
+}

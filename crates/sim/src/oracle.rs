@@ -75,6 +75,8 @@ pub struct Truth {
     pub hosts: BTreeMap<Sid, usize>,
     /// Endpoints whose journal was lost at least once.
     pub wiped: BTreeSet<usize>,
+    /// Endpoints whose journal was set back to an earlier state: what it forgot may happen again.
+    pub set_back: BTreeSet<usize>,
     /// By how much the server's clock was set ahead, all in all.
     pub server_micros: i64,
     /// Sensors that were deleted at least once.
@@ -136,6 +138,12 @@ impl Truth {
         self.wiped.insert(host);
     }
 
+    /// An endpoint's journal is an earlier one from now on.
+    pub fn set_back(&mut self, host: usize) {
+        self.set_back.insert(host);
+        self.wiped.insert(host);
+    }
+
     /// A task arrived at a sensor.
     pub fn delivered(&mut self, sid: Sid, deliver: &Deliver, now: Micros) {
         let Some(task) = task_id(&deliver.task_id) else { return };
@@ -154,7 +162,7 @@ impl Truth {
     pub fn begun(&mut self, host: usize, sid: Sid, task: TaskId, now: Micros) {
         let run = self.runs.entry((host, task)).or_default();
         run.begun += 1;
-        if run.begun > 1 {
+        if run.begun > 1 && !self.set_back.contains(&host) {
             self.fault(format!("host {host} begins task {task} a second time"));
         }
         match self.arrivals.get(&(sid, task)) {
@@ -174,7 +182,7 @@ impl Truth {
         self.counts.effects += 1;
         let run = self.runs.entry((host, task)).or_default();
         run.happened += 1;
-        if run.happened > 1 {
+        if run.happened > 1 && !self.set_back.contains(&host) {
             self.fault(format!("task {task} has its effect twice on host {host}"));
         }
     }

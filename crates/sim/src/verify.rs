@@ -92,7 +92,7 @@ fn target(
     let is_excused = is_gone || truth.wiped.contains(&host) || truth.deleted.contains(&row.sensor.sid);
     let had_time = task.spec.expires_at().since(calm_since).as_secs() > ENOUGH_S;
     let why = match state {
-        Finished if run.happened != 1 => "finished without an effect",
+        Finished if run.happened != 1 && !truth.set_back.contains(&host) => "finished without an effect",
         Interrupted if !is_excused && (!run.is_started || run.is_ended) => "it never started, or it ended",
         Refused | NotNow | Unsupported if run.begun > 0 => "declined, but it began",
         Expired | Removed | Queued if run.begun > 0 && !is_excused => "never ran by the server's word, but it began",

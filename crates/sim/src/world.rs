@@ -35,6 +35,8 @@ pub enum Sabotage {
     ForgetRemoval,
     /// The sensor runs commands before its journal is flushed.
     RunBeforeJournal,
+    /// The server does not ask what became of tasks that a sensor confirmed on an earlier link.
+    ForgetRecall,
     /// The sensor takes a journal that was cut for one with a torn last write.
     BelieveCutJournal,
 }

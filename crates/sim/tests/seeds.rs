@@ -72,8 +72,11 @@ fn the_same_seed_gives_the_same_trace() {
 
 #[test]
 fn every_durable_step_that_is_left_out_is_noticed() {
-    use Sabotage::{AnswerBeforeStore, BelieveCutJournal, ForgetRemoval, RunBeforeJournal, SendBeforeStore};
-    for sabotage in [AnswerBeforeStore, BelieveCutJournal, ForgetRemoval, RunBeforeJournal, SendBeforeStore] {
+    use Sabotage::{
+        AnswerBeforeStore, BelieveCutJournal, ForgetRecall, ForgetRemoval, RunBeforeJournal, SendBeforeStore,
+    };
+    let all = [AnswerBeforeStore, BelieveCutJournal, ForgetRecall, ForgetRemoval, RunBeforeJournal, SendBeforeStore];
+    for sabotage in all {
         let noticed = Mutex::new(None);
         let options = Options { sabotage: Some(sabotage), ..Options::default() };
         run_all(1..SABOTAGE_SEEDS + 1, |seed| match run_or_panic(Options { seed, ..options }).fault {

@@ -20,6 +20,8 @@
 //! 4. What expired or was taken back while its offer was stored is not sent.
 //! 5. Of one sensor, one change at a time: it is decided, stored and applied before the next is decided, in the
 //!    order of arrival ([`turns`]). Of tasks' controls, one change at a time: what is stored last is what holds.
+//! 5. Every state ends: at each connection the sensor is asked about every task that it is said to have and that
+//!    has not ended, and says what it remembers; what neither side knows any more is interrupted.
 //! 7. What waits in the machine is bounded by who asks: a link asks one thing at a time, a call one, and of the
 //!    machine's own (a retry, a roll-out of one task, fading tags) there is one of each kind.
 //!
@@ -63,6 +65,9 @@ use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::ops::Deref;
 use std::time::Duration;
 use turns::{JobId, Turns};
+
+/// Tasks in one [`Message::Recall`]: 16 bytes each, far below what a message may have.
+pub const RECALLED_MAX: usize = 1_024;
 
 /// Fading tags are looked at this often.
 const FADE_EVERY: Duration = Duration::from_secs(1);

@@ -49,6 +49,8 @@ pub struct Queue {
     paced: BTreeSet<u64>,
     /// Tasks that have not expired yet, by when they do.
     expiries: BTreeSet<(Timestamp, u64)>,
+    /// Tasks that a sensor has confirmed and not ended, by sensor.
+    held: HashMap<u32, BTreeSet<u64>>,
     unconfirmed: HashMap<u32, Attempt>,
     /// By wait, so that those which a clock that was set back would hold up are found as well.
     retries: BTreeMap<Duration, BTreeSet<(Timestamp, u32)>>,
@@ -145,6 +147,9 @@ impl Queue {
         if task.spec.pace.max_per_second.is_some() || task.spec.pace.max_in_flight.is_some() {
             self.paced.insert(task.number);
         }
+        for ordinal in &task.held() {
+            self.held.entry(ordinal).or_default().insert(task.number);
+        }
         self.tasks.insert(task.number, task);
     }
 
@@ -185,6 +190,24 @@ impl Queue {
             .collect();
         owed.sort_by_key(|task| (!task.spec.urgent, task.number));
         owed
+    }
+
+    /// Tasks that a sensor has confirmed, and of which no end is known; oldest first.
+    #[must_use]
+    pub fn held(&self, ordinal: u32) -> Vec<TaskId> {
+        let numbers = self.held.get(&ordinal).into_iter().flatten();
+        numbers.filter_map(|number| Some(self.tasks.get(number)?.spec.task_id)).collect()
+    }
+
+    fn hold(&mut self, number: u64, ordinal: u32, is_held: bool) {
+        if is_held {
+            self.held.entry(ordinal).or_default().insert(number);
+        } else if let Some(numbers) = self.held.get_mut(&ordinal) {
+            numbers.remove(&number);
+            if numbers.is_empty() {
+                self.held.remove(&ordinal);
+            }
+        }
     }
 
     fn candidates(&self, ordinal: u32) -> impl Iterator<Item = u64> + '_ {
@@ -396,6 +419,7 @@ impl Queue {
             self.settle(ordinal);
         }
         let Some(task) = self.tasks.get_mut(&number) else { return false };
+        let is_held = matches!(target.state, TargetState::Confirmed | TargetState::Started);
         let is_new = task.targets.insert(ordinal);
         // Not `wide`: a dynamic task that expired while the store was asked is no longer in it.
         debug_assert!(!is_new || task.spec.dynamic, "only dynamic tasks gain targets");
@@ -414,6 +438,7 @@ impl Queue {
             // The task may have been closed while the store was asked: its new target is closed next.
             self.expiries.insert((expires_at, number));
         }
+        self.hold(number, ordinal, is_held);
         stops
     }
 
@@ -508,6 +533,7 @@ impl Queue {
         self.unindex(number);
         if let Some(task) = self.tasks.remove(&number) {
             self.by_id.remove(&task.spec.task_id);
+            task.held().iter().for_each(|ordinal| self.hold(number, ordinal, false));
             self.expiries.remove(&(task.spec.expires_at(), number));
         }
     }

@@ -135,6 +135,11 @@ impl Task {
         [Sent, Confirmed, Started].into_iter().map(|state| self.by_state[state as usize].len()).sum()
     }
 
+    /// Those that have confirmed it and not ended.
+    pub(crate) fn held(&self) -> RoaringBitmap {
+        &self.by_state[TargetState::Confirmed as usize] | &self.by_state[TargetState::Started as usize]
+    }
+
     /// Whether it holds back: paused by an operator, or stopped by its failure limit.
     #[must_use]
     pub fn is_held(&self) -> bool {

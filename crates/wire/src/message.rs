@@ -9,7 +9,7 @@ use prost::{Message, Oneof};
 /// Everything a server says.
 #[derive(Clone, PartialEq, Message)]
 pub struct FromServer {
-    #[prost(oneof = "from_server::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "from_server::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
     pub message: Option<from_server::Message>,
 }
 
@@ -35,6 +35,8 @@ pub mod from_server {
         Flags(super::Flags),
         #[prost(message, tag = "9")]
         Grant(super::TransferGrant),
+        #[prost(message, tag = "10")]
+        Recall(super::Recall),
     }
 }
 
@@ -257,6 +259,15 @@ pub struct Deliver {
     pub urgent: bool,
 }
 
+/// What became of these tasks, which the sensor confirmed? It tells every step that it remembers of each, and
+/// [`Step::Forgotten`] of those that it does not know: its state, or the server's, was set back.
+#[derive(Clone, PartialEq, Message)]
+pub struct Recall {
+    /// Ids of 16 bytes.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub task_ids: Vec<Vec<u8>>,
+}
+
 /// What the sensor checks just before it runs a task.
 #[derive(Clone, PartialEq, Message)]
 pub struct Conditions {
@@ -323,6 +334,8 @@ pub enum Step {
     Expired = 8,
     /// Not taken, and not journalled: the sensor has no room for it now. It is to be offered again.
     Full = 9,
+    /// The sensor does not know the task, and will not run it; said only in answer to a [`Recall`], and not journalled.
+    Forgotten = 10,
 }
 
 /// These steps are stored; the sensor may forget that they were not.

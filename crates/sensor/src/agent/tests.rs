@@ -491,3 +491,17 @@ fn long_tasks_do_not_hold_short_ones_up_and_urgent_ones_wait_for_none() {
     assert_eq!(runs(&bench.settle(at(59_001)).unwrap()), 1);
     assert!(bench.agent.ledger().get(id(40)).unwrap().has(Step::Started));
 }
+
+#[test]
+fn a_recall_is_answered_with_all_that_is_remembered_and_with_what_is_not_known() {
+    let mut bench = Bench::new(Disk::default(), at(0));
+    bench.deliver(order(1), at(0));
+    bench.agent.answered(finished(1), at(1));
+    bench.settle(at(1)).unwrap();
+    let task_ids = [1, 2].map(|number| order(number).task_id).to_vec();
+    bench.agent.hear(from_server::Message::Recall(muster_wire::Recall { task_ids }), at(2));
+    let told = sent(&bench.settle(at(2)).unwrap());
+    let of_first = [(Step::Confirmed, 0), (Step::Started, 0), (Step::Finished, 0)];
+    assert_eq!((&told[..3], told[3].0, told.len()), (&of_first[..], Step::Forgotten, 4));
+    assert!(bench.agent.ledger().get(id(2)).is_none(), "what is not known is not journalled either");
+}

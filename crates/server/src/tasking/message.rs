@@ -3,11 +3,15 @@
 use muster_model::{TaskId, Timestamp};
 use muster_tasking::dispatch::{self, Delivery, Message, Reported};
 use muster_tasking::{Report, TargetState};
-use muster_wire::{Conditions, Deliver, Flags, Receipt, SensorState, Step, Welcome, from_server};
+use muster_wire::{Conditions, Deliver, Flags, Recall, Receipt, SensorState, Step, Welcome, from_server};
 use uuid::Uuid;
 
 /// Readable reasons of endpoints are cut at this many characters.
 const ERROR_CHARS_MAX: usize = 256;
+
+/// Why a target ends of which the sensor knows nothing.
+const FORGOTTEN: &str = "the sensor no longer knows it: the state of the sensor, or of the server, was set back to an \
+                         earlier one; it may have run to its end";
 
 /// What a sensor is told.
 #[must_use]
@@ -15,6 +19,10 @@ pub fn message(message: Message) -> from_server::Message {
     match message {
         Message::Deliver(delivery) => from_server::Message::Deliver(deliver(*delivery)),
         Message::Flags(wanted) => from_server::Message::Flags(flags(wanted)),
+        Message::Recall(tasks) => {
+            let task_ids = tasks.into_iter().map(|task| task.0.as_bytes().to_vec()).collect();
+            from_server::Message::Recall(Recall { task_ids })
+        }
     }
 }
 
@@ -82,8 +90,10 @@ fn report(receipt: &Receipt) -> Option<Report> {
         Step::Expired => TargetState::Expired,
         // It is still owed; why it was not taken is shown.
         Step::Full => TargetState::Sent,
+        Step::Forgotten => TargetState::Interrupted,
     };
-    let mut error: String = receipt.error.chars().take(ERROR_CHARS_MAX).collect();
+    let told = if receipt.step() == Step::Forgotten { FORGOTTEN } else { &receipt.error };
+    let mut error: String = told.chars().take(ERROR_CHARS_MAX).collect();
     error.retain(|character| character == '\n' || !character.is_control());
     Some(Report {
         task_id: TaskId(Uuid::from_slice(&receipt.task_id).ok()?),

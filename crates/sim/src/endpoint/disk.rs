@@ -40,6 +40,8 @@ pub struct Disk {
     /// Records that are on disk for certain.
     flushed: usize,
     grown_at: usize,
+    /// An earlier state of the journal, and how much of it was flushed.
+    copy: Option<(Vec<Record>, usize)>,
     events: VecDeque<Event>,
     next_seq: u64,
     synced_seq: u64,
@@ -66,6 +68,7 @@ impl Disk {
             records: Vec::new(),
             flushed: 0,
             grown_at: 0,
+            copy: None,
             events: VecDeque::new(),
             next_seq: 1,
             synced_seq: 0,
@@ -103,9 +106,26 @@ impl Disk {
         }
     }
 
+    /// Makes a copy of the journal, or puts an earlier one in its place, as a snapshot of a virtual machine does.
+    /// Tells whether it is an earlier one now.
+    pub fn copy_or_set_back(&mut self) -> bool {
+        match self.copy.take() {
+            Some((records, flushed)) => {
+                (self.records, self.flushed, self.grown_at) = (records, flushed, 0);
+                true
+            }
+            None => {
+                self.copy = Some((self.records.clone(), self.flushed));
+                false
+            }
+        }
+    }
+
     /// The journal is lost, and perhaps the spool with it.
     pub fn wipe(&mut self, spool_too: bool) {
         self.journal_id = self.kernel.id();
+        // A copy of a lost journal is one of another epoch.
+        self.copy = None;
         self.records.clear();
         self.flushed = 0;
         self.grown_at = 0;

@@ -28,6 +28,7 @@ impl Server {
     pub(super) fn act(&mut self, effect: Effect) {
         match effect {
             Effect::Commit(commit) => self.act_on_commit(commit),
+            Effect::Send(_, Message::Recall(_)) if self.site.sabotage == Some(Sabotage::ForgetRecall) => {}
             Effect::Send(link, message) => {
                 self.note_sending(&message, link.0);
                 self.send(link.0, message::message(message));

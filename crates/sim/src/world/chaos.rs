@@ -25,7 +25,8 @@ impl World {
                 let death = if kernel.chance(40) { Death::Killed } else { Death::PowerLost };
                 self.endpoints[host].disk.borrow_mut().dies_in = Some((kernel.below(12), death));
             }
-            68..71 => self.wipe(host),
+            68..70 => self.wipe(host),
+            70..71 => self.copy_or_set_back(host),
             71..73 => self.cut_journal(host),
             73..79 => self.fill_store(),
             79..84 => self.faults.fail_next(StoreError::Busy),
@@ -77,6 +78,16 @@ impl World {
         self.kernel.note(|| format!("host {host}: its journal is lost"));
         endpoint.disk.borrow_mut().wipe(self.kernel.chance(60));
         self.truth.borrow_mut().wiped(host);
+    }
+
+    /// Brings back an earlier state of an endpoint's journal, if there is one; else keeps the present one for later.
+    fn copy_or_set_back(&mut self, host: usize) {
+        let endpoint = &mut self.endpoints[host];
+        endpoint.die(Death::Killed);
+        if endpoint.disk.borrow_mut().copy_or_set_back() {
+            self.kernel.note(|| format!("host {host}: its journal is set back"));
+            self.truth.borrow_mut().set_back(host);
+        }
     }
 
     fn cut_journal(&mut self, host: usize) {

@@ -92,6 +92,8 @@ pub enum Message {
     Deliver(Box<Delivery>),
     /// What it is to enforce.
     Flags(Flags),
+    /// It is to tell what became of these, at most [`super::RECALLED_MAX`], which it has confirmed.
+    Recall(Vec<TaskId>),
 }
 
 /// One task for one sensor.

@@ -3,7 +3,7 @@
 use super::edit::{Abandonment, Edit, Reported, apply_report, is_over};
 use super::effect::{Answer, Effect, Fact, Happening, LinkId, Message, RequestId, Welcome, Write};
 use super::turns::JobId;
-use super::{Dispatch, FADE_EVERY, Flight, Presence, Work, wanted_flags};
+use super::{Dispatch, FADE_EVERY, Flight, Presence, RECALLED_MAX, Work, wanted_flags};
 use crate::queue::CLOCK_JITTER;
 use crate::sensor::SensorRow;
 use crate::target::Target;
@@ -303,6 +303,7 @@ impl Dispatch {
         if let Then::Edit(editing) = &mut change.then {
             editing.changed += change.rows.len() as u64;
         }
+        self.apply(std::mem::take(&mut change.targets));
         for row in change.rows.drain(..) {
             match &change.then {
                 Then::Edit(editing) => self.enforce(&editing.edit, &row),
@@ -311,7 +312,6 @@ impl Dispatch {
             }
             self.known.fleet.put(row);
         }
-        self.apply(std::mem::take(&mut change.targets));
         self.follow_change(job, change, now);
     }
 
@@ -368,6 +368,11 @@ impl Dispatch {
             spool_seq: spool.map_or(0, |(_, seq)| seq),
         };
         self.answer(arriving.request, Answer::Welcome(welcome));
+        // Should either side have been set back to an earlier state, nobody would ever tell how these end.
+        let held = self.known.queue.held(row.ordinal);
+        for some in held.chunks(RECALLED_MAX) {
+            self.out.push(Effect::Send(arriving.link, Message::Recall(some.to_vec())));
+        }
     }
 
     /// What dynamic tasks gain and lose by the present records of a job's sensors.

@@ -16,6 +16,7 @@ struct World {
     commits: VecDeque<Commit>,
     answers: Vec<Answer>,
     sent: Vec<TaskId>,
+    recalled: Vec<TaskId>,
 }
 
 impl World {
@@ -27,6 +28,7 @@ impl World {
             commits: VecDeque::new(),
             answers: Vec::new(),
             sent: Vec::new(),
+            recalled: Vec::new(),
         }
     }
 
@@ -37,6 +39,7 @@ impl World {
                 Effect::Commit(commit) => self.commits.push_back(commit),
                 Effect::Answer(_, answer) => self.answers.push(answer),
                 Effect::Send(_, Message::Deliver(delivery)) => self.sent.push(delivery.task_id),
+                Effect::Send(_, Message::Recall(tasks)) => self.recalled.extend(tasks),
                 _ => {}
             }
         }
@@ -80,6 +83,10 @@ impl World {
     }
 
     fn create(&mut self, number: u128, selector: &str, dynamic: bool) -> TaskId {
+        self.create_at(number, selector, dynamic, crate::pace::Pace::default())
+    }
+
+    fn create_at(&mut self, number: u128, selector: &str, dynamic: bool, pace: crate::pace::Pace) -> TaskId {
         let spec = Spec {
             task_id: TaskId(Uuid::from_u128(number)),
             command: "os_version".into(),
@@ -91,7 +98,7 @@ impl World {
             dynamic,
             urgent: false,
             conditions: None,
-            pace: crate::pace::Pace::default(),
+            pace,
             total: 0,
             tasked: 0,
         };
@@ -106,7 +113,11 @@ impl World {
     }
 
     fn confirm(&mut self, task_id: TaskId, ordinal: u32) {
-        let report = Report { task_id, state: TargetState::Confirmed, at: self.now, code: 0, error: None };
+        self.step(task_id, ordinal, TargetState::Confirmed);
+    }
+
+    fn step(&mut self, task_id: TaskId, ordinal: u32, state: TargetState) {
+        let report = Report { task_id, state, at: self.now, code: 0, error: None };
         self.tell(|dispatch, request, now| dispatch.receipts(request, ordinal, vec![(1, report)], now));
     }
 }
@@ -219,4 +230,51 @@ fn retries_do_not_pile_up_while_the_store_stands_still() {
         world.tell(|dispatch, _, now| dispatch.tick(now));
     }
     assert_eq!(world.commits.len(), 1);
+}
+
+/// After a backup was restored on either side, nobody tells by itself how a task ended.
+#[test]
+fn what_a_sensor_is_said_to_have_is_asked_for_at_each_connection_and_ends() {
+    let (mut world, first) = online();
+    let pace = crate::pace::Pace { max_in_flight: Some(1), ..crate::pace::Pace::default() };
+    let second = world.enrol(2);
+    let task = world.create_at(9, "*", false, pace);
+    world.store_all();
+    world.confirm(task, first);
+    world.store_all();
+    world.step(task, first, TargetState::Started);
+    world.store_all();
+    world.connect(second, 2);
+    world.store_all();
+    assert_eq!((&world.sent[..], &world.recalled[..]), (&[task][..], &[][..]), "one at a time");
+
+    world.connect(first, 3);
+    world.store_all();
+    assert_eq!(world.recalled, [task]);
+    // The sensor no longer knows it.
+    world.step(task, first, TargetState::Interrupted);
+    world.store_all();
+    assert_eq!(world.state_of(task, first), Some(TargetState::Interrupted));
+    world.tell(|dispatch, _, now| dispatch.tick(now));
+    world.store_all();
+    assert_eq!((world.sent.len(), world.state_of(task, second)), (2, Some(TargetState::Sent)), "the roll-out goes on");
+    world.connect(first, 4);
+    world.store_all();
+    assert_eq!(world.recalled.len(), 1, "what has ended is not asked for");
+}
+
+#[test]
+fn what_a_lost_journal_has_closed_is_not_asked_for() {
+    let (mut world, ordinal) = online();
+    let task = world.create(9, "*", false);
+    world.store_all();
+    world.confirm(task, ordinal);
+    world.store_all();
+    world.tell(|dispatch, request, now| {
+        let (link, reported) = (LinkId(2), Reported { journal_id: vec![2; 16], ..Reported::default() });
+        let arrival = Arrival { request, ordinal, link, reported, source: String::new(), spool: None, quota: 0 };
+        dispatch.connect(arrival, now)
+    });
+    world.store_all();
+    assert_eq!((world.state_of(task, ordinal), world.recalled.len()), (Some(TargetState::Interrupted), 0));
 }
