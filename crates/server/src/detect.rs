@@ -145,6 +145,12 @@ impl Default for Detectors {
 }
 
 impl Detectors {
+    /// Whether no thread evaluates anything now: for whoever moves time by hand, since those threads know real time only.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.pool.is_idle()
+    }
+
     fn of(&self, oid: Oid) -> Option<Arc<Detector>> {
         self.by_organization.read().get(&oid).cloned()
     }

@@ -68,6 +68,12 @@ impl Pool {
         self.line.put(oid, job);
     }
 
+    /// Whether nothing is at work, and nothing waits.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.line.state.lock();
+        state.waiting.is_empty() && state.busy.is_empty()
+    }
+
     /// Drops the jobs that wait; those in work end with their slice.
     pub(super) fn close(&self) {
         let mut state = self.line.state.lock();

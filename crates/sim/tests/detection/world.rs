@@ -152,7 +152,7 @@ impl World {
             if let Some(end) = self.step(&server, &gate).await {
                 return end;
             }
-            self.settle().await;
+            self.settle(&server).await;
         }
         self.counts.events_in_chaos += oracle::stored(&self.store).len() as u64;
         self.faults.open();
@@ -222,9 +222,17 @@ impl World {
         None
     }
 
-    async fn settle(&mut self) {
-        for _ in 0..TURNS {
-            tokio::task::yield_now().await;
+    /// Lets everything go on that needs neither a commit nor time. What other threads evaluate is waited for: if time
+    /// were moved meanwhile, what holds events back would be over before it began.
+    async fn settle(&mut self, server: &Server) {
+        loop {
+            for _ in 0..TURNS {
+                tokio::task::yield_now().await;
+            }
+            if server.app.detectors.is_idle() {
+                break;
+            }
+            std::thread::sleep(Duration::from_micros(100));
         }
         for endpoint in &mut self.endpoints {
             endpoint.settle().await;
@@ -234,7 +242,7 @@ impl World {
     /// Nothing breaks any more: all events arrive, and all actions are carried out.
     async fn calm(&mut self, server: &Server) -> End {
         for _ in 0..LOOKS_MAX {
-            self.settle().await;
+            self.settle(server).await;
             let is_done = self.endpoints.iter().all(Endpoint::is_done);
             if is_done && oracle::waiting_actions(&self.store) == 0 {
                 return End::Done;
