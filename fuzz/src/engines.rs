@@ -1,7 +1,8 @@
 //! The rule engine both ways: the shared plan, and each rule in turn.
 
 use muster_rules::{
-    Budget, Engine, Facts, FalsePositive, Resources, Rule, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way,
+    Budget, Engine, Facts, FalsePositive, Resources, Rule, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target,
+    Way,
 };
 use serde_json::{Value, json};
 use std::sync::{Arc, LazyLock, Mutex};
