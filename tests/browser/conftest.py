@@ -1,8 +1,10 @@
 """A real server, and a real Chromium that may speak to nothing but it."""
 
 import os
+import re
 import shutil
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -56,12 +58,26 @@ class Watch:
         self.addresses: list[str] = []
         page.on("console", lambda message: self.complain(message.type, message.text))
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        page.on("requestfailed", lambda request: self.complaints.append(f"{request.url}: {request.failure}"))
+        page.on("requestfailed", self.failed)
         page.on("request", lambda request: self.addresses.append(request.url))
+
+    def failed(self, request) -> None:
+        # A page that is left gives up what it asked for.
+        if request.failure != "net::ERR_ABORTED":
+            self.complaints.append(f"{request.url}: {request.failure}")
 
     def complain(self, kind: str, text: str) -> None:
         if kind in ("error", "warning", "assert"):
             self.complaints.append(text)
+
+    @contextmanager
+    def expecting(self, pattern: re.Pattern, at_least: int = 1):
+        """Complaints that a test provokes: so many, and no others."""
+        before = list(self.complaints)
+        yield
+        provoked = self.complaints[len(before):]
+        assert len(provoked) >= at_least, f"nothing complained of {pattern.pattern}"
+        self.complaints = before + [text for text in provoked if not pattern.search(text)]
 
     def hosts(self) -> set[str]:
         return {urlsplit(address).hostname for address in self.addresses if not address.startswith("data:")}

@@ -16,7 +16,9 @@ MAY_USE = {
     "muster-wire": {"muster-model"},
     "muster-webhook": {"muster-model"},
     "muster-store": {"muster-model", "muster-selector", "muster-rules", "muster-tasking", "muster-wire"},
+    "muster-console": set(),
     "muster-server": {
+        "muster-console",
         "muster-model", "muster-command", "muster-selector", "muster-rules", "muster-tasking", "muster-wire",
         "muster-store",
     },

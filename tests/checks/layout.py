@@ -15,7 +15,7 @@ def check() -> Counts:
         paths = [ROOT / line for line in listed.stdout.splitlines()]
     else:  # An archive without its history.
         paths = [path for path in ROOT.rglob("*") if not {"target", ".cache"} & set(path.relative_to(ROOT).parts)]
-    sources = [path for path in paths if path.suffix in (".rs", ".py", ".ts", ".js") and path.is_file()]
+    sources = [path for path in paths if path.suffix in (".rs", ".py", ".ts", ".tsx", ".js") and path.is_file()]
     too_long, misnamed, unfinished = [], [], []
     for path in sources:
         shown = path.relative_to(ROOT)

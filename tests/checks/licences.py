@@ -24,6 +24,33 @@ def check() -> Counts:
         if package["source"] and not package["source"].startswith("registry+https://github.com/rust-lang/"):
             problems.append(f"comes from {package['source']}")
         counts.record(f"{package['name']} {package['version']}", problems)
+    counts.add(of_console())
+    return counts
+
+
+# Beyond deny.toml, for what builds and checks the console and reaches no browser and no server.
+TOOLS_TOO = {"MPL-2.0", "Python-2.0", "BlueOak-1.0.0"}
+
+
+def of_console() -> Counts:
+    """Packages of the console, by its lock: those that reach the browser by deny.toml, tools by a few more."""
+    counts = Counts()
+    allowed = set(tomllib.loads((ROOT / "deny.toml").read_text())["licenses"]["allow"])
+    packages = json.loads((ROOT / "console" / "package-lock.json").read_text())["packages"]
+    for path, package in packages.items():
+        if not path:
+            continue
+        problems = []
+        is_tool = package.get("dev") or package.get("devOptional") or package.get("optional")
+        if not satisfied(package.get("license", ""), allowed | (TOOLS_TOO if is_tool else set())):
+            problems.append(f"licence {package.get('license')!r} is not allowed")
+        if not package.get("integrity"):
+            problems.append("has no digest in the lock")
+        if "resolved" in package:
+            problems.append("names the host it came from; the lock must hold names and digests alone")
+        if package.get("hasInstallScript") and not path.endswith("/fsevents"):
+            problems.append("wants to run a script when it is installed")
+        counts.record(path.removeprefix("node_modules/"), problems)
     return counts
 
 

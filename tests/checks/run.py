@@ -27,6 +27,7 @@ import fuzz  # noqa: E402
 import layers  # noqa: E402
 import layout  # noqa: E402
 import licences  # noqa: E402
+import site_weight as site  # noqa: E402
 from steps import CACHE, Counts, cargo_test_counts, end, processes, run, say  # noqa: E402
 
 # Programs that steps need, and the Debian package each comes with.
@@ -133,9 +134,33 @@ def clients(_) -> Counts:
 
 
 def browser(_) -> Counts:
-    """The page of the API description in a real browser against a real server; pictures in .cache/log"""
+    """The web console and the page of the API description in a real browser, against a real server; pictures in .cache/log"""
+    built = one_command("console", ["./up", "--console-only"])
+    if built.failed:
+        return built
     folder = ROOT / "tests" / "browser"
     return python_tests("browser", folder, environment_of("browser", folder / "requirements.txt"))
+
+
+def console(_) -> Counts:
+    """The web console: style, types, unit tests, build, licences of its packages, weight of what browsers load"""
+    counts = one_command("console", ["./up", "--console-only"])
+    if counts.failed:
+        return counts
+    environment = {"PATH": os.pathsep.join([str(CACHE / "console" / "bin"), search_path()])}
+    # A console that is up to date needs no Node.js, but its checks do.
+    get = "tools=.cache/console; . <(sed -n '/^node_version/p;/^get_node/,/^}/p' ./up); get_node"
+    for name, argv in {
+        "console-node": ["bash", "-c", get],
+        "console-packages": ["bash", "-c", "cd console && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund; }"],
+        "console-lint": ["bash", "-c", "cd console && npx biome ci"],
+        "console-types": ["bash", "-c", "cd console && npx tsc --noEmit"],
+        "console-unit": ["bash", "-c", "cd console && npx vitest run"],
+    }.items():
+        code, _ = run(name, argv, environment)
+        counts.record(name, [f"exit {code}; see .cache/log/{name}.log"] if code else [])
+    counts.add(site.check())
+    return counts
 
 
 def python_tests(name: str, folder: Path, environment: Path) -> Counts:
@@ -178,6 +203,7 @@ STEPS = {
     "fmt": format_,
     "licences": lambda _: licences.check(),
     "clippy": clippy,
+    "console": console,
     "cargo": cargo,
     "fuzz": fuzz.check,
     "clients": clients,

@@ -41,7 +41,7 @@ pub use reliable_task::{
 pub use sensor::{Listing, Sensor, SensorState};
 pub use stream::{Filter, RecordStream, StreamKind};
 pub use transport::{Client, Settings};
-pub use user::NewUserKey;
+pub use user::{ConsoleLink, NewUserKey};
 
 /// What the server said beyond the fields that are named.
 pub type Rest = serde_json::Map<String, serde_json::Value>;

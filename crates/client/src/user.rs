@@ -1,6 +1,6 @@
 //! Users, their keys, and organizations that they make. Source: reference/rest-api.md sections 7.1 and 7.4.
 
-use crate::{Client, ClientError};
+use crate::{Client, ClientError, Rest};
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,6 +15,26 @@ pub struct NewUserKey {
     pub key_hash: String,
     /// Which clients send beside the key.
     pub uid: String,
+}
+
+/// A link that signs someone in once.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct ConsoleLink {
+    /// Path and fragment below the address of the server.
+    pub path: String,
+    /// `new-user`, `password` or `sign-in`.
+    pub purpose: String,
+    /// Whom it is for; empty for a new user.
+    pub user: String,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Rest,
+}
+
+#[derive(Deserialize)]
+struct Passwords {
+    #[serde(default)]
+    can_sign_in: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -110,5 +130,25 @@ impl Client {
         let form = vec![("name", name.to_owned())];
         let made: MadeOrganization = self.call(Method::POST, &["orgs", "new"], Vec::new(), form).await?;
         Ok(made.data.oid)
+    }
+
+    /// Users of the organization who have a password.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the server says.
+    pub async fn users_with_password(&self) -> Result<Vec<String>, ClientError> {
+        Ok(self.get::<Passwords>(&["orgs", self.oid(), "users", "link"], Vec::new()).await?.can_sign_in)
+    }
+
+    /// A one-time link into the console: for a user to sign in (`sign-in`) or to choose a password (`password`),
+    /// or, without a user, for a new owner of the organization.
+    ///
+    /// # Errors
+    ///
+    /// 404 for someone who is no user; 403 for one who may do more than the caller.
+    pub async fn console_link(&self, user: Option<(&str, &str)>) -> Result<ConsoleLink, ClientError> {
+        let form = user.map(|(email, purpose)| vec![("email", email.to_owned()), ("purpose", purpose.to_owned())]);
+        self.call(Method::POST, &["orgs", self.oid(), "users", "link"], Vec::new(), form.unwrap_or_default()).await
     }
 }

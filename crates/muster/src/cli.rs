@@ -3,8 +3,8 @@
 use crate::connection::{self, Global};
 use crate::duration::parse_seconds;
 use crate::{
-    backup, doctor, event, exit, extension, file, key, organization, output, profile, reliable_task, rule, sensor,
-    serve, service, sync, tag, task, up, user,
+    backup, console, doctor, event, exit, extension, file, key, organization, output, profile, reliable_task, rule,
+    sensor, serve, service, sync, tag, task, up, user,
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::path::PathBuf;
@@ -116,6 +116,14 @@ pub enum Verb {
     /// The configuration as a file: pull it, push it
     #[command(subcommand)]
     Sync(sync::SyncVerb),
+    /// Print a one-time link that signs you in to the web console
+    ///
+    /// It works once, within 15 minutes. On a server that nobody signed in to yet it makes the first user.
+    ///
+    ///   muster console --open
+    ///   muster console --data-dir /srv/muster --user ana@example.org
+    #[command(verbatim_doc_comment)]
+    Console(console::ConsoleArgs),
     /// Payloads: files that tasks bring to endpoints
     #[command(subcommand)]
     Payload(file::PayloadVerb),
@@ -190,6 +198,8 @@ async fn run_waiting(verb: Verb, global: Global) -> anyhow::Result<()> {
         Verb::Up(args) => return up::run(args).await,
         Verb::Serve(args) => return serve::run(&args).await,
         Verb::Doctor(args) => return doctor::run(&args, json).await,
+        // It may be about another data directory than the one that all else is about.
+        Verb::Console(args) => return console::run(&args, &global).await,
         // Some of it needs no server, and so no credentials.
         Verb::Rule(verb) => return rule::run(verb, &global).await,
         Verb::Service(verb) => return service::run(verb, &global).await,
@@ -219,7 +229,9 @@ async fn run_waiting(verb: Verb, global: Global) -> anyhow::Result<()> {
         Verb::Token { validity } => organization::token(&client, validity, json).await,
         // Carried out above, without a client.
         Verb::Up(_) | Verb::Serve(_) | Verb::Doctor(_) | Verb::Backup(_) | Verb::Profile(_) | Verb::Rule(_) => Ok(()),
-        Verb::Completion { .. } | Verb::SensorProcess(_) | Verb::Service(_) | Verb::Extension(_) => Ok(()),
+        Verb::Console(_) | Verb::Completion { .. } | Verb::SensorProcess(_) | Verb::Service(_) | Verb::Extension(_) => {
+            Ok(())
+        }
     }
 }
 
@@ -263,6 +275,10 @@ mod tests {
             "muster output create o --module syslog --type event --set dest_host=h:1",
             "muster sync pull --only outputs,hives/fp",
             "muster sync push org.yaml --force --no-dry-run --yes",
+            "muster console --data-dir d --open --user a@b",
+            "muster user create a@b --role Viewer",
+            "muster user role a@b Operator",
+            "muster user delete a@b --yes",
             "muster backup to --data-dir d",
             "muster serve --config f",
             "muster completion bash",

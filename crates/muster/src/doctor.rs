@@ -60,6 +60,7 @@ pub async fn run(args: &DoctorArgs, json: bool) -> anyhow::Result<()> {
     let mut findings = Findings::default();
     findings.clock(data_dir);
     findings.files();
+    findings.console();
     if data_dir.join("muster.db").exists() {
         let is_running = DataDir::is_taken(data_dir);
         findings.folder(data_dir);
@@ -102,6 +103,13 @@ impl Findings {
             self.add(Verdict::Fail, "clock", text);
         } else {
             self.add(Verdict::Ok, "clock", show::time(now_s));
+        }
+    }
+
+    fn console(&mut self) {
+        match muster_console::is_built() {
+            true => self.add(Verdict::Ok, "console", "in this build"),
+            false => self.add(Verdict::Warn, "console", "not in this build; ./up builds it"),
         }
     }
 

@@ -9,6 +9,7 @@ mod backup;
 mod cli;
 mod confirm;
 mod connection;
+mod console;
 mod data_dir;
 mod doctor;
 mod duration;

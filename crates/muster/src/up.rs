@@ -5,6 +5,7 @@ pub mod identity;
 pub mod local_sensor;
 mod story;
 
+use crate::console;
 use crate::data_dir::DataDir;
 use crate::show;
 use crate::stop::StopSignals;
@@ -62,6 +63,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
     let environment = environment_of(&server, &identity, &data_dir.path);
     environment.write(&data_dir.path)?;
     print_ready(&server, &args.data_dir);
+    print_console(&server, &identity, &environment).await?;
     if args.no_sensor {
         signals.received().await;
     } else {
@@ -173,10 +175,37 @@ pub fn environment_of(server: &Server, identity: &Identity, data_dir: &Path) -> 
         ("NO_PROXY", "127.0.0.1,localhost,::1".to_owned()),
         ("CBLR_URL", tls.clone()),
         ("CBLR_TOKEN", format!("{}/{CONNECTOR}", identity.api_key)),
+        (console::URL_VARIABLE, console_url(server, &tls)),
         ("MUSTER_URL", tls),
         ("MUSTER_INSTALL_KEY", identity.installation_key.clone()),
     ];
     Environment(variables.map(|(name, value)| (name.to_owned(), value)).into())
+}
+
+/// Browsers do not know this server's certificates; on loopback none are needed.
+fn console_url(server: &Server, tls: &str) -> String {
+    match server.bound.http.map(reachable).filter(|http| http.ip().is_loopback()) {
+        Some(http) => format!("http://{http}/console/"),
+        None => format!("{tls}/console/"),
+    }
+}
+
+/// Where the console is; and as long as nobody can sign in, the link by which someone can.
+async fn print_console(server: &Server, identity: &Identity, environment: &Environment) -> anyhow::Result<()> {
+    if !muster_console::is_built() {
+        show::line("console: not in this build; ./up builds it");
+        return Ok(());
+    }
+    let url = environment.get(console::URL_VARIABLE).unwrap_or_default();
+    show::line(format_args!("Console: {url}"));
+    if !muster_server::console::has_users(&server.app) {
+        let once = muster_server::console::create_for_owner(&server.app, identity.oid).await?;
+        show::line(format_args!("         {url}sign-in#once={once}"));
+        show::line(
+            "         makes its first user, once, within 15 minutes; `muster console` prints another such link.",
+        );
+    }
+    Ok(())
 }
 
 fn print_ready(server: &Server, data_dir: &Path) {

@@ -12,7 +12,7 @@ pub enum UserVerb {
     /// Make someone a user of the organization
     ///
     ///   muster user add eve@example.com --role Operator
-    #[command(verbatim_doc_comment)]
+    #[command(verbatim_doc_comment, visible_alias = "create")]
     Add {
         /// E-mail address
         email: String,
@@ -27,7 +27,16 @@ pub enum UserVerb {
         /// Owner, Administrator, Operator, Viewer or Basic
         role: String,
     },
+    /// Print a one-time link by which a user chooses a password for the web console
+    ///
+    /// When it is used, what the user is signed in to ends.
+    #[command(verbatim_doc_comment)]
+    Reset {
+        /// E-mail address
+        email: String,
+    },
     /// Remove a user from the organization
+    #[command(visible_alias = "delete")]
     Remove {
         /// E-mail address
         email: String,
@@ -74,10 +83,20 @@ pub async fn run(verb: UserVerb, client: &Client, json: bool) -> anyhow::Result<
         UserVerb::Add { email, role } => {
             client.add_user(&email, &role).await?;
             show::line(format_args!("Added {email}. A key for it: muster user key {email} --name NAME"));
+            show::line(format_args!("A link by which to choose a password: muster user reset {email}"));
         }
         UserVerb::Role { email, role } => {
             client.set_role(&email, &role).await?;
             show::line(format_args!("{email} has the role {role}."));
+        }
+        UserVerb::Reset { email } => {
+            let link = client.console_link(Some((&email, "password"))).await?;
+            if json {
+                show::json(&link);
+            } else {
+                show::line(format_args!("{}{}", client.url().as_str().trim_end_matches('/'), link.path));
+                eprintln!("By this link {} chooses a password, once, within 15 minutes.", show::safe(&email));
+            }
         }
         UserVerb::Remove { email, yes } => {
             confirm(yes, &format!("remove {email} from the organization"))?;

@@ -9,6 +9,7 @@
 
 mod artifacts;
 mod call;
+mod console;
 mod description;
 mod error;
 mod extensions;
@@ -42,6 +43,7 @@ pub(crate) use organizations::{RESOURCE, SETTING, SETTINGS_MAX, check_resource, 
 pub use replay::ReplayTurns;
 pub use route::{Access, Method, Route};
 pub use router::{Router, serve};
+pub(crate) use users::checked_email;
 
 /// Every route of the server.
 #[must_use]
@@ -51,6 +53,7 @@ pub fn routes() -> Vec<Route> {
         ("Organization", organizations::routes()),
         ("Keys", keys::routes()),
         ("Users", users::routes()),
+        ("Console", console::routes()),
         ("Sensors", sensors::routes()),
         ("Tags", tags::routes()),
         ("Extensions and reliable tasking", extensions::routes()),

@@ -5,6 +5,7 @@ use crate::api::{ApiError, Router};
 use crate::arrival::Bodies;
 use crate::clock;
 use crate::config::Config;
+use crate::console::Console;
 use crate::detect::Detectors;
 use crate::gateway::Waiting;
 use crate::hive::Hives;
@@ -69,6 +70,8 @@ pub struct App {
     pub replays: Replays,
     /// Turns of replays.
     pub replay_turns: Arc<crate::api::ReplayTurns>,
+    /// Tries to sign in, and live connections of browsers.
+    pub console: Console,
     /// All routes.
     pub router: Arc<Router>,
     /// What was bound; set once at start.
@@ -124,6 +127,7 @@ impl App {
             meter: Meter::default(),
             replays,
             replay_turns: Arc::default(),
+            console: Console::default(),
             bound: OnceLock::new(),
             organizations: RwLock::new(BTreeMap::new()),
             config,

@@ -278,7 +278,7 @@ pub fn activity(oid: Oid, source: &str, event_type: &str, event: &Value, now: Ti
 pub struct Actor {
     /// Shown as `ident`.
     pub identity: String,
-    /// `api`, `cli`, `system`.
+    /// `api`, `cli`, `console`, `system`.
     pub origin: &'static str,
     /// Source address.
     pub source: Option<IpAddr>,
@@ -286,11 +286,15 @@ pub struct Actor {
     pub called_by: Option<String>,
 }
 
+/// Origin of what is done in the web console.
+pub const CONSOLE: &str = "console";
+
 impl Actor {
     /// A caller of the API.
     #[must_use]
     pub fn caller(caller: &Caller, source: Option<IpAddr>) -> Self {
-        Self { identity: caller.identity.clone(), origin: "api", source, called_by: None }
+        let origin = if caller.in_console { CONSOLE } else { "api" };
+        Self { identity: caller.identity.clone(), origin, source, called_by: None }
     }
 
     /// The same, where someone else called with the caller's token.

@@ -15,6 +15,7 @@ pub mod arrival;
 pub mod artifact;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod detect;
 pub mod errors;
 pub mod event;

@@ -161,5 +161,6 @@ pub fn say_what_next(data_dir: &Path) {
     command("muster task SID 'dir_list /etc *'");
     command("muster reliable-task create 'os_packages' --selector 'plat==linux' --watch");
     command("muster events --follow");
+    command("muster console --open");
     command("muster --help");
 }

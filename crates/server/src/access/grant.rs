@@ -2,6 +2,7 @@
 
 use super::{API_KEY, Caller, USER, USER_KEY, is_known_permission};
 use crate::api::ApiError;
+use crate::console::PASSWORD;
 use crate::records::{Records, SERVER};
 use muster_model::Oid;
 use std::collections::BTreeSet;
@@ -52,15 +53,16 @@ pub fn require_keeper(records: &Records, oid: Oid, without: &Without<'_>) -> Res
     if keys.any(|(_, key)| keeps(&key.permissions)) {
         return Ok(());
     }
-    // A user without a key cannot come in.
+    // A user with neither key nor password cannot come in.
     let of_users = records.list(SERVER, USER_KEY).into_iter();
     let stays = |hash: &str| !matches!(without, Without::UserKey(gone) if *gone == hash);
     let of_users = of_users.filter(|(hash, key)| stays(hash) && key.organizations.contains(&oid));
     let with_key: BTreeSet<String> = of_users.map(|(_, key)| key.email).collect();
+    let comes_in = |email: &String| with_key.contains(email) || records.has(SERVER, PASSWORD, email);
     let users = records.list(SERVER, USER).into_iter();
     let mut users = users.filter(|(email, _)| !matches!(without, Without::User(gone) if gone == email));
     let is_keeper = users.any(|(email, user)| {
-        with_key.contains(&email) && user.organizations.get(&oid).is_some_and(|permissions| keeps(permissions))
+        comes_in(&email) && user.organizations.get(&oid).is_some_and(|permissions| keeps(permissions))
     });
     if is_keeper {
         return Ok(());

@@ -59,6 +59,8 @@ pub struct Caller {
     pub credential: String,
     /// What it may do where.
     pub scope: Scope,
+    /// Signed in to the console; the credential is the digest of the session.
+    pub in_console: bool,
 }
 
 impl Caller {
@@ -195,7 +197,7 @@ impl Secrets {
                 if scope.is_empty() && chosen_one(exchange.oid) {
                     return Err(Refused::Credential);
                 }
-                Caller { identity: key.email, uid: user.uid, credential, scope: Scope(scope) }
+                Caller { identity: key.email, uid: user.uid, credential, scope: Scope(scope), in_console: false }
             }
         };
         Ok(restricted(caller, exchange.permissions.as_deref()))
@@ -223,7 +225,13 @@ impl Secrets {
                 by.into_iter().map(|(oid, names)| (oid, names.into_iter().collect())).collect()
             }
         };
-        Ok(Caller { identity: claims.email, uid: claims.uid, credential: claims.kid, scope: Scope(scope) })
+        Ok(Caller {
+            identity: claims.email,
+            uid: claims.uid,
+            credential: claims.kid,
+            scope: Scope(scope),
+            in_console: false,
+        })
     }
 
     /// Takes from a caller what was taken from the credential or the user since the token was made.
@@ -270,7 +278,8 @@ fn organization_caller(
         return Err(Refused::Address);
     }
     let permissions = key.permissions.into_iter().collect();
-    Ok(Caller { identity: key.name, uid: String::new(), credential, scope: Scope([(oid, permissions)].into()) })
+    let scope = Scope([(oid, permissions)].into());
+    Ok(Caller { identity: key.name, uid: String::new(), credential, scope, in_console: false })
 }
 
 fn chosen_one(oid: &str) -> bool {

@@ -9,6 +9,7 @@ use crate::organization::Organization;
 use crate::sensor::Place;
 use crate::transfer::Grantee;
 use bytes::Bytes;
+use http::{Response, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -194,6 +195,22 @@ impl Reply {
     pub fn status(mut self, status: u16) -> Self {
         self.status = status;
         self
+    }
+}
+
+impl Reply {
+    /// The response that a client gets.
+    pub(crate) fn into_response(self) -> Response<Body> {
+        let mut response = Response::builder().status(self.status).header(header::CACHE_CONTROL, "no-store");
+        for (name, value) in self.headers {
+            response = response.header(name, value);
+        }
+        response.body(self.body).unwrap_or_else(|error| {
+            let reply = Self::from(&ApiError::internal(error));
+            let mut response = Response::new(reply.body);
+            *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        })
     }
 }
 

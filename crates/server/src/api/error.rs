@@ -99,6 +99,12 @@ impl ApiError {
         Self::new(500, "internal", "the server failed to answer this request; its log says why")
     }
 
+    /// The same error with another text.
+    #[must_use]
+    pub fn with_message(self, message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..self }
+    }
+
     /// The same error with another code.
     #[must_use]
     pub fn with_code(self, code: &'static str) -> Self {

@@ -4,8 +4,8 @@ use super::call::{Body, bare_sensor_id};
 use super::{Access, ApiError, Call, Form, Method, Reply, Route, fields};
 use crate::access::Caller;
 use crate::app::App;
-use crate::clock;
 use crate::organization::Organization;
+use crate::{clock, console};
 use bytes::Bytes;
 use http::uri::Scheme;
 use http::{HeaderMap, Request, Response, header};
@@ -110,8 +110,21 @@ fn clean_path(path: &str) -> String {
     }
 }
 
-/// Answers one request. What was begun is finished, also if the client goes away meanwhile.
-pub async fn serve(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
+/// Answers one request.
+pub async fn serve(app: Arc<App>, mut request: Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
+    if let Some(response) = console::serve(&app, &mut request, source).await {
+        return response;
+    }
+    let is_of_console = request.uri().path().starts_with("/console/");
+    let mut response = respond(app, request, source).await;
+    if is_of_console {
+        console::harden(&mut response);
+    }
+    response
+}
+
+/// What was begun is finished, also if the client goes away meanwhile.
+async fn respond(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
     // What only the caller wants to know can see that nobody waits for it any more.
     let (_present, gone) = tokio::sync::watch::channel(());
     let stopping = || Reply::from(&ApiError::unavailable("the server is stopping; nothing was changed. Try again"));
@@ -127,16 +140,7 @@ pub async fn serve(app: Arc<App>, request: Request<Incoming>, source: Option<IpA
             Err(panic) => Reply::from(&ApiError::internal(panic)),
         }
     };
-    let mut response = Response::builder().status(reply.status).header(header::CACHE_CONTROL, "no-store");
-    for (name, value) in reply.headers {
-        response = response.header(name, value);
-    }
-    response.body(reply.body).unwrap_or_else(|error| {
-        let reply = Reply::from(&ApiError::internal(error));
-        let mut response = Response::new(reply.body);
-        *response.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
-        response
-    })
+    reply.into_response()
 }
 
 async fn answer(
@@ -149,7 +153,11 @@ async fn answer(
     let path = clean_path(parts.uri.path());
     let router = Arc::clone(&app.router);
     let (route, path) = router.find(&path, &parts.method)?;
-    let caller = authenticate(&app, route.access, &parts.headers, source)?;
+    let in_console = if route.access == Access::Public { None } else { console::caller(&app, &parts).await? };
+    let caller = match in_console {
+        Some(caller) => caller,
+        None => authenticate(&app, route.access, &parts.headers, source)?,
+    };
     app.meter.count(&caller.credential, app.config.limits.calls_per_minute)?;
     let (body, stream) = if route.takes_stream {
         (Bytes::new(), Some(incoming))
@@ -197,7 +205,8 @@ pub(super) fn authenticate(
 ) -> Result<Caller, ApiError> {
     if access == Access::Public {
         let scope = crate::access::Scope::default();
-        return Ok(Caller { identity: String::new(), uid: String::new(), credential: String::new(), scope });
+        let nobody = String::new;
+        return Ok(Caller { identity: nobody(), uid: nobody(), credential: nobody(), scope, in_console: false });
     }
     let value = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let value = value.ok_or_else(|| ApiError::unauthorized("missing header Authorization: Bearer TOKEN"))?;

@@ -44,7 +44,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 /// Users of an organization with their permissions there.
-fn of(call: &Call, oid: Oid) -> impl Iterator<Item = (String, Vec<String>)> {
+pub(super) fn of(call: &Call, oid: Oid) -> impl Iterator<Item = (String, Vec<String>)> {
     let users = call.app.records.list(SERVER, USER).into_iter();
     users.filter_map(move |(email, mut user)| Some((email, user.organizations.remove(&oid)?)))
 }
@@ -65,7 +65,7 @@ async fn list_permissions(call: Call) -> Result<Reply, ApiError> {
 }
 
 /// An e-mail address in the form in which users are stored: in lower case, so that nobody is there twice.
-fn checked_email(text: Option<&str>) -> Result<String, ApiError> {
+pub(crate) fn checked_email(text: Option<&str>) -> Result<String, ApiError> {
     let email = text.map(|text| text.trim().to_lowercase()).filter(|email| !email.is_empty());
     let email = email.ok_or_else(|| ApiError::bad_request("email is required"))?;
     let has_parts = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());

@@ -192,7 +192,8 @@ async fn http(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_MAX)
         .max_buf_size(HEADER_BYTES_MAX)
-        .serve_connection(TokioIo::new(Patience::new(stream, WRITE_MAX)), service);
+        .serve_connection(TokioIo::new(Patience::new(stream, WRITE_MAX)), service)
+        .with_upgrades();
     let mut connection = pin!(connection);
     let served = tokio::select! {
         served = connection.as_mut() => served,

@@ -84,7 +84,8 @@ fn request(state: &State, task: &Task, pending: &roaring::RoaringBitmap) -> Valu
 }
 
 /// A request with its counts per state.
-fn summary(task: &Task) -> Value {
+#[must_use]
+pub fn summary(task: &Task) -> Value {
     let spec = &task.spec;
     let counts: Map<String, Value> = TargetState::ALL
         .into_iter()

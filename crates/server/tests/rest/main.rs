@@ -3,6 +3,7 @@
 mod actions;
 mod artifacts;
 mod commits;
+mod console;
 mod detections;
 mod hives;
 mod infrastructure;

@@ -1,0 +1,86 @@
+import { QueryClient } from '@tanstack/react-query'
+import { createRootRoute, createRoute, createRouter, lazyRouteComponent, Outlet, redirect } from '@tanstack/react-router'
+import { Failure } from './api/client.ts'
+import { sessionQuery, slugOf } from './api/session.ts'
+import { Empty, Failure as FailureNote } from './look/Failure.tsx'
+import { SignIn } from './shell/SignIn.tsx'
+
+export const queries = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 5_000,
+      // What the server decided stays so; only a server that is away is worth another try.
+      retry: (count, error) => count < 2 && error instanceof Failure && (error.status === 0 || error.status >= 500),
+      refetchOnWindowFocus: true,
+    },
+  },
+})
+
+async function sessionOr(href: string) {
+  try {
+    return await queries.ensureQueryData(sessionQuery)
+  } catch (error) {
+    if (error instanceof Failure && error.isSignedOut) throw redirect({ to: '/sign-in', search: { to: href === '/' ? undefined : href } })
+    throw error
+  }
+}
+
+const root = createRootRoute({ component: Outlet })
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: '/sign-in',
+  component: SignIn,
+  validateSearch: (search: Record<string, unknown>): { to?: string | undefined } => ({
+    // Only to a page of this console.
+    to: typeof search.to === 'string' && /^\/(?![/\\])/.test(search.to) ? search.to : undefined,
+  }),
+})
+const start = createRoute({
+  getParentRoute: () => root,
+  path: '/',
+  beforeLoad: async () => {
+    const session = await sessionOr('/')
+    const first = session.organizations[0]
+    throw redirect({ to: '/$org', params: { org: first ? slugOf(first, session.organizations) : 'none' }, replace: true })
+  },
+})
+const shell = createRoute({
+  getParentRoute: () => root,
+  path: '/$org',
+  beforeLoad: async ({ location }) => {
+    await sessionOr(location.href)
+  },
+  component: lazyRouteComponent(() => import('./shell/Shell.tsx'), 'Shell'),
+})
+const overview = createRoute({
+  getParentRoute: () => shell,
+  path: '/',
+  component: lazyRouteComponent(() => import('./overview/Overview.tsx'), 'Overview'),
+})
+const account = createRoute({
+  getParentRoute: () => shell,
+  path: '/account',
+  component: lazyRouteComponent(() => import('./shell/Account.tsx'), 'Account'),
+})
+
+export const router = createRouter({
+  routeTree: root.addChildren([signIn, start, shell.addChildren([overview, account])]),
+  basepath: '/console',
+  defaultPreload: 'intent',
+  scrollRestoration: true,
+  defaultNotFoundComponent: () => (
+    <div className="page">
+      <Empty title="There is no such page." />
+    </div>
+  ),
+  defaultErrorComponent: ({ error, reset }) => (
+    <div className="page">
+      <FailureNote what="This page failed" error={error} again={reset} />
+    </div>
+  ),
+})
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router
+  }
+}

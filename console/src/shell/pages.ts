@@ -1,0 +1,19 @@
+// The pages of an organization: navigation, palette and keys are read from this table.
+
+export interface Page {
+  name: string
+  /** Below the organization; empty is its front page. */
+  path: string
+  group: 'Sensors' | 'Automation' | 'Findings' | 'Platform' | ''
+  /** Without this permission the page is not listed. */
+  needs?: string
+  /** After `g`. */
+  key?: string
+}
+
+export const PAGES: Page[] = [{ name: 'Overview', path: '', group: '', key: 'h' }]
+
+export const GROUPS = ['', 'Sensors', 'Automation', 'Findings', 'Platform'] as const
+
+/** Pages that a user may see. */
+export const pagesFor = (may: (permission: string) => boolean) => PAGES.filter((page) => !page.needs || may(page.needs))

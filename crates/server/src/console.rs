@@ -1,0 +1,139 @@
+//! The web console: its files, who signs in to it, and what it is told live.
+//!
+//! The console calls the same REST API as every client. A browser shows a cookie instead of a token:
+//! [`caller`] makes the same [`Caller`] of it, with whatever the user may do at that moment. What only a
+//! browser needs is here: files and their headers (`site`), checks against foreign pages (`origin`),
+//! passwords, one-time links, sessions, and one WebSocket per tab (`socket`).
+//!
+//! Source: reference/console.md sections 6, 7 and 9.
+
+mod link;
+mod origin;
+mod password;
+mod session;
+mod site;
+mod socket;
+mod tries;
+
+pub use link::{
+    For as LinkFor, Kept as KeptLink, LINK_TTL, Purpose, create as create_link, create_for_owner, look as look_at_link,
+    redeem,
+};
+pub use origin::require_own_page;
+pub use password::{PASSWORD, change as change_password};
+pub use session::{
+    From as SessionFrom, can_sign_in, clearing_cookie, cookie, end as end_session, end_all as end_sessions,
+    of_user as sessions_of,
+};
+pub use site::harden;
+
+use crate::access::Caller;
+use crate::api::{ApiError, Body};
+use crate::app::App;
+use crate::clock;
+use crate::event::{self, Actor};
+use http::{Request, Response, request};
+use hyper::body::Incoming;
+use muster_model::Timestamp;
+use muster_store::Write;
+use serde_json::json;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Passwords hashed at once; each takes 19 MiB and some 30 ms of a processor.
+const HASHERS: usize = 2;
+
+/// Live connections of the whole server; each holds up to some 200 KiB.
+const SOCKETS_MAX: usize = 512;
+
+/// What the console keeps in memory.
+pub struct Console {
+    tries: tries::Tries,
+    hashers: Arc<Semaphore>,
+    sockets: Arc<Semaphore>,
+}
+
+impl Default for Console {
+    fn default() -> Self {
+        Self {
+            tries: tries::Tries::default(),
+            hashers: Arc::new(Semaphore::new(HASHERS)),
+            sockets: Arc::new(Semaphore::new(SOCKETS_MAX)),
+        }
+    }
+}
+
+/// Answers a request for the console itself; `None` if it is one for the API.
+pub async fn serve(app: &Arc<App>, request: &mut Request<Incoming>, source: Option<IpAddr>) -> Option<Response<Body>> {
+    if request.uri().path() == "/console/live" {
+        return Some(socket::accept(app, request, source).await);
+    }
+    site::answer(app, request)
+}
+
+/// The caller of a request that shows the cookie of a session and no token; `None` if it shows none.
+///
+/// # Errors
+///
+/// 401 if the session is over, 403 if the request comes from another site's page.
+pub async fn caller(app: &Arc<App>, parts: &request::Parts) -> Result<Option<Caller>, ApiError> {
+    if parts.headers.contains_key(http::header::AUTHORIZATION) {
+        return Ok(None);
+    }
+    let Some(token) = session::token_in(&parts.headers) else { return Ok(None) };
+    origin::require_own_request(app, parts)?;
+    session::caller(app, &token, clock::now()).await.map(Some)
+}
+
+/// Signs a user in with a password.
+///
+/// # Errors
+///
+/// 401 for a wrong name or password: which one is not told. 429 after too many tries.
+pub async fn sign_in(
+    app: &Arc<App>,
+    user: &str,
+    password: &str,
+    from: &session::From,
+) -> Result<session::Opened, ApiError> {
+    let now = clock::now();
+    let email = user.trim().to_lowercase();
+    app.console.tries.begin(&email, from.source, now)?;
+    if !password::is_right(app, &email, password).await? {
+        return Err(ApiError::unauthorized("wrong user name or password").with_code("wrong_password"));
+    }
+    app.console.tries.forgive(&email, from.source);
+    session::open(app, &email, from, now).await
+}
+
+/// Whether anyone can sign in.
+#[must_use]
+pub fn has_users(app: &App) -> bool {
+    app.records.count(crate::records::SERVER, PASSWORD) > 0
+}
+
+/// Counts a try with a one-time link against its address.
+///
+/// # Errors
+///
+/// 429 after too many tries.
+pub fn count_link_try(app: &App, source: Option<IpAddr>) -> Result<(), ApiError> {
+    app.console.tries.begin("", source, clock::now())
+}
+
+/// Takes back a try with a one-time link that was right.
+pub fn forgive_link_try(app: &App, source: Option<IpAddr>) {
+    app.console.tries.forgive("", source);
+}
+
+/// Audit records of something that a user did about their own access, one for each of their organizations.
+fn audit_of(app: &App, email: &str, source: Option<IpAddr>, message: &str, action: &str, now: Timestamp) -> Vec<Write> {
+    let user = app.records.get(crate::records::SERVER, crate::access::USER, email);
+    let actor = Actor { identity: email.to_owned(), origin: event::CONSOLE, source, called_by: None };
+    let entity = json!({"type": "user", "name": email});
+    let oids = user.into_iter().flat_map(|user| user.organizations.into_keys());
+    let records: Vec<_> =
+        oids.map(|oid| event::audit(oid, &actor, message, &entity, action, &json!({}), now)).collect();
+    app.emit(&records)
+}

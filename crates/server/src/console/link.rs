@@ -1,0 +1,202 @@
+//! One-time links: how the first user comes in, and anyone whose password is gone.
+//!
+//! What proves the link is in the part of the address that browsers keep to themselves (after `#`), so no
+//! log and no `Referer` has it. It is spent in the same commit as what it brings about.
+
+use super::password::{self, PASSWORD};
+use super::session::{self, From, Opened};
+use crate::access::{Caller, USER, User, require_grantable, to_hex};
+use crate::api::ApiError;
+use crate::app::App;
+use crate::records::{Batch, Kind, SERVER};
+use crate::{clock, random};
+use muster_model::{Oid, Timestamp};
+use muster_store::{Expect, StoreError, Write};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Links by their digest; owned by the server.
+const LINK: Kind<Kept> = Kind::new("one_time_link");
+
+/// How long a link may be used.
+pub const LINK_TTL: Duration = Duration::from_secs(15 * 60);
+
+/// Links that wait at once; a further one takes the place of the oldest.
+const LINKS_MAX: usize = 1_000;
+
+/// What a link does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Purpose {
+    /// Makes a user, who chooses name and password.
+    NewUser,
+    /// Lets a user choose a password; ends their sessions.
+    Password,
+    /// Signs a user in.
+    SignIn,
+}
+
+/// What is kept of a link.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Kept {
+    /// What it does.
+    pub purpose: Purpose,
+    /// Whom it is for; empty for a new user.
+    pub email: String,
+    /// What a new user may do.
+    grants: Option<(Oid, Vec<String>)>,
+    /// Until when it may be used.
+    pub expires_at: Timestamp,
+}
+
+/// Whom a link is for.
+pub enum For<'a> {
+    /// Someone new with these permissions.
+    New(Vec<String>),
+    /// A user.
+    User(&'a str, Purpose),
+}
+
+/// Makes a link; gives its secret.
+///
+/// # Errors
+///
+/// 404 if the organization has no such user; 403 if they may do something that the caller may not.
+pub async fn create(
+    app: &Arc<App>,
+    caller: &Caller,
+    oid: Oid,
+    whom: For<'_>,
+    beside: Vec<Write>,
+) -> Result<(String, Kept), ApiError> {
+    let kept = match whom {
+        For::New(permissions) => {
+            require_grantable(caller, oid, &permissions)?;
+            let grants = Some((oid, permissions));
+            Kept { purpose: Purpose::NewUser, email: String::new(), grants, expires_at: expiry() }
+        }
+        For::User(email, purpose) => {
+            require_ruler(app, caller, oid, email)?;
+            Kept { purpose, email: email.to_owned(), grants: None, expires_at: expiry() }
+        }
+    };
+    let token = store(app, &kept, beside).await?;
+    Ok((token, kept))
+}
+
+/// Makes a link for whoever started the server: for a new user who may do everything in an organization.
+///
+/// # Errors
+///
+/// Whatever the store says.
+pub async fn create_for_owner(app: &Arc<App>, oid: Oid) -> Result<String, StoreError> {
+    let grants = Some((oid, crate::access::owner_permissions()));
+    let kept = Kept { purpose: Purpose::NewUser, email: String::new(), grants, expires_at: expiry() };
+    store(app, &kept, Vec::new()).await
+}
+
+fn expiry() -> Timestamp {
+    clock::now().saturating_add(LINK_TTL)
+}
+
+async fn store(app: &Arc<App>, kept: &Kept, beside: Vec<Write>) -> Result<String, StoreError> {
+    let token = to_hex(&random::bytes::<32>());
+    let digest = digest_of(app, &token);
+    let now = clock::now();
+    let decide = || {
+        let mut waiting = app.records.list(SERVER, LINK);
+        waiting.sort_by_key(|(_, link)| std::cmp::Reverse(link.expires_at));
+        let gone = waiting.iter().enumerate().filter(|(at, (_, link))| *at >= LINKS_MAX - 1 || link.expires_at <= now);
+        let batch = gone.fold(Batch::beside(beside), |batch, (_, (digest, _))| batch.delete(SERVER, LINK, digest));
+        batch.put(SERVER, LINK, &digest, kept, Expect::Absent)
+    };
+    app.records.change::<StoreError>(decide).await?;
+    Ok(token)
+}
+
+fn digest_of(app: &App, token: &str) -> String {
+    app.secrets.digest(format!("link {token}").as_bytes())
+}
+
+/// A link for a user makes one be that user: only who may do all that they may, wherever they may, makes one.
+fn require_ruler(app: &App, caller: &Caller, oid: Oid, email: &str) -> Result<(), ApiError> {
+    let user = app.records.get(SERVER, USER, email).filter(|user| user.organizations.contains_key(&oid));
+    let user = user.ok_or_else(|| ApiError::not_found("user not found"))?;
+    let rules = |(oid, names): (&Oid, &Vec<String>)| names.iter().all(|name| caller.may(*oid, name));
+    // Where else the user belongs is nobody's business here.
+    if user.organizations.iter().all(rules) {
+        return Ok(());
+    }
+    Err(ApiError::forbidden("this user may do something that you may not; only they can change their password"))
+}
+
+/// What a link is for, without using it.
+///
+/// # Errors
+///
+/// 404 if it is spent, expired or none.
+pub fn look(app: &App, token: &str) -> Result<Kept, ApiError> {
+    let kept = app.records.get(SERVER, LINK, &digest_of(app, token));
+    let kept = kept.filter(|kept| clock::now() < kept.expires_at);
+    kept.ok_or_else(|| {
+        ApiError::not_found(
+            "this link was used already, or its 15 minutes are over; `muster console` prints a fresh one",
+        )
+    })
+}
+
+/// Uses a link: makes a user or sets a password, and opens a session.
+///
+/// # Errors
+///
+/// 404 if it is spent, expired or none; 400 for a bad name or password; 409 if the name is taken.
+pub async fn redeem(
+    app: &Arc<App>,
+    token: &str,
+    (user, password): (&str, &str),
+    from: &From,
+) -> Result<Opened, ApiError> {
+    let seen = look(app, token)?;
+    let email = match seen.purpose {
+        Purpose::NewUser => crate::api::checked_email(Some(user))?,
+        Purpose::Password | Purpose::SignIn => seen.email,
+    };
+    let hashed = match seen.purpose {
+        Purpose::SignIn => None,
+        Purpose::NewUser | Purpose::Password => Some(password::fresh(app, password).await?),
+    };
+    let now = clock::now();
+    let mut opened = None;
+    let decide = || {
+        // Once more: somebody else may have used it meanwhile.
+        let kept = look(app, token)?;
+        let mut batch = Batch::default().delete(SERVER, LINK, &digest_of(app, token));
+        if let Some(hashed) = &hashed {
+            batch = batch.put(SERVER, PASSWORD, &email, hashed, Expect::Any)?;
+            batch = session::without(app, batch, &email, None);
+        }
+        let (batch, fresh) = match kept.grants {
+            None => session::opening(app, batch, &email, from, now)?,
+            Some(grants) => {
+                let user = new_user(app, &email, grants)?;
+                let batch = batch.put(SERVER, USER, &email, &user, Expect::Absent)?;
+                session::opening_as(app, batch, (&email, user.uid), from, now)?
+            }
+        };
+        opened = Some(fresh);
+        Ok::<_, ApiError>(batch.and(super::audit_of(app, &email, from.source, "one-time link used", "sign_in", now)))
+    };
+    app.records.change(decide).await?;
+    opened.ok_or_else(|| ApiError::internal("a session that was stored is not known"))
+}
+
+fn new_user(app: &App, email: &str, (oid, permissions): (Oid, Vec<String>)) -> Result<User, ApiError> {
+    if app.records.has(SERVER, USER, email) {
+        return Err(ApiError::conflict("there is a user of this name already; choose another, or sign in"));
+    }
+    if app.organization(oid).is_none() {
+        return Err(ApiError::not_found("the organization of this link is gone"));
+    }
+    Ok(User { uid: random::uuid().to_string(), organizations: [(oid, permissions)].into() })
+}

@@ -1,0 +1,102 @@
+//! Whether a request comes from the console's own pages.
+//!
+//! A browser sends the cookie by itself, so whatever changes something must also show what no foreign page
+//! can: where the request was made, and a header that forms cannot set. Names of hosts are checked, because
+//! a foreign name may be led to this server's address (DNS rebinding).
+//!
+//! Source: reference/console.md section 7.
+
+use crate::api::ApiError;
+use crate::app::App;
+use http::uri::{Authority, Scheme};
+use http::{HeaderMap, Method, header, request};
+use std::net::IpAddr;
+
+/// Set by the console on everything that changes something.
+pub const HEADER: &str = "x-muster-console";
+
+/// Checks a request that shows a session: the name it was sent to, and for changes where it was made.
+///
+/// # Errors
+///
+/// 403 saying what is missing.
+pub fn require_own_request(app: &App, parts: &request::Parts) -> Result<(), ApiError> {
+    let scheme = parts.extensions.get::<Scheme>().unwrap_or(&Scheme::HTTP);
+    require_host(app, scheme, &parts.headers)?;
+    if matches!(parts.method, Method::GET | Method::HEAD) {
+        return Ok(());
+    }
+    require_same_origin(scheme, &parts.headers)
+}
+
+/// Checks a request without a session that changes something, such as signing in. `base` is
+/// `scheme://host` as the client addressed this server.
+///
+/// # Errors
+///
+/// 403 saying what is missing.
+pub fn require_own_page(app: &App, base: &str, headers: &HeaderMap) -> Result<(), ApiError> {
+    let scheme = if base.starts_with("https:") { &Scheme::HTTPS } else { &Scheme::HTTP };
+    require_host(app, scheme, headers)?;
+    require_same_origin(scheme, headers)
+}
+
+/// Checks the name of the server in a request.
+///
+/// # Errors
+///
+/// 403 naming the address to use.
+pub fn require_host(app: &App, scheme: &Scheme, headers: &HeaderMap) -> Result<(), ApiError> {
+    let host = text(headers, header::HOST.as_str()).and_then(|host| host.parse::<Authority>().ok());
+    if host.is_some_and(|host| is_own_name(app, scheme, host.host())) {
+        return Ok(());
+    }
+    let address = app.sensor_address();
+    Err(ApiError::forbidden(format!("the console is at https://{address}/console/ and at loopback addresses alone")))
+}
+
+/// Addresses cannot be led elsewhere, so they are right on TLS; without TLS only loopback is, since browsers
+/// keep a `Secure` cookie there.
+fn is_own_name(app: &App, scheme: &Scheme, host: &str) -> bool {
+    let bare = host.trim_matches(['[', ']']).to_lowercase();
+    let ip = bare.parse::<IpAddr>().ok();
+    if bare == "localhost" || ip.is_some_and(|ip| ip.is_loopback()) {
+        return true;
+    }
+    if *scheme != Scheme::HTTPS {
+        return false;
+    }
+    let public = app.config.public_address.as_deref().and_then(|address| address.parse::<Authority>().ok());
+    let is_public = public.is_some_and(|public| public.host().trim_matches(['[', ']']).eq_ignore_ascii_case(&bare));
+    ip.is_some() || is_public || app.config.names.iter().any(|name| name.eq_ignore_ascii_case(&bare))
+}
+
+/// Checks that a request was made by a page of this server.
+///
+/// # Errors
+///
+/// 403 saying what is missing.
+pub fn require_same_origin(scheme: &Scheme, headers: &HeaderMap) -> Result<(), ApiError> {
+    let is_same = match text(headers, "sec-fetch-site") {
+        Some(site) => site == "same-origin",
+        None => has_own_origin(scheme, headers),
+    };
+    if !is_same {
+        return Err(ApiError::forbidden("this request was made by a page of another site"));
+    }
+    if text(headers, HEADER) != Some("1") {
+        return Err(ApiError::forbidden(format!("requests with a session need the header {HEADER}: 1")));
+    }
+    Ok(())
+}
+
+/// Whether `Origin` is this server as the request addressed it.
+pub fn has_own_origin(scheme: &Scheme, headers: &HeaderMap) -> bool {
+    let host = text(headers, header::HOST.as_str());
+    let origin = text(headers, header::ORIGIN.as_str());
+    matches!((origin, host), (Some(origin), Some(host)) if origin == format!("{scheme}://{host}"))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

@@ -1,0 +1,124 @@
+//! Passwords: Argon2id, off the runtime.
+
+use crate::access::to_hex;
+use crate::api::ApiError;
+use crate::app::App;
+use crate::records::{Batch, Kind, SERVER};
+use crate::{clock, random};
+use argon2::{Algorithm, Argon2, Params, Version};
+use muster_model::Timestamp;
+use muster_store::{Expect, StoreError};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use subtle::ConstantTimeEq as _;
+
+/// Passwords of users, by e-mail address; owned by the server.
+pub const PASSWORD: Kind<Password> = Kind::new("password");
+
+/// Memory of one hash in KiB, and passes over it: the second choice of RFC 9106 is for machines with less
+/// memory than a server has to spare for tries of strangers, so this is the smaller set that OWASP names.
+const MEMORY_KIB: u32 = 19 * 1024;
+const PASSES: u32 = 2;
+
+/// Length of a hash, in bytes.
+const HASH_BYTES: usize = 32;
+
+/// Fewest characters of a password: NIST SP 800-63B-4 asks for 15 where it is the only factor; the tries are limited here.
+const CHARACTERS_MIN: usize = 12;
+
+/// Longest password, in bytes: more is no password, but work for the server.
+const BYTES_MAX: usize = 1_024;
+
+/// What is kept of a password.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Password {
+    /// Random, hex.
+    salt: String,
+    /// Argon2id of the password, hex.
+    hash: String,
+    /// Memory in KiB with which it was made.
+    memory_kib: u32,
+    /// Passes with which it was made.
+    passes: u32,
+    /// When it was chosen.
+    pub changed_at: Timestamp,
+}
+
+/// Whether this is the password of this user. Takes as long for a user that does not exist.
+///
+/// # Errors
+///
+/// 503 if the server cannot hash now.
+pub async fn is_right(app: &Arc<App>, email: &str, password: &str) -> Result<bool, ApiError> {
+    let stored = app.records.get(SERVER, PASSWORD, email);
+    let (memory_kib, passes) =
+        stored.as_ref().map_or((MEMORY_KIB, PASSES), |stored| (stored.memory_kib, stored.passes));
+    let salt = stored.as_ref().map_or_else(|| to_hex(&random::bytes::<16>()), |stored| stored.salt.clone());
+    let hash = hashed(app, password, salt, memory_kib, passes).await?;
+    let is_right = stored.is_some_and(|stored| bool::from(stored.hash.as_bytes().ct_eq(hash.as_bytes())));
+    Ok(is_right && password.len() <= BYTES_MAX)
+}
+
+/// A fresh record of a password.
+///
+/// # Errors
+///
+/// 400 if it is too short or too long.
+pub async fn fresh(app: &Arc<App>, password: &str) -> Result<Password, ApiError> {
+    if password.chars().count() < CHARACTERS_MIN || password.len() > BYTES_MAX {
+        return Err(ApiError::bad_request(format!(
+            "a password has at least {CHARACTERS_MIN} characters and at most {BYTES_MAX} bytes"
+        )));
+    }
+    let salt = to_hex(&random::bytes::<16>());
+    let hash = hashed(app, password, salt.clone(), MEMORY_KIB, PASSES).await?;
+    Ok(Password { salt, hash, memory_kib: MEMORY_KIB, passes: PASSES, changed_at: clock::now() })
+}
+
+/// Changes the password of a user who knows the present one; ends all their sessions but `keep`.
+///
+/// # Errors
+///
+/// 401 if the present one is wrong, 429 after too many tries, 400 for a bad new one.
+pub async fn change(
+    app: &Arc<App>,
+    email: &str,
+    (present, new): (&str, &str),
+    keep: &str,
+    source: Option<std::net::IpAddr>,
+) -> Result<(), ApiError> {
+    app.console.tries.begin(email, source, clock::now())?;
+    if !is_right(app, email, present).await? {
+        return Err(ApiError::unauthorized("the present password is wrong").with_code("wrong_password"));
+    }
+    app.console.tries.forgive(email, source);
+    let password = fresh(app, new).await?;
+    let decide = || {
+        let beside = super::audit_of(app, email, source, "password changed", "change_password", clock::now());
+        let batch = Batch::beside(beside).put(SERVER, PASSWORD, email, &password, Expect::Any)?;
+        Ok::<_, StoreError>(super::session::without(app, batch, email, Some(keep)))
+    };
+    Ok(app.records.change(decide).await?)
+}
+
+async fn hashed(
+    app: &Arc<App>,
+    password: &str,
+    salt: String,
+    memory_kib: u32,
+    passes: u32,
+) -> Result<String, ApiError> {
+    // Queued in the order of arrival; the tries per address bound the queue.
+    let permit = Arc::clone(&app.console.hashers).acquire_owned().await;
+    let password: Vec<u8> = password.bytes().take(BYTES_MAX).collect();
+    let hashing = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        let params = Params::new(memory_kib, passes, 1, Some(HASH_BYTES)).map_err(|error| error.to_string())?;
+        let mut hash = [0; HASH_BYTES];
+        Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+            .hash_password_into(&password, salt.as_bytes(), &mut hash)
+            .map_err(|error| error.to_string())?;
+        Ok::<_, String>(to_hex(&hash))
+    });
+    hashing.await.map_err(ApiError::internal)?.map_err(ApiError::internal)
+}

@@ -1,0 +1,84 @@
+"""The web console in a browser, as tests use it: signed in, watched, checked for accessibility, pictured."""
+
+import subprocess
+
+from playwright.sync_api import expect
+
+from conftest import Watch
+from process import ROOT, Server, plain_environment, program
+
+PASSWORD = "correct horse battery"
+AXE = ROOT / "console" / "node_modules" / "axe-core" / "axe.min.js"
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1280, "height": 900}
+
+# Collected before any script of the page runs, so that nothing is missed.
+VIOLATIONS = """
+window.violations = [];
+document.addEventListener("securitypolicyviolation", (event) =>
+  window.violations.push(`${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}:${event.lineNumber}`));
+"""
+
+
+def one_time_link(server: Server, *arguments: str) -> str:
+    """What `muster console` prints."""
+    argv = [program("muster"), "console", "--data-dir", str(server.data_dir), *arguments]
+    environment = plain_environment(server.folder / "home")
+    ran = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=environment, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout.strip()
+
+
+class Console:
+    """A page of the console; `check` is called wherever a test wants the page to be right as it stands."""
+
+    def __init__(self, watch: Watch, server: Server):
+        self.watch, self.server, self.page = watch, server, watch.page
+        self.page.add_init_script(VIOLATIONS)
+        self.root = server.environment["MUSTER_CONSOLE_URL"].rstrip("/")
+        self.org = "muster"
+
+    def open(self, path: str = "") -> None:
+        self.page.goto(f"{self.root}/{self.org}{path}")
+
+    def sign_in(self, email: str = "ana@example.org") -> None:
+        """By the one-time link: as the first user, or as the only one."""
+        self.page.goto(one_time_link(self.server))
+        button = self.page.get_by_role("button", name="Sign in")
+        button.wait_for()
+        if self.page.get_by_label("User (e-mail address)").count():
+            self.page.get_by_label("User (e-mail address)").fill(email)
+            self.page.get_by_label("Password", exact=True).fill(PASSWORD)
+            self.page.get_by_label("The same again").fill(PASSWORD)
+        button.click()
+        expect(self.page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+
+    def check(self, name: str) -> None:
+        """No policy violation, nothing that axe objects to, no sideways scrolling; pictures in light, dark and on a phone."""
+        page = self.page
+        looks = [("light", DESK), ("dark", DESK), ("phone", PHONE)]
+        for look, size in looks:
+            page.emulate_media(color_scheme="dark" if look == "dark" else "light")
+            page.set_viewport_size(size)
+            page.wait_for_function("() => !document.getAnimations().length")
+            self.watch.picture(f"console-{name}-{look}")
+            assert not self.objections(), f"{name} ({look})"
+            width = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+            assert width[0] <= width[1], f"{name} ({look}) is {width[0]} wide in a window of {width[1]}"
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size(DESK)
+        assert page.evaluate("window.violations") == [], name
+
+    def objections(self) -> list[str]:
+        """What axe finds. Loaded past the page's policy, which lets no script in but its own."""
+        session = self.page.context.new_cdp_session(self.page)
+        session.send("Runtime.evaluate", {"expression": AXE.read_text()})
+        session.detach()
+        found = self.page.evaluate("""async () => {
+          const tags = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"];
+          const { violations } = await axe.run(document, { runOnly: tags });
+          return violations.map((one) => `${one.id}: ${one.help}: ${one.nodes.map((node) => node.html.slice(0, 200)).join(" | ")}`);
+        }""")
+        if found:
+            print("\n".join(found))
+        return found
