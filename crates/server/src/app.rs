@@ -9,6 +9,7 @@ use crate::console::Console;
 use crate::detect::Detectors;
 use crate::gateway::Waiting;
 use crate::hive::Hives;
+use crate::intake::{Intake, Streams};
 use crate::jobs::Jobs;
 use crate::meter::Meter;
 use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Organization, Profile};
@@ -16,11 +17,10 @@ use crate::output::Outputs;
 use crate::pki::Pki;
 use crate::records::{Batch, Kind, Records, SERVER};
 use crate::replay::Replays;
-use crate::stream::{Record, Streams};
 use crate::tasking;
 use crate::transfer::Transfers;
 use muster_model::{Oid, Timestamp};
-use muster_store::{Expect, Store, StoreError, Write};
+use muster_store::{Expect, Store, StoreError};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -40,6 +40,8 @@ pub struct App {
     pub config: Config,
     /// Durable state.
     pub store: Store,
+    /// The one way for records to be stored and told.
+    pub intake: Arc<Intake>,
     /// Configuration records.
     pub records: Records,
     /// Secrets of the server.
@@ -49,11 +51,11 @@ pub struct App {
     /// Live readers.
     pub streams: Streams,
     /// Outputs, compiled.
-    pub outputs: Outputs,
+    pub outputs: Arc<Outputs>,
     /// Hives, to be changed one change at a time.
     pub hives: Hives,
     /// Rules at work.
-    pub detectors: Detectors,
+    pub detectors: Arc<Detectors>,
     /// What runs beside its caller.
     pub jobs: Jobs,
     /// Bodies of requests with a valid token.
@@ -97,7 +99,11 @@ impl App {
     ///
     /// Whatever the store says.
     pub async fn load(config: Config, store: Store, pki: Pki) -> Result<Arc<Self>, StoreError> {
-        let records = Records::load(store.clone())?;
+        let (streams, outputs) = (Streams::default(), Arc::new(Outputs::default()));
+        let detectors = Arc::new(Detectors::default());
+        let door = Intake::new(store.clone(), streams.clone(), Arc::clone(&outputs), Arc::clone(&detectors));
+        let intake = Arc::new(door);
+        let records = Records::load(&store, Arc::clone(&intake))?;
         let secrets = match records.get(SERVER, SECRETS, "server") {
             Some(secrets) => secrets,
             None => {
@@ -113,12 +119,14 @@ impl App {
             // On a full disk, say: they are forgotten at the next start.
             tracing::warn!(%error, "calls that are too old to be repeated could not be forgotten");
         }
+        outputs.load(&records, &secrets);
         let app = Arc::new(Self {
             router: Arc::new(Router::new(crate::api::routes())),
-            streams: Streams::default(),
-            outputs: Outputs::load(&records, secrets.clone()),
+            streams,
+            outputs,
+            intake,
             hives: Hives::default(),
-            detectors: Detectors::default(),
+            detectors,
             jobs: Jobs::default(),
             bodies: Bodies::new(BODIES_BYTES_MAX),
             strangers_bodies: Bodies::new(STRANGERS_BODIES_BYTES_MAX),
@@ -229,29 +237,6 @@ impl App {
             Some(caller) => caller.require(oid, permission),
             None => Err(ApiError::unauthorized("the API key was deleted")),
         }
-    }
-
-    /// Hands records to live readers and outputs; gives what has to be stored of them.
-    #[must_use]
-    pub fn emit(&self, records: &[Record]) -> Vec<Write> {
-        self.publish(records);
-        self.keep(records)
-    }
-
-    /// Hands records to live readers, and those of the audit to rules.
-    pub fn publish(&self, records: &[Record]) {
-        records.iter().for_each(|record| self.streams.publish(record));
-        self.detectors.offer_audit(records);
-    }
-
-    /// What has to be stored of records, and of what outputs get of them.
-    #[must_use]
-    pub fn keep(&self, records: &[Record]) -> Vec<Write> {
-        let mut writes = crate::output::enqueue(self, records);
-        if !records.is_empty() {
-            writes.push(Write::Append(records.iter().map(Record::entry).collect()));
-        }
-        writes
     }
 
     /// The address that sensors are told to connect to.

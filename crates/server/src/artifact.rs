@@ -7,14 +7,13 @@
 use crate::api::ApiError;
 use crate::app::App;
 use crate::detect;
-use crate::event;
 use crate::files::{self, Received, Shelf, Upload};
+use crate::intake::{Beside, Record, event};
 use crate::records::Kind;
-use crate::stream::Record;
 use crate::{clock, random};
 use hyper::body::Incoming;
 use muster_model::{Oid, Sensor, Sid, Timestamp};
-use muster_store::{Expect, Write};
+use muster_store::Expect;
 use muster_wire::ArtifactOffer;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -159,17 +158,15 @@ pub async fn keep(app: &Arc<App>, oid: Oid, offer: Offer, received: Received) ->
         created_at: now,
         expires_at: now.saturating_add(Duration::from_secs(u64::from(days) * 86_400)),
     };
-    let place = files::path(app, Shelf::Artifacts, oid, &offer.payload_id);
-    received.keep(&place).await?;
     let mut record = told(app, oid, "ingest", &offer.payload_id, &artifact, json!({}));
     record.investigation_id = Some(offer.investigation_id).filter(|id| !id.is_empty());
     let reading = app.detectors.plan_reading(oid, &offer.payload_id, &artifact);
-    let commit = async |mut writes: Vec<Write>| {
-        writes.extend(reading.as_ref().map(|reading| reading.write(oid)).transpose()?);
-        detect::emit(app, oid, vec![record], writes).await
-    };
-    match app.records.put_by(oid, ARTIFACT, &offer.payload_id, &artifact, Expect::Absent, commit).await {
-        Ok(()) => {
+    let planned = reading.as_ref().map(|reading| reading.write(oid)).transpose()?;
+    let beside = Beside::from(record).and(planned);
+    let place = files::path(app, Shelf::Artifacts, oid, &offer.payload_id);
+    received.keep(&place).await?;
+    match app.records.put(oid, ARTIFACT, &offer.payload_id, &artifact, Expect::Absent, beside).await {
+        Ok(_) => {
             detect::begin_reading(app, oid, reading);
             Ok(offer.payload_id)
         }
@@ -204,14 +201,20 @@ fn with_sensor<T>(app: &App, oid: Oid, artifact: &Artifact, make: impl FnOnce(Op
     make(row.map(|row| &row.sensor))
 }
 
-/// Tells that an artifact was prepared for download (`export_complete`).
+/// Tells that an artifact was prepared for download (`export_complete`), together with the audit record of that.
 ///
 /// # Errors
 ///
 /// Whatever the store says.
-pub async fn exported(app: &App, oid: Oid, payload_id: &str, artifact: &Artifact) -> Result<(), ApiError> {
+pub async fn exported(
+    app: &App,
+    oid: Oid,
+    payload_id: &str,
+    artifact: &Artifact,
+    audit: Record,
+) -> Result<(), ApiError> {
     let record = told(app, oid, "export_complete", payload_id, artifact, json!({"export_id": random::uuid()}));
-    Ok(app.store.commit(app.emit(&[record])).await?)
+    Ok(app.intake.commit(vec![audit, record]).await?)
 }
 
 /// Which part of an upload a request brings.

@@ -31,11 +31,11 @@ use crate::access::Caller;
 use crate::api::{ApiError, Body};
 use crate::app::App;
 use crate::clock;
-use crate::event::{self, Actor};
+use crate::intake::Record;
+use crate::intake::event::{self, Actor};
 use http::{Request, Response, request};
 use hyper::body::Incoming;
 use muster_model::Timestamp;
-use muster_store::Write;
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -128,12 +128,17 @@ pub fn forgive_link_try(app: &App, source: Option<IpAddr>) {
 }
 
 /// Audit records of something that a user did about their own access, one for each of their organizations.
-fn audit_of(app: &App, email: &str, source: Option<IpAddr>, message: &str, action: &str, now: Timestamp) -> Vec<Write> {
+fn audit_of(
+    app: &App,
+    email: &str,
+    source: Option<IpAddr>,
+    message: &str,
+    action: &str,
+    now: Timestamp,
+) -> Vec<Record> {
     let user = app.records.get(crate::records::SERVER, crate::access::USER, email);
     let actor = Actor { identity: email.to_owned(), origin: event::CONSOLE, source, called_by: None };
     let entity = json!({"type": "user", "name": email});
     let oids = user.into_iter().flat_map(|user| user.organizations.into_keys());
-    let records: Vec<_> =
-        oids.map(|oid| event::audit(oid, &actor, message, &entity, action, &json!({}), now)).collect();
-    app.emit(&records)
+    oids.map(|oid| event::audit(oid, &actor, message, &entity, action, &json!({}), now)).collect()
 }

@@ -35,8 +35,8 @@ pub use schedule::{run as run_schedule, tick};
 
 use crate::app::App;
 use crate::artifact::Artifact;
+use crate::intake::Record;
 use crate::records::Kind;
-use crate::stream::Record;
 use group::{Given, Member};
 use muster_model::{Oid, Sid};
 use muster_rules::{Engine, Suppression, Target, Variables};
@@ -83,7 +83,7 @@ pub struct Detectors {
 }
 
 /// The rules of one organization at work.
-struct Detector {
+pub(crate) struct Detector {
     oid: Oid,
     lanes: Vec<Mutex<Engine>>,
     counters: std::sync::Mutex<Suppression>,
@@ -151,7 +151,8 @@ impl Detectors {
         self.pool.is_idle()
     }
 
-    fn of(&self, oid: Oid) -> Option<Arc<Detector>> {
+    /// The detector of an organization, if it has had rules since the server started.
+    pub(crate) fn of(&self, oid: Oid) -> Option<Arc<Detector>> {
         self.by_organization.read().get(&oid).cloned()
     }
 
@@ -168,6 +169,35 @@ impl Detectors {
 }
 
 impl Detector {
+    /// Has records of a stream evaluated and stored, with what comes of them and what `beside` gives for the
+    /// number of records taken; gives that number.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store says; then nothing is stored, and nothing was evaluated.
+    pub(crate) async fn take_in(
+        &self,
+        records: Vec<Record>,
+        wait: Wait,
+        beside: group::Beside,
+    ) -> Result<usize, StoreError> {
+        self.hand_in(Role::Stream, records, wait, beside).await
+    }
+
+    async fn hand_in(
+        &self,
+        role: Role,
+        records: Vec<Record>,
+        wait: Wait,
+        beside: group::Beside,
+    ) -> Result<usize, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let stopping = || StoreError::Failed("the server is stopping".into());
+        let given = Arc::new(Given { role, records, wait });
+        self.members.send(Member { given, beside, answer }).await.map_err(|_| stopping())?;
+        answered.await.unwrap_or_else(|_| Err(stopping()))
+    }
+
     fn lane(&self, sid: Option<Sid>) -> usize {
         let number = sid.map_or(0, |sid| sid.0.as_u128());
         // The lowest bits of an id are random whatever its version.
@@ -200,22 +230,12 @@ pub async fn close(app: &App) {
     app.detectors.pool.close();
 }
 
-/// Takes in records of one organization: stores them with `beside` in one commit, evaluated if
-/// there are rules, and hands them to live readers.
-///
-/// # Errors
-///
-/// Whatever the store says; then nothing is stored, and nothing was evaluated.
-pub async fn emit(app: &App, oid: Oid, records: Vec<Record>, beside: Vec<Write>) -> Result<(), StoreError> {
-    take_in(app, oid, Role::Stream, records, Wait::Ignored, Box::new(move |_| beside.clone())).await.map(|_| ())
-}
-
 /// Evaluates records that are kept already, or by nobody, as those of one stream; stores what comes of them
 /// with `beside` in one commit.
 ///
 /// # Errors
 ///
-/// As [`emit`].
+/// Whatever the store says; then nothing is stored, and nothing was evaluated.
 pub async fn evaluate(
     app: &App,
     oid: Oid,
@@ -223,48 +243,21 @@ pub async fn evaluate(
     records: Vec<Record>,
     beside: Vec<Write>,
 ) -> Result<(), StoreError> {
-    let role = Role::Target(target);
-    take_in(app, oid, role, records, Wait::Ignored, Box::new(move |_| beside.clone())).await.map(|_| ())
+    evaluate_as(app, oid, Role::Target(target), records, beside).await
 }
 
-/// As [`emit`], for the events of one sensor: those after an event at which a rule waits are left
-/// for later, and all of them if such a `wait` is still in force. Gives the number of events
-/// taken; `beside` tells for such a number what is to be stored with them.
-///
-/// # Errors
-///
-/// As [`emit`].
-pub async fn ingest(
-    app: &App,
-    oid: Oid,
-    records: Vec<Record>,
-    wait: Wait,
-    beside: impl Fn(usize) -> Vec<Write> + Send + Sync + 'static,
-) -> Result<usize, StoreError> {
-    take_in(app, oid, Role::Stream, records, wait, Box::new(beside)).await
-}
-
-async fn take_in(
+async fn evaluate_as(
     app: &App,
     oid: Oid,
     role: Role,
     records: Vec<Record>,
-    wait: Wait,
-    beside: group::Beside,
-) -> Result<usize, StoreError> {
+    beside: Vec<Write>,
+) -> Result<(), StoreError> {
     let Some(detector) = app.detectors.of(oid).filter(|_| !records.is_empty()) else {
-        let mut writes = beside(records.len());
-        let kept = if matches!(role, Role::Stream) { records.as_slice() } else { &[] };
-        writes.extend(app.keep(kept));
-        app.store.commit(writes).await?;
-        app.publish(kept);
-        return Ok(records.len());
+        return app.store.commit(beside).await;
     };
-    let (answer, answered) = oneshot::channel();
-    let stopping = || StoreError::Failed("the server is stopping".into());
-    let given = Arc::new(Given { role, records, wait });
-    detector.members.send(Member { given, beside, answer }).await.map_err(|_| stopping())?;
-    answered.await.unwrap_or_else(|_| Err(stopping()))
+    let beside: group::Beside = Box::new(move |_| beside.clone());
+    detector.hand_in(role, records, Wait::Ignored, beside).await.map(|_| ())
 }
 
 /// Waits until no `wait` of a rule holds the events of a sensor back, or has for [`HOLD_MAX`].

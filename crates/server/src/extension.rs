@@ -13,7 +13,7 @@ pub use tasking::invalid_selector;
 use crate::access::Caller;
 use crate::api::ApiError;
 use crate::app::App;
-use crate::event::Actor;
+use crate::intake::event::Actor;
 use crate::organization::Organization;
 use crate::records::Kind;
 use muster_model::{Oid, Timestamp};

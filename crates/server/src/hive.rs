@@ -19,7 +19,8 @@ pub use table::{DR_GENERAL, FALSE_POSITIVES, HIVES, Hive, LOOKUPS, RULE_HIVES, V
 use crate::access::to_hex;
 use crate::api::ApiError;
 use crate::app::App;
-use crate::event::{self, Actor};
+use crate::intake::Record;
+use crate::intake::event::{self, Actor};
 use crate::{clock, detect, random};
 use muster_model::{Oid, Timestamp};
 use muster_store::{Expect, StoreError};
@@ -123,7 +124,7 @@ pub async fn write(
     let record = after(hive, key, stored, change, actor)?;
     check(app, hive, oid, key, &record.data)?;
     let detail = json!({"enabled": record.usr_mtd.enabled, "etag": record.sys_mtd.etag});
-    let beside = audit(app, hive, oid, key, actor, ("hive record set", "set_hive_record", &detail));
+    let beside = audit(hive, oid, key, actor, ("hive record set", "set_hive_record", &detail));
     app.records.put(oid, hive.kind, key, &record, Expect::Any, beside).await?;
     Ok(record)
 }
@@ -190,7 +191,7 @@ pub async fn rename(
     }
     record.sys_mtd = SystemMetadata::after(Some(record.sys_mtd), actor, clock::now());
     let detail = json!({"new_name": new});
-    let beside = audit(app, hive, oid, old, actor, ("hive record renamed", "rename_hive_record", &detail));
+    let beside = audit(hive, oid, old, actor, ("hive record renamed", "rename_hive_record", &detail));
     app.records.rename(oid, hive.kind, (old, new), &record, beside).await?;
     drop(one_at_a_time);
     changed(app, hive, oid).await;
@@ -216,7 +217,7 @@ pub async fn delete(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Ac
 pub async fn erase(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), ApiError> {
     let _one_at_a_time = app.hives.lock().await;
     let beside = match app.records.has(oid, hive.kind, key) {
-        true => audit(app, hive, oid, key, actor, ("hive record deleted", "delete_hive_record", &json!({}))),
+        true => audit(hive, oid, key, actor, ("hive record deleted", "delete_hive_record", &json!({}))),
         false => return Err(not_found(key)),
     };
     app.records.delete(oid, hive.kind, key, beside).await?;
@@ -243,7 +244,7 @@ pub async fn disable(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, etag: &st
         ..SystemMetadata::after(Some(record.sys_mtd), &actor, now)
     };
     let detail = json!({"error": text});
-    let beside = audit(app, hive, oid, key, &actor, ("hive record disabled", "disable_hive_record", &detail));
+    let beside = audit(hive, oid, key, &actor, ("hive record disabled", "disable_hive_record", &detail));
     app.records.put(oid, hive.kind, key, &record, Expect::Any, beside).await?;
     drop(one_at_a_time);
     changed(app, hive, oid).await;
@@ -261,16 +262,9 @@ pub async fn note_error(app: &App, hive: &Hive, oid: Oid, key: &str, text: &str)
     }
 }
 
-fn audit(
-    app: &App,
-    hive: &Hive,
-    oid: Oid,
-    key: &str,
-    actor: &Actor,
-    (message, action, detail): (&str, &str, &Value),
-) -> Vec<muster_store::Write> {
+fn audit(hive: &Hive, oid: Oid, key: &str, actor: &Actor, (message, action, detail): (&str, &str, &Value)) -> Record {
     let entity = json!({"type": "hive", "hive": hive.name, "name": key});
-    app.emit(&[event::audit(oid, actor, message, &entity, action, detail, clock::now())])
+    event::audit(oid, actor, message, &entity, action, detail, clock::now())
 }
 
 /// Puts changed rules in force.
@@ -342,7 +336,7 @@ pub async fn sweep(app: &Arc<App>, now: Timestamp) -> Result<usize, StoreError> 
                     continue;
                 }
                 let about = ("hive record expired", "expire_hive_record", &json!({}));
-                let beside = audit(app, hive, oid, &key, &actor, about);
+                let beside = audit(hive, oid, &key, &actor, about);
                 app.records.delete(oid, hive.kind, &key, beside).await?;
                 deleted += 1;
             }

@@ -2,9 +2,9 @@
 //!
 //! Where to start: [`Server::start`] builds the [`app::App`] and its listeners.
 //! A request comes in through [`api`], a sensor through [`gateway`]; both call
-//! the use cases in [`tasking`], [`sensor`] and [`event`], which decide under
+//! the use cases in [`tasking`], [`sensor`] and [`intake`], which decide under
 //! one lock per organization, make the decision durable through the store, and
-//! only then act on it.
+//! only then act on it. What happens is told by [`intake`] alone.
 
 #![forbid(unsafe_code)]
 
@@ -18,11 +18,11 @@ pub mod config;
 pub mod console;
 pub mod detect;
 pub mod errors;
-pub mod event;
 pub mod extension;
 pub mod files;
 pub mod gateway;
 pub mod hive;
+pub mod intake;
 pub mod jobs;
 mod meter;
 mod names;
@@ -35,7 +35,6 @@ pub mod records;
 mod replay;
 pub mod sensor;
 mod server;
-pub mod stream;
 pub mod tasking;
 pub mod transfer;
 

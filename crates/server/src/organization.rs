@@ -3,8 +3,8 @@
 //! The state is behind one lock that is never held across a wait. Every change is an input of the machine
 //! ([`muster_tasking::dispatch`]), which decides; [`crate::tasking`] carries out what follows.
 
-use crate::event::Actor;
 use crate::gateway::Link;
+use crate::intake::event::Actor;
 use crate::records::{Kind, SERVER};
 use crate::tasking::message;
 use crate::{clock, random};

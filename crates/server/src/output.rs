@@ -1,7 +1,7 @@
 //! Outputs: where streams are sent, from durable queues.
 //!
-//! [`enqueue`] runs where records are made, and puts those that an output wants
-//! into its queue, in the commit that keeps them. One worker per output takes
+//! What [`Outputs::enqueue`] gives of records puts those that an output wants into its
+//! queue, in the commit that keeps them, and wakes the output after it. One worker per output takes
 //! them out again: reads a batch, delivers, forgets. What was delivered and not
 //! yet forgotten when the server died is delivered again: at least once, in the
 //! order of the queue.
@@ -24,10 +24,10 @@ use crate::access::Secrets;
 use crate::api::ApiError;
 use crate::app::App;
 use crate::clock;
-use crate::event::{self, Actor};
+use crate::intake::event::{self, Actor};
+use crate::intake::{Beside, Committed, Record};
 use crate::names;
 use crate::records::{Kind, Records};
-use crate::stream::Record;
 use filter::Filter;
 use format::Format;
 use muster_model::Oid;
@@ -73,7 +73,8 @@ pub struct Output {
     settings: Map<String, Value>,
     /// Wakes the worker.
     wake: Notify,
-    /// Bytes in the queue, roughly: records are counted before their commit.
+    /// Bytes in the queue, roughly: records are counted before their commit, so that a worker which is quick to
+    /// deliver them does not take off what is only added then.
     waiting_bytes: AtomicU64,
 }
 
@@ -94,11 +95,13 @@ impl Output {
         })
     }
 
-    fn queue(&self, bodies: Vec<Vec<u8>>) -> Write {
-        let bytes: usize = bodies.iter().map(Vec::len).sum();
-        self.waiting_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
-        self.wake.notify_one();
-        Write::Enqueue { oid: self.oid, output: self.name.clone(), bodies }
+    fn admits(&self, record: &Record) -> bool {
+        !record.is_private() && self.filter.admits(record)
+    }
+
+    fn uncount(&self, bytes: u64) {
+        let less = |have: u64| Some(have.saturating_sub(bytes));
+        let _ = self.waiting_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
     }
 
     fn forget(&self, through: u64) -> Write {
@@ -106,29 +109,63 @@ impl Output {
     }
 }
 
+/// Records on their way into the queue of an output.
+pub(crate) struct Enqueued {
+    output: Arc<Output>,
+    bodies: Vec<Vec<u8>>,
+    bytes: u64,
+    is_stored: bool,
+}
+
+impl Enqueued {
+    fn new(output: &Arc<Output>, bodies: Vec<Vec<u8>>) -> Self {
+        let bytes = bodies.iter().map(Vec::len).sum::<usize>() as u64;
+        output.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Self { output: Arc::clone(output), bodies, bytes, is_stored: false }
+    }
+
+    /// What puts them there; to be asked for once.
+    pub(crate) fn write(&mut self) -> Write {
+        let Output { oid, name, .. } = &*self.output;
+        Write::Enqueue { oid: *oid, output: name.clone(), bodies: std::mem::take(&mut self.bodies) }
+    }
+
+    /// They are there: has the output deliver them.
+    pub(crate) fn wake(mut self, _: &Committed<'_>) {
+        self.is_stored = true;
+        self.output.wake.notify_one();
+    }
+}
+
+impl Drop for Enqueued {
+    fn drop(&mut self) {
+        if !self.is_stored {
+            self.output.uncount(self.bytes);
+        }
+    }
+}
+
 /// All outputs of the server, compiled.
+#[derive(Default)]
 pub struct Outputs {
-    /// Makes the private seeds of the template function `anon`.
-    secrets: Secrets,
     by_organization: RwLock<HashMap<Oid, Arc<[Arc<Output>]>>>,
     changed: Notify,
 }
 
 impl Outputs {
-    /// Compiles the stored outputs of all organizations.
-    pub fn load(records: &Records, secrets: Secrets) -> Self {
-        let outputs = Self { secrets, by_organization: RwLock::default(), changed: Notify::new() };
+    /// Compiles the stored outputs of all organizations; `secrets` makes the private seeds of the template
+    /// function `anon`.
+    pub fn load(&self, records: &Records, secrets: &Secrets) {
         for oid in records.owners(OUTPUT) {
-            outputs.reload(records, oid);
+            self.reload(records, secrets, oid);
         }
-        outputs
     }
 
     /// Compiles the stored outputs of one organization; those that did not change stay as they are.
-    fn reload(&self, records: &Records, oid: Oid) {
+    fn reload(&self, records: &Records, secrets: &Secrets, oid: Oid) {
         let mut by_organization = self.by_organization.write();
         let old = by_organization.remove(&oid).unwrap_or_else(|| Arc::from([]));
-        let (mut new, anon_seed) = (Vec::new(), self.secrets.anon_seed(oid));
+        let (mut new, anon_seed) = (Vec::new(), secrets.anon_seed(oid));
         for (name, settings) in records.list(oid, OUTPUT) {
             let same = old.iter().find(|output| output.name == name && output.settings == settings);
             match same.map_or_else(
@@ -147,11 +184,11 @@ impl Outputs {
     }
 
     /// Makes a changed output start over with an unchanged configuration too: that is how it is re-enabled.
-    fn restart(&self, records: &Records, oid: Oid, names: &[&str]) {
+    fn restart(&self, records: &Records, secrets: &Secrets, oid: Oid, names: &[&str]) {
         if let Some(outputs) = self.by_organization.write().get_mut(&oid) {
             *outputs = outputs.iter().filter(|output| !names.contains(&output.name.as_str())).cloned().collect();
         }
-        self.reload(records, oid);
+        self.reload(records, secrets, oid);
     }
 
     fn of(&self, oid: Oid) -> Option<Arc<[Arc<Output>]>> {
@@ -161,35 +198,33 @@ impl Outputs {
     fn all(&self) -> Vec<Arc<Output>> {
         self.by_organization.read().values().flat_map(|outputs| outputs.iter().cloned()).collect()
     }
-}
 
-/// What has to be stored so that outputs get these records, all of one organization.
-pub fn enqueue(app: &App, records: &[Record]) -> Vec<Write> {
-    let mut writes = Vec::new();
-    let Some(first) = records.first() else { return writes };
-    let Some(outputs) = app.outputs.of(first.oid) else { return writes };
-    for output in outputs.iter() {
-        let wanted: Vec<Vec<u8>> = records
-            .iter()
-            .filter(|record| record.oid == output.oid && output.feed == Feed::Of(record.stream))
-            .filter(|record| !record.is_private() && output.filter.admits(record))
-            .map(|record| record.body.to_vec())
-            .collect();
-        if !wanted.is_empty() {
-            writes.push(output.queue(wanted));
+    /// What outputs get of these records.
+    pub(crate) fn enqueue(&self, records: &[&Record]) -> Vec<Enqueued> {
+        let mut enqueued = Vec::new();
+        for of_one in records.chunk_by(|one, next| one.oid == next.oid) {
+            let Some(outputs) = of_one.first().and_then(|record| self.of(record.oid)) else { continue };
+            for output in outputs.iter() {
+                let bodies: Vec<Vec<u8>> = of_one
+                    .iter()
+                    .filter(|record| output.feed == Feed::Of(record.stream) && output.admits(record))
+                    .map(|record| record.body.to_vec())
+                    .collect();
+                if !bodies.is_empty() {
+                    enqueued.push(Enqueued::new(output, bodies));
+                }
+            }
         }
+        enqueued
     }
-    writes
-}
 
-/// What has to be stored so that the `tailored` output of this name gets a record: nothing if its
-/// filters do not want it. `None` if there is no such output.
-#[must_use]
-pub fn send_tailored(app: &App, oid: Oid, name: &str, record: &Record) -> Option<Vec<Write>> {
-    let outputs = app.outputs.of(oid)?;
-    let output = outputs.iter().find(|output| output.name == name && output.feed == Feed::Tailored)?;
-    let is_wanted = record.oid == oid && !record.is_private() && output.filter.admits(record);
-    Some(is_wanted.then(|| output.queue(vec![record.body.to_vec()])).into_iter().collect())
+    /// What the `tailored` output of this name gets of a record: nothing if its filters do not want it. `None` if
+    /// the organization has no such output.
+    pub(crate) fn send_tailored(&self, name: &str, record: &Record) -> Option<Option<Enqueued>> {
+        let outputs = self.of(record.oid)?;
+        let output = outputs.iter().find(|output| output.name == name && output.feed == Feed::Tailored)?;
+        Some(output.admits(record).then(|| Enqueued::new(output, vec![record.body.to_vec()])))
+    }
 }
 
 /// 409: no room for another output.
@@ -227,7 +262,7 @@ pub fn forget_all(oid: Oid, name: &str) -> Write {
 
 /// Makes the stored outputs of an organization the ones at work; those named start over.
 pub fn restart(app: &App, oid: Oid, names: &[&str]) {
-    app.outputs.restart(&app.records, oid, names);
+    app.outputs.restart(&app.records, &app.secrets, oid, names);
 }
 
 /// Creates or replaces an output; gives it as stored.
@@ -250,11 +285,8 @@ pub async fn put(
     let entity = json!({"type": "output", "name": name});
     let detail = json!({"module": settings.get("module"), "for": settings.get("for")});
     let record = event::audit(oid, actor, "output set", &entity, "set_output", &detail, clock::now());
-    let mut beside = app.emit(&[record]);
-    if is_new {
-        // What an earlier output of this name left is not for this one.
-        beside.push(forget_all(oid, name));
-    }
+    // What an earlier output of this name left is not for a new one.
+    let beside = Beside::from(record).and(is_new.then(|| forget_all(oid, name)));
     app.records.put(oid, OUTPUT, name, &settings, Expect::Any, beside).await?;
     restart(app, oid, &[name]);
     Ok(settings)
@@ -271,8 +303,7 @@ pub async fn delete(app: &App, oid: Oid, name: &str, actor: &Actor) -> Result<bo
     }
     let entity = json!({"type": "output", "name": name});
     let record = event::audit(oid, actor, "output deleted", &entity, "delete_output", &json!({}), clock::now());
-    let mut beside = app.emit(&[record]);
-    beside.push(forget_all(oid, name));
+    let beside = Beside::from(record).and([forget_all(oid, name)]);
     let was_there = app.records.delete(oid, OUTPUT, name, beside).await?;
     restart(app, oid, &[name]);
     Ok(was_there)

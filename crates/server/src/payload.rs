@@ -3,8 +3,8 @@
 use crate::api::ApiError;
 use crate::app::App;
 use crate::clock;
-use crate::event::{self, Actor};
 use crate::files::{self, Received, Shelf};
+use crate::intake::event::{self, Actor};
 use crate::records::Kind;
 use muster_command::{Command, CommandError};
 use muster_model::{Oid, Timestamp};
@@ -81,8 +81,8 @@ pub async fn keep(app: &App, oid: Oid, name: &str, received: Received, actor: &A
     received.keep(&files::path(app, Shelf::Payloads, oid, &payload.sha256)).await?;
     let detail = json!({"size": payload.size, "sha256": payload.sha256});
     let entity = json!({"type": "payload", "name": name});
-    let beside = app.emit(&[event::audit(oid, actor, "payload set", &entity, "set_payload", &detail, now)]);
-    let stored = app.records.put(oid, PAYLOAD, name, &payload, Expect::Any, beside).await;
+    let record = event::audit(oid, actor, "payload set", &entity, "set_payload", &detail, now);
+    let stored = app.records.put(oid, PAYLOAD, name, &payload, Expect::Any, record).await;
     for digest in earlier.map(|earlier| earlier.sha256).into_iter().chain([payload.sha256]) {
         forget_unused(app, oid, &digest).await;
     }
@@ -99,7 +99,7 @@ pub async fn delete(app: &App, oid: Oid, name: &str, actor: &Actor) -> Result<bo
     let Some(payload) = app.records.get(oid, PAYLOAD, name) else { return Ok(false) };
     let entity = json!({"type": "payload", "name": name});
     let record = event::audit(oid, actor, "payload deleted", &entity, "delete_payload", &json!({}), clock::now());
-    app.records.delete(oid, PAYLOAD, name, app.emit(&[record])).await?;
+    app.records.delete(oid, PAYLOAD, name, record).await?;
     forget_unused(app, oid, &payload.sha256).await;
     Ok(true)
 }

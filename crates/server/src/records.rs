@@ -4,6 +4,7 @@
 //! every request, so all of them live in memory. A [`Kind`] ties the kind word
 //! to the type of its records.
 
+use crate::intake::{self, Beside, Intake};
 use muster_model::Oid;
 use muster_store::{Expect, Record, Store, StoreError, Write};
 use parking_lot::RwLock;
@@ -11,6 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::marker::PhantomData;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Records that belong to the server itself and not to an organization.
@@ -49,12 +51,12 @@ impl<T> Kind<T> {
     }
 }
 
-/// Changes of records that are stored in one commit, together with writes that
-/// belong to them, such as the audit record.
+/// Changes of records that are stored in one commit, together with what belongs
+/// to them, such as the audit record.
 #[derive(Default)]
 pub struct Batch {
     changes: Vec<Change>,
-    beside: Vec<Write>,
+    beside: Beside,
 }
 
 struct Change {
@@ -70,10 +72,10 @@ enum To {
 }
 
 impl Batch {
-    /// Nothing but writes that concern no record.
+    /// Nothing but what is beside the changes.
     #[must_use]
-    pub fn beside(writes: Vec<Write>) -> Self {
-        Self { changes: Vec::new(), beside: writes }
+    pub fn beside(beside: impl Into<Beside>) -> Self {
+        Self { changes: Vec::new(), beside: beside.into() }
     }
 
     /// Whether no record would change.
@@ -82,10 +84,17 @@ impl Batch {
         self.changes.is_empty()
     }
 
-    /// Also these writes.
+    /// Also these writes, beside the changes.
     #[must_use]
     pub fn and(mut self, writes: Vec<Write>) -> Self {
-        self.beside.extend(writes);
+        self.beside = self.beside.and(writes);
+        self
+    }
+
+    /// Also these records, about the changes.
+    #[must_use]
+    pub fn about(mut self, records: Vec<intake::Record>) -> Self {
+        self.beside = self.beside.about(records);
         self
     }
 
@@ -119,24 +128,24 @@ type Cached = HashMap<(Oid, String), BTreeMap<String, Record>>;
 
 /// All configuration records.
 pub struct Records {
-    store: Store,
+    intake: Arc<Intake>,
     cache: RwLock<Cached>,
     /// One change at a time, so that memory and store change in the same order.
     writing: tokio::sync::Mutex<()>,
 }
 
 impl Records {
-    /// Loads all records.
+    /// Loads all records of a store; they are changed through the door to it.
     ///
     /// # Errors
     ///
     /// Whatever the store says.
-    pub fn load(store: Store) -> Result<Self, StoreError> {
+    pub fn load(store: &Store, intake: Arc<Intake>) -> Result<Self, StoreError> {
         let mut cache = Cached::new();
         for record in store.read_blocking(|read| read.records(None, None))? {
             cache.entry((record.oid, record.kind.clone())).or_default().insert(record.key.clone(), record);
         }
-        Ok(Self { store, cache: RwLock::new(cache), writing: tokio::sync::Mutex::new(()) })
+        Ok(Self { intake, cache: RwLock::new(cache), writing: tokio::sync::Mutex::new(()) })
     }
 
     /// One record with its revision.
@@ -185,36 +194,9 @@ impl Records {
         Ok(self.commit(decide()?).await?)
     }
 
-    /// As [`Records::put`], with a commit of the caller's: it stores the given list, together with what it has beside it.
-    ///
-    /// # Errors
-    ///
-    /// Whatever `commit` says.
-    pub async fn put_by<T: Serialize>(
-        &self,
-        oid: Oid,
-        kind: Kind<T>,
-        key: &str,
-        value: &T,
-        expect: Expect,
-        commit: impl AsyncFnOnce(Vec<Write>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let batch = Batch::default().put(oid, kind, key, value, expect)?;
-        let _one_at_a_time = self.writing.lock().await;
-        self.commit_by(batch, commit).await
-    }
-
     /// The caller holds `writing`.
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        self.commit_by(batch, async |writes| self.store.commit(writes).await).await
-    }
-
-    async fn commit_by(
-        &self,
-        batch: Batch,
-        commit: impl AsyncFnOnce(Vec<Write>) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let mut writes = Vec::with_capacity(batch.changes.len() + batch.beside.len());
+        let mut writes = Vec::with_capacity(batch.changes.len());
         let mut after = Vec::with_capacity(batch.changes.len());
         for Change { oid, kind, key, to } in batch.changes {
             let place = (oid, kind.to_owned());
@@ -233,8 +215,7 @@ impl Records {
                 }
             }
         }
-        writes.extend(batch.beside);
-        commit(writes).await?;
+        self.intake.commit(batch.beside.and(writes)).await?;
         let mut cache = self.cache.write();
         for (place, key, record) in after {
             let records = cache.entry(place).or_default();
@@ -259,7 +240,7 @@ impl Records {
         key: &str,
         value: &T,
         expect: Expect,
-        beside: Vec<Write>,
+        beside: impl Into<Beside>,
     ) -> Result<u64, StoreError> {
         let batch = Batch::beside(beside).put(oid, kind, key, value, expect)?;
         let _one_at_a_time = self.writing.lock().await;
@@ -274,7 +255,13 @@ impl Records {
     /// # Errors
     ///
     /// Whatever the store says.
-    pub async fn delete<T>(&self, oid: Oid, kind: Kind<T>, key: &str, beside: Vec<Write>) -> Result<bool, StoreError> {
+    pub async fn delete<T>(
+        &self,
+        oid: Oid,
+        kind: Kind<T>,
+        key: &str,
+        beside: impl Into<Beside>,
+    ) -> Result<bool, StoreError> {
         let _one_at_a_time = self.writing.lock().await;
         if !self.has(oid, kind, key) {
             return Ok(false);
@@ -294,7 +281,7 @@ impl Records {
         kind: Kind<T>,
         (old, new): (&str, &str),
         value: &T,
-        beside: Vec<Write>,
+        beside: impl Into<Beside>,
     ) -> Result<(), StoreError> {
         let batch = Batch::beside(beside).delete(oid, kind, old).put(oid, kind, new, value, Expect::Absent)?;
         self.change(|| Ok(batch)).await

@@ -231,8 +231,10 @@ fn place_of(key: &str) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::intake::{Intake, Streams};
     use muster_store::Store;
     use std::collections::BTreeSet;
+    use std::sync::Arc;
 
     const OID: Oid = Oid(Uuid::from_u128(1));
 
@@ -290,7 +292,8 @@ mod tests {
         // Its caller went away while it was being stored, and repeated it.
         store.commit(first(&replays, "twice", at(0)).writes(&sent(2))).await.unwrap();
         store.commit(first(&replays, "twice", at(1)).writes(&sent(3))).await.unwrap();
-        let load = || Replays::load(&Records::load(store.clone()).unwrap(), at(1));
+        let intake = Arc::new(Intake::new(store.clone(), Streams::default(), Arc::default(), Arc::default()));
+        let load = || Replays::load(&Records::load(&store, Arc::clone(&intake)).unwrap(), at(1));
         let (replays, too_old) = load();
         assert!(matches!(replays.try_claim(OID, "twice", at(1)), Ok(Turn::Resumed(call)) if call == sent(3)));
         first(&replays, "old", at(1)).failed();

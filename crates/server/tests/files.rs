@@ -194,7 +194,7 @@ fn ingest(host: &Host, key: &str, id: &str, part: Option<&str>, bytes: &'static 
 async fn artifacts_are_ingested_whole_or_in_parts_listed_got_and_forgotten() {
     let (host, key) = with_ingestion_key().await;
     let app = host.app();
-    let mut told = app.streams.subscribe(OID, Stream::Artifact, muster_server::stream::Filter::default()).unwrap();
+    let mut told = app.streams.subscribe(OID, Stream::Artifact, muster_server::intake::Filter::default()).unwrap();
     assert_eq!(ok(ingest(&host, &key, "a1", None, b"whole").send().await.unwrap()).await["payload_id"], "a1");
     let record: Value = serde_json::from_slice(&told.records.recv().await.unwrap()).unwrap();
     assert_eq!((&record["routing"]["event_type"], &record["routing"]["log_id"]), (&json!("ingest"), &json!("a1")));
@@ -256,7 +256,7 @@ async fn a_sensor_cannot_make_two_lines_of_one_record() {
     let sensor = organization.state.lock().fleet.find(sid).unwrap().sensor.clone();
     let sent = |body: &str| {
         let sent = Event { event_type: "A".into(), body: body.into(), ..Event::default() };
-        muster_server::event::of_sensor(&sensor, &sent, 0)
+        muster_server::intake::event::of_sensor(&sensor, &sent, 0)
     };
     let record = sent("{\"a\":\r\n{\n\"b\": \"x\\ny\"}}").unwrap();
     assert!(!record.body.iter().any(|byte| matches!(byte, b'\n' | b'\r')));
@@ -277,7 +277,7 @@ async fn an_answer_is_found_by_the_atom_that_it_gets() {
     let sensor = organization.state.lock().fleet.find(sid).unwrap().sensor.clone();
     let answer = Event { event_type: "RECEIPT".into(), body: b"{\"ERROR\": 0}".to_vec(), ..Event::default() };
     let process = Event { event_type: "NEW_PROCESS".into(), this_atom: vec![7; 16], ..answer.clone() };
-    let records = [&answer, &process].map(|event| muster_server::event::of_sensor(&sensor, event, 0).unwrap());
+    let records = [&answer, &process].map(|event| muster_server::intake::event::of_sensor(&sensor, event, 0).unwrap());
     host.emit(&records).await;
     let listed = host.get(&format!("{path}?event_type=RECEIPT")).await["events"][0].clone();
     let atom = listed["routing"]["this"].as_str().unwrap();

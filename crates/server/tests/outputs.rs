@@ -4,7 +4,6 @@
 mod host;
 
 use host::{Host, STUCK, event, record, refusal};
-use muster_server::output;
 use muster_store::{Options, Store, Stream};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -213,11 +212,11 @@ async fn tailored_outputs_get_only_what_is_sent_to_them() {
     let form =
         json!({"name": "mine", "module": "syslog", "type": "tailored", "dest_host": address, "is_no_header": "true"});
     host.post("outputs/{oid}", &form).await;
-    host.emit(&[event(1, "A")]).await;
-    let sent = event(2, "A");
-    assert!(output::send_tailored(host.app(), host::OID, "other", &sent).is_none());
-    let write = output::send_tailored(host.app(), host::OID, "mine", &sent).unwrap();
-    host.app().store.commit(write).await.unwrap();
+    let detect = json!({"event": "B", "op": "exists", "path": "event"});
+    let data = json!({"detect": detect, "respond": [{"action": "output", "name": "mine"}]}).to_string();
+    let enabled = json!({"enabled": true}).to_string();
+    host.post("hive/dr-general/{oid}/r/data", &json!({"data": data, "usr_mtd": enabled})).await;
+    host.emit(&[event(1, "A"), event(2, "B")]).await;
     assert_eq!(number(&line(&mut BufReader::new(accept(&listener).await).lines()).await), 2);
 }
 

@@ -3,8 +3,9 @@
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::INGESTION_KEY;
 use crate::artifact::{self, ARTIFACT, Artifact, Offer, Part};
-use crate::event::{self, Actor};
 use crate::files::Shelf;
+use crate::intake::Record;
+use crate::intake::event::{self, Actor};
 use crate::records::Kind;
 use crate::transfer::{self, What};
 use crate::{clock, names};
@@ -137,9 +138,8 @@ async fn original(call: Call) -> Result<Reply, ApiError> {
     let what = What::Get { shelf: Shelf::Artifacts, name: id.to_owned() };
     let token = call.app.transfers.grant(oid, call.grantee("insight.evt.get"), what)?;
     let entity = json!({"type": "artifact", "name": id});
-    let beside = call.audit(oid, "artifact read", &entity, "read_artifact", &json!({"path": artifact.path}));
-    call.app.store.commit(beside).await?;
-    artifact::exported(&call.app, oid, id, &artifact).await?;
+    let audit = call.audit(oid, "artifact read", &entity, "read_artifact", &json!({"path": artifact.path}));
+    artifact::exported(&call.app, oid, id, &artifact, audit).await?;
     Ok(Reply::json(&json!({"export": transfer::url(&call.base, &token)})))
 }
 
@@ -149,10 +149,10 @@ async fn rules(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::json(&rules))
 }
 
-fn told(call: &Call, oid: Oid, name: &str, message: &str, action: &str, now: Timestamp) -> Vec<muster_store::Write> {
+fn told(call: &Call, oid: Oid, name: &str, message: &str, action: &str, now: Timestamp) -> Record {
     let actor = Actor::caller(&call.caller, call.source);
     let entity = json!({"type": "artifact_rule", "name": name});
-    call.app.emit(&[event::audit(oid, &actor, message, &entity, action, &json!({}), now)])
+    event::audit(oid, &actor, message, &entity, action, &json!({}), now)
 }
 
 /// Fields of a collection rule. Source: reference/rest-api.md sections 7.8 and 7.10.

@@ -4,7 +4,8 @@ use super::{ApiError, Form};
 use crate::access::Caller;
 use crate::app::App;
 use crate::clock;
-use crate::event::{self, Actor};
+use crate::intake::Record;
+use crate::intake::event::{self, Actor};
 use crate::organization::Organization;
 use crate::sensor::Place;
 use crate::transfer::Grantee;
@@ -14,7 +15,6 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use muster_model::{Oid, Sid};
-use muster_store::Write;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -112,9 +112,8 @@ impl Call {
 
     /// The audit record of a change, to be stored in the same commit as the change.
     #[must_use]
-    pub fn audit(&self, oid: Oid, message: &str, entity: &Value, action: &str, detail: &Value) -> Vec<Write> {
-        let record = event::audit(oid, &self.actor(), message, entity, action, detail, clock::now());
-        self.app.emit(&[record])
+    pub fn audit(&self, oid: Oid, message: &str, entity: &Value, action: &str, detail: &Value) -> Record {
+        event::audit(oid, &self.actor(), message, entity, action, detail, clock::now())
     }
 
     /// The JSON object in the body; `None` if the body is a form.

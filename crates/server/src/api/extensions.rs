@@ -3,8 +3,8 @@
 use super::{Access, ApiError, Call, Form, Method, Reply, Route};
 use crate::access::Caller;
 use crate::clock;
-use crate::event::{self, Actor};
 use crate::extension::{self, BUILT_IN, SUBSCRIPTION, Subscription};
+use crate::intake::event::{self, Actor};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
@@ -81,12 +81,11 @@ async fn change(call: &Call, message: &str, action: &str) -> Result<Reply, ApiEr
     let actor = Actor::caller(&call.caller, call.source);
     let entity = json!({"type": "extension", "name": name});
     let record = event::audit(oid, &actor, message, &entity, action, &json!({}), now);
-    let writes = call.app.emit(&[record]);
     if action == "subscribe" {
         let subscription = Subscription { created_at: now, by: actor.identity };
-        call.app.records.put(oid, SUBSCRIPTION, name, &subscription, Expect::Any, writes).await?;
+        call.app.records.put(oid, SUBSCRIPTION, name, &subscription, Expect::Any, record).await?;
     } else {
-        call.app.records.delete(oid, SUBSCRIPTION, name, writes).await?;
+        call.app.records.delete(oid, SUBSCRIPTION, name, record).await?;
     }
     Ok(Reply::done())
 }

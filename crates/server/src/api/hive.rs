@@ -150,7 +150,7 @@ async fn tell_read(call: &Call, hive: &Hive, key: &str) -> Result<(), ApiError> 
     }
     let entity = json!({"type": "hive", "hive": hive.name, "name": key});
     let told = call.audit(call.organization()?.oid, "secret read", &entity, "read_secret", &json!({}));
-    Ok(call.app.store.commit(told).await?)
+    Ok(call.app.intake.commit(told).await?)
 }
 
 async fn get_metadata(call: Call) -> Result<Reply, ApiError> {

@@ -1,7 +1,7 @@
 //! Outputs. Source: reference/rest-api.md section 7.6, reference/events.md section 11.1.
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
-use crate::event::Actor;
+use crate::intake::event::Actor;
 use crate::output;
 use serde_json::{Map, Value, json};
 

@@ -1,8 +1,8 @@
 //! Payloads. Source: reference/rest-api.md section 7.10.
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
-use crate::event::Actor;
 use crate::files::Shelf;
+use crate::intake::event::Actor;
 use crate::payload::{self, PAYLOAD};
 use crate::transfer::{self, What};
 use serde_json::{Map, Value, json};

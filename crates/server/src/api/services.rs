@@ -2,8 +2,8 @@
 
 use super::extensions::impersonated;
 use super::{Access, ApiError, Call, Method, Reply, Route};
-use crate::event::Actor;
 use crate::extension::{self, INFRASTRUCTURE, INFRASTRUCTURE_SERVICE, yaml_text};
+use crate::intake::event::Actor;
 use crate::tasking::EXTENSION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -8,10 +8,11 @@ use super::session::{self, From, Opened};
 use crate::access::{Caller, USER, User, require_grantable, to_hex};
 use crate::api::ApiError;
 use crate::app::App;
+use crate::intake::Beside;
 use crate::records::{Batch, Kind, SERVER};
 use crate::{clock, random};
 use muster_model::{Oid, Timestamp};
-use muster_store::{Expect, StoreError, Write};
+use muster_store::{Expect, StoreError};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,7 +69,7 @@ pub async fn create(
     caller: &Caller,
     oid: Oid,
     whom: For<'_>,
-    beside: Vec<Write>,
+    beside: impl Into<Beside>,
 ) -> Result<(String, Kept), ApiError> {
     let kept = match whom {
         For::New(permissions) => {
@@ -100,7 +101,7 @@ fn expiry() -> Timestamp {
     clock::now().saturating_add(LINK_TTL)
 }
 
-async fn store(app: &Arc<App>, kept: &Kept, beside: Vec<Write>) -> Result<String, StoreError> {
+async fn store(app: &Arc<App>, kept: &Kept, beside: impl Into<Beside>) -> Result<String, StoreError> {
     let token = to_hex(&random::bytes::<32>());
     let digest = digest_of(app, &token);
     let now = clock::now();
@@ -185,7 +186,7 @@ pub async fn redeem(
             }
         };
         opened = Some(fresh);
-        Ok::<_, ApiError>(batch.and(super::audit_of(app, &email, from.source, "one-time link used", "sign_in", now)))
+        Ok::<_, ApiError>(batch.about(super::audit_of(app, &email, from.source, "one-time link used", "sign_in", now)))
     };
     app.records.change(decide).await?;
     opened.ok_or_else(|| ApiError::internal("a session that was stored is not known"))

@@ -158,7 +158,7 @@ pub async fn open(app: &Arc<App>, email: &str, from: &From, now: Timestamp) -> R
     let decide = || {
         let (batch, fresh) = opening(app, Batch::default(), email, from, now)?;
         opened = Some(fresh);
-        Ok::<_, ApiError>(batch.and(super::audit_of(app, email, from.source, "signed in", "sign_in", now)))
+        Ok::<_, ApiError>(batch.about(super::audit_of(app, email, from.source, "signed in", "sign_in", now)))
     };
     app.records.change(decide).await?;
     opened.ok_or_else(|| ApiError::internal("a session that was stored is not known"))

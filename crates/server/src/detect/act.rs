@@ -11,7 +11,7 @@ use super::action::Action;
 use super::trouble::Trouble;
 use crate::api::ApiError;
 use crate::app::App;
-use crate::event::Actor;
+use crate::intake::event::Actor;
 use crate::organization::Organization;
 use crate::sensor::{self, Flag, Place};
 use crate::tasking::{DIRECT_LIFETIME, EXTENSION, Order, send_ordered};

@@ -10,7 +10,7 @@
 use super::{Detectors, evaluate};
 use crate::app::App;
 use crate::errors;
-use crate::stream::Record;
+use crate::intake::{Committed, Record};
 use muster_model::Oid;
 use muster_rules::Target;
 use muster_store::Stream;
@@ -48,8 +48,8 @@ impl Default for Feed {
 
 impl Detectors {
     /// Queues the audit records among these for the rules that listen to them.
-    pub(crate) fn offer_audit(&self, records: &[Record]) {
-        for record in records.iter().filter(|record| record.stream == Stream::Audit) {
+    pub(crate) fn offer_audit(&self, committed: &Committed<'_>) {
+        for record in committed.records().filter(|record| record.stream == Stream::Audit) {
             if self.listening(record.oid, Target::Audit).is_none() || is_by_rule(record) {
                 continue;
             }

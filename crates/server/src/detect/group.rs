@@ -13,7 +13,7 @@ use super::trouble::Trouble;
 use super::{Detector, LANES, Role, VARIABLES, Wait, act};
 use crate::app::App;
 use crate::clock;
-use crate::stream::Record;
+use crate::intake::Record;
 use muster_model::{Sid, Timestamp};
 use muster_rules::Suppression;
 use muster_store::{CounterRow, StoreError, Write};
@@ -34,7 +34,7 @@ const PARALLEL_MIN: usize = 512;
 const SWEEP_EVERY_MS: i64 = 60_000;
 
 /// What is to be stored with the first so many records of a member.
-pub(super) type Beside = Box<dyn Fn(usize) -> Vec<Write> + Send + Sync>;
+pub(crate) type Beside = Box<dyn Fn(usize) -> Vec<Write> + Send + Sync>;
 
 /// Records that come and are stored together.
 pub(super) struct Member {
@@ -116,24 +116,25 @@ async fn handle(app: &Arc<App>, detector: &Arc<Detector>, group: Vec<Member>) {
 async fn attempt(app: &Arc<App>, detector: &Arc<Detector>, members: &[Member]) -> Result<Vec<usize>, StoreError> {
     let now = clock::now();
     detector.begin(now);
-    let passes = match evaluate(app, detector, members, now).await {
+    let mut passes = match evaluate(app, detector, members, now).await {
         Ok(passes) => passes,
         Err(error) => {
             detector.undo();
             return Err(error);
         }
     };
-    let mut writes = Vec::new();
-    for (member, pass) in members.iter().zip(&passes).filter(|(_, pass)| pass.taken > 0) {
+    let (mut records, mut enqueued, mut writes) = (Vec::new(), Vec::new(), Vec::new());
+    for (member, pass) in members.iter().zip(&mut passes).filter(|(_, pass)| pass.taken > 0) {
+        enqueued.append(&mut pass.tailored);
         writes.extend((member.beside)(pass.taken));
-        writes.extend(app.keep(member.kept(pass)));
-        writes.extend(app.keep(&pass.detections));
-        writes.extend(pass.tailored.iter().cloned());
+    }
+    for (member, pass) in members.iter().zip(&passes) {
+        records.extend(member.kept(pass).iter().chain(&pass.detections));
     }
     writes.extend(detector.changes());
     let (actions, dropped) = detector.plan(&passes);
     writes.extend(actions.iter().map(|action| action.write(detector.oid)));
-    if let Err(error) = app.store.commit(writes).await {
+    if let Err(error) = app.intake.store(&records, enqueued, writes).await {
         detector.undo();
         return Err(error);
     }
@@ -141,10 +142,6 @@ async fn attempt(app: &Arc<App>, detector: &Arc<Detector>, members: &[Member]) -
     let troubles = passes.iter().flat_map(|pass| pass.troubles.iter().cloned()).chain(dropped);
     troubles.for_each(|trouble| trouble.tell(app));
     passes.iter().flat_map(|pass| pass.overrunning.iter().cloned()).for_each(|overrunning| overrunning.disable(app));
-    for (member, pass) in members.iter().zip(&passes) {
-        app.publish(member.kept(pass));
-        app.publish(&pass.detections);
-    }
     act::begin(app, detector, detector.pending.push(actions));
     Ok(passes.iter().map(|pass| pass.taken).collect())
 }

@@ -9,7 +9,7 @@ use super::pass::Pass;
 use super::trouble::Trouble;
 use crate::app::App;
 use crate::hive;
-use crate::stream::Record;
+use crate::intake::Record;
 use muster_model::{Oid, Timestamp};
 use muster_rules::{Overran, Overrun};
 use parking_lot::Mutex;

@@ -8,12 +8,13 @@ use super::trouble::Trouble;
 use super::{Detector, Role, Wait};
 use crate::app::App;
 use crate::artifact::Artifact;
-use crate::stream::Record;
-use crate::{output, random};
+use crate::intake::Record;
+use crate::output::Enqueued;
+use crate::random;
 use bytes::Bytes;
 use muster_model::Timestamp;
 use muster_rules::{ArtifactFacts, Budget, Decided, Effect, Facts, Overrun, Source, Target};
-use muster_store::{Stream, Write};
+use muster_store::Stream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,7 +28,7 @@ pub(super) struct Pass {
     pub(super) taken: usize,
     pub(super) detections: Vec<Record>,
     /// What goes to tailored outputs.
-    pub(super) tailored: Vec<Write>,
+    pub(super) tailored: Vec<Enqueued>,
     /// Actions, in order.
     pub(super) ordered: Vec<Ordered>,
     /// What went wrong already.
@@ -181,8 +182,8 @@ impl Pass {
                 }
                 Effect::Output { name, data } => {
                     let body = serde_json::to_vec(&data).map(Bytes::from).unwrap_or_default();
-                    match output::send_tailored(app, record.oid, &name, &Record { body, ..record.clone() }) {
-                        Some(writes) => self.tailored.extend(writes),
+                    match app.outputs.send_tailored(&name, &Record { body, ..record.clone() }) {
+                        Some(enqueued) => self.tailored.extend(enqueued),
                         None => self.troubles.push(trouble(format!(
                             "there is no output {name:?} of type tailored; make one, or mend the rule"
                         ))),

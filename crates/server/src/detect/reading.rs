@@ -7,12 +7,12 @@
 //!
 //! Source: reference/detection-response.md section 2.3.
 
-use super::{Content, Detectors, Role, take_in};
+use super::{Content, Detectors, Role, evaluate_as};
 use crate::app::App;
 use crate::artifact::{ARTIFACT, Artifact};
 use crate::files::{self, Shelf};
+use crate::intake::Record;
 use crate::records::Kind;
-use crate::stream::Record;
 use crate::{artifact, errors, random};
 use bytes::Bytes;
 use muster_model::{Oid, Timestamp};
@@ -187,7 +187,7 @@ async fn step(app: &Arc<App>, oid: Oid, planned: &Planned) -> Result<Option<Plan
     let progress = if is_done { READING.removal(oid, key) } else { next.write(oid)? };
     let content = Content { artifact, routing };
     let role = Role::Content(Arc::new(content));
-    take_in(app, oid, role, records, super::Wait::Ignored, Box::new(move |_| vec![progress.clone()])).await?;
+    evaluate_as(app, oid, role, records, vec![progress]).await?;
     if is_done {
         next.reading.tell(app, oid, size).await;
     }

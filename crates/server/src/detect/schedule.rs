@@ -10,10 +10,10 @@
 use super::evaluate;
 use crate::app::App;
 use crate::clock;
-use crate::event;
+use crate::intake::Record;
+use crate::intake::event;
 use crate::organization::Organization;
 use crate::records::Kind;
-use crate::stream::Record;
 use muster_model::{Oid, Timestamp};
 use muster_rules::Target;
 use muster_store::StoreError;

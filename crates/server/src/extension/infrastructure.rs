@@ -25,7 +25,7 @@ use super::table::{Action, Extension, Field};
 use crate::access::Caller;
 use crate::api::ApiError;
 use crate::app::App;
-use crate::event::Actor;
+use crate::intake::event::Actor;
 use crate::organization::Organization;
 use crate::{detect, output};
 use document::Document;
@@ -145,8 +145,8 @@ async fn push(
     if is_dry_run || planned.changes.is_empty() {
         return Ok(answer);
     }
-    let audit = app.emit(&planned.audit);
-    app.records.change(|| Ok::<_, ApiError>(planned.changes.and(planned.beside).and(audit))).await?;
+    let changes = planned.changes.and(planned.beside).about(planned.audit);
+    app.records.change(|| Ok::<_, ApiError>(changes)).await?;
     if !planned.outputs.is_empty() {
         output::restart(app, oid, &planned.outputs.iter().map(String::as_str).collect::<Vec<_>>());
     }

@@ -10,7 +10,7 @@ use super::table::Action;
 use crate::access::{Caller, INSTALLATION_KEY};
 use crate::api::ApiError;
 use crate::app::App;
-use crate::event::Actor;
+use crate::intake::event::Actor;
 use crate::names;
 use crate::organization::Organization;
 use crate::tasking::{self, Choice, NewTask};

@@ -3,7 +3,7 @@
 use super::lane::{Lane, Room, Work};
 use super::link::Link;
 use crate::app::App;
-use crate::{event, sensor, tasking, transfer};
+use crate::{intake, sensor, tasking, transfer};
 use muster_wire::{Events, from_sensor};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ impl Incoming {
     fn events(&self, events: Events) -> Work {
         let (app, place, link) = (Arc::clone(&self.app), self.place.clone(), Arc::clone(&self.link));
         let clock_offset_ms = self.clock_offset_ms;
-        Box::pin(async move { event::receive(&app, &place, &link, events, clock_offset_ms).await })
+        Box::pin(async move { intake::receive(&app, &place, &link, events, clock_offset_ms).await })
     }
 
     /// Each in a box of its own size: a receipt must not allocate and move what only another message needs.

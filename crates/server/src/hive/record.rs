@@ -2,7 +2,7 @@
 
 use super::new_etag;
 use crate::api::ApiError;
-use crate::event::Actor;
+use crate::intake::event::Actor;
 use crate::random;
 use muster_model::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -2,7 +2,7 @@
 
 use super::settings::Settings;
 use crate::api::ApiError;
-use crate::stream::Record;
+use crate::intake::Record;
 use muster_model::Sid;
 use muster_store::Stream;
 use serde::Deserialize;

@@ -9,7 +9,7 @@ use super::settings::Module;
 use super::{Output, file, report, syslog, webhook};
 use crate::app::App;
 use crate::clock;
-use crate::event::Actor;
+use crate::intake::event::Actor;
 use muster_store::{Queued, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -40,7 +40,8 @@ const RETRY_PAUSES: [Duration; 5] = [
 const DISABLED_MIN: Duration = Duration::from_secs(5 * 60);
 const DISABLED_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// A woken worker looks again after this pause, doubling: records are counted before their commit.
+/// A worker that found nothing looks again after this pause, doubling: an output that is replaced while records
+/// are stored for it is woken in the place of the new one.
 const LOOK_MIN: Duration = Duration::from_millis(2);
 const LOOK_MAX: Duration = Duration::from_secs(1);
 
@@ -227,9 +228,7 @@ async fn deliver(
         tracing::warn!(%error, output = output.name, "delivered records could not be taken out of their queue");
         sleep(LOOK_MAX).await;
     }
-    let _ = output
-        .waiting_bytes
-        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |have| Some(have.saturating_sub(bytes)));
+    output.uncount(bytes);
     (done, delivered)
 }
 
@@ -279,6 +278,7 @@ async fn wait(app: &App, output: &Output) -> Vec<Queued> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::Enqueued;
 
     #[tokio::test]
     async fn a_full_queue_loses_its_oldest_records() {
@@ -289,8 +289,9 @@ mod tests {
         let app = App::load(config, muster_store::Store::memory(), pki).await.unwrap();
         let settings = serde_json::json!({"module": "file", "for": "event", "dir": "d"});
         let oid = muster_model::Oid(uuid::Uuid::from_u128(1));
-        let output = Output::compile(oid, "o", settings.as_object().cloned().unwrap(), "").unwrap();
-        app.store.commit(vec![output.queue(vec![vec![b'x'; 100]; 10])]).await.unwrap();
+        let output = Arc::new(Output::compile(oid, "o", settings.as_object().cloned().unwrap(), "").unwrap());
+        let enqueued = Enqueued::new(&output, vec![vec![b'x'; 100]; 10]);
+        app.intake.store(&[], vec![enqueued], Vec::new()).await.unwrap();
         assert_eq!(drop_oldest(&app, &output, 350).await.unwrap(), 7);
         let left = app.store.read(move |read| read.queued(oid, "o", 10)).await.unwrap();
         assert_eq!(left.iter().map(|record| record.position).collect::<Vec<_>>(), [8, 9, 10]);

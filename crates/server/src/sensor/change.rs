@@ -3,7 +3,7 @@
 use super::{Flag, Place};
 use crate::app::App;
 use crate::detect;
-use crate::event::Actor;
+use crate::intake::event::Actor;
 use crate::organization::Organization;
 use crate::tasking::ask;
 use muster_store::StoreError;

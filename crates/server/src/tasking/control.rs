@@ -3,7 +3,7 @@
 use super::{Choice, ask};
 use crate::api::ApiError;
 use crate::app::App;
-use crate::event::Actor;
+use crate::intake::event::Actor;
 use crate::organization::Organization;
 use muster_model::TaskId;
 use muster_tasking::dispatch::Answer;

@@ -3,7 +3,7 @@
 use super::ask;
 use crate::api::ApiError;
 use crate::app::App;
-use crate::event::Actor;
+use crate::intake::event::Actor;
 use crate::organization::Organization;
 use crate::{clock, payload, random};
 use muster_command::Command;

@@ -2,7 +2,8 @@
 
 use crate::api::ApiError;
 use crate::app::App;
-use crate::event::{self, Actor};
+use crate::intake::Beside;
+use crate::intake::event::{self, Actor};
 use crate::replay::{Sent, Turn};
 use crate::sensor::Place;
 use crate::{clock, payload, random};
@@ -167,9 +168,8 @@ async fn send(
     let until = order.as_ref().map_or_else(|| now.saturating_add(DIRECT_LIFETIME), |order| order.until);
     if order.as_ref().is_none_or(|order| !order.is_told) {
         let records: Vec<_> = commands.iter().map(tell).collect();
-        let mut writes = app.emit(&records);
-        writes.extend(order.into_iter().flat_map(|order| order.beside));
-        app.store.commit(writes).await?;
+        let beside = order.into_iter().flat_map(|order| order.beside);
+        app.intake.commit(Beside::from(records).and(beside)).await?;
     }
     for (at, line) in commands.iter().enumerate() {
         let id = match task_id {

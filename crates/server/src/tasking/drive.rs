@@ -2,8 +2,8 @@
 
 use super::{facts, row};
 use crate::app::App;
-use crate::detect;
-use crate::event::Actor;
+use crate::intake::Beside;
+use crate::intake::event::Actor;
 use crate::jobs::Jobs;
 use crate::organization::{Answered, Deed, Organization};
 use muster_model::Timestamp;
@@ -135,7 +135,7 @@ async fn store(app: &Arc<App>, organization: &Organization, commit: Commit, by: 
     let oid = organization.oid;
     let stored = match row::writes(oid, writes) {
         Ok(writes) if facts.is_empty() => app.store.commit(writes).await,
-        Ok(writes) => detect::emit(app, oid, facts::records(oid, &facts, by), writes).await,
+        Ok(writes) => app.intake.commit(Beside::from(facts::records(oid, &facts, by)).and(writes)).await,
         Err(error) => Err(error),
     };
     match stored {
@@ -150,7 +150,7 @@ async fn store(app: &Arc<App>, organization: &Organization, commit: Commit, by: 
 
 async fn keep(app: &Arc<App>, organization: &Organization, some: &[Fact]) {
     let oid = organization.oid;
-    if let Err(error) = detect::emit(app, oid, facts::records(oid, some, None), Vec::new()).await {
+    if let Err(error) = app.intake.commit(facts::records(oid, some, None)).await {
         tracing::warn!(%oid, %error, "records of what happened could not be stored");
     }
 }

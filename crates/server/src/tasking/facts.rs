@@ -2,8 +2,8 @@
 
 use super::EXTENSION;
 use crate::clock;
-use crate::event::{self, Actor};
-use crate::stream::Record;
+use crate::intake::Record;
+use crate::intake::event::{self, Actor};
 use muster_model::{Oid, Sid, TaskId, Timestamp};
 use muster_tasking::dispatch::{Edit, Fact, Flag, Happening};
 use muster_tasking::{Spec, Target, TargetState};

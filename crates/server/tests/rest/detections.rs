@@ -3,7 +3,7 @@
 use crate::world::{SPOOL_ID, World};
 use muster_model::Sid;
 use muster_server::sensor::Place;
-use muster_server::{clock, detect, event};
+use muster_server::{clock, detect, intake};
 use muster_store::{EntryQuery, Stream, Write};
 use muster_wire::{Event, Events};
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ async fn receive_as(
         ..Event::default()
     };
     let events = Events { events: numbers.map(event).collect() };
-    event::receive(app, &Place { organization: Arc::clone(&organization), ordinal }, &link, events, 0).await;
+    intake::receive(app, &Place { organization: Arc::clone(&organization), ordinal }, &link, events, 0).await;
 }
 
 pub async fn stored(world: &World, stream: Stream) -> Vec<Value> {

@@ -13,4 +13,5 @@ mod replay;
 mod rights;
 mod sensors;
 mod strict;
+mod told;
 mod world;

@@ -6,9 +6,9 @@ use muster_model::Oid;
 use muster_server::access::{API_KEY, ApiKey, Exchange, owner_permissions};
 use muster_server::app::App;
 use muster_server::config::Config;
-use muster_server::event;
+use muster_server::intake::Record;
+use muster_server::intake::event;
 use muster_server::organization::Profile;
-use muster_server::stream::Record;
 use muster_server::{Server, clock};
 use muster_store::{Expect, Store, Stream};
 use reqwest::{Method, RequestBuilder, Response};
@@ -89,10 +89,9 @@ impl Host {
         ok(self.request(Method::DELETE, path).form(form).send().await.unwrap()).await
     }
 
-    /// Emits and stores records, as every source of records does.
+    /// Brings records in, as every source of records does.
     pub async fn emit(&self, records: &[Record]) {
-        let writes = self.app().emit(records);
-        self.app().store.commit(writes).await.unwrap();
+        self.app().intake.commit(records.to_vec()).await.unwrap();
     }
 
     pub async fn restart(self, store: Store) -> Self {

@@ -4,7 +4,7 @@ use muster_model::{Architecture, Iid, Oid, Platform, Sensor, Sid, Timestamp};
 use muster_server::app::App;
 use muster_server::gateway::Link;
 use muster_server::sensor::{Place, went_online};
-use muster_server::{event, random};
+use muster_server::{intake, random};
 use muster_sim::rng::Rng;
 use muster_store::SensorRow;
 use muster_wire::{Event, Events, SensorState, from_server};
@@ -119,7 +119,7 @@ impl Endpoint {
         let to = (self.acknowledged + 1 + rng.draw() % 4).min(self.spool.len() as u64);
         let events = Events { events: (from + 1..=to).map(|seq| self.event(seq)).collect() };
         let (app, place, shared) = (Arc::clone(app), self.place(app, oid), Arc::clone(&link));
-        let receive = async move { event::receive(&app, &place, &shared, events, 0).await };
+        let receive = async move { intake::receive(&app, &place, &shared, events, 0).await };
         self.receiving.push((link.generation, tokio::spawn(receive)));
         from < self.acknowledged
     }

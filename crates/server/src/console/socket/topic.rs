@@ -2,8 +2,8 @@
 
 use crate::access::Caller;
 use crate::app::App;
+use crate::intake::{Filter, Subscription};
 use crate::organization::{Organization, State};
-use crate::stream::{Filter, Subscription};
 use crate::tasking;
 use muster_model::{Oid, Sid, TaskId};
 use muster_store::Stream;

@@ -1,11 +1,11 @@
 //! Taking in events of sensors: each once, in order, acknowledged when stored.
 
-use super::of_sensor;
+use super::Record;
+use super::event::of_sensor;
 use crate::app::App;
 use crate::detect;
 use crate::gateway::Link;
 use crate::sensor::Place;
-use crate::stream::Record;
 use muster_model::Sensor;
 use muster_store::Write;
 use muster_wire::{Events, EventsAck, from_server};
@@ -50,7 +50,7 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events,
             let reached = reached.clone();
             move |taken| vec![Write::PutSpool { oid, ordinal, spool_id, seq: reached(taken), after: Some(after) }]
         };
-        through = match detect::ingest(app, oid, records, wait, spool).await {
+        through = match app.intake.ingest(oid, records, wait, spool).await {
             Ok(taken) => reached(taken),
             Err(error) => {
                 // Not acknowledged: the sensor keeps them, and sends them at its next connection.

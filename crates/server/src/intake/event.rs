@@ -3,12 +3,8 @@
 //! The sensor is not trusted for anything in `routing` but type, time, atoms and
 //! investigation id. Source: reference/events.md sections 1, 3, 9.
 
-mod ingest;
-
-pub use ingest::receive;
-
+use super::Record;
 use crate::access::Caller;
-use crate::stream::Record;
 use crate::{clock, random};
 use bytes::Bytes;
 use muster_model::{Oid, Sensor, Sid, Timestamp};

@@ -3,81 +3,21 @@
 //! A slow reader loses records and is told how many; it holds nobody back.
 //! Source: reference/events.md section 13, reference/rest-api.md section 9.
 
+use super::{Committed, Record};
 use bytes::Bytes;
-use muster_model::{Oid, Sid, Timestamp};
-use muster_store::{Entry, Stream};
+use muster_model::{Oid, Sid};
+use muster_store::Stream;
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::mpsc;
-use uuid::Uuid;
 
 /// Records that may wait for one reader. Above, they are dropped and counted.
 const WAITING_MAX: usize = 4_096;
 
 /// Readers per organization at once.
 const READERS_MAX: usize = 256;
-
-/// One record of a stream, with what filters look at.
-#[derive(Clone, Debug)]
-pub struct Record {
-    /// Owner.
-    pub oid: Oid,
-    /// Which stream.
-    pub stream: Stream,
-    /// The sensor it is about.
-    pub sid: Option<Sid>,
-    /// Tags of the sensor when the record was made.
-    pub tags: Arc<[Arc<str>]>,
-    /// Event type, detection category, audit type.
-    pub kind: String,
-    /// `event_id`, `detect_id` …
-    pub id: Uuid,
-    /// Event time.
-    pub time: Timestamp,
-    /// `routing/this`.
-    pub this_atom: Option<[u8; 16]>,
-    /// `routing/parent`.
-    pub parent_atom: Option<[u8; 16]>,
-    /// `routing/investigation_id`.
-    pub investigation_id: Option<String>,
-    /// The whole record as JSON text.
-    pub body: Bytes,
-}
-
-impl Record {
-    /// The form in which it is kept.
-    #[must_use]
-    pub fn entry(&self) -> Entry {
-        Entry {
-            oid: self.oid,
-            stream: self.stream,
-            sid: self.sid,
-            id: self.id,
-            time: self.time,
-            kind: self.kind.clone(),
-            this_atom: self.this_atom,
-            parent_atom: self.parent_atom,
-            investigation_id: self.investigation_id.clone(),
-            body: self.body.to_vec(),
-        }
-    }
-
-    /// The investigation id up to its first `/`, by which filters compare.
-    /// Source: reference/sensor.md section 10.4.
-    #[must_use]
-    pub fn investigation_base(&self) -> Option<&str> {
-        self.investigation_id.as_deref().map(|id| id.split('/').next().unwrap_or(id))
-    }
-
-    /// Kept from outputs: made for internal use. Source: reference/events.md section 11.3.
-    #[must_use]
-    pub fn is_private(&self) -> bool {
-        let has_private_category = self.stream == Stream::Detect && self.kind.starts_with("__");
-        has_private_category || self.investigation_id.as_deref().is_some_and(|id| id.starts_with("__"))
-    }
-}
 
 /// What a reader wants to see; all conditions are ANDed.
 #[derive(Clone, Debug, Default)]
@@ -174,13 +114,15 @@ impl Streams {
         self.0.readers.read().get(&oid).is_some_and(|readers| readers.iter().any(|reader| reader.stream == stream))
     }
 
-    /// Hands a record to everyone who wants it.
-    pub fn publish(&self, record: &Record) {
+    /// Hands stored records to everyone who wants them.
+    pub fn publish(&self, committed: &Committed<'_>) {
         let readers = self.0.readers.read();
-        let Some(of_organization) = readers.get(&record.oid) else { return };
-        for reader in of_organization.iter().filter(|reader| reader.stream == record.stream) {
-            if reader.filter.admits(record) && reader.to.try_send(record.body.clone()).is_err() {
-                reader.dropped.fetch_add(1, Ordering::Relaxed);
+        for record in committed.records() {
+            let Some(of_organization) = readers.get(&record.oid) else { continue };
+            for reader in of_organization.iter().filter(|reader| reader.stream == record.stream) {
+                if reader.filter.admits(record) && reader.to.try_send(record.body.clone()).is_err() {
+                    reader.dropped.fetch_add(1, Ordering::Relaxed);
+                }
             }
         }
     }
