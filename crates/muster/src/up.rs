@@ -62,8 +62,9 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
     let identity = identity::ensure(&server.app, before.as_ref()).await?;
     let environment = environment_of(&server, &identity, &data_dir.path);
     environment.write(&data_dir.path)?;
-    print_ready(&server, &args.data_dir);
     print_console(&server, &identity, &environment).await?;
+    // Last: a script that waited for it may read no further, and what is printed then would end the server.
+    print_ready(&server, &args.data_dir);
     if args.no_sensor {
         signals.received().await;
     } else {
