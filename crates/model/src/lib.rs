@@ -6,12 +6,14 @@
 
 #![forbid(unsafe_code)]
 
+mod causes;
 mod hex;
 mod id;
 mod platform;
 mod sensor;
 mod time;
 
+pub use causes::causes;
 pub use hex::to_hex;
 pub use id::{Did, Iid, Oid, Sid, TaskId};
 pub use platform::{Architecture, Platform};

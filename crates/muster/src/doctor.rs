@@ -5,6 +5,7 @@ use crate::connection::{self, of_environment};
 use crate::data_dir::DataDir;
 use crate::show;
 use crate::up::environment::Environment;
+use muster_model::causes;
 use muster_server::pki::{self, Authority, Standing, Validity};
 use muster_store::Store;
 use rustix::process::{Resource, getrlimit};
@@ -175,7 +176,7 @@ impl Findings {
     async fn certificates(&mut self, data_dir: &Path, is_running: bool) {
         let authority = match Authority::read(data_dir) {
             Ok(authority) => authority,
-            Err(error) => return self.add(Verdict::Fail, "private CA", chain(&error)),
+            Err(error) => return self.add(Verdict::Fail, "private CA", causes(&error)),
         };
         let folder = data_dir.join("pki");
         let advice = format!("{} ({})", pki::REPLACE_AUTHORITY, folder.display());
@@ -255,10 +256,4 @@ impl Findings {
             }
         }
     }
-}
-
-/// An error with its causes.
-fn chain(error: &(dyn std::error::Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

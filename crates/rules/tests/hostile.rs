@@ -1,8 +1,8 @@
 //! Hostile rules and events: refused with a clear error, or survived; never a panic.
 
 use muster_rules::{
-    Budget, Document, Effect, Engine, Facts, NoResources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target,
-    Way, replay,
+    Budget, Decided, Document, Effect, Engine, Facts, NoResources, RuleLoader, RuleMeta, RuleSet, Source, Suppression,
+    Target, Way, replay,
 };
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -57,6 +57,23 @@ fn bombs_are_refused_with_the_reason() {
     }
 }
 
+/// What one rule wants done about one event.
+fn effects_of(rule: &Value, event: &str) -> Vec<Decided> {
+    let rule = RuleLoader::new(&NoResources, "").rule_value(RuleMeta::general("r"), rule).unwrap();
+    let mut engine = Engine::new(Arc::new(RuleSet::new(vec![rule], Vec::new())), Way::Shared);
+    let counters = Mutex::new(Suppression::new(64));
+    let facts = Facts {
+        now_ms: 0,
+        entropy: 0,
+        resources: &NoResources,
+        counters: &counters,
+        console_url: None,
+        budget: Budget::default(),
+    };
+    let outcome = engine.process_json(&Source::from(Target::Edr), event.as_bytes(), &facts).unwrap();
+    outcome.effects.clone()
+}
+
 /// Goal: the bound of a rendering holds for lookbacks too, and for all texts of one match together.
 #[test]
 fn texts_of_a_match_stay_bounded() {
@@ -64,19 +81,7 @@ fn texts_of_a_match_stay_bounded() {
     let error_of = |tags: Vec<String>| {
         let respond: Vec<Value> = tags.iter().map(|tag| json!({"action": "add tag", "tag": tag})).collect();
         let rule = json!({"detect": {"op": "exists", "path": "event/A"}, "respond": respond});
-        let rule = RuleLoader::new(&NoResources, "").rule_value(RuleMeta::general("r"), &rule).unwrap();
-        let mut engine = Engine::new(Arc::new(RuleSet::new(vec![rule], Vec::new())), Way::Shared);
-        let counters = Mutex::new(Suppression::new(64));
-        let facts = Facts {
-            now_ms: 0,
-            entropy: 0,
-            resources: &NoResources,
-            counters: &counters,
-            console_url: None,
-            budget: Budget::default(),
-        };
-        let outcome = engine.process_json(&Source::from(Target::Edr), event.as_bytes(), &facts).unwrap();
-        outcome.effects.iter().find_map(|decided| match &decided.effect {
+        effects_of(&rule, &event).iter().find_map(|decided| match &decided.effect {
             Effect::Error { message, .. } => Some(message.clone()),
             _ => None,
         })
@@ -95,26 +100,15 @@ fn copies_of_a_match_stay_bounded() {
     let event = json!({"routing": {"event_type": "X", "sid": "s"}, "event": {"A": "x".repeat(EVENT_BYTES)}});
     let run = |respond: Vec<Value>| {
         let rule = json!({"detect": {"op": "exists", "path": "event/A"}, "respond": respond});
-        let rule = RuleLoader::new(&NoResources, "").rule_value(RuleMeta::general("r"), &rule).unwrap();
-        let mut engine = Engine::new(Arc::new(RuleSet::new(vec![rule], Vec::new())), Way::Shared);
-        let counters = Mutex::new(Suppression::new(64));
-        let facts = Facts {
-            now_ms: 0,
-            entropy: 0,
-            resources: &NoResources,
-            counters: &counters,
-            console_url: None,
-            budget: Budget::default(),
-        };
-        let outcome = engine.process_json(&Source::from(Target::Edr), event.to_string().as_bytes(), &facts).unwrap();
-        let failed = outcome.effects.iter().filter(|decided| match &decided.effect {
+        let effects = effects_of(&rule, &event.to_string());
+        let failed = effects.iter().filter(|decided| match &decided.effect {
             Effect::Error { message, .. } => {
                 assert!(message.contains("is copied to more than 50331648 bytes"), "{message}");
                 true
             }
             _ => false,
         });
-        (outcome.effects.len(), failed.count())
+        (effects.len(), failed.count())
     };
     let request = |parts: usize, is_based_on_report| {
         let spec: serde_json::Map<_, _> = (0..parts).map(|part| (part.to_string(), json!("event"))).collect();

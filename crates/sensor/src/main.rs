@@ -2,6 +2,7 @@
 
 mod arguments;
 
+use muster_model::causes;
 use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -55,10 +56,10 @@ fn act(arguments: &Arguments) -> Result<(), String> {
         Action::Install(key) => {
             let key = installation_key(Some(key), None)?
                 .ok_or("there is no installation key: see --help for where it is looked up")?;
-            installation().install(&key).map_err(|error| chain(&error))?;
+            installation().install(&key).map_err(|error| causes(&error))?;
         }
-        Action::Upgrade => installation().upgrade().map_err(|error| chain(&error))?,
-        Action::Uninstall { is_clean } => installation().remove(*is_clean).map_err(|error| chain(&error))?,
+        Action::Upgrade => installation().upgrade().map_err(|error| causes(&error))?,
+        Action::Uninstall { is_clean } => installation().remove(*is_clean).map_err(|error| causes(&error))?,
         Action::Run(key) => return run(key.as_deref(), arguments),
     }
     Ok(())
@@ -84,7 +85,7 @@ fn run(key: Option<&str>, arguments: &Arguments) -> Result<(), String> {
         .map_err(|error| error.to_string())?;
     let ended = runtime.block_on(sensor::run(config));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    ended.map_err(|error| chain(&error))
+    ended.map_err(|error| causes(&error))
 }
 
 /// `RUST_LOG` may give levels by module; its patterns for fields are not understood,
@@ -134,14 +135,4 @@ fn backoff() -> Duration {
 
 fn test_number<N: std::str::FromStr>(variable: &str) -> Option<N> {
     std::env::var(variable).ok()?.parse().ok()
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }

@@ -1,10 +1,9 @@
 //! Bodies of requests, as they come in: bounded in time and, all together, in memory.
 
+use crate::held::HeldBytes;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
@@ -73,27 +72,15 @@ impl Arrival {
 
 /// Bytes of bodies that are in memory while they come in.
 pub struct Bodies {
-    bytes: Arc<AtomicUsize>,
+    bytes: HeldBytes,
     most: usize,
-}
-
-/// The share of one body.
-struct Share {
-    all: Arc<AtomicUsize>,
-    bytes: usize,
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
 }
 
 impl Bodies {
     /// At most so many bytes at once.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { bytes: Arc::default(), most }
+        Self { bytes: HeldBytes::default(), most }
     }
 
     /// Receives a whole body of at most so many bytes.
@@ -109,7 +96,7 @@ impl Bodies {
         if body.size_hint().lower() > bytes_max as u64 {
             return Err(ArrivalError::TooLong(bytes_max));
         }
-        let mut share = Share { all: Arc::clone(&self.bytes), bytes: 0 };
+        let mut held = self.bytes.hold(0);
         let mut arrival = Arrival::begin();
         let whole = async {
             let mut whole = BytesMut::new();
@@ -117,8 +104,7 @@ impl Bodies {
                 if whole.len() + piece.len() > bytes_max {
                     return Err(ArrivalError::TooLong(bytes_max));
                 }
-                share.bytes += piece.len();
-                if self.bytes.fetch_add(piece.len(), Ordering::Relaxed) + piece.len() > self.most {
+                if held.grow(piece.len()) > self.most {
                     return Err(ArrivalError::Busy);
                 }
                 whole.extend_from_slice(&piece);
@@ -179,6 +165,6 @@ mod tests {
         assert!(matches!(bodies.receive(full(11), 10).await, Err(ArrivalError::TooLong(10))));
         assert!(matches!(bodies.receive(endless(9_000), 20_000).await, Err(ArrivalError::Busy)));
         assert_eq!(bodies.receive(full(10_000), 20_000).await.unwrap().len(), 10_000);
-        assert_eq!(bodies.bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(bodies.bytes.get(), 0);
     }
 }

@@ -21,6 +21,7 @@ pub mod errors;
 pub mod extension;
 pub mod files;
 pub mod gateway;
+mod held;
 pub mod hive;
 pub mod intake;
 pub mod jobs;

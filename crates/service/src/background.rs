@@ -2,8 +2,9 @@
 //!
 //! Not to be relied upon where the processor stops between requests, as some functions-as-a-service do.
 
-use crate::outcome::{Error, panic_text, text_of};
+use crate::outcome::{Error, panic_text};
 use crate::{Log, now};
+use muster_model::causes;
 use parking_lot::Mutex;
 use std::fmt;
 use std::future::Future;
@@ -131,7 +132,7 @@ impl Background {
 /// Runs work to its end; what goes wrong goes into the log.
 async fn complete(log: &Log, work: impl Future<Output = Result<(), Error>> + Send + 'static) {
     if let Err(error) = crate::outcome::shielded(work).await {
-        log.critical(now(), &format!("background work: {}", text_of(&error)));
+        log.critical(now(), &format!("background work: {}", causes(error.as_ref())));
     }
 }
 

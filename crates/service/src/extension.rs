@@ -12,12 +12,13 @@ pub use muster_webhook::extension::{
 };
 
 use crate::http_server::{Handler, Response};
-use crate::outcome::{Error, shielded, text_of};
+use crate::outcome::{Error, shielded};
 use crate::{Background, Log, Settings, now};
 use body::Refused;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_ENCODING;
+use muster_model::causes;
 use muster_webhook::EXTENSION_HEADER;
 use muster_webhook::extension::{Message, Org, Subject, TEXT_BYTES_MAX};
 use serde_json::{Map, Value, json};
@@ -200,7 +201,7 @@ impl Extension {
                 let call = ConfigCall { who: self.who(validation.org, key)?, config: validation.conf };
                 // A refusal is final: the same configuration would be refused again.
                 let checked = shielded(validate(call)).await;
-                Ok(checked.map_or_else(|error| Answer::failed(text_of(&error)), |()| Answer::done(json!({}))))
+                Ok(checked.map_or_else(|error| Answer::failed(causes(error.as_ref())), |()| Answer::done(json!({}))))
             }
             Subject::Request(action) => {
                 let Some(callback) = self.0.actions.get(&action.action) else {
@@ -267,7 +268,7 @@ impl Handler for Extension {
             self.0.log.info(now(), &format!("REQ ({}): {}", message.idempotency_key, kind(&message)), &Map::new());
         }
         let answer = self.dispatch(message).await.unwrap_or_else(|error| {
-            let text = text_of(&error);
+            let text = causes(error.as_ref());
             self.0.log.critical(now(), &text);
             Answer::again(text)
         });

@@ -2,11 +2,12 @@
 
 use crate::http_server::{Handler, Response};
 use crate::interactive::{self, Replies, Route};
-use crate::outcome::{Error, Outcome, shielded, text_of};
+use crate::outcome::{Error, Outcome, shielded};
 use crate::service::{callback, own_callbacks};
 use crate::{Background, Call, Client, Log, Service, Settings, Timestamp, fresh_id, now};
 use bytes::Bytes;
 use http::HeaderMap;
+use muster_model::causes;
 use muster_webhook::service::{
     Answer, Envelope, Etype, Health, Metadata, Parameters, Per, Period, REQUEST_BYTES_MAX, Resource, ResourceRequest,
     VERSION, check_parameters, detection_name,
@@ -203,7 +204,7 @@ impl<S: Service> Program<S> {
             Some(Etype::Health) => self.health(),
             Some(Etype::GetResource) => ResourceRequest::answer(&event.data, &handle.0.resources.lock()),
             Some(etype) => self.dispatch(etype, &event).await.unwrap_or_else(|error| {
-                let text = text_of(&error);
+                let text = causes(error.as_ref());
                 handle.log_critical(&format!("{} {}: {text}", event.etype, event.mid));
                 Answer::exception(&text)
             }),

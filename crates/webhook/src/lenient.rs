@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Deserializer};
 
+/// Longest piece of a foreign text that goes into an error of the organization, in characters.
+pub(crate) const QUOTED_CHARS_MAX: usize = 400;
+
 /// `null` is as good as absent.
 pub(crate) fn null_is_default<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where

@@ -38,6 +38,15 @@ impl Program {
         command
     }
 
+    /// Starts a new one, and takes it in; gives its first link.
+    async fn enrolled(server: &FakeServer, state_dir: &Path) -> (Self, Conversation) {
+        let program = Self::start(server, state_dir);
+        server.accept().await.enrol().await;
+        let mut link = server.accept().await;
+        link.welcome(1, 0).await;
+        (program, link)
+    }
+
     /// SIGKILL.
     pub fn kill(mut self) {
         self.0.kill().unwrap();
@@ -75,10 +84,7 @@ async fn a_task_during_which_the_sensor_is_killed_is_interrupted_and_not_run_aga
     let server = FakeServer::start().await;
     let state_dir = tempfile::tempdir().unwrap();
     let marker = state_dir.path().join("ran");
-    let program = Program::start(&server, state_dir.path());
-    server.accept().await.enrol().await;
-    let mut link = server.accept().await;
-    link.welcome(1, 0).await;
+    let (program, mut link) = Program::enrolled(&server, state_dir.path()).await;
     // One in the group, one that left it, one that hides what it was started with.
     let long = format!(
         "run '(sleep 301; echo late >> {0}) & setsid sleep 302 & env -i sleep 303 & echo $$ $! >> {0}; wait'",
@@ -119,10 +125,7 @@ async fn a_journal_cut_to_half_is_a_lost_one_and_nothing_of_it_runs_again() {
     let server = FakeServer::start().await;
     let state_dir = tempfile::tempdir().unwrap();
     let marker = state_dir.path().join("ran");
-    let program = Program::start(&server, state_dir.path());
-    server.accept().await.enrol().await;
-    let mut link = server.accept().await;
-    link.welcome(1, 0).await;
+    let (program, mut link) = Program::enrolled(&server, state_dir.path()).await;
     let tasks = || (1..=8).map(|number| [number; 16]);
     let command = |task: [u8; 16]| format!("run 'echo {} >> {}'", task[0], marker.display());
     for task in tasks() {
@@ -152,10 +155,7 @@ async fn what_a_finished_task_left_in_the_background_outlives_a_killed_sensor() 
     let server = FakeServer::start().await;
     let state_dir = tempfile::tempdir().unwrap();
     let marker = state_dir.path().join("ran");
-    let program = Program::start(&server, state_dir.path());
-    server.accept().await.enrol().await;
-    let mut link = server.accept().await;
-    link.welcome(1, 0).await;
+    let (program, mut link) = Program::enrolled(&server, state_dir.path()).await;
     link.say(deliver(TASK, format!("run 'sleep 300 & echo $! > {}'", marker.display()))).await;
     receipts_until(&mut link, TASK, Step::Finished).await;
     program.kill();
@@ -200,10 +200,7 @@ async fn files_are_private_and_a_second_sensor_on_them_is_refused() {
 async fn a_sensor_that_is_told_to_stop_says_so_and_stops_cleanly() {
     let server = FakeServer::start().await;
     let state_dir = tempfile::tempdir().unwrap();
-    let mut program = Program::start(&server, state_dir.path());
-    server.accept().await.enrol().await;
-    let mut link = server.accept().await;
-    link.welcome(1, 0).await;
+    let (mut program, mut link) = Program::enrolled(&server, state_dir.path()).await;
     while !matches!(link.hear().await, from_sensor::Message::Sync(_)) {}
     let pid = rustix::process::Pid::from_child(&program.0);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -225,10 +222,7 @@ async fn a_sensor_that_is_told_to_stop_says_so_and_stops_cleanly() {
 async fn an_idle_sensor_is_small() {
     let server = FakeServer::start().await;
     let state_dir = tempfile::tempdir().unwrap();
-    let program = Program::start(&server, state_dir.path());
-    server.accept().await.enrol().await;
-    let mut link = server.accept().await;
-    link.welcome(1, 0).await;
+    let (program, mut link) = Program::enrolled(&server, state_dir.path()).await;
     link.say(deliver(TASK, "os_packages".to_owned())).await;
     receipts_until(&mut link, TASK, Step::Finished).await;
     let status = std::fs::read_to_string(format!("/proc/{}/status", program.0.id())).unwrap();

@@ -4,10 +4,9 @@
 //! alone. In each lane one message is worked on at a time, in the order of arrival.
 //! While nothing comes in, a lane owns no memory.
 
+use crate::held::{Held, HeldBytes};
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 /// What a message makes the server do.
@@ -26,28 +25,11 @@ pub(super) struct Room {
 
 /// Bytes of messages that wait on all links of a server.
 #[derive(Default)]
-pub struct Waiting(Arc<AtomicUsize>);
+pub struct Waiting(HeldBytes);
 
 impl Waiting {
-    fn take(&self, bytes: usize) -> Share {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
-        Share { all: Arc::clone(&self.0), bytes }
-    }
-
     fn is_full(&self) -> bool {
-        self.0.load(Ordering::Relaxed) >= ALL_BYTES_MAX
-    }
-}
-
-/// The bytes of one waiting message; given back when dropped.
-struct Share {
-    all: Arc<AtomicUsize>,
-    bytes: usize,
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.0.get() >= ALL_BYTES_MAX
     }
 }
 
@@ -55,7 +37,7 @@ impl Drop for Share {
 pub(super) struct Lane<M> {
     room: Room,
     at_work: Option<Work>,
-    waiting: VecDeque<(M, Share)>,
+    waiting: VecDeque<(M, Held)>,
     bytes: usize,
 }
 
@@ -76,7 +58,7 @@ impl<M> Lane<M> {
             self.at_work = Some(begin(message));
         } else {
             self.bytes += bytes;
-            self.waiting.push_back((message, all.take(bytes)));
+            self.waiting.push_back((message, all.0.hold(bytes)));
         }
     }
 
@@ -87,8 +69,8 @@ impl<M> Lane<M> {
         if work.as_mut().poll(context).is_pending() {
             return Poll::Pending;
         }
-        self.at_work = self.waiting.pop_front().map(|(message, share)| {
-            self.bytes -= share.bytes;
+        self.at_work = self.waiting.pop_front().map(|(message, held)| {
+            self.bytes -= held.bytes();
             begin(message)
         });
         if self.waiting.is_empty() {
@@ -170,6 +152,6 @@ mod tests {
         drop(one);
         assert!(other.has_room(&all));
         drop(other);
-        assert_eq!(all.0.load(Ordering::Relaxed), 0);
+        assert_eq!(all.0.get(), 0);
     }
 }

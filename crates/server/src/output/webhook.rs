@@ -7,6 +7,7 @@ use crate::access::to_hex;
 use crate::api::ApiError;
 use aws_lc_rs::hmac;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use muster_model::causes;
 use muster_store::Queued;
 use reqwest::{Client, Url};
 use std::borrow::Cow;
@@ -125,22 +126,10 @@ impl Sink {
             request.form(&[("data", String::from_utf8_lossy(text))])
         };
         // The URL may hold a secret, and stays out of the error.
-        let response = request.send().await.map_err(|error| describe(&error.without_url()))?;
+        let response = request.send().await.map_err(|error| causes(&error.without_url()))?;
         let status = response.status();
         if status.is_success() { Ok(()) } else { Err(format!("the receiver answered {status}")) }
     }
-}
-
-/// The error with its causes: the outermost says little.
-fn describe(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// How many of the first records make one bulk request; at least one.

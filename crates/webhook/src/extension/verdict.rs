@@ -4,10 +4,7 @@
 //! worth another try. Source: reference/extension-protocol.md section 5.2.
 
 use super::Answer;
-use crate::lenient::beginning;
-
-/// Longest piece of a foreign text that goes into an error of the organization, in characters.
-const QUOTED_CHARS_MAX: usize = 400;
+use crate::lenient::{QUOTED_CHARS_MAX, beginning};
 
 /// What becomes of a call.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,10 +1,7 @@
 //! What the server makes of an answer. Source: reference/service-protocol.md section 4.3.
 
 use super::Answer;
-use crate::lenient::beginning;
-
-/// Longest piece of a foreign text that goes into an error of the organization, in characters.
-const QUOTED_CHARS_MAX: usize = 400;
+use crate::lenient::{QUOTED_CHARS_MAX, beginning};
 
 /// What becomes of a delivery.
 #[derive(Clone, Debug, PartialEq)]
