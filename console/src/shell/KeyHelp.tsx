@@ -4,11 +4,7 @@ import { PAGES } from './pages.ts'
 import { hasSingleKeys, setSingleKeys } from './settings.ts'
 
 const KEYS: [string, string][] = [
-  ['Ctrl K', 'go to a page, sensor or task'],
-  ['/', 'filter of the page'],
-  ['↑ ↓ Page Up Page Down Home End', 'move in a list'],
-  ['Enter', 'open'],
-  ['x', 'select (in a list)'],
+  ['Ctrl K', 'go to a page'],
   ['Esc', 'close what is open'],
   ['?', 'this help'],
 ]

@@ -1,40 +1,18 @@
-import { useQuery } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { useId, useState } from 'react'
-import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
-import type { SensorPage } from '../api/types.ts'
 import { Dialog } from '../look/Dialog.tsx'
 import { pagesFor } from './pages.ts'
 
-const SENSORS_SHOWN = 8
-
-/** Go to a page, a sensor by its host name, or a task by its id. */
+/** Go to a page. */
 export default function Palette({ onClose }: { onClose: () => void }) {
-  const { org, oid, may } = useOrganization()
+  const { org, may } = useOrganization()
   const navigate = useNavigate()
   const [text, setText] = useState('')
   const [at, setAt] = useState(0)
   const id = useId()
-  const words = text.trim()
-  const sensors = useQuery({
-    queryKey: ['palette', oid, words],
-    queryFn: ({ signal }) =>
-      call<SensorPage>('GET', `/v1/sensors/${oid}`, { with_hostname_prefix: words, limit: SENSORS_SHOWN, offset: 0 }, signal),
-    enabled: words.length > 0 && may('sensor.list'),
-  })
-  const isTask = /^[0-9a-f]{8}-[0-9a-f-]{27}$/i.test(words)
-  const found = [
-    ...pagesFor(may)
-      .filter((page) => page.name.toLowerCase().includes(words.toLowerCase()))
-      .map((page) => ({ name: page.name, kind: page.group || 'Page', path: page.path })),
-    ...(isTask ? [{ name: `Task ${words}`, kind: 'Reliable task', path: `reliable-tasking/${words}` }] : []),
-    ...(sensors.data?.sensors ?? []).map((sensor) => ({
-      name: sensor.hostname || sensor.sid,
-      kind: 'Sensor',
-      path: `sensors/${sensor.sid}`,
-    })),
-  ]
+  const words = text.trim().toLowerCase()
+  const found = pagesFor(may).filter((page) => page.name.toLowerCase().includes(words))
   const go = (path: string | undefined, isNewTab: boolean) => {
     if (path === undefined) return
     onClose()
@@ -48,7 +26,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
         role="combobox"
         aria-expanded="true"
         aria-controls={`${id}list`}
-        aria-label="Page, host name or task id"
+        aria-label="Page"
         aria-activedescendant={found[at] ? `${id}${at}` : undefined}
         value={text}
         onChange={(event) => {
@@ -68,13 +46,13 @@ export default function Palette({ onClose }: { onClose: () => void }) {
           // The keys are handled by the field, which keeps the focus.
           // biome-ignore lint/a11y/useKeyWithClickEvents: see above
           <li
-            key={`${one.kind}${one.path}`}
+            key={one.path}
             id={`${id}${index}`}
             role="option"
             aria-selected={index === at}
             onClick={(event) => go(one.path, event.ctrlKey || event.metaKey)}
           >
-            {one.name} <span className="soft">{one.kind}</span>
+            {one.name} <span className="soft">{one.group || 'Page'}</span>
           </li>
         ))}
       </ul>
