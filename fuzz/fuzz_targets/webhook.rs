@@ -37,10 +37,10 @@ fuzz_target!(|body: &[u8]| {
         }
         let _ = extension::judge(status, body, false);
     }
-    if let Ok(text) = std::str::from_utf8(body) {
-        if let Some(Ok(id)) = InvestigationId::parse("a", text) {
-            assert_eq!(id.of("a"), text, "ids are kept byte for byte");
-        }
+    if let Ok(text) = std::str::from_utf8(body)
+        && let Some(Ok(id)) = InvestigationId::parse("a", text)
+    {
+        assert_eq!(id.of("a"), text, "ids are kept byte for byte");
     }
 });
 
