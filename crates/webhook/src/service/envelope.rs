@@ -124,9 +124,11 @@ impl Envelope {
 
 /// Seconds since the epoch, with a fraction or without.
 fn timestamp(seconds: f64) -> Timestamp {
-    // Saturates at both ends, and a number that is none becomes the epoch.
-    #[expect(clippy::cast_possible_truncation, reason = "the cast saturates")]
-    Timestamp::from_micros((seconds * 1e6) as i64)
+    // Saturates at both ends, and a number that is none becomes the epoch. Whole seconds apart from their fraction:
+    // in microseconds a far one is not exact any more, and what was read would be written as another second.
+    #[expect(clippy::cast_possible_truncation, reason = "the casts saturate")]
+    let (whole, micros) = (seconds.trunc() as i64, (seconds.fract() * 1e6) as i64);
+    Timestamp::from_micros(Timestamp::from_secs(whole).as_micros().saturating_add(micros))
 }
 
 #[cfg(test)]
@@ -191,5 +193,6 @@ mod tests {
         };
         assert_eq!(deadline("1700000590.25"), Some(Timestamp::from_millis(1_700_000_590_250)));
         assert_eq!(deadline("1e300"), Some(Timestamp::MAX));
+        assert_eq!(deadline("9223372036854").map(Timestamp::as_secs), Some(9_223_372_036_854));
     }
 }
