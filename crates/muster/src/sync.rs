@@ -5,6 +5,7 @@ use crate::exit::Usage;
 use crate::show;
 use anyhow::Context as _;
 use muster_client::{Client, Operation, Sections};
+use muster_rules::{YamlBounds, YamlError, read_yaml};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -147,10 +148,22 @@ fn named(names: &[String]) -> Result<Sections, Usage> {
     Ok(sections)
 }
 
+/// How large a file may be: 15,000 rules, or lookups with millions of entries.
+const BOUNDS: YamlBounds = YamlBounds { depth: 64, values: 16_000_000, text_bytes: 256 << 20 };
+
+fn read_object(text: &str) -> Result<Map<String, Value>, Usage> {
+    match read_yaml(text, BOUNDS) {
+        Ok(Value::Object(document)) => Ok(document),
+        Ok(_) => Err(Usage("the file is no YAML object".into())),
+        Err(YamlError { message, line, column }) => {
+            Err(Usage(format!("the file is no YAML object: {message} (line {line}, column {column})")))
+        }
+    }
+}
+
 /// The sections that a document has.
 fn of_document(text: &str) -> anyhow::Result<Sections> {
-    let document: Map<String, Value> =
-        serde_saphyr::from_str(text).map_err(|error| Usage(format!("the file is no YAML object: {error}")))?;
+    let document: Map<String, Value> = read_object(text)?;
     if document.contains_key("include") {
         return Err(Usage("include is not followed here; push every file by itself".into()).into());
     }

@@ -39,6 +39,7 @@ mod template;
 mod transform;
 mod variables;
 mod work;
+mod yaml;
 
 pub use action::{Decided, Effect};
 pub use ast::Target;
@@ -59,3 +60,4 @@ pub use suppression::{Activation, CounterKey, Counters, SWEPT_MAX, Suppression, 
 pub use template::TEMPLATE_OUTPUT_BYTES_MAX;
 pub use variables::{VARIABLE_VALUES_MAX, VARIABLES_MAX, VariableError, Variables};
 pub use work::{Budget, EVENT_STEPS_MAX, RULE_STEPS_MAX};
+pub use yaml::{YamlBounds, YamlError, read_yaml};

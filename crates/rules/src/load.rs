@@ -25,12 +25,12 @@ use cursor::Cursor;
 use node::Setting;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tree::Tree;
+pub(crate) use tree::{Kind, Tree};
 
-/// What rules refer to. A lookup that does not exist is a load error; one that is
-/// disabled should be said to exist and find nothing.
+/// What rules refer to. A lookup that is not there finds nothing, as one that is disabled does; a rule that names it has a
+/// warning, and cannot be tried.
 pub trait Resources {
-    /// Whether a lookup can be named: by its record name, or by the whole reference if it is remote.
+    /// Whether a lookup is there, or disabled: by its record name, or by the whole reference if it is remote.
     fn has_lookup(&self, _name: &str) -> bool {
         false
     }
@@ -82,6 +82,8 @@ pub struct Rule {
     pub meta: RuleMeta,
     /// What loads but is probably a mistake.
     pub warnings: Vec<Warning>,
+    /// Of the first lookup that was not there when the rule was loaded.
+    pub(crate) missing_lookup: Option<LoadError>,
     pub(crate) detect: Detect,
     pub(crate) respond: Vec<Action>,
     /// Changes with the name and the body: state of an older body must not be used.
@@ -93,6 +95,13 @@ impl Rule {
     #[must_use]
     pub fn target(&self) -> Target {
         self.detect.target
+    }
+
+    /// What is wrong with the first lookup that the rule names and that was not there when it was loaded: the rule works,
+    /// and finds nothing there.
+    #[must_use]
+    pub fn missing_lookup(&self) -> Option<&LoadError> {
+        self.missing_lookup.as_ref()
     }
 
     /// Whether the rule waits for later events.
@@ -116,13 +125,20 @@ pub struct FalsePositive {
 pub struct RuleLoader<'a> {
     resources: &'a dyn Resources,
     templates: Templates,
+    needs_lookups: bool,
 }
 
 impl<'a> RuleLoader<'a> {
     /// `anon_seed` is the private seed of the template function `anon`.
     #[must_use]
     pub fn new(resources: &'a dyn Resources, anon_seed: &str) -> Self {
-        Self { resources, templates: Templates::new(anon_seed) }
+        Self { resources, templates: Templates::new(anon_seed), needs_lookups: false }
+    }
+
+    /// Refuses rules that name a lookup which is not there: for trials, of which the outcome would say nothing.
+    #[must_use]
+    pub fn needing_lookups(self) -> Self {
+        Self { needs_lookups: true, ..self }
     }
 
     /// Loads a rule from YAML or JSON text and runs its unit tests.
@@ -169,6 +185,7 @@ impl<'a> RuleLoader<'a> {
             resources: self.resources,
             templates: &self.templates,
             warnings: Vec::new(),
+            missing_lookup: None,
             nodes_left: node::NODES_MAX,
             reports_latest: false,
             is_stateful: false,
@@ -177,6 +194,10 @@ impl<'a> RuleLoader<'a> {
 
     fn load(&self, meta: RuleMeta, tree: &Tree) -> Result<Rule, LoadError> {
         let rule = self.load_untested(meta, tree)?;
+        let has_tests = tree.get("tests").is_some_and(|tests| !matches!(tests.kind, Kind::Null));
+        if let Some(missing) = rule.missing_lookup.as_ref().filter(|_| has_tests || self.needs_lookups) {
+            return Err(missing.clone());
+        }
         if let Some(tests) = Cursor::new(tree, "").get("tests") {
             tests_of_rule::check(&rule, &tests, self.resources)?;
         }
@@ -190,10 +211,11 @@ impl<'a> RuleLoader<'a> {
         let detect = loader.detect(&root)?;
         let is_artifact = detect.target == Target::Artifact;
         let respond = match root.get("respond") {
-            Some(respond) => loader.respond(&respond, is_artifact)?,
-            None => Vec::new(),
+            Some(respond) if !matches!(respond.tree.kind, Kind::Null) => loader.respond(&respond, is_artifact)?,
+            _ => Vec::new(),
         };
-        Ok(Rule { fingerprint: fingerprint(&meta, tree), meta, warnings: loader.warnings, detect, respond })
+        let Loader { warnings, missing_lookup, .. } = loader;
+        Ok(Rule { fingerprint: fingerprint(&meta, tree), meta, warnings, missing_lookup, detect, respond })
     }
 }
 
@@ -202,6 +224,7 @@ pub(super) struct Loader<'a> {
     resources: &'a dyn Resources,
     templates: &'a Templates,
     warnings: Vec<Warning>,
+    missing_lookup: Option<LoadError>,
     nodes_left: usize,
     reports_latest: bool,
     is_stateful: bool,

@@ -52,7 +52,7 @@ fn load_rule(loader: &RuleLoader<'_>, rule: &Value) -> Result<Option<Rule>, Load
 }
 
 fn load(case: &Case<'_>) -> Result<RuleSet, LoadError> {
-    let loader = RuleLoader::new(case, "seed");
+    let loader = RuleLoader::new(case, "seed").needing_lookups();
     let more = case.0["more_rules"].as_array().into_iter().flatten();
     let rules = std::iter::once(&case.0["rule"]).chain(more).map(|rule| load_rule(&loader, rule));
     let rules: Vec<Option<Rule>> = rules.collect::<Result<_, _>>()?;

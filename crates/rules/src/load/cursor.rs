@@ -80,11 +80,12 @@ impl<'t> Cursor<'t> {
         }
     }
 
-    /// An integer, also as decimal text, since rules written by hand hold both.
+    /// An integer, also as decimal text, since rules written by hand hold both. A whole number is one however it is
+    /// written: machines write `1.07e+09`.
     pub(super) fn integer(&self) -> Result<i64, LoadError> {
         let found = match &self.tree.kind {
-            Kind::Number(number) => number.as_i64(),
-            Kind::Text(text) => text.trim().parse().ok(),
+            Kind::Number(number) => number.as_i64().or_else(|| number.as_f64().and_then(whole)),
+            Kind::Text(text) => text.trim().parse().ok().or_else(|| text.trim().parse().ok().and_then(whole)),
             _ => None,
         };
         found.ok_or_else(|| self.wrong_type("an integer"))
@@ -125,4 +126,10 @@ impl<'t> Cursor<'t> {
     pub(super) fn text_of(&self, key: &str) -> Result<Option<String>, LoadError> {
         self.get(key).filter(|at| !matches!(at.tree.kind, Kind::Null)).map(|at| at.label()).transpose()
     }
+}
+
+/// A float that is a whole number, as far as floats tell whole numbers apart.
+fn whole(float: f64) -> Option<i64> {
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    (float.fract() == 0.0 && float.abs() <= EXACT_MAX).then_some(float as i64)
 }

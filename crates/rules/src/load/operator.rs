@@ -138,9 +138,12 @@ impl Loader<'_> {
             let help = if name.starts_with("lcr://api/") {
                 "remote services are not asked; name a stored lookup"
             } else {
-                "store it in the hive lookup first, or mend the name"
+                "store it in the hive lookup, or mend the name"
             };
-            return Err(resource.error("rule/unknown-lookup", format!("lookup {name:?} is not available"), help));
+            let message = format!("lookup {name:?} is not available");
+            let missing = resource.error("rule/unknown-lookup", message, help);
+            self.warn(missing.code, format!("{}: {}", missing.message, missing.help), resource.place.clone());
+            self.missing_lookup.get_or_insert(missing);
         }
         let metadata = at.get("metadata_rules").map(|rules| self.node(&rules, setting.stateless())).transpose()?;
         Ok(Op::Lookup(Box::new(Lookup {

@@ -1,15 +1,10 @@
 //! Rule text as a tree in which every part knows its line and column.
 //!
-//! YAML scalars follow the 1.2 core rules, with three exceptions that protect
-//! authors: `no`, `yes`, `on` and `off` are text, and so are numbers with a leading
-//! zero or an underscore. JSON goes through the JSON parser, whose escapes YAML
-//! does not share.
+//! YAML is read as [`crate::yaml`] says. JSON goes through the JSON parser, whose escapes YAML does not share.
 
 use super::LoadError;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use crate::yaml::{self, YamlBounds};
 use serde_json::{Map, Number, Value};
-use serde_saphyr::{Options, Spanned};
-use std::fmt;
 
 /// Largest rule text, in bytes.
 pub const RULE_BYTES_MAX: usize = 1 << 20;
@@ -18,6 +13,8 @@ pub const RULE_BYTES_MAX: usize = 1 << 20;
 pub(crate) const RULE_DEPTH_MAX: usize = 40;
 /// Most values in one rule, after aliases are expanded.
 const RULE_VALUES_MAX: usize = 100_000;
+/// Bytes of all texts of a rule, after aliases are expanded.
+const RULE_TEXT_BYTES_MAX: usize = 64 << 20;
 
 /// A value with the place where it was written.
 #[derive(Clone, Debug)]
@@ -63,13 +60,12 @@ impl Tree {
     }
 
     fn from_yaml(text: &str) -> Result<Self, LoadError> {
-        let located: Located = serde_saphyr::from_str_with_options(text, options()).map_err(|cause| {
-            let message = cause.without_snippet().to_string();
-            let (line, column) = cause.location().map_or((0, 0), |at| (short(at.line()), short(at.column())));
+        let bounds = YamlBounds { depth: RULE_DEPTH_MAX, values: RULE_VALUES_MAX, text_bytes: RULE_TEXT_BYTES_MAX };
+        yaml::read(text, bounds).map_err(|cause| {
             let help = "the text must be one YAML or JSON document without repeated keys";
-            LoadError { line, column, ..LoadError::new("rule/syntax", message, help) }
-        })?;
-        Ok(located.0)
+            let (line, column) = (cause.line, cause.column);
+            LoadError { line, column, ..LoadError::new("rule/syntax", cause.message, help) }
+        })
     }
 
     /// Moves all places down: the text stands below so many lines.
@@ -121,25 +117,6 @@ pub(crate) fn shifted(line: u32, lines: u32) -> u32 {
     if line == 0 { 0 } else { line.saturating_add(lines) }
 }
 
-fn short(number: u64) -> u32 {
-    u32::try_from(number).unwrap_or(u32::MAX)
-}
-
-fn options() -> Options {
-    let budget = serde_saphyr::budget! {
-        max_depth: RULE_DEPTH_MAX,
-        max_nodes: RULE_VALUES_MAX,
-        max_events: RULE_VALUES_MAX * 4,
-        max_documents: 1,
-    };
-    serde_saphyr::options! {
-        budget: budget,
-        strict_booleans: true,
-        leading_zero_numbers_as_strings: true,
-        underscored_numbers_as_strings: true,
-    }
-}
-
 fn copy(value: &Value, depth_left: usize, values_left: &mut usize) -> Result<Tree, LoadError> {
     let too_much = |message: String| LoadError::new("rule/too-large", message, "split it into several rules");
     if depth_left == 0 {
@@ -164,83 +141,6 @@ fn copy(value: &Value, depth_left: usize, values_left: &mut usize) -> Result<Tre
         }
     };
     Ok(Tree { kind, line: 0, column: 0 })
-}
-
-struct Located(Tree);
-
-impl<'de> Deserialize<'de> for Located {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let spanned = Spanned::<Shape>::deserialize(deserializer)?;
-        let (line, column) = (short(spanned.referenced.line()), short(spanned.referenced.column()));
-        Ok(Self(Tree { kind: spanned.value.0, line, column }))
-    }
-}
-
-struct Shape(Kind);
-
-impl<'de> Deserialize<'de> for Shape {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(ShapeVisitor).map(Self)
-    }
-}
-
-struct ShapeVisitor;
-
-impl<'de> Visitor<'de> for ShapeVisitor {
-    type Value = Kind;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a YAML value")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Kind, E> {
-        Ok(Kind::Null)
-    }
-
-    fn visit_none<E: Error>(self) -> Result<Kind, E> {
-        Ok(Kind::Null)
-    }
-
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Kind, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-
-    fn visit_bool<E: Error>(self, flag: bool) -> Result<Kind, E> {
-        Ok(Kind::Bool(flag))
-    }
-
-    fn visit_i64<E: Error>(self, int: i64) -> Result<Kind, E> {
-        Ok(Kind::Number(int.into()))
-    }
-
-    fn visit_u64<E: Error>(self, int: u64) -> Result<Kind, E> {
-        Ok(Kind::Number(int.into()))
-    }
-
-    fn visit_f64<E: Error>(self, float: f64) -> Result<Kind, E> {
-        Number::from_f64(float).map(Kind::Number).ok_or_else(|| E::custom("a number must be finite"))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Kind, E> {
-        Ok(Kind::Text(text.to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Kind, A::Error> {
-        let mut list = Vec::new();
-        while let Some(Located(item)) = items.next_element()? {
-            list.push(item);
-        }
-        Ok(Kind::List(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Kind, A::Error> {
-        let mut map = Vec::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            let Located(item) = entries.next_value()?;
-            map.push((key, item));
-        }
-        Ok(Kind::Map(map))
-    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,12 @@
 use crate::hive;
 use crate::records::Records;
 use muster_model::Oid;
-use muster_rules::Resources;
+use muster_rules::{Resources, YamlBounds};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
+
+/// The YAML of a lookup: millions of entries; the bytes of a record bound it before this does.
+const YAML_BOUNDS: YamlBounds = YamlBounds { depth: 46, values: 16_000_000, text_bytes: 256 << 20 };
 
 /// Lookups by name. A disabled one is there and empty: it silently misses every key.
 #[derive(Default)]
@@ -58,7 +61,11 @@ pub fn read_lookup(data: &Value) -> Result<Map<String, Value>, String> {
         return Ok(keys.map(|key| (key.to_owned(), json!({}))).collect());
     }
     if let Some(yaml) = data.get("yaml_content").and_then(Value::as_str) {
-        return serde_saphyr::from_str(yaml).map_err(|error| format!("yaml_content: {error}"));
+        let read = muster_rules::read_yaml(yaml, YAML_BOUNDS).map_err(|error| format!("yaml_content: {error}"))?;
+        return match read {
+            Value::Object(keys) => Ok(keys),
+            _ => Err("yaml_content must be an object".to_owned()),
+        };
     }
     Err("a lookup needs one of lookup_data, newline_content, yaml_content".to_owned())
 }

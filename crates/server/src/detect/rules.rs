@@ -25,7 +25,7 @@ struct Compiled {
     lookups: Arc<Lookups>,
     is_empty: bool,
     targets: BTreeSet<Target>,
-    /// Records that cannot be loaded any more, such as when a lookup is gone.
+    /// Records that cannot be loaded any more, and rules that name a lookup which is not there.
     broken: Vec<Trouble>,
 }
 
@@ -51,7 +51,12 @@ fn compile(app: &App, oid: Oid) -> Compiled {
                 etag: record.sys_mtd.etag,
             };
             match loader.rule_value(meta, &record.data) {
-                Ok(rule) => rules.push(rule),
+                Ok(rule) => {
+                    if let Some(missing) = rule.missing_lookup() {
+                        broken.push(Trouble::of_record(oid, hive.name, &name, &missing.to_string()));
+                    }
+                    rules.push(rule);
+                }
                 Err(error) => broken.push(Trouble::of_record(oid, hive.name, &name, &error.to_string())),
             }
         }

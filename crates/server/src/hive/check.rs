@@ -56,9 +56,6 @@ impl Checker {
         let loader = RuleLoader::new(&self.lookups, &self.anon_seed);
         match hive.content {
             Content::Rule(namespace) => {
-                if data.get("respond").is_none_or(|respond| !respond.is_array()) {
-                    return Err(invalid("a rule needs detect (an object) and respond (a list)"));
-                }
                 let meta = RuleMeta { namespace: namespace.to_owned(), ..RuleMeta::general(key) };
                 loader.rule_value(meta, data).map(|_| ()).map_err(|error| invalid_rule(&error))
             }
@@ -81,7 +78,7 @@ pub fn schema(hive: &Hive) -> Value {
     let any = json!({"type": "object"});
     match hive.content {
         Content::Rule(_) => json!({
-            "type": "object", "required": ["detect", "respond"],
+            "type": "object", "required": ["detect"],
             "properties": {"detect": any, "respond": {"type": "array", "items": any}, "tests": any},
         }),
         Content::Secret => {

@@ -292,3 +292,40 @@ async fn a_rule_that_costs_too_much_holds_nobody_and_is_disabled() {
     receive_as(&world, sensor, 9..=9, &|_| format!(r#"{{"TEXT":"{}c"}}"#, "a".repeat(1_000))).await;
     assert_eq!(stored(&world, Stream::Detect).await.len(), 9, "it is in force again");
 }
+
+/// Rules as people write them: the cases g1 to g4 that public material brought to light.
+#[tokio::test]
+async fn rules_are_taken_as_people_write_them() {
+    let world = World::new().await;
+    let sid = world.sensor("one", &[]).await;
+    let exists = json!({"event": "TEST", "op": "exists", "path": "event/N"});
+    // Without respond.
+    for (name, data) in [("absent", json!({"detect": exists})), ("null", json!({"detect": exists, "respond": null}))] {
+        set(&world, "dr-general", name, data).await;
+    }
+    // A whole number is an integer however it is written.
+    let suppressed = |max_count: Value| {
+        let suppression = json!({"max_count": max_count, "min_count": 2.0, "period": "1h"});
+        json!({"detect": exists, "respond": [{"action": "report", "name": "second", "suppression": suppression}]})
+    };
+    set(&world, "dr-general", "float", suppressed(json!(2.0))).await;
+    let path = format!("hive/dr-general/{}/half/data", world.oid);
+    let half = suppressed(json!(1.5)).to_string();
+    assert_eq!(world.refused("POST", &path, &[("data", half.as_str())]).await.0, 400);
+    // Before its lookup: it finds nothing, and operators are told.
+    let detect = json!({"event": "TEST", "op": "lookup", "path": "event/X", "resource": "hive://lookup/tonight"});
+    let respond = json!([{"action": "report", "name": "listed"}]);
+    set(&world, "dr-general", "early", json!({"detect": detect, "respond": respond})).await;
+    receive(&world, sid, 1..=1).await;
+    set(&world, "lookup", "tonight", json!({"yaml_content": "x: {}\n410e0620000000: {}"})).await;
+    receive(&world, sid, 2..=2).await;
+    assert_eq!(categories(&stored(&world, Stream::Detect).await), ["listed", "second"]);
+    while !world.ok("GET", &format!("errors/{}", world.oid), &[]).await.to_string().contains("tonight") {
+        tokio::task::yield_now().await;
+    }
+    // A test of a rule says nothing without the lookup.
+    let detect = json!({"event": "TEST", "op": "lookup", "path": "event/X", "resource": "hive://lookup/never"});
+    let tested = json!({"detect": detect, "tests": {"match": [[{"event": {"X": "x"}}]]}}).to_string();
+    let (status, error) = world.refused("POST", &path, &[("data", tested.as_str())]).await;
+    assert!(status == 400 && error.contains("never"), "{status} {error}");
+}

@@ -61,7 +61,7 @@ async fn what_is_no_rule_secret_or_expiry_is_refused() {
     let oid = world.oid;
     let bad = [
         ("dr-general", "data", r#"{"detect":{"op":"no such"},"respond":[]}"#),
-        ("dr-general", "validate", r#"{"detect":{"op":"exists","path":"event"}}"#),
+        ("dr-general", "validate", r#"{"detect":{"op":"exists","path":"event"},"respond":7}"#),
         ("fp", "data", r#"{"op":"is"}"#),
         ("secret", "data", r#"{"secret":7}"#),
         ("lookup", "data", r#"{"keys":[]}"#),

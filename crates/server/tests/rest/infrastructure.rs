@@ -174,7 +174,7 @@ hives:
   dr-general:
     good: {data: {detect: {op: exists, path: event, event: X}, respond: []}}
     bad: {data: {detect: {op: no such, event: X}, respond: []}}
-    lost: {data: {detect: {op: lookup, path: event/A, event: X, resource: 'hive://lookup/nobody'}, respond: []}}
+    half: {data: {detect: {op: exists, path: event, event: X}, respond: {}}}
   secret: {s: {data: {secret: 5}}}
 ";
     let answer = world.push(document, &json!({})).await;
@@ -186,7 +186,7 @@ hives:
         "outputs/bad",
         "hives/dr-mail",
         "hives/dr-general/bad",
-        "hives/dr-general/lost",
+        "hives/dr-general/half",
         "hives/secret/s",
         "integrity",
     ];

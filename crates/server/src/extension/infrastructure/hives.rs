@@ -166,9 +166,8 @@ fn rule_of(rule: &Value) -> Result<(&'static Hive, Entry), ApiError> {
     let wrong = |what: &str| ApiError::bad_request(what);
     let namespace = rule.get("namespace").map_or(Some("general"), Value::as_str).filter(|name| !name.is_empty());
     let hive = namespace.and_then(hive_of).ok_or_else(|| wrong("namespace must be general, managed or service"))?;
-    let (Some(detect), Some(respond)) = (rule.get("detect"), rule.get("respond")) else {
-        return Err(wrong("a rule needs detect and respond"));
-    };
+    let detect = rule.get("detect").ok_or_else(|| wrong("a rule needs detect"))?;
+    let respond = rule.get("respond").cloned().unwrap_or(Value::Null);
     let enabled = rule.get("is_enabled").filter(|enabled| !enabled.is_null());
     let enabled =
         enabled.map_or(Some(true), Value::as_bool).ok_or_else(|| wrong("is_enabled must be true or false"))?;
