@@ -51,7 +51,7 @@ pub struct Limits {
     pub sensor_quota: u32,
     /// Days that events, detections and audit records are kept.
     pub retention_days: u32,
-    /// Bytes of kept records per organization and stream, oldest dropped first.
+    /// Bytes of kept records per organization and stream; beyond, the sensors that take most lose their oldest first.
     pub retention_bytes: u64,
     /// Bytes of the database file; 0 is no limit but the disk.
     pub store_bytes: u64,

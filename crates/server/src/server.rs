@@ -100,6 +100,7 @@ impl Server {
             tasks.spawn(proxy::run(door, proxy));
         }
         tasks.spawn(crate::tasking::run_ticker(Arc::clone(&app)));
+        tasks.spawn(crate::jobs::retention::run(Arc::clone(&app)));
         tasks.spawn(crate::output::run(Arc::clone(&app)));
         tasks.spawn(crate::artifact::run(Arc::clone(&app)));
         tasks.spawn(crate::hive::run(Arc::clone(&app)));

@@ -26,8 +26,9 @@ pub const CASES: &[Case] = &[
     ("bad_queries_are_answered", entries::bad_queries_are_answered),
     ("atoms_lead_to_the_newest_event_and_its_children", entries::atoms_lead_to_events),
     ("overview_and_counts_cover_whole_seconds", entries::overview_covers_whole_seconds),
-    ("trim_forgets_by_age_then_by_bytes", entries::trim_forgets_by_age_then_bytes),
-    ("one_trim_is_bounded", entries::one_trim_is_bounded),
+    ("trim_forgets_by_age", entries::trim_forgets_by_age),
+    ("trim_forgets_the_oldest_of_one_sensor", entries::trim_forgets_the_oldest_of_one_sensor),
+    ("one_trim_is_bounded_and_says_how_much_it_took", entries::one_trim_is_bounded_and_says_how_much_it_took),
     ("counters_are_replaced_and_forgotten_by_key", counters_are_replaced),
 ];
 
@@ -142,6 +143,9 @@ fn fingerprint(store: &Store) -> String {
         }
         let page = view.entries(&entries::everything(1))?;
         let size = view.stream_size(oid(1), crate::Stream::Event)?;
+        view.sensor_sizes(oid(1), crate::Stream::Event, &mut |sid, bytes| {
+            write!(text, "{sid:?} {bytes}").expect("text grows");
+        })?;
         let queue = (view.queued(oid(1), "out", 100)?, view.queue_size(oid(1), "out")?);
         write!(text, "{page:?} {size:?} {queue:?}").expect("text grows");
         view.counters(oid(1), &mut |row| write!(text, "{row:?}").expect("text grows"))?;

@@ -8,7 +8,7 @@ mod read;
 
 use crate::row::*;
 use crate::store::{Faults, Gate, Read, StoreError, TRIM_ENTRIES_MAX};
-use muster_model::{Oid, TaskId, Timestamp};
+use muster_model::{Oid, Sid, TaskId, Timestamp};
 use muster_tasking::Target;
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
@@ -30,17 +30,19 @@ impl Memory {
         self.faults.gated()
     }
 
-    pub(crate) fn commit(&self, writes: &[Write]) -> Result<(), StoreError> {
+    pub(crate) fn commit(&self, writes: &[Write]) -> Result<usize, StoreError> {
         if let Some(error) = self.faults.take() {
             return Err(error);
         }
         let mut state = self.state.write();
-        let mut change = Change { state: &mut state, undo: Vec::new() };
-        let result = writes.iter().try_for_each(|write| change.apply(write));
-        if result.is_err() {
-            change.undo_all();
+        let mut change = Change { state: &mut state, undo: Vec::new(), forgotten: 0 };
+        match writes.iter().try_for_each(|write| change.apply(write)) {
+            Ok(()) => Ok(change.forgotten),
+            Err(error) => {
+                change.undo_all();
+                Err(error)
+            }
         }
-        result
     }
 
     pub(crate) fn read<T>(&self, f: impl FnOnce(&mut dyn Read) -> Result<T, StoreError>) -> Result<T, StoreError> {
@@ -64,6 +66,7 @@ struct State {
     targets: BTreeMap<(Oid, u64, u32), Target>,
     entries: BTreeMap<EntryKey, Entry>,
     stream_sizes: BTreeMap<(Oid, Stream), Size>,
+    sensor_sizes: BTreeMap<(Oid, Stream, Option<Sid>), Size>,
     queues: BTreeMap<(Oid, String), Queue>,
     queued: BTreeMap<(Oid, String, u64), Vec<u8>>,
     counters: BTreeMap<(Oid, [u8; 16]), CounterRow>,
@@ -106,6 +109,8 @@ type Table<K, V> = fn(&mut State) -> &mut BTreeMap<K, V>;
 struct Change<'a> {
     state: &'a mut State,
     undo: Vec<Undo>,
+    /// Records that were forgotten.
+    forgotten: usize,
 }
 
 impl Change<'_> {
@@ -169,7 +174,7 @@ impl Change<'_> {
             }
             Write::DeleteTask { oid, task } => self.delete_task(*oid, *task),
             Write::Append(entries) => entries.iter().for_each(|entry| self.append(entry)),
-            Write::Trim { oid, stream, before, bytes_max } => self.trim(*oid, *stream, *before, *bytes_max),
+            Write::Trim { oid, stream, what } => self.trim(*oid, *stream, *what),
             Write::Enqueue { oid, output, bodies } => self.enqueue(*oid, output, bodies),
             Write::Dequeue { oid, output, through } => self.dequeue(*oid, output, *through),
             Write::PutCounters { oid, counters } => {
@@ -216,30 +221,54 @@ impl Change<'_> {
     }
 
     fn append(&mut self, entry: &Entry) {
-        let stream = (entry.oid, entry.stream);
-        let mut size = self.state.stream_sizes.get(&stream).copied().unwrap_or_default();
-        size.add(&entry.body);
-        self.put(|state| &mut state.stream_sizes, stream, size);
+        self.resize(entry, Size::add);
         let key = (entry.oid, entry.stream, entry.time, self.state.next_entry);
         self.state.next_entry += 1;
         self.put(|state| &mut state.entries, key, entry.clone());
     }
 
-    fn trim(&mut self, oid: Oid, stream: Stream, before: Timestamp, bytes_max: u64) {
-        let mut size = self.state.stream_sizes.get(&(oid, stream)).copied().unwrap_or_default();
+    fn trim(&mut self, oid: Oid, stream: Stream, what: Trim) {
         let range = (oid, stream, Timestamp::from_micros(i64::MIN), 0)..=(oid, stream, Timestamp::MAX, u64::MAX);
-        let mut keys = Vec::new();
-        for (key, entry) in self.state.entries.range(range).take(TRIM_ENTRIES_MAX) {
-            if entry.time >= before && size.bytes <= bytes_max {
-                break;
+        let entries = self.state.entries.range(range);
+        let keys: Vec<EntryKey> = match what {
+            Trim::Before(before) => entries
+                .take_while(|(_, entry)| entry.time < before)
+                .map(|(key, _)| *key)
+                .take(TRIM_ENTRIES_MAX)
+                .collect(),
+            Trim::Sensor { sid, bytes_max } => {
+                let mut left = self.state.sensor_sizes.get(&(oid, stream, sid)).map_or(0, |size| size.bytes);
+                let of_sensor = entries.filter(|(_, entry)| entry.sid == sid).take(TRIM_ENTRIES_MAX);
+                let is_over = |(_, entry): &(&EntryKey, &Entry)| {
+                    let is_over = left > bytes_max;
+                    left = left.saturating_sub(entry.body.len() as u64);
+                    is_over
+                };
+                of_sensor.take_while(is_over).map(|(key, _)| *key).collect()
             }
-            size.sub(&entry.body);
-            keys.push(*key);
-        }
+        };
+        self.forgotten += keys.len();
         for key in keys {
-            self.delete(|state| &mut state.entries, key);
+            if let Some(entry) = self.delete(|state| &mut state.entries, key) {
+                self.resize(&entry, Size::sub);
+            }
         }
-        self.put(|state| &mut state.stream_sizes, (oid, stream), size);
+    }
+
+    /// Changes what is kept of the stream and of the sensor of an entry.
+    fn resize(&mut self, entry: &Entry, change: fn(&mut Size, &[u8])) {
+        let stream = (entry.oid, entry.stream);
+        let mut size = self.state.stream_sizes.get(&stream).copied().unwrap_or_default();
+        change(&mut size, &entry.body);
+        self.put(|state| &mut state.stream_sizes, stream, size);
+        let sensor = (entry.oid, entry.stream, entry.sid);
+        let mut size = self.state.sensor_sizes.get(&sensor).copied().unwrap_or_default();
+        change(&mut size, &entry.body);
+        if size.count > 0 {
+            self.put(|state| &mut state.sensor_sizes, sensor, size);
+        } else {
+            self.delete(|state| &mut state.sensor_sizes, sensor);
+        }
     }
 
     fn enqueue(&mut self, oid: Oid, output: &str, bodies: &[Vec<u8>]) {

@@ -69,17 +69,15 @@ pub enum Write {
     },
     /// Keeps records of streams.
     Append(Vec<Entry>),
-    /// Forgets records of a stream (retention), at most [`crate::TRIM_ENTRIES_MAX`] of them: repeat it while
-    /// [`crate::Read::stream_size`] shrinks.
+    /// Forgets records of a stream (retention), at most [`crate::TRIM_ENTRIES_MAX`] of them:
+    /// [`crate::Store::forget`] tells how many, so that its caller knows whether to repeat it.
     Trim {
         /// Owner.
         oid: Oid,
         /// Which stream.
         stream: Stream,
-        /// Records older than this go.
-        before: Timestamp,
-        /// Then the oldest go until at most this many bytes of bodies are left.
-        bytes_max: u64,
+        /// Which records of it.
+        what: Trim,
     },
     /// Appends to the durable queue of an output; positions rise from 1 and are never used again.
     Enqueue {
@@ -112,6 +110,20 @@ pub enum Write {
         oid: Oid,
         /// Which.
         keys: Vec<[u8; 16]>,
+    },
+}
+
+/// What a [`Write::Trim`] forgets, oldest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trim {
+    /// Records older than this.
+    Before(Timestamp),
+    /// Records of one sensor, or those about no sensor, until at most so many bytes of bodies are left of them.
+    Sensor {
+        /// Which; `None` for records about no sensor.
+        sid: Option<Sid>,
+        /// Bytes of bodies that may stay.
+        bytes_max: u64,
     },
 }
 

@@ -73,13 +73,13 @@ impl Sqlite {
         })
     }
 
-    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+    pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
         let (answer, result) = oneshot::channel();
         self.send(writes, Answer::Async(answer))?;
         result.await.unwrap_or_else(|_| Err(closed()))
     }
 
-    pub(crate) fn commit_blocking(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+    pub(crate) fn commit_blocking(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
         let (answer, result) = sync_channel(1);
         self.send(writes, Answer::Blocking(answer))?;
         result.recv().unwrap_or_else(|_| Err(closed()))

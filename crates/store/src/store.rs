@@ -22,8 +22,8 @@ pub const ENTRIES_PAGE_BYTES_MAX: usize = 16 << 20;
 /// Most seconds that an overview lists: each costs one seek.
 pub const OVERVIEW_SECONDS_MAX: usize = 10_000;
 
-/// Most entries that one [`Write::Trim`] forgets: it holds up every commit behind it.
-pub const TRIM_ENTRIES_MAX: usize = 10_000;
+/// Most entries that one [`Write::Trim`] forgets: it holds up every commit behind it while it runs.
+pub const TRIM_ENTRIES_MAX: usize = 1_000;
 
 /// Why a read or a commit failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -193,6 +193,19 @@ impl Store {
     ///
     /// A caller that stops waiting does not take the list back: it may or may not be committed.
     pub async fn commit(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.forget(writes).await.map(|_| ())
+    }
+
+    /// As [`Store::commit`]; gives how many records were forgotten by each [`Write::Trim`] of the list together.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::commit`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Store::commit`].
+    pub async fn forget(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
         match &self.adapter {
             Adapter::Memory(memory) => match memory.gate() {
                 None => memory.commit(&writes),
@@ -213,6 +226,15 @@ impl Store {
     ///
     /// As [`Store::commit`].
     pub fn commit_blocking(&self, writes: Vec<Write>) -> Result<(), StoreError> {
+        self.forget_blocking(writes).map(|_| ())
+    }
+
+    /// [`Store::forget`] for threads that may block.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::commit`].
+    pub fn forget_blocking(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
         match &self.adapter {
             Adapter::Memory(memory) => memory.commit(&writes),
             Adapter::Sqlite(sqlite) => sqlite.commit_blocking(writes),
@@ -315,6 +337,14 @@ pub trait Read {
     fn targets_of(&mut self, oid: Oid, task: u64, ordinals: &[u32]) -> Result<Vec<(u32, Target)>, StoreError>;
     /// How many records of a stream are kept, and the bytes of their bodies.
     fn stream_size(&mut self, oid: Oid, stream: Stream) -> Result<(u64, u64), StoreError>;
+    /// Calls `each` with the bytes of the kept bodies of each sensor that has records of a stream, and with
+    /// those of records about no sensor, if there are any.
+    fn sensor_sizes(
+        &mut self,
+        oid: Oid,
+        stream: Stream,
+        each: &mut dyn FnMut(Option<Sid>, u64),
+    ) -> Result<(), StoreError>;
     /// A page of kept records. It may be shorter than asked for and still have a cursor: it ends after
     /// [`ENTRIES_PAGE_BYTES_MAX`]. Fails with [`StoreError::Cursor`] if the cursor cannot be read.
     fn entries(&mut self, query: &EntryQuery) -> Result<EntryPage, StoreError>;

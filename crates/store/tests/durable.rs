@@ -1,7 +1,7 @@
 //! What only the durable adapter has: full disks, damaged files, crashes, backups, shared syncs.
 
 use muster_model::{Oid, TaskId, Timestamp};
-use muster_store::{Entry, Expect, Options, Record, Store, StoreError, Stream, TaskRow, Write};
+use muster_store::{Entry, Expect, Options, Record, Store, StoreError, Stream, TaskRow, Trim, Write};
 use muster_tasking::Target;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -74,7 +74,7 @@ fn a_full_store_answers_reads_and_takes_commits_again_once_there_is_room() {
     assert_eq!(u128::from(entry_count(&store)), fitted);
     assert_eq!(keys(&store), ["before"]);
 
-    let trim = Write::Trim { oid: OID, stream: Stream::Event, before: Timestamp::MAX, bytes_max: 0 };
+    let trim = Write::Trim { oid: OID, stream: Stream::Event, what: Trim::Before(Timestamp::MAX) };
     store.commit_blocking(vec![trim]).expect("forgetting needs no room");
     store.commit_blocking(vec![put("after", Expect::Any), large(1)]).expect("room again");
     assert_eq!(keys(&store), ["after", "before"]);

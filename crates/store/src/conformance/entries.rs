@@ -2,8 +2,8 @@
 
 use super::tasks::{target, task};
 use super::{at, commit, oid, put, read, sensor, sid};
-use crate::{CounterRow, Entry, EntryQuery, Expect, Queued, Store, StoreError, Stream, TRIM_ENTRIES_MAX, Write};
-use muster_model::Timestamp;
+use crate::{CounterRow, Entry, EntryQuery, Expect, Queued, Store, StoreError, Stream, TRIM_ENTRIES_MAX, Trim, Write};
+use muster_model::{Sid, Timestamp};
 use muster_tasking::TargetState;
 use uuid::Uuid;
 
@@ -50,7 +50,7 @@ pub(super) fn one_less_of_each(owner: u128) -> Vec<Write> {
     vec![
         Write::DeleteRecord { oid: oid(owner), kind: "output", key: "a".into() },
         Write::DeleteTask { oid: oid(owner), task: 1 },
-        Write::Trim { oid: oid(owner), stream: Stream::Event, before: Timestamp::MAX, bytes_max: 0 },
+        Write::Trim { oid: oid(owner), stream: Stream::Event, what: Trim::Before(Timestamp::MAX) },
         Write::Dequeue { oid: oid(owner), output: "out".into(), through: u64::MAX },
         Write::DeleteCounters { oid: oid(owner), keys: vec![[1; 16], [9; 16]] },
     ]
@@ -199,28 +199,56 @@ pub(super) fn overview_covers_whole_seconds(store: &Store) {
     assert_eq!(counts(i64::MIN, i64::MAX), [("DNS".to_owned(), 1), ("NEW_PROCESS".to_owned(), 7)]);
 }
 
-pub(super) fn trim_forgets_by_age_then_bytes(store: &Store) {
-    let body = |id, micros, bytes| Entry { body: vec![b'x'; bytes], ..event(1, id, micros) };
-    append(store, [body(5, 50, 100), body(1, 10, 900), body(2, 20, 100), body(3, 30, 100), body(4, 30, 100)]);
-    append(store, [Entry { stream: Stream::Audit, ..body(9, 1, 100) }]);
-    let trim = |before, bytes_max| {
-        commit(store, vec![Write::Trim { oid: oid(1), stream: Stream::Event, before: at(before), bytes_max }]);
-        (found(store, &everything(1)), read(store, |view| view.stream_size(oid(1), Stream::Event)))
-    };
-    assert_eq!(trim(10, 1_300), (vec![1, 2, 3, 4, 5], (5, 1_300)));
-    assert_eq!(trim(20, u64::MAX), (vec![2, 3, 4, 5], (4, 400)));
-    assert_eq!(trim(0, 399), (vec![3, 4, 5], (3, 300)));
-    assert_eq!(trim(0, 150), (vec![5], (1, 100)));
-    assert_eq!(trim(i64::MAX, u64::MAX), (vec![], (0, 0)));
+fn trim(store: &Store, what: Trim) -> usize {
+    let trim = Write::Trim { oid: oid(1), stream: Stream::Event, what };
+    store.forget_blocking(vec![trim]).expect("the list is committed")
+}
+
+/// Bytes by sensor; 0 stands for records about no sensor.
+fn sizes(store: &Store) -> Vec<(u128, u64)> {
+    let mut sizes = Vec::new();
+    let mut each = |sid: Option<Sid>, bytes| sizes.push((sid.map_or(0, |sid| sid.0.as_u128()), bytes));
+    read(store, |view| view.sensor_sizes(oid(1), Stream::Event, &mut each));
+    sizes
+}
+
+pub(super) fn trim_forgets_by_age(store: &Store) {
+    append(store, [event(1, 5, 50), event(1, 1, 10), event(1, 2, 20), event(1, 3, 30), event(1, 4, 30)]);
+    append(store, [Entry { stream: Stream::Audit, ..event(1, 9, 1) }]);
+    let left = || (found(store, &everything(1)), read(store, |view| view.stream_size(oid(1), Stream::Event)).0);
+    assert_eq!((trim(store, Trim::Before(at(10))), left()), (0, (vec![1, 2, 3, 4, 5], 5)));
+    assert_eq!((trim(store, Trim::Before(at(30))), left()), (2, (vec![3, 4, 5], 3)));
+    assert_eq!((trim(store, Trim::Before(Timestamp::MAX)), left()), (3, (vec![], 0)));
+    assert!(sizes(store).is_empty());
     assert_eq!(found(store, &EntryQuery { stream: Stream::Audit, ..everything(1) }), [9]);
 }
 
-pub(super) fn one_trim_is_bounded(store: &Store) {
-    let count = TRIM_ENTRIES_MAX + 2;
-    append(store, (0..count).map(|id| event(1, id as u128, 1)));
-    let trim = || {
-        commit(store, vec![Write::Trim { oid: oid(1), stream: Stream::Event, before: at(2), bytes_max: 0 }]);
-        read(store, |view| view.stream_size(oid(1), Stream::Event)).0
+pub(super) fn trim_forgets_the_oldest_of_one_sensor(store: &Store) {
+    let of = |id, micros, sensor: Option<u128>, bytes| Entry {
+        sid: sensor.map(sid),
+        body: vec![b'x'; bytes],
+        ..event(1, id, micros)
     };
-    assert_eq!((trim(), trim(), trim()), (2, 0, 0));
+    append(store, [of(1, 10, Some(1), 100), of(2, 20, Some(2), 900), of(3, 5, None, 50), of(4, 30, Some(2), 100)]);
+    append(store, [of(5, 15, Some(2), 300), of(6, 40, None, 70)]);
+    append(store, [Entry { stream: Stream::Detect, ..of(7, 1, Some(2), 1_000) }]);
+    assert_eq!(sizes(store), [(0, 120), (1, 100), (2, 1_300)]);
+    let sensor = |sensor: Option<u128>, bytes_max| trim(store, Trim::Sensor { sid: sensor.map(sid), bytes_max });
+    assert_eq!(sensor(Some(2), 1_300), 0);
+    assert_eq!((sensor(Some(2), 1_299), found(store, &everything(1))), (1, vec![3, 1, 2, 4, 6]));
+    assert_eq!((sensor(Some(2), 100), found(store, &everything(1))), (1, vec![3, 1, 4, 6]));
+    assert_eq!((sensor(None, 70), found(store, &everything(1))), (1, vec![1, 4, 6]));
+    assert_eq!(sizes(store), [(0, 70), (1, 100), (2, 100)]);
+    assert_eq!(read(store, |view| view.stream_size(oid(1), Stream::Event)), (3, 270));
+    assert_eq!((sensor(Some(1), 0), sensor(Some(3), 0), sizes(store)), (1, 0, vec![(0, 70), (2, 100)]));
+}
+
+pub(super) fn one_trim_is_bounded_and_says_how_much_it_took(store: &Store) {
+    let count = 2 * TRIM_ENTRIES_MAX + 2;
+    append(store, (0..count).map(|id| event(1, id as u128, 1)));
+    let old = || trim(store, Trim::Before(at(2)));
+    assert_eq!((old(), old(), old(), old()), (TRIM_ENTRIES_MAX, TRIM_ENTRIES_MAX, 2, 0));
+    append(store, (0..=TRIM_ENTRIES_MAX).map(|id| event(1, id as u128, 1)));
+    let of_sensor = || trim(store, Trim::Sensor { sid: event(1, 1, 1).sid, bytes_max: 0 });
+    assert_eq!((of_sensor(), of_sensor(), of_sensor()), (TRIM_ENTRIES_MAX, 1, 0));
 }

@@ -70,6 +70,18 @@ impl Read for View<'_> {
         Ok(ordinals.iter().filter_map(of).collect())
     }
 
+    fn sensor_sizes(
+        &mut self,
+        oid: Oid,
+        stream: Stream,
+        each: &mut dyn FnMut(Option<Sid>, u64),
+    ) -> Result<(), StoreError> {
+        let of_stream = self.0.sensor_sizes.range((oid, stream, None)..);
+        let of_stream = of_stream.take_while(|((owner, of, _), _)| (*owner, *of) == (oid, stream));
+        of_stream.for_each(|((_, _, sid), size)| each(*sid, size.bytes));
+        Ok(())
+    }
+
     fn stream_size(&mut self, oid: Oid, stream: Stream) -> Result<(u64, u64), StoreError> {
         let size = self.0.stream_sizes.get(&(oid, stream)).copied().unwrap_or_default();
         Ok((size.count, size.bytes))

@@ -1,13 +1,15 @@
 //! Each [`Write`] as plain SQL.
 
+pub(super) mod entry;
+
 use super::find;
 use super::open::store_error;
 use crate::row::*;
-use crate::store::{StoreError, TRIM_ENTRIES_MAX};
-use muster_model::{Oid, Timestamp};
+use crate::store::StoreError;
+use muster_model::Oid;
 use muster_tasking::Target;
 use rusqlite::{Connection, Params, params};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// Row numbers of tasks and organizations remembered; past this they are looked up anew. About 3 MB.
 const REMEMBERED_MAX: usize = 65_536;
@@ -17,6 +19,8 @@ pub(super) struct Tables<'c> {
     conn: &'c Connection,
     tasks: HashMap<(Oid, u64), i64>,
     organizations: HashMap<Oid, i64>,
+    /// Records that were forgotten since [`Tables::take_forgotten`].
+    forgotten: usize,
 }
 
 /// Numbers above 2^63 - 1 do not occur, except as "everything".
@@ -26,7 +30,12 @@ pub(super) fn integer(number: u64) -> i64 {
 
 impl<'c> Tables<'c> {
     pub(super) fn new(conn: &'c Connection) -> Self {
-        Self { conn, tasks: HashMap::new(), organizations: HashMap::new() }
+        Self { conn, tasks: HashMap::new(), organizations: HashMap::new(), forgotten: 0 }
+    }
+
+    /// How many records were forgotten since the last call.
+    pub(super) fn take_forgotten(&mut self) -> usize {
+        std::mem::take(&mut self.forgotten)
     }
 
     /// To be called after every rollback: what is remembered may have been rolled back too.
@@ -62,7 +71,7 @@ impl<'c> Tables<'c> {
                 )
             }
             Write::Append(entries) => self.append(entries),
-            Write::Trim { oid, stream, before, bytes_max } => self.trim(*oid, *stream, *before, *bytes_max),
+            Write::Trim { oid, stream, what } => self.trim(*oid, *stream, *what),
             Write::Enqueue { oid, output, bodies } => self.enqueue(*oid, output, bodies),
             Write::Dequeue { oid, output, through } => self.dequeue(*oid, output, *through),
             Write::PutCounters { oid, counters } => self.put_counters(*oid, counters),
@@ -199,71 +208,6 @@ impl<'c> Tables<'c> {
         }
         self.organizations.insert(oid, org);
         Ok(org)
-    }
-
-    fn append(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
-        let mut added = BTreeMap::<(i64, Stream), (i64, i64)>::new();
-        for entry in entries {
-            let org = self.organization(entry.oid)?;
-            self.execute(
-                "INSERT INTO entry (org, stream, time, sid, id, kind, this_atom, parent_atom, investigation_id, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-                params![
-                    org,
-                    entry.stream as u8,
-                    entry.time.as_micros(),
-                    entry.sid.as_ref().map(|sid| sid.0.as_bytes()),
-                    entry.id.as_bytes(),
-                    entry.kind,
-                    entry.this_atom,
-                    entry.parent_atom,
-                    entry.investigation_id,
-                    entry.body,
-                ],
-            )?;
-            let size = added.entry((org, entry.stream)).or_default();
-            *size = (size.0 + 1, size.1 + integer(entry.body.len() as u64));
-        }
-        added.into_iter().try_for_each(|((org, stream), (count, bytes))| self.resize(org, stream, count, bytes))
-    }
-
-    fn resize(&self, org: i64, stream: Stream, count: i64, bytes: i64) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT INTO stream_size (org, stream, count, bytes) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (org, stream) DO UPDATE SET count = count + excluded.count, bytes = bytes + excluded.bytes",
-            params![org, stream as u8, count, bytes],
-        )
-    }
-
-    fn trim(&mut self, oid: Oid, stream: Stream, before: Timestamp, bytes_max: u64) -> Result<(), StoreError> {
-        let org = self.organization(oid)?;
-        let size = "SELECT bytes FROM stream_size WHERE org = ?1 AND stream = ?2";
-        let Some(bytes) = find(self.conn, size, params![org, stream as u8], |row| row.get::<_, i64>(0))? else {
-            return Ok(());
-        };
-        let over = bytes.saturating_sub(integer(bytes_max));
-        let (mut gone, mut gone_bytes) = (Vec::new(), 0_i64);
-        let mut oldest = self
-            .conn
-            .prepare_cached(
-                "SELECT arrival, time, length(body) FROM entry INDEXED BY entry_time
-                 WHERE org = ?1 AND stream = ?2 ORDER BY time, arrival LIMIT ?3",
-            )
-            .map_err(store_error)?;
-        let mut rows = oldest.query(params![org, stream as u8, TRIM_ENTRIES_MAX as i64]).map_err(store_error)?;
-        while let Some(row) = rows.next().map_err(store_error)? {
-            let time: i64 = row.get(1).map_err(store_error)?;
-            if time >= before.as_micros() && gone_bytes >= over {
-                break;
-            }
-            gone.push(row.get::<_, i64>(0).map_err(store_error)?);
-            gone_bytes += row.get::<_, i64>(2).map_err(store_error)?;
-        }
-        drop(rows);
-        for arrival in &gone {
-            self.execute("DELETE FROM entry WHERE arrival = ?1", [arrival])?;
-        }
-        self.resize(org, stream, -integer(gone.len() as u64), -gone_bytes)
     }
 
     fn enqueue(&self, oid: Oid, output: &str, bodies: &[Vec<u8>]) -> Result<(), StoreError> {

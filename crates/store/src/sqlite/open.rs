@@ -9,7 +9,11 @@ use std::time::Duration;
 const APPLICATION_ID: i32 = 0x6d73_7472;
 
 /// Schema changes, in order; number N brings version N-1 to version N. Published ones never change.
-const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql"), include_str!("migrations/0002_counters.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_counters.sql"),
+    include_str!("migrations/0003_sensor_sizes.sql"),
+];
 
 /// Files up to this size are checked as a whole at start: larger ones would hold up the start for many seconds.
 const CHECKED_BYTES_MAX: u64 = 1 << 30;

@@ -352,6 +352,25 @@ impl Read for View<'_> {
         Ok(counts)
     }
 
+    fn sensor_sizes(
+        &mut self,
+        oid: Oid,
+        stream: Stream,
+        each: &mut dyn FnMut(Option<Sid>, u64),
+    ) -> Result<(), StoreError> {
+        let Some(org) = self.organization(oid)? else { return Ok(()) };
+        self.scan(
+            "SELECT sid, bytes FROM sensor_size WHERE org = ?1 AND stream = ?2 ORDER BY sid",
+            params![org, stream as u8],
+            |row| {
+                let sid = row.get::<_, Vec<u8>>(0).map_err(store_error)?;
+                let bytes: i64 = row.get(1).map_err(store_error)?;
+                each(Uuid::from_slice(&sid).ok().map(Sid), bytes.cast_unsigned());
+                Ok(true)
+            },
+        )
+    }
+
     fn queued(&mut self, oid: Oid, output: &str, limit: usize) -> Result<Vec<Queued>, StoreError> {
         let (mut queued, mut bytes) = (Vec::new(), 0);
         self.scan(
@@ -397,12 +416,40 @@ impl Read for View<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sqlite::apply::entry::{OLDEST, OLDEST_OF_NONE, OLDEST_OF_SENSOR};
+    use crate::sqlite::open::MIGRATIONS;
+
+    fn database() -> Connection {
+        let conn = Connection::open_in_memory().expect("a database");
+        MIGRATIONS.iter().for_each(|sql| conn.execute_batch(sql).expect("the schema"));
+        conn
+    }
+
+    fn plan(conn: &Connection, sql: &str, values: impl Params) -> Vec<String> {
+        let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a plan");
+        let steps = plan.query_map(values, |row| row.get::<_, String>(3)).expect("steps");
+        steps.map(|step| step.expect("a step")).collect()
+    }
+
+    /// What is forgotten is found without a look at what stays.
+    #[test]
+    fn the_oldest_records_are_the_first_of_an_index() {
+        let conn = database();
+        for (sql, place) in [
+            (OLDEST, "entry_time (org=? AND stream=? AND time<?)"),
+            (OLDEST_OF_SENSOR, "entry_sensor (org=? AND sid=? AND stream=?)"),
+            (OLDEST_OF_NONE, "entry_sensorless (org=? AND stream=?)"),
+        ] {
+            let values = vec![Value::Integer(1); sql.matches('?').count()];
+            let steps = plan(&conn, sql, params_from_iter(values));
+            assert!(steps.len() == 1 && steps[0].ends_with(place), "{sql}: {steps:?}");
+        }
+    }
 
     /// A query that sorts or scans costs as much as the stream is long.
     #[test]
     fn every_page_follows_an_index_in_its_order() {
-        let conn = Connection::open_in_memory().expect("a database");
-        conn.execute_batch(include_str!("migrations/0001_first.sql")).expect("the schema");
+        let conn = database();
         let place = Place { time: Timestamp::from_micros(5), arrival: 6 };
         for n in 0..32 {
             let has = |bit: u32| n & (1 << bit) != 0;
@@ -414,9 +461,7 @@ mod tests {
                 ..EntryQuery::all(Oid(Uuid::nil()), Stream::Event)
             };
             let (sql, values) = entries_sql(&query, 1, has(4).then_some(place));
-            let mut plan = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("a plan");
-            let steps = plan.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).expect("steps");
-            let steps: Vec<String> = steps.map(|step| step.expect("a step")).collect();
+            let steps = plan(&conn, &sql, params_from_iter(values));
             assert!(steps.len() == 1 && steps[0].contains("time>? AND time<?"), "{sql}: {steps:?}");
         }
     }

@@ -42,14 +42,17 @@ pub(super) struct List {
     pub(super) answer: Answer,
 }
 
+/// How many records a list forgot, once it is on disk.
+pub(super) type Outcome = Result<usize, StoreError>;
+
 /// Where the result goes. A caller that is gone is no error.
 pub(super) enum Answer {
-    Async(oneshot::Sender<Result<(), StoreError>>),
-    Blocking(SyncSender<Result<(), StoreError>>),
+    Async(oneshot::Sender<Outcome>),
+    Blocking(SyncSender<Outcome>),
 }
 
 impl Answer {
-    fn send(self, result: Result<(), StoreError>) {
+    fn send(self, result: Outcome) {
         match self {
             Self::Async(sender) => drop(sender.send(result)),
             Self::Blocking(sender) => drop(sender.send(result)),
@@ -58,7 +61,7 @@ impl Answer {
 }
 
 /// Lists of one commit with what came of them.
-type Batch = Vec<(List, Result<(), StoreError>)>;
+type Batch = Vec<(List, Outcome)>;
 
 /// Commits lists until it is told to close, or no one can send any more.
 pub(super) fn run(conn: &Connection, inbox: &Receiver<Message>) {
@@ -98,10 +101,11 @@ impl Writer<'_> {
         let mut lists = Vec::with_capacity(BATCH_LISTS_MAX);
         let mut next = Some(first);
         while let Some(list) = next.take() {
-            let is_applied = self.apply(&list.writes).is_ok();
-            lists.push(list);
+            let applied = self.apply(&list.writes);
+            let is_applied = applied.is_ok();
+            lists.push((list, applied));
             if !is_applied {
-                self.each_in_a_savepoint(lists);
+                self.each_in_a_savepoint(lists.into_iter().map(|(list, _)| list).collect());
                 return is_open;
             }
             if lists.len() >= BATCH_LISTS_MAX || began.elapsed() >= BATCH_TIME {
@@ -113,12 +117,14 @@ impl Writer<'_> {
                 Err(_) => {}
             }
         }
-        self.finish(lists.into_iter().map(|list| (list, Ok(()))).collect());
+        self.finish(lists);
         is_open
     }
 
-    fn apply(&mut self, writes: &[Write]) -> Result<(), StoreError> {
-        writes.iter().try_for_each(|write| self.tables.apply(write))
+    fn apply(&mut self, writes: &[Write]) -> Outcome {
+        self.tables.take_forgotten();
+        writes.iter().try_for_each(|write| self.tables.apply(write))?;
+        Ok(self.tables.take_forgotten())
     }
 
     /// Begins a batch again in which a list failed, so that only that list fails.
@@ -131,19 +137,19 @@ impl Writer<'_> {
         let mut batch = Batch::with_capacity(lists.len());
         let mut is_torn = false;
         for list in lists {
-            let result = if is_torn { Ok(Ok(())) } else { self.apply_in_a_savepoint(&list.writes) };
+            let result = if is_torn { Ok(Ok(0)) } else { self.apply_in_a_savepoint(&list.writes) };
             is_torn |= result.is_err();
-            batch.push((list, result.unwrap_or(Ok(()))));
+            batch.push((list, result.unwrap_or(Ok(0))));
         }
         if is_torn { self.one_by_one(batch) } else { self.finish(batch) }
     }
 
     /// Applies a list in a savepoint. The inner result is that of the list alone.
-    fn apply_in_a_savepoint(&mut self, writes: &[Write]) -> Result<Result<(), StoreError>, RolledBack> {
+    fn apply_in_a_savepoint(&mut self, writes: &[Write]) -> Result<Outcome, RolledBack> {
         let result = self
             .execute("SAVEPOINT list")
             .and_then(|()| self.apply(writes))
-            .and_then(|()| self.execute("RELEASE list"));
+            .and_then(|forgotten| self.execute("RELEASE list").map(|()| forgotten));
         if result.is_ok() {
             return Ok(result);
         }
@@ -190,7 +196,7 @@ impl Writer<'_> {
                 self.roll_back();
                 list.answer.send(result);
             } else {
-                self.finish(vec![(list, Ok(()))]);
+                self.finish(vec![(list, result)]);
             }
         }
         self.tidy();

@@ -1,0 +1,70 @@
+//! What is forgotten by itself, and what stays.
+
+#[path = "support/host.rs"]
+mod host;
+
+use host::{Host, OID};
+use muster_model::{Sid, Timestamp};
+use muster_server::clock;
+use muster_server::jobs::retention;
+use muster_store::{Entry, EntryQuery, Options, Store, Stream, Write};
+use std::sync::Arc;
+use uuid::Uuid;
+
+const DAY_S: i64 = 24 * 3_600;
+
+fn event(sensor: u128, number: usize, at: Timestamp, bytes: usize) -> Entry {
+    Entry {
+        oid: OID,
+        stream: Stream::Event,
+        sid: Some(Sid(Uuid::from_u128(sensor))),
+        id: Uuid::from_u128(number as u128),
+        time: at,
+        kind: "TEST".into(),
+        this_atom: None,
+        parent_atom: None,
+        investigation_id: None,
+        body: vec![b'x'; bytes],
+    }
+}
+
+async fn host(store: Option<Store>, retention_bytes: u64) -> Host {
+    let dir = Arc::new(tempfile::tempdir().unwrap());
+    let open = || Store::open(Options { path: dir.path().join("muster.db"), bytes_max: None }).unwrap();
+    let store = store.unwrap_or_else(open);
+    Host::start_with(dir, store, |config| config.limits.retention_bytes = retention_bytes).await
+}
+
+async fn kept(host: &Host, sensor: u128) -> usize {
+    let query =
+        EntryQuery { sid: Some(Sid(Uuid::from_u128(sensor))), limit: 1_000, ..EntryQuery::all(OID, Stream::Event) };
+    host.app().store.read(move |read| read.entries(&query)).await.unwrap().entries.len()
+}
+
+#[tokio::test]
+async fn a_backlog_is_gone_after_one_run() {
+    let host = host(Some(Store::memory()), u64::MAX).await;
+    let (now, count) = (clock::now(), 60_000);
+    let old = Timestamp::from_secs(now.as_secs() - 90 * DAY_S);
+    let mut entries: Vec<Entry> = (0..count).map(|number| event(1, number, old, 10)).collect();
+    entries.push(event(1, count, now, 10));
+    host.app().store.commit(vec![Write::Append(entries)]).await.unwrap();
+    assert_eq!(retention::forget(host.app()).await, count);
+    assert_eq!((kept(&host, 1).await, retention::forget(host.app()).await), (1, 0));
+}
+
+#[tokio::test]
+async fn a_noisy_sensor_does_not_push_out_what_another_told() {
+    let bytes_max = 2_000_000;
+    let host = host(None, bytes_max).await;
+    let now = clock::now();
+    // What the victim told is older than all the noise.
+    let victim = (0..50).map(|number| event(1, number, Timestamp::from_secs(now.as_secs() - 60), 500)).collect();
+    host.app().store.commit(vec![Write::Append(victim)]).await.unwrap();
+    let noise = (100..4_900).map(|number| event(2, number, now, 1_000)).collect();
+    host.app().store.commit(vec![Write::Append(noise)]).await.unwrap();
+    retention::forget(host.app()).await;
+    assert_eq!(kept(&host, 1).await, 50);
+    let (_, bytes) = host.app().store.read(|read| read.stream_size(OID, Stream::Event)).await.unwrap();
+    assert!((bytes_max - 1_000..=bytes_max).contains(&bytes), "{bytes} bytes are kept");
+}
