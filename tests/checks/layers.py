@@ -14,22 +14,23 @@ MAY_USE = {
     "muster-rules": {"muster-model", "muster-selector"},
     "muster-tasking": {"muster-model", "muster-command", "muster-selector"},
     "muster-wire": {"muster-model"},
+    "muster-live": {"muster-model", "muster-wire"},
     "muster-webhook": {"muster-model"},
     "muster-store": {"muster-model", "muster-selector", "muster-rules", "muster-tasking", "muster-wire"},
     "muster-console": set(),
     "muster-server": {
-        "muster-console",
+        "muster-console", "muster-live",
         "muster-model", "muster-command", "muster-selector", "muster-rules", "muster-tasking", "muster-wire",
         "muster-store",
     },
     "muster-client": {"muster-model"},
     "muster-service": {"muster-model", "muster-client", "muster-webhook"},
-    "muster-sensor": {"muster-model", "muster-command", "muster-wire"},
+    "muster-sensor": {"muster-model", "muster-command", "muster-live", "muster-wire"},
 }
 # Programs and tests on top; nothing uses them.
 ON_TOP = {"muster", "muster-bench", "muster-sim"}
 
-PURE = ("model", "command", "selector", "rules", "tasking", "wire", "webhook")
+PURE = ("model", "command", "selector", "rules", "tasking", "wire", "live", "webhook")
 # Types of addresses have no effects, and are in core::net.
 IMPURE = re.compile(
     r"\btokio\b|\bstd::(fs|net|env|process|thread)\b|\bSystemTime\b|\bstd::time::(\{[^}]*\b)?Instant\b|\bInstant::now\b"

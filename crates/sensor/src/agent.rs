@@ -34,7 +34,8 @@ use std::time::Duration;
 
 use muster_model::{Oid, Sid, TaskId};
 use muster_wire::{
-    Deliver, Event, Flags, Receipt, Receipts, ReceiptsAck, Step, TransferGrant, Welcome, from_sensor, from_server,
+    Deliver, Event, Flags, LiveOrder, Receipt, Receipts, ReceiptsAck, Step, TransferGrant, Welcome, from_sensor,
+    from_server,
 };
 
 pub use clock::{Now, is_within};
@@ -206,6 +207,8 @@ pub enum Effect {
     Sleep(bool),
     /// A transfer was granted or refused.
     Granted(TransferGrant),
+    /// The server said something about a live session.
+    Live(LiveOrder),
     /// Remember this identity and connect again.
     Enrolled(Sid),
     /// Close the link and wait at least so long before the next.
@@ -280,6 +283,7 @@ impl Agent {
             Message::Flags(flags) => self.out.effects.push(Effect::Enforce(flags)),
             Message::Grant(grant) => self.out.effects.push(Effect::Granted(grant)),
             Message::Recall(recall) => self.recall(recall.task_ids, now),
+            Message::Live(order) => self.out.effects.push(Effect::Live(order)),
         }
     }
 

@@ -437,6 +437,7 @@ impl<'a> Sensor<'a> {
             Effect::Enforce(flags) => self.enforce(flags),
             Effect::Sleep(is_asleep) => self.tools.is_asleep.store(is_asleep, Ordering::Relaxed),
             Effect::Granted(grant) => self.transfers.granted(grant),
+            Effect::Live(order) => tracing::debug!(order.session, "this sensor cannot enter live sessions yet"),
             Effect::Enrolled(sid) => self.enrolled(sid),
             Effect::Close(wait, reason) => {
                 tracing::warn!(%reason, wait_s = wait.as_secs(), "the link is closed");

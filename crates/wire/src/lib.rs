@@ -22,10 +22,15 @@
 
 mod frame;
 mod key;
+mod live;
 mod message;
 
 pub use frame::{Assembler, FRAME_BYTES_MAX, FrameError, MESSAGE_BYTES_MAX, PROTOCOL_VERSION, encode};
 pub use key::{InstallationKey, KeyError};
+pub use live::{
+    LiveClose, LiveEnded, LiveFile, LiveJoined, LiveOpen, LiveOrder, LiveProgress, LiveReport, LiveRun, live_order,
+    live_report,
+};
 pub use message::*;
 
 /// Application protocol (ALPN) by which a sensor asks the TLS listener for its link.
@@ -36,6 +41,10 @@ pub const LINK_PATH: &str = "/link";
 
 /// Path prefix of one-time transfers; the token of a [`TransferGrant`] follows.
 pub const TRANSFER_PATH: &str = "/transfer/";
+
+/// Path prefix of the files of live sessions; the token of a [`LiveFile`] follows. Unlike a one-time transfer it may
+/// be called again, with the offset from which to go on, until the file is whole.
+pub const LIVE_FILE_PATH: &str = "/live-file/";
 
 /// The bytes a sensor signs with its Ed25519 key to prove who it is.
 ///

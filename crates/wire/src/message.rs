@@ -9,7 +9,7 @@ use prost::{Message, Oneof};
 /// Everything a server says.
 #[derive(Clone, PartialEq, Message)]
 pub struct FromServer {
-    #[prost(oneof = "from_server::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10")]
+    #[prost(oneof = "from_server::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
     pub message: Option<from_server::Message>,
 }
 
@@ -37,13 +37,15 @@ pub mod from_server {
         Grant(super::TransferGrant),
         #[prost(message, tag = "10")]
         Recall(super::Recall),
+        #[prost(message, tag = "11")]
+        Live(crate::LiveOrder),
     }
 }
 
 /// Everything a sensor says.
 #[derive(Clone, PartialEq, Message)]
 pub struct FromSensor {
-    #[prost(oneof = "from_sensor::Message", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "from_sensor::Message", tags = "1, 2, 3, 4, 5, 6")]
     pub message: Option<from_sensor::Message>,
 }
 
@@ -61,6 +63,8 @@ pub mod from_sensor {
         Sync(super::SensorState),
         #[prost(message, tag = "5")]
         Transfer(super::TransferRequest),
+        #[prost(message, tag = "6")]
+        Live(crate::LiveReport),
     }
 }
 

@@ -43,7 +43,8 @@ impl Incoming {
                 Box::pin(async move { transfer::grant(&app, &place, &link, request) })
             }
             from_sensor::Message::Events(events) => self.events(events),
-            from_sensor::Message::Hello(_) => Box::pin(async move { link.close() }),
+            // No session is opened yet, so none is spoken of.
+            from_sensor::Message::Live(_) | from_sensor::Message::Hello(_) => Box::pin(async move { link.close() }),
         }
     }
 }

@@ -88,7 +88,7 @@ impl Server {
                 self.done(link);
             }
             (Some(_), from_sensor::Message::Hello(_)) => self.close(link),
-            (Some(_), from_sensor::Message::Transfer(_)) => self.done(link),
+            (Some(_), from_sensor::Message::Transfer(_) | from_sensor::Message::Live(_)) => self.done(link),
         }
     }
 
