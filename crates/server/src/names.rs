@@ -3,8 +3,9 @@
 //! A field that is passed over is an order that means something else than what was written: a misspelled
 //! target would be no target, and that is everybody. So whatever reads names refuses the others here.
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// Similarity, from 0 to 1, from which on a known name is offered for an unknown one.
 const SIMILAR: f64 = 0.6;
@@ -27,6 +28,13 @@ pub fn require_known<'a>(names: impl IntoIterator<Item = &'a str>, known: &[&str
         Some(name) => Err(Unknown(unknown(name, known))),
         None => Ok(()),
     }
+}
+
+/// An answer with these fields alone. What stands in it but is no object is left out.
+pub fn only(answer: &impl Serialize, fields: &[&str]) -> Map<String, Value> {
+    let Ok(Value::Object(mut all)) = serde_json::to_value(answer) else { return Map::new() };
+    all.retain(|name, _| fields.contains(&name.as_str()));
+    all
 }
 
 /// What to say of a field whose name is not among the known ones.

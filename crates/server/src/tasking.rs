@@ -19,7 +19,9 @@ pub use control::{pause, resume, untask};
 pub use create::{Created, NewTask, create};
 pub use direct::{DIRECT_LIFETIME, Order, send_direct, send_once, send_ordered};
 pub(crate) use drive::{ask, carry_out, tell};
-pub use inquire::{explain, list, overview, page_of_targets, preview, summary};
+pub use inquire::{
+    From as TargetsFrom, TARGET_FIELDS, TargetsAsked, explain, list, overview, page_of_targets, preview, summary,
+};
 pub use muster_tasking::dispatch::Choice;
 pub use receive::receive;
 pub use tick::run as run_ticker;

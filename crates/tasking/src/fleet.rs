@@ -3,6 +3,10 @@
 //! A sensor's **ordinal** is its dense number within the organization. Sets of
 //! sensors are bitmaps over ordinals, here, in tasks and in the store.
 
+mod order;
+
+pub use order::{SensorOrder, UnknownOrder};
+
 use crate::sensor::SensorRow;
 use muster_model::{Architecture, Did, Iid, Platform, Sensor, Sid};
 use muster_selector::Flag;
@@ -26,6 +30,7 @@ pub struct Fleet {
     by_architecture: HashMap<Architecture, RoaringBitmap>,
     /// Sensors that have a tag with a time to live.
     fading: RoaringBitmap,
+    order: order::Index,
 }
 
 impl Fleet {
@@ -43,10 +48,12 @@ impl Fleet {
         if place >= self.rows.len() {
             self.rows.resize_with(place + 1, || None);
         }
-        if let Some(old) = self.rows[place].take() {
+        let old = self.rows[place].take();
+        if let Some(old) = &old {
             self.unindex(ordinal, &old.sensor);
         }
         self.index(ordinal, &row.sensor);
+        self.order.put(ordinal, old.as_deref().map(|old| &old.sensor), &row.sensor);
         self.rows[place] = Some(Box::new(row));
     }
 
@@ -135,6 +142,19 @@ impl Fleet {
     #[must_use]
     pub fn enrolled_with(&self, iid: Iid) -> u64 {
         self.by_key.get(&iid).map_or(0, RoaringBitmap::len)
+    }
+
+    /// The sensors at places `offset` and following of a set of sensors in this order, at most `limit`; `online` are
+    /// those with a live link. Takes time with the distance of the page from the nearer end of the order.
+    #[must_use]
+    pub fn page(
+        &self,
+        set: &RoaringBitmap,
+        online: &RoaringBitmap,
+        order: SensorOrder,
+        (offset, limit): (u64, usize),
+    ) -> Vec<u32> {
+        self.order.page(set, online, order, (offset, limit))
     }
 
     /// Every tag in use, sorted.

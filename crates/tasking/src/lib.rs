@@ -30,7 +30,7 @@ mod task;
 
 pub use dispatch::Dispatch;
 pub use explain::Explanation;
-pub use fleet::Fleet;
+pub use fleet::{Fleet, SensorOrder, UnknownOrder};
 pub use pace::{FailureLimit, Pace};
 pub use queue::{ASK_AGAIN, ControlChange, Fault, Offer, Queue, RETRY_FIRST, RETRY_LONGEST, Report};
 pub use sensor::SensorRow;

@@ -13,11 +13,11 @@ use crate::app::App;
 use crate::intake::event::Actor;
 use crate::names;
 use crate::organization::Organization;
-use crate::tasking::{self, Choice, NewTask};
+use crate::tasking::{self, Choice, NewTask, TargetsAsked, TargetsFrom};
 use muster_command::Command;
 use muster_model::{Oid, Platform, Sid, TaskId};
 use muster_selector::{Fleet as _, Selector, Targeting};
-use muster_tasking::{Conditions, DEFAULT_TTL_S, Pace};
+use muster_tasking::{Conditions, DEFAULT_TTL_S, Pace, SensorOrder, TargetState, UnknownOrder};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -51,10 +51,7 @@ pub async fn request(
         "untask" => untask(app, organization, &fields, actor).await,
         "overview" => Ok(tasking::overview(organization, fields.limit()?)),
         "preview" => Ok(tasking::preview(organization, &selector()?, fields.number("limit")?)),
-        "get" => {
-            let (state, cursor) = (fields.text("state")?, fields.text("cursor")?);
-            tasking::page_of_targets(app, organization, fields.task_id()?, state, cursor, fields.limit()?).await
-        }
+        "get" => tasking::page_of_targets(app, organization, fields.task_id()?, &fields.targets_asked()?).await,
         "explain" => {
             let sid = fields.text("sid")?.ok_or_else(|| ApiError::bad_request("sid is required"))?;
             let sid: Sid = sid.parse().map_err(|_| no_sensor_id(sid))?;
@@ -251,6 +248,50 @@ impl Fields {
 
     fn limit(&self) -> Result<usize, ApiError> {
         Ok(self.number("limit")?.unwrap_or(PAGE_DEFAULT))
+    }
+
+    /// Which targets of a task to show.
+    fn targets_asked(&self) -> Result<TargetsAsked<'_>, ApiError> {
+        let (shown, state) = (self.list("fields")?, self.text("state")?);
+        names::require_known(shown.iter().copied(), tasking::TARGET_FIELDS)?;
+        let state = match state.map(|name| (name, TargetState::from_name(name))) {
+            None => None,
+            Some((_, Some(state))) => Some(state),
+            Some((name, None)) => {
+                let known = TargetState::ALL.map(TargetState::name).join(", ");
+                return Err(ApiError::bad_request(format!("unknown state: {name}; one of {known}")));
+            }
+        };
+        Ok(TargetsAsked { state, from: self.targets_from()?, limit: self.limit()?, fields: shown })
+    }
+
+    fn targets_from(&self) -> Result<TargetsFrom, ApiError> {
+        let (cursor, sort, offset) = (self.text("cursor")?, self.text("sort")?, self.get("offset"));
+        if let Some(cursor) = cursor {
+            if sort.is_some() || offset.is_some() {
+                return Err(ApiError::bad_request(
+                    "a page begins at cursor, or at offset in the order of sort: send one of them",
+                ));
+            }
+            let wrong = || ApiError::bad_request("cursor is not one that was given out");
+            return cursor.parse().map(TargetsFrom::After).map_err(|_| wrong());
+        }
+        let wrong = || ApiError::bad_request("offset must be a whole number of at least 0");
+        let offset = offset.map_or(Ok(0), |offset| offset.as_u64().ok_or_else(wrong))?;
+        let order = sort.map_or(Ok(SensorOrder::ENROLLED), str::parse);
+        let order = order.map_err(|error: UnknownOrder| ApiError::bad_request(error.to_string()))?;
+        Ok(TargetsFrom::Offset(offset, order))
+    }
+
+    /// Names in a list, or in one text joined by commas.
+    fn list(&self, name: &str) -> Result<Vec<&str>, ApiError> {
+        let wrong = || ApiError::bad_request(format!("{name} must be a list of names"));
+        match self.get(name) {
+            None => Ok(Vec::new()),
+            Some(Value::String(text)) => Ok(text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect()),
+            Some(Value::Array(items)) => items.iter().map(|item| item.as_str().ok_or_else(wrong)).collect(),
+            Some(_) => Err(wrong()),
+        }
     }
 
     fn ttl(&self) -> Result<u64, ApiError> {

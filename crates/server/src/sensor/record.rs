@@ -38,6 +38,34 @@ pub struct SensorRecord<'a> {
 }
 
 impl<'a> SensorRecord<'a> {
+    /// Names of the fields.
+    pub const FIELDS: &'static [&'static str] = &[
+        "sid",
+        "oid",
+        "iid",
+        "did",
+        "plat",
+        "ext_plat",
+        "arch",
+        "hostname",
+        "enroll",
+        "alive",
+        "ext_ip",
+        "int_ip",
+        "mac_addr",
+        "is_isolated",
+        "isolated",
+        "should_isolate",
+        "is_sealed",
+        "sealed",
+        "should_seal",
+        "is_kernel_available",
+        "kernel",
+        "version",
+        "tags",
+        "is_online",
+    ];
+
     /// The record of a sensor.
     #[must_use]
     pub fn new(sensor: &'a Sensor, is_online: bool) -> Self {

@@ -2,12 +2,13 @@
 
 use crate::api::ApiError;
 use crate::app::App;
-use crate::clock;
 use crate::organization::{Organization, State};
+use crate::{clock, names};
 use muster_model::{Sid, TaskId, Timestamp};
 use muster_selector::Selector;
-use muster_tasking::{Target, TargetState, Task};
+use muster_tasking::{SensorOrder, Target, TargetState, Task};
 use serde_json::{Map, Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Sensors named in one answer of `list`; beyond, counts only.
@@ -109,55 +110,70 @@ pub fn overview(organization: &Organization, limit: usize) -> Value {
     json!({"requests": requests})
 }
 
-/// One task: its counts, and a page of its targets.
+/// Names of the fields of a target.
+pub const TARGET_FIELDS: &[&str] =
+    &["sid", "hostname", "state", "attempts", "online", "sent", "confirmed", "started", "ended", "code", "error"];
+
+/// Which targets of a task to show.
+pub struct TargetsAsked<'a> {
+    /// Only those in this state.
+    pub state: Option<TargetState>,
+    /// Where the page begins.
+    pub from: From,
+    /// Most on the page, up to 1,000.
+    pub limit: usize,
+    /// Only these of [`TARGET_FIELDS`]; none is all of them.
+    pub fields: Vec<&'a str>,
+}
+
+/// Where a page of targets begins.
+#[derive(Clone, Copy)]
+pub enum From {
+    /// Behind this target.
+    After(u32),
+    /// At a place of an order of the sensors.
+    Offset(u64, SensorOrder),
+}
+
+/// One task: its counts, and a page of its targets. `matching` counts those in the state that was asked for.
 ///
 /// # Errors
 ///
-/// 404 for an unknown task, 400 for an unknown state or cursor.
+/// 404 for an unknown task.
 pub async fn page_of_targets(
     app: &Arc<App>,
     organization: &Arc<Organization>,
     id: TaskId,
-    only: Option<&str>,
-    cursor: Option<&str>,
-    limit: usize,
+    asked: &TargetsAsked<'_>,
 ) -> Result<Value, ApiError> {
-    let state_wanted = match only {
-        None | Some("") => None,
-        Some(name) => Some(TargetState::from_name(name).ok_or_else(|| {
-            ApiError::bad_request(format!(
-                "unknown state: {name}; one of {}",
-                TargetState::ALL.map(TargetState::name).join(", ")
-            ))
-        })?),
-    };
-    let after: Option<u32> = match cursor {
-        None | Some("") => None,
-        Some(text) => Some(text.parse().map_err(|_| ApiError::bad_request("cursor is not one that was given out"))?),
-    };
-    let limit = limit.clamp(1, PAGE_MAX);
+    let limit = asked.limit.clamp(1, PAGE_MAX);
     let (number, mut answer, ordinals, has_more) = {
         let mut state = organization.state.lock();
         state.dispatch().expire(clock::now());
         let task = state.queue.find(id).ok_or_else(|| ApiError::not_found("no such task"))?;
-        let of_state = state_wanted.map(|wanted| task.in_state(wanted));
+        let of_state = asked.state.map(|wanted| task.in_state(wanted));
         let set = of_state.as_ref().unwrap_or_else(|| task.targets());
-        let mut rest = set.range(after.map_or(0, |after| after.saturating_add(1))..);
-        let ordinals: Vec<u32> = rest.by_ref().take(limit).collect();
-        (task.number, summary(task), ordinals, rest.next().is_some())
+        let (offset, order) = match asked.from {
+            From::After(last) => (set.rank(last), SensorOrder::ENROLLED),
+            From::Offset(offset, order) => (offset, order),
+        };
+        let ordinals = state.fleet.page(set, &state.online, order, (offset, limit));
+        let has_more = offset.saturating_add(limit as u64) < set.len() && order == SensorOrder::ENROLLED;
+        let mut answer = summary(task);
+        answer["matching"] = json!(set.len());
+        (task.number, answer, ordinals, has_more)
     };
-    let oid = organization.oid;
-    let asked = ordinals.clone();
-    let stored = app.store.read(move |read| read.targets_of(oid, number, &asked)).await?;
+    let (oid, mut in_store) = (organization.oid, ordinals.clone());
+    in_store.sort_unstable();
+    let stored = app.store.read(move |read| read.targets_of(oid, number, &in_store)).await?;
     let state = organization.state.lock();
     let task = state.queue.task(number).ok_or_else(|| ApiError::not_found("no such task"))?;
-    let mut stored = stored.into_iter().peekable();
-    let mut targets = Vec::with_capacity(ordinals.len());
-    for ordinal in &ordinals {
-        let of_store = stored.next_if(|(have, _)| have == ordinal).map(|(_, target)| target);
-        targets.push(target_value(&state, task, *ordinal, of_store));
-    }
-    answer["targets"] = Value::Array(targets);
+    let mut stored: HashMap<u32, Target> = stored.into_iter().collect();
+    let shown = |ordinal: &u32| {
+        let target = target_value(&state, task, *ordinal, stored.remove(ordinal));
+        if asked.fields.is_empty() { target } else { names::only(&target, &asked.fields).into() }
+    };
+    answer["targets"] = ordinals.iter().map(shown).collect();
     if let Some(last) = ordinals.last().filter(|_| has_more) {
         answer["cursor"] = json!(last.to_string());
     }

@@ -9,6 +9,7 @@ mod hives;
 mod infrastructure;
 mod isolation;
 mod organization;
+mod pages;
 mod replay;
 mod rights;
 mod sensors;

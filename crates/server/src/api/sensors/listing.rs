@@ -1,6 +1,7 @@
 //! Questions about many sensors. Source: reference/rest-api.md section 7.2, reference/selectors.md section 10.
 
 use super::super::{Access, ApiError, Call, Form, Method, Reply, Route};
+use crate::names;
 use crate::organization::{Organization, State};
 use crate::sensor::SensorRecord;
 use base64::Engine as _;
@@ -12,6 +13,7 @@ use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 use muster_model::{Sensor, Sid};
 use muster_selector::{Selector, Targeting};
+use muster_tasking::{SensorOrder, UnknownOrder};
 use roaring::RoaringBitmap;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -36,6 +38,16 @@ pub(super) fn routes() -> Vec<Route> {
             .query("selector", "Sensor selector; blank is every sensor")
             .query("limit", "Sensors on a page; 1 to 10,000, default 1,000")
             .query("continuation_token", "From the page before; absent after the last one")
+            .query(
+                "offset",
+                "Sensors to pass over, instead of a token; the answer then has total, the number of all that are listed",
+            )
+            .query(
+                "sort",
+                "enrolled, hostname (in any case) or alive (those that are online last); -hostname is the reverse. \
+                 Begins at offset 0 if there is none",
+            )
+            .query("fields", "Only these fields of each sensor, joined by commas or repeated; default all")
             .query("is_online_only", "true: only sensors that are online")
             .query("with_ip", "Only sensors with this internal or external address")
             .query("with_hostname_prefix", "Only hostnames that begin so, in any case")
@@ -86,6 +98,11 @@ impl<'a> Narrow<'a> {
         })
     }
 
+    /// Whether each sensor must be looked at.
+    fn is_beyond_sets(&self) -> bool {
+        self.ip.is_some() || self.hostname_prefix.is_some() || self.tag.is_some()
+    }
+
     fn admits(&self, sensor: &Sensor) -> bool {
         self.ip.is_none_or(|ip| *sensor.ext_ip == *ip || *sensor.int_ip == *ip)
             && self.hostname_prefix.as_ref().is_none_or(|prefix| begins(&sensor.hostname, prefix))
@@ -97,13 +114,35 @@ fn begins(hostname: &str, lower_prefix: &str) -> bool {
     hostname.to_lowercase().starts_with(lower_prefix)
 }
 
-fn rendered(state: &State, ordinals: &[u32], with_tags: bool) -> String {
-    let record = |ordinal: &u32| {
-        let record = SensorRecord::new(&state.fleet.row(*ordinal)?.sensor, state.is_online(*ordinal));
-        Some(if with_tags { record } else { record.without_tags() })
-    };
-    let records: Vec<SensorRecord<'_>> = ordinals.iter().filter_map(record).collect();
-    serde_json::to_string(&records).unwrap_or_else(|_| "[]".to_owned())
+/// What to show of each sensor.
+struct Shown<'a> {
+    with_tags: bool,
+    /// Only these fields; none is all of them.
+    fields: Vec<&'a str>,
+}
+
+impl<'a> Shown<'a> {
+    const EVERYTHING: Self = Self { with_tags: true, fields: Vec::new() };
+
+    fn of(query: &'a Form) -> Result<Self, ApiError> {
+        let fields: Vec<&str> = query.list("fields").collect();
+        names::require_known(fields.iter().copied(), SensorRecord::FIELDS)?;
+        Ok(Self { with_tags: query.get("with_tags").is_none() || query.flag("with_tags")?, fields })
+    }
+
+    fn rendered(&self, state: &State, ordinals: &[u32]) -> String {
+        let record = |ordinal: &u32| {
+            let record = SensorRecord::new(&state.fleet.row(*ordinal)?.sensor, state.is_online(*ordinal));
+            Some(if self.with_tags { record } else { record.without_tags() })
+        };
+        let records = ordinals.iter().filter_map(record);
+        let text = if self.fields.is_empty() {
+            serde_json::to_string(&records.collect::<Vec<_>>())
+        } else {
+            serde_json::to_string(&records.map(|record| names::only(&record, &self.fields)).collect::<Vec<_>>())
+        };
+        text.unwrap_or_else(|_| "[]".to_owned())
+    }
 }
 
 #[derive(Serialize)]
@@ -111,6 +150,37 @@ struct Page<T: Serialize> {
     sensors: T,
     #[serde(skip_serializing_if = "Option::is_none")]
     continuation_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<u64>,
+}
+
+/// Where a page begins.
+enum From {
+    /// At a sensor.
+    Ordinal(u32),
+    /// At a place of an order.
+    Offset(u64, SensorOrder),
+}
+
+impl From {
+    fn of(query: &Form) -> Result<Self, ApiError> {
+        let text = |name| query.get(name).filter(|value| !value.is_empty());
+        let (offset, sort) = (query.number("offset")?, text("sort"));
+        let token = text("continuation_token");
+        if offset.is_none() && sort.is_none() {
+            let wrong = || ApiError::bad_request("continuation_token is not one that was given out");
+            return token.map_or(Ok(Self::Ordinal(0)), |token| token.parse().map(Self::Ordinal).map_err(|_| wrong()));
+        }
+        if token.is_some() {
+            return Err(ApiError::bad_request(
+                "a page begins at continuation_token, or at offset in the order of sort: send one of them",
+            ));
+        }
+        let offset =
+            u64::try_from(offset.unwrap_or(0)).map_err(|_| ApiError::bad_request("offset must be at least 0"))?;
+        let order = sort.map_or(Ok(SensorOrder::ENROLLED), str::parse);
+        Ok(Self::Offset(offset, order.map_err(|error: UnknownOrder| ApiError::bad_request(error.to_string()))?))
+    }
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
@@ -118,32 +188,37 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
     let narrow = Narrow::of(&call.fields)?;
     let limit = call.fields.number("limit")?.filter(|limit| *limit > 0).unwrap_or(PAGE_DEFAULT).min(PAGE_MAX);
     let limit = usize::try_from(limit).unwrap_or(1);
-    let with_tags = call.fields.get("with_tags").is_none() || call.fields.flag("with_tags")?;
-    let from: u32 = match call.fields.get("continuation_token") {
-        None | Some("") => 0,
-        Some(token) => {
-            token.parse().map_err(|_| ApiError::bad_request("continuation_token is not one that was given out"))?
-        }
-    };
-    let (records, next) = {
+    let (shown, from) = (Shown::of(&call.fields)?, From::of(&call.fields)?);
+    let (records, next, total) = {
         let state = call.organization()?.state.lock();
         let mut selected = selector.select(&state.fleet);
         if narrow.online_only {
             selected &= &state.online;
         }
         let admits = |ordinal: &u32| state.fleet.row(*ordinal).is_some_and(|row| narrow.admits(&row.sensor));
-        let mut rest = selected.range(from..).filter(admits);
-        let ordinals: Vec<u32> = rest.by_ref().take(limit).collect();
-        (rendered(&state, &ordinals, with_tags), rest.next())
+        match from {
+            From::Ordinal(first) => {
+                let mut rest = selected.range(first..).filter(admits);
+                let ordinals: Vec<u32> = rest.by_ref().take(limit).collect();
+                (shown.rendered(&state, &ordinals), rest.next(), None)
+            }
+            From::Offset(offset, order) => {
+                if narrow.is_beyond_sets() {
+                    selected = selected.iter().filter(admits).collect();
+                }
+                let page = state.fleet.page(&selected, &state.online, order, (offset, limit));
+                (shown.rendered(&state, &page), None, Some(selected.len()))
+            }
+        }
     };
     let continuation_token = next.map(|ordinal| ordinal.to_string());
     if !call.fields.flag("is_compressed")? {
         let sensors = RawValue::from_string(records).map_err(ApiError::internal)?;
-        return Ok(Reply::json(&Page { sensors, continuation_token }));
+        return Ok(Reply::json(&Page { sensors, continuation_token, total }));
     }
     let sensors = tokio::task::spawn_blocking(move || compressed(records.as_bytes())).await;
     let sensors = sensors.map_err(ApiError::internal)?.map_err(ApiError::internal)?;
-    Ok(Reply::json(&Page { sensors, continuation_token }))
+    Ok(Reply::json(&Page { sensors, continuation_token, total }))
 }
 
 fn compressed(text: &[u8]) -> std::io::Result<String> {
@@ -203,7 +278,7 @@ async fn export(call: Call) -> Result<Reply, ApiError> {
             return Some((Bytes::from_static(b"]}"), None));
         }
         rest.remove_range(..=page.last().copied().unwrap_or(u32::MAX));
-        let records = rendered(&organization.state.lock(), &page, true);
+        let records = Shown::EVERYTHING.rendered(&organization.state.lock(), &page);
         // Without the brackets, pages join into one list.
         let records = records.get(1..records.len().saturating_sub(1)).unwrap_or_default();
         let separator = if is_first || records.is_empty() { "" } else { "," };
