@@ -1,5 +1,6 @@
 //! What every adapter does, as cases over an empty store. Panics name the difference.
 
+mod deliveries;
 mod entries;
 mod tasks;
 
@@ -29,6 +30,8 @@ pub const CASES: &[Case] = &[
     ("trim_forgets_by_age", entries::trim_forgets_by_age),
     ("trim_forgets_the_oldest_of_one_sensor", entries::trim_forgets_the_oldest_of_one_sensor),
     ("one_trim_is_bounded_and_says_how_much_it_took", entries::one_trim_is_bounded_and_says_how_much_it_took),
+    ("deliveries_come_back_whole_and_keep_their_place", deliveries::come_back_whole),
+    ("tries_are_noted_only_of_deliveries_that_are_there", deliveries::tries_are_noted),
     ("counters_are_replaced_and_forgotten_by_key", counters_are_replaced),
 ];
 
@@ -149,6 +152,8 @@ fn fingerprint(store: &Store) -> String {
         let queue = (view.queued(oid(1), "out", 100)?, view.queue_size(oid(1), "out")?);
         write!(text, "{page:?} {size:?} {queue:?}").expect("text grows");
         view.counters(oid(1), &mut |row| write!(text, "{row:?}").expect("text grows"))?;
+        view.deliveries(&mut |oid, row| write!(text, "{oid}{row:?}").expect("text grows"))?;
+        write!(text, "{:?}", view.delivery_bodies(oid(1), &[1, 2])?).expect("text grows");
         Ok(text)
     })
 }
@@ -246,7 +251,11 @@ fn fingerprint_of_keys(store: &Store, owner: u128) -> Vec<String> {
         view.targets(o, 1, &mut |ordinal, target| targets.push((ordinal, target)))?;
         let mut counters = Vec::new();
         view.counters(o, &mut |row| counters.push(row))?;
+        let mut deliveries = Vec::new();
+        view.deliveries(&mut |oid, row| deliveries.extend((oid == o).then_some(row)))?;
         Ok(vec![
+            format!("{deliveries:?}"),
+            format!("{:?}", view.delivery_bodies(o, &[1, 2])?),
             format!("{:?}", view.records(Some(o), None)?),
             format!("{:?}", view.record(o, "output", "a")?),
             format!("{:?}", view.spool(o, 1, [1; 16])?),

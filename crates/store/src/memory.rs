@@ -70,6 +70,7 @@ struct State {
     queues: BTreeMap<(Oid, String), Queue>,
     queued: BTreeMap<(Oid, String, u64), Vec<u8>>,
     counters: BTreeMap<(Oid, [u8; 16]), CounterRow>,
+    deliveries: BTreeMap<(Oid, u64), (Delivery, Vec<u8>)>,
     /// Number of the next entry; those that an undone list took are left out.
     next_entry: u64,
 }
@@ -177,6 +178,25 @@ impl Change<'_> {
             Write::Trim { oid, stream, what } => self.trim(*oid, *stream, *what),
             Write::Enqueue { oid, output, bodies } => self.enqueue(*oid, output, bodies),
             Write::Dequeue { oid, output, through } => self.dequeue(*oid, output, *through),
+            Write::PutDeliveries { oid, deliveries } => {
+                for (delivery, body) in deliveries {
+                    let row = (delivery.clone(), body.clone());
+                    self.put(|state| &mut state.deliveries, (*oid, delivery.position), row);
+                }
+            }
+            Write::PutTries { oid, tries } => {
+                for (position, tries) in tries {
+                    if let Some((delivery, body)) = self.state.deliveries.get(&(*oid, *position)) {
+                        let row = (Delivery { tries: tries.clone(), ..delivery.clone() }, body.clone());
+                        self.put(|state| &mut state.deliveries, (*oid, *position), row);
+                    }
+                }
+            }
+            Write::DeleteDeliveries { oid, positions } => {
+                for position in positions {
+                    self.delete(|state| &mut state.deliveries, (*oid, *position));
+                }
+            }
             Write::PutCounters { oid, counters } => {
                 for counter in counters {
                     self.put(|state| &mut state.counters, (*oid, counter.key), *counter);

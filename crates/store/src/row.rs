@@ -97,6 +97,27 @@ pub enum Write {
         /// Position of the last delivered record.
         through: u64,
     },
+    /// Creates or replaces messages to programs of others, with their bodies.
+    PutDeliveries {
+        /// Owner.
+        oid: Oid,
+        /// Each with its body as JSON text.
+        deliveries: Vec<(Delivery, Vec<u8>)>,
+    },
+    /// Notes what came of tries to deliver; of a message that is not there nothing is noted.
+    PutTries {
+        /// Owner.
+        oid: Oid,
+        /// Position, and how it stands.
+        tries: Vec<(u64, Tries)>,
+    },
+    /// Forgets messages that were delivered or dropped; one that is not there is no error.
+    DeleteDeliveries {
+        /// Owner.
+        oid: Oid,
+        /// Which.
+        positions: Vec<u64>,
+    },
     /// Creates or replaces counters of suppressed actions.
     PutCounters {
         /// Owner.
@@ -296,4 +317,36 @@ pub struct Queued {
     pub position: u64,
     /// The record as it will be sent.
     pub body: Vec<u8>,
+}
+
+/// A message to a program of someone else that waits to be delivered, or that was given up; without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Place in the outbox of the organization; whoever puts it gives it, and gives none twice.
+    pub position: u64,
+    /// To whom.
+    pub target: String,
+    /// The id of the message: the same at every try.
+    pub id: Uuid,
+    /// What it is about, in the words of the protocol.
+    pub kind: String,
+    /// Since when it waits.
+    pub at: Timestamp,
+    /// Length of its body.
+    pub bytes: u64,
+    /// How it stands.
+    pub tries: Tries,
+}
+
+/// How a message stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tries {
+    /// Tries that ended.
+    pub made: u32,
+    /// Not to be tried before.
+    pub due: Timestamp,
+    /// Given up: it is kept to be looked at, and to be tried again by hand.
+    pub is_dead: bool,
+    /// What the last try ended with; empty before the first.
+    pub error: String,
 }

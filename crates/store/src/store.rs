@@ -364,6 +364,11 @@ pub trait Read {
     fn queued(&mut self, oid: Oid, output: &str, limit: usize) -> Result<Vec<Queued>, StoreError>;
     /// How many records wait for an output, and their bytes.
     fn queue_size(&mut self, oid: Oid, output: &str) -> Result<(u64, u64), StoreError>;
+    /// Calls `each` with every message to programs of others, of every organization, by organization, then position.
+    fn deliveries(&mut self, each: &mut dyn FnMut(Oid, Delivery)) -> Result<(), StoreError>;
+    /// Bodies of messages at these positions, in the order asked for, fewer than asked for after
+    /// [`ENTRIES_PAGE_BYTES_MAX`]; those that are not there are left out.
+    fn delivery_bodies(&mut self, oid: Oid, positions: &[u64]) -> Result<Vec<(u64, Vec<u8>)>, StoreError>;
     /// Calls `each` with every counter of an organization, by key.
     fn counters(&mut self, oid: Oid, each: &mut dyn FnMut(CounterRow)) -> Result<(), StoreError>;
 }

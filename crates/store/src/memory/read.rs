@@ -163,6 +163,22 @@ impl Read for View<'_> {
         Ok((queue.size.count, queue.size.bytes))
     }
 
+    fn deliveries(&mut self, each: &mut dyn FnMut(Oid, Delivery)) -> Result<(), StoreError> {
+        self.0.deliveries.iter().for_each(|((oid, _), (delivery, _))| each(*oid, delivery.clone()));
+        Ok(())
+    }
+
+    fn delivery_bodies(&mut self, oid: Oid, positions: &[u64]) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let mut bytes = 0;
+        let found = positions.iter().filter_map(|at| Some((*at, self.0.deliveries.get(&(oid, *at))?.1.clone())));
+        let bounded = found.take_while(|(_, body)| {
+            let has_room = bytes < ENTRIES_PAGE_BYTES_MAX;
+            bytes += body.len();
+            has_room
+        });
+        Ok(bounded.collect())
+    }
+
     fn counters(&mut self, oid: Oid, each: &mut dyn FnMut(CounterRow)) -> Result<(), StoreError> {
         self.0.counters.range((oid, [0; 16])..=(oid, [u8::MAX; 16])).for_each(|(_, counter)| each(*counter));
         Ok(())

@@ -74,6 +74,9 @@ impl<'c> Tables<'c> {
             Write::Trim { oid, stream, what } => self.trim(*oid, *stream, *what),
             Write::Enqueue { oid, output, bodies } => self.enqueue(*oid, output, bodies),
             Write::Dequeue { oid, output, through } => self.dequeue(*oid, output, *through),
+            Write::PutDeliveries { oid, deliveries } => self.put_deliveries(*oid, deliveries),
+            Write::PutTries { oid, tries } => self.put_tries(*oid, tries),
+            Write::DeleteDeliveries { oid, positions } => self.delete_deliveries(*oid, positions),
             Write::PutCounters { oid, counters } => self.put_counters(*oid, counters),
             Write::DeleteCounters { oid, keys } => self.delete_counters(*oid, keys),
         }
@@ -230,6 +233,48 @@ impl<'c> Tables<'c> {
             )?;
         }
         Ok(())
+    }
+
+    fn put_deliveries(&mut self, oid: Oid, deliveries: &[(Delivery, Vec<u8>)]) -> Result<(), StoreError> {
+        let org = self.organization(oid)?;
+        deliveries.iter().try_for_each(|(delivery, body)| {
+            let Delivery { position, target, id, kind, at, bytes, tries } = delivery;
+            self.execute(
+                "INSERT OR REPLACE INTO delivery
+                     (org, position, target, id, kind, at, made, due, is_dead, error, bytes, body)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                params![
+                    org,
+                    integer(*position),
+                    target,
+                    id.as_bytes(),
+                    kind,
+                    at.as_micros(),
+                    tries.made,
+                    tries.due.as_micros(),
+                    tries.is_dead,
+                    tries.error,
+                    integer(*bytes),
+                    body,
+                ],
+            )
+        })
+    }
+
+    fn put_tries(&mut self, oid: Oid, tries: &[(u64, Tries)]) -> Result<(), StoreError> {
+        let org = self.organization(oid)?;
+        let update =
+            "UPDATE delivery SET made = ?3, due = ?4, is_dead = ?5, error = ?6 WHERE org = ?1 AND position = ?2";
+        tries.iter().try_for_each(|(position, tries)| {
+            let Tries { made, due, is_dead, error } = tries;
+            self.execute(update, params![org, integer(*position), made, due.as_micros(), is_dead, error])
+        })
+    }
+
+    fn delete_deliveries(&mut self, oid: Oid, positions: &[u64]) -> Result<(), StoreError> {
+        let org = self.organization(oid)?;
+        let delete = "DELETE FROM delivery WHERE org = ?1 AND position = ?2";
+        positions.iter().try_for_each(|position| self.execute(delete, params![org, integer(*position)]))
     }
 
     fn put_counters(&mut self, oid: Oid, counters: &[CounterRow]) -> Result<(), StoreError> {

@@ -83,6 +83,20 @@ fn place_of(row: &Row<'_>) -> rusqlite::Result<Place> {
     Ok(Place { time: time_of(row, 3)?, arrival: row.get::<_, i64>(0)?.cast_unsigned() })
 }
 
+fn delivery_of(row: &Row<'_>) -> rusqlite::Result<(Oid, Delivery)> {
+    let tries = Tries { made: row.get(7)?, due: time_of(row, 8)?, is_dead: row.get(9)?, error: row.get(10)? };
+    let delivery = Delivery {
+        position: row.get::<_, i64>(1)?.cast_unsigned(),
+        target: row.get(2)?,
+        id: id_of(row, 3)?,
+        kind: row.get(4)?,
+        at: time_of(row, 5)?,
+        bytes: row.get::<_, i64>(6)?.cast_unsigned(),
+        tries,
+    };
+    Ok((Oid(id_of(row, 0)?), delivery))
+}
+
 impl View<'_> {
     /// Calls `each` with every row until it answers `false`.
     fn scan(
@@ -396,6 +410,32 @@ impl Read for View<'_> {
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
         Ok(size.map_or((0, 0), |(count, bytes)| (count.cast_unsigned(), bytes.cast_unsigned())))
+    }
+
+    fn deliveries(&mut self, each: &mut dyn FnMut(Oid, Delivery)) -> Result<(), StoreError> {
+        let sql = "SELECT oid, position, target, id, kind, at, bytes, made, due, is_dead, error
+                   FROM delivery JOIN organization USING (org) ORDER BY oid, position";
+        self.scan(sql, [], |row| {
+            let (oid, delivery) = delivery_of(row).map_err(store_error)?;
+            each(oid, delivery);
+            Ok(true)
+        })
+    }
+
+    fn delivery_bodies(&mut self, oid: Oid, positions: &[u64]) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+        let Some(org) = self.organization(oid)? else { return Ok(Vec::new()) };
+        let (mut bodies, mut bytes) = (Vec::new(), 0);
+        for position in positions {
+            let sql = "SELECT body FROM delivery WHERE org = ?1 AND position = ?2";
+            let body: Option<Vec<u8>> = find(self.0, sql, params![org, integer(*position)], |row| row.get(0))?;
+            let Some(body) = body else { continue };
+            bytes += body.len();
+            bodies.push((*position, body));
+            if bytes >= ENTRIES_PAGE_BYTES_MAX {
+                break;
+            }
+        }
+        Ok(bodies)
     }
 
     fn counters(&mut self, oid: Oid, each: &mut dyn FnMut(CounterRow)) -> Result<(), StoreError> {
