@@ -18,8 +18,9 @@ MAY_USE = {
     "muster-webhook": {"muster-model"},
     "muster-store": {"muster-model", "muster-selector", "muster-rules", "muster-tasking", "muster-wire"},
     "muster-console": set(),
+    "muster-api-types": set(),
     "muster-server": {
-        "muster-console", "muster-live",
+        "muster-console", "muster-live", "muster-api-types",
         "muster-model", "muster-command", "muster-selector", "muster-rules", "muster-tasking", "muster-wire",
         "muster-store",
     },
@@ -30,7 +31,7 @@ MAY_USE = {
 # Programs and tests on top; nothing uses them.
 ON_TOP = {"muster", "muster-bench", "muster-sim"}
 
-PURE = ("model", "command", "selector", "rules", "tasking", "wire", "live", "webhook")
+PURE = ("model", "command", "selector", "rules", "tasking", "wire", "live", "webhook", "api-types")
 # Types of addresses have no effects, and are in core::net.
 IMPURE = re.compile(
     r"\btokio\b|\bstd::(fs|net|env|process|thread)\b|\bSystemTime\b|\bstd::time::(\{[^}]*\b)?Instant\b|\bInstant::now\b"

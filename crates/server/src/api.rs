@@ -38,6 +38,7 @@ pub use description::document;
 pub use error::ApiError;
 pub use form::{Form, FormError};
 pub(crate) use keys::{INSTALLATION_KEYS_MAX, check_installation_key, fresh_installation_key};
+pub use muster_api_types::ErrorCode;
 pub use organizations::event_types;
 pub(crate) use organizations::{RESOURCE, SETTING, SETTINGS_MAX, check_resource, check_setting};
 pub use replay::ReplayTurns;

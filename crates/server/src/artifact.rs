@@ -4,7 +4,7 @@
 //! ingestion key by `POST /ingest`, in one piece or in parts.
 //! Source: reference/rest-api.md section 7.10, reference/events.md section 9.
 
-use crate::api::ApiError;
+use crate::api::{ApiError, ErrorCode};
 use crate::app::App;
 use crate::detect;
 use crate::files::{self, Received, Shelf, Upload};
@@ -133,7 +133,7 @@ pub fn require_new(app: &App, oid: Oid, payload_id: &str) -> Result<(), ApiError
     }
     if app.records.count(oid, ARTIFACT) >= ARTIFACTS_MAX {
         let text = format!("an organization may have {ARTIFACTS_MAX} artifacts; shorten their retention");
-        return Err(ApiError { status: 507, ..ApiError::conflict(text) }.with_code("too_many_artifacts"));
+        return Err(ApiError::new(ErrorCode::TooManyArtifacts, text));
     }
     Ok(())
 }

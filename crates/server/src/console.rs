@@ -28,7 +28,7 @@ pub use session::{
 pub use site::harden;
 
 use crate::access::Caller;
-use crate::api::{ApiError, Body};
+use crate::api::{ApiError, Body, ErrorCode};
 use crate::app::App;
 use crate::clock;
 use crate::intake::Record;
@@ -101,7 +101,7 @@ pub async fn sign_in(
     let email = user.trim().to_lowercase();
     app.console.tries.begin(&email, from.source, now)?;
     if !password::is_right(app, &email, password).await? {
-        return Err(ApiError::unauthorized("wrong user name or password").with_code("wrong_password"));
+        return Err(ApiError::new(ErrorCode::WrongPassword, "wrong user name or password"));
     }
     app.console.tries.forgive(&email, from.source);
     session::open(app, &email, from, now).await

@@ -11,7 +11,7 @@ pub use infrastructure::{EXTENSION as INFRASTRUCTURE, SERVICE as INFRASTRUCTURE_
 pub use tasking::invalid_selector;
 
 use crate::access::Caller;
-use crate::api::ApiError;
+use crate::api::{ApiError, ErrorCode};
 use crate::app::App;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
@@ -106,7 +106,7 @@ pub async fn request(
     }
     if !is_subscribed(app, organization.oid, name) {
         let hint = format!("not subscribed to {name}; subscribe first: limacharlie extension subscribe --name {name}");
-        return Err(ApiError::forbidden(hint).with_code("not_subscribed"));
+        return Err(ApiError::new(ErrorCode::NotSubscribed, hint));
     }
     tasking::request(app, organization, extension.action(action)?, data, actor).await
 }

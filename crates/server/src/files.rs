@@ -5,7 +5,7 @@
 //! when the upload is dropped, or at the next start.
 
 use crate::access::to_hex;
-use crate::api::{ApiError, Body};
+use crate::api::{ApiError, Body, ErrorCode};
 use crate::app::App;
 use crate::arrival::Arrival;
 use crate::artifact::ARTIFACT;
@@ -160,11 +160,10 @@ fn make_dir(dir: &Path) -> io::Result<()> {
 
 fn failed(error: io::Error) -> ApiError {
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ApiError {
-            status: 507,
-            ..ApiError::unavailable("the disk of the server is full; nothing was kept. Free some space and try again")
-        }
-        .with_code("disk_full"),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ApiError::new(
+            ErrorCode::DiskFull,
+            "the disk of the server is full; nothing was kept. Free some space and try again",
+        ),
         _ => ApiError::internal(error),
     }
 }
@@ -240,10 +239,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_full_disk_is_507() {
+    fn a_full_disk_is_told_as_one() {
         for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
             let error = failed(kind.into());
-            assert_eq!((error.status, error.code), (507, "disk_full"));
+            assert_eq!(error.code, ErrorCode::DiskFull);
         }
     }
 }

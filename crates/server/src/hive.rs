@@ -17,7 +17,7 @@ pub use record::{Change, HiveRecord, SystemMetadata, UserMetadata};
 pub use table::{DR_GENERAL, FALSE_POSITIVES, HIVES, Hive, LOOKUPS, RULE_HIVES, Verb, find};
 
 use crate::access::to_hex;
-use crate::api::ApiError;
+use crate::api::{ApiError, ErrorCode};
 use crate::app::App;
 use crate::intake::Record;
 use crate::intake::event::{self, Actor};
@@ -56,17 +56,16 @@ impl Hives {
 /// 400: there is no such record. The published service does not say 404 here, and clients rely on it.
 #[must_use]
 pub fn not_found(key: &str) -> ApiError {
-    ApiError::bad_request(format!("lc_error_code:RECORD_NOT_FOUND - no record {key:?} in this hive"))
-        .with_code("RECORD_NOT_FOUND")
+    ApiError::new(ErrorCode::RecordNotFound, format!("lc_error_code:RECORD_NOT_FOUND - no record {key:?} in this hive"))
 }
 
 fn etag_mismatch() -> ApiError {
     let text = "lc_error_code:ETAG_MISMATCH - the record was changed meanwhile; read it again and repeat the change";
-    ApiError::bad_request(text).with_code("ETAG_MISMATCH")
+    ApiError::new(ErrorCode::EtagMismatch, text)
 }
 
 fn invalid_expiry(text: &str) -> ApiError {
-    ApiError::bad_request(format!("lc_error_code:INVALID_EXPIRY_TIME - {text}")).with_code("INVALID_EXPIRY_TIME")
+    ApiError::new(ErrorCode::InvalidExpiryTime, format!("lc_error_code:INVALID_EXPIRY_TIME - {text}"))
 }
 
 /// A record.

@@ -179,7 +179,7 @@ pub fn grant(app: &App, place: &Place, link: &Link, request: TransferRequest) {
         None => Err(ApiError::bad_request("the request names nothing to move")),
     };
     let grant = granted.unwrap_or_else(|error| TransferGrant {
-        status: u32::from(error.status),
+        status: u32::from(error.code.status()),
         error: error.message,
         ..TransferGrant::default()
     });
@@ -237,6 +237,7 @@ pub async fn open(app: &App, token: &str) -> Result<(u64, crate::api::Body), Api
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::ErrorCode;
     use uuid::Uuid;
 
     fn get() -> What {
@@ -259,7 +260,7 @@ mod tests {
         let (oid, sid) = (Oid(Uuid::from_u128(1)), Some(Sid(Uuid::from_u128(2))));
         let tokens: Vec<String> =
             (0..SENSOR_GRANTS_MAX).map(|_| transfers.grant_for(oid, sid, None, get()).unwrap()).collect();
-        assert_eq!(transfers.grant_for(oid, sid, None, get()).unwrap_err().status, 503);
+        assert_eq!(transfers.grant_for(oid, sid, None, get()).unwrap_err().code, ErrorCode::Unavailable);
         assert!(transfers.grant_for(oid, Some(Sid(Uuid::from_u128(3))), None, get()).is_ok());
         assert!(transfers.take(&tokens[0], false).is_ok());
         assert!(transfers.grant_for(oid, sid, None, get()).is_ok());

@@ -216,7 +216,7 @@ impl Reply {
 impl From<&ApiError> for Reply {
     fn from(error: &ApiError) -> Self {
         let body = serde_json::json!({"error": error.message, "error_code": error.code});
-        let mut reply = Self::json(&body).status(error.status);
+        let mut reply = Self::json(&body).status(error.code.status());
         if let Some(seconds) = error.retry_after_s {
             reply = reply.header("retry-after", seconds.to_string());
         }

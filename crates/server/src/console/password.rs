@@ -1,7 +1,7 @@
 //! Passwords: Argon2id, off the runtime.
 
 use crate::access::to_hex;
-use crate::api::ApiError;
+use crate::api::{ApiError, ErrorCode};
 use crate::app::App;
 use crate::records::{Batch, Kind, SERVER};
 use crate::{clock, random};
@@ -89,7 +89,7 @@ pub async fn change(
 ) -> Result<(), ApiError> {
     app.console.tries.begin(email, source, clock::now())?;
     if !is_right(app, email, present).await? {
-        return Err(ApiError::unauthorized("the present password is wrong").with_code("wrong_password"));
+        return Err(ApiError::new(ErrorCode::WrongPassword, "the present password is wrong"));
     }
     app.console.tries.forgive(email, source);
     let password = fresh(app, new).await?;

@@ -2,7 +2,7 @@
 
 use super::password::PASSWORD;
 use crate::access::{Caller, Scope, USER, to_hex};
-use crate::api::ApiError;
+use crate::api::{ApiError, ErrorCode};
 use crate::app::App;
 use crate::clock;
 use crate::random;
@@ -139,7 +139,7 @@ pub async fn caller(app: &Arc<App>, token: &str, now: Timestamp) -> Result<Calle
 ///
 /// 401 if the session is over, or its user is gone.
 pub fn known(app: &App, digest: &str, now: Timestamp) -> Result<(Caller, Session), ApiError> {
-    let over = || ApiError::unauthorized("you are signed out").with_code("signed_out");
+    let over = || ApiError::new(ErrorCode::SignedOut, "you are signed out");
     let session = app.records.get(SERVER, SESSION, digest).filter(|session| !session.is_over(now)).ok_or_else(over)?;
     let user = app.records.get(SERVER, USER, &session.email).filter(|user| user.uid == session.uid).ok_or_else(over)?;
     let organizations = user.organizations.into_iter();
@@ -171,7 +171,7 @@ pub async fn open(app: &Arc<App>, email: &str, from: &From, now: Timestamp) -> R
 /// 401 if there is no such user.
 pub fn opening(app: &App, batch: Batch, email: &str, from: &From, now: Timestamp) -> Result<(Batch, Opened), ApiError> {
     let user = app.records.get(SERVER, USER, email);
-    let user = user.ok_or_else(|| ApiError::unauthorized("wrong user name or password").with_code("wrong_password"))?;
+    let user = user.ok_or_else(|| ApiError::new(ErrorCode::WrongPassword, "wrong user name or password"))?;
     opening_as(app, batch, (email, user.uid), from, now)
 }
 

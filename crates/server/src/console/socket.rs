@@ -11,7 +11,7 @@ mod topic;
 
 use super::{origin, session};
 use crate::access::Caller;
-use crate::api::{ApiError, Body, Reply};
+use crate::api::{ApiError, Body, ErrorCode, Reply};
 use crate::app::App;
 use crate::clock;
 use bytes::Bytes;
@@ -88,7 +88,7 @@ async fn handshake(app: &Arc<App>, request: &mut Request<Incoming>) -> Result<Re
         return Err(ApiError::forbidden("this connection was made by a page of another site"));
     }
     let token = session::token_in(headers);
-    let token = token.ok_or_else(|| ApiError::unauthorized("you are signed out").with_code("signed_out"))?;
+    let token = token.ok_or_else(|| ApiError::new(ErrorCode::SignedOut, "you are signed out"))?;
     let caller = session::caller(app, &token, clock::now()).await?;
     let key = headers.get(header::SEC_WEBSOCKET_KEY);
     let key = key.ok_or_else(|| ApiError::bad_request("this address takes WebSocket connections alone"))?;

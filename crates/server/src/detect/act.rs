@@ -9,7 +9,7 @@
 use super::Detector;
 use super::action::Action;
 use super::trouble::Trouble;
-use crate::api::ApiError;
+use crate::api::{ApiError, ErrorCode};
 use crate::app::App;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
@@ -71,7 +71,7 @@ async fn carry_out(app: &Arc<App>, organization: &Arc<Organization>, detector: &
         };
         match done {
             Ok(()) => return,
-            Err(error) if matches!(error.code, "store_full" | "store_busy") => {
+            Err(error) if matches!(error.code, ErrorCode::StoreFull | ErrorCode::StoreBusy) => {
                 sleep(pause).await;
                 pause = (pause * 2).min(RETRY_MAX);
             }
@@ -249,7 +249,7 @@ async fn tag_record(
         let change = hive::Change { data: None, usr_mtd: Some(usr_mtd), etag: Some(record.sys_mtd.etag) };
         tries += 1;
         match hive::set(app, hive, organization.oid, key, change, actor).await {
-            Err(error) if error.code == "ETAG_MISMATCH" && tries < TAG_TRIES => {}
+            Err(error) if error.code == ErrorCode::EtagMismatch && tries < TAG_TRIES => {}
             done => return done.map(|_| ()),
         }
     }

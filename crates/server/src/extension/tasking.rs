@@ -8,7 +8,7 @@ pub(super) use actions::TABLE;
 
 use super::table::Action;
 use crate::access::{Caller, INSTALLATION_KEY};
-use crate::api::ApiError;
+use crate::api::{ApiError, ErrorCode};
 use crate::app::App;
 use crate::intake::event::Actor;
 use crate::names;
@@ -364,5 +364,5 @@ fn is_tag(app: &App, organization: &Organization, tag: &str) -> bool {
 
 /// 400 in the published wording. Source: reference/selectors.md section 6.
 pub fn invalid_selector(error: &muster_selector::SelectorError) -> ApiError {
-    ApiError::bad_request(format!("invalid selector: {error}")).with_code("invalid_selector")
+    ApiError::new(ErrorCode::InvalidSelector, format!("invalid selector: {error}"))
 }

@@ -2,7 +2,7 @@
 
 use super::Hive;
 use super::table::Content;
-use crate::api::ApiError;
+use crate::api::{ApiError, ErrorCode};
 use crate::app::App;
 use crate::detect::{self, Lookups};
 use muster_model::Oid;
@@ -15,11 +15,11 @@ const DATA_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// 400 saying where the rule is wrong, and what to do.
 #[must_use]
 pub fn invalid_rule(error: &LoadError) -> ApiError {
-    ApiError::bad_request(format!("invalid rule: {error}")).with_code("invalid_rule")
+    ApiError::new(ErrorCode::InvalidRule, format!("invalid rule: {error}"))
 }
 
 fn invalid(text: impl Into<String>) -> ApiError {
-    ApiError::bad_request(text).with_code("invalid_record")
+    ApiError::new(ErrorCode::InvalidRecord, text)
 }
 
 /// Checks the content of a record; rules run their own unit tests.

@@ -1,7 +1,7 @@
 //! Listing a hive, whole or in pages.
 
 use super::{Hive, HiveRecord, list};
-use crate::api::ApiError;
+use crate::api::{ApiError, ErrorCode};
 use crate::app::App;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -56,7 +56,7 @@ pub fn whole(app: &App, hive: &Hive, oid: Oid, is_metadata_only: bool) -> Result
         bytes += key.len() + value.to_string().len();
         if bytes > LISTING_BYTES_MAX {
             let text = "lc_error_code:HIVE_LISTING_TOO_LARGE - ask for pages with limit and cursor";
-            return Err(ApiError::too_large(text).with_code("HIVE_LISTING_TOO_LARGE"));
+            return Err(ApiError::new(ErrorCode::HiveListingTooLarge, text));
         }
         records.insert(key, value);
     }
@@ -99,5 +99,5 @@ fn read_cursor(cursor: &str) -> Result<Option<String>, ApiError> {
     }
     let key = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let wrong = "lc_error_code:INVALID_CURSOR - the cursor is not one that was given out";
-    key.map(Some).ok_or_else(|| ApiError::bad_request(wrong).with_code("INVALID_CURSOR"))
+    key.map(Some).ok_or_else(|| ApiError::new(ErrorCode::InvalidCursor, wrong))
 }
