@@ -62,9 +62,55 @@ const account = createRoute({
   path: '/account',
   component: lazyRouteComponent(() => import('./shell/Account.tsx'), 'Account'),
 })
+const text = (value: unknown) => (typeof value === 'string' && value ? value : undefined)
+const sensors = createRoute({
+  getParentRoute: () => shell,
+  path: '/sensors',
+  validateSearch: (search: Record<string, unknown>): { selector?: string | undefined; online?: boolean | undefined } => ({
+    selector: text(search.selector),
+    online: search.online === true || undefined,
+  }),
+  component: lazyRouteComponent(() => import('./sensors/List.tsx'), 'Sensors'),
+})
+const sensor = createRoute({
+  getParentRoute: () => shell,
+  path: '/sensors/$sid',
+  validateSearch: (search: Record<string, unknown>): { tab?: 'overview' | 'timeline' | undefined; kind?: string | undefined } => ({
+    tab: search.tab === 'timeline' ? 'timeline' : undefined,
+    kind: text(search.kind),
+  }),
+  component: lazyRouteComponent(() => import('./sensors/Detail.tsx'), 'SensorDetail'),
+})
+const tasks = createRoute({
+  getParentRoute: () => shell,
+  path: '/reliable-tasking',
+  validateSearch: (search: Record<string, unknown>): { find?: string | undefined; open?: boolean | undefined } => ({
+    find: text(search.find),
+    open: search.open === true || undefined,
+  }),
+  component: lazyRouteComponent(() => import('./reliable-tasking/List.tsx'), 'ReliableTasking'),
+})
+const newTask = createRoute({
+  getParentRoute: () => shell,
+  path: '/reliable-tasking/new',
+  validateSearch: (search: Record<string, unknown>): { task?: string | undefined; selector?: string | undefined } => ({
+    task: text(search.task),
+    selector: text(search.selector),
+  }),
+  component: lazyRouteComponent(() => import('./reliable-tasking/New.tsx'), 'NewTask'),
+})
+const task = createRoute({
+  getParentRoute: () => shell,
+  path: '/reliable-tasking/$task',
+  validateSearch: (search: Record<string, unknown>): { state?: string | undefined; sid?: string | undefined } => ({
+    state: text(search.state),
+    sid: text(search.sid),
+  }),
+  component: lazyRouteComponent(() => import('./reliable-tasking/Detail.tsx'), 'TaskDetail'),
+})
 
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, start, shell.addChildren([overview, account])]),
+  routeTree: root.addChildren([signIn, start, shell.addChildren([overview, account, sensors, sensor, tasks, newTask, task])]),
   basepath: '/console',
   defaultPreload: 'intent',
   scrollRestoration: true,

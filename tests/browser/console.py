@@ -4,13 +4,14 @@ import subprocess
 
 from playwright.sync_api import expect
 
-from conftest import Watch
+from conftest import WAIT_MAX_MS, Watch
 from process import ROOT, Server, plain_environment, program
 
 PASSWORD = "correct horse battery"
 AXE = ROOT / "console" / "node_modules" / "axe-core" / "axe.min.js"
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1280, "height": 900}
+expect.set_options(timeout=WAIT_MAX_MS)
 
 # Collected before any script of the page runs, so that nothing is missed.
 VIOLATIONS = """

@@ -25,3 +25,96 @@ export interface Link {
   user: string
   expires: number
 }
+
+export interface Sensor {
+  sid: string
+  hostname: string
+  plat: number
+  arch: number
+  is_online: boolean
+  alive: string
+  enroll: string
+  tags: string[]
+  int_ip: string
+  ext_ip: string
+  mac_addr: string
+  version: string
+  is_isolated: boolean
+  should_isolate: boolean
+  is_sealed: boolean
+  should_seal: boolean
+}
+export interface SensorPage {
+  sensors: Sensor[]
+  /** There are more. */
+  continuation_token?: string
+}
+
+export const STATES = [
+  'queued',
+  'sent',
+  'confirmed',
+  'started',
+  'finished',
+  'interrupted',
+  'refused',
+  'not_now',
+  'unsupported',
+  'expired',
+  'removed',
+] as const
+export type TargetState = (typeof STATES)[number]
+
+export interface Task {
+  task_id: string
+  task: string
+  sensor_selector: string
+  context: string | null
+  ttl: number
+  created: number
+  created_by: string
+  expiry: number
+  total: number
+  counts: Record<TargetState, number>
+  failures: number
+  dynamic: boolean
+  urgent: boolean
+  paused: boolean
+  stopped: boolean
+}
+export interface Target {
+  sid: string
+  hostname: string
+  state: TargetState
+  attempts: number
+  online: boolean
+  sent: number | null
+  confirmed: number | null
+  started: number | null
+  ended: number | null
+  code: number | null
+  error: string | null
+}
+export interface TargetPage extends Task {
+  targets: Target[]
+  /** Leads to the next page, if there is one. */
+  cursor?: string
+}
+export interface Preview {
+  total_sensors: number
+  online_sensors: number
+  sensors: { sid: string; hostname: string; online: boolean }[]
+  selector: string
+  explanation: string
+}
+export interface Explanation {
+  code: string
+  explanation: string
+}
+
+/** An event or a detection, as the server keeps it. */
+export interface Row {
+  routing?: Record<string, unknown> & { event_type?: string; event_time?: number; sid?: string; hostname?: string; event_id?: string }
+  event?: unknown
+  [field: string]: unknown
+}

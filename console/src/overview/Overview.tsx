@@ -1,21 +1,103 @@
+import { useQuery } from '@tanstack/react-query'
+import { Link } from '@tanstack/react-router'
+import { call, reliableTasking } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
+import type { Preview, Task } from '../api/types.ts'
+import { Failure } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
+import { counted } from '../look/words.ts'
+import { openOf } from '../tasks/counts.ts'
+import { TaskTable } from '../tasks/TaskTable.tsx'
+import { OwedTo } from './OwedTo.tsx'
 
+/** Numbers are asked for this often while they are shown. */
+const AGAIN_MS = 5_000
+/** Tasks looked at; the newest. */
+const TASKS_MAX = 500
+const TASKS_SHOWN = 8
+
+/** What waits, what failed, and who is offline that is owed something. */
 export function Overview() {
-  const { name } = useOrganization()
+  const { oid, org, name, may } = useOrganization()
+  const isAllowed = oid !== '' && may('ext.request')
+  const fleet = useQuery({
+    queryKey: ['fleet', oid],
+    queryFn: ({ signal }) => reliableTasking<Preview>(oid, 'preview', { selector: '*', limit: 1 }, signal),
+    enabled: isAllowed,
+    refetchInterval: AGAIN_MS,
+  })
+  const online = useQuery({
+    queryKey: ['online', oid],
+    queryFn: ({ signal }) => call<{ count: number }>('GET', `/v1/online/${oid}`, {}, signal),
+    enabled: oid !== '' && !isAllowed && may('sensor.list'),
+    refetchInterval: AGAIN_MS,
+  })
+  const tasks = useQuery({
+    queryKey: ['tasks', oid],
+    queryFn: ({ signal }) => reliableTasking<{ requests: Task[] }>(oid, 'overview', { limit: TASKS_MAX }, signal),
+    enabled: isAllowed,
+    refetchInterval: AGAIN_MS,
+  })
+  const all = tasks.data?.requests ?? []
+  const waiting = all.filter((task) => openOf(task) > 0)
+  const failed = all.filter((task) => task.failures > 0)
+  const total = fleet.data?.total_sensors ?? 0
+  const isNew = fleet.data && total === 0
   return (
     <>
       <Head title="Overview" within={name} />
       <div className="page">
-        <p>Sensors, tasks, rules and detections of {name} have no pages here yet. They are at hand on the command line:</p>
-        <pre>
-          {
-            "source muster-data/env\nmuster sensors\nmuster reliable-task create 'os_packages' --selector 'plat==linux' --watch\nmuster detections"
-          }
-        </pre>
-        <p>
-          The API behind them is described at <a href="/docs">/docs</a>.
-        </p>
+        <div className="tiles">
+          {fleet.data && (
+            <>
+              <Link className="tile" to="/$org/sensors" params={{ org }} search={{ online: true }}>
+                <span className="big">{fleet.data.online_sensors.toLocaleString('en')}</span> of {counted(total, 'sensor')} online
+              </Link>
+              <Link className="tile" to="/$org/reliable-tasking" params={{ org }} search={{ open: true }}>
+                <span className="big">{waiting.reduce((sum, task) => sum + openOf(task), 0).toLocaleString('en')}</span> targets wait, in{' '}
+                {counted(waiting.length, 'task')}
+              </Link>
+              <Link className="tile" to="/$org/reliable-tasking" params={{ org }}>
+                <span className={`big ${failed.length ? 'bad' : ''}`}>
+                  {failed.reduce((sum, task) => sum + task.failures, 0).toLocaleString('en')}
+                </span>{' '}
+                targets failed, in {counted(failed.length, 'task')}
+              </Link>
+            </>
+          )}
+          {online.data && (
+            <Link className="tile" to="/$org/sensors" params={{ org }} search={{ online: true }}>
+              <span className="big">{online.data.count.toLocaleString('en')}</span> sensors online
+            </Link>
+          )}
+        </div>
+        {tasks.error && <Failure what="Tasks could not be read" error={tasks.error} again={() => void tasks.refetch()} />}
+        {isNew && (
+          <div className="note">
+            <p>
+              <strong>Begin with a sensor.</strong>
+            </p>
+            <p>
+              A sensor is a small program on each machine that carries out what you ask for, also later, if the machine is off now. It
+              enrols with an installation key:
+            </p>
+            <code>muster install-key create "first machines"</code>
+            <code>muster-sensor run --key KEY --state-dir DIR</code>
+          </div>
+        )}
+        {isAllowed && total > 0 && <OwedTo />}
+        {waiting.length > 0 && (
+          <section className="panel">
+            <h2>What waits</h2>
+            <TaskTable tasks={waiting.slice(0, TASKS_SHOWN)} org={org} label="Tasks that wait" />
+          </section>
+        )}
+        {failed.length > 0 && (
+          <section className="panel">
+            <h2>What failed</h2>
+            <TaskTable tasks={failed.slice(0, TASKS_SHOWN)} org={org} label="Tasks with failures" />
+          </section>
+        )}
       </div>
     </>
   )

@@ -4,7 +4,11 @@ import { PAGES } from './pages.ts'
 import { hasSingleKeys, setSingleKeys } from './settings.ts'
 
 const KEYS: [string, string][] = [
-  ['Ctrl K', 'go to a page'],
+  ['Ctrl K', 'go to a page, sensor or task'],
+  ['/', 'filter of the page'],
+  ['↑ ↓ Page Up Page Down Home End', 'move in a list'],
+  ['Enter', 'open'],
+  ['x', 'select (in a list)'],
   ['Esc', 'close what is open'],
   ['?', 'this help'],
 ]

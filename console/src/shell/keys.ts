@@ -37,6 +37,12 @@ export function useKeys(acts: Acts) {
         if (page) go(page)
       } else if (event.key === 'g') afterG = Date.now()
       else if (event.key === '?') help()
+      else if (event.key === '/') {
+        const filter = document.querySelector<HTMLElement>('[data-filter]')
+        if (!filter) return
+        event.preventDefault()
+        filter.focus()
+      }
     }
     window.addEventListener('keydown', press)
     return () => window.removeEventListener('keydown', press)

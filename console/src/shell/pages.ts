@@ -11,7 +11,11 @@ export interface Page {
   key?: string
 }
 
-export const PAGES: Page[] = [{ name: 'Overview', path: '', group: '', key: 'h' }]
+export const PAGES: Page[] = [
+  { name: 'Overview', path: '', group: '', key: 'h' },
+  { name: 'Sensors', path: 'sensors', group: 'Sensors', needs: 'sensor.list', key: 's' },
+  { name: 'Reliable Tasking', path: 'reliable-tasking', group: 'Automation', needs: 'ext.request', key: 't' },
+]
 
 export const GROUPS = ['', 'Sensors', 'Automation', 'Findings', 'Platform'] as const
 

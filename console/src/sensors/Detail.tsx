@@ -1,0 +1,110 @@
+import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
+import { call, type Failure as Refusal } from '../api/client.ts'
+import { useOrganization } from '../api/session.ts'
+import type { Sensor } from '../api/types.ts'
+import { useTopic } from '../live/useLive.ts'
+import { Empty, Failure } from '../look/Failure.tsx'
+import { Head } from '../look/Head.tsx'
+import { State } from '../look/State.tsx'
+import { Time } from '../look/Time.tsx'
+import { ofServer } from '../look/time.ts'
+import { Timeline } from '../timeline/Timeline.tsx'
+import { Facts } from './Facts.tsx'
+import { Owed } from './Owed.tsx'
+import { Protection } from './Protection.tsx'
+import { Tags } from './Tags.tsx'
+
+export function SensorDetail() {
+  const { oid, org, may } = useOrganization()
+  const { sid } = useParams({ from: '/$org/sensors/$sid' })
+  const { tab = 'overview', kind = '' } = useSearch({ from: '/$org/sensors/$sid' })
+  const queries = useQueryClient()
+  const navigate = useNavigate()
+  const sensor = useQuery({
+    queryKey: ['sensor', oid, sid],
+    queryFn: ({ signal }) => call<{ info: Sensor }>('GET', `/v1/${sid}`, {}, signal).then((answer) => answer.info),
+    enabled: oid !== '',
+  })
+  useTopic('sensors', oid ? { oid, sids: [sid] } : undefined, {
+    rows: (rows) => {
+      const change = rows.at(-1) as Partial<Sensor>
+      queries.setQueryData<Sensor>(['sensor', oid, sid], (old) => old && { ...old, ...change })
+    },
+    gap: () => void sensor.refetch(),
+  })
+  if (sensor.error) {
+    const isGone = (sensor.error as Refusal).status === 404
+    return (
+      <>
+        <Head title="Sensor" within="Sensors" />
+        <div className="page">
+          {isGone ? (
+            <Empty title="There is no such sensor." />
+          ) : (
+            <Failure what="The sensor could not be read" error={sensor.error} again={() => void sensor.refetch()} />
+          )}
+        </div>
+      </>
+    )
+  }
+  if (!sensor.data) return <Head title="Sensor" within="Sensors" />
+  const info = sensor.data
+  return (
+    <>
+      <Head title={info.hostname || sid} within="Sensors">
+        <State of={info.is_online ? 'online' : 'offline'} />
+        {!info.is_online && (
+          <span className="soft">
+            last seen <Time ms={ofServer(info.alive)} ago />
+          </span>
+        )}
+        <span className="grow" />
+        {may('ext.request') && (
+          <Link className="button" to="/$org/reliable-tasking/new" params={{ org }} search={{ selector: `sid == "${sid}"` }}>
+            Run a command…
+          </Link>
+        )}
+      </Head>
+      <nav className="tabs" aria-label="Parts of the sensor">
+        {(['overview', 'timeline'] as const).map((name) => (
+          <Link
+            key={name}
+            to="/$org/sensors/$sid"
+            params={{ org, sid }}
+            search={{ tab: name }}
+            aria-current={tab === name ? 'page' : undefined}
+            activeOptions={{ includeSearch: true }}
+          >
+            {name === 'overview' ? 'Overview' : 'Timeline'}
+          </Link>
+        ))}
+      </nav>
+      {tab === 'timeline' ? (
+        <Timeline
+          key={`${sid} ${kind}`}
+          sid={sid}
+          kind={kind}
+          choose={(chosen) =>
+            void navigate({ to: '/$org/sensors/$sid', params: { org, sid }, search: { tab: 'timeline', kind: chosen || undefined } })
+          }
+        />
+      ) : (
+        <Overview info={info} changed={() => void sensor.refetch()} />
+      )}
+    </>
+  )
+}
+
+function Overview({ info, changed }: { info: Sensor; changed: () => void }) {
+  return (
+    <div className="page">
+      <div className="columns">
+        <Facts info={info} />
+        <Tags info={info} changed={changed} />
+        <Protection info={info} changed={changed} />
+      </div>
+      <Owed sid={info.sid} />
+    </div>
+  )
+}

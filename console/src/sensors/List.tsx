@@ -1,0 +1,173 @@
+import { useNavigate, useSearch } from '@tanstack/react-router'
+import { useEffect, useState } from 'react'
+import { call, type Failure as Refusal } from '../api/client.ts'
+import { useOrganization } from '../api/session.ts'
+import type { Sensor, SensorPage } from '../api/types.ts'
+import { type Column, Grid, type Shown } from '../grid/Grid.tsx'
+import { useTopic } from '../live/useLive.ts'
+import { Empty } from '../look/Failure.tsx'
+import { Head } from '../look/Head.tsx'
+import { State } from '../look/State.tsx'
+import { Time } from '../look/Time.tsx'
+import { ofServer } from '../look/time.ts'
+import { counted } from '../look/words.ts'
+import { SelectorField } from '../selector/SelectorField.tsx'
+import { PickBar } from './PickBar.tsx'
+import { platformOf } from './platform.ts'
+
+const LIVE_MAX = 400
+/** Sensors that the list shows; who looks for others narrows the selector. */
+const FIRST = 1_000
+/** How often the list looks for new sensors. */
+const AGAIN_MS = 5_000
+
+const COLUMNS: Column<Sensor>[] = [
+  {
+    name: 'Host',
+    width: 'minmax(120px, 2fr)',
+    cell: (sensor) => sensor.hostname || <span className="mono">{sensor.sid}</span>,
+  },
+  {
+    name: 'State',
+    width: '100px',
+    cell: (sensor) => (
+      <>
+        <State of={sensor.is_online ? 'online' : 'offline'} />
+        {sensor.should_isolate || sensor.is_isolated ? <span className="warn"> isolated</span> : ''}
+      </>
+    ),
+  },
+  { name: 'Platform', width: '88px', cell: (sensor) => platformOf(sensor.plat), isWide: true },
+  { name: 'Address', width: 'minmax(96px, 1fr)', cell: (sensor) => <span className="mono">{sensor.int_ip}</span>, isWide: true },
+  {
+    name: 'Tags',
+    width: 'minmax(120px, 2fr)',
+    cell: (sensor) =>
+      sensor.tags.map((tag) => (
+        <span key={tag} className="tag" title={tag}>
+          {tag}
+        </span>
+      )),
+    isWide: true,
+  },
+  { name: 'Last seen', width: 'minmax(170px, 1fr)', cell: (sensor) => <Time ms={ofServer(sensor.alive)} />, isWide: true },
+]
+
+export function Sensors() {
+  const { org, oid, may } = useOrganization()
+  const search = useSearch({ from: '/$org/sensors' })
+  const navigate = useNavigate()
+  const [text, setText] = useState(search.selector ?? '')
+  const [picked, setPicked] = useState<ReadonlySet<string>>(new Set())
+  const [shown, setShown] = useState<{ rows: Sensor[]; window: Shown<Sensor> }>()
+  const [failure, setFailure] = useState<unknown>(null)
+  const [hasMore, setMore] = useState(false)
+  const selector = search.selector ?? ''
+  // Back and forward change the address, and with it the field.
+  useEffect(() => setText(selector), [selector])
+  const apply = (changed: { selector?: string | undefined; online?: boolean | undefined }) => {
+    setFailure(null)
+    setPicked(new Set())
+    void navigate({ to: '/$org/sensors', params: { org }, search: { ...search, ...changed } })
+  }
+  const live = shown?.rows.slice(0, LIVE_MAX).map((sensor) => sensor.sid)
+  useTopic('sensors', oid && live?.length ? { oid, sids: live } : undefined, {
+    rows: (rows) => shown?.window.patch(rows as Partial<Sensor>[], (change) => change.sid ?? ''),
+    gap: () => shown?.window.again(),
+  })
+  // Sensors that enrol stand at the end: nothing moves under the pointer.
+  const again = shown?.window.again
+  useEffect(() => {
+    const timer = setInterval(() => again?.(), AGAIN_MS)
+    return () => clearInterval(timer)
+  }, [again])
+  const pick = (sid: string) => {
+    const next = new Set(picked)
+    if (!next.delete(sid)) next.add(sid)
+    setPicked(next)
+  }
+  const isFiltered = Boolean(selector || search.online)
+  const mistake = failure && text === selector ? (failure as Refusal).message : undefined
+  return (
+    <>
+      <Head title="Sensors">
+        <SelectorField
+          label="Selector"
+          value={text}
+          onChange={setText}
+          onEnter={(chosen) => apply({ selector: chosen.trim() || undefined })}
+          mistake={mistake}
+          isFilter
+        />
+        <button type="button" onClick={() => apply({ selector: text.trim() || undefined })}>
+          Apply
+        </button>
+        <label className="line">
+          <input
+            type="checkbox"
+            checked={search.online ?? false}
+            onChange={(event) => apply({ online: event.target.checked || undefined })}
+          />
+          online only
+        </label>
+        <span role="status" className="soft">
+          {shown && shown.window.total >= 0 && !mistake
+            ? hasMore
+              ? `first ${counted(shown.window.total, 'sensor')} shown; narrow the selector`
+              : counted(shown.window.total, 'sensor')
+            : ''}
+        </span>
+      </Head>
+      {mistake ? (
+        <div className="page">
+          <Empty title="The selector is not understood.">
+            <p>What is wrong, and where, is said below it.</p>
+          </Empty>
+        </div>
+      ) : (
+        <Grid<Sensor>
+          label="Sensors"
+          of={`${oid} ${selector} ${search.online ?? ''}`}
+          fetch={async (offset, limit, signal) => {
+            const fields = { selector, limit: FIRST, is_online_only: search.online || undefined }
+            const page = await call<SensorPage>('GET', `/v1/sensors/${oid}`, fields, signal)
+            setMore(Boolean(page.continuation_token))
+            return { rows: page.sensors.slice(offset, offset + limit), total: page.sensors.length }
+          }}
+          keyOf={(sensor) => sensor.sid}
+          columns={COLUMNS}
+          picked={picked}
+          pick={pick}
+          onOpen={(sensor) => void navigate({ to: '/$org/sensors/$sid', params: { org, sid: sensor.sid } })}
+          onShown={(rows, window) => setShown({ rows, window })}
+          {...(selector ? { onFailure: setFailure } : {})}
+          empty={
+            isFiltered ? (
+              <Empty title="No sensor matches.">
+                <code>{selector}</code>
+                <button type="button" onClick={() => apply({ selector: undefined, online: undefined })}>
+                  Clear
+                </button>
+              </Empty>
+            ) : (
+              <Empty title="No sensors yet.">
+                <p>A sensor is a small program on each machine. It enrols with an installation key:</p>
+                <code>muster install-key create "first machines"</code>
+                <code>muster-sensor run --key KEY --state-dir DIR</code>
+              </Empty>
+            )
+          }
+        />
+      )}
+      {!mistake && shown && shown.window.total > 0 && may('ext.request') && (
+        <PickBar
+          picked={picked}
+          selector={selector}
+          total={shown.window.total}
+          clear={() => setPicked(new Set())}
+          changed={() => shown.window.again()}
+        />
+      )}
+    </>
+  )
+}

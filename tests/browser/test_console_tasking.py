@@ -1,0 +1,186 @@
+"""Automation → Reliable Tasking and Sensors: a command waits for a machine that is off, is taken back, and is explained."""
+
+import csv
+import io
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from console import Console
+from fleet import LonelySensor, NamedSensor
+
+
+@pytest.fixture
+def console(watch, server):
+    made = Console(watch, server)
+    made.sign_in()
+    return made
+
+
+def sensors_row(console, name):
+    return console.page.get_by_role("row").filter(has_text=name)
+
+
+def wait_for_sensor(console, name, state):
+    """Opens the list and waits until it shows a sensor in a state, live."""
+    console.open("/sensors")
+    expect(sensors_row(console, name)).to_contain_text(state)
+
+
+def new_task(console, command, selector):
+    console.open("/reliable-tasking")
+    console.page.get_by_role("link", name="New task").click()
+    console.page.get_by_label("Command").fill(command)
+    console.page.get_by_role("combobox", name="On which sensors").fill(selector)
+
+
+def test_a_task_for_a_machine_that_is_off_runs_when_it_is_back_and_its_output_is_seen(console, server):
+    page = console.page
+    console.open("/sensors")
+    if not server.sensors:
+        expect(page.get_by_text("No sensors yet.")).to_be_visible()
+        console.check("sensors-empty")
+        console.open("/reliable-tasking")
+        expect(page.get_by_text("No tasks yet.")).to_be_visible()
+        console.check("tasks-empty")
+    sensor = NamedSensor(server, "web-1")
+    wait_for_sensor(console, "web-1", "online")
+    sensor.process.stop()
+    # Without a reload: the list is live.
+    expect(sensors_row(console, "web-1")).to_contain_text("offline")
+    console.check("sensors")
+
+    # From the machines to the command, as somebody would who never saw the console.
+    sensors_row(console, "web-1").get_by_role("checkbox").check()
+    page.get_by_role("button", name="Run a command on them…").click()
+    expect(page.get_by_role("status").filter(has_text="of them online")).to_contain_text("1 sensor matches, 0 of them online.")
+    page.get_by_label("Command").fill('run --shell-command "echo all is well"')
+    expect(page.locator("p.note")).to_contain_text("1 of them offline now: each runs it when it is back")
+    console.check("task-new")
+    page.get_by_role("button", name="Run it").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text('run --shell-command "echo all is well"')
+    expect(page.get_by_role("button", name="queued 1")).to_be_visible()
+    sensors_row(console, "web-1").click()
+    expect(page.get_by_role("dialog")).to_contain_text("offline")
+    console.check("task-explained")
+    page.keyboard.press("Escape")
+
+    sensor.start()
+    expect(page.get_by_role("button", name="finished 1")).to_be_visible()
+    console.check("task")
+    sensors_row(console, "web-1").click()
+    expect(page.get_by_role("dialog")).to_contain_text("all is well")
+    expect(page.get_by_role("dialog")).to_contain_text("Exit code")
+    console.check("task-output")
+    # The address leads to the same view again.
+    page.reload()
+    expect(page.get_by_role("dialog")).to_contain_text("all is well")
+    page.keyboard.press("Escape")
+
+    with page.expect_download() as download:
+        page.get_by_role("button", name="CSV").click()
+    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
+    assert [(row["hostname"], row["state"], row["code"]) for row in rows] == [("web-1", "finished", "0")]
+    console.open("/reliable-tasking")
+    expect(page.get_by_role("row").filter(has_text="all is well")).to_contain_text("1 of 1 finished")
+    console.check("tasks")
+
+
+def test_a_task_that_is_taken_back_never_runs_and_the_page_says_so_at_once(console, server):
+    page = console.page
+    sensor = NamedSensor(server, "db-1")
+    wait_for_sensor(console, "db-1", "online")
+    sensor.process.stop()
+    expect(sensors_row(console, "db-1")).to_contain_text("offline")
+    new_task(console, "os_version", 'hostname == "db-1"')
+    page.get_by_role("button", name="Run it").click()
+    expect(page.get_by_role("button", name="queued 1")).to_be_visible()
+    # The overview names the machine, and what it will run.
+    console.open()
+    owed = page.get_by_role("region", name="Offline, and owed something").get_by_role("row").filter(has_text="db-1")
+    expect(owed).to_contain_text("os_version")
+    console.check("overview")
+    page.get_by_role("region", name="Tasks that wait").get_by_role("link", name="os_version").click()
+
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_text("· paused")).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("· paused")).not_to_be_visible()
+    page.get_by_role("button", name="Untask…").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Not yet sent, and never run: 1 sensor.")
+    console.check("task-untask")
+    page.get_by_role("dialog").get_by_role("button", name="Untask").click()
+    expect(page.get_by_role("button", name="removed 1")).to_be_visible()
+    sensor.start()
+    wait_for_sensor(console, "db-1", "online")
+    page.go_back()
+    expect(page.get_by_role("button", name="removed 1")).to_be_visible()
+    assert page.get_by_role("button", name=re.compile("finished")).count() == 0
+
+
+def test_a_selector_with_a_mistake_is_marked_at_its_column(console):
+    page = console.page
+    with console.watch.expecting(re.compile("400")):
+        new_task(console, "os_version", "plat = linux")
+        expect(page.get_by_role("alert")).to_be_visible()
+    place = page.locator("pre.where").inner_text().split("\n")
+    assert place[0] == "plat = linux"
+    assert place[1].index("^") == 5
+    expect(page.get_by_role("button", name="Run it")).to_be_disabled()
+    console.check("selector-mistake")
+    # What is not finished is a mistake, too, until it is.
+    with console.watch.expecting(re.compile("400"), at_least=0):
+        page.get_by_role("combobox", name="On which sensors").fill("plat == li")
+        page.get_by_role("option", name="linux", exact=True).click()
+        expect(page.get_by_role("combobox", name="On which sensors")).to_have_value("plat == linux")
+        expect(page.get_by_role("alert")).not_to_be_visible()
+
+
+def test_a_sensor_is_isolated_and_rejoins_as_it_reports_itself(console, server):
+    page = console.page
+    LonelySensor(server, "lonely-1")
+    wait_for_sensor(console, "lonely-1", "online")
+    sensors_row(console, "lonely-1").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("lonely-1")
+    isolation = page.get_by_text("Network isolation: wanted")
+    expect(isolation).to_contain_text("wanted off, reported off")
+    page.get_by_role("button", name="Isolate…").click()
+    console.check("isolate")
+    page.get_by_label("Type lonely-1 to go on").fill("another")
+    page.get_by_role("dialog").get_by_role("button", name="Isolate").click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.get_by_label("Type lonely-1 to go on").fill("lonely-1")
+    page.get_by_role("dialog").get_by_role("button", name="Isolate").click()
+    expect(isolation).to_contain_text("wanted on, reported on")
+    console.check("sensor-isolated")
+    page.get_by_role("button", name="Rejoin").click()
+    expect(isolation).to_contain_text("wanted off, reported off")
+
+
+def test_a_sensor_shows_its_tags_what_it_is_owed_and_its_events_as_they_come(console, server):
+    page = console.page
+    sensor = NamedSensor(server, "log-1")
+    wait_for_sensor(console, "log-1", "online")
+    sensors_row(console, "log-1").click()
+    page.get_by_label("New tag").fill("east wing")
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_title("east wing")).to_be_visible()
+    expect(page.get_by_text("Nothing waits for it.")).to_be_visible()
+    console.check("sensor")
+    page.get_by_role("link", name="Timeline").click()
+    events = page.get_by_role("region", name="Events")
+    page.get_by_label("Kind of event").select_option("CONNECTED")
+    expect(events).to_contain_text("CONNECTED")
+    page.get_by_role("button", name="Pause").click()
+    sensor.process.stop()
+    sensor.start()
+    # What comes meanwhile waits, is counted, and is shown afterwards.
+    expect(page.get_by_role("button", name=re.compile(r"Resume \([1-9]\d* new\)"))).to_be_visible()
+    console.check("sensor-timeline")
+    before = events.get_by_text("CONNECTED").count()
+    page.get_by_role("button", name=re.compile("Resume")).click()
+    expect(events.get_by_text("CONNECTED")).not_to_have_count(before)
+    page.get_by_role("link", name="Overview").last.click()
+    page.get_by_role("button", name="Remove the tag east wing").click()
+    expect(page.get_by_title("east wing")).not_to_be_visible()
