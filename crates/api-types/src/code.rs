@@ -95,6 +95,8 @@ codes! {
     TooManyTries "too_many_tries" 429
     /// The server failed; its log says why.
     Internal "internal" 500
+    /// A change of rules is stored, and could not be put in force.
+    NotInForce "not_in_force" 500
     /// Cannot be done now; nothing was changed.
     Unavailable "unavailable" 503
     /// The store is full; nothing was changed.

@@ -141,7 +141,9 @@ pub struct Engine {
     /// state, before and after, are not in it.
     step: Option<BTreeMap<Box<str>, SensorState>>,
     blank: SensorState,
-    scratch: Scratch,
+    /// One per segment of the rules.
+    scratches: Vec<Scratch>,
+    candidates: Vec<u32>,
     outcome: Outcome,
     document: Document,
     work: Work,
@@ -154,7 +156,8 @@ impl Engine {
     #[must_use]
     pub fn new(rules: Arc<RuleSet>, way: Way) -> Self {
         Self {
-            scratch: Scratch::new(&rules),
+            scratches: rules.scratches(None, Vec::new()),
+            candidates: Vec::new(),
             rules,
             way,
             sensors: HashMap::new(),
@@ -175,15 +178,15 @@ impl Engine {
 
     /// Takes another set of rules. Rules that did not change keep what they wait for, and stay suspended.
     pub fn replace(&mut self, rules: Arc<RuleSet>) {
-        self.scratch = Scratch::new(&rules);
+        self.scratches = rules.scratches(Some(&self.rules), std::mem::take(&mut self.scratches));
         self.rules = rules;
         for state in self.sensors.values_mut() {
-            state.waiting.retain(|fingerprint, _| self.rules.by_fingerprint.contains_key(fingerprint));
+            state.waiting.retain(|fingerprint, _| self.rules.by_fingerprint(*fingerprint).is_some());
         }
         self.sensors.retain(|_, state| !state.is_empty());
         let rules = &self.rules;
         self.suspended.retain(|fingerprint, etag| {
-            rules.by_fingerprint.get(fingerprint).is_some_and(|at| rules.rule(*at).meta.etag == *etag)
+            rules.by_fingerprint(*fingerprint).is_some_and(|number| rules.rule(number).meta.etag == *etag)
         });
     }
 
@@ -275,7 +278,8 @@ impl Engine {
             way: self.way,
             facts,
             state,
-            scratch: &mut self.scratch,
+            scratches: &mut self.scratches,
+            candidates: &mut self.candidates,
             outcome: &mut self.outcome,
             work: &self.work,
             suspended: &self.suspended,
@@ -313,7 +317,8 @@ struct Pass<'a> {
     way: Way,
     facts: &'a Facts<'a>,
     state: &'a mut SensorState,
-    scratch: &'a mut Scratch,
+    scratches: &'a mut [Scratch],
+    candidates: &'a mut Vec<u32>,
     outcome: &'a mut Outcome,
     work: &'a Work,
     suspended: &'a HashMap<u64, String>,
@@ -324,31 +329,29 @@ struct Pass<'a> {
 impl Pass<'_> {
     fn event(&mut self, source: &Source<'_>, document: &Document, depth: u32) {
         let kind = event_type(source.target, document).unwrap_or_default();
-        let mut candidates = std::mem::take(&mut self.scratch.candidates);
+        let mut candidates = std::mem::take(self.candidates);
         let way = self.candidates(source.target, kind, document, &mut candidates);
         if !self.state.waiting.is_empty() {
-            let waiting =
-                self.state.waiting.keys().filter_map(|fingerprint| self.rules.by_fingerprint.get(fingerprint));
-            candidates.extend(waiting.filter(|index| self.rules.rule(**index).target() == source.target));
+            let waiting = self.state.waiting.keys().filter_map(|fingerprint| self.rules.by_fingerprint(*fingerprint));
+            candidates.extend(waiting.filter(|number| self.rules.rule(*number).target() == source.target));
             candidates.sort_unstable();
             candidates.dedup();
         }
         let kept = OnceCell::new();
-        for index in &candidates {
-            let rule = self.rules.rule(*index);
-            if source.artifact.is_none_or(|artifact| selects(rule, artifact)) {
-                self.rule(rule, way, &Seen { kind, document, kept: &kept }, depth);
+        for number in &candidates {
+            if source.artifact.is_none_or(|artifact| selects(self.rules.rule(*number), artifact)) {
+                self.rule(*number, way, &Seen { kind, document, kept: &kept }, depth);
             }
         }
         candidates.clear();
-        self.scratch.candidates = candidates;
+        *self.candidates = candidates;
     }
 
     /// The rules to be evaluated, and how: where the search for candidates costs too much, each rule answers for itself.
     fn candidates(&mut self, target: Target, kind: &str, document: &Document, candidates: &mut Vec<u32>) -> Way {
         if self.way == Way::Shared {
             self.work.begin_rule();
-            let is_complete = self.rules.candidates((target, kind), document, self.work, self.scratch, candidates);
+            let is_complete = self.rules.candidates((target, kind), document, self.work, self.scratches, candidates);
             self.work.end_rule();
             if is_complete {
                 return Way::Shared;
@@ -359,12 +362,13 @@ impl Pass<'_> {
         Way::EachRule
     }
 
-    fn rule(&mut self, rule: &Arc<Rule>, way: Way, seen: &Seen<'_>, depth: u32) {
+    fn rule(&mut self, number: u32, way: Way, seen: &Seen<'_>, depth: u32) {
+        let rule = self.rules.rule(number);
         if self.suspended.contains_key(&rule.fingerprint) {
             return;
         }
         self.work.begin_rule();
-        let fires = self.fires(rule, way, seen);
+        let fires = self.fires(number, way, seen);
         if let Some(steps) = self.work.end_rule() {
             return self.outcome.overruns.push(Overrun { of: Overran::Rule(Arc::clone(rule)), steps });
         }
@@ -374,7 +378,8 @@ impl Pass<'_> {
     }
 
     /// What a rule makes of an event; nothing if that is not whole.
-    fn fires(&mut self, rule: &Arc<Rule>, way: Way, seen: &Seen<'_>) -> Vec<Fire> {
+    fn fires(&mut self, number: u32, way: Way, seen: &Seen<'_>) -> Vec<Fire> {
+        let rule = self.rules.rule(number);
         let Seen { kind, document, kept } = *seen;
         let is_void = Cell::new(false);
         let sight = Sight {
@@ -386,7 +391,7 @@ impl Pass<'_> {
             is_void: &is_void,
             work: self.work,
         };
-        let mut shared = self.rules.shared(self.scratch);
+        let mut shared = self.rules.shared(number, self.scratches);
         let fires = if rule.is_stateful() {
             let leaves: &mut dyn Leaves = if way == Way::Shared { &mut shared } else { &mut Plain };
             let time_ms = document.event_time_ms().unwrap_or(self.facts.now_ms);
@@ -417,7 +422,7 @@ impl Pass<'_> {
             console_url: facts.console_url,
             counters: facts.counters,
             variables: &mut self.state.variables,
-            has_readers: rules.listens_to(Target::Detection) || !rules.false_positives.is_empty(),
+            has_readers: rules.listens_to(Target::Detection) || !rules.false_positives().is_empty(),
             is_false_positive: &mut is_false_positive,
             effects: &mut self.outcome.effects,
             reports_made: &mut self.reports_made,
@@ -486,7 +491,7 @@ fn is_false_positive(
         is_void: &is_void,
         work,
     };
-    rules.false_positives.iter().any(|rule| {
+    rules.false_positives().iter().any(|rule| {
         is_void.set(false);
         work.begin_rule();
         let is_match = evaluate::stateless(&rule.node, &sight, &mut Plain, &mut Metadata::default());

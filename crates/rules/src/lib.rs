@@ -53,7 +53,7 @@ pub use load::{
     FalsePositive, LoadError, NoResources, RULE_BYTES_MAX, Resources, Rule, RuleLoader, RuleMeta, TestEvent,
     TestOutcome, Warning, WrittenRule, read_rules,
 };
-pub use plan::RuleSet;
+pub use plan::{Edits, Merged, RuleKey, RuleSet};
 pub use reshape::{Reshape, ReshapeError, Reshaped};
 pub use stateful::TRACKERS_MAX;
 pub use suppression::{Activation, CounterKey, Counters, SWEPT_MAX, Suppression, WINDOWS_MAX, Window};

@@ -159,6 +159,15 @@ impl<'a> RuleLoader<'a> {
         self.load(meta, &Tree::from_value(value)?)
     }
 
+    /// As [`RuleLoader::rule_value`], without its unit tests: for a rule that passed them when it was set.
+    ///
+    /// # Errors
+    ///
+    /// As [`RuleLoader::rule_value`].
+    pub fn tested_rule(&self, meta: RuleMeta, value: &Value) -> Result<Rule, LoadError> {
+        self.load_untested(meta, &Tree::from_value(value)?)
+    }
+
     /// Loads a false-positive rule: a bare node, or one under `detection` or `detect`.
     ///
     /// # Errors

@@ -99,7 +99,7 @@ fn both_ways_agree_on_every_event() {
     for seed in 0..SETS {
         let mut random = Random(seed);
         let rules = loaded(&words, (0..RULES_PER_SET).map(|_| generate::rule(&mut random)));
-        stateful += rules.rules().iter().filter(|rule| rule.is_stateful()).count();
+        stateful += rules.rules().filter(|rule| rule.is_stateful()).count();
         let events: Vec<Vec<u8>> =
             (0..EVENTS_PER_SET).map(|_| generate::event(&mut random).to_string().into_bytes()).collect();
         let shared = run(&rules, &events, &words, Way::Shared);

@@ -18,6 +18,7 @@ mod action;
 mod audit;
 mod group;
 mod lookup;
+mod merge;
 mod overrun;
 mod pass;
 mod pending;
@@ -35,20 +36,21 @@ pub use schedule::{run as run_schedule, tick};
 
 use crate::app::App;
 use crate::artifact::Artifact;
+use crate::hive::Hive;
 use crate::intake::Record;
 use crate::records::Kind;
 use group::{Given, Member};
 use muster_model::{Oid, Sid};
-use muster_rules::{Engine, Suppression, Target, Variables};
+use muster_rules::{Engine, RuleSet, Suppression, Target, Variables};
 use muster_store::{StoreError, Write};
 use overrun::Overruns;
 use parking_lot::{Mutex, RwLock};
 use pending::Pending;
 use pool::Pool;
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -70,9 +72,7 @@ pub struct Detectors {
     by_organization: RwLock<HashMap<Oid, Arc<Detector>>>,
     audit: audit::Feed,
     readings: reading::Readings,
-    reloading: tokio::sync::Mutex<()>,
-    /// By organization: changes of rules that were made, and those of them that are in force.
-    changes: Mutex<HashMap<Oid, (u64, u64)>>,
+    changes: Mutex<HashMap<Oid, Changes>>,
     /// Everything that works for a detector; ends with the server.
     tasks: Mutex<JoinSet<()>>,
     troubles: mpsc::Sender<Trouble>,
@@ -80,6 +80,20 @@ pub struct Detectors {
     pool: Pool,
     /// Taken by what tells operators of troubles.
     told: Mutex<Option<mpsc::Receiver<Trouble>>>,
+}
+
+/// Hive and key of a record that rules are made of.
+type Place = (&'static str, String);
+
+/// What became of an organization's rules since they were last put in force.
+#[derive(Default)]
+struct Changes {
+    /// What was changed, each with the number of its last change.
+    records: BTreeMap<Place, u64>,
+    /// How many changes there were.
+    count: u64,
+    /// Held by whoever puts rules in force.
+    reloading: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// The rules of one organization at work.
@@ -90,8 +104,10 @@ pub(crate) struct Detector {
     /// When windows that ended were last dropped, in milliseconds since the Unix epoch.
     swept_ms: AtomicI64,
     lookups: RwLock<Arc<Lookups>>,
-    /// The streams that its rules listen to.
-    targets: RwLock<BTreeSet<Target>>,
+    /// Those that the lanes evaluate.
+    rules: RwLock<Arc<RuleSet>>,
+    /// Whether something merges the segments of its rules.
+    is_merging: AtomicBool,
     /// Held while a group is evaluated and stored, and by whoever changes what it is evaluated with.
     turn: tokio::sync::Mutex<()>,
     members: mpsc::Sender<Member>,
@@ -134,7 +150,6 @@ impl Default for Detectors {
             by_organization: RwLock::default(),
             audit: audit::Feed::default(),
             readings: reading::Readings::default(),
-            reloading: tokio::sync::Mutex::default(),
             changes: Mutex::default(),
             tasks: Mutex::default(),
             troubles,
@@ -158,7 +173,40 @@ impl Detectors {
 
     /// The detector of an organization, if it has rules that listen to a stream.
     fn listening(&self, oid: Oid, target: Target) -> Option<Arc<Detector>> {
-        self.of(oid).filter(|detector| detector.targets.read().contains(&target))
+        self.of(oid).filter(|detector| detector.rules.read().listens_to(target))
+    }
+
+    /// Notes that a stored record has changed: it is in force after [`reload`].
+    pub fn touch(&self, oid: Oid, hive: &Hive, key: &str) {
+        if hive.concerns_rules {
+            let mut changes = self.changes.lock();
+            let of = changes.entry(oid).or_default();
+            of.count += 1;
+            of.records.insert((hive.name, key.to_owned()), of.count);
+        }
+    }
+
+    /// Whether something was changed that is not in force yet.
+    pub(crate) fn is_changed(&self, oid: Oid) -> bool {
+        self.changes.lock().get(&oid).is_some_and(|of| !of.records.is_empty())
+    }
+
+    /// What was changed and is not in force yet, and the number of the last change.
+    fn changed(&self, oid: Oid) -> (Vec<Place>, u64) {
+        let changes = self.changes.lock();
+        let of = changes.get(&oid);
+        of.map(|of| (of.records.keys().cloned().collect(), of.count)).unwrap_or_default()
+    }
+
+    /// Notes that changes up to a number are in force.
+    fn in_force(&self, oid: Oid, through: u64) {
+        if let Some(of) = self.changes.lock().get_mut(&oid) {
+            of.records.retain(|_, number| *number > through);
+        }
+    }
+
+    fn reloading(&self, oid: Oid) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(&self.changes.lock().entry(oid).or_default().reloading)
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

@@ -24,7 +24,9 @@ use crate::intake::event::{self, Actor};
 use crate::{clock, detect, random};
 use muster_model::{Oid, Timestamp};
 use muster_store::{Expect, StoreError};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,16 +42,17 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// Latest expiry, in milliseconds: the end of the year 9999.
 const EXPIRY_MAX_MS: i64 = 253_402_300_799_999;
 
-/// One change of hives at a time, so that an etag is compared with what is replaced.
+/// One change of an organization's hives at a time, so that an etag is compared with what is replaced.
 #[derive(Default)]
 pub struct Hives {
-    changing: tokio::sync::Mutex<()>,
+    changing: Mutex<HashMap<Oid, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Hives {
-    /// Waits until nobody changes a record; until the guard is dropped, nobody else will.
-    pub async fn lock(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.changing.lock().await
+    /// Waits until nobody changes a record of an organization; until the guard is dropped, nobody else will.
+    pub async fn lock(&self, oid: Oid) -> tokio::sync::OwnedMutexGuard<()> {
+        let of = Arc::clone(self.changing.lock().entry(oid).or_default());
+        of.lock_owned().await
     }
 }
 
@@ -88,17 +91,17 @@ pub fn list(app: &App, hive: &Hive, oid: Oid) -> Vec<(String, HiveRecord)> {
 /// # Errors
 ///
 /// 400 if the content or the metadata is wrong, the etag does not match, or metadata is
-/// written to a record that is not there; 409 if the hive is full.
+/// written to a record that is not there; 409 if the hive is full; 500 as [`changed`].
 pub async fn set(
     app: &Arc<App>,
-    hive: &Hive,
+    hive: &'static Hive,
     oid: Oid,
     key: &str,
     change: Change,
     actor: &Actor,
 ) -> Result<HiveRecord, ApiError> {
     let record = write(app, hive, oid, key, change, actor).await?;
-    changed(app, hive, oid).await;
+    changed(app, oid).await?;
     Ok(record)
 }
 
@@ -109,22 +112,30 @@ pub async fn set(
 /// As [`set`].
 pub async fn write(
     app: &Arc<App>,
-    hive: &Hive,
+    hive: &'static Hive,
     oid: Oid,
     key: &str,
-    change: Change,
+    mut change: Change,
     actor: &Actor,
 ) -> Result<HiveRecord, ApiError> {
-    let _one_at_a_time = app.hives.lock().await;
+    if let Some(data) = change.data.take() {
+        change.data = Some(check(app, hive, oid, key, data).await?);
+    } else if change.usr_mtd.as_ref().is_some_and(|wanted| wanted.enabled)
+        && let Ok(stored) = get(app, hive, oid, key)
+    {
+        // It was right when it was set; what it refers to may be gone. Whoever replaces it meanwhile has it checked.
+        check(app, hive, oid, key, stored.data).await?;
+    }
+    let _one_at_a_time = app.hives.lock(oid).await;
     let stored: Option<HiveRecord> = app.records.get(oid, hive.kind, key);
     if stored.is_none() && app.records.count(oid, hive.kind) >= RECORDS_MAX {
         return Err(full());
     }
     let record = after(hive, key, stored, change, actor)?;
-    check(app, hive, oid, key, &record.data)?;
     let detail = json!({"enabled": record.usr_mtd.enabled, "etag": record.sys_mtd.etag});
     let beside = audit(hive, oid, key, actor, ("hive record set", "set_hive_record", &detail));
     app.records.put(oid, hive.kind, key, &record, Expect::Any, beside).await?;
+    app.detectors.touch(oid, hive, key);
     Ok(record)
 }
 
@@ -171,7 +182,7 @@ pub fn after(
 ///
 /// # Errors
 ///
-/// 400 if it is not there, 409 if the new key is taken.
+/// 400 if it is not there, 409 if the new key is taken; 500 as [`changed`].
 pub async fn rename(
     app: &Arc<App>,
     hive: &Hive,
@@ -180,7 +191,7 @@ pub async fn rename(
     actor: &Actor,
 ) -> Result<HiveRecord, ApiError> {
     require_key(new)?;
-    let one_at_a_time = app.hives.lock().await;
+    let one_at_a_time = app.hives.lock(oid).await;
     let mut record = get(app, hive, oid, old)?;
     if old == new {
         return Ok(record);
@@ -192,8 +203,10 @@ pub async fn rename(
     let detail = json!({"new_name": new});
     let beside = audit(hive, oid, old, actor, ("hive record renamed", "rename_hive_record", &detail));
     app.records.rename(oid, hive.kind, (old, new), &record, beside).await?;
+    app.detectors.touch(oid, hive, old);
+    app.detectors.touch(oid, hive, new);
     drop(one_at_a_time);
-    changed(app, hive, oid).await;
+    changed(app, oid).await?;
     Ok(record)
 }
 
@@ -201,11 +214,10 @@ pub async fn rename(
 ///
 /// # Errors
 ///
-/// 400 `RECORD_NOT_FOUND`.
+/// 400 `RECORD_NOT_FOUND`; 500 as [`changed`].
 pub async fn delete(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), ApiError> {
     erase(app, hive, oid, key, actor).await?;
-    changed(app, hive, oid).await;
-    Ok(())
+    changed(app, oid).await
 }
 
 /// As [`delete`], but it is out of force only after [`changed`].
@@ -214,12 +226,13 @@ pub async fn delete(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Ac
 ///
 /// As [`delete`].
 pub async fn erase(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), ApiError> {
-    let _one_at_a_time = app.hives.lock().await;
+    let _one_at_a_time = app.hives.lock(oid).await;
     let beside = match app.records.has(oid, hive.kind, key) {
         true => audit(hive, oid, key, actor, ("hive record deleted", "delete_hive_record", &json!({}))),
         false => return Err(not_found(key)),
     };
     app.records.delete(oid, hive.kind, key, beside).await?;
+    app.detectors.touch(oid, hive, key);
     Ok(())
 }
 
@@ -230,7 +243,7 @@ pub async fn erase(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Act
 ///
 /// 400 `RECORD_NOT_FOUND`, or what the store says.
 pub async fn disable(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, etag: &str, text: &str) -> Result<(), ApiError> {
-    let one_at_a_time = app.hives.lock().await;
+    let one_at_a_time = app.hives.lock(oid).await;
     let mut record = get(app, hive, oid, key)?;
     if record.sys_mtd.etag != etag || !record.usr_mtd.enabled {
         return Ok(());
@@ -245,14 +258,14 @@ pub async fn disable(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, etag: &st
     let detail = json!({"error": text});
     let beside = audit(hive, oid, key, &actor, ("hive record disabled", "disable_hive_record", &detail));
     app.records.put(oid, hive.kind, key, &record, Expect::Any, beside).await?;
+    app.detectors.touch(oid, hive, key);
     drop(one_at_a_time);
-    changed(app, hive, oid).await;
-    Ok(())
+    changed(app, oid).await
 }
 
 /// Notes on a record what last went wrong with it. It stays the same record: its etag does not change.
 pub async fn note_error(app: &App, hive: &Hive, oid: Oid, key: &str, text: &str) {
-    let _one_at_a_time = app.hives.lock().await;
+    let _one_at_a_time = app.hives.lock(oid).await;
     let Ok(mut record) = get(app, hive, oid, key) else { return };
     text.clone_into(&mut record.sys_mtd.last_error);
     record.sys_mtd.last_error_ts = clock::now().as_millis();
@@ -266,17 +279,30 @@ fn audit(hive: &Hive, oid: Oid, key: &str, actor: &Actor, (message, action, deta
     event::audit(oid, actor, message, &entity, action, detail, clock::now())
 }
 
-/// Puts changed rules in force.
-pub async fn changed(app: &Arc<App>, hive: &Hive, oid: Oid) {
-    if hive.concerns_rules {
-        let app = Arc::clone(app);
-        // Also when the caller does not wait for it: what is stored is in force.
-        let jobs = app.jobs.clone();
-        let reload = jobs.spawn(async move { detect::reload(&app, oid).await });
-        if let Err(error) = reload.await {
-            tracing::error!(%oid, %error, "changed rules could not be put in force");
-        }
+/// Puts in force what was written and has not been yet.
+///
+/// # Errors
+///
+/// 500 `not_in_force`: what was written is stored, and the earlier rules are in force.
+pub async fn changed(app: &Arc<App>, oid: Oid) -> Result<(), ApiError> {
+    if !app.detectors.is_changed(oid) {
+        return Ok(());
     }
+    let shared = Arc::clone(app);
+    // Also when the caller does not wait for it: what is stored is in force.
+    let reload = app.jobs.spawn(async move { detect::reload(&shared, oid).await });
+    let failed = match reload.await {
+        Ok(Some(Ok(()))) => return Ok(()),
+        Ok(Some(Err(error))) => error.to_string(),
+        Ok(None) => "the server is stopping".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    tracing::error!(%oid, error = failed, "changed rules could not be put in force; the earlier ones stay");
+    Err(ApiError::new(
+        ErrorCode::NotInForce,
+        "the change is stored, but the rules could not be put in force: the earlier ones still are. The server's log says \
+         why; with the next change of a rule, or its next start, the server tries again",
+    ))
 }
 
 fn require_key(key: &str) -> Result<(), ApiError> {
@@ -328,8 +354,7 @@ pub async fn sweep(app: &Arc<App>, now: Timestamp) -> Result<usize, StoreError> 
     let mut deleted = 0;
     for hive in HIVES {
         for oid in app.records.owners(hive.kind) {
-            let _one_at_a_time = app.hives.lock().await;
-            let before = deleted;
+            let one_at_a_time = app.hives.lock(oid).await;
             for (key, record) in list(app, hive, oid) {
                 if record.usr_mtd.expiry == 0 || record.usr_mtd.expiry > now.as_millis() {
                     continue;
@@ -337,11 +362,12 @@ pub async fn sweep(app: &Arc<App>, now: Timestamp) -> Result<usize, StoreError> 
                 let about = ("hive record expired", "expire_hive_record", &json!({}));
                 let beside = audit(hive, oid, &key, &actor, about);
                 app.records.delete(oid, hive.kind, &key, beside).await?;
+                app.detectors.touch(oid, hive, &key);
                 deleted += 1;
             }
-            if deleted > before {
-                changed(app, hive, oid).await;
-            }
+            drop(one_at_a_time);
+            // What goes wrong is logged there, and tried again with the next change.
+            let _ = changed(app, oid).await;
         }
     }
     Ok(deleted)

@@ -46,7 +46,10 @@ impl Memory {
     }
 
     pub(crate) fn read<T>(&self, f: impl FnOnce(&mut dyn Read) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        f(&mut read::View(&self.state.read()))
+        match self.faults.of_reads() {
+            Some(error) => Err(error),
+            None => f(&mut read::View(&self.state.read())),
+        }
     }
 
     pub(crate) fn size_bytes(&self) -> u64 {

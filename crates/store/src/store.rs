@@ -70,7 +70,7 @@ enum Adapter {
     Sqlite(Arc<Sqlite>),
 }
 
-/// Makes the commits of a memory store fail or wait, for tests and simulation.
+/// Makes the commits of a memory store fail or wait, and its reads fail, for tests and simulation.
 #[derive(Clone, Default)]
 pub struct Faults(Arc<Mutex<FaultPlan>>);
 
@@ -78,6 +78,7 @@ pub struct Faults(Arc<Mutex<FaultPlan>>);
 struct FaultPlan {
     next: VecDeque<Option<StoreError>>,
     all: Option<StoreError>,
+    reads: Option<StoreError>,
     gate: Option<Arc<Gate>>,
 }
 
@@ -130,6 +131,15 @@ impl Faults {
     /// Every commit fails with this until it is called with `None`: a disk that fills up, and gets room again.
     pub fn fail_all(&self, error: Option<StoreError>) {
         self.0.lock().all = error;
+    }
+
+    /// Every look into the store fails with this until it is called with `None`.
+    pub fn fail_reads(&self, error: Option<StoreError>) {
+        self.0.lock().reads = error;
+    }
+
+    pub(crate) fn of_reads(&self) -> Option<StoreError> {
+        self.0.lock().reads.clone()
     }
 
     /// From now on async commits wait at a gate of their own.

@@ -1,10 +1,10 @@
 //! What is known of the event in hand: the values at each path, the truth of each predicate.
 
-use super::RuleSet;
 use super::finder::READ_BEYOND;
 use super::index::Finds;
 use super::interner::Needs;
 use super::required::{Of, Requirement};
+use super::segment::Segment;
 use crate::ast::{Comparison, Leaf, Operand, Predicate, Test, Transform};
 use crate::document::{Document, NodeIndex};
 use crate::evaluate::predicate::{self, Sample};
@@ -40,7 +40,8 @@ pub(super) struct Kept {
 /// Memory that evaluation reuses from event to event.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
-    pub(crate) candidates: Vec<u32>,
+    /// Rules of the segment that the search names.
+    pub(super) named: Vec<u32>,
     /// Marks what belongs to the event in hand; doubled, since predicates keep a bit below.
     stamp: u32,
     /// Per predicate: the stamp, plus one if it holds.
@@ -71,7 +72,7 @@ struct Seen {
 }
 
 impl Scratch {
-    pub(crate) fn new(rules: &RuleSet) -> Self {
+    pub(super) fn new(rules: &Segment) -> Self {
         Self {
             truths: vec![0; rules.leaves.len()],
             subjects: vec![Seen::default(); rules.subjects.len()],
@@ -85,6 +86,7 @@ impl Scratch {
 
     /// Forgets the event before.
     pub(super) fn begin(&mut self) {
+        self.named.clear();
         self.samples.clear();
         self.text.clear();
         self.stamp = self.stamp.wrapping_add(2);
@@ -99,8 +101,13 @@ impl Scratch {
         }
     }
 
+    /// The rules of the segment that can match the event, in order.
+    pub(super) fn named(&self) -> &[u32] {
+        &self.named
+    }
+
     /// The values of a subject, found on first demand; none if `work` does not cover that.
-    fn samples(&mut self, rules: &RuleSet, subject: u32, document: &Document, work: &Work) -> Option<Samples> {
+    fn samples(&mut self, rules: &Segment, subject: u32, document: &Document, work: &Work) -> Option<Samples> {
         let seen = self.subjects[subject as usize];
         if seen.stamp == self.stamp {
             return Some(seen.samples);
@@ -142,7 +149,7 @@ impl Scratch {
 
     /// The node at a path of two keys, if that is known without a walk of its own.
     #[expect(clippy::option_option, reason = "known to be absent is not unknown")]
-    fn walked(&mut self, rules: &RuleSet, subject: u32, document: &Document) -> Option<Option<NodeIndex>> {
+    fn walked(&mut self, rules: &Segment, subject: u32, document: &Document) -> Option<Option<NodeIndex>> {
         let walk = rules.direct.walk_of(subject)?;
         let (stamp, nodes) = (self.stamp, &mut self.nodes);
         let known = &mut self.walks[walk as usize];
@@ -267,7 +274,7 @@ fn steps_of_value(document: &Document, node: NodeIndex) -> u64 {
 /// What is asked of a [`Scratch`]: of which rules, about which event, on whose account.
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
-    pub(super) rules: &'a RuleSet,
+    pub(super) rules: &'a Segment,
     pub(super) document: &'a Document,
     pub(super) work: &'a Work,
 }
@@ -337,12 +344,12 @@ pub(super) fn reads_samples(predicate: &Predicate) -> bool {
 
 /// Answers leaves from what is known of the event, working out the rest once.
 pub(crate) struct Shared<'a> {
-    rules: &'a RuleSet,
+    rules: &'a Segment,
     scratch: &'a mut Scratch,
 }
 
 impl<'a> Shared<'a> {
-    pub(super) fn new(rules: &'a RuleSet, scratch: &'a mut Scratch) -> Self {
+    pub(super) fn new(rules: &'a Segment, scratch: &'a mut Scratch) -> Self {
         Self { rules, scratch }
     }
 

@@ -227,7 +227,7 @@ async fn set_metadata(call: Call) -> Result<Reply, ApiError> {
 async fn validate_content(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Set)?;
     change_of(&call.fields)?;
-    hive::check(&call.app, hive, oid, call.path("key"), &require_data(&call.fields)?)?;
+    hive::check(&call.app, hive, oid, call.path("key"), require_data(&call.fields)?).await?;
     Ok(Reply::done())
 }
 

@@ -1,18 +1,20 @@
 //! Lookups of an organization, as rules see them. Source: reference/detection-response.md section 19.
 
+use super::{Detectors, Place};
 use crate::hive;
 use crate::records::Records;
 use muster_model::Oid;
 use muster_rules::{Resources, YamlBounds};
 use serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// The YAML of a lookup: millions of entries; the bytes of a record bound it before this does.
 const YAML_BOUNDS: YamlBounds = YamlBounds { depth: 46, values: 16_000_000, text_bytes: 256 << 20 };
 
 /// Lookups by name. A disabled one is there and empty: it silently misses every key.
-#[derive(Default)]
-pub struct Lookups(HashMap<String, Map<String, Value>>);
+#[derive(Clone, Default)]
+pub struct Lookups(BTreeMap<String, Arc<Map<String, Value>>>);
 
 impl Lookups {
     /// The stored lookups of an organization.
@@ -25,10 +27,39 @@ impl Lookups {
         lookups
     }
 
+    /// The stored lookups of an organization; of those in force, what has not changed since is not read again.
+    #[must_use]
+    pub fn stored(detectors: &Detectors, records: &Records, oid: Oid) -> Arc<Self> {
+        // First, since what is in force is taken off them only afterwards.
+        let (changed, _) = detectors.changed(oid);
+        match detectors.of(oid) {
+            Some(detector) => detector.lookups.read().after(records, oid, &changed),
+            None => Arc::new(Self::load(records, oid)),
+        }
+    }
+
+    /// These, with what is stored now of those that changed.
+    pub(super) fn after(self: &Arc<Self>, records: &Records, oid: Oid, changed: &[Place]) -> Arc<Self> {
+        let mut lookups = Arc::clone(self);
+        for (_, name) in changed.iter().filter(|(hive, _)| *hive == hive::LOOKUPS.name) {
+            let after = Arc::make_mut(&mut lookups);
+            match records.get(oid, hive::LOOKUPS.kind, name) {
+                Some(record) => after.put(name.clone(), &record),
+                None => after.remove(name),
+            }
+        }
+        lookups
+    }
+
+    /// Which there are, in order.
+    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+        self.0.keys()
+    }
+
     /// Adds or replaces a lookup.
     pub fn put(&mut self, name: String, record: &hive::HiveRecord) {
         let keys = if record.usr_mtd.enabled { read_lookup(&record.data).unwrap_or_default() } else { Map::new() };
-        self.0.insert(name, keys);
+        self.0.insert(name, Arc::new(keys));
     }
 
     /// Takes a lookup away.

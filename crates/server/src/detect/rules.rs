@@ -5,131 +5,205 @@ use super::group::{self, MEMBERS_MAX};
 use super::overrun::Overruns;
 use super::pending::Pending;
 use super::trouble::Trouble;
-use super::{Detector, LANES, Lookups, VARIABLES, act};
+use super::{Detector, LANES, Lookups, Place, VARIABLES, act, merge};
 use crate::app::App;
+use crate::hive::{Hive, HiveRecord};
 use crate::{clock, hive};
 use muster_model::{Oid, Sid};
-use muster_rules::{CounterKey, Engine, Rule, RuleLoader, RuleMeta, RuleSet, Suppression, Target, Way, Window};
+use muster_rules::{
+    CounterKey, Edits, Engine, FalsePositive, LoadError, Resources as _, Rule, RuleLoader, RuleMeta, RuleSet,
+    Suppression, Way, Window,
+};
 use muster_store::{CounterRow, Read, StoreError};
 use parking_lot::{Mutex, RwLock};
-use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64};
 use tokio::sync::mpsc;
+use tokio::task::JoinError;
 
 /// Suppression windows of one organization: about 80 bytes of memory each, and as much on disk.
 const WINDOWS_MAX: usize = 1_000_000;
 
+/// Rules and lookups to be put in force.
 struct Compiled {
     rules: Arc<RuleSet>,
     lookups: Arc<Lookups>,
-    is_empty: bool,
-    targets: BTreeSet<Target>,
     /// Records that cannot be loaded any more, and rules that name a lookup which is not there.
     broken: Vec<Trouble>,
 }
 
+/// Stored records of an organization on their way to a set of rules. Rules passed their unit tests when they were set.
+struct Loading<'a> {
+    oid: Oid,
+    loader: RuleLoader<'a>,
+    now_ms: i64,
+    broken: Vec<Trouble>,
+}
+
+impl<'a> Loading<'a> {
+    fn new(app: &App, oid: Oid, lookups: &'a Lookups) -> Self {
+        let loader = RuleLoader::new(lookups, &app.secrets.anon_seed(oid));
+        Self { oid, loader, now_ms: clock::now().as_millis(), broken: Vec::new() }
+    }
+
+    fn is_in_force(&self, record: &HiveRecord) -> bool {
+        record.usr_mtd.enabled && (record.usr_mtd.expiry == 0 || record.usr_mtd.expiry > self.now_ms)
+    }
+
+    /// The rule of a record; none if it is not in force, or broken.
+    fn rule(&mut self, hive: &Hive, name: &str, record: HiveRecord) -> Option<Rule> {
+        if !self.is_in_force(&record) {
+            return None;
+        }
+        let meta = RuleMeta {
+            name: name.to_owned(),
+            namespace: hive.namespace().unwrap_or_default().to_owned(),
+            author: record.sys_mtd.last_author,
+            tags: record.usr_mtd.tags,
+            etag: record.sys_mtd.etag,
+        };
+        let loaded = self.loader.tested_rule(meta, &record.data);
+        let rule = self.unless_broken(hive, name, loaded)?;
+        if let Some(missing) = rule.missing_lookup() {
+            self.broken.push(Trouble::of_record(self.oid, hive.name, name, &missing.to_string()));
+        }
+        Some(rule)
+    }
+
+    /// The same for a false-positive rule.
+    fn false_positive(&mut self, name: &str, record: HiveRecord) -> Option<FalsePositive> {
+        if !self.is_in_force(&record) {
+            return None;
+        }
+        let loaded = self.loader.false_positive(name, &record.data);
+        let mut rule = self.unless_broken(&hive::FALSE_POSITIVES, name, loaded)?;
+        rule.etag = record.sys_mtd.etag;
+        Some(rule)
+    }
+
+    fn unless_broken<T>(&mut self, hive: &Hive, name: &str, loaded: Result<T, LoadError>) -> Option<T> {
+        let told =
+            |error: LoadError| self.broken.push(Trouble::of_record(self.oid, hive.name, name, &error.to_string()));
+        loaded.map_err(told).ok()
+    }
+}
+
+/// Compiles all stored rules.
 fn compile(app: &App, oid: Oid) -> Compiled {
     let lookups = Lookups::load(&app.records, oid);
-    let seed = app.secrets.anon_seed(oid);
-    let loader = RuleLoader::new(&lookups, &seed);
-    let now_ms = clock::now().as_millis();
-    let is_in_force = |record: &hive::HiveRecord| {
-        record.usr_mtd.enabled && (record.usr_mtd.expiry == 0 || record.usr_mtd.expiry > now_ms)
-    };
-    let (mut rules, mut false_positives, mut broken) = (Vec::new(), Vec::new(), Vec::new());
+    let mut loading = Loading::new(app, oid, &lookups);
+    let mut rules = Vec::new();
     for hive in hive::RULE_HIVES {
-        for (name, record) in app.records.list(oid, hive.kind) {
-            if !is_in_force(&record) {
-                continue;
-            }
-            let meta = RuleMeta {
-                name: name.clone(),
-                namespace: hive.namespace().unwrap_or_default().to_owned(),
-                author: record.sys_mtd.last_author,
-                tags: record.usr_mtd.tags,
-                etag: record.sys_mtd.etag,
-            };
-            match loader.rule_value(meta, &record.data) {
-                Ok(rule) => {
-                    if let Some(missing) = rule.missing_lookup() {
-                        broken.push(Trouble::of_record(oid, hive.name, &name, &missing.to_string()));
-                    }
-                    rules.push(rule);
-                }
-                Err(error) => broken.push(Trouble::of_record(oid, hive.name, &name, &error.to_string())),
-            }
-        }
+        let records = app.records.list(oid, hive.kind).into_iter();
+        rules.extend(records.filter_map(|(name, record)| loading.rule(hive, &name, record)));
     }
-    for (name, record) in app.records.list(oid, hive::FALSE_POSITIVES.kind) {
-        if is_in_force(&record) {
-            match loader.false_positive(&name, &record.data) {
-                Ok(mut rule) => {
-                    rule.etag = record.sys_mtd.etag;
-                    false_positives.push(rule);
-                }
-                Err(error) => {
-                    let hive = hive::FALSE_POSITIVES.name;
-                    broken.push(Trouble::of_record(oid, hive, &name, &error.to_string()));
-                }
-            }
-        }
-    }
-    let is_empty = rules.is_empty();
-    let targets = rules.iter().map(Rule::target).collect();
-    let rules = Arc::new(RuleSet::new(rules, false_positives));
-    Compiled { rules, lookups: Arc::new(lookups), is_empty, targets, broken }
+    let records = app.records.list(oid, hive::FALSE_POSITIVES.kind).into_iter();
+    let false_positives = records.filter_map(|(name, record)| loading.false_positive(&name, record)).collect();
+    let broken = loading.broken;
+    Compiled { rules: Arc::new(RuleSet::new(rules, false_positives)), lookups: Arc::new(lookups), broken }
 }
 
-/// Puts the stored rules of an organization in force. Rules that did not change keep what they wait for.
-/// What goes wrong is told to operators, and the earlier rules stay in force. Changes that were made while
-/// others were being compiled are compiled together.
-pub async fn reload(app: &Arc<App>, oid: Oid) {
-    let change = {
-        let mut changes = app.detectors.changes.lock();
-        let (made, _) = changes.entry(oid).or_default();
-        *made += 1;
-        *made
-    };
-    let _one_at_a_time = app.detectors.reloading.lock().await;
-    let (made, in_force) = app.detectors.changes.lock().get(&oid).copied().unwrap_or_default();
-    if in_force >= change {
-        return;
+/// Compiles what was changed, beside the rules in force.
+fn compile_changed(app: &App, detector: &Detector, changed: &[Place]) -> Compiled {
+    let (oid, before) = (detector.oid, Arc::clone(&detector.lookups.read()));
+    let lookups = before.after(&app.records, oid, changed);
+    if before.names().any(|name| !lookups.has_lookup(name)) {
+        // Which rules name it is known when they are loaded; that is told.
+        return compile(app, oid);
     }
-    match load(app, oid).await {
-        Ok(()) => app.detectors.changes.lock().entry(oid).or_default().1 = made,
-        Err(error) => tracing::error!(%oid, %error, "the rules could not be put in force; the earlier ones stay"),
+    let mut loading = Loading::new(app, oid, &lookups);
+    let mut edits = Edits::default();
+    for (name, key) in changed {
+        let Some(hive) = hive::find(name) else { continue };
+        let record = app.records.get(oid, hive.kind, key);
+        if let Some(namespace) = hive.namespace() {
+            let rule = record.and_then(|record| loading.rule(hive, key, record));
+            edits.rules.push(((namespace.to_owned(), key.clone()), rule));
+        } else if hive.name == hive::FALSE_POSITIVES.name {
+            let rule = record.and_then(|record| loading.false_positive(key, record));
+            edits.false_positives.push((key.clone(), rule));
+        }
     }
+    let broken = loading.broken;
+    Compiled { rules: Arc::new(detector.rules().edited(edits)), lookups, broken }
 }
 
-/// Compiles the stored rules of an organization, and puts them in force. One caller at a time.
+/// Puts in force what was changed, as [`super::Detectors::touch`] was told. Rules that did not change keep what they wait for.
+/// Changes that were made while others were being compiled are compiled together. What goes wrong with a record is told to
+/// operators.
+///
+/// # Errors
+///
+/// Whatever the store says. The earlier rules stay in force; the next call tries again.
+pub async fn reload(app: &Arc<App>, oid: Oid) -> Result<(), StoreError> {
+    let one_at_a_time = app.detectors.reloading(oid);
+    let _one_at_a_time = one_at_a_time.lock().await;
+    let (changed, through) = app.detectors.changed(oid);
+    if changed.is_empty() {
+        // Whoever was here before has put it in force.
+        return Ok(());
+    }
+    match app.detectors.of(oid) {
+        Some(detector) => load_changed(app, &detector, changed).await?,
+        None => load(app, oid).await?,
+    }
+    app.detectors.in_force(oid, through);
+    Ok(())
+}
+
+async fn load_changed(app: &Arc<App>, detector: &Arc<Detector>, changed: Vec<Place>) -> Result<(), StoreError> {
+    let (shared, of) = (Arc::clone(app), Arc::clone(detector));
+    let compiled = tokio::task::spawn_blocking(move || compile_changed(&shared, &of, &changed)).await;
+    let Compiled { rules, lookups, broken } = compiled.map_err(not_compiled)?;
+    detector.replace(rules, Some(lookups)).await;
+    merge::begin(app, detector);
+    broken.into_iter().for_each(|trouble| trouble.tell(app));
+    Ok(())
+}
+
+/// Compiles all stored rules of an organization, and puts them in force. One caller at a time.
 ///
 /// # Errors
 ///
 /// Whatever the store says.
 pub(super) async fn load(app: &Arc<App>, oid: Oid) -> Result<(), StoreError> {
     let shared = Arc::clone(app);
-    let compiled = tokio::task::spawn_blocking(move || compile(&shared, oid)).await;
-    let compiled = compiled.map_err(|error| StoreError::Failed(format!("rules could not be compiled: {error}")))?;
+    let compiled = tokio::task::spawn_blocking(move || compile(&shared, oid)).await.map_err(not_compiled)?;
     match app.detectors.of(oid) {
-        Some(detector) => {
-            let _turn = detector.turn.lock().await;
-            *detector.lookups.write() = compiled.lookups;
-            *detector.targets.write() = compiled.targets;
-            for lane in &detector.lanes {
-                lane.lock().replace(Arc::clone(&compiled.rules));
-            }
-        }
+        Some(detector) => detector.replace(Arc::clone(&compiled.rules), Some(Arc::clone(&compiled.lookups))).await,
         None => start(app, oid, &compiled).await?,
     }
     compiled.broken.into_iter().for_each(|trouble| trouble.tell(app));
     Ok(())
 }
 
+fn not_compiled(error: JoinError) -> StoreError {
+    StoreError::Failed(format!("rules could not be compiled: {error}"))
+}
+
+impl Detector {
+    /// The rules in force.
+    pub(super) fn rules(&self) -> Arc<RuleSet> {
+        Arc::clone(&self.rules.read())
+    }
+
+    /// Puts rules in force, between two groups.
+    pub(super) async fn replace(&self, rules: Arc<RuleSet>, lookups: Option<Arc<Lookups>>) {
+        let _turn = self.turn.lock().await;
+        if let Some(lookups) = lookups {
+            *self.lookups.write() = lookups;
+        }
+        for lane in &self.lanes {
+            lane.lock().replace(Arc::clone(&rules));
+        }
+        *self.rules.write() = rules;
+    }
+}
+
 /// Begins detection where it ended: with the stored counters, variables and waiting actions.
 async fn start(app: &Arc<App>, oid: Oid, compiled: &Compiled) -> Result<(), StoreError> {
     let ordered = app.records.take(oid, ACTION);
-    if compiled.is_empty && ordered.is_empty() {
+    if compiled.rules.is_empty() && ordered.is_empty() {
         return Ok(());
     }
     let read = move |read: &mut dyn Read| {
@@ -149,23 +223,29 @@ async fn start(app: &Arc<App>, oid: Oid, compiled: &Compiled) -> Result<(), Stor
         counters: std::sync::Mutex::new(counters),
         swept_ms: AtomicI64::new(0),
         lookups: RwLock::new(Arc::clone(&compiled.lookups)),
-        targets: RwLock::new(compiled.targets.clone()),
+        rules: RwLock::new(Arc::clone(&compiled.rules)),
+        is_merging: AtomicBool::new(false),
         turn: tokio::sync::Mutex::default(),
         members,
         pending: Pending::default(),
         overruns: Overruns::default(),
     });
-    let is_deleted = |sid: Sid| {
-        let organization = app.organization(oid);
-        organization
-            .is_some_and(|organization| organization.state.lock().fleet.find(sid).is_some_and(|row| row.sensor.deleted))
+    let organization = app.organization(oid);
+    let is_enrolled = |sid: Sid| {
+        organization.as_ref().is_some_and(|organization| organization.state.lock().fleet.find(sid).is_some())
     };
+    let mut gone = Vec::new();
     for (key, variables) in app.records.take(oid, VARIABLES) {
-        if let Ok(sid) = key.parse::<Sid>()
-            && !is_deleted(sid)
-        {
-            detector.lanes[detector.lane(Some(sid))].lock().restore_variables(&key, variables);
+        match key.parse::<Sid>().ok().filter(|sid| is_enrolled(*sid)) {
+            Some(sid) => detector.lanes[detector.lane(Some(sid))].lock().restore_variables(&key, variables),
+            // The sensor was deleted, and its variables could not be at that time.
+            None => gone.push(VARIABLES.removal(oid, &key)),
         }
+    }
+    if !gone.is_empty()
+        && let Err(error) = app.store.commit(gone).await
+    {
+        tracing::warn!(%oid, %error, "the variables of deleted sensors could not be taken out of the store");
     }
     let actions = ordered.into_iter().filter_map(|(key, ordered)| Action::resumed(&key, ordered)).collect();
     act::begin(app, &detector, detector.pending.push(actions));

@@ -27,7 +27,7 @@ use crate::api::ApiError;
 use crate::app::App;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
-use crate::{detect, output};
+use crate::{hive, output};
 use document::Document;
 use options::Options;
 use plan::{Plan, Planned};
@@ -123,7 +123,7 @@ async fn push(
     let oid = organization.oid;
     let (is_dry_run, reads_errors) = (options.is_dry_run, options.reads_errors);
     // From the plan to the commit nobody else changes records.
-    let _one_at_a_time = app.hives.lock().await;
+    let _one_at_a_time = app.hives.lock(oid).await;
     let (shared, actor) = (Arc::clone(app), actor.clone());
     let planning = tokio::task::spawn_blocking(move || {
         let document = Document::parse(&config)?;
@@ -150,8 +150,7 @@ async fn push(
     if !planned.outputs.is_empty() {
         output::restart(app, oid, &planned.outputs.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    if planned.concerns_rules {
-        detect::reload(app, oid).await;
-    }
+    planned.records.iter().for_each(|(hive, key)| app.detectors.touch(oid, hive, key));
+    hive::changed(app, oid).await?;
     Ok(answer)
 }

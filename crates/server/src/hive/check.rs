@@ -8,6 +8,7 @@ use crate::detect::{self, Lookups};
 use muster_model::Oid;
 use muster_rules::{LoadError, RuleLoader, RuleMeta};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Largest content, in bytes of JSON: every record is kept in memory.
 const DATA_BYTES_MAX: usize = 4 * 1024 * 1024;
@@ -22,20 +23,23 @@ fn invalid(text: impl Into<String>) -> ApiError {
     ApiError::new(ErrorCode::InvalidRecord, text)
 }
 
-/// Checks the content of a record; rules run their own unit tests.
+/// Checks the content of a record, on a thread where that may take its time: rules run their own unit tests. Gives it back.
 ///
 /// # Errors
 ///
 /// 400 saying what is wrong.
-pub fn check(app: &App, hive: &Hive, oid: Oid, key: &str, data: &Value) -> Result<(), ApiError> {
-    let lookups = if hive.concerns_rules { Lookups::load(&app.records, oid) } else { Lookups::default() };
-    Checker { lookups, anon_seed: app.secrets.anon_seed(oid) }.check(hive, key, data)
+pub async fn check(app: &Arc<App>, hive: &'static Hive, oid: Oid, key: &str, data: Value) -> Result<Value, ApiError> {
+    let stored = || Lookups::stored(&app.detectors, &app.records, oid);
+    let lookups = if hive.concerns_rules { stored() } else { Arc::default() };
+    let (checker, key) = (Checker { lookups, anon_seed: app.secrets.anon_seed(oid) }, key.to_owned());
+    let checked = tokio::task::spawn_blocking(move || checker.check(hive, &key, &data).map(|()| data)).await;
+    checked.map_err(ApiError::internal)?
 }
 
 /// Checks records against lookups that need not be stored yet.
 pub struct Checker {
     /// The lookups that rules may refer to.
-    pub lookups: Lookups,
+    pub lookups: Arc<Lookups>,
     /// The private seed of the template function `anon`.
     pub anon_seed: String,
 }
@@ -53,7 +57,7 @@ impl Checker {
         if data.to_string().len() > DATA_BYTES_MAX {
             return Err(ApiError::too_large(format!("data has more than {DATA_BYTES_MAX} bytes")));
         }
-        let loader = RuleLoader::new(&self.lookups, &self.anon_seed);
+        let loader = RuleLoader::new(&*self.lookups, &self.anon_seed);
         match hive.content {
             Content::Rule(namespace) => {
                 let meta = RuleMeta { namespace: namespace.to_owned(), ..RuleMeta::general(key) };

@@ -3,8 +3,8 @@
 use crate::world::{SPOOL_ID, World};
 use muster_model::Sid;
 use muster_server::sensor::Place;
-use muster_server::{clock, detect, intake};
-use muster_store::{EntryQuery, Stream, Write};
+use muster_server::{clock, detect, intake, random};
+use muster_store::{EntryQuery, Expect, Store, StoreError, Stream, Write};
 use muster_wire::{Event, Events};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -83,6 +83,81 @@ async fn a_rule_is_in_force_from_its_write_to_its_deletion() {
     let events = stored(&world, Stream::Event).await;
     let numbers: Vec<_> = events.iter().map(|event| event["event"]["N"].as_u64().unwrap()).collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+}
+
+/// Goal: a rule that is stored and not in force is not answered as if it were. Method: the store cannot be read when the
+/// first rule of an organization is to be put in force, which needs the stored counters.
+#[tokio::test]
+async fn a_rule_that_cannot_be_put_in_force_is_not_answered_as_done_and_comes_with_the_next() {
+    let (store, faults) = Store::memory_with_faults();
+    let world = World::on(tempfile::tempdir().unwrap(), store).await;
+    let sid = world.sensor("one", &[]).await;
+    let one = |name: &str| rule(json!([{"action": "report", "name": name}])).to_string();
+    faults.fail_reads(Some(StoreError::Failed("the disk does not answer".into())));
+    let path = |name: &str| format!("hive/dr-general/{}/{name}/data", world.oid);
+    let enabled = ("usr_mtd", r#"{"enabled":true}"#);
+    let (status, answer) = world.call("POST", &path("a"), &[("data", &one("a")), enabled]).await;
+    assert_eq!((status, &answer["error_code"]), (500, &json!("not_in_force")));
+    faults.fail_reads(None);
+    let record = format!("hive/dr-general/{}/a/data", world.oid);
+    assert_eq!(world.ok("GET", &record, &[]).await["usr_mtd"]["enabled"], true, "it is stored");
+    receive(&world, sid, 1..=1).await;
+    world.ok("POST", &path("b"), &[("data", &one("b")), enabled]).await;
+    receive(&world, sid, 2..=2).await;
+    assert_eq!(categories(&stored(&world, Stream::Detect).await), ["a", "b"]);
+}
+
+/// Goal: variables of a deleted sensor do not come back. Method: one that is left in the store, as when the disk was full
+/// when its sensor was deleted; the next start takes it out, and keeps the other.
+#[tokio::test]
+async fn variables_of_a_deleted_sensor_end_with_the_next_start() {
+    let world = World::new().await;
+    let (oid, sid) = (world.oid, world.sensor("one", &[]).await);
+    set(&world, "dr-general", "v", rule(json!([{"action": "add var", "name": "n", "value": "{{ .event.N }}"}]))).await;
+    receive(&world, sid, 1..=1).await;
+    let of_kind = async |world: &World| {
+        world.server.app.store.read(move |read| read.records(Some(oid), Some("variables"))).await.unwrap()
+    };
+    let kept = of_kind(&world).await;
+    let left = muster_store::Record { key: random::uuid().to_string(), ..kept[0].clone() };
+    let write = Write::PutRecord { record: left, expect: Expect::Absent };
+    world.server.app.store.commit(vec![write]).await.unwrap();
+    let world = world.restart().await;
+    let records = of_kind(&world).await;
+    assert_eq!(records.iter().map(|record| &record.key).collect::<Vec<_>>(), [&sid.to_string()]);
+}
+
+/// Goal: lookups are in force with the rules that name them, however they come. Method: rule, then lookup, then another
+/// content, then none; a batch sets both; each time an event.
+#[tokio::test]
+async fn a_lookup_is_in_force_from_its_write_to_its_deletion() {
+    let world = World::new().await;
+    let sid = world.sensor("one", &[]).await;
+    let detect = json!({"event": "TEST", "op": "lookup", "path": "event/FILE_PATH", "resource": "hive://lookup/bad"});
+    let listed = json!({"detect": detect, "respond": [{"action": "report", "name": "{{ .event.N }}"}]});
+    set(&world, "dr-general", "l", listed.clone()).await;
+    receive(&world, sid, 1..=1).await;
+    set(&world, "lookup", "bad", json!({"lookup_data": {"/tmp/2": {}}})).await;
+    receive(&world, sid, 2..=2).await;
+    set(&world, "lookup", "bad", json!({"lookup_data": {"/tmp/3": {}, "/tmp/4": {}}})).await;
+    receive(&world, sid, 3..=3).await;
+    world.ok("DELETE", &format!("hive/lookup/{}/bad", world.oid), &[]).await;
+    receive(&world, sid, 4..=4).await;
+    let set_record = |hive: &str, name: &str, data: Value| {
+        let id = json!({"hive": {"name": hive, "partition": world.oid}, "name": name});
+        json!({"set_record": {"record_id": id, "record": {"data": data, "usr_mtd": {"enabled": true}}}}).to_string()
+    };
+    let tested = json!({"match": [[{"event": {"FILE_PATH": "/tmp/5"}, "routing": {"event_type": "TEST"}}]]});
+    let mut with_tests = listed;
+    with_tests["tests"] = tested;
+    let (lookup, rule) = (
+        set_record("lookup", "bad", json!({"lookup_data": {"/tmp/5": {}}})),
+        set_record("dr-general", "l", with_tests),
+    );
+    let answer = world.ok("POST", "hive", &[("request", lookup.as_str()), ("request", rule.as_str())]).await;
+    assert_eq!(answer["responses"][1]["error"], "", "its test names a lookup of the same call");
+    receive(&world, sid, 5..=5).await;
+    assert_eq!(categories(&stored(&world, Stream::Detect).await), ["2", "3", "5"]);
 }
 
 #[tokio::test]

@@ -205,6 +205,9 @@ impl World {
             95 if (to_store, to_answer) == (0, 0) => {
                 self.tell(|| "the rules are compiled anew".to_owned());
                 let app = Arc::clone(&server.app);
+                for (name, _) in rules::all() {
+                    app.detectors.touch(OID, &hive::DR_GENERAL, name);
+                }
                 let reload = tokio::spawn(async move { detect::reload(&app, OID).await });
                 // Rules are compiled by another thread: wait for it, but not for a commit that only a step lets through.
                 while !reload.is_finished() && gate.waiting() == (0, 0) {

@@ -2,7 +2,7 @@
 
 use super::{allow, unknown_hive, written};
 use crate::api::{ApiError, Call, Reply};
-use crate::hive::{self, Change, Hive, UserMetadata, Verb};
+use crate::hive::{self, Change, UserMetadata, Verb};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -69,22 +69,19 @@ pub(super) async fn run(call: Call) -> Result<Reply, ApiError> {
         return Err(ApiError::bad_request(format!("at most {OPERATIONS_MAX} operations in one call")));
     }
     let mut responses = Vec::with_capacity(requests.len());
-    let mut written_to: Option<&'static Hive> = None;
     for text in requests {
-        responses.push(match one(&call, text, &mut written_to).await {
+        responses.push(match one(&call, text).await {
             Ok(data) => json!({"data": data, "error": ""}),
             Err(error) => json!({"data": null, "error": error.message}),
         });
     }
     // Once for all of them, since rules are compiled together.
-    if let Some(hive) = written_to {
-        hive::changed(&call.app, hive, call.organization()?.oid).await;
-    }
+    hive::changed(&call.app, call.organization()?.oid).await?;
     Ok(Reply::json(&json!({"responses": responses})))
 }
 
-/// One operation. A hive that was written to and concerns rules is noted, to be put in force by the caller.
-async fn one(call: &Call, text: &str, written_to: &mut Option<&'static Hive>) -> Result<Value, ApiError> {
+/// One operation. What is written is put in force by the caller.
+async fn one(call: &Call, text: &str) -> Result<Value, ApiError> {
     let operation: Operation =
         serde_json::from_str(text).map_err(|error| ApiError::bad_request(format!("request: {error}")))?;
     let (verb, target) = match operation {
@@ -111,7 +108,6 @@ async fn one(call: &Call, text: &str, written_to: &mut Option<&'static Hive>) ->
         Verb::GetMetadata => to_value(hive::get(&call.app, hive, oid, &key)?.without_data()),
         Verb::Delete => {
             hive::erase(&call.app, hive, oid, &key, &call.actor()).await?;
-            *written_to = written_to.or(hive.concerns_rules.then_some(hive));
             Ok(json!({}))
         }
         Verb::Set | Verb::SetMetadata => {
@@ -121,7 +117,6 @@ async fn one(call: &Call, text: &str, written_to: &mut Option<&'static Hive>) ->
                 return Err(ApiError::bad_request("record.data is required"));
             }
             let record = hive::write(&call.app, hive, oid, &key, change, &call.actor()).await?;
-            *written_to = written_to.or(hive.concerns_rules.then_some(hive));
             Ok(written(hive, oid, &key, &record))
         }
     }

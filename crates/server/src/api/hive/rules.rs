@@ -67,7 +67,7 @@ fn json_of(call: &Call, name: &str) -> Result<Value, ApiError> {
     serde_json::from_str(text).map_err(|error| ApiError::bad_request(format!("{name} is not JSON: {error}")))
 }
 
-async fn store(call: &Call, hive: &Hive, oid: Oid, data: Value, enabled: bool) -> Result<Reply, ApiError> {
+async fn store(call: &Call, hive: &'static Hive, oid: Oid, data: Value, enabled: bool) -> Result<Reply, ApiError> {
     let name = call.fields.require("name")?;
     let stored = hive::get(&call.app, hive, oid, name).ok();
     if stored.is_some() && !call.fields.flag("is_replace")? {

@@ -5,6 +5,7 @@ use crate::api::ApiError;
 use crate::detect::Lookups;
 use muster_rules::Resources;
 use serde_json::{Map, Value};
+use std::sync::Arc;
 
 /// Lookups in one request.
 const LOOKUPS_MAX: usize = 32;
@@ -44,7 +45,7 @@ impl Supplied {
 /// What a tried rule may refer to.
 pub(super) struct TrialLookups {
     pub(super) supplied: Option<Supplied>,
-    pub(super) stored: Lookups,
+    pub(super) stored: Arc<Lookups>,
 }
 
 impl Resources for TrialLookups {

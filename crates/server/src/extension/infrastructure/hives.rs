@@ -9,6 +9,7 @@ use crate::hive::{
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Rules whose name begins so belong to services: the older section leaves them alone.
 const OF_SERVICES: &str = "__";
@@ -26,7 +27,7 @@ struct Entry {
 /// Plans the hives and the older sections, as far as they are asked for.
 pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiError> {
     let mut checker = Checker {
-        lookups: Lookups::load(&plan.app.records, plan.oid),
+        lookups: Lookups::stored(&plan.app.detectors, &plan.app.records, plan.oid),
         anon_seed: plan.app.secrets.anon_seed(plan.oid),
     };
     let mut known = BTreeMap::new();
@@ -41,7 +42,7 @@ pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiEr
         }
     }
     // Lookups come first: the rules of the same document may refer to them.
-    let first = |hive: &&&Hive| hive.name == LOOKUPS.name;
+    let first = |hive: &&&'static Hive| hive.name == LOOKUPS.name;
     let in_order = HIVES.iter().filter(first).chain(HIVES.iter().filter(|hive| !first(hive)));
     for hive in in_order.filter(|hive| plan.options.wants_hive(hive.name)).collect::<Vec<_>>() {
         whole_hive(plan, &mut checker, hive, known.get(hive.name).copied())?;
@@ -88,7 +89,7 @@ fn entry_of(value: &Value) -> Result<Entry, ApiError> {
 fn whole_hive(
     plan: &mut Plan<'_>,
     checker: &mut Checker,
-    hive: &Hive,
+    hive: &'static Hive,
     records: Option<&Value>,
 ) -> Result<(), ApiError> {
     if !plan.may(hive.permission(Verb::Get))? {
@@ -114,7 +115,7 @@ fn whole_hive(
 fn mirror(
     plan: &mut Plan<'_>,
     checker: &mut Checker,
-    hive: &Hive,
+    hive: &'static Hive,
     (element, section): (&'static str, &str),
     entries: BTreeMap<String, Entry>,
     name: &dyn Fn(&str) -> String,
@@ -138,20 +139,18 @@ fn mirror(
         let checked = checker.check(hive, &key, &record.data);
         if plan.accept(&at, checked).is_some() {
             if hive.name == LOOKUPS.name {
-                checker.lookups.put(key.clone(), &record);
+                Arc::make_mut(&mut checker.lookups).put(key.clone(), &record);
             }
             wanted.insert(key.clone(), Wanted::new(name(&key), Some(record)));
         }
     }
     if hive.name == LOOKUPS.name {
         for (key, _) in &goes {
-            checker.lookups.remove(key);
+            Arc::make_mut(&mut checker.lookups).remove(key);
         }
     }
     let changed = plan.mirror(&place_of(hive, element), wanted, goes)?;
-    if hive.concerns_rules && !changed.is_empty() {
-        plan.recompile_rules();
-    }
+    plan.put_in_force(hive, changed);
     Ok(())
 }
 

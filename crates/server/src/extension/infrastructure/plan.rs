@@ -5,6 +5,7 @@ use super::options::Options;
 use crate::api::ApiError;
 use crate::app::App;
 use crate::clock;
+use crate::hive::Hive;
 use crate::intake::Record;
 use crate::intake::event::{self, Actor};
 use crate::records::{Batch, Kind};
@@ -80,8 +81,8 @@ pub(super) struct Planned {
     pub(super) beside: Vec<Write>,
     /// Outputs that start over.
     pub(super) outputs: Vec<String>,
-    /// The rules have to be compiled again.
-    pub(super) concerns_rules: bool,
+    /// Records of hives, to be put in force.
+    pub(super) records: Vec<(&'static Hive, String)>,
 }
 
 impl<'a> Plan<'a> {
@@ -113,9 +114,9 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// Rules are to be compiled after this push.
-    pub(super) fn recompile_rules(&mut self) {
-        self.planned.concerns_rules = true;
+    /// Records of a hive are to be put in force after this push.
+    pub(super) fn put_in_force(&mut self, hive: &'static Hive, keys: Vec<String>) {
+        self.planned.records.extend(keys.into_iter().map(|key| (hive, key)));
     }
 
     /// These outputs start over after this push; the queues of some are emptied with it.
