@@ -62,6 +62,7 @@ export const STATES = [
   'unsupported',
   'expired',
   'removed',
+  'cancelled',
 ] as const
 export type TargetState = (typeof STATES)[number]
 

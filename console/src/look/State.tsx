@@ -14,6 +14,7 @@ const LOOKS: Record<string, [shape: string, look: string]> = {
   unsupported: ['✕', 'bad'],
   expired: ['△', 'warn'],
   removed: ['–', 'off'],
+  cancelled: ['–', 'off'],
 }
 
 /** A state as word, shape and colour. */

@@ -11,5 +11,5 @@ export const openOf = (task: Task) => sum(task, OPEN)
 /** Targets that ran and answered with a failure stand among the finished ones. */
 export const doneOf = (task: Task) => task.counts.finished ?? 0
 export const failedOf = (task: Task) => sum(task, FAILED)
-export const goneOf = (task: Task) => task.counts.removed ?? 0
+export const goneOf = (task: Task) => (task.counts.removed ?? 0) + (task.counts.cancelled ?? 0)
 export const hasEnded = (task: Task) => openOf(task) === 0 && !task.dynamic

@@ -35,8 +35,8 @@ pub use key::{ApiKey, InstallationKey, NewApiKey};
 pub use organization::Whoami;
 pub use output::Output;
 pub use reliable_task::{
-    Conditions, Created, Explained, FailureLimit, NewTask, Pace, Preview, Previewed, Summary, Target, TargetPage,
-    Targeting, Untasked, Window,
+    Cancelled, Conditions, Created, Explained, FailureLimit, NewTask, Pace, Preview, Previewed, Summary, Target,
+    TargetPage, Targeting, Untasked, Window,
 };
 pub use sensor::{Listing, Sensor, SensorState};
 pub use stream::{Filter, RecordStream, StreamKind};

@@ -251,6 +251,20 @@ pub struct Untasked {
     pub withdrawn: u64,
 }
 
+/// What became of a task that was cancelled, in numbers of targets.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Cancelled {
+    /// They never get it.
+    pub deleted: u64,
+    /// It was sent to them without a confirmation: they are not offered it again, and those that have it end it.
+    pub withdrawn: u64,
+    /// They have it, and are told to end it; their state is `cancelled` once they have.
+    pub stopping: u64,
+    /// Why nothing was cancelled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct Envelope<T> {
     data: T,
@@ -356,6 +370,18 @@ impl Client {
             data["task_id"] = json!(task_id);
         }
         self.reliable_tasking("untask", &data).await
+    }
+
+    /// Ends a task: on the sensors that are named, or on all. What was not delivered is taken back, what runs is
+    /// stopped.
+    ///
+    /// # Errors
+    ///
+    /// 404 for an unknown task.
+    pub async fn cancel_reliable_task(&self, task_id: &str, targeting: &Targeting) -> Result<Cancelled, ClientError> {
+        let mut data = value_of(targeting);
+        data["task_id"] = json!(task_id);
+        self.reliable_tasking("cancel", &data).await
     }
 
     /// Holds a task back, or lets it go on.

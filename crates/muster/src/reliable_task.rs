@@ -1,6 +1,7 @@
 //! `muster reliable-task`: a command for every endpoint, held until each can carry it out.
 
 mod arguments;
+mod cancel;
 mod progress;
 
 pub use arguments::CreateArgs;
@@ -120,6 +121,12 @@ pub enum ReliableTaskVerb {
         #[arg(long, short)]
         yes: bool,
     },
+    /// End a task wherever it is: what was not delivered is taken back, what runs is stopped
+    ///
+    ///   muster reliable-task cancel TASK
+    ///   muster reliable-task cancel TASK --tag vip --watch
+    #[command(verbatim_doc_comment)]
+    Cancel(cancel::CancelArgs),
     /// Hold a task back: what was not delivered yet waits
     Pause {
         /// Task id
@@ -184,6 +191,7 @@ pub async fn run(verb: ReliableTaskVerb, client: &Client, json: bool) -> anyhow:
         ReliableTaskVerb::Untask { task_id, targets, yes } => {
             untask(client, task_id.as_deref(), &targets, yes, json).await
         }
+        ReliableTaskVerb::Cancel(args) => cancel::cancel(client, &args, json).await,
         ReliableTaskVerb::Pause { task_id } => {
             client.set_paused(&task_id, true).await?;
             show::line(format_args!("Paused. To go on: muster reliable-task resume {task_id}"));

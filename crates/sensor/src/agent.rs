@@ -20,6 +20,7 @@
 //! [`Spool`] come as arguments. If `settle` fails, memory is ahead of the disk:
 //! throw the agent away and make one from what the disk says.
 
+mod cancel;
 mod clock;
 mod events;
 mod lanes;
@@ -162,6 +163,8 @@ pub enum Verdict {
     Refused(i32, String),
     /// Cannot be run here.
     Unsupported(String),
+    /// Was stopped while it ran, because the server asked for it.
+    Cancelled(String),
 }
 
 /// What happens to the sensor itself once the end of a task is durable.
@@ -201,6 +204,8 @@ pub enum Effect {
     Connected,
     /// Carry out a task; tell the end with [`Agent::answered`].
     Run(Run),
+    /// Have this task, which runs, end; its end is told as any other.
+    Stop(TaskId),
     /// Bring isolation and seal to these flags.
     Enforce(Flags),
     /// Stop or resume collection.
@@ -284,6 +289,7 @@ impl Agent {
             Message::Grant(grant) => self.out.effects.push(Effect::Granted(grant)),
             Message::Recall(recall) => self.recall(recall.task_ids, now),
             Message::Live(order) => self.out.effects.push(Effect::Live(order)),
+            Message::Cancel(cancel) => self.cancel(cancel.task_ids, now),
         }
     }
 
@@ -332,6 +338,7 @@ impl Agent {
             Verdict::Finished(code, error) => (Step::Finished, code, error),
             Verdict::Refused(code, error) => (Step::Refused, code, error),
             Verdict::Unsupported(error) => (Step::Unsupported, events::NOT_SUPPORTED, error),
+            Verdict::Cancelled(error) => (Step::Cancelled, events::CANCELLED, error),
         };
         self.step(answer.task, step, code, &error, now);
         self.out.effects.extend(answer.afterwards.map(Effect::Afterwards));

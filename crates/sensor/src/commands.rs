@@ -27,6 +27,7 @@ use serde_json::{Map, Value};
 
 use crate::agent::{Lane, Look, Run};
 use crate::executor::Toolbox;
+use crate::stop::Stop;
 
 pub use collection::Added;
 pub use failure::{Failure, Kind, code};
@@ -46,12 +47,26 @@ pub struct Job {
     pub tools: Arc<Toolbox>,
     /// When it must have ended, with what it has by then.
     pub until: Instant,
+    /// Tells it to end.
+    pub stop: Arc<Stop>,
 }
 
 impl Job {
-    /// Whether its time is over.
+    /// Whether its time is over, or it is asked to end.
     pub(crate) fn is_over(&self) -> bool {
-        Instant::now() >= self.until
+        self.stop.heed() || Instant::now() >= self.until
+    }
+
+    /// Does something that can be left off half way, and leaves it off if the command is asked to end.
+    async fn unless_stopped<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            () = self.stop.asked() => {
+                self.stop.heed();
+                Err(Failure::new(code::CANCELLED, "stopped while it ran"))
+            }
+        }
     }
 }
 

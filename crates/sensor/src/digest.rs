@@ -1,7 +1,6 @@
 //! Digests of files.
 
 use std::io::{self, Read};
-use std::time::Instant;
 
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use md5::{Digest as _, Md5};
@@ -23,13 +22,13 @@ pub struct Digests {
 }
 
 impl Digests {
-    /// Reads the content to its end, or to `bytes_max`, or until an instant.
+    /// Reads the content to its end, or to `bytes_max`, or until it is told that its time is over.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::FileTooLarge`] if there is more, [`io::ErrorKind::TimedOut`] if it takes longer; else
+    /// [`io::ErrorKind::FileTooLarge`] if there is more, [`io::ErrorKind::TimedOut`] if its time is over before; else
     /// that of the reader.
-    pub fn of(content: &mut impl Read, bytes_max: u64, until: Option<Instant>) -> io::Result<Self> {
+    pub fn of(content: &mut impl Read, bytes_max: u64, is_over: impl Fn() -> bool) -> io::Result<Self> {
         let (mut sha256, mut sha1) = (Context::new(&SHA256), Context::new(&SHA1_FOR_LEGACY_USE_ONLY));
         let mut md5 = Md5::new();
         let (mut buffer, mut bytes) = (vec![0; BUFFER_BYTES], 0_u64);
@@ -42,7 +41,7 @@ impl Digests {
             if bytes > bytes_max {
                 return Err(io::ErrorKind::FileTooLarge.into());
             }
-            if until.is_some_and(|until| Instant::now() >= until) {
+            if is_over() {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             sha256.update(&buffer[..read]);

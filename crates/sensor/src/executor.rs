@@ -14,7 +14,7 @@ use muster_model::Sid;
 use muster_wire::{Event, Flags, InstallationKey, Transfer, TransferGrant};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use crate::agent::{Afterwards, Answer, Run, Verdict, event};
 use crate::atom::{self, Atom};
@@ -22,6 +22,7 @@ use crate::clock;
 use crate::commands::{self, Added, Failure, Fields, Handler, Job, Kind, code};
 use crate::link::Route;
 use crate::spool::Losses;
+use crate::stop::Stop;
 
 /// Longest event body of a reply; longer ones are split. Source: reference/events.md section 3.
 const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -29,6 +30,8 @@ const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How much longer than its time a command may take before it is taken to hang: one that looks at the clock
 /// has ended by then.
 const HANGING_AFTER: Duration = Duration::from_secs(15);
+/// How long a command may take to end when it is asked to.
+const STOPPING_MAX: Duration = Duration::from_secs(15);
 /// Commands that hang at most; each keeps a thread.
 pub const HANGING_MAX: usize = 8;
 
@@ -167,10 +170,10 @@ impl Toolbox {
     }
 }
 
-/// Carries out one task and tells its end.
-pub async fn carry_out(run: Run, tools: Arc<Toolbox>) {
+/// Carries out one task and tells its end, which it may be asked to come to earlier.
+pub async fn carry_out(run: Run, tools: Arc<Toolbox>, stop: Arc<Stop>) {
     let answer = match Command::parse(&run.command) {
-        Ok(command) => answer(command, run, &tools).await,
+        Ok(command) => answer(command, run, &tools, &stop).await,
         Err(error) => Answer {
             task: run.task,
             verdict: Verdict::Refused(code::INVALID_PARAMETER, error.to_string()),
@@ -182,28 +185,44 @@ pub async fn carry_out(run: Run, tools: Arc<Toolbox>) {
     let _ = tools.to_sensor.send(ToSensor::Answered(answer)).await;
 }
 
-async fn answer(command: Command, run: Run, tools: &Arc<Toolbox>) -> Answer {
+async fn answer(command: Command, run: Run, tools: &Arc<Toolbox>, stop: &Arc<Stop>) -> Answer {
     let (task, investigation_id) = (run.task, run.investigation_id.clone());
     let echo = echo(&command);
     let (name, reply) = (command.spec.name, command.spec.reply);
     let time = commands::time_max(name);
-    let job = Job { arguments: command.arguments, run, tools: Arc::clone(tools), until: Instant::now() + time };
+    let (tools, until, stop) = (Arc::clone(tools), Instant::now() + time, Arc::clone(stop));
+    let job = Job { arguments: command.arguments, run, tools, until, stop: Arc::clone(&stop) };
     let outcome = match commands::handler(name) {
-        Some(Handler::Waiting(handler)) => match timeout(time, AssertUnwindSafe(handler(job)).catch_unwind()).await {
-            Ok(ended) => ended.unwrap_or_else(|_| Err(crashed())),
-            Err(_) => Err(Failure::new(code::TIMEOUT, format!("given up after {} s", time.as_secs()))),
-        },
+        Some(Handler::Waiting(handler)) => {
+            let work = AssertUnwindSafe(handler(job)).catch_unwind();
+            tokio::select! {
+                ended = work => ended.unwrap_or_else(|_| Err(crashed())),
+                failure = give_up(&stop, time) => Err(failure),
+            }
+        }
         Some(Handler::Blocking(handler)) => block(job, handler, time + HANGING_AFTER).await,
         None => Err(Failure::unsupported(format!("this sensor does not support {name}"))),
     };
     let is_done = outcome.is_ok();
-    let (fields, verdict) = conclude(echo, outcome);
+    let (fields, verdict) = conclude(echo, outcome, stop.was_heeded());
     let is_silent = matches!(reply, Reply::Nothing | Reply::Notification) && is_done;
     let events = if is_silent { Vec::new() } else { parts(fields) }
         .into_iter()
         .map(|body| event(commands::reply(reply), body, Some((task, &investigation_id)), clock::now()))
         .collect();
     Answer { task, verdict, events, afterwards: afterwards(name).filter(|_| is_done) }
+}
+
+/// Waits until a command has taken too long, or too long to stop; gives what it failed of then.
+async fn give_up(stop: &Stop, time: Duration) -> Failure {
+    tokio::select! {
+        () = sleep(time) => Failure::new(code::TIMEOUT, format!("given up after {} s", time.as_secs())),
+        () = async { stop.asked().await; sleep(STOPPING_MAX).await } => {
+            stop.heed();
+            let text = format!("it did not stop, and was given up {} s after it was asked to", STOPPING_MAX.as_secs());
+            Failure::new(code::CANCELLED, text)
+        }
+    }
 }
 
 fn crashed() -> Failure {
@@ -220,19 +239,20 @@ pub(crate) async fn block(job: Job, handler: fn(&Job) -> commands::Outcome, time
         );
         return Err(Failure::refused(code::BUSY, text));
     }
+    let stop = Arc::clone(&job.stop);
     let mut thread = tokio::task::spawn_blocking(move || handler(&job));
-    if let Ok(ended) = timeout(time, &mut thread).await {
-        return ended.unwrap_or_else(|_| Err(crashed()));
-    }
+    let failure = tokio::select! {
+        ended = &mut thread => return ended.unwrap_or_else(|_| Err(crashed())),
+        failure = give_up(&stop, time) => failure,
+    };
     tools.hanging.fetch_add(1, Ordering::Relaxed);
     tokio::spawn(async move {
         // Whatever it says now comes too late.
         let _ = thread.await;
         tools.hanging.fetch_sub(1, Ordering::Relaxed);
     });
-    let text =
-        format!("it hangs, and was given up after {} s; what it does on the endpoint may still happen", time.as_secs());
-    Err(Failure::new(code::TIMEOUT, text))
+    let text = format!("it hangs: {}; what it does on the endpoint may still happen", failure.message);
+    Err(Failure::new(failure.code, text))
 }
 
 fn afterwards(name: &str) -> Option<Afterwards> {
@@ -245,8 +265,19 @@ fn afterwards(name: &str) -> Option<Afterwards> {
     }
 }
 
-fn conclude(mut fields: Fields, outcome: commands::Outcome) -> (Fields, Verdict) {
+/// `was_stopped` tells that the command ended because it was asked to: its reply has what it had by then.
+fn conclude(mut fields: Fields, outcome: commands::Outcome, was_stopped: bool) -> (Fields, Verdict) {
     match outcome {
+        outcome if was_stopped => {
+            let (found, message) = match outcome {
+                Ok(found) => (found, "stopped while it ran".to_owned()),
+                Err(failure) => (failure.fields, failure.message),
+            };
+            fields.extend(found);
+            fields.insert("ERROR".to_owned(), code::CANCELLED.into());
+            fields.insert("ERROR_MESSAGE".to_owned(), message.clone().into());
+            (fields, Verdict::Cancelled(message))
+        }
         Ok(found) => {
             fields.extend(found);
             let code = fields.entry("ERROR").or_insert_with(|| 0.into()).as_i64().unwrap_or(0);

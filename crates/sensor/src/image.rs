@@ -165,7 +165,7 @@ impl Shared {
         let digests = if image.content.bytes > BYTES_MAX {
             Err(io::ErrorKind::FileTooLarge.into())
         } else {
-            Digests::of(&mut image.file, BYTES_MAX, None)
+            Digests::of(&mut image.file, BYTES_MAX, || false)
         };
         let mark = match &digests {
             Ok(digests) => {

@@ -45,4 +45,5 @@ pub mod protection;
 pub mod sensor;
 pub mod spool;
 pub mod state_dir;
+pub mod stop;
 pub mod told;

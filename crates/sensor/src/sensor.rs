@@ -6,6 +6,7 @@
 mod account;
 pub mod delay;
 mod ending;
+mod running;
 mod status;
 mod transfers;
 
@@ -21,12 +22,11 @@ use muster_wire::{Event, Flags, Hello, InstallationKey, SensorState, Step, from_
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::agent::{self, Afterwards, Agent, Effect, Ledger, Setup, StorageError, event};
-use crate::executor::{self, ToSensor, Toolbox};
+use crate::executor::{ToSensor, Toolbox};
 use crate::history::History;
 use crate::identity::{self, Identity, IdentityError};
 use crate::journal::Journal;
@@ -37,6 +37,7 @@ use crate::spool::{Bounds, Losses, Spool};
 use crate::state_dir::StateDir;
 use crate::{clock, collector, commands, image};
 pub(crate) use ending::remove_state;
+use running::Running;
 use transfers::Transfers;
 
 /// Interval of `SYNC`. Source: reference/sensor.md section 4.
@@ -159,7 +160,7 @@ struct Sensor<'a> {
     remembered: Remembered,
     is_collecting: bool,
     /// Tasks being carried out; they end with the sensor, and are then interrupted.
-    running: JoinSet<()>,
+    running: Running,
     crash_at: Option<i32>,
     /// Losses that were reported, and when.
     reported: (Losses, Option<Instant>),
@@ -225,7 +226,7 @@ impl<'a> Sensor<'a> {
             history: History::open(&dir.file("history"), config.history_bytes)?,
             remembered,
             is_collecting: false,
-            running: JoinSet::new(),
+            running: Running::default(),
             crash_at: config.crash_at,
             reported: (Losses::default(), None),
             damage,
@@ -333,7 +334,10 @@ impl<'a> Sensor<'a> {
 
     fn take(&mut self, told: ToSensor) {
         match told {
-            ToSensor::Answered(answer) => self.agent.answered(answer, clock::now()),
+            ToSensor::Answered(answer) => {
+                self.running.ended(answer.task);
+                self.agent.answered(answer, clock::now());
+            }
             ToSensor::Observed(event) => self.observe(event),
             ToSensor::Reported(event) => self.agent.observed(event),
             ToSensor::Transfer(wanted, grant) => {
@@ -432,7 +436,11 @@ impl<'a> Sensor<'a> {
             }
             Effect::Run(run) => {
                 tracing::info!(task = ?run.task, "a task begins");
-                self.running.spawn(executor::carry_out(run, Arc::clone(&self.tools)));
+                self.running.begin(run, &self.tools);
+            }
+            Effect::Stop(task) => {
+                tracing::info!(?task, "a task is to stop");
+                self.running.stop(task);
             }
             Effect::Enforce(flags) => self.enforce(flags),
             Effect::Sleep(is_asleep) => self.tools.is_asleep.store(is_asleep, Ordering::Relaxed),

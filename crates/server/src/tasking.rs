@@ -15,7 +15,7 @@ mod receive;
 pub mod row;
 mod tick;
 
-pub use control::{pause, resume, untask};
+pub use control::{Cancelled, cancel, pause, resume, untask};
 pub use create::{Created, NewTask, create};
 pub use direct::{DIRECT_LIFETIME, Order, send_direct, send_once, send_ordered};
 pub(crate) use drive::{ask, carry_out, tell};

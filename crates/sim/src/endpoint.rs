@@ -4,6 +4,7 @@
 pub mod disk;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use muster_model::{Platform, Sid, TaskId};
@@ -29,6 +30,8 @@ const DISK_WAIT: Micros = 5 * SECOND;
 pub const COMMAND_GOOD: &str = "os_version";
 /// A command that runs and fails.
 pub const COMMAND_FAILING: &str = "file_get /nowhere";
+/// A command that ends only if it is cancelled.
+pub const COMMAND_ENDLESS: &str = "run --shell-command endless";
 /// A command that the sensors do not know, though the server does.
 pub const COMMAND_UNKNOWN: &str = "os_drivers";
 
@@ -51,6 +54,9 @@ pub struct Endpoint {
     pub incarnation: u32,
     /// Commands of earlier processes are dead; those of later ones may outlive a failure of the disk.
     killed_before: u32,
+    /// Commands that were asked to end, by the process that they belong to.
+    stopped: BTreeSet<(u32, TaskId)>,
+    sabotage: Option<Sabotage>,
     /// The process that runs.
     process: Option<Process>,
     /// It is switched off, and nothing starts it.
@@ -94,6 +100,8 @@ impl Endpoint {
             booted_at: 0,
             incarnation: 0,
             killed_before: 0,
+            stopped: BTreeSet::new(),
+            sabotage,
             process: None,
             is_off: false,
         }
@@ -252,7 +260,7 @@ impl Endpoint {
 
     /// A command has its effect, if its process still lives.
     pub fn happen(&mut self, incarnation: u32, task: TaskId) {
-        if incarnation >= self.killed_before {
+        if incarnation >= self.killed_before && !self.stopped.contains(&(incarnation, task)) {
             self.kernel.note(|| format!("host {}: effect of {task}", self.number));
             self.truth.borrow_mut().happened(self.number, task);
         }
@@ -264,6 +272,9 @@ impl Endpoint {
         if incarnation != self.incarnation {
             return;
         }
+        if self.stopped.contains(&(incarnation, task)) {
+            return;
+        }
         let Some(process) = self.process.as_mut() else { return };
         let fails = self.truth.borrow().command_of(task) == Some(COMMAND_FAILING);
         let code = if fails { 2 } else { 0 };
@@ -271,6 +282,25 @@ impl Endpoint {
         let verdict = Verdict::Finished(code, if fails { "not found".to_owned() } else { String::new() });
         process.agent.answered(Answer { task, verdict, events, afterwards: None }, now);
         self.settle();
+    }
+
+    /// A command that was asked to end has ended.
+    pub fn stopped(&mut self, incarnation: u32, task: TaskId) {
+        let now = self.now();
+        let Some(process) = self.process.as_mut().filter(|_| incarnation == self.incarnation) else { return };
+        let events = vec![event("REP", json!({"ERROR": 1_223}), Some((task, "case")), now)];
+        let verdict = Verdict::Cancelled("stopped while it ran".to_owned());
+        process.agent.answered(Answer { task, verdict, events, afterwards: None }, now);
+        self.settle();
+    }
+
+    fn stop(&mut self, task: TaskId) {
+        let kernel = &self.kernel;
+        kernel.note(|| format!("host {}: is to stop {task}", self.number));
+        kernel.after(1 + kernel.below(SECOND), Event::Stopped(self.number, self.incarnation, task));
+        if self.sabotage != Some(Sabotage::TellCancelOnly) {
+            self.stopped.insert((self.incarnation, task));
+        }
     }
 
     /// Makes durable what the agent decided and carries it out; as `Sensor::settle`.
@@ -330,8 +360,11 @@ impl Endpoint {
                 let happens = kernel.below(2 * SECOND);
                 let ends = happens + kernel.below(if kernel.chance(10) { 20 * SECOND } else { 2 * SECOND });
                 kernel.after(happens, Event::Happen(self.number, self.incarnation, task));
-                kernel.after(ends + 1, Event::End(self.number, self.incarnation, task));
+                if self.truth.borrow().command_of(task) != Some(COMMAND_ENDLESS) {
+                    kernel.after(ends + 1, Event::End(self.number, self.incarnation, task));
+                }
             }
+            Effect::Stop(task) => self.stop(task),
             Effect::Enrolled(sid) => {
                 self.kernel.note(|| format!("host {}: enrolled as {sid}", self.number));
                 self.sid = Some(sid);

@@ -59,6 +59,8 @@ pub enum Event {
     Happen(usize, u32, TaskId),
     /// A command ends. Host, incarnation, task.
     End(usize, u32, TaskId),
+    /// A command has ended that was asked to. Host, incarnation, task.
+    Stopped(usize, u32, TaskId),
     /// A sensor process starts.
     HostUp(usize),
     /// An operator does something.

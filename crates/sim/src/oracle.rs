@@ -39,6 +39,7 @@ pub struct Counts {
     pub deliveries: u64,
     pub effects: u64,
     pub removed: u64,
+    pub cancelled: u64,
     pub events: u64,
 }
 
@@ -53,6 +54,8 @@ pub struct Run {
     pub is_started: bool,
     /// Its end is in the journal.
     pub is_ended: bool,
+    /// The journal says that it was cancelled: nothing of it may happen from then on.
+    is_cancelled: bool,
     answer_seq: Option<u64>,
 }
 
@@ -71,6 +74,8 @@ pub struct Truth {
     commands: BTreeMap<TaskId, &'static str>,
     /// Acknowledged tasks and their targets at that time.
     pub promised: BTreeMap<TaskId, Vec<Sid>>,
+    /// Tasks of which a cancel was acknowledged.
+    pub cancels: BTreeSet<TaskId>,
     /// Endpoints by the identities that they ever had.
     pub hosts: BTreeMap<Sid, usize>,
     /// Endpoints whose journal was lost at least once.
@@ -162,6 +167,9 @@ impl Truth {
     pub fn begun(&mut self, host: usize, sid: Sid, task: TaskId, now: Micros) {
         let run = self.runs.entry((host, task)).or_default();
         run.begun += 1;
+        if run.is_cancelled && !self.set_back.contains(&host) {
+            self.faults.push(format!("host {host} begins task {task} after it said that it was cancelled"));
+        }
         if run.begun > 1 && !self.set_back.contains(&host) {
             self.fault(format!("host {host} begins task {task} a second time"));
         }
@@ -182,6 +190,9 @@ impl Truth {
         self.counts.effects += 1;
         let run = self.runs.entry((host, task)).or_default();
         run.happened += 1;
+        if run.is_cancelled && !self.set_back.contains(&host) {
+            self.faults.push(format!("task {task} has its effect on host {host} after it said that it was cancelled"));
+        }
         if run.happened > 1 && !self.set_back.contains(&host) {
             self.fault(format!("task {task} has its effect twice on host {host}"));
         }
@@ -217,6 +228,14 @@ impl Truth {
         if run.answer_seq.is_none_or(|seq| seq > synced_seq) {
             self.fault(format!("host {host} journals the end of task {task} before its answer is safe"));
         }
+    }
+
+    /// That a task was cancelled is in the journal.
+    pub fn cancelled(&mut self, host: usize, task: &[u8]) {
+        let Some(task) = task_id(task) else { return };
+        self.counts.cancelled += 1;
+        let run = self.runs.entry((host, task)).or_default();
+        (run.is_cancelled, run.is_ended) = (true, true);
     }
 
     /// What happened with a task on an endpoint.

@@ -83,7 +83,8 @@ fn target(
     calm_since: Timestamp,
 ) -> Option<String> {
     use TargetState::{
-        Confirmed, Expired, Finished, Interrupted, NotNow, Queued, Refused, Removed, Sent, Started, Unsupported,
+        Cancelled, Confirmed, Expired, Finished, Interrupted, NotNow, Queued, Refused, Removed, Sent, Started,
+        Unsupported,
     };
     let state = task.state_of(ordinal)?;
     let run = truth.run(host, task.spec.task_id);
@@ -101,6 +102,7 @@ fn target(
         Sent if !is_gone && !task.is_held() => "still sent",
         Confirmed | Started if !is_gone => "neither ended nor interrupted",
         Refused if !is_excused => "refused",
+        Cancelled if !task.control.cancelled.contains(ordinal) => "cancelled by no one",
         Removed if !is_excused && !task.spec.dynamic && !task.control.removed.contains(ordinal) => "removed by no one",
         _ => return None,
     };

@@ -37,6 +37,10 @@ pub enum Sabotage {
     RunBeforeJournal,
     /// The server does not ask what became of tasks that a sensor confirmed on an earlier link.
     ForgetRecall,
+    /// The server does not store what was cancelled.
+    ForgetCancel,
+    /// The sensor tells that a command was cancelled, and lets it go on.
+    TellCancelOnly,
     /// The sensor takes a journal that was cut for one with a torn last write.
     BelieveCutJournal,
 }
@@ -169,11 +173,13 @@ impl World {
             }
             Event::Happen(host, incarnation, task) => self.endpoints[host].happen(incarnation, task),
             Event::End(host, incarnation, task) => self.endpoints[host].end(incarnation, task),
+            Event::Stopped(host, incarnation, task) => self.endpoints[host].stopped(incarnation, task),
             Event::HostUp(host) => self.endpoints[host].start(),
             Event::Operate if !self.is_calm => self.operate(),
             Event::Break if !self.is_calm => self.break_something(),
             Event::Room => self.make_room(),
-            Event::Operate | Event::Break => {}
+            Event::Operate => self.end_the_endless(),
+            Event::Break => {}
         }
     }
 
@@ -234,6 +240,7 @@ impl World {
         self.make_room();
         self.site.net.borrow_mut().hostile_percent = 0;
         self.start_server();
+        self.kernel.after(SECOND, Event::Operate);
         for host in 0..self.endpoints.len() {
             let endpoint = &mut self.endpoints[host];
             endpoint.is_off = false;

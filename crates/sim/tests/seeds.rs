@@ -31,6 +31,7 @@ fn add(sum: &mut Counts, one: Counts) {
     sum.deliveries += one.deliveries;
     sum.effects += one.effects;
     sum.removed += one.removed;
+    sum.cancelled += one.cancelled;
     sum.events += one.events;
 }
 
@@ -73,9 +74,19 @@ fn the_same_seed_gives_the_same_trace() {
 #[test]
 fn every_durable_step_that_is_left_out_is_noticed() {
     use Sabotage::{
-        AnswerBeforeStore, BelieveCutJournal, ForgetRecall, ForgetRemoval, RunBeforeJournal, SendBeforeStore,
+        AnswerBeforeStore, BelieveCutJournal, ForgetCancel, ForgetRecall, ForgetRemoval, RunBeforeJournal,
+        SendBeforeStore, TellCancelOnly,
     };
-    let all = [AnswerBeforeStore, BelieveCutJournal, ForgetRecall, ForgetRemoval, RunBeforeJournal, SendBeforeStore];
+    let all = [
+        AnswerBeforeStore,
+        BelieveCutJournal,
+        ForgetCancel,
+        ForgetRecall,
+        ForgetRemoval,
+        RunBeforeJournal,
+        SendBeforeStore,
+        TellCancelOnly,
+    ];
     for sabotage in all {
         let noticed = Mutex::new(None);
         let options = Options { sabotage: Some(sabotage), ..Options::default() };

@@ -280,6 +280,11 @@ impl Dispatch {
             if self.known.queue.apply(number, ordinal, target) {
                 self.controls.push_back(Control::Stopped(number));
             }
+            // It was cancelled before the sensor was known to have it.
+            let task = self.known.queue.task(number).filter(|task| task.is_cancelling(ordinal));
+            if let (Some(task), Some(presence)) = (task, self.links.get(&ordinal)) {
+                self.out.push(Effect::Send(presence.link, Message::Cancel(vec![task.spec.task_id])));
+            }
         }
     }
 }

@@ -50,6 +50,9 @@ impl Queue {
                  and the sensor refuses a second copy"
                     .to_owned(),
             ),
+            TargetState::Confirmed | TargetState::Started if task.is_cancelling(ordinal) => {
+                ("cancelling", cancelling(is_online).to_owned())
+            }
             TargetState::Confirmed => ("confirmed", "the sensor has it in its journal and will run it next".to_owned()),
             TargetState::Started => ("started", "the sensor runs it, or was cut off while running it".to_owned()),
             TargetState::Finished => {
@@ -61,6 +64,7 @@ impl Queue {
             TargetState::NotNow => ("not_now", format!("the sensor was outside the time window: {why}")),
             TargetState::Unsupported => ("unsupported", format!("the sensor does not know this command: {why}")),
             TargetState::Expired => ("expired", "its time to live ran out before the sensor could begin".to_owned()),
+            TargetState::Cancelled => ("cancelled", format!("an operator cancelled it: {why}")),
             TargetState::Removed => ("removed", format!("it was taken back before the sensor had it: {why}")),
         };
         Explanation { code, text }
@@ -81,6 +85,14 @@ impl Queue {
             return ("behind", format!("{ahead} other tasks go to this sensor first"));
         }
         ("paced", "the sensor is online; the pace of the task lets it through in its turn".to_owned())
+    }
+}
+
+fn cancelling(is_online: bool) -> &'static str {
+    if is_online {
+        "an operator cancelled it; the sensor was told, and has not said yet how it ended"
+    } else {
+        "an operator cancelled it; the sensor, which has it, is offline and is told at its next connection"
     }
 }
 

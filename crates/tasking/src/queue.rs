@@ -193,10 +193,9 @@ impl Queue {
     }
 
     /// Tasks that a sensor has confirmed, and of which no end is known; oldest first.
-    #[must_use]
-    pub fn held(&self, ordinal: u32) -> Vec<TaskId> {
+    pub fn held(&self, ordinal: u32) -> impl Iterator<Item = &Task> {
         let numbers = self.held.get(&ordinal).into_iter().flatten();
-        numbers.filter_map(|number| Some(self.tasks.get(number)?.spec.task_id)).collect()
+        numbers.filter_map(|number| self.tasks.get(number))
     }
 
     fn hold(&mut self, number: u64, ordinal: u32, is_held: bool) {

@@ -170,6 +170,10 @@ pub struct Control {
     /// Targets whose platform does not know the command; they are never offered it.
     #[serde(default, with = "bitmap_text", skip_serializing_if = "RoaringBitmap::is_empty")]
     pub unsupported: RoaringBitmap,
+    /// Targets on which an operator wants it ended, also where the sensor has it already: such a sensor is told at
+    /// each connection, until it says how it ended.
+    #[serde(default, with = "bitmap_text", skip_serializing_if = "RoaringBitmap::is_empty")]
+    pub cancelled: RoaringBitmap,
     /// When the last of the removed were taken back.
     #[serde(default)]
     pub removed_at: Timestamp,

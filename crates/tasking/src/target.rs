@@ -36,11 +36,14 @@ pub enum TargetState {
     Expired = 9,
     /// Taken back by an operator, or the sensor was deleted or enrolled again.
     Removed = 10,
+    /// An operator cancelled it when the sensor had it already: it was not begun, or stopped while it ran;
+    /// `error` says which.
+    Cancelled = 11,
 }
 
 impl TargetState {
     /// Every state, in the order of the chain.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Queued,
         Self::Sent,
         Self::Confirmed,
@@ -52,6 +55,7 @@ impl TargetState {
         Self::Unsupported,
         Self::Expired,
         Self::Removed,
+        Self::Cancelled,
     ];
 
     /// The word for it in every interface.
@@ -69,6 +73,7 @@ impl TargetState {
             Self::Unsupported => "unsupported",
             Self::Expired => "expired",
             Self::Removed => "removed",
+            Self::Cancelled => "cancelled",
         }
     }
 

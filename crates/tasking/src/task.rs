@@ -140,6 +140,21 @@ impl Task {
         &self.by_state[TargetState::Confirmed as usize] | &self.by_state[TargetState::Started as usize]
     }
 
+    /// Those of them on which it is to be ended.
+    #[must_use]
+    pub fn cancelling(&self) -> RoaringBitmap {
+        if self.control.cancelled.is_empty() { RoaringBitmap::new() } else { self.held() & &self.control.cancelled }
+    }
+
+    /// Whether a sensor has it and is to end it.
+    #[must_use]
+    pub fn is_cancelling(&self, ordinal: u32) -> bool {
+        self.control.cancelled.contains(ordinal)
+            && [TargetState::Confirmed, TargetState::Started]
+                .into_iter()
+                .any(|state| self.by_state[state as usize].contains(ordinal))
+    }
+
     /// Whether it holds back: paused by an operator, or stopped by its failure limit.
     #[must_use]
     pub fn is_held(&self) -> bool {

@@ -9,7 +9,7 @@ use prost::{Message, Oneof};
 /// Everything a server says.
 #[derive(Clone, PartialEq, Message)]
 pub struct FromServer {
-    #[prost(oneof = "from_server::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11")]
+    #[prost(oneof = "from_server::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
     pub message: Option<from_server::Message>,
 }
 
@@ -39,6 +39,8 @@ pub mod from_server {
         Recall(super::Recall),
         #[prost(message, tag = "11")]
         Live(crate::LiveOrder),
+        #[prost(message, tag = "12")]
+        Cancel(super::Cancel),
     }
 }
 
@@ -272,6 +274,15 @@ pub struct Recall {
     pub task_ids: Vec<Vec<u8>>,
 }
 
+/// These tasks, which the sensor confirmed, are to end. One that waits there is not begun, one that runs is stopped;
+/// of what has ended, or is not known, the sensor tells what it tells in answer to a [`Recall`].
+#[derive(Clone, PartialEq, Message)]
+pub struct Cancel {
+    /// Ids of 16 bytes.
+    #[prost(bytes = "vec", repeated, tag = "1")]
+    pub task_ids: Vec<Vec<u8>>,
+}
+
 /// What the sensor checks just before it runs a task.
 #[derive(Clone, PartialEq, Message)]
 pub struct Conditions {
@@ -340,6 +351,8 @@ pub enum Step {
     Full = 9,
     /// The sensor does not know the task, and will not run it; said only in answer to a [`Recall`], and not journalled.
     Forgotten = 10,
+    /// Ended because the server asked for it ([`Cancel`]): not begun, or stopped while it ran; the reason says which.
+    Cancelled = 11,
 }
 
 /// These steps are stored; the sensor may forget that they were not.

@@ -10,7 +10,8 @@ use std::time::Duration;
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// States in which nothing more happens, in the order in which they are told.
-const ENDED: [&str; 7] = ["finished", "interrupted", "refused", "not_now", "unsupported", "expired", "removed"];
+const ENDED: [&str; 8] =
+    ["finished", "interrupted", "refused", "not_now", "unsupported", "expired", "removed", "cancelled"];
 
 /// States of targets that are under way, in the order of the chain.
 const OPEN: [&str; 4] = ["queued", "sent", "confirmed", "started"];
@@ -39,6 +40,24 @@ fn is_over(summary: &Summary, now_s: i64) -> bool {
 ///
 /// If not every target has finished; else whatever the server says.
 pub async fn watch(client: &Client, task_id: &str, json: bool) -> anyhow::Result<()> {
+    let Some(summary) = follow(client, task_id, json).await? else { return Ok(()) };
+    let finished = summary.counts.get("finished").copied().unwrap_or(0);
+    if finished == summary.total {
+        return Ok(());
+    }
+    anyhow::bail!(
+        "{} of {} targets did not finish; why: muster reliable-task get {task_id}",
+        summary.total - finished,
+        summary.total
+    )
+}
+
+/// Shows how a task goes until it is over; gives how it ended, or nothing after Ctrl-C.
+///
+/// # Errors
+///
+/// Whatever the server says.
+pub async fn follow(client: &Client, task_id: &str, json: bool) -> anyhow::Result<Option<Summary>> {
     let bar = (!json && std::io::stderr().is_terminal()).then(new_bar);
     let mut shown = None;
     let summary = loop {
@@ -70,22 +89,14 @@ pub async fn watch(client: &Client, task_id: &str, json: bool) -> anyhow::Result
                     bar.abandon();
                 }
                 eprintln!("The task goes on without you. To look again: muster reliable-task get {task_id} --watch");
-                return Ok(());
+                return Ok(None);
             }
         }
     };
     if let Some(bar) = bar {
         bar.finish();
     }
-    let finished = summary.counts.get("finished").copied().unwrap_or(0);
-    if finished == summary.total {
-        return Ok(());
-    }
-    anyhow::bail!(
-        "{} of {} targets did not finish; why: muster reliable-task get {task_id}",
-        summary.total - finished,
-        summary.total
-    )
+    Ok(Some(summary))
 }
 
 fn new_bar() -> ProgressBar {

@@ -11,6 +11,7 @@ pub(super) const NOT_SUPPORTED: i32 = 50;
 pub(super) const INVALID_PARAMETER: i32 = 87;
 pub(super) const BROKEN_PIPE: i32 = 109;
 pub(super) const BUSY: i32 = 170;
+pub(super) const CANCELLED: i32 = 1_223;
 pub(super) const TIMEOUT: i32 = 1_460;
 
 /// Makes an event. `body` gets a `TIMESTAMP` if it has none; `cause` is the task

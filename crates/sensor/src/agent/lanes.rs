@@ -58,6 +58,15 @@ impl Lanes {
         self.running.len()
     }
 
+    pub(super) fn is_running(&self, id: TaskId) -> bool {
+        self.running.contains_key(&id)
+    }
+
+    /// A task that waits is not to begin.
+    pub(super) fn forget(&mut self, id: TaskId) {
+        self.waiting.retain(|waiting| waiting.id != id);
+    }
+
     /// A task ended; tells whether it ran.
     pub(super) fn end(&mut self, id: TaskId) -> bool {
         self.running.remove(&id).is_some()

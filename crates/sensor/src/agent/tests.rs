@@ -505,3 +505,47 @@ fn a_recall_is_answered_with_all_that_is_remembered_and_with_what_is_not_known()
     assert_eq!((&told[..3], told[3].0, told.len()), (&of_first[..], Step::Forgotten, 4));
     assert!(bench.agent.ledger().get(id(2)).is_none(), "what is not known is not journalled either");
 }
+
+fn cancel(bench: &mut Bench, numbers: &[u128], now: Now) -> Vec<Effect> {
+    let task_ids = numbers.iter().map(|number| order(*number).task_id).collect();
+    bench.agent.hear(from_server::Message::Cancel(muster_wire::Cancel { task_ids }), now);
+    bench.settle(now).unwrap()
+}
+
+#[test]
+fn a_cancelled_task_does_not_begin_or_stops_and_one_that_has_ended_says_what_it_did() {
+    let mut bench = Bench::new(Disk::default(), at(0));
+    assert_eq!(runs(&bench.deliver(order(1), at(0))), 1);
+    bench.deliver(order(2), at(1));
+    let effects = cancel(&mut bench, &[1, 2, 9], at(2));
+    assert!(effects.contains(&Effect::Stop(id(1))), "it runs: its end is told when it has one");
+    assert_eq!(sent(&effects), [(Step::Cancelled, events::CANCELLED), (Step::Forgotten, events::BROKEN_PIPE)]);
+    let mut stopped = finished(1);
+    stopped.verdict = Verdict::Cancelled("stopped while it ran".to_owned());
+    bench.agent.answered(stopped, at(3));
+    assert_eq!(sent(&bench.settle(at(3)).unwrap()), [(Step::Cancelled, events::CANCELLED)]);
+    assert_eq!(bench.agent.running(), 0, "the one that waited never begins");
+    assert_eq!(runs(&bench.deliver(order(2), at(4))), 0, "nor does a copy of it");
+
+    bench.deliver(order(3), at(5));
+    bench.agent.answered(finished(3), at(6));
+    bench.settle(at(6)).unwrap();
+    let told = sent(&cancel(&mut bench, &[3], at(7)));
+    assert_eq!(told, [(Step::Confirmed, 0), (Step::Started, 0), (Step::Finished, 0)], "it ended before the word came");
+}
+
+#[test]
+fn a_task_that_was_cancelled_before_it_began_does_not_begin_after_a_restart() {
+    let mut bench = Bench::new(Disk::default(), at(0));
+    bench.deliver(order(1), at(0));
+    bench.deliver(order(2), at(0));
+    cancel(&mut bench, &[2], at(1));
+    let mut bench = Bench::new(bench.crash(), at(10));
+    let effects = bench.settle(at(10)).unwrap();
+    assert_eq!(runs(&effects), 0);
+    let told = sent(&effects);
+    assert!(
+        told.contains(&(Step::Cancelled, events::CANCELLED)) && told.contains(&(Step::Interrupted, 109)),
+        "{told:?}"
+    );
+}

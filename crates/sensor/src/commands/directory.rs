@@ -45,7 +45,7 @@ pub(super) fn find_hash_within(job: &Job, time: Duration) -> Outcome {
             return Verdict::TooLarge;
         }
         let Ok(mut file) = file::open_regular(path) else { return Verdict::Fails };
-        match Digests::of(&mut file, HASHED_BYTES_MAX, Some(until)) {
+        match Digests::of(&mut file, HASHED_BYTES_MAX, || Instant::now() >= until || job.stop.heed()) {
             Ok(digests) if digests.are_among(wanted) => Verdict::Passes(fields(json!({"HASH": digests.sha256}))),
             Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Verdict::TooLarge,
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Verdict::TimeIsOver,
@@ -89,6 +89,9 @@ fn walk(job: &Job, time: Duration, filter: impl Fn(&Path, &fs::Metadata, Instant
                 && !found.push(entry_of(&path, &metadata, extra))
             {
                 return truncated(found, "the list is too long for a reply");
+            }
+            if job.stop.heed() {
+                return truncated(found, "it was asked to stop");
             }
             if Instant::now() >= until {
                 return truncated(found, &format!("it took more than {} s", time.as_secs()));

@@ -23,6 +23,7 @@ pub mod code {
     pub const READ_FAULT: i32 = 30;
     pub const DIRECTORY: i32 = 267;
     pub const INVALID_ADDRESS: i32 = 487;
+    pub const CANCELLED: i32 = 1_223;
     pub const TIMEOUT: i32 = 1_460;
     /// Success of transfers: an HTTP status.
     pub const TRANSFERRED: i32 = 200;

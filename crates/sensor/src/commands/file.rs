@@ -116,7 +116,7 @@ pub(super) fn hash(job: &Job) -> Outcome {
     let path = path(job);
     let mut file = open_regular(path)?;
     let bytes = file.metadata()?.len();
-    let digests = Digests::of(&mut file, u64::MAX, Some(job.until)).map_err(|error| match error.kind() {
+    let digests = Digests::of(&mut file, u64::MAX, || job.is_over()).map_err(|error| match error.kind() {
         io::ErrorKind::TimedOut => {
             let done = file.stream_position().unwrap_or(0);
             let text = format!("of {bytes} bytes {done} were hashed when its time was over");

@@ -78,7 +78,7 @@ pub(super) fn strings(job: &Job) -> Outcome {
             bytes += text.len();
             wide.add(region, text);
         }
-        bytes < TEXT_BYTES_MAX && begun.elapsed() < TIME_MAX
+        bytes < TEXT_BYTES_MAX && begun.elapsed() < TIME_MAX && !job.is_over()
     })?;
     let mut reply = fields(json!({"PROCESS_ID": pid, "STRINGSA": narrow.regions, "STRINGSW": wide.regions}));
     if bytes >= TEXT_BYTES_MAX {
@@ -111,6 +111,9 @@ pub(super) fn find_string(job: &Job) -> Outcome {
     }
     let (begun, mut places, mut processes) = (Instant::now(), 0, Vec::new());
     for pid in pids {
+        if job.is_over() {
+            break;
+        }
         let found = search(pid, &finders, PLACES_MAX - places, begun);
         match found {
             Ok(found) if !found.is_empty() => {

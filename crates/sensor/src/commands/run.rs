@@ -69,7 +69,7 @@ async fn run_payload(job: &Job, name: &str) -> Outcome {
 
 async fn run_payload_in(job: &Job, name: &str, dir: &Path) -> Outcome {
     let file = dir.join(transfer::base_name(name));
-    transfer::fetch(job, name, &file).await?;
+    job.unless_stopped(transfer::fetch(job, name, &file)).await?;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o700))?;
     let arguments = muster_command::split_arguments(job.arguments.text("arguments").unwrap_or_default());
     let arguments = arguments.map_err(|error| Failure::new(code::INVALID_PARAMETER, error.to_string()))?;
@@ -109,7 +109,7 @@ async fn execute(mut command: Command, job: &Job) -> Outcome {
     let output = |name| Output::new(name, &records);
     let stdout = tokio::spawn(collect(child.stdout.take(), output("STDOUT"), stopped.clone()));
     let stderr = tokio::spawn(collect(child.stderr.take(), output("STDERR"), stopped));
-    let ended = wait(&mut child, limit).await;
+    let ended = job.unless_stopped(wait(&mut child, limit)).await;
     match group {
         Some(group) if ended.is_ok() => group.release(),
         group => drop(group),

@@ -13,6 +13,7 @@ use super::*;
 use crate::agent::{Answer, Verdict};
 use crate::executor::{self, ToSensor};
 use crate::platform::process::{Control, control, describe};
+use crate::stop::Stop;
 
 struct Bench {
     dir: TempDir,
@@ -57,12 +58,18 @@ impl Bench {
     /// A job whose time is over.
     fn late(&self, line: &str) -> Job {
         let arguments = Command::parse(line).unwrap().arguments;
-        Job { arguments, run: Self::run(line), tools: Arc::clone(&self.tools), until: Instant::now() }
+        Job {
+            arguments,
+            run: Self::run(line),
+            tools: Arc::clone(&self.tools),
+            until: Instant::now(),
+            stop: Arc::default(),
+        }
     }
 
     async fn answer(&mut self, line: &str) -> (Answer, Value) {
         let run = Self::run(line);
-        let work = executor::carry_out(run, Arc::clone(&self.tools));
+        let work = executor::carry_out(run, Arc::clone(&self.tools), Arc::default());
         tokio::pin!(work);
         let mut is_over = false;
         loop {
@@ -136,12 +143,45 @@ async fn a_command_that_runs_too_long_is_killed_with_its_children() {
 }
 
 #[tokio::test]
+async fn a_command_that_is_asked_to_stop_is_killed_with_its_children_and_says_what_it_had() {
+    let mut bench = Bench::new();
+    let (file, stop) = (bench.dir.path().join("pid"), Arc::<Stop>::default());
+    let line =
+        format!("run --timeout 250 'echo begun; sleep 300 & echo $! > {0}.new; mv {0}.new {0}; wait'", file.display());
+    let task = tokio::spawn(executor::carry_out(Bench::run(&line), Arc::clone(&bench.tools), Arc::clone(&stop)));
+    let child: u32 = loop {
+        tokio::task::yield_now().await;
+        if let Ok(text) = fs::read_to_string(&file) {
+            break text.trim().parse().unwrap();
+        }
+    };
+    stop.ask();
+    task.await.unwrap();
+    let Some(ToSensor::Answered(answer)) = bench.told.recv().await else { panic!("no answer") };
+    assert_eq!(answer.verdict, Verdict::Cancelled("stopped while it ran".to_owned()));
+    let reply: Value = serde_json::from_slice(&answer.events[0].body).unwrap();
+    assert_eq!((&reply["ERROR"], reply["STDOUT"].as_str()), (&json!(1_223), Some("begun\n")));
+    assert!(describe(child).is_none_or(|process| process.path.is_none()), "the child lives on");
+}
+
+#[test]
+fn a_search_that_is_asked_to_stop_ends_with_what_it_had() {
+    let bench = Bench::new();
+    fs::write(bench.dir.path().join("a"), "x").unwrap();
+    let line = format!("dir_list {} *", bench.dir.path().display());
+    let job = Job { until: Instant::now() + std::time::Duration::from_secs(60), ..bench.late(&line) };
+    job.stop.ask();
+    let failure = directory::list(&job).unwrap_err();
+    assert!(job.stop.was_heeded() && failure.message.contains("asked to stop"), "{}", failure.message);
+}
+
+#[tokio::test]
 async fn killing_what_a_task_started_kills_all_of_it_and_ends_the_task() {
     let mut bench = Bench::new();
     let file = bench.dir.path().join("pids");
     let line =
         format!("run --timeout 250 'sleep 300 & echo $$ $! > {0}.new; mv {0}.new {0}; wait; wait'", file.display());
-    let task = tokio::spawn(executor::carry_out(Bench::run(&line), Arc::clone(&bench.tools)));
+    let task = tokio::spawn(executor::carry_out(Bench::run(&line), Arc::clone(&bench.tools), Arc::default()));
     let text = loop {
         tokio::task::yield_now().await;
         if let Ok(text) = fs::read_to_string(&file) {
@@ -150,7 +190,7 @@ async fn killing_what_a_task_started_kills_all_of_it_and_ends_the_task() {
     };
     let (leader, child) = text.trim().split_once(' ').unwrap();
     let kill = Run { task: TaskId(Uuid::from_u128(8)), ..Bench::run(&format!("os_kill_process --pid {leader}")) };
-    executor::carry_out(kill, Arc::clone(&bench.tools)).await;
+    executor::carry_out(kill, Arc::clone(&bench.tools), Arc::default()).await;
     task.await.unwrap();
     let mut codes = Vec::new();
     while let Ok(ToSensor::Answered(answer)) = bench.told.try_recv() {

@@ -36,7 +36,7 @@ pub(super) async fn put(job: Job) -> Outcome {
     }
     let title = path.file_name().ok_or_else(|| Failure::new(123, "--payload-path names no file"))?.to_string_lossy();
     let partial = Temporary(path.with_file_name(format!(".{title}.{}", Uuid::new_v4().simple())));
-    place(&job, &name, &partial.0, &path).await?;
+    job.unless_stopped(place(&job, &name, &partial.0, &path)).await?;
     Ok(fields(json!({"ERROR": code::TRANSFERRED, "FILE_PATH": path.to_string_lossy()})))
 }
 
@@ -125,7 +125,7 @@ pub(super) async fn artifact_get(job: Job) -> Outcome {
         payload_id: payload_id.clone(),
         retention_days: job.arguments.number("days-retention").and_then(|days| u32::try_from(days).ok()).unwrap_or(30),
     };
-    let sent = upload(&job, &artifact).await;
+    let sent = job.unless_stopped(upload(&job, &artifact)).await;
     sent.map_err(|failure| failure.with(fields(json!({"PAYLOAD_ID": &payload_id}))))?;
     Ok(fields(json!({"ERROR": code::TRANSFERRED, "PAYLOAD_ID": payload_id})))
 }

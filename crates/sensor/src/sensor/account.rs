@@ -15,7 +15,7 @@ const LOSSES_EVERY: Duration = Duration::from_secs(60);
 impl Sensor<'_> {
     /// Counts, and reports losses once a minute at most. Source: reference/events.md section 5.6.
     pub(super) fn account(&mut self) {
-        while self.running.try_join_next().is_some() {}
+        self.running.reap();
         let losses = self.spool.losses();
         let (queued_events, queued_bytes) = self.spool.queued();
         *lock(&self.tools.stats) = Stats { losses, queued_events, queued_bytes };

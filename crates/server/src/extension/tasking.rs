@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::intake::event::Actor;
 use crate::names;
 use crate::organization::Organization;
-use crate::tasking::{self, Choice, NewTask, TargetsAsked, TargetsFrom};
+use crate::tasking::{self, Cancelled, Choice, NewTask, TargetsAsked, TargetsFrom};
 use muster_command::Command;
 use muster_model::{Oid, Platform, Sid, TaskId};
 use muster_selector::{Fleet as _, Selector, Targeting};
@@ -49,6 +49,7 @@ pub async fn request(
         "task" => task(app, organization, &fields, actor).await,
         "list" => Ok(tasking::list(organization, &selector()?)),
         "untask" => untask(app, organization, &fields, actor).await,
+        "cancel" => cancel(app, organization, &fields, actor).await,
         "overview" => Ok(tasking::overview(organization, fields.limit()?)),
         "preview" => Ok(tasking::preview(organization, &selector()?, fields.number("limit")?)),
         "get" => tasking::page_of_targets(app, organization, fields.task_id()?, &fields.targets_asked()?).await,
@@ -198,6 +199,25 @@ async fn untask(
     let mut answer = json!({"deleted": deleted});
     if withdrawn > 0 {
         answer["withdrawn"] = json!(withdrawn);
+    }
+    Ok(answer)
+}
+
+async fn cancel(
+    app: &Arc<App>,
+    organization: &Arc<Organization>,
+    fields: &Fields,
+    actor: &Actor,
+) -> Result<Value, ApiError> {
+    let id = fields.task_id()?;
+    fields.targets_are_known(app, organization)?;
+    let selector = (!fields.targeting()?.is_blank()).then(|| fields.selector()).transpose()?;
+    let cancelled = tasking::cancel(app, organization, id, selector, actor).await?;
+    let Cancelled { deleted, withdrawn, stopping } = cancelled.ok_or_else(|| no_such_task(&id.to_string()))?;
+    let mut answer = json!({"deleted": deleted, "withdrawn": withdrawn, "stopping": stopping});
+    if deleted + withdrawn + stopping == 0 {
+        answer["warning"] =
+            json!("nothing was cancelled: on every sensor that was named the task has ended, or it is not for it");
     }
     Ok(answer)
 }

@@ -1,4 +1,4 @@
-//! Taking tasks back, holding them back, letting them go on.
+//! Taking tasks back, ending them, holding them back, letting them go on.
 
 use super::{Choice, ask};
 use crate::api::ApiError;
@@ -6,6 +6,8 @@ use crate::app::App;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
 use muster_model::TaskId;
+use muster_selector::Selector;
+use muster_store::StoreError;
 use muster_tasking::dispatch::Answer;
 use std::sync::Arc;
 
@@ -30,6 +32,40 @@ pub async fn untask(
         )),
         _ => Ok((0, 0)),
     }
+}
+
+/// What became of the targets of a task that was cancelled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cancelled {
+    /// They never get it.
+    pub deleted: u64,
+    /// It was sent to them without a confirmation: they are not offered it again, and those that have it end it.
+    pub withdrawn: u64,
+    /// They have it, and are told to end it.
+    pub stopping: u64,
+}
+
+/// Ends a task on some sensors, or on all: what is not there yet never gets there, what is there stops.
+///
+/// # Errors
+///
+/// [`Unknown`](Answer::Unknown) as `None`; 503 while the store cannot write: then nothing is cancelled.
+pub async fn cancel(
+    app: &Arc<App>,
+    organization: &Arc<Organization>,
+    id: TaskId,
+    selector: Option<Selector>,
+    actor: &Actor,
+) -> Result<Option<Cancelled>, StoreError> {
+    let input = |dispatch: &mut muster_tasking::Dispatch, request, now| dispatch.cancel(request, id, selector, now);
+    Ok(match ask(app, organization, Some(actor), input).await? {
+        Answer::Untasked(all) => Some(Cancelled {
+            deleted: all.iter().map(|one| one.deleted.len()).sum(),
+            withdrawn: all.iter().map(|one| one.withdrawn.len()).sum(),
+            stopping: all.iter().map(|one| one.stopping.len()).sum(),
+        }),
+        _ => None,
+    })
 }
 
 /// Holds a task back: what was not sent yet waits.

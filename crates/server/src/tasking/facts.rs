@@ -31,6 +31,11 @@ fn of_one(oid: Oid, fact: &Fact, by: &Actor, now: Timestamp, records: &mut Vec<R
             let entity = json!({"type": "reliable_task", "name": task_id});
             records.push(event::audit(oid, by, "reliable task removed", &entity, "untask", &detail, now));
         }
+        Fact::Cancelled { task_id, deleted, withdrawn, stopping } => {
+            let detail = json!({"deleted": deleted, "withdrawn": withdrawn, "stopping": stopping});
+            let entity = json!({"type": "reliable_task", "name": task_id});
+            records.push(event::audit(oid, by, "reliable task cancelled", &entity, "cancel", &detail, now));
+        }
         Fact::Paused(task_id) => records.push(changed(oid, *task_id, by, "pause", now)),
         Fact::Resumed(task_id) => records.push(changed(oid, *task_id, by, "resume", now)),
         Fact::Sent { task_id, sid, at } => {

@@ -3,7 +3,7 @@
 use muster_model::{TaskId, Timestamp};
 use muster_tasking::dispatch::{self, Delivery, Message, Reported};
 use muster_tasking::{Report, TargetState};
-use muster_wire::{Conditions, Deliver, Flags, Recall, Receipt, SensorState, Step, Welcome, from_server};
+use muster_wire::{Cancel, Conditions, Deliver, Flags, Recall, Receipt, SensorState, Step, Welcome, from_server};
 use uuid::Uuid;
 
 /// Readable reasons of endpoints are cut at this many characters.
@@ -22,6 +22,10 @@ pub fn message(message: Message) -> from_server::Message {
         Message::Recall(tasks) => {
             let task_ids = tasks.into_iter().map(|task| task.0.as_bytes().to_vec()).collect();
             from_server::Message::Recall(Recall { task_ids })
+        }
+        Message::Cancel(tasks) => {
+            let task_ids = tasks.into_iter().map(|task| task.0.as_bytes().to_vec()).collect();
+            from_server::Message::Cancel(Cancel { task_ids })
         }
     }
 }
@@ -91,6 +95,7 @@ fn report(receipt: &Receipt) -> Option<Report> {
         // It is still owed; why it was not taken is shown.
         Step::Full => TargetState::Sent,
         Step::Forgotten => TargetState::Interrupted,
+        Step::Cancelled => TargetState::Cancelled,
     };
     let told = if receipt.step() == Step::Forgotten { FORGOTTEN } else { &receipt.error };
     let mut error: String = told.chars().take(ERROR_CHARS_MAX).collect();

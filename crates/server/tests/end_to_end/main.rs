@@ -71,6 +71,41 @@ async fn what_was_taken_back_never_arrives() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_running_task_is_cancelled_on_the_endpoint_and_one_that_waits_there_never_begins() {
+    let mut world = World::new().await;
+    let sensor = world.sensor("one");
+    world.online(1).await;
+    let (begun, ended) = (world.folder.path().join("begun"), world.folder.path().join("ended"));
+    let command = format!(
+        "run --timeout 600 --shell-command \"touch {}; sleep 500; touch {}\"",
+        begun.display(),
+        ended.display()
+    );
+    let running = world.ask("task", &json!({"task": command})).await;
+    let running = running["task_id"].as_str().unwrap();
+    eventually("the command to begin", async || begun.exists().then_some(())).await;
+    let cancelled = world.ask("cancel", &json!({"task_id": running})).await;
+    assert_eq!(cancelled, json!({"deleted": 0, "withdrawn": 0, "stopping": 1}));
+    let got = world.counted(running, "cancelled", 1).await;
+    assert_eq!(got["targets"][0]["error"], "stopped while it ran");
+    assert!(!ended.exists());
+    let again = world.ask("cancel", &json!({"task_id": running})).await;
+    assert!(again["warning"].as_str().unwrap().contains("nothing was cancelled"));
+
+    // Offline while it is cancelled, and over a restart of the server: told when it comes back.
+    let waiting = world.ask("task", &json!({"task": command})).await;
+    let waiting = waiting["task_id"].as_str().unwrap().to_owned();
+    world.counted(&waiting, "started", 1).await;
+    sensor.pause();
+    world.ask("cancel", &json!({"task_id": waiting})).await;
+    world.stop_server().await;
+    world.start_server().await;
+    sensor.go_on();
+    world.counted(&waiting, "cancelled", 1).await;
+    assert!(!ended.exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_sensor_joins_a_dynamic_task_only() {
     let world = World::new().await;
     let first = world.ask("task", &json!({"task": "os_version"})).await;

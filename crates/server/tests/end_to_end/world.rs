@@ -207,6 +207,21 @@ impl Sensor {
         self.process = Some(process);
     }
 
+    /// Lets it stand still.
+    pub fn pause(&self) {
+        self.signal(rustix::process::Signal::STOP);
+    }
+
+    pub fn go_on(&self) {
+        self.signal(rustix::process::Signal::CONT);
+    }
+
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = self.process.as_ref().and_then(|process| i32::try_from(process.id()).ok());
+        let pid = pid.and_then(rustix::process::Pid::from_raw).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
     /// Ends it as a power failure would.
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {

@@ -79,8 +79,8 @@ fn change(method: &'static str, path: impl Into<String>, form: &[(&'static str, 
 /// Changes of every kind, in an order in which each can be made once.
 fn changes(oid: &str, sid: &str) -> Vec<Change> {
     let extension = format!("orgs/{oid}/subscription/extension/ext-reliable-tasking");
-    let task_id = TaskId(random::uuid()).to_string();
-    let ask = |action: &str| {
+    let (task_id, other_id) = (TaskId(random::uuid()).to_string(), TaskId(random::uuid()).to_string());
+    let ask_of = |action: &str, task_id: &str| {
         let data = match action {
             "task" => json!({"task": "os_version", "selector": "*", "task_id": task_id}),
             _ => json!({"task_id": task_id}),
@@ -88,6 +88,7 @@ fn changes(oid: &str, sid: &str) -> Vec<Change> {
         let data = data.to_string();
         change("POST", "extension/request/ext-reliable-tasking", &[("oid", oid), ("action", action), ("data", &data)])
     };
+    let ask = |action: &str| ask_of(action, &task_id);
     let request = json!({"action": "untask", "task_id": task_id}).to_string();
     let request = BASE64_STANDARD.encode(request);
     let mut all = vec![
@@ -103,6 +104,9 @@ fn changes(oid: &str, sid: &str) -> Vec<Change> {
         ask("pause"),
         ask("resume"),
         change("POST", format!("service/{oid}/reliable-tasking"), &[("request_data", &request)]),
+        // Not sent: the sensor has not confirmed the one before.
+        ask_of("task", &other_id).told(&[(Stream::Event, 1), (Stream::Audit, 1)]),
+        ask_of("cancel", &other_id),
         change("DELETE", extension, &[]),
     ];
     all.extend(of_organization(oid));

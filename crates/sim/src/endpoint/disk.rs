@@ -236,6 +236,9 @@ impl Disk {
                     Record::Step(receipt) if receipt.step() == Step::Finished => {
                         truth.ended(self.host, &receipt.task_id, self.synced_seq);
                     }
+                    Record::Step(receipt) if receipt.step() == Step::Cancelled => {
+                        truth.cancelled(self.host, &receipt.task_id);
+                    }
                     _ => {}
                 }
             }

@@ -62,6 +62,13 @@ impl Server {
             writes
                 .retain(|write| !matches!(write, dispatch::Write::Control(_, control) if !control.removed.is_empty()));
         }
+        if self.site.sabotage == Some(Sabotage::ForgetCancel) {
+            for write in &mut writes {
+                if let dispatch::Write::Control(_, control) = write {
+                    control.cancelled.clear();
+                }
+            }
+        }
         match row::writes(OID, writes) {
             Ok(writes) => self.commit(Commit { writes, whose: Whose::Machine(id) }),
             Err(error) => self.site.truth.borrow_mut().fault(format!("a commit cannot be written: {error}")),

@@ -30,6 +30,8 @@ pub(super) enum Asked {
     Task(TaskId),
     /// An operator, for an untasking.
     Untask,
+    /// An operator, for the end of this task everywhere.
+    Cancel(TaskId),
     /// An operator who looks at nothing but whether it went well.
     Else,
     /// A link that wants an identity.
@@ -46,6 +48,8 @@ pub(super) enum Answered {
     Task(TaskId),
     /// These never get it.
     Untask(Vec<(TaskId, Vec<Sid>)>),
+    /// It is to end wherever it is.
+    Cancel(TaskId),
 }
 
 impl Server {
@@ -93,6 +97,11 @@ impl Server {
         self.ask(Asked::Untask, |dispatch, request, now| dispatch.untask(request, choice, now));
     }
 
+    /// Ends a task everywhere.
+    pub fn cancel(&mut self, task_id: TaskId) {
+        self.ask(Asked::Cancel(task_id), |dispatch, request, now| dispatch.cancel(request, task_id, None, now));
+    }
+
     /// Holds a task back, or lets it go on.
     pub fn hold(&mut self, task_id: TaskId, resumes: bool) {
         self.ask(Asked::Else, |dispatch, request, now| {
@@ -119,8 +128,10 @@ impl Server {
             (Asked::Untask, Answer::Untasked(all)) => {
                 Answered::Untask(all.into_iter().map(|one| (one.task_id, self.sids(&one.deleted))).collect())
             }
+            // Of one that never came to be there is nothing to end.
+            (Asked::Cancel(task_id), Answer::Untasked(_) | Answer::Unknown) => Answered::Cancel(task_id),
             // Refused while the disk is full; the operator sees that.
-            (Asked::Task(_) | Asked::Untask | Asked::Else, _) => return,
+            (Asked::Task(_) | Asked::Untask | Asked::Cancel(_) | Asked::Else, _) => return,
             (Asked::Enrol(link), answer) => return self.enrolled(link, &answer),
             (Asked::Arrive(link, ordinal), answer) => return self.arrived(link, ordinal, &answer),
             (Asked::Receipts(link, receipts), answer) => return self.receipts_taken(link, receipts, &answer),
@@ -146,6 +157,10 @@ impl Server {
                         self.site.truth.borrow_mut().taken_back(task_id, sid);
                     }
                 }
+            }
+            Some(Answered::Cancel(task_id)) => {
+                self.site.kernel.note(|| format!("answered: {task_id} is cancelled"));
+                self.site.truth.borrow_mut().cancels.insert(task_id);
             }
             None => {}
         }

@@ -10,7 +10,7 @@ use muster_tasking::{Conditions, FailureLimit, Pace, Weekdays, Window};
 use roaring::RoaringBitmap;
 
 use super::World;
-use crate::endpoint::{COMMAND_FAILING, COMMAND_GOOD, COMMAND_UNKNOWN};
+use crate::endpoint::{COMMAND_ENDLESS, COMMAND_FAILING, COMMAND_GOOD, COMMAND_UNKNOWN};
 use crate::kernel::{Event, SECOND};
 use crate::server::NewTask;
 
@@ -39,7 +39,8 @@ impl World {
                     self.ask(&new);
                 }
             }
-            52..66 => self.take_back(&sensors),
+            52..57 => self.cancel(),
+            57..66 => self.take_back(&sensors),
             66..80 => self.hold_or_resume(),
             80..92 => self.tag(&sensors),
             _ => self.delete_or_undelete(&sensors),
@@ -51,6 +52,7 @@ impl World {
         let command = match kernel.below(10) {
             0 => COMMAND_UNKNOWN,
             1 | 2 => COMMAND_FAILING,
+            3 => COMMAND_ENDLESS,
             _ => COMMAND_GOOD,
         };
         let selector = ["*", "*", "red in tags", "blue in tags", "plat == linux"][kernel.index(5)];
@@ -72,7 +74,8 @@ impl World {
             command,
             selector,
             ttl_s,
-            dynamic: kernel.chance(30),
+            // Who joins one that never ends runs it for ever.
+            dynamic: kernel.chance(30) && command != COMMAND_ENDLESS,
             urgent: kernel.chance(15),
             conditions: kernel.chance(8).then_some(Conditions { window: Some(window), payload_sha256: None }),
             pace: if kernel.chance(50) { pace } else { Pace::default() },
@@ -96,6 +99,31 @@ impl World {
             kernel.chance(50).then(|| all.iter().map(|(_, sid)| *sid).filter(|_| kernel.chance(50)).collect());
         if let Some(server) = self.server.as_mut() {
             server.untask(task, sensors.as_deref());
+        }
+    }
+
+    /// Ends one of the latest tasks everywhere.
+    fn cancel(&mut self) {
+        let Some(last) = self.asked.len().checked_sub(1) else { return };
+        let task = self.asked[last - self.kernel.index(self.asked.len().min(6))].task_id;
+        self.kernel.note(|| format!("operator: cancels {task}"));
+        if let Some(server) = self.server.as_mut() {
+            server.cancel(task);
+        }
+    }
+
+    /// Ends what would never end, until each was acknowledged.
+    pub(super) fn end_the_endless(&mut self) {
+        let truth = self.truth.borrow();
+        let is_left = |new: &&NewTask| new.command == COMMAND_ENDLESS && !truth.cancels.contains(&new.task_id);
+        let left: Vec<_> = self.asked.iter().filter(is_left).map(|new| new.task_id).collect();
+        drop(truth);
+        if left.is_empty() {
+            return;
+        }
+        self.kernel.after(10 * SECOND, Event::Operate);
+        if let Some(server) = self.server.as_mut() {
+            left.into_iter().for_each(|task| server.cancel(task));
         }
     }
 

@@ -94,6 +94,8 @@ pub enum Message {
     Flags(Flags),
     /// It is to tell what became of these, at most [`super::RECALLED_MAX`], which it has confirmed.
     Recall(Vec<TaskId>),
+    /// It is to end these, at most [`super::RECALLED_MAX`], which it has confirmed, and to tell how they ended.
+    Cancel(Vec<TaskId>),
 }
 
 /// One task for one sensor.
@@ -142,7 +144,7 @@ pub enum Answer {
     Taken,
     /// No such task.
     Unknown,
-    /// Taken back, by task.
+    /// Taken back or cancelled, by task.
     Untasked(Vec<Untasked>),
     /// The task holds back, or goes on.
     Done,
@@ -172,6 +174,8 @@ pub struct Untasked {
     pub deleted: RoaringBitmap,
     /// Those to which it was sent without a confirmation: they are not offered it again.
     pub withdrawn: RoaringBitmap,
+    /// Those that have it and were asked to end it, or will be at their next connection.
+    pub stopping: RoaringBitmap,
 }
 
 /// What a sensor is told when its link is up.
@@ -200,6 +204,17 @@ pub enum Fact {
         deleted: u64,
         /// How many may have it.
         withdrawn: u64,
+    },
+    /// A task is to end wherever it is.
+    Cancelled {
+        /// Which.
+        task_id: TaskId,
+        /// How many never get it.
+        deleted: u64,
+        /// How many may have it.
+        withdrawn: u64,
+        /// How many have it and are to end it.
+        stopping: u64,
     },
     /// An operator holds a task back.
     Paused(TaskId),

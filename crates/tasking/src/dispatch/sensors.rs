@@ -7,6 +7,7 @@ use super::{Dispatch, FADE_EVERY, Flight, Presence, RECALLED_MAX, Work, wanted_f
 use crate::queue::CLOCK_JITTER;
 use crate::sensor::SensorRow;
 use crate::target::Target;
+use crate::task::Task;
 use muster_model::{Architecture, Iid, Oid, Platform, Sensor, Sid, Tag, Timestamp};
 use roaring::RoaringBitmap;
 use std::sync::Arc;
@@ -369,9 +370,13 @@ impl Dispatch {
         };
         self.answer(arriving.request, Answer::Welcome(welcome));
         // Should either side have been set back to an earlier state, nobody would ever tell how these end.
-        let held = self.known.queue.held(row.ordinal);
-        for some in held.chunks(RECALLED_MAX) {
-            self.out.push(Effect::Send(arriving.link, Message::Recall(some.to_vec())));
+        let (ending, others): (Vec<&Task>, Vec<&Task>) =
+            self.known.queue.held(row.ordinal).partition(|task| task.is_cancelling(row.ordinal));
+        for (tasks, message) in [(others, Message::Recall as fn(_) -> _), (ending, Message::Cancel)] {
+            for some in tasks.chunks(RECALLED_MAX) {
+                let ids = some.iter().map(|task| task.spec.task_id).collect();
+                self.out.push(Effect::Send(arriving.link, message(ids)));
+            }
         }
     }
 

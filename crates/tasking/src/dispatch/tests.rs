@@ -17,6 +17,7 @@ struct World {
     answers: Vec<Answer>,
     sent: Vec<TaskId>,
     recalled: Vec<TaskId>,
+    cancelled: Vec<TaskId>,
 }
 
 impl World {
@@ -29,6 +30,7 @@ impl World {
             answers: Vec::new(),
             sent: Vec::new(),
             recalled: Vec::new(),
+            cancelled: Vec::new(),
         }
     }
 
@@ -40,6 +42,7 @@ impl World {
                 Effect::Answer(_, answer) => self.answers.push(answer),
                 Effect::Send(_, Message::Deliver(delivery)) => self.sent.push(delivery.task_id),
                 Effect::Send(_, Message::Recall(tasks)) => self.recalled.extend(tasks),
+                Effect::Send(_, Message::Cancel(tasks)) => self.cancelled.extend(tasks),
                 _ => {}
             }
         }
@@ -277,4 +280,79 @@ fn what_a_lost_journal_has_closed_is_not_asked_for() {
     });
     world.store_all();
     assert_eq!((world.state_of(task, ordinal), world.recalled.len()), (Some(TargetState::Interrupted), 0));
+}
+
+impl World {
+    fn cancel(&mut self, task: TaskId) {
+        self.tell(|dispatch, request, now| dispatch.cancel(request, task, None, now));
+    }
+
+    fn restarted(&self) -> Self {
+        let mut fresh = Self { now: self.now, ..Self::new() };
+        let fleet = &self.dispatch.fleet;
+        fleet.live().iter().for_each(|ordinal| fresh.dispatch.restore_sensor(fleet.row(ordinal).unwrap().clone()));
+        for task in self.dispatch.queue.tasks() {
+            let new = || Task::new(task.number, task.spec.clone(), task.control.clone(), task.targets().clone());
+            let mut loaded = new();
+            task.targets().iter().for_each(|ordinal| loaded.restore(ordinal, task.known(ordinal).unwrap()));
+            fresh.dispatch.restore_task(loaded);
+        }
+        fresh
+    }
+}
+
+#[test]
+fn a_cancel_is_stored_before_it_is_told_and_told_at_each_connection_until_the_end_is_known() {
+    let (mut world, ordinal) = online();
+    let never = world.enrol(2);
+    let task = world.create(9, "*", false);
+    world.store_all();
+    world.confirm(task, ordinal);
+    world.store_all();
+    world.step(task, ordinal, TargetState::Started);
+    world.store_all();
+    world.answers.clear();
+    world.cancel(task);
+    assert_eq!((world.answers.len(), world.cancelled.len()), (0, 0), "nothing before it is stored");
+    world.store_all();
+    let [Answer::Untasked(one)] = &world.answers[..] else { panic!("{:?}", world.answers) };
+    assert!(one[0].deleted.contains(never) && one[0].stopping.contains(ordinal));
+    assert_eq!(world.cancelled, [task]);
+    assert_eq!(world.state_of(task, ordinal), Some(TargetState::Started), "until the sensor says how it ended");
+    assert_eq!(world.state_of(task, never), Some(TargetState::Removed));
+
+    let mut world = world.restarted();
+    world.connect(ordinal, 5);
+    world.store_all();
+    assert_eq!((&world.cancelled[..], world.recalled.len()), (&[task][..], 0), "a restart does not forget it");
+    world.step(task, ordinal, TargetState::Cancelled);
+    world.store_all();
+    assert_eq!(world.state_of(task, ordinal), Some(TargetState::Cancelled));
+    world.connect(ordinal, 6);
+    world.store_all();
+    assert_eq!(world.cancelled.len(), 1, "what has ended is not asked to end");
+}
+
+#[test]
+fn a_task_that_had_ended_before_it_was_cancelled_says_so_and_one_that_is_confirmed_after_it_ends() {
+    let (mut world, ordinal) = online();
+    let done = world.create(9, "*", false);
+    world.store_all();
+    world.confirm(done, ordinal);
+    world.store_all();
+    world.cancel(done);
+    world.store_all();
+    world.step(done, ordinal, TargetState::Finished);
+    world.store_all();
+    assert_eq!(world.state_of(done, ordinal), Some(TargetState::Finished));
+
+    let sent = world.create(10, "*", false);
+    world.store_all();
+    world.cancelled.clear();
+    world.cancel(sent);
+    world.store_all();
+    assert_eq!((world.state_of(sent, ordinal), world.cancelled.len()), (Some(TargetState::Removed), 0));
+    world.confirm(sent, ordinal);
+    world.store_all();
+    assert_eq!(world.cancelled, [sent], "the sensor has it after all");
 }

@@ -1,4 +1,4 @@
-//! What operators change about a task that is under way: pause, resume, untask.
+//! What operators change about a task that is under way: pause, resume, untask, cancel.
 //!
 //! A change that holds something back is in force for offers at once, and for
 //! all else once it is stored: until then nothing is overwritten, so giving it
@@ -24,6 +24,8 @@ pub struct ControlChange {
     /// Targets that are taken back though it was sent to them, without a
     /// confirmation yet: they are not offered it again, but may have it.
     pub withdrawn: RoaringBitmap,
+    /// Targets that have it and are to end it.
+    pub stopping: RoaringBitmap,
     kind: Kind,
 }
 
@@ -36,7 +38,8 @@ enum Kind {
 
 impl ControlChange {
     fn new(number: u64, control: Control, kind: Kind) -> Self {
-        Self { number, control, deleted: RoaringBitmap::new(), withdrawn: RoaringBitmap::new(), kind }
+        let none = RoaringBitmap::new;
+        Self { number, control, deleted: none(), withdrawn: none(), stopping: none(), kind }
     }
 }
 
@@ -70,22 +73,44 @@ impl Queue {
             Some(number) => vec![number],
             None => self.tasks.keys().copied().collect(),
         };
-        let mut all = Vec::new();
-        for number in numbers {
-            let Some(task) = self.tasks.get_mut(&number) else { continue };
-            task.expire(now);
-            let chosen = sensors.map_or_else(|| task.open.clone(), |sensors| &task.open & sensors);
-            if chosen.is_empty() {
-                continue;
-            }
-            task.withheld |= &chosen;
-            let removed = &task.control.removed | &chosen;
-            let control = Control { removed, removed_at: now, ..task.control.clone() };
-            let withdrawn = &chosen & &task.by_state[TargetState::Sent as usize];
-            let change = ControlChange::new(number, control, Kind::Untask);
-            all.push(ControlChange { deleted: chosen - &withdrawn, withdrawn, ..change });
+        numbers.into_iter().filter_map(|number| self.take_back(number, sensors, false, now)).collect()
+    }
+
+    /// Takes open targets of a task back as [`Queue::untask`] does, and has it ended where sensors have it. `None`
+    /// if there is no such target. Store the control, then tell those of [`Task::cancelling`].
+    pub fn cancel(&mut self, number: u64, sensors: Option<&RoaringBitmap>, now: Timestamp) -> Option<ControlChange> {
+        self.take_back(number, sensors, true, now)
+    }
+
+    fn take_back(
+        &mut self,
+        number: u64,
+        sensors: Option<&RoaringBitmap>,
+        is_cancel: bool,
+        now: Timestamp,
+    ) -> Option<ControlChange> {
+        let task = self.tasks.get_mut(&number)?;
+        task.expire(now);
+        let of = |set: RoaringBitmap| sensors.map_or_else(|| set.clone(), |sensors| &set & sensors);
+        let open = of(task.open.clone());
+        let stopping = if is_cancel { of(task.held()) } else { RoaringBitmap::new() };
+        if open.is_empty() && stopping.is_empty() {
+            return None;
         }
-        all
+        task.withheld |= &open;
+        let mut control = task.control.clone();
+        if !open.is_empty() {
+            control.removed |= &open;
+            control.removed_at = now;
+        }
+        if is_cancel {
+            // Not only where it is known to be: what was sent may be confirmed yet, also after it expired or the
+            // sensor was deleted and undeleted.
+            control.cancelled |= of(task.targets.clone());
+        }
+        let withdrawn = &open & &task.by_state[TargetState::Sent as usize];
+        let change = ControlChange::new(number, control, Kind::Untask);
+        Some(ControlChange { deleted: open - &withdrawn, withdrawn, stopping, ..change })
     }
 
     /// Takes in a change that is stored. Tells whether the task holds itself back from
@@ -109,6 +134,7 @@ impl Queue {
                 task.withheld -= &chosen;
                 task.control.removed |= &chosen;
                 task.control.removed_at = change.control.removed_at;
+                task.control.cancelled |= &change.control.cancelled;
                 // Not those whose receipt came, or that were deleted, while the store was asked.
                 let open = &task.open & &chosen;
                 task.close(&open, TargetState::Removed, change.control.removed_at);

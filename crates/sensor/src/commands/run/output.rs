@@ -114,9 +114,13 @@ async fn offer(job: &Job, name: &str, file: &Path) -> Result<String, String> {
         payload_id: payload_id.clone(),
         retention_days: RETENTION_DAYS,
     };
-    match timeout(OFFER_TIME_MAX, transfer::upload_once(job, &artifact)).await {
-        Ok(sent) => sent.map(|()| payload_id).map_err(|failure| failure.message),
-        Err(_) => Err(format!("it took longer than {} s", OFFER_TIME_MAX.as_secs())),
+    tokio::select! {
+        sent = timeout(OFFER_TIME_MAX, transfer::upload_once(job, &artifact)) => match sent {
+            Ok(sent) => sent.map(|()| payload_id).map_err(|failure| failure.message),
+            Err(_) => Err(format!("it took longer than {} s", OFFER_TIME_MAX.as_secs())),
+        },
+        // The process has ended by then, by itself or because of that.
+        () = job.stop.asked() => Err("the task was cancelled".to_owned()),
     }
 }
 

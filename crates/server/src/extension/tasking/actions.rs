@@ -51,6 +51,11 @@ const ACTIONS: &[Action] = &[
         ..act("untask", "Take back what was not delivered yet")
     },
     Action {
+        fields: &[TASK_ID, SELECTOR, SID, TAG, PLAT],
+        requirements: NEEDS_TASK,
+        ..act("cancel", "End a task wherever it is: what was not delivered is taken back, what runs is stopped")
+    },
+    Action {
         fields: &[
             TASK_ID,
             Field::new("state", "string", "State", "only targets in this state"),
