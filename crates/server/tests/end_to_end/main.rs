@@ -1,5 +1,6 @@
 //! Reliable tasking with a real server, a real store and real sensor processes.
 
+mod schema;
 mod world;
 
 use muster_store::{EntryQuery, Stream};
