@@ -37,6 +37,13 @@ IMPURE = re.compile(
     r"\btokio\b|\bstd::(fs|net|env|process|thread)\b|\bSystemTime\b|\bstd::time::(\{[^}]*\b)?Instant\b|\bInstant::now\b"
 )
 
+# Words of HTTP: only these rooms of the server speak it.
+OF_HTTP = re.compile(r"\b(ApiError|StatusCode)\b")
+SPEAKS_HTTP = {
+    "ApiError": ("api.rs", "api/", "gateway/incoming.rs"),
+    "StatusCode": ("api.rs", "api/", "console/site.rs", "console/socket.rs"),
+}
+
 
 def check() -> Counts:
     counts = Counts()
@@ -60,6 +67,7 @@ def check() -> Counts:
         counts.record(f"arrows of {name}", problems)
     for crate in PURE:
         counts.record(f"purity of {crate}", impurities(crate))
+    counts.record("HTTP is spoken in its rooms alone", words_of_http())
     return counts
 
 
@@ -70,4 +78,17 @@ def impurities(crate: str) -> list[str]:
             code = line.split("//", 1)[0]
             if found := IMPURE.search(code):
                 problems.append(f"{path.relative_to(ROOT)}:{number} names {found[0]}")
+    return problems
+
+
+def words_of_http() -> list[str]:
+    """Rooms below the API have errors of their own (docs/adr/0012-errors-belong-to-rooms.md)."""
+    problems = []
+    source = ROOT / "crates" / "server" / "src"
+    for path in sorted(source.rglob("*.rs")):
+        place = path.relative_to(source).as_posix()
+        for number, line in enumerate(path.read_text().splitlines(), 1):
+            for found in OF_HTTP.finditer(line.split("//", 1)[0]):
+                if not place.startswith(SPEAKS_HTTP[found[0]]):
+                    problems.append(f"{path.relative_to(ROOT)}:{number} names {found[0]}: give the room an error of its own")
     return problems

@@ -32,19 +32,15 @@ mod token;
 mod transfers;
 mod users;
 
-pub(crate) use artifacts::{ARTIFACT_RULE, ARTIFACT_RULES_MAX, check_artifact_rule};
 pub use call::{Body, Call, Reply};
 pub use description::document;
 pub use error::ApiError;
 pub use form::{Form, FormError};
-pub(crate) use keys::{INSTALLATION_KEYS_MAX, check_installation_key, fresh_installation_key};
 pub use muster_api_types::ErrorCode;
 pub use organizations::event_types;
-pub(crate) use organizations::{RESOURCE, SETTING, SETTINGS_MAX, check_resource, check_setting};
 pub use replay::ReplayTurns;
 pub use route::{Access, Method, Route};
 pub use router::{Router, serve};
-pub(crate) use users::checked_email;
 
 /// Every route of the server.
 #[must_use]

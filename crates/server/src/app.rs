@@ -1,7 +1,7 @@
 //! The object graph of one server, built by hand.
 
-use crate::access::{Caller, Secrets};
-use crate::api::{ApiError, Router};
+use crate::access::Secrets;
+use crate::api::Router;
 use crate::arrival::Bodies;
 use crate::clock;
 use crate::config::Config;
@@ -19,11 +19,11 @@ use crate::records::{Batch, Kind, Records, SERVER};
 use crate::replay::Replays;
 use crate::tasking;
 use crate::transfer::Transfers;
-use muster_model::{Oid, Timestamp};
+use muster_model::Oid;
 use muster_store::{Expect, Store, StoreError};
 use parking_lot::RwLock;
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 const SECRETS: Kind<Secrets> = Kind::new("secrets");
@@ -213,30 +213,6 @@ impl App {
         let organization = Arc::new(Organization::new(oid));
         self.organizations.write().insert(oid, Arc::clone(&organization));
         Ok(organization)
-    }
-
-    /// The caller behind a token.
-    ///
-    /// # Errors
-    ///
-    /// 401 if the token is not valid, or the key behind it is gone or may not be used from there.
-    pub fn caller_of(&self, token: &str, source: Option<IpAddr>, now: Timestamp) -> Result<Caller, ApiError> {
-        let caller = self.secrets.verify(token, now)?;
-        self.secrets.require_address(&self.records, &caller, source)?;
-        let caller = self.secrets.without_what_was_taken(&self.records, caller);
-        caller.ok_or_else(|| ApiError::unauthorized("the API key of this token was deleted"))
-    }
-
-    /// Checks that a caller who was let in before may still do something.
-    ///
-    /// # Errors
-    ///
-    /// 401 if the key, the user or the permission is gone.
-    pub fn still(&self, caller: Caller, oid: Oid, permission: &str) -> Result<(), ApiError> {
-        match self.secrets.without_what_was_taken(&self.records, caller) {
-            Some(caller) => caller.require(oid, permission),
-            None => Err(ApiError::unauthorized("the API key was deleted")),
-        }
     }
 
     /// The address that sensors are told to connect to.

@@ -4,7 +4,12 @@
 //! ingestion key by `POST /ingest`, in one piece or in parts.
 //! Source: reference/rest-api.md section 7.10, reference/events.md section 9.
 
-use crate::api::{ApiError, ErrorCode};
+mod error;
+mod rule;
+
+pub use error::Error;
+pub use rule::{ARTIFACT_RULE, ARTIFACT_RULES_MAX, check_rule};
+
 use crate::app::App;
 use crate::detect;
 use crate::files::{self, Received, Shelf, Upload};
@@ -13,7 +18,7 @@ use crate::records::Kind;
 use crate::{clock, random};
 use hyper::body::Incoming;
 use muster_model::{Oid, Sensor, Sid, Timestamp};
-use muster_store::Expect;
+use muster_store::{Expect, StoreError};
 use muster_wire::ArtifactOffer;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -89,8 +94,8 @@ impl Offer {
     ///
     /// # Errors
     ///
-    /// 400 for an id that cannot be one.
-    pub fn of_sensor(sid: Sid, offer: ArtifactOffer) -> Result<Self, ApiError> {
+    /// [`Error::Id`].
+    pub fn of_sensor(sid: Sid, offer: ArtifactOffer) -> Result<Self, Error> {
         let source = sid.to_string();
         let mut made = Self::new(&offer.payload_id, &offer.path, &offer.hint, &source, offer.retention_days)?;
         made.sid = Some(sid);
@@ -102,12 +107,11 @@ impl Offer {
     ///
     /// # Errors
     ///
-    /// 400 for an id that cannot be one.
-    pub fn new(payload_id: &str, path: &str, hint: &str, source: &str, retention_days: u32) -> Result<Self, ApiError> {
+    /// [`Error::Id`].
+    pub fn new(payload_id: &str, path: &str, hint: &str, source: &str, retention_days: u32) -> Result<Self, Error> {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if payload_id.len() > ID_BYTES_MAX || payload_id.starts_with('.') || !payload_id.bytes().all(is_plain) {
-            let rule = format!("a payload id has at most {ID_BYTES_MAX} letters, digits, `-`, `_` and `.`");
-            return Err(ApiError::bad_request(rule));
+            return Err(Error::Id);
         }
         let text = |text: &str| text[..text.floor_char_boundary(TEXT_BYTES_MAX)].to_owned();
         Ok(Self {
@@ -126,14 +130,13 @@ impl Offer {
 ///
 /// # Errors
 ///
-/// 409 for a known id, 507 if there are too many.
-pub fn require_new(app: &App, oid: Oid, payload_id: &str) -> Result<(), ApiError> {
+/// [`Error::Known`] or [`Error::TooMany`].
+pub fn require_new(app: &App, oid: Oid, payload_id: &str) -> Result<(), Error> {
     if app.records.has(oid, ARTIFACT, payload_id) {
-        return Err(ApiError::conflict(format!("artifact {payload_id} is there already")));
+        return Err(Error::Known(payload_id.to_owned()));
     }
     if app.records.count(oid, ARTIFACT) >= ARTIFACTS_MAX {
-        let text = format!("an organization may have {ARTIFACTS_MAX} artifacts; shorten their retention");
-        return Err(ApiError::new(ErrorCode::TooManyArtifacts, text));
+        return Err(Error::TooMany);
     }
     Ok(())
 }
@@ -142,8 +145,8 @@ pub fn require_new(app: &App, oid: Oid, payload_id: &str) -> Result<(), ApiError
 ///
 /// # Errors
 ///
-/// 409 for a known id, 507 if the disk is full; nothing is kept then.
-pub async fn keep(app: &Arc<App>, oid: Oid, offer: Offer, received: Received) -> Result<String, ApiError> {
+/// [`Error::Known`], or what kept the file or the record from being stored; nothing is kept then.
+pub async fn keep(app: &Arc<App>, oid: Oid, offer: Offer, received: Received) -> Result<String, Error> {
     let _one_at_a_time = app.transfers.placing.lock().await;
     require_new(app, oid, &offer.payload_id)?;
     let now = clock::now();
@@ -212,9 +215,9 @@ pub async fn exported(
     payload_id: &str,
     artifact: &Artifact,
     audit: Record,
-) -> Result<(), ApiError> {
+) -> Result<(), StoreError> {
     let record = told(app, oid, "export_complete", payload_id, artifact, json!({"export_id": random::uuid()}));
-    Ok(app.intake.commit(vec![audit, record]).await?)
+    app.intake.commit(vec![audit, record]).await
 }
 
 /// Which part of an upload a request brings.
@@ -233,15 +236,12 @@ impl Part {
     ///
     /// # Errors
     ///
-    /// 400 for anything but a number or `done`.
-    pub fn parse(text: Option<&str>) -> Result<Self, ApiError> {
+    /// [`Error::Part`].
+    pub fn parse(text: Option<&str>) -> Result<Self, Error> {
         match text {
             None | Some("") => Ok(Self::Whole),
             Some("done") => Ok(Self::Last),
-            Some(number) => number
-                .parse()
-                .map(Self::Number)
-                .map_err(|_| ApiError::bad_request("lc-part must be a number from 0, or `done`")),
+            Some(number) => number.parse().map(Self::Number).map_err(|_| Error::Part),
         }
     }
 }
@@ -264,10 +264,10 @@ impl Parts {
         self.0.lock().remove(&(oid, payload_id.to_owned()))
     }
 
-    fn put(&self, oid: Oid, partial: Partial) -> Result<(), ApiError> {
+    fn put(&self, oid: Oid, partial: Partial) -> Result<(), Error> {
         let mut parts = self.0.lock();
         if parts.keys().filter(|(owner, _)| *owner == oid).count() >= PARTS_MAX {
-            return Err(ApiError::unavailable("too many uploads in parts are open; finish one, or wait two minutes"));
+            return Err(Error::TooManyParts);
         }
         parts.insert((oid, partial.offer.payload_id.clone()), partial);
         Ok(())
@@ -284,8 +284,8 @@ impl Parts {
 ///
 /// # Errors
 ///
-/// 409 for a known id, or a part that is not the next one: the upload begins again then.
-pub async fn ingest(app: &Arc<App>, oid: Oid, offer: Offer, part: Part, body: Incoming) -> Result<String, ApiError> {
+/// [`Error::Known`], or [`Error::PartOutOfTurn`]: the upload begins again then.
+pub async fn ingest(app: &Arc<App>, oid: Oid, offer: Offer, part: Part, body: Incoming) -> Result<String, Error> {
     require_new(app, oid, &offer.payload_id)?;
     let bytes_max = app.config.limits.file_bytes;
     let begun = match part {
@@ -300,8 +300,7 @@ pub async fn ingest(app: &Arc<App>, oid: Oid, offer: Offer, part: Part, body: In
         (Some(begun), Part::Last) => begun,
         (Some(begun), Part::Number(number)) if begun.next == number => begun,
         (begun, Part::Number(number)) => {
-            let next = begun.map_or(0, |begun| begun.next);
-            return Err(ApiError::conflict(format!("part {number} came where part {next} was due; begin at part 0")));
+            return Err(Error::PartOutOfTurn { came: number, due: begun.map_or(0, |begun| begun.next) });
         }
     };
     let before = partial.upload.size();
@@ -329,10 +328,10 @@ pub async fn run(app: Arc<App>) {
             }
             let kept = match partial.upload.finish().await {
                 Ok(received) => keep(&app, oid, partial.offer, received).await,
-                Err(error) => Err(error),
+                Err(error) => Err(error.into()),
             };
             if let Err(error) = kept {
-                tracing::warn!(%oid, error = error.message, "an upload in parts could not be completed");
+                tracing::warn!(%oid, %error, "an upload in parts could not be completed");
             }
         }
         forget_expired(&app, clock::now()).await;

@@ -7,6 +7,7 @@
 //!
 //! Source: reference/console.md sections 6, 7 and 9.
 
+mod error;
 mod link;
 mod origin;
 mod password;
@@ -15,6 +16,7 @@ mod site;
 mod socket;
 mod tries;
 
+pub use error::Error;
 pub use link::{
     For as LinkFor, Kept as KeptLink, LINK_TTL, Purpose, create as create_link, create_for_owner, look as look_at_link,
     redeem,
@@ -28,12 +30,13 @@ pub use session::{
 pub use site::harden;
 
 use crate::access::Caller;
-use crate::api::{ApiError, Body, ErrorCode};
 use crate::app::App;
 use crate::clock;
 use crate::intake::Record;
 use crate::intake::event::{self, Actor};
+use bytes::Bytes;
 use http::{Request, Response, request};
+use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use muster_model::Timestamp;
 use serde_json::json;
@@ -46,6 +49,9 @@ const HASHERS: usize = 2;
 
 /// Live connections of the whole server; each holds up to some 200 KiB.
 const SOCKETS_MAX: usize = 512;
+
+/// Body of an answer.
+pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// What the console keeps in memory.
 pub struct Console {
@@ -65,19 +71,23 @@ impl Default for Console {
 }
 
 /// Answers a request for the console itself; `None` if it is one for the API.
-pub async fn serve(app: &Arc<App>, request: &mut Request<Incoming>, source: Option<IpAddr>) -> Option<Response<Body>> {
+pub async fn serve(
+    app: &Arc<App>,
+    request: &mut Request<Incoming>,
+    source: Option<IpAddr>,
+) -> Option<Result<Response<Body>, Error>> {
     if request.uri().path() == "/console/live" {
         return Some(socket::accept(app, request, source).await);
     }
-    site::answer(app, request)
+    site::answer(app, request).map(Ok)
 }
 
 /// The caller of a request that shows the cookie of a session and no token; `None` if it shows none.
 ///
 /// # Errors
 ///
-/// 401 if the session is over, 403 if the request comes from another site's page.
-pub async fn caller(app: &Arc<App>, parts: &request::Parts) -> Result<Option<Caller>, ApiError> {
+/// If the session is over, or the request comes from another site's page.
+pub async fn caller(app: &Arc<App>, parts: &request::Parts) -> Result<Option<Caller>, Error> {
     if parts.headers.contains_key(http::header::AUTHORIZATION) {
         return Ok(None);
     }
@@ -90,18 +100,18 @@ pub async fn caller(app: &Arc<App>, parts: &request::Parts) -> Result<Option<Cal
 ///
 /// # Errors
 ///
-/// 401 for a wrong name or password: which one is not told. 429 after too many tries.
+/// [`Error::WrongLogin`], or [`Error::TooManyTries`].
 pub async fn sign_in(
     app: &Arc<App>,
     user: &str,
     password: &str,
     from: &session::From,
-) -> Result<session::Opened, ApiError> {
+) -> Result<session::Opened, Error> {
     let now = clock::now();
     let email = user.trim().to_lowercase();
     app.console.tries.begin(&email, from.source, now)?;
     if !password::is_right(app, &email, password).await? {
-        return Err(ApiError::new(ErrorCode::WrongPassword, "wrong user name or password"));
+        return Err(Error::WrongLogin);
     }
     app.console.tries.forgive(&email, from.source);
     session::open(app, &email, from, now).await
@@ -117,8 +127,8 @@ pub fn has_users(app: &App) -> bool {
 ///
 /// # Errors
 ///
-/// 429 after too many tries.
-pub fn count_link_try(app: &App, source: Option<IpAddr>) -> Result<(), ApiError> {
+/// [`Error::TooManyTries`].
+pub fn count_link_try(app: &App, source: Option<IpAddr>) -> Result<(), Error> {
     app.console.tries.begin("", source, clock::now())
 }
 

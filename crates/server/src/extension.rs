@@ -3,15 +3,15 @@
 //! Requests come in through the extension route, the older service route, and
 //! rules; all of them end in [`request`].
 
+mod error;
 mod infrastructure;
 mod table;
 mod tasking;
 
+pub use error::Error;
 pub use infrastructure::{EXTENSION as INFRASTRUCTURE, SERVICE as INFRASTRUCTURE_SERVICE, yaml_text};
-pub use tasking::invalid_selector;
 
 use crate::access::Caller;
-use crate::api::{ApiError, ErrorCode};
 use crate::app::App;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
@@ -39,19 +39,16 @@ pub struct Subscription {
 
 const TABLES: &[Extension] = &[tasking::TABLE, infrastructure::TABLE];
 
-fn table(name: &str) -> Result<&'static Extension, ApiError> {
-    TABLES
-        .iter()
-        .find(|extension| extension.name == name)
-        .ok_or_else(|| ApiError::not_found(format!("no such extension: {name}; available: {}", BUILT_IN.join(", "))))
+fn table(name: &str) -> Result<&'static Extension, Error> {
+    TABLES.iter().find(|extension| extension.name == name).ok_or_else(|| Error::NoExtension(name.to_owned()))
 }
 
 /// What a built-in extension can be asked, in the published shape.
 ///
 /// # Errors
 ///
-/// 404 for an unknown one.
-pub fn schema(name: &str) -> Result<Value, ApiError> {
+/// [`Error::NoExtension`].
+pub fn schema(name: &str) -> Result<Value, Error> {
     table(name).map(Extension::schema)
 }
 
@@ -65,7 +62,7 @@ pub fn is_subscribed(app: &App, oid: Oid, name: &str) -> bool {
 ///
 /// # Errors
 ///
-/// As [`request`], and 401 naming a permission that the action needs: `ext.request` opens the door, and each act
+/// As [`request`], and [`Error::Access`] naming a permission that the action needs: `ext.request` opens the door, and each act
 /// needs what it needs by its direct route.
 pub async fn request_by(
     app: &Arc<App>,
@@ -74,7 +71,7 @@ pub async fn request_by(
     action: &str,
     data: &Value,
     (caller, actor): (&Caller, &Actor),
-) -> Result<Value, ApiError> {
+) -> Result<Value, Error> {
     let wanted = table(name)?.action(action)?;
     if let Some(permission) = wanted.permission {
         caller.require(organization.oid, permission)?;
@@ -90,7 +87,7 @@ pub async fn request_by(
 ///
 /// # Errors
 ///
-/// 403 if the organization is not subscribed, 404 for an unknown extension,
+/// [`Error::NotSubscribed`], [`Error::NoExtension`], [`Error::NeedsCaller`],
 /// else whatever the action says.
 pub async fn request(
     app: &Arc<App>,
@@ -99,14 +96,13 @@ pub async fn request(
     action: &str,
     data: &Value,
     actor: &Actor,
-) -> Result<Value, ApiError> {
+) -> Result<Value, Error> {
     let extension = table(name)?;
     if name == INFRASTRUCTURE {
-        return Err(ApiError::forbidden(format!("{name} acts with the permissions of a caller; rules have none")));
+        return Err(Error::NeedsCaller(name.to_owned()));
     }
     if !is_subscribed(app, organization.oid, name) {
-        let hint = format!("not subscribed to {name}; subscribe first: limacharlie extension subscribe --name {name}");
-        return Err(ApiError::new(ErrorCode::NotSubscribed, hint));
+        return Err(Error::NotSubscribed(name.to_owned()));
     }
     tasking::request(app, organization, extension.action(action)?, data, actor).await
 }

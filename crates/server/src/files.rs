@@ -5,15 +5,15 @@
 //! when the upload is dropped, or at the next start.
 
 use crate::access::to_hex;
-use crate::api::{ApiError, Body, ErrorCode};
 use crate::app::App;
-use crate::arrival::Arrival;
+use crate::arrival::{Arrival, ArrivalError};
 use crate::artifact::ARTIFACT;
 use crate::payload::PAYLOAD;
 use crate::random;
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
+use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use muster_model::Oid;
@@ -29,6 +29,39 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 /// Where files are received, below the data directory.
 const INCOMING: &str = "incoming";
+
+/// Why a file is not taken in, or not given out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// It did not arrive.
+    #[error(transparent)]
+    Arrival(#[from] ArrivalError),
+    /// It has more bytes than this.
+    #[error("a file may have at most {0} bytes")]
+    TooLarge(u64),
+    /// It does not fit on the disk.
+    #[error("the disk of the server is full; nothing was kept. Free some space and try again")]
+    DiskFull,
+    /// It was removed meanwhile.
+    #[error("the file is not there any more")]
+    Gone,
+    /// The disk failed; for the log alone.
+    #[error("a file could not be read or written: {0}")]
+    Disk(io::Error),
+}
+
+impl From<io::Error> for Error {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
+            _ => Self::Disk(error),
+        }
+    }
+}
+
+/// The content of a kept file, read as it is asked for.
+pub type Content = UnsyncBoxBody<Bytes, io::Error>;
 
 /// What a file is kept as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,12 +111,12 @@ impl Upload {
     ///
     /// # Errors
     ///
-    /// 507 if the disk is full.
-    pub async fn begin(app: &App) -> Result<Self, ApiError> {
+    /// [`Error::DiskFull`] or [`Error::Disk`].
+    pub async fn begin(app: &App) -> Result<Self, Error> {
         let dir = app.config.data_dir.join(INCOMING);
-        make_dir(&dir).map_err(failed)?;
+        make_dir(&dir)?;
         let path = dir.join(random::uuid().to_string());
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await.map_err(failed)?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await?;
         Ok(Self { file, at: Unnamed(Some(path)), digest: Context::new(&SHA256), size: 0 })
     }
 
@@ -97,20 +130,19 @@ impl Upload {
     ///
     /// # Errors
     ///
-    /// 413 above `bytes_max` in all, 507 if the disk is full, 400 if the sender breaks off.
-    pub async fn append(&mut self, mut body: Incoming, bytes_max: u64) -> Result<(), ApiError> {
-        let too_large = || ApiError::too_large(format!("a file may have at most {bytes_max} bytes"));
+    /// [`Error::TooLarge`] above `bytes_max` in all, [`Error::DiskFull`], or [`Error::Arrival`] if the sender breaks off.
+    pub async fn append(&mut self, mut body: Incoming, bytes_max: u64) -> Result<(), Error> {
         if hyper::body::Body::size_hint(&body).lower().saturating_add(self.size) > bytes_max {
-            return Err(too_large());
+            return Err(Error::TooLarge(bytes_max));
         }
         let mut arrival = Arrival::begin();
         while let Some(data) = arrival.next(&mut body).await? {
             self.size = self.size.saturating_add(data.len() as u64);
             if self.size > bytes_max {
-                return Err(too_large());
+                return Err(Error::TooLarge(bytes_max));
             }
             self.digest.update(&data);
-            self.file.write_all(&data).await.map_err(failed)?;
+            self.file.write_all(&data).await?;
         }
         Ok(())
     }
@@ -119,10 +151,10 @@ impl Upload {
     ///
     /// # Errors
     ///
-    /// 507 if the disk is full.
-    pub async fn finish(mut self) -> Result<Received, ApiError> {
-        self.file.flush().await.map_err(failed)?;
-        self.file.sync_all().await.map_err(failed)?;
+    /// [`Error::DiskFull`] or [`Error::Disk`].
+    pub async fn finish(mut self) -> Result<Received, Error> {
+        self.file.flush().await?;
+        self.file.sync_all().await?;
         Ok(Received { at: self.at, size: self.size, sha256: to_hex(self.digest.finish().as_ref()) })
     }
 }
@@ -141,16 +173,16 @@ impl Received {
     ///
     /// # Errors
     ///
-    /// 507 if the disk is full.
-    pub async fn keep(mut self, to: &Path) -> Result<(), ApiError> {
+    /// [`Error::DiskFull`] or [`Error::Disk`].
+    pub async fn keep(mut self, to: &Path) -> Result<(), Error> {
         let dir = to.parent().unwrap_or(to);
-        make_dir(dir).map_err(failed)?;
+        make_dir(dir)?;
         if let Some(from) = &self.at.0 {
-            fs::rename(from, to).await.map_err(failed)?;
+            fs::rename(from, to).await?;
         }
         self.at.0 = None;
         // The name is durable when its directory is.
-        File::open(dir).await.map_err(failed)?.sync_all().await.map_err(failed)
+        Ok(File::open(dir).await?.sync_all().await?)
     }
 }
 
@@ -158,25 +190,15 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
-fn failed(error: io::Error) -> ApiError {
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ApiError::new(
-            ErrorCode::DiskFull,
-            "the disk of the server is full; nothing was kept. Free some space and try again",
-        ),
-        _ => ApiError::internal(error),
-    }
-}
-
 /// Size and content of a kept file.
 ///
 /// # Errors
 ///
-/// 404 if it is gone.
-pub async fn read(path: &Path) -> Result<(u64, Body), ApiError> {
+/// [`Error::Gone`].
+pub async fn read(path: &Path) -> Result<(u64, Content), Error> {
     let gone = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => ApiError::not_found("the file is not there any more"),
-        _ => ApiError::internal(error),
+        io::ErrorKind::NotFound => Error::Gone,
+        _ => Error::Disk(error),
     };
     let file = File::open(path).await.map_err(gone)?;
     let size = file.metadata().await.map_err(gone)?.len();
@@ -241,8 +263,8 @@ mod tests {
     #[test]
     fn a_full_disk_is_told_as_one() {
         for kind in [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded] {
-            let error = failed(kind.into());
-            assert_eq!(error.code, ErrorCode::DiskFull);
+            let error = Error::from(io::Error::from(kind));
+            assert!(matches!(error, Error::DiskFull), "{error}");
         }
     }
 }

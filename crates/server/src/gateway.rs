@@ -13,5 +13,6 @@ mod lane;
 mod link;
 
 pub use connection::serve;
+pub use incoming::grant as grant_transfer;
 pub use lane::Waiting;
 pub use link::Link;

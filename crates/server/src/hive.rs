@@ -7,17 +7,18 @@
 //! Source: reference/rest-api.md sections 7.5 and 8.
 
 mod check;
+mod error;
 mod page;
 mod record;
 mod table;
 
-pub use check::{Checker, check, invalid_rule, schema};
+pub use check::{Checker, check, schema};
+pub use error::Error;
 pub use page::{LISTING_BYTES_MAX, Page, Paging, page, whole};
 pub use record::{Change, HiveRecord, SystemMetadata, UserMetadata};
 pub use table::{DR_GENERAL, FALSE_POSITIVES, HIVES, Hive, LOOKUPS, RULE_HIVES, Verb, find};
 
 use crate::access::to_hex;
-use crate::api::{ApiError, ErrorCode};
 use crate::app::App;
 use crate::intake::Record;
 use crate::intake::event::{self, Actor};
@@ -56,28 +57,13 @@ impl Hives {
     }
 }
 
-/// 400: there is no such record. The published service does not say 404 here, and clients rely on it.
-#[must_use]
-pub fn not_found(key: &str) -> ApiError {
-    ApiError::new(ErrorCode::RecordNotFound, format!("lc_error_code:RECORD_NOT_FOUND - no record {key:?} in this hive"))
-}
-
-fn etag_mismatch() -> ApiError {
-    let text = "lc_error_code:ETAG_MISMATCH - the record was changed meanwhile; read it again and repeat the change";
-    ApiError::new(ErrorCode::EtagMismatch, text)
-}
-
-fn invalid_expiry(text: &str) -> ApiError {
-    ApiError::new(ErrorCode::InvalidExpiryTime, format!("lc_error_code:INVALID_EXPIRY_TIME - {text}"))
-}
-
 /// A record.
 ///
 /// # Errors
 ///
-/// 400 `RECORD_NOT_FOUND`.
-pub fn get(app: &App, hive: &Hive, oid: Oid, key: &str) -> Result<HiveRecord, ApiError> {
-    app.records.get(oid, hive.kind, key).ok_or_else(|| not_found(key))
+/// [`Error::NotFound`].
+pub fn get(app: &App, hive: &Hive, oid: Oid, key: &str) -> Result<HiveRecord, Error> {
+    app.records.get(oid, hive.kind, key).ok_or_else(|| Error::NotFound(key.to_owned()))
 }
 
 /// All records of a hive, by key.
@@ -90,8 +76,8 @@ pub fn list(app: &App, hive: &Hive, oid: Oid) -> Vec<(String, HiveRecord)> {
 ///
 /// # Errors
 ///
-/// 400 if the content or the metadata is wrong, the etag does not match, or metadata is
-/// written to a record that is not there; 409 if the hive is full; 500 as [`changed`].
+/// If the content or the metadata is wrong, the etag does not match, metadata is
+/// written to a record that is not there, or the hive is full; as [`changed`].
 pub async fn set(
     app: &Arc<App>,
     hive: &'static Hive,
@@ -99,7 +85,7 @@ pub async fn set(
     key: &str,
     change: Change,
     actor: &Actor,
-) -> Result<HiveRecord, ApiError> {
+) -> Result<HiveRecord, Error> {
     let record = write(app, hive, oid, key, change, actor).await?;
     changed(app, oid).await?;
     Ok(record)
@@ -117,7 +103,7 @@ pub async fn write(
     key: &str,
     mut change: Change,
     actor: &Actor,
-) -> Result<HiveRecord, ApiError> {
+) -> Result<HiveRecord, Error> {
     if let Some(data) = change.data.take() {
         change.data = Some(check(app, hive, oid, key, data).await?);
     } else if change.usr_mtd.as_ref().is_some_and(|wanted| wanted.enabled)
@@ -129,7 +115,7 @@ pub async fn write(
     let _one_at_a_time = app.hives.lock(oid).await;
     let stored: Option<HiveRecord> = app.records.get(oid, hive.kind, key);
     if stored.is_none() && app.records.count(oid, hive.kind) >= RECORDS_MAX {
-        return Err(full());
+        return Err(Error::Full);
     }
     let record = after(hive, key, stored, change, actor)?;
     let detail = json!({"enabled": record.usr_mtd.enabled, "etag": record.sys_mtd.etag});
@@ -139,34 +125,28 @@ pub async fn write(
     Ok(record)
 }
 
-/// 409: no room for another record.
-#[must_use]
-pub fn full() -> ApiError {
-    ApiError::conflict(format!("a hive holds at most {RECORDS_MAX} records; delete some first"))
-}
-
 /// What a change makes of a record. The content is for the caller to check.
 ///
 /// # Errors
 ///
-/// 400 if the key or the metadata is wrong, the etag does not match, or there is no content.
+/// If the key or the metadata is wrong, the etag does not match, or there is no content.
 pub fn after(
     hive: &Hive,
     key: &str,
     stored: Option<HiveRecord>,
     change: Change,
     actor: &Actor,
-) -> Result<HiveRecord, ApiError> {
+) -> Result<HiveRecord, Error> {
     require_key(key)?;
     if let Some(etag) = change.etag.as_deref()
         && stored.as_ref().is_none_or(|stored| stored.sys_mtd.etag != etag)
     {
-        return Err(etag_mismatch());
+        return Err(Error::EtagMismatch);
     }
     let data = match (change.data, &stored) {
         (Some(data), _) => data,
         (None, Some(stored)) => stored.data.clone(),
-        (None, None) => return Err(not_found(key)),
+        (None, None) => return Err(Error::NotFound(key.to_owned())),
     };
     let now = clock::now();
     let kept = stored.as_ref().map(|stored| stored.usr_mtd.clone());
@@ -182,14 +162,14 @@ pub fn after(
 ///
 /// # Errors
 ///
-/// 400 if it is not there, 409 if the new key is taken; 500 as [`changed`].
+/// [`Error::NotFound`], or [`Error::KeyTaken`] if the new key is taken; as [`changed`].
 pub async fn rename(
     app: &Arc<App>,
     hive: &Hive,
     oid: Oid,
     (old, new): (&str, &str),
     actor: &Actor,
-) -> Result<HiveRecord, ApiError> {
+) -> Result<HiveRecord, Error> {
     require_key(new)?;
     let one_at_a_time = app.hives.lock(oid).await;
     let mut record = get(app, hive, oid, old)?;
@@ -197,7 +177,7 @@ pub async fn rename(
         return Ok(record);
     }
     if app.records.has(oid, hive.kind, new) {
-        return Err(ApiError::conflict(format!("there is a record {new:?} already")));
+        return Err(Error::KeyTaken(new.to_owned()));
     }
     record.sys_mtd = SystemMetadata::after(Some(record.sys_mtd), actor, clock::now());
     let detail = json!({"new_name": new});
@@ -214,8 +194,8 @@ pub async fn rename(
 ///
 /// # Errors
 ///
-/// 400 `RECORD_NOT_FOUND`; 500 as [`changed`].
-pub async fn delete(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), ApiError> {
+/// [`Error::NotFound`], or as [`changed`].
+pub async fn delete(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), Error> {
     erase(app, hive, oid, key, actor).await?;
     changed(app, oid).await
 }
@@ -225,11 +205,11 @@ pub async fn delete(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Ac
 /// # Errors
 ///
 /// As [`delete`].
-pub async fn erase(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), ApiError> {
+pub async fn erase(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), Error> {
     let _one_at_a_time = app.hives.lock(oid).await;
     let beside = match app.records.has(oid, hive.kind, key) {
         true => audit(hive, oid, key, actor, ("hive record deleted", "delete_hive_record", &json!({}))),
-        false => return Err(not_found(key)),
+        false => return Err(Error::NotFound(key.to_owned())),
     };
     app.records.delete(oid, hive.kind, key, beside).await?;
     app.detectors.touch(oid, hive, key);
@@ -241,8 +221,8 @@ pub async fn erase(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Act
 ///
 /// # Errors
 ///
-/// 400 `RECORD_NOT_FOUND`, or what the store says.
-pub async fn disable(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, etag: &str, text: &str) -> Result<(), ApiError> {
+/// [`Error::NotFound`], or what the store says.
+pub async fn disable(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, etag: &str, text: &str) -> Result<(), Error> {
     let one_at_a_time = app.hives.lock(oid).await;
     let mut record = get(app, hive, oid, key)?;
     if record.sys_mtd.etag != etag || !record.usr_mtd.enabled {
@@ -283,8 +263,8 @@ fn audit(hive: &Hive, oid: Oid, key: &str, actor: &Actor, (message, action, deta
 ///
 /// # Errors
 ///
-/// 500 `not_in_force`: what was written is stored, and the earlier rules are in force.
-pub async fn changed(app: &Arc<App>, oid: Oid) -> Result<(), ApiError> {
+/// [`Error::NotInForce`]: what was written is stored, and the earlier rules are in force.
+pub async fn changed(app: &Arc<App>, oid: Oid) -> Result<(), Error> {
     if !app.detectors.is_changed(oid) {
         return Ok(());
     }
@@ -298,31 +278,26 @@ pub async fn changed(app: &Arc<App>, oid: Oid) -> Result<(), ApiError> {
         Err(error) => error.to_string(),
     };
     tracing::error!(%oid, error = failed, "changed rules could not be put in force; the earlier ones stay");
-    Err(ApiError::new(
-        ErrorCode::NotInForce,
-        "the change is stored, but the rules could not be put in force: the earlier ones still are. The server's log says \
-         why; with the next change of a rule, or its next start, the server tries again",
-    ))
+    Err(Error::NotInForce)
 }
 
-fn require_key(key: &str) -> Result<(), ApiError> {
+fn require_key(key: &str) -> Result<(), Error> {
     if key.is_empty() || key.len() > KEY_BYTES_MAX || key.chars().any(char::is_control) {
-        let text = format!("the name of a record must have 1 to {KEY_BYTES_MAX} bytes, without line ends");
-        return Err(ApiError::bad_request(text));
+        return Err(Error::Key);
     }
     Ok(())
 }
 
 /// What is past may stay, so that an expiring record can still be disabled; it cannot be set anew.
-fn check_expiry(wanted: i64, kept: i64, now: Timestamp) -> Result<(), ApiError> {
+fn check_expiry(wanted: i64, kept: i64, now: Timestamp) -> Result<(), Error> {
     if wanted == 0 || wanted == kept {
         return Ok(());
     }
     if !(0..=EXPIRY_MAX_MS).contains(&wanted) {
-        return Err(invalid_expiry("expiry must be Unix time in milliseconds, or 0 for never"));
+        return Err(Error::InvalidExpiry("expiry must be Unix time in milliseconds, or 0 for never"));
     }
     if wanted <= now.as_millis() {
-        return Err(invalid_expiry("expiry is in the past; it is Unix time in milliseconds"));
+        return Err(Error::InvalidExpiry("expiry is in the past; it is Unix time in milliseconds"));
     }
     Ok(())
 }

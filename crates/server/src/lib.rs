@@ -36,6 +36,7 @@ pub mod records;
 mod replay;
 pub mod sensor;
 mod server;
+pub mod settings;
 pub mod tasking;
 pub mod transfer;
 

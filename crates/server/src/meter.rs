@@ -1,6 +1,5 @@
 //! Calls per credential and minute. Source: reference/rest-api.md section 4.
 
-use crate::api::ApiError;
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -10,6 +9,16 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Credentials remembered at once; beyond, all counts start over. Bounds memory
 /// against callers who make up credentials (they never get this far without one).
 const CREDENTIALS_MAX: usize = 10_000;
+
+/// A credential has made all the calls that it may make in this minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many calls with this credential; wait and try again")]
+pub struct TooManyCalls {
+    /// Seconds until it may call again.
+    pub retry_after_s: u32,
+    /// Calls that it may make in a minute.
+    pub per_minute: u32,
+}
 
 /// Counts calls in windows of one minute.
 #[derive(Default)]
@@ -22,8 +31,8 @@ impl Meter {
     ///
     /// # Errors
     ///
-    /// 429 with the seconds until the window ends.
-    pub fn count(&self, credential: &str, most: u32) -> Result<(), ApiError> {
+    /// [`TooManyCalls`].
+    pub fn count(&self, credential: &str, most: u32) -> Result<(), TooManyCalls> {
         if most == 0 || credential.is_empty() {
             return Ok(());
         }
@@ -41,6 +50,6 @@ impl Meter {
             return Ok(());
         }
         let left = WINDOW.saturating_sub(now.duration_since(*started)).as_secs();
-        Err(ApiError::too_many(u32::try_from(left).unwrap_or(60).max(1), most))
+        Err(TooManyCalls { retry_after_s: u32::try_from(left).unwrap_or(60).max(1), per_minute: most })
     }
 }

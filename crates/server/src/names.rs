@@ -13,6 +13,38 @@ const SIMILAR: f64 = 0.6;
 /// Most characters of an unknown name that are repeated to the client.
 const SHOWN_CHARS_MAX: usize = 64;
 
+/// Longest tag, in bytes.
+const TAG_BYTES_MAX: usize = 256;
+
+/// Tags in one call, and on one installation key.
+const TAGS_MAX: usize = 100;
+
+/// Tags that cannot be put on anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WrongTags {
+    /// So many at once are refused.
+    #[error("at most {TAGS_MAX} tags in one call")]
+    TooMany,
+    /// One is too long.
+    #[error("a tag must be at most {TAG_BYTES_MAX} bytes")]
+    TooLong,
+}
+
+/// Checks tags that a client names.
+///
+/// # Errors
+///
+/// [`WrongTags`].
+pub fn check_tags(tags: &[&str]) -> Result<(), WrongTags> {
+    if tags.len() > TAGS_MAX {
+        return Err(WrongTags::TooMany);
+    }
+    if tags.iter().any(|tag| tag.len() > TAG_BYTES_MAX) {
+        return Err(WrongTags::TooLong);
+    }
+    Ok(())
+}
+
 /// Names of which one is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

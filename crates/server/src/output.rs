@@ -9,6 +9,7 @@
 //! Source: reference/events.md sections 11, 12.
 
 pub mod destination;
+mod error;
 mod file;
 mod filter;
 mod format;
@@ -20,8 +21,9 @@ mod worker;
 pub use settings::MODULES;
 pub use worker::run;
 
+pub use error::Error;
+
 use crate::access::Secrets;
-use crate::api::ApiError;
 use crate::app::App;
 use crate::clock;
 use crate::intake::event::{self, Actor};
@@ -79,7 +81,7 @@ pub struct Output {
 }
 
 impl Output {
-    fn compile(oid: Oid, name: &str, settings: Map<String, Value>, anon_seed: &str) -> Result<Self, ApiError> {
+    fn compile(oid: Oid, name: &str, settings: Map<String, Value>, anon_seed: &str) -> Result<Self, Error> {
         let read = settings::Settings(&settings);
         Ok(Self {
             oid,
@@ -173,7 +175,7 @@ impl Outputs {
                 |same| Ok(Arc::clone(same)),
             ) {
                 Ok(output) => new.push(output),
-                Err(error) => tracing::error!(%oid, name, error = error.message, "a stored output cannot be read"),
+                Err(error) => tracing::error!(%oid, name, %error, "a stored output cannot be read"),
             }
         }
         if !new.is_empty() {
@@ -227,25 +229,19 @@ impl Outputs {
     }
 }
 
-/// 409: no room for another output.
-#[must_use]
-pub fn full() -> ApiError {
-    ApiError::conflict(format!("an organization may have {OUTPUTS_MAX} outputs; delete one first"))
-}
-
 /// The settings of an output as they are to be stored, if it can be made of them and may reach what it names.
 ///
 /// # Errors
 ///
-/// 400 naming the setting that is missing or wrong.
+/// An error naming the setting that is missing or wrong.
 pub async fn checked(
     app: &App,
     oid: Oid,
     name: &str,
     settings: Map<String, Value>,
-) -> Result<Map<String, Value>, ApiError> {
+) -> Result<Map<String, Value>, Error> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        return Err(ApiError::bad_request(format!("name must have 1 to {NAME_BYTES_MAX} bytes, without line ends")));
+        return Err(Error::Name);
     }
     let settings = settings::normal(settings, name)?;
     let output = Output::compile(oid, name, settings.clone(), &app.secrets.anon_seed(oid))?;
@@ -269,17 +265,17 @@ pub fn restart(app: &App, oid: Oid, names: &[&str]) {
 ///
 /// # Errors
 ///
-/// 400 naming the setting that is missing or wrong; else whatever the store says.
+/// An error naming the setting that is missing or wrong, [`Error::TooMany`], or whatever the store says.
 pub async fn put(
     app: &App,
     oid: Oid,
     name: &str,
     settings: Map<String, Value>,
     actor: &Actor,
-) -> Result<Map<String, Value>, ApiError> {
+) -> Result<Map<String, Value>, Error> {
     let is_new = !app.records.has(oid, OUTPUT, name);
     if is_new && app.records.count(oid, OUTPUT) >= OUTPUTS_MAX {
-        return Err(full());
+        return Err(Error::TooMany);
     }
     let settings = checked(app, oid, name, settings).await?;
     let entity = json!({"type": "output", "name": name});

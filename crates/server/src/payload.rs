@@ -1,6 +1,5 @@
 //! Payloads: files that operators keep on the server for `run` and `put`.
 
-use crate::api::ApiError;
 use crate::app::App;
 use crate::clock;
 use crate::files::{self, Received, Shelf};
@@ -8,7 +7,7 @@ use crate::intake::event::{self, Actor};
 use crate::records::Kind;
 use muster_command::{Command, CommandError};
 use muster_model::{Oid, Timestamp};
-use muster_store::Expect;
+use muster_store::{Expect, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -28,15 +27,36 @@ pub struct Payload {
     pub created_at: Timestamp,
 }
 
+/// Why there is no such payload, or why one is not kept.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A command names a payload that is not there.
+    #[error(transparent)]
+    Missing(CommandError),
+    /// A payload cannot have this name.
+    #[error("a payload name has 1 to {NAME_BYTES_MAX} bytes, without line ends")]
+    Name,
+    /// The organization has all the payloads that it may have.
+    #[error("an organization may have {PAYLOADS_MAX} payloads; delete one first")]
+    TooMany,
+    /// The bytes could not be kept.
+    #[error(transparent)]
+    File(#[from] files::Error),
+    /// The record could not be stored.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 /// Checks that the payload a command names is there.
 ///
 /// # Errors
 ///
-/// 400 naming the payload.
-pub fn require(app: &App, oid: Oid, command: &Command) -> Result<(), ApiError> {
+/// [`Error::Missing`].
+pub fn require(app: &App, oid: Oid, command: &Command) -> Result<(), Error> {
     match command.spec.needs_payload(&command.arguments) {
         Some(name) if !app.records.has(oid, PAYLOAD, name) => {
-            Err(ApiError::bad_request(CommandError::PayloadNotFound(name.to_owned()).to_string()))
+            Err(Error::Missing(CommandError::PayloadNotFound(name.to_owned())))
         }
         _ => Ok(()),
     }
@@ -52,16 +72,13 @@ const NAME_BYTES_MAX: usize = 255;
 ///
 /// # Errors
 ///
-/// 400 for a name that cannot be one, 409 if there are too many payloads.
-pub fn require_room(app: &App, oid: Oid, name: &str) -> Result<(), ApiError> {
+/// [`Error::Name`] or [`Error::TooMany`].
+pub fn require_room(app: &App, oid: Oid, name: &str) -> Result<(), Error> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        return Err(ApiError::bad_request(format!(
-            "a payload name has 1 to {NAME_BYTES_MAX} bytes, without line ends"
-        )));
+        return Err(Error::Name);
     }
     if !app.records.has(oid, PAYLOAD, name) && app.records.count(oid, PAYLOAD) >= PAYLOADS_MAX {
-        let text = format!("an organization may have {PAYLOADS_MAX} payloads; delete one first");
-        return Err(ApiError::conflict(text));
+        return Err(Error::TooMany);
     }
     Ok(())
 }
@@ -70,8 +87,8 @@ pub fn require_room(app: &App, oid: Oid, name: &str) -> Result<(), ApiError> {
 ///
 /// # Errors
 ///
-/// 507 if the disk is full; the earlier one stays then.
-pub async fn keep(app: &App, oid: Oid, name: &str, received: Received, actor: &Actor) -> Result<(), ApiError> {
+/// As [`require_room`], or what kept the file or the record from being stored; the earlier one stays then.
+pub async fn keep(app: &App, oid: Oid, name: &str, received: Received, actor: &Actor) -> Result<(), Error> {
     let _one_at_a_time = app.transfers.placing.lock().await;
     require_room(app, oid, name)?;
     let earlier = app.records.get(oid, PAYLOAD, name);
@@ -94,7 +111,7 @@ pub async fn keep(app: &App, oid: Oid, name: &str, received: Received, actor: &A
 /// # Errors
 ///
 /// Whatever the store says.
-pub async fn delete(app: &App, oid: Oid, name: &str, actor: &Actor) -> Result<bool, ApiError> {
+pub async fn delete(app: &App, oid: Oid, name: &str, actor: &Actor) -> Result<bool, StoreError> {
     let _one_at_a_time = app.transfers.placing.lock().await;
     let Some(payload) = app.records.get(oid, PAYLOAD, name) else { return Ok(false) };
     let entity = json!({"type": "payload", "name": name});

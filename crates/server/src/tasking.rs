@@ -8,6 +8,7 @@ mod control;
 mod create;
 mod direct;
 mod drive;
+mod error;
 mod facts;
 mod inquire;
 pub mod message;
@@ -19,6 +20,7 @@ pub use control::{Cancelled, cancel, pause, resume, untask};
 pub use create::{Created, NewTask, create};
 pub use direct::{DIRECT_LIFETIME, Order, send_direct, send_once, send_ordered};
 pub(crate) use drive::{ask, carry_out, tell};
+pub use error::Error;
 pub use inquire::{
     From as TargetsFrom, TARGET_FIELDS, TargetsAsked, explain, list, overview, page_of_targets, preview, summary,
 };
@@ -26,8 +28,7 @@ pub use muster_tasking::dispatch::Choice;
 pub use receive::receive;
 pub use tick::run as run_ticker;
 
-use crate::access::Caller;
-use crate::api::ApiError;
+use crate::access::{self, Caller};
 use muster_command::Command;
 use muster_model::Oid;
 
@@ -38,8 +39,8 @@ pub const EXTENSION: &str = "ext-reliable-tasking";
 ///
 /// # Errors
 ///
-/// 401 naming the permission. Source: reference/sensor.md section 10.1.
-pub fn require_payload(caller: &Caller, oid: Oid, command: &Command) -> Result<(), ApiError> {
+/// [`access::Error::MissingPermission`]. Source: reference/sensor.md section 10.1.
+pub fn require_payload(caller: &Caller, oid: Oid, command: &Command) -> Result<(), access::Error> {
     match command.spec.needs_payload(&command.arguments) {
         Some(_) => caller.require(oid, "payload.use"),
         None => Ok(()),

@@ -5,17 +5,15 @@
 //! Source: reference/rest-api.md section 7.10.
 
 use crate::access::Caller;
-use crate::api::ApiError;
 use crate::app::App;
 use crate::artifact::{self, Offer, Parts};
 use crate::files::{self, Shelf};
-use crate::gateway::Link;
 use crate::intake::event::Actor;
 use crate::payload::PAYLOAD;
 use crate::random;
 use crate::sensor::Place;
 use muster_model::{Oid, Sid};
-use muster_wire::{TRANSFER_PATH, Transfer, TransferGrant, TransferRequest, from_server};
+use muster_wire::{TRANSFER_PATH, Transfer, TransferGrant, TransferRequest};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -28,6 +26,36 @@ const CLIENT_GRANTS_MAX: usize = 10_000;
 
 /// Grants that may wait per sensor: a sensor moves few files at once.
 const SENSOR_GRANTS_MAX: usize = 64;
+
+/// Why a file does not travel.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// All grants that may wait are waiting.
+    #[error("too many transfers were asked for and not begun; wait and try again")]
+    TooManyWaiting,
+    /// The token is good for nothing.
+    #[error("this transfer is unknown, used or expired; ask for a new one")]
+    Unknown,
+    /// The token is for the other direction.
+    #[error("this transfer is an upload")]
+    IsUpload,
+    /// A sensor asked for no file.
+    #[error("the request names nothing to move")]
+    NothingNamed,
+    /// The sensor is not known any more.
+    #[error("sensor not found")]
+    NoSensor,
+    /// There is no payload of this name.
+    #[error("payload not found")]
+    NoPayload,
+    /// The artifact would not be taken.
+    #[error(transparent)]
+    Artifact(#[from] artifact::Error),
+    /// The file cannot be moved.
+    #[error(transparent)]
+    File(#[from] files::Error),
+}
 
 /// What a token is good for.
 pub enum What {
@@ -109,18 +137,18 @@ impl Transfers {
     ///
     /// # Errors
     ///
-    /// 503 if too many wait to be used.
-    pub fn grant(&self, oid: Oid, to: Grantee, what: What) -> Result<String, ApiError> {
+    /// [`Error::TooManyWaiting`].
+    pub fn grant(&self, oid: Oid, to: Grantee, what: What) -> Result<String, Error> {
         self.grant_for(oid, None, Some(to), what)
     }
 
-    fn grant_for(&self, oid: Oid, sid: Option<Sid>, grantee: Option<Grantee>, what: What) -> Result<String, ApiError> {
+    fn grant_for(&self, oid: Oid, sid: Option<Sid>, grantee: Option<Grantee>, what: What) -> Result<String, Error> {
         let now = Instant::now();
         let mut table = self.table.lock();
         table.forget_expired(now);
         let waiting = table.waiting.entry((oid, sid)).or_default();
         if *waiting >= if sid.is_some() { SENSOR_GRANTS_MAX } else { CLIENT_GRANTS_MAX } {
-            return Err(ApiError::unavailable("too many transfers were asked for and not begun; wait and try again"));
+            return Err(Error::TooManyWaiting);
         }
         *waiting += 1;
         let token = crate::access::to_hex(&random::bytes::<32>());
@@ -134,20 +162,16 @@ impl Transfers {
     ///
     /// # Errors
     ///
-    /// 404 for a token that is unknown, used or expired.
-    fn take(&self, token: &str, is_upload: bool) -> Result<Granted, ApiError> {
+    /// [`Error::Unknown`] for a token that is unknown, used or expired.
+    fn take(&self, token: &str, is_upload: bool) -> Result<Granted, Error> {
         let mut table = self.table.lock();
         table.forget_expired(Instant::now());
-        let granted = table.by_token.get(token).ok_or_else(unknown)?;
+        let granted = table.by_token.get(token).ok_or(Error::Unknown)?;
         if matches!(granted.what, What::Get { .. }) == is_upload {
-            return Err(unknown());
+            return Err(Error::Unknown);
         }
-        table.take(token).ok_or_else(unknown)
+        table.take(token).ok_or(Error::Unknown)
     }
-}
-
-fn unknown() -> ApiError {
-    ApiError::not_found("this transfer is unknown, used or expired; ask for a new one")
 }
 
 /// Uses a token up, if it is for this direction and whoever asked for it still may do it: a key that is deleted
@@ -155,12 +179,12 @@ fn unknown() -> ApiError {
 ///
 /// # Errors
 ///
-/// 404 for a token that is unknown, used, expired or revoked.
-pub fn take(app: &App, token: &str, is_upload: bool) -> Result<(Oid, What), ApiError> {
+/// [`Error::Unknown`] for a token that is unknown, used, expired or revoked.
+pub fn take(app: &App, token: &str, is_upload: bool) -> Result<(Oid, What), Error> {
     let Granted { oid, what, grantee, .. } = app.transfers.take(token, is_upload)?;
     if let Some(Grantee { caller, permission }) = grantee {
         // The address of whoever uses it may be another: what it was given to is the address that asked.
-        app.still(caller, oid, permission).map_err(|_| unknown())?;
+        app.secrets.still(&app.records, caller, oid, permission).map_err(|_| Error::Unknown)?;
     }
     Ok((oid, what))
 }
@@ -171,32 +195,31 @@ pub fn url(base: &str, token: &str) -> String {
     format!("{base}{TRANSFER_PATH}{token}")
 }
 
-/// Answers a sensor that wants to move a file.
-pub fn grant(app: &App, place: &Place, link: &Link, request: TransferRequest) {
-    let granted = match request.transfer {
-        Some(Transfer::Artifact(offer)) => to_artifact(app, place, offer),
-        Some(Transfer::Payload(name)) => of_payload(app, place, &name),
-        None => Err(ApiError::bad_request("the request names nothing to move")),
+/// Grants a sensor what it asks for.
+///
+/// # Errors
+///
+/// If it asks for nothing, for what is not there, or for more than may be granted.
+pub fn grant(app: &App, place: &Place, request: TransferRequest) -> Result<TransferGrant, Error> {
+    let grant = match request.transfer {
+        Some(Transfer::Artifact(offer)) => to_artifact(app, place, offer)?,
+        Some(Transfer::Payload(name)) => of_payload(app, place, &name)?,
+        None => return Err(Error::NothingNamed),
     };
-    let grant = granted.unwrap_or_else(|error| TransferGrant {
-        status: u32::from(error.code.status()),
-        error: error.message,
-        ..TransferGrant::default()
-    });
-    link.send(from_server::Message::Grant(TransferGrant { id: request.id, ..grant }));
+    Ok(TransferGrant { id: request.id, ..grant })
 }
 
-fn sid_of(place: &Place) -> Result<Sid, ApiError> {
+fn sid_of(place: &Place) -> Result<Sid, Error> {
     let state = place.organization.state.lock();
-    let row = state.fleet.row(place.ordinal).ok_or_else(|| ApiError::not_found("sensor not found"))?;
+    let row = state.fleet.row(place.ordinal).ok_or(Error::NoSensor)?;
     Ok(row.sensor.sid)
 }
 
-fn to_artifact(app: &App, place: &Place, offer: muster_wire::ArtifactOffer) -> Result<TransferGrant, ApiError> {
+fn to_artifact(app: &App, place: &Place, offer: muster_wire::ArtifactOffer) -> Result<TransferGrant, Error> {
     let (oid, sid) = (place.organization.oid, sid_of(place)?);
     let bytes_max = app.config.limits.file_bytes;
     if offer.size > bytes_max {
-        return Err(ApiError::too_large(format!("a file may have at most {bytes_max} bytes")));
+        return Err(files::Error::TooLarge(bytes_max).into());
     }
     let offer = Offer::of_sensor(sid, offer)?;
     artifact::require_new(app, oid, &offer.payload_id)?;
@@ -205,9 +228,9 @@ fn to_artifact(app: &App, place: &Place, offer: muster_wire::ArtifactOffer) -> R
     Ok(TransferGrant { token, payload_id, ..TransferGrant::default() })
 }
 
-fn of_payload(app: &App, place: &Place, name: &str) -> Result<TransferGrant, ApiError> {
+fn of_payload(app: &App, place: &Place, name: &str) -> Result<TransferGrant, Error> {
     let (oid, sid) = (place.organization.oid, sid_of(place)?);
-    let payload = app.records.get(oid, PAYLOAD, name).ok_or_else(|| ApiError::not_found("payload not found"))?;
+    let payload = app.records.get(oid, PAYLOAD, name).ok_or(Error::NoPayload)?;
     let what = What::Get { shelf: Shelf::Payloads, name: payload.sha256.clone() };
     let token = app.transfers.grant_for(oid, Some(sid), None, what)?;
     let sha256 = u8_pairs(&payload.sha256);
@@ -225,19 +248,18 @@ fn u8_pairs(hex: &str) -> Vec<u8> {
 ///
 /// # Errors
 ///
-/// 404 if the token or the file is gone.
-pub async fn open(app: &App, token: &str) -> Result<(u64, crate::api::Body), ApiError> {
+/// If the token or the file is gone.
+pub async fn open(app: &App, token: &str) -> Result<(u64, files::Content), Error> {
     let (oid, what) = take(app, token, false)?;
     match what {
-        What::Get { shelf, name } => files::read(&files::path(app, shelf, oid, &name)).await,
-        What::PutPayload { .. } | What::PutArtifact(_) => Err(ApiError::not_found("this transfer is an upload")),
+        What::Get { shelf, name } => Ok(files::read(&files::path(app, shelf, oid, &name)).await?),
+        What::PutPayload { .. } | What::PutArtifact(_) => Err(Error::IsUpload),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::ErrorCode;
     use uuid::Uuid;
 
     fn get() -> What {
@@ -260,7 +282,7 @@ mod tests {
         let (oid, sid) = (Oid(Uuid::from_u128(1)), Some(Sid(Uuid::from_u128(2))));
         let tokens: Vec<String> =
             (0..SENSOR_GRANTS_MAX).map(|_| transfers.grant_for(oid, sid, None, get()).unwrap()).collect();
-        assert_eq!(transfers.grant_for(oid, sid, None, get()).unwrap_err().code, ErrorCode::Unavailable);
+        assert!(matches!(transfers.grant_for(oid, sid, None, get()), Err(Error::TooManyWaiting)));
         assert!(transfers.grant_for(oid, Some(Sid(Uuid::from_u128(3))), None, get()).is_ok());
         assert!(transfers.take(&tokens[0], false).is_ok());
         assert!(transfers.grant_for(oid, sid, None, get()).is_ok());

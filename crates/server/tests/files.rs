@@ -8,9 +8,9 @@ use base64::prelude::BASE64_STANDARD;
 use host::{Host, OID, event, ok, record, refusal};
 use muster_model::{Iid, Timestamp};
 use muster_server::artifact;
-use muster_server::gateway::Link;
+use muster_server::clock;
+use muster_server::gateway::{Link, grant_transfer};
 use muster_server::sensor::{self, Enrolment, Place};
-use muster_server::{clock, transfer};
 use muster_store::{Store, Stream};
 use muster_wire::{ArtifactOffer, Event, SensorState, Transfer, TransferGrant, TransferRequest, from_server};
 use reqwest::{Method, RequestBuilder};
@@ -291,7 +291,7 @@ async fn an_answer_is_found_by_the_atom_that_it_gets() {
 /// What a sensor is answered to a request for a transfer.
 fn ask(host: &Host, place: &Place, wanted: Transfer) -> TransferGrant {
     let link = Link::new(1);
-    transfer::grant(host.app(), place, &link, TransferRequest { id: 9, transfer: Some(wanted) });
+    grant_transfer(host.app(), place, &link, TransferRequest { id: 9, transfer: Some(wanted) });
     match link.take().pop_front().and_then(|message| message.message) {
         Some(from_server::Message::Grant(grant)) => grant,
         other => panic!("{other:?}"),

@@ -5,6 +5,9 @@ use std::fmt;
 /// Messages quote the rule, which may be large; they are cut at so many bytes.
 const MESSAGE_BYTES_MAX: usize = 1000;
 
+/// Code of a rule that names a lookup which is not there.
+pub(crate) const UNKNOWN_LOOKUP: &str = "rule/unknown-lookup";
+
 /// A rule that cannot be loaded. Data, so that a command line and a console can show it their own way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadError {
@@ -23,6 +26,12 @@ pub struct LoadError {
 }
 
 impl LoadError {
+    /// Whether the rule names a lookup that is not there: the one fault of a rule that another document can mend.
+    #[must_use]
+    pub fn names_unknown_lookup(&self) -> bool {
+        self.code == UNKNOWN_LOOKUP
+    }
+
     pub(crate) fn new(code: &'static str, message: impl Into<String>, help: impl Into<String>) -> Self {
         let mut message = message.into();
         if message.len() > MESSAGE_BYTES_MAX {

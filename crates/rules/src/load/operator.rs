@@ -3,6 +3,7 @@
 //! Source: reference/detection-response.md sections 7, 8 and 9.
 
 use super::cursor::Cursor;
+use super::error::UNKNOWN_LOOKUP;
 use super::node::Setting;
 use super::tree::Kind;
 use super::{LoadError, Loader};
@@ -141,7 +142,7 @@ impl Loader<'_> {
                 "store it in the hive lookup, or mend the name"
             };
             let message = format!("lookup {name:?} is not available");
-            let missing = resource.error("rule/unknown-lookup", message, help);
+            let missing = resource.error(UNKNOWN_LOOKUP, message, help);
             self.warn(missing.code, format!("{}: {}", missing.message, missing.help), resource.place.clone());
             self.missing_lookup.get_or_insert(missing);
         }

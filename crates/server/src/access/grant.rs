@@ -1,7 +1,6 @@
 //! Giving permissions, and never locking everyone out.
 
-use super::{API_KEY, Caller, USER, USER_KEY, is_known_permission};
-use crate::api::ApiError;
+use super::{API_KEY, Caller, Error, USER, USER_KEY, is_known_permission};
 use crate::console::PASSWORD;
 use crate::records::{Records, SERVER};
 use muster_model::Oid;
@@ -14,18 +13,18 @@ const KEEPING: [&str; 2] = ["apikey.ctrl", "user.ctrl"];
 ///
 /// # Errors
 ///
-/// 400 for a permission that does not exist, 403 for one that the caller has not.
+/// [`Error::UnknownPermission`], or [`Error::NotGrantable`] for one that the caller has not.
 pub fn require_grantable<'a>(
     caller: &Caller,
     oid: Oid,
     permissions: impl IntoIterator<Item = &'a String>,
-) -> Result<(), ApiError> {
+) -> Result<(), Error> {
     for permission in permissions {
         if !is_known_permission(permission) {
-            return Err(ApiError::bad_request(format!("unknown permission: {permission}")));
+            return Err(Error::UnknownPermission(permission.clone()));
         }
         if !caller.may(oid, permission) {
-            return Err(ApiError::forbidden(format!("cannot grant {permission}, which you do not have yourself")));
+            return Err(Error::NotGrantable(permission.clone()));
         }
     }
     Ok(())
@@ -45,8 +44,8 @@ pub enum Without<'a> {
 ///
 /// # Errors
 ///
-/// 409 if this was the last one.
-pub fn require_keeper(records: &Records, oid: Oid, without: &Without<'_>) -> Result<(), ApiError> {
+/// [`Error::LastKeeper`].
+pub fn require_keeper(records: &Records, oid: Oid, without: &Without<'_>) -> Result<(), Error> {
     let keeps = |permissions: &[String]| permissions.iter().any(|name| KEEPING.contains(&name.as_str()));
     let keys = records.list(oid, API_KEY).into_iter();
     let mut keys = keys.filter(|(hash, _)| !matches!(without, Without::Key(gone) if gone == hash));
@@ -67,7 +66,5 @@ pub fn require_keeper(records: &Records, oid: Oid, without: &Without<'_>) -> Res
     if is_keeper {
         return Ok(());
     }
-    Err(ApiError::conflict(
-        "nobody could manage this organization any more; first make another key with apikey.ctrl or user.ctrl",
-    ))
+    Err(Error::LastKeeper)
 }

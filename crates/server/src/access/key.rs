@@ -1,5 +1,6 @@
 //! Records of keys and users.
 
+use super::Error;
 use crate::records::Kind;
 use muster_model::{Oid, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -82,4 +83,22 @@ pub struct IngestionKey {
     pub name: String,
     /// A UUID; kept as it is, because the published API hands it out again.
     pub key: String,
+}
+
+/// Longest e-mail address, in bytes. Source: RFC 5321 section 4.5.3.1.
+const EMAIL_BYTES_MAX: usize = 254;
+
+/// An e-mail address in the form in which users are stored: in lower case, so that nobody is there twice.
+///
+/// # Errors
+///
+/// [`Error::Invalid`].
+pub fn checked_email(text: Option<&str>) -> Result<String, Error> {
+    let email = text.map(|text| text.trim().to_lowercase()).filter(|email| !email.is_empty());
+    let email = email.ok_or_else(|| Error::Invalid("email is required".into()))?;
+    let has_parts = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
+    if !has_parts || email.len() > EMAIL_BYTES_MAX || email.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(Error::Invalid("email is not an e-mail address".into()));
+    }
+    Ok(email)
 }

@@ -1,7 +1,6 @@
 //! Tokens: what a caller proved to be, for about an hour.
 
-use super::{API_KEY, Secrets, USER, USER_KEY, permission};
-use crate::api::ApiError;
+use super::{API_KEY, Error, Secrets, USER, USER_KEY, permission};
 use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER};
 use crate::records::{Records, SERVER};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -74,9 +73,9 @@ impl Caller {
     ///
     /// # Errors
     ///
-    /// 401 naming it.
-    pub fn require(&self, oid: Oid, permission: &str) -> Result<(), ApiError> {
-        if self.may(oid, permission) { Ok(()) } else { Err(ApiError::missing_permission(permission)) }
+    /// [`Error::MissingPermission`].
+    pub fn require(&self, oid: Oid, permission: &str) -> Result<(), Error> {
+        if self.may(oid, permission) { Ok(()) } else { Err(Error::MissingPermission(permission.to_owned())) }
     }
 
     /// Whether the caller belongs to the organization at all.
@@ -253,6 +252,32 @@ impl Secrets {
             have.retain(|name| key.permissions.contains(name));
         }
         Some(caller)
+    }
+
+    /// The caller behind a token.
+    ///
+    /// # Errors
+    ///
+    /// If the token is not valid, or the key behind it is gone or may not be used from there.
+    pub fn caller(
+        &self,
+        records: &Records,
+        token: &str,
+        source: Option<IpAddr>,
+        now: Timestamp,
+    ) -> Result<Caller, Error> {
+        let caller = self.verify(token, now)?;
+        self.require_address(records, &caller, source)?;
+        self.without_what_was_taken(records, caller).ok_or(Error::KeyDeleted)
+    }
+
+    /// Checks that a caller who was let in before may still do something.
+    ///
+    /// # Errors
+    ///
+    /// If the key, the user or the permission is gone.
+    pub fn still(&self, records: &Records, caller: Caller, oid: Oid, permission: &str) -> Result<(), Error> {
+        self.without_what_was_taken(records, caller).ok_or(Error::KeyDeleted)?.require(oid, permission)
     }
 
     /// Checks that the key of a token may be used from this address: what it may not, its tokens may not either.

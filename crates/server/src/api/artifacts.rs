@@ -2,13 +2,12 @@
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::INGESTION_KEY;
-use crate::artifact::{self, ARTIFACT, Artifact, Offer, Part};
+use crate::artifact::{self, ARTIFACT, ARTIFACT_RULE, ARTIFACT_RULES_MAX, Artifact, Offer, Part};
+use crate::clock;
 use crate::files::Shelf;
 use crate::intake::Record;
 use crate::intake::event::{self, Actor};
-use crate::records::Kind;
 use crate::transfer::{self, What};
-use crate::{clock, names};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::AUTHORIZATION;
@@ -19,15 +18,6 @@ use subtle::ConstantTimeEq as _;
 
 /// Artifacts on a page.
 const PAGE: usize = 1_000;
-
-/// Collection rules of organizations, by name; kept as the client wrote them.
-pub(crate) const ARTIFACT_RULE: Kind<Value> = Kind::new("artifact_rule");
-
-/// Collection rules per organization.
-pub(crate) const ARTIFACT_RULES_MAX: usize = 1_000;
-
-/// Longest name of a rule, in bytes.
-const RULE_NAME_BYTES_MAX: usize = 255;
 
 /// The routes of this area.
 pub(super) fn routes() -> Vec<Route> {
@@ -155,39 +145,16 @@ fn told(call: &Call, oid: Oid, name: &str, message: &str, action: &str, now: Tim
     event::audit(oid, &actor, message, &entity, action, &json!({}), now)
 }
 
-/// Fields of a collection rule. Source: reference/rest-api.md sections 7.8 and 7.10.
-const RULE_FIELDS: &[&str] = &[
-    "name",
-    "patterns",
-    "platforms",
-    "tags",
-    "filters",
-    "days_retention",
-    "is_delete_after",
-    "is_ignore_cert",
-    "by",
-    "updated",
-];
-
-/// Checks the name of a collection rule and which fields it has; what they hold is the client's.
-pub(crate) fn check_artifact_rule(name: &str, rule: &Value) -> Result<(), ApiError> {
-    names::require_known(rule.as_object().into_iter().flatten().map(|(name, _)| name.as_str()), RULE_FIELDS)?;
-    if name.is_empty() || name.len() > RULE_NAME_BYTES_MAX {
-        return Err(ApiError::bad_request(format!("name is required, with at most {RULE_NAME_BYTES_MAX} bytes")));
-    }
-    Ok(())
-}
-
 async fn set_rule(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let mut rule = call.object()?;
     rule.remove("oid");
     let rule = Value::Object(rule);
     let name = rule["name"].as_str().unwrap_or_default();
-    check_artifact_rule(name, &rule)?;
+    artifact::check_rule(name, &rule)?;
     let records = &call.app.records;
     if !records.has(oid, ARTIFACT_RULE, name) && records.count(oid, ARTIFACT_RULE) >= ARTIFACT_RULES_MAX {
-        return Err(ApiError::conflict(format!("an organization may have {ARTIFACT_RULES_MAX} collection rules")));
+        return Err(artifact::Error::TooManyRules.into());
     }
     let beside = told(&call, oid, name, "artifact rule set", "set_artifact_rule", clock::now());
     records.put(oid, ARTIFACT_RULE, name, &rule, Expect::Any, beside).await?;

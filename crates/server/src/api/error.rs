@@ -3,8 +3,10 @@
 //! Source: reference/rest-api.md section 4.
 
 use super::Method;
-use crate::access::Refused;
 use crate::arrival::ArrivalError;
+use crate::meter::TooManyCalls;
+use crate::names::WrongTags;
+use crate::{access, artifact, console, extension, files, hive, output, payload, settings, tasking, transfer};
 use muster_api_types::ErrorCode;
 use muster_store::StoreError;
 
@@ -82,17 +84,6 @@ impl ApiError {
         Self::new(ErrorCode::UnsupportedMediaType, message)
     }
 
-    /// Too many calls; try again after that many seconds.
-    #[must_use]
-    pub fn too_many(retry_after_s: u32, calls_per_minute: u32) -> Self {
-        let message = "too many calls with this credential; wait and try again";
-        Self {
-            retry_after_s: Some(retry_after_s),
-            calls_per_minute: Some(calls_per_minute),
-            ..Self::new(ErrorCode::TooManyCalls, message)
-        }
-    }
-
     /// Cannot be done now, nothing was changed.
     pub fn unavailable(message: impl Into<String>) -> Self {
         Self::new(ErrorCode::Unavailable, message)
@@ -134,8 +125,215 @@ impl From<ArrivalError> for ApiError {
     }
 }
 
-impl From<Refused> for ApiError {
-    fn from(refused: Refused) -> Self {
-        Self::unauthorized(refused.to_string())
+impl From<access::Error> for ApiError {
+    fn from(error: access::Error) -> Self {
+        use access::Error::{
+            Invalid, KeyDeleted, LastKeeper, MissingPermission, NotGrantable, Refused, Tags, UnknownPermission,
+        };
+        let code = match error {
+            Refused(_) | KeyDeleted => ErrorCode::Unauthorized,
+            MissingPermission(_) => ErrorCode::MissingPermission,
+            NotGrantable(_) => ErrorCode::Forbidden,
+            LastKeeper => ErrorCode::Conflict,
+            UnknownPermission(_) | Tags(_) | Invalid(_) => ErrorCode::BadRequest,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<access::Refused> for ApiError {
+    fn from(refused: access::Refused) -> Self {
+        access::Error::from(refused).into()
+    }
+}
+
+impl From<WrongTags> for ApiError {
+    fn from(error: WrongTags) -> Self {
+        Self::bad_request(error.to_string())
+    }
+}
+
+impl From<TooManyCalls> for ApiError {
+    fn from(error: TooManyCalls) -> Self {
+        Self {
+            retry_after_s: Some(error.retry_after_s),
+            calls_per_minute: Some(error.per_minute),
+            ..Self::new(ErrorCode::TooManyCalls, error.to_string())
+        }
+    }
+}
+
+impl From<settings::Error> for ApiError {
+    fn from(error: settings::Error) -> Self {
+        let code = match error {
+            settings::Error::TooLong => ErrorCode::TooLarge,
+            settings::Error::Name | settings::Error::Resource | settings::Error::Full => ErrorCode::BadRequest,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<console::Error> for ApiError {
+    fn from(error: console::Error) -> Self {
+        use console::Error::{
+            Access, Fault, ForeignHost, ForeignPage, LinkSpent, NameTaken, NoHeader, NoSession, NoUser, NotWebSocket,
+            OrganizationGone, SignedOut, Store, StrongerUser, TooManySockets, TooManyTries, WeakPassword, WrongLogin,
+            WrongPassword,
+        };
+        let text = error.to_string();
+        let code = match error {
+            Access(error) => return error.into(),
+            Store(error) => return error.into(),
+            Fault(detail) => return Self::internal(detail),
+            TooManyTries(seconds) => {
+                return Self { retry_after_s: Some(seconds), ..Self::new(ErrorCode::TooManyTries, text) };
+            }
+            SignedOut => ErrorCode::SignedOut,
+            WrongLogin | WrongPassword => ErrorCode::WrongPassword,
+            WeakPassword | NotWebSocket => ErrorCode::BadRequest,
+            ForeignHost(_) | ForeignPage(_) | NoHeader | StrongerUser => ErrorCode::Forbidden,
+            NoSession | NoUser | LinkSpent | OrganizationGone => ErrorCode::NotFound,
+            NameTaken => ErrorCode::Conflict,
+            TooManySockets => ErrorCode::Unavailable,
+        };
+        Self::new(code, text)
+    }
+}
+
+impl From<files::Error> for ApiError {
+    fn from(error: files::Error) -> Self {
+        let text = error.to_string();
+        match error {
+            files::Error::Arrival(error) => error.into(),
+            files::Error::TooLarge(_) => Self::too_large(text),
+            files::Error::DiskFull => Self::new(ErrorCode::DiskFull, text),
+            files::Error::Gone => Self::not_found(text),
+            files::Error::Disk(error) => Self::internal(error),
+        }
+    }
+}
+
+impl From<payload::Error> for ApiError {
+    fn from(error: payload::Error) -> Self {
+        let text = error.to_string();
+        match error {
+            payload::Error::Missing(_) | payload::Error::Name => Self::bad_request(text),
+            payload::Error::TooMany => Self::conflict(text),
+            payload::Error::File(error) => error.into(),
+            payload::Error::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<artifact::Error> for ApiError {
+    fn from(error: artifact::Error) -> Self {
+        use artifact::Error::{
+            File, Id, Known, Part, PartOutOfTurn, RuleField, RuleName, Store, TooMany, TooManyParts, TooManyRules,
+        };
+        let text = error.to_string();
+        let code = match error {
+            File(error) => return error.into(),
+            Store(error) => return error.into(),
+            Id | Part | RuleName | RuleField(_) => ErrorCode::BadRequest,
+            Known(_) | PartOutOfTurn { .. } | TooManyRules => ErrorCode::Conflict,
+            TooMany => ErrorCode::TooManyArtifacts,
+            TooManyParts => ErrorCode::Unavailable,
+        };
+        Self::new(code, text)
+    }
+}
+
+impl From<transfer::Error> for ApiError {
+    fn from(error: transfer::Error) -> Self {
+        use transfer::Error::{Artifact, File, IsUpload, NoPayload, NoSensor, NothingNamed, TooManyWaiting, Unknown};
+        let text = error.to_string();
+        match error {
+            TooManyWaiting => Self::unavailable(text),
+            Unknown | IsUpload | NoSensor | NoPayload => Self::not_found(text),
+            NothingNamed => Self::bad_request(text),
+            Artifact(error) => error.into(),
+            File(error) => error.into(),
+        }
+    }
+}
+
+impl From<output::Error> for ApiError {
+    fn from(error: output::Error) -> Self {
+        use output::Error::{Name, PrivateDestination, Setting, Store, TooLarge, TooMany, UnknownSetting};
+        let text = error.to_string();
+        match error {
+            Name | Setting(_) | UnknownSetting(_) | TooLarge | PrivateDestination(_) => Self::bad_request(text),
+            TooMany => Self::conflict(text),
+            Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<hive::Error> for ApiError {
+    fn from(error: hive::Error) -> Self {
+        use hive::Error::{
+            Content, Cursor, EtagMismatch, Fault, Full, InvalidExpiry, Key, KeyTaken, ListingTooLarge, Metadata,
+            NotFound, NotInForce, Rule, Store, TooLarge,
+        };
+        let text = error.to_string();
+        let code = match error {
+            Store(error) => return error.into(),
+            Fault(detail) => return Self::internal(detail),
+            NotInForce => ErrorCode::NotInForce,
+            NotFound(_) => ErrorCode::RecordNotFound,
+            EtagMismatch => ErrorCode::EtagMismatch,
+            InvalidExpiry(_) => ErrorCode::InvalidExpiryTime,
+            ListingTooLarge => ErrorCode::HiveListingTooLarge,
+            Cursor => ErrorCode::InvalidCursor,
+            Key | Metadata(_) => ErrorCode::BadRequest,
+            KeyTaken(_) | Full => ErrorCode::Conflict,
+            Rule(_) => ErrorCode::InvalidRule,
+            Content(_) => ErrorCode::InvalidRecord,
+            TooLarge => ErrorCode::TooLarge,
+        };
+        Self::new(code, text)
+    }
+}
+
+impl From<tasking::Error> for ApiError {
+    fn from(error: tasking::Error) -> Self {
+        use tasking::Error::{
+            Command, ContextTooLong, IdTaken, Late, NoCommand, NoSensor, NoTask, Offline, Payload, Spec, Store,
+            TooManyCommands,
+        };
+        let text = error.to_string();
+        match error {
+            Store(error) => error.into(),
+            Payload(error) => error.into(),
+            NoTask | NoSensor => Self::not_found(text),
+            IdTaken => Self::conflict(text),
+            Command(_) | Spec(_) | Offline | Late | NoCommand | TooManyCommands | ContextTooLong => {
+                Self::bad_request(text)
+            }
+        }
+    }
+}
+
+impl From<extension::Error> for ApiError {
+    fn from(error: extension::Error) -> Self {
+        use extension::Error::{
+            Access, Fault, Hive, Invalid, NeedsCaller, NoExtension, NoTag, NoTask, NotSubscribed, Selector, Store,
+            Tasking, TooLarge, UnknownField,
+        };
+        let text = error.to_string();
+        let code = match error {
+            Access(error) => return error.into(),
+            Hive(error) => return error.into(),
+            Tasking(error) => return error.into(),
+            Store(error) => return error.into(),
+            Fault(detail) => return Self::internal(detail),
+            NoExtension(_) | NoTask(_) | NoTag { .. } => ErrorCode::NotFound,
+            NeedsCaller(_) => ErrorCode::Forbidden,
+            NotSubscribed(_) => ErrorCode::NotSubscribed,
+            Invalid(_) | UnknownField(_) => ErrorCode::BadRequest,
+            Selector(_) => ErrorCode::InvalidSelector,
+            TooLarge => ErrorCode::TooLarge,
+        };
+        Self::new(code, text)
     }
 }

@@ -97,7 +97,7 @@ async fn rekey(call: Call) -> Result<Reply, ApiError> {
 }
 
 async fn schema(call: Call) -> Result<Reply, ApiError> {
-    extension::schema(call.path("name")).map(|schema| Reply::json(&schema))
+    Ok(Reply::json(&extension::schema(call.path("name"))?))
 }
 
 async fn request(call: Call) -> Result<Reply, ApiError> {
@@ -118,7 +118,8 @@ async fn request(call: Call) -> Result<Reply, ApiError> {
 /// The caller whose token a client hands on, for the extension to act as: it may do what that caller may.
 pub(super) fn impersonated(call: &Call, field: &str) -> Result<Option<Caller>, ApiError> {
     let token = call.fields.get(field).filter(|token| !token.is_empty());
-    let caller = token.map(|token| call.app.caller_of(token, call.source, clock::now())).transpose()?;
+    let caller =
+        token.map(|token| call.app.secrets.caller(&call.app.records, token, call.source, clock::now())).transpose()?;
     let oid = call.organization()?.oid;
     match caller {
         Some(caller) if !caller.is_in(oid) => {

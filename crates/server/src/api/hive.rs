@@ -155,7 +155,7 @@ async fn tell_read(call: &Call, hive: &Hive, key: &str) -> Result<(), ApiError> 
 
 async fn get_metadata(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::GetMetadata)?;
-    hive::get(&call.app, hive, oid, call.path("key")).map(|record| Reply::json(&record.without_data()))
+    Ok(Reply::json(&hive::get(&call.app, hive, oid, call.path("key"))?.without_data()))
 }
 
 /// The guid alone opens nothing: it takes the permission that reading the record takes.
@@ -163,7 +163,7 @@ async fn get_by_guid(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Get)?;
     let guid = call.fields.require("guid")?;
     let found = hive::list(&call.app, hive, oid).into_iter().find(|(_, record)| record.sys_mtd.guid == guid);
-    let (key, record) = found.ok_or_else(|| hive::not_found(guid))?;
+    let (key, record) = found.ok_or_else(|| hive::Error::NotFound(guid.to_owned()))?;
     tell_read(&call, hive, &key).await?;
     Ok(Reply::json(&record))
 }

@@ -13,9 +13,6 @@ const NAME_BYTES_MAX: usize = 256;
 /// Keys of a kind in one organization.
 const KEYS_MAX: usize = 1_000;
 
-pub(crate) use installation::{check_installation_key, fresh_installation_key};
-pub(crate) const INSTALLATION_KEYS_MAX: usize = KEYS_MAX;
-
 /// The routes of this area.
 pub(super) fn routes() -> Vec<Route> {
     let kinds = [installation::routes(), api::routes(), ingestion::routes(), user::routes()];

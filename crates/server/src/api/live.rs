@@ -94,7 +94,9 @@ impl Shown {
     /// Whose it is, and what it allows, as of now.
     fn caller(&self, app: &App) -> Result<Caller, ApiError> {
         let (secret, uid) = match &self.credential {
-            Credential::Token(token) => return app.caller_of(token, self.source, clock::now()),
+            Credential::Token(token) => {
+                return Ok(app.secrets.caller(&app.records, token, self.source, clock::now())?);
+            }
             Credential::Key { secret, uid } => (secret, uid),
         };
         let oid = self.oid.to_string();
@@ -119,8 +121,10 @@ impl Right {
         }
         self.checked_at = Instant::now();
         let app = self.app.upgrade()?;
-        let caller = self.shown.caller(&app).and_then(|caller| caller.require(self.shown.oid, self.permission));
-        caller.err().map(|error| error.message)
+        match self.shown.caller(&app) {
+            Ok(caller) => caller.require(self.shown.oid, self.permission).err().map(|error| error.to_string()),
+            Err(error) => Some(error.message),
+        }
     }
 }
 

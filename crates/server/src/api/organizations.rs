@@ -5,7 +5,6 @@ mod schema;
 mod settings;
 
 pub use schema::event_types;
-pub(crate) use settings::{RESOURCE, SETTING, SETTINGS_MAX, check_resource, check_setting};
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::{INSTALLATION_KEY, USER, USER_KEY, owner_permissions};

@@ -174,5 +174,5 @@ fn find_rule(
             return Ok((meta(hive, name), record.data));
         }
     }
-    Err(hive::not_found(name))
+    Err(hive::Error::NotFound(name.to_owned()).into())
 }

@@ -113,7 +113,7 @@ fn clean_path(path: &str) -> String {
 /// Answers one request.
 pub async fn serve(app: Arc<App>, mut request: Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
     if let Some(response) = console::serve(&app, &mut request, source).await {
-        return response;
+        return response.unwrap_or_else(|error| Reply::from(&ApiError::from(error)).into_response());
     }
     let is_of_console = request.uri().path().starts_with("/console/");
     let mut response = respond(app, request, source).await;
@@ -222,7 +222,7 @@ pub(super) fn authenticate(
              and send what is in jwt as Authorization: Bearer",
         ));
     }
-    app.caller_of(token, source, clock::now())
+    Ok(app.secrets.caller(&app.records, token, source, clock::now())?)
 }
 
 /// Finds the organization and checks the permission. What one may not see is 404.

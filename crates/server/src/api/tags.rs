@@ -1,17 +1,11 @@
 //! Tags of sensors. Source: reference/rest-api.md section 7.2, reference/sensor.md section 7.
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
-use crate::{clock, sensor};
+use crate::{clock, names, sensor};
 use muster_selector::Fleet as _;
 use roaring::RoaringBitmap;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
-
-/// Longest tag, in bytes.
-pub(super) const TAG_BYTES_MAX: usize = 256;
-
-/// Tags in one call, and on one installation key.
-pub(super) const TAGS_MAX: usize = 100;
 
 /// Tags on one sensor: each is written to every event of the sensor.
 const TAGS_PER_SENSOR_MAX: usize = 1_000;
@@ -50,17 +44,6 @@ async fn get(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::json(&json!({"tags": {sid: tags}})))
 }
 
-/// Checks tags that a client names.
-pub(super) fn check(tags: &[&str]) -> Result<(), ApiError> {
-    if tags.len() > TAGS_MAX {
-        return Err(ApiError::bad_request(format!("at most {TAGS_MAX} tags in one call")));
-    }
-    if tags.iter().any(|tag| tag.len() > TAG_BYTES_MAX) {
-        return Err(ApiError::bad_request(format!("a tag must be at most {TAG_BYTES_MAX} bytes")));
-    }
-    Ok(())
-}
-
 async fn put(call: Call) -> Result<Reply, ApiError> {
     let place = call.place()?;
     let mut tags: Vec<&str> = call.fields.list("tags").collect();
@@ -69,7 +52,7 @@ async fn put(call: Call) -> Result<Reply, ApiError> {
     if tags.is_empty() {
         return Err(ApiError::bad_request("tags is required"));
     }
-    check(&tags)?;
+    names::check_tags(&tags)?;
     let ttl = match call.fields.number("ttl")? {
         None | Some(0) => None,
         Some(seconds) => {
@@ -99,7 +82,7 @@ async fn take(call: Call) -> Result<Reply, ApiError> {
     if tags.is_empty() {
         return Err(ApiError::bad_request("tag is required"));
     }
-    check(&tags)?;
+    names::check_tags(&tags)?;
     let one = RoaringBitmap::from_iter([place.ordinal]);
     sensor::take_tags(&call.app, &place.organization, &one, &tags, &call.actor()).await?;
     Ok(Reply::done())

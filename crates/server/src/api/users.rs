@@ -1,15 +1,12 @@
 //! Users of the organization and what they may do. Source: reference/rest-api.md section 7.4.
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
-use crate::access::{USER, User, Without, require_grantable, require_keeper, role_permissions};
+use crate::access::{USER, User, Without, checked_email, require_grantable, require_keeper, role_permissions};
 use crate::random;
 use crate::records::{Batch, SERVER};
 use muster_model::Oid;
 use muster_store::Expect;
 use serde_json::{Map, Value, json};
-
-/// Longest e-mail address, in bytes. Source: RFC 5321 section 4.5.3.1.
-const EMAIL_BYTES_MAX: usize = 254;
 
 /// Users of the whole server.
 const USERS_MAX: usize = 10_000;
@@ -62,17 +59,6 @@ async fn list_permissions(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::json(&json!({
         "user_permissions": permissions, "direct_users": direct, "from_groups": {}, "group_info": {},
     })))
-}
-
-/// An e-mail address in the form in which users are stored: in lower case, so that nobody is there twice.
-pub(crate) fn checked_email(text: Option<&str>) -> Result<String, ApiError> {
-    let email = text.map(|text| text.trim().to_lowercase()).filter(|email| !email.is_empty());
-    let email = email.ok_or_else(|| ApiError::bad_request("email is required"))?;
-    let has_parts = email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && !host.is_empty());
-    if !has_parts || email.len() > EMAIL_BYTES_MAX || email.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(ApiError::bad_request("email is not an e-mail address"));
-    }
-    Ok(email)
 }
 
 fn of_role(role: &str) -> Result<Vec<String>, ApiError> {
@@ -151,7 +137,7 @@ async fn remove(call: Call) -> Result<Reply, ApiError> {
     let email = checked_email(call.fields.get("email"))?;
     let edit = |user: &mut User| {
         user.organizations.remove(&oid);
-        require_keeper(&call.app.records, oid, &Without::User(&email))
+        Ok(require_keeper(&call.app.records, oid, &Without::User(&email))?)
     };
     change(&call, oid, &email, ("user removed", "remove_user"), edit).await?;
     Ok(Reply::done())
@@ -200,7 +186,7 @@ fn require_keeper_unless_same(call: &Call, oid: Oid, email: &str, changed: &User
     if still("apikey.ctrl") || still("user.ctrl") {
         return Ok(());
     }
-    require_keeper(&call.app.records, oid, &Without::User(email))
+    Ok(require_keeper(&call.app.records, oid, &Without::User(email))?)
 }
 
 async fn set_role(call: Call) -> Result<Reply, ApiError> {

@@ -3,10 +3,10 @@
 //! What proves the link is in the part of the address that browsers keep to themselves (after `#`), so no
 //! log and no `Referer` has it. It is spent in the same commit as what it brings about.
 
+use super::Error;
 use super::password::{self, PASSWORD};
 use super::session::{self, From, Opened};
-use crate::access::{Caller, USER, User, require_grantable, to_hex};
-use crate::api::ApiError;
+use crate::access::{Caller, USER, User, checked_email, require_grantable, to_hex};
 use crate::app::App;
 use crate::intake::Beside;
 use crate::records::{Batch, Kind, SERVER};
@@ -63,14 +63,14 @@ pub enum For<'a> {
 ///
 /// # Errors
 ///
-/// 404 if the organization has no such user; 403 if they may do something that the caller may not.
+/// [`Error::NoUser`], or [`Error::StrongerUser`] if they may do something that the caller may not.
 pub async fn create(
     app: &Arc<App>,
     caller: &Caller,
     oid: Oid,
     whom: For<'_>,
     beside: impl Into<Beside>,
-) -> Result<(String, Kept), ApiError> {
+) -> Result<(String, Kept), Error> {
     let kept = match whom {
         For::New(permissions) => {
             require_grantable(caller, oid, &permissions)?;
@@ -121,46 +121,37 @@ fn digest_of(app: &App, token: &str) -> String {
 }
 
 /// A link for a user makes one be that user: only who may do all that they may, wherever they may, makes one.
-fn require_ruler(app: &App, caller: &Caller, oid: Oid, email: &str) -> Result<(), ApiError> {
+fn require_ruler(app: &App, caller: &Caller, oid: Oid, email: &str) -> Result<(), Error> {
     let user = app.records.get(SERVER, USER, email).filter(|user| user.organizations.contains_key(&oid));
-    let user = user.ok_or_else(|| ApiError::not_found("user not found"))?;
+    let user = user.ok_or(Error::NoUser)?;
     let rules = |(oid, names): (&Oid, &Vec<String>)| names.iter().all(|name| caller.may(*oid, name));
     // Where else the user belongs is nobody's business here.
     if user.organizations.iter().all(rules) {
         return Ok(());
     }
-    Err(ApiError::forbidden("this user may do something that you may not; only they can change their password"))
+    Err(Error::StrongerUser)
 }
 
 /// What a link is for, without using it.
 ///
 /// # Errors
 ///
-/// 404 if it is spent, expired or none.
-pub fn look(app: &App, token: &str) -> Result<Kept, ApiError> {
+/// [`Error::LinkSpent`] if it is spent, expired or none.
+pub fn look(app: &App, token: &str) -> Result<Kept, Error> {
     let kept = app.records.get(SERVER, LINK, &digest_of(app, token));
     let kept = kept.filter(|kept| clock::now() < kept.expires_at);
-    kept.ok_or_else(|| {
-        ApiError::not_found(
-            "this link was used already, or its 15 minutes are over; `muster console` prints a fresh one",
-        )
-    })
+    kept.ok_or(Error::LinkSpent)
 }
 
 /// Uses a link: makes a user or sets a password, and opens a session.
 ///
 /// # Errors
 ///
-/// 404 if it is spent, expired or none; 400 for a bad name or password; 409 if the name is taken.
-pub async fn redeem(
-    app: &Arc<App>,
-    token: &str,
-    (user, password): (&str, &str),
-    from: &From,
-) -> Result<Opened, ApiError> {
+/// [`Error::LinkSpent`]; [`Error::WeakPassword`] or another for a bad name or password; [`Error::NameTaken`].
+pub async fn redeem(app: &Arc<App>, token: &str, (user, password): (&str, &str), from: &From) -> Result<Opened, Error> {
     let seen = look(app, token)?;
     let email = match seen.purpose {
-        Purpose::NewUser => crate::api::checked_email(Some(user))?,
+        Purpose::NewUser => checked_email(Some(user))?,
         Purpose::Password | Purpose::SignIn => seen.email,
     };
     let hashed = match seen.purpose {
@@ -186,18 +177,18 @@ pub async fn redeem(
             }
         };
         opened = Some(fresh);
-        Ok::<_, ApiError>(batch.about(super::audit_of(app, &email, from.source, "one-time link used", "sign_in", now)))
+        Ok::<_, Error>(batch.about(super::audit_of(app, &email, from.source, "one-time link used", "sign_in", now)))
     };
     app.records.change(decide).await?;
-    opened.ok_or_else(|| ApiError::internal("a session that was stored is not known"))
+    opened.ok_or_else(|| Error::Fault("a session that was stored is not known".into()))
 }
 
-fn new_user(app: &App, email: &str, (oid, permissions): (Oid, Vec<String>)) -> Result<User, ApiError> {
+fn new_user(app: &App, email: &str, (oid, permissions): (Oid, Vec<String>)) -> Result<User, Error> {
     if app.records.has(SERVER, USER, email) {
-        return Err(ApiError::conflict("there is a user of this name already; choose another, or sign in"));
+        return Err(Error::NameTaken);
     }
     if app.organization(oid).is_none() {
-        return Err(ApiError::not_found("the organization of this link is gone"));
+        return Err(Error::OrganizationGone);
     }
     Ok(User { uid: random::uuid().to_string(), organizations: [(oid, permissions)].into() })
 }

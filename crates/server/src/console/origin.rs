@@ -6,7 +6,7 @@
 //!
 //! Source: reference/console.md section 7.
 
-use crate::api::ApiError;
+use super::Error;
 use crate::app::App;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Method, header, request};
@@ -19,8 +19,8 @@ pub const HEADER: &str = "x-muster-console";
 ///
 /// # Errors
 ///
-/// 403 saying what is missing.
-pub fn require_own_request(app: &App, parts: &request::Parts) -> Result<(), ApiError> {
+/// An error saying what is missing.
+pub fn require_own_request(app: &App, parts: &request::Parts) -> Result<(), Error> {
     let scheme = parts.extensions.get::<Scheme>().unwrap_or(&Scheme::HTTP);
     require_host(app, scheme, &parts.headers)?;
     if matches!(parts.method, Method::GET | Method::HEAD) {
@@ -34,8 +34,8 @@ pub fn require_own_request(app: &App, parts: &request::Parts) -> Result<(), ApiE
 ///
 /// # Errors
 ///
-/// 403 saying what is missing.
-pub fn require_own_page(app: &App, base: &str, headers: &HeaderMap) -> Result<(), ApiError> {
+/// An error saying what is missing.
+pub fn require_own_page(app: &App, base: &str, headers: &HeaderMap) -> Result<(), Error> {
     let scheme = if base.starts_with("https:") { &Scheme::HTTPS } else { &Scheme::HTTP };
     require_host(app, scheme, headers)?;
     require_same_origin(scheme, headers)
@@ -45,14 +45,13 @@ pub fn require_own_page(app: &App, base: &str, headers: &HeaderMap) -> Result<()
 ///
 /// # Errors
 ///
-/// 403 naming the address to use.
-pub fn require_host(app: &App, scheme: &Scheme, headers: &HeaderMap) -> Result<(), ApiError> {
+/// [`Error::ForeignHost`], which names the address to use.
+pub fn require_host(app: &App, scheme: &Scheme, headers: &HeaderMap) -> Result<(), Error> {
     let host = text(headers, header::HOST.as_str()).and_then(|host| host.parse::<Authority>().ok());
     if host.is_some_and(|host| is_own_name(app, scheme, host.host())) {
         return Ok(());
     }
-    let address = app.sensor_address();
-    Err(ApiError::forbidden(format!("the console is at https://{address}/console/ and at loopback addresses alone")))
+    Err(Error::ForeignHost(app.sensor_address()))
 }
 
 /// Addresses cannot be led elsewhere, so they are right on TLS; without TLS only loopback is, since browsers
@@ -75,17 +74,17 @@ fn is_own_name(app: &App, scheme: &Scheme, host: &str) -> bool {
 ///
 /// # Errors
 ///
-/// 403 saying what is missing.
-pub fn require_same_origin(scheme: &Scheme, headers: &HeaderMap) -> Result<(), ApiError> {
+/// An error saying what is missing.
+pub fn require_same_origin(scheme: &Scheme, headers: &HeaderMap) -> Result<(), Error> {
     let is_same = match text(headers, "sec-fetch-site") {
         Some(site) => site == "same-origin",
         None => has_own_origin(scheme, headers),
     };
     if !is_same {
-        return Err(ApiError::forbidden("this request was made by a page of another site"));
+        return Err(Error::ForeignPage("request"));
     }
     if text(headers, HEADER) != Some("1") {
-        return Err(ApiError::forbidden(format!("requests with a session need the header {HEADER}: 1")));
+        return Err(Error::NoHeader);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Passwords: Argon2id, off the runtime.
 
+use super::Error;
 use crate::access::to_hex;
-use crate::api::{ApiError, ErrorCode};
 use crate::app::App;
 use crate::records::{Batch, Kind, SERVER};
 use crate::{clock, random};
@@ -24,10 +24,10 @@ const PASSES: u32 = 2;
 const HASH_BYTES: usize = 32;
 
 /// Fewest characters of a password: NIST SP 800-63B-4 asks for 15 where it is the only factor; the tries are limited here.
-const CHARACTERS_MIN: usize = 12;
+pub(super) const CHARACTERS_MIN: usize = 12;
 
 /// Longest password, in bytes: more is no password, but work for the server.
-const BYTES_MAX: usize = 1_024;
+pub(super) const BYTES_MAX: usize = 1_024;
 
 /// What is kept of a password.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -48,8 +48,8 @@ pub struct Password {
 ///
 /// # Errors
 ///
-/// 503 if the server cannot hash now.
-pub async fn is_right(app: &Arc<App>, email: &str, password: &str) -> Result<bool, ApiError> {
+/// [`Error::Fault`] if the server cannot hash.
+pub async fn is_right(app: &Arc<App>, email: &str, password: &str) -> Result<bool, Error> {
     let stored = app.records.get(SERVER, PASSWORD, email);
     let (memory_kib, passes) =
         stored.as_ref().map_or((MEMORY_KIB, PASSES), |stored| (stored.memory_kib, stored.passes));
@@ -63,12 +63,10 @@ pub async fn is_right(app: &Arc<App>, email: &str, password: &str) -> Result<boo
 ///
 /// # Errors
 ///
-/// 400 if it is too short or too long.
-pub async fn fresh(app: &Arc<App>, password: &str) -> Result<Password, ApiError> {
+/// [`Error::WeakPassword`] if it is too short or too long.
+pub async fn fresh(app: &Arc<App>, password: &str) -> Result<Password, Error> {
     if password.chars().count() < CHARACTERS_MIN || password.len() > BYTES_MAX {
-        return Err(ApiError::bad_request(format!(
-            "a password has at least {CHARACTERS_MIN} characters and at most {BYTES_MAX} bytes"
-        )));
+        return Err(Error::WeakPassword);
     }
     let salt = to_hex(&random::bytes::<16>());
     let hash = hashed(app, password, salt.clone(), MEMORY_KIB, PASSES).await?;
@@ -79,17 +77,17 @@ pub async fn fresh(app: &Arc<App>, password: &str) -> Result<Password, ApiError>
 ///
 /// # Errors
 ///
-/// 401 if the present one is wrong, 429 after too many tries, 400 for a bad new one.
+/// [`Error::WrongPassword`], [`Error::TooManyTries`], or [`Error::WeakPassword`] for a bad new one.
 pub async fn change(
     app: &Arc<App>,
     email: &str,
     (present, new): (&str, &str),
     keep: &str,
     source: Option<std::net::IpAddr>,
-) -> Result<(), ApiError> {
+) -> Result<(), Error> {
     app.console.tries.begin(email, source, clock::now())?;
     if !is_right(app, email, present).await? {
-        return Err(ApiError::new(ErrorCode::WrongPassword, "the present password is wrong"));
+        return Err(Error::WrongPassword);
     }
     app.console.tries.forgive(email, source);
     let password = fresh(app, new).await?;
@@ -101,13 +99,7 @@ pub async fn change(
     Ok(app.records.change(decide).await?)
 }
 
-async fn hashed(
-    app: &Arc<App>,
-    password: &str,
-    salt: String,
-    memory_kib: u32,
-    passes: u32,
-) -> Result<String, ApiError> {
+async fn hashed(app: &Arc<App>, password: &str, salt: String, memory_kib: u32, passes: u32) -> Result<String, Error> {
     // Queued in the order of arrival; the tries per address bound the queue.
     let permit = Arc::clone(&app.console.hashers).acquire_owned().await;
     let password: Vec<u8> = password.bytes().take(BYTES_MAX).collect();
@@ -120,5 +112,5 @@ async fn hashed(
             .map_err(|error| error.to_string())?;
         Ok::<_, String>(to_hex(&hash))
     });
-    hashing.await.map_err(ApiError::internal)?.map_err(ApiError::internal)
+    hashing.await.map_err(|error| Error::Fault(error.to_string()))?.map_err(Error::Fault)
 }

@@ -1,8 +1,8 @@
 //! Sessions: a random number in a cookie, its digest in the store.
 
+use super::Error;
 use super::password::PASSWORD;
 use crate::access::{Caller, Scope, USER, to_hex};
-use crate::api::{ApiError, ErrorCode};
 use crate::app::App;
 use crate::clock;
 use crate::random;
@@ -114,8 +114,8 @@ pub fn token_in(headers: &HeaderMap) -> Option<String> {
 ///
 /// # Errors
 ///
-/// 401 if the session is over, or its user is gone.
-pub async fn caller(app: &Arc<App>, token: &str, now: Timestamp) -> Result<Caller, ApiError> {
+/// [`Error::SignedOut`] if the session is over, or its user is gone.
+pub async fn caller(app: &Arc<App>, token: &str, now: Timestamp) -> Result<Caller, Error> {
     let digest = digest_of(app, token);
     let (caller, session) = known(app, &digest, now)?;
     if now.since(session.seen_at) >= SEEN_EVERY {
@@ -137,11 +137,12 @@ pub async fn caller(app: &Arc<App>, token: &str, now: Timestamp) -> Result<Calle
 ///
 /// # Errors
 ///
-/// 401 if the session is over, or its user is gone.
-pub fn known(app: &App, digest: &str, now: Timestamp) -> Result<(Caller, Session), ApiError> {
-    let over = || ApiError::new(ErrorCode::SignedOut, "you are signed out");
-    let session = app.records.get(SERVER, SESSION, digest).filter(|session| !session.is_over(now)).ok_or_else(over)?;
-    let user = app.records.get(SERVER, USER, &session.email).filter(|user| user.uid == session.uid).ok_or_else(over)?;
+/// [`Error::SignedOut`] if the session is over, or its user is gone.
+pub fn known(app: &App, digest: &str, now: Timestamp) -> Result<(Caller, Session), Error> {
+    let session =
+        app.records.get(SERVER, SESSION, digest).filter(|session| !session.is_over(now)).ok_or(Error::SignedOut)?;
+    let user =
+        app.records.get(SERVER, USER, &session.email).filter(|user| user.uid == session.uid).ok_or(Error::SignedOut)?;
     let organizations = user.organizations.into_iter();
     let scope = Scope(organizations.map(|(oid, names)| (oid, names.into_iter().collect())).collect());
     let (identity, uid) = (session.email.clone(), session.uid.clone());
@@ -152,26 +153,26 @@ pub fn known(app: &App, digest: &str, now: Timestamp) -> Result<(Caller, Session
 ///
 /// # Errors
 ///
-/// 401 if there is no such user; else whatever the store says.
-pub async fn open(app: &Arc<App>, email: &str, from: &From, now: Timestamp) -> Result<Opened, ApiError> {
+/// [`Error::WrongLogin`] if there is no such user; else whatever the store says.
+pub async fn open(app: &Arc<App>, email: &str, from: &From, now: Timestamp) -> Result<Opened, Error> {
     let mut opened = None;
     let decide = || {
         let (batch, fresh) = opening(app, Batch::default(), email, from, now)?;
         opened = Some(fresh);
-        Ok::<_, ApiError>(batch.about(super::audit_of(app, email, from.source, "signed in", "sign_in", now)))
+        Ok::<_, Error>(batch.about(super::audit_of(app, email, from.source, "signed in", "sign_in", now)))
     };
     app.records.change(decide).await?;
-    opened.ok_or_else(|| ApiError::internal("a session that was stored is not known"))
+    opened.ok_or_else(|| Error::Fault("a session that was stored is not known".into()))
 }
 
 /// Adds a session of a user that exists already to a commit.
 ///
 /// # Errors
 ///
-/// 401 if there is no such user.
-pub fn opening(app: &App, batch: Batch, email: &str, from: &From, now: Timestamp) -> Result<(Batch, Opened), ApiError> {
+/// [`Error::WrongLogin`] if there is no such user.
+pub fn opening(app: &App, batch: Batch, email: &str, from: &From, now: Timestamp) -> Result<(Batch, Opened), Error> {
     let user = app.records.get(SERVER, USER, email);
-    let user = user.ok_or_else(|| ApiError::new(ErrorCode::WrongPassword, "wrong user name or password"))?;
+    let user = user.ok_or(Error::WrongLogin)?;
     opening_as(app, batch, (email, user.uid), from, now)
 }
 
@@ -182,7 +183,7 @@ pub fn opening_as(
     (email, uid): (&str, String),
     from: &From,
     now: Timestamp,
-) -> Result<(Batch, Opened), ApiError> {
+) -> Result<(Batch, Opened), Error> {
     let mut batch = batch;
     let all = app.records.list(SERVER, SESSION);
     let (over, alive): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, session)| session.is_over(now));
@@ -211,13 +212,13 @@ pub fn of_user(app: &App, email: &str) -> Vec<(String, Session)> {
 ///
 /// # Errors
 ///
-/// 404 if the user has no such session.
-pub async fn end(app: &Arc<App>, email: &str, digest: &str, source: Option<IpAddr>) -> Result<(), ApiError> {
+/// [`Error::NoSession`].
+pub async fn end(app: &Arc<App>, email: &str, digest: &str, source: Option<IpAddr>) -> Result<(), Error> {
     let decide = || {
         let session = app.records.get(SERVER, SESSION, digest).filter(|session| session.email == email);
-        session.ok_or_else(|| ApiError::not_found("no such session"))?;
+        session.ok_or(Error::NoSession)?;
         let beside = super::audit_of(app, email, source, "signed out", "sign_out", clock::now());
-        Ok::<_, ApiError>(Batch::beside(beside).delete(SERVER, SESSION, digest))
+        Ok::<_, Error>(Batch::beside(beside).delete(SERVER, SESSION, digest))
     };
     app.records.change(decide).await
 }
@@ -227,7 +228,7 @@ pub async fn end(app: &Arc<App>, email: &str, digest: &str, source: Option<IpAdd
 /// # Errors
 ///
 /// Whatever the store says.
-pub async fn end_all(app: &Arc<App>, email: &str, source: Option<IpAddr>) -> Result<(), ApiError> {
+pub async fn end_all(app: &Arc<App>, email: &str, source: Option<IpAddr>) -> Result<(), Error> {
     let decide = || {
         let beside = super::audit_of(app, email, source, "signed out everywhere", "sign_out", clock::now());
         Ok::<_, StoreError>(without(app, Batch::beside(beside), email, None))

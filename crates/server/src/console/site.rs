@@ -2,8 +2,7 @@
 //!
 //! Source: reference/console.md section 6.
 
-use super::origin;
-use crate::api::Body;
+use super::{Body, origin};
 use crate::app::App;
 use bytes::Bytes;
 use flate2::read::GzDecoder;
@@ -55,7 +54,7 @@ pub fn answer<B>(app: &App, request: &Request<B>) -> Option<Response<Body>> {
 fn read<B>(app: &App, request: &Request<B>, below: &str) -> Response<Body> {
     let scheme = request.extensions().get::<Scheme>().unwrap_or(&Scheme::HTTP);
     if let Err(error) = origin::require_host(app, scheme, request.headers()) {
-        return text(StatusCode::FORBIDDEN, &format!("{}\n", error.message));
+        return text(StatusCode::FORBIDDEN, &format!("{error}\n"));
     }
     if !muster_console::is_built() {
         return text(StatusCode::SERVICE_UNAVAILABLE, NOT_BUILT);

@@ -9,9 +9,9 @@
 
 mod topic;
 
+use super::{Body, Error};
 use super::{origin, session};
 use crate::access::Caller;
-use crate::api::{ApiError, Body, ErrorCode, Reply};
 use crate::app::App;
 use crate::clock;
 use bytes::Bytes;
@@ -69,33 +69,39 @@ const WRITE_BUFFER_BYTES_MAX: usize = 1024 * 1024;
 const SIGNED_OUT: u16 = 4_401;
 
 /// Answers the handshake, and serves the tab from then on.
-pub async fn accept(app: &Arc<App>, request: &mut Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
-    match handshake(app, request).await {
-        Ok(response) => response,
-        Err(error) => {
-            tracing::debug!(?source, error = error.message, "a live connection was refused");
-            Reply::from(&error).into_response()
-        }
+///
+/// # Errors
+///
+/// If there is no session, the page is another site's, or there are too many tabs.
+pub async fn accept(
+    app: &Arc<App>,
+    request: &mut Request<Incoming>,
+    source: Option<IpAddr>,
+) -> Result<Response<Body>, Error> {
+    let accepted = handshake(app, request).await;
+    if let Err(error) = &accepted {
+        tracing::debug!(?source, %error, "a live connection was refused");
     }
+    accepted
 }
 
-async fn handshake(app: &Arc<App>, request: &mut Request<Incoming>) -> Result<Response<Body>, ApiError> {
+async fn handshake(app: &Arc<App>, request: &mut Request<Incoming>) -> Result<Response<Body>, Error> {
     let headers = request.headers();
     let scheme = request.extensions().get::<Scheme>().unwrap_or(&Scheme::HTTP);
     origin::require_host(app, scheme, headers)?;
     // Browsers send no Sec-Fetch-Site here, and any page may open a WebSocket to any host.
     if !origin::has_own_origin(scheme, headers) {
-        return Err(ApiError::forbidden("this connection was made by a page of another site"));
+        return Err(Error::ForeignPage("connection"));
     }
     let token = session::token_in(headers);
-    let token = token.ok_or_else(|| ApiError::new(ErrorCode::SignedOut, "you are signed out"))?;
+    let token = token.ok_or(Error::SignedOut)?;
     let caller = session::caller(app, &token, clock::now()).await?;
     let key = headers.get(header::SEC_WEBSOCKET_KEY);
-    let key = key.ok_or_else(|| ApiError::bad_request("this address takes WebSocket connections alone"))?;
+    let key = key.ok_or(Error::NotWebSocket)?;
     let accept = derive_accept_key(key.as_bytes());
-    let accept = HeaderValue::from_str(&accept).map_err(ApiError::internal)?;
+    let accept = HeaderValue::from_str(&accept).map_err(|error| Error::Fault(error.to_string()))?;
     let place = Arc::clone(&app.console.sockets).try_acquire_owned();
-    let place = place.map_err(|_| ApiError::unavailable("too many live connections to this server"))?;
+    let place = place.map_err(|_| Error::TooManySockets)?;
     let upgrade = hyper::upgrade::on(request);
     let app = Arc::clone(app);
     let jobs = app.jobs.clone();

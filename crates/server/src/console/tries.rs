@@ -3,7 +3,7 @@
 //! Counted per user and per address in windows that slide; nobody is locked out for good. Counts are in
 //! memory alone: a restart of the server forgets them, which costs an attacker more than it gives.
 
-use crate::api::{ApiError, ErrorCode};
+use super::Error;
 use muster_model::Timestamp;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
@@ -40,8 +40,8 @@ impl Tries {
     ///
     /// # Errors
     ///
-    /// 429 with the seconds until the next try.
-    pub fn begin(&self, user: &str, source: Option<IpAddr>, now: Timestamp) -> Result<(), ApiError> {
+    /// [`Error::TooManyTries`] with the seconds until the next try.
+    pub fn begin(&self, user: &str, source: Option<IpAddr>, now: Timestamp) -> Result<(), Error> {
         let mut tries = self.0.lock();
         if tries.len() >= REMEMBERED_MAX {
             tries.retain(|_, times| times.back().is_some_and(|last| now.since(*last) < WINDOW));
@@ -84,10 +84,9 @@ fn whom(user: &str, source: Option<IpAddr>) -> Vec<(Who, usize)> {
     user.into_iter().chain(source.map(|ip| (Who::Address(ip), PER_ADDRESS))).collect()
 }
 
-fn too_many(left: Duration) -> ApiError {
+fn too_many(left: Duration) -> Error {
     let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX).max(1);
-    let message = format!("too many tries to sign in; try again in {seconds} s");
-    ApiError { retry_after_s: Some(seconds), ..ApiError::new(ErrorCode::TooManyTries, message) }
+    Error::TooManyTries(seconds)
 }
 
 #[cfg(test)]
@@ -105,7 +104,7 @@ mod tests {
             tries.begin("ana@example.org", None, at(second)).unwrap();
         }
         let error = tries.begin("ana@example.org", None, at(10)).unwrap_err();
-        assert_eq!((error.code, error.retry_after_s), (ErrorCode::TooManyTries, Some(590)));
+        assert!(matches!(error, Error::TooManyTries(590)), "{error}");
         tries.begin("bo@example.org", None, at(10)).unwrap();
         tries.begin("ana@example.org", None, at(600)).unwrap();
         tries.begin("ana@example.org", None, at(600)).unwrap_err();

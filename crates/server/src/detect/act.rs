@@ -9,15 +9,15 @@
 use super::Detector;
 use super::action::Action;
 use super::trouble::Trouble;
-use crate::api::{ApiError, ErrorCode};
 use crate::app::App;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
 use crate::sensor::{self, Flag, Place};
 use crate::tasking::{DIRECT_LIFETIME, EXTENSION, Order, send_ordered};
-use crate::{clock, extension, hive};
+use crate::{clock, extension, hive, tasking};
 use muster_model::Sid;
 use muster_rules::Effect;
+use muster_store::StoreError;
 use roaring::RoaringBitmap;
 use serde_json::{Value, json};
 use std::sync::{Arc, Weak};
@@ -37,6 +37,54 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// A record's tag is set on the record as it is: so often it is read again when someone changes it meanwhile.
 const TAG_TRIES: usize = 5;
+
+/// Why an action was not carried out.
+#[derive(Debug, thiserror::Error)]
+enum Failed {
+    #[error("no such sensor: {0:?}")]
+    NoSensor(String),
+    #[error("no such hive: {0}")]
+    NoHive(String),
+    #[error("no such service: {0}")]
+    NoService(String),
+    #[error("a task's command must be text, or a list of texts and numbers")]
+    Command,
+    #[error(transparent)]
+    Tasking(#[from] tasking::Error),
+    #[error(transparent)]
+    Extension(#[from] extension::Error),
+    #[error(transparent)]
+    Hive(#[from] hive::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Failed {
+    /// What the store said, if that is why.
+    fn of_store(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Tasking(error) => error.of_store(),
+            Self::Extension(error) => error.of_store(),
+            Self::Hive(error) => error.of_store(),
+            _ => None,
+        }
+    }
+
+    /// What operators are told. What is wrong with the server itself is for its log.
+    fn text(&self) -> String {
+        let is_fault = match self.of_store() {
+            Some(StoreError::Conflict(_)) => false,
+            Some(_) => true,
+            None => matches!(self, Self::Extension(extension::Error::Fault(_)) | Self::Hive(hive::Error::Fault(_))),
+        };
+        if !is_fault {
+            return self.to_string();
+        }
+        tracing::error!(error = %self, "an action of a rule failed inside the server");
+        "the server failed to carry this out; its log says why".to_owned()
+    }
+}
 
 /// Has the actions of these sensors carried out.
 pub(super) fn begin(app: &Arc<App>, detector: &Arc<Detector>, sids: Vec<Option<Sid>>) {
@@ -71,13 +119,13 @@ async fn carry_out(app: &Arc<App>, organization: &Arc<Organization>, detector: &
         };
         match done {
             Ok(()) => return,
-            Err(error) if matches!(error.code, ErrorCode::StoreFull | ErrorCode::StoreBusy) => {
+            Err(failed) if matches!(failed.of_store(), Some(StoreError::Full | StoreError::Busy)) => {
                 sleep(pause).await;
                 pause = (pause * 2).min(RETRY_MAX);
             }
-            Err(error) => {
+            Err(failed) => {
                 let ordered = &action.ordered;
-                Trouble::of_rule(detector.oid, &ordered.namespace, &ordered.rule, &error.message).tell(app);
+                Trouble::of_rule(detector.oid, &ordered.namespace, &ordered.rule, &failed.text()).tell(app);
                 return;
             }
         }
@@ -94,13 +142,13 @@ async fn remove(app: &App, detector: &Detector, action: &Action) {
     }
 }
 
-async fn act(app: &Arc<App>, organization: &Arc<Organization>, action: &Action) -> Result<(), ApiError> {
+async fn act(app: &Arc<App>, organization: &Arc<Organization>, action: &Action) -> Result<(), Failed> {
     let ordered = &action.ordered;
     let identity = format!("rule/{}.{}", ordered.namespace, ordered.rule);
     let actor = Actor { identity, origin: "system", source: None, called_by: None };
     let flag = async |sid: &str, flag, wanted| {
         let place = place_of(organization, sid)?;
-        sensor::set_flag(app, &place, flag, wanted, &actor).await.map_err(ApiError::from)
+        sensor::set_flag(app, &place, flag, wanted, &actor).await.map_err(Failed::from)
     };
     match &ordered.effect {
         Effect::Task { sid, command, investigation } => {
@@ -123,18 +171,20 @@ async fn act(app: &Arc<App>, organization: &Arc<Organization>, action: &Action) 
         Effect::Seal { sid } => flag(sid, Flag::Seal, true).await,
         Effect::Unseal { sid } => flag(sid, Flag::Seal, false).await,
         Effect::UndeleteSensor { sid } => {
-            sensor::undelete(app, &place_of(organization, sid)?, &actor).await.map_err(ApiError::from)
+            sensor::undelete(app, &place_of(organization, sid)?, &actor).await.map_err(Failed::from)
         }
         Effect::ExtensionRequest { extension_name, extension_action, extension_request } => {
             let data = identified(ordered.id, extension_name, extension_action, extension_request);
-            extension::request(app, organization, extension_name, extension_action, &data, &actor).await.map(|_| ())
+            Ok(extension::request(app, organization, extension_name, extension_action, &data, &actor)
+                .await
+                .map(|_| ())?)
         }
         Effect::ServiceRequest { name, request } if name == RELIABLE_TASKING => {
             let action = request.get("action").and_then(Value::as_str).unwrap_or_default();
             let data = identified(ordered.id, EXTENSION, action, request);
-            extension::request(app, organization, EXTENSION, action, &data, &actor).await.map(|_| ())
+            Ok(extension::request(app, organization, EXTENSION, action, &data, &actor).await.map(|_| ())?)
         }
-        Effect::ServiceRequest { name, .. } => Err(ApiError::not_found(format!("no such service: {name}"))),
+        Effect::ServiceRequest { name, .. } => Err(Failed::NoService(name.clone())),
         Effect::AddHiveTag { hive_name, record_name, tag } => {
             tag_record(app, organization, (hive_name, record_name, tag), true, &actor).await
         }
@@ -153,7 +203,7 @@ async fn task(
     line: &str,
     investigation: Option<&str>,
     actor: &Actor,
-) -> Result<(), ApiError> {
+) -> Result<(), Failed> {
     let ordered = &action.ordered;
     let until = ordered.at.saturating_add(DIRECT_LIFETIME);
     if action.is_resumed {
@@ -168,7 +218,7 @@ async fn task(
         is_told: ordered.is_begun,
         beside: action.begun(place.organization.oid).into_iter().collect(),
     };
-    send_ordered(app, place, line, investigation, actor, order).await
+    Ok(send_ordered(app, place, line, investigation, actor, order).await?)
 }
 
 /// A request with an id of its own, so that it makes no second task when it is repeated.
@@ -184,10 +234,9 @@ fn identified(id: Uuid, extension: &str, action: &str, request: &Value) -> Value
     request
 }
 
-fn place_of(organization: &Arc<Organization>, sid: &str) -> Result<Place, ApiError> {
-    let sid: Option<Sid> = sid.parse().ok();
-    let ordinal = sid.and_then(|sid| organization.state.lock().fleet.ordinal(sid));
-    let ordinal = ordinal.ok_or_else(|| ApiError::not_found(format!("no such sensor: {sid:?}")))?;
+fn place_of(organization: &Arc<Organization>, sid: &str) -> Result<Place, Failed> {
+    let ordinal = sid.parse().ok().and_then(|sid: Sid| organization.state.lock().fleet.ordinal(sid));
+    let ordinal = ordinal.ok_or_else(|| Failed::NoSensor(sid.to_owned()))?;
     Ok(Place { organization: Arc::clone(organization), ordinal })
 }
 
@@ -201,15 +250,14 @@ fn device_of(organization: &Organization, place: &Place, is_entire: bool) -> Roa
 }
 
 /// A command line of a text, or of a list of arguments.
-fn command_line(command: &Value) -> Result<String, ApiError> {
-    let wrong = || ApiError::bad_request("a task's command must be text, or a list of texts and numbers");
+fn command_line(command: &Value) -> Result<String, Failed> {
     match command {
         Value::String(line) => Ok(line.clone()),
         Value::Array(arguments) => {
             let quoted: Option<Vec<String>> = arguments.iter().map(argument).collect();
-            quoted.map(|arguments| arguments.join(" ")).ok_or_else(wrong)
+            quoted.map(|arguments| arguments.join(" ")).ok_or(Failed::Command)
         }
-        _ => Err(wrong()),
+        _ => Err(Failed::Command),
     }
 }
 
@@ -232,8 +280,8 @@ async fn tag_record(
     (hive_name, key, tag): (&str, &str, &str),
     is_added: bool,
     actor: &Actor,
-) -> Result<(), ApiError> {
-    let hive = hive::find(hive_name).ok_or_else(|| ApiError::not_found(format!("no such hive: {hive_name}")))?;
+) -> Result<(), Failed> {
+    let hive = hive::find(hive_name).ok_or_else(|| Failed::NoHive(hive_name.to_owned()))?;
     let mut tries = 0;
     loop {
         let record = hive::get(app, hive, organization.oid, key)?;
@@ -249,8 +297,8 @@ async fn tag_record(
         let change = hive::Change { data: None, usr_mtd: Some(usr_mtd), etag: Some(record.sys_mtd.etag) };
         tries += 1;
         match hive::set(app, hive, organization.oid, key, change, actor).await {
-            Err(error) if error.code == ErrorCode::EtagMismatch && tries < TAG_TRIES => {}
-            done => return done.map(|_| ()),
+            Err(hive::Error::EtagMismatch) if tries < TAG_TRIES => {}
+            done => return Ok(done.map(|_| ())?),
         }
     }
 }

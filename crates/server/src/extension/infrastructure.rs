@@ -21,9 +21,9 @@ mod sections;
 
 pub use document::yaml_text;
 
+use super::Error;
 use super::table::{Action, Extension, Field};
-use crate::access::Caller;
-use crate::api::ApiError;
+use crate::access::{self, Caller};
 use crate::app::App;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
@@ -77,8 +77,8 @@ impl Rights {
         self.0.contains(permission)
     }
 
-    fn require(&self, permission: &str) -> Result<(), ApiError> {
-        if self.may(permission) { Ok(()) } else { Err(ApiError::missing_permission(permission)) }
+    fn require(&self, permission: &str) -> Result<(), Error> {
+        if self.may(permission) { Ok(()) } else { Err(access::Error::MissingPermission(permission.to_owned()).into()) }
     }
 }
 
@@ -86,8 +86,8 @@ impl Rights {
 ///
 /// # Errors
 ///
-/// 400 for unknown actions and options and for a document that cannot be read, 401 naming the permission
-/// that a section needs, 409 if something was changed meanwhile, 413 if the document would be too large.
+/// For unknown actions and options and for a document that cannot be read; [`Error::Access`] naming the permission
+/// that a section needs; [`Error::Store`] if something was changed meanwhile; [`Error::TooLarge`].
 pub async fn request(
     app: &Arc<App>,
     organization: &Arc<Organization>,
@@ -95,7 +95,7 @@ pub async fn request(
     data: &Value,
     caller: &Caller,
     actor: &Actor,
-) -> Result<Value, ApiError> {
+) -> Result<Value, Error> {
     let oid = organization.oid;
     let rights = Rights(caller.scope.0.get(&oid).cloned().unwrap_or_default());
     let data = action.read(data)?;
@@ -104,11 +104,11 @@ pub async fn request(
         "fetch" => fetch::fetch(app, oid, &options, &rights).map(|document| json!({"org": document})),
         "push" => {
             let Some(config) = data.get("config").and_then(Value::as_str) else {
-                return Err(ApiError::bad_request("config is required: the configuration as YAML text"));
+                return Err(Error::invalid("config is required: the configuration as YAML text"));
             };
             push(app, organization, config.to_owned(), options, rights, actor).await
         }
-        other => Err(ApiError::internal(format!("{EXTENSION} has no action {other}"))),
+        other => Err(Error::Fault(format!("{EXTENSION} has no action {other}"))),
     }
 }
 
@@ -119,7 +119,7 @@ async fn push(
     options: Options,
     rights: Rights,
     actor: &Actor,
-) -> Result<Value, ApiError> {
+) -> Result<Value, Error> {
     let oid = organization.oid;
     let (is_dry_run, reads_errors) = (options.is_dry_run, options.reads_errors);
     // From the plan to the commit nobody else changes records.
@@ -132,11 +132,11 @@ async fn push(
         hives::plan(&mut plan, &document)?;
         keys::plan(&mut plan, &document)?;
         document.check_unavailable(&mut plan);
-        Ok::<Planned, ApiError>(plan.done())
+        Ok::<Planned, Error>(plan.done())
     });
-    let planned = planning.await.map_err(ApiError::internal)??;
+    let planned = planning.await.map_err(|error| Error::Fault(error.to_string()))??;
     if !planned.errors.is_empty() && !reads_errors {
-        return Err(ApiError::bad_request(planned.errors.join("; ")));
+        return Err(Error::invalid(planned.errors.join("; ")));
     }
     if !planned.errors.is_empty() {
         return Ok(json!({"ops": [], "errors": planned.errors}));
@@ -146,7 +146,7 @@ async fn push(
         return Ok(answer);
     }
     let changes = planned.changes.and(planned.beside).about(planned.audit);
-    app.records.change(|| Ok::<_, ApiError>(changes)).await?;
+    app.records.change(|| Ok::<_, Error>(changes)).await?;
     if !planned.outputs.is_empty() {
         output::restart(app, oid, &planned.outputs.iter().map(String::as_str).collect::<Vec<_>>());
     }

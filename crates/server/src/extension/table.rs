@@ -3,7 +3,7 @@
 //! Requests are checked by it, and clients are told it as the schema, so that neither can lag behind the other.
 //! Source: reference/rest-api.md section 10.
 
-use crate::api::ApiError;
+use super::Error;
 use crate::names;
 use serde_json::{Map, Value, json};
 
@@ -67,11 +67,11 @@ impl Extension {
     ///
     /// # Errors
     ///
-    /// 400 with the names that there are.
-    pub(super) fn action(&self, name: &str) -> Result<&'static Action, ApiError> {
+    /// [`Error::Invalid`] with the names that there are.
+    pub(super) fn action(&self, name: &str) -> Result<&'static Action, Error> {
         self.actions.iter().find(|action| action.name == name).ok_or_else(|| {
             let known: Vec<&str> = self.actions.iter().map(|action| action.name).collect();
-            ApiError::bad_request(format!("unknown action: {name}; one of {}", known.join(", ")))
+            Error::invalid(format!("unknown action: {name}; one of {}", known.join(", ")))
         })
     }
 
@@ -90,19 +90,19 @@ impl Action {
     ///
     /// # Errors
     ///
-    /// 400 for a field that the action does not have, and for one that came under two of its names.
-    pub(super) fn read(&self, data: &Value) -> Result<Map<String, Value>, ApiError> {
+    /// [`Error::Invalid`] for a field that the action does not have, and for one that came under two of its names.
+    pub(super) fn read(&self, data: &Value) -> Result<Map<String, Value>, Error> {
         let mut fields = Map::new();
         let given = data.as_object().into_iter().flatten();
         for (name, value) in given.filter(|(name, value)| !self.is_own_name(name, value)) {
             let is_it = |field: &&Field| field.name == name || field.other_names.contains(&name.as_str());
             let Some(field) = self.fields.iter().find(is_it) else {
                 let known: Vec<&str> = self.fields.iter().map(|field| field.name).collect();
-                return Err(ApiError::bad_request(names::unknown(name, &known)));
+                return Err(Error::invalid(names::unknown(name, &known)));
             };
             if !value.is_null() && fields.insert(field.name.to_owned(), value.clone()).is_some() {
                 let names = [&[field.name], field.other_names].concat().join(" and ");
-                return Err(ApiError::bad_request(format!("{names} are one field: send only {}", field.name)));
+                return Err(Error::invalid(format!("{names} are one field: send only {}", field.name)));
             }
         }
         Ok(fields)

@@ -6,9 +6,9 @@ mod actions;
 
 pub(super) use actions::TABLE;
 
+use super::Error;
 use super::table::Action;
-use crate::access::{Caller, INSTALLATION_KEY};
-use crate::api::{ApiError, ErrorCode};
+use crate::access::{self, Caller, INSTALLATION_KEY};
 use crate::app::App;
 use crate::intake::event::Actor;
 use crate::names;
@@ -38,7 +38,7 @@ pub async fn request(
     action: &Action,
     data: &Value,
     actor: &Actor,
-) -> Result<Value, ApiError> {
+) -> Result<Value, Error> {
     let meant = if actor.is_rule() { Some(without_own_names(data)?) } else { None };
     let fields = Fields(action.read(meant.as_ref().unwrap_or(data))?);
     let selector = || {
@@ -52,17 +52,17 @@ pub async fn request(
         "cancel" => cancel(app, organization, &fields, actor).await,
         "overview" => Ok(tasking::overview(organization, fields.limit()?)),
         "preview" => Ok(tasking::preview(organization, &selector()?, fields.number("limit")?)),
-        "get" => tasking::page_of_targets(app, organization, fields.task_id()?, &fields.targets_asked()?).await,
+        "get" => Ok(tasking::page_of_targets(app, organization, fields.task_id()?, &fields.targets_asked()?).await?),
         "explain" => {
-            let sid = fields.text("sid")?.ok_or_else(|| ApiError::bad_request("sid is required"))?;
+            let sid = fields.text("sid")?.ok_or_else(|| Error::invalid("sid is required"))?;
             let sid: Sid = sid.parse().map_err(|_| no_sensor_id(sid))?;
-            tasking::explain(app, organization, fields.task_id()?, sid).await
+            Ok(tasking::explain(app, organization, fields.task_id()?, sid).await?)
         }
-        "pause" => tasking::pause(app, organization, fields.task_id()?, actor).await.map(|()| json!({})),
-        "resume" => tasking::resume(app, organization, fields.task_id()?, actor).await.map(|()| json!({})),
+        "pause" => Ok(tasking::pause(app, organization, fields.task_id()?, actor).await.map(|()| json!({}))?),
+        "resume" => Ok(tasking::resume(app, organization, fields.task_id()?, actor).await.map(|()| json!({}))?),
         // Internal hooks of the published extension; here the gateway does both by itself.
         "signal_attempt" | "signal_received" => Ok(json!({})),
-        other => Err(ApiError::internal(format!("reliable tasking has no action {other}"))),
+        other => Err(Error::Fault(format!("reliable tasking has no action {other}"))),
     }
 }
 
@@ -71,7 +71,7 @@ pub async fn request(
 ///
 /// Only of rules: in a request of a person, `tag` is a tag like any other. Source: reference/rest-api.md
 /// section 11.4.
-fn without_own_names(data: &Value) -> Result<Value, ApiError> {
+fn without_own_names(data: &Value) -> Result<Value, Error> {
     let Some(fields) = data.as_object() else { return Ok(data.clone()) };
     let means_itself = |name: &str| fields.get(name).and_then(Value::as_str) == Some(name);
     let targets = ["sid", "tag", "selector", "plat"].into_iter().filter(|name| fields.contains_key(*name));
@@ -81,7 +81,7 @@ fn without_own_names(data: &Value) -> Result<Value, ApiError> {
             "the rule names no target: {} holds nothing but its own name; `muster rule convert` does it right",
             empty.join(" and ")
         );
-        return Err(ApiError::bad_request(text));
+        return Err(Error::invalid(text));
     }
     let is_meant = |(name, _): &(&String, &Value)| !(OWN_NAMES.contains(&name.as_str()) && means_itself(name));
     Ok(fields.iter().filter(is_meant).map(|(name, value)| (name.clone(), value.clone())).collect())
@@ -92,12 +92,11 @@ async fn task(
     organization: &Arc<Organization>,
     fields: &Fields,
     actor: &Actor,
-) -> Result<Value, ApiError> {
+) -> Result<Value, Error> {
     let command = fields.text("task")?;
-    let command =
-        command.ok_or_else(|| ApiError::bad_request("missing task: task is required, the command line to run"))?;
+    let command = command.ok_or_else(|| Error::invalid("missing task: task is required, the command line to run"))?;
     if app.config.require_targeting && fields.targeting()?.is_blank() {
-        return Err(ApiError::bad_request("one of sid, tag, selector is required; selector * is every sensor"));
+        return Err(Error::invalid("one of sid, tag, selector is required; selector * is every sensor"));
     }
     let is_for_all = fields.targeting()?.is_blank();
     let dynamic = fields.flag("dynamic")?;
@@ -144,18 +143,16 @@ fn nobody(organization: &Organization, selector: &Selector, dynamic: bool) -> St
     warning
 }
 
-fn no_sensor_id(text: &str) -> ApiError {
-    ApiError::bad_request(format!(
-        "sid is not a sensor id: {text:?}; sensor ids are UUIDs, as the list of sensors has them"
-    ))
+fn no_sensor_id(text: &str) -> Error {
+    Error::invalid(format!("sid is not a sensor id: {text:?}; sensor ids are UUIDs, as the list of sensors has them"))
 }
 
 /// Checks that a caller may have the payload used that a task names.
 ///
 /// # Errors
 ///
-/// 401 naming the permission.
-pub fn require_payload(caller: &Caller, oid: Oid, action: &str, data: &Value) -> Result<(), ApiError> {
+/// [`access::Error::MissingPermission`].
+pub fn require_payload(caller: &Caller, oid: Oid, action: &str, data: &Value) -> Result<(), access::Error> {
     let line = ["task", "command"].into_iter().find_map(|name| data.get(name)).and_then(Value::as_str);
     match line.filter(|_| action == "task").map(Command::parse) {
         // What is no command is refused further on.
@@ -164,11 +161,11 @@ pub fn require_payload(caller: &Caller, oid: Oid, action: &str, data: &Value) ->
     }
 }
 
-fn check_digest(conditions: Option<&Conditions>) -> Result<(), ApiError> {
+fn check_digest(conditions: Option<&Conditions>) -> Result<(), Error> {
     let digest = conditions.and_then(|conditions| conditions.payload_sha256.as_deref());
     match digest {
         Some(digest) if digest.len() != 64 || !digest.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-            Err(ApiError::bad_request("conditions.payload_sha256 must be 64 hex digits"))
+            Err(Error::invalid("conditions.payload_sha256 must be 64 hex digits"))
         }
         _ => Ok(()),
     }
@@ -179,12 +176,10 @@ async fn untask(
     organization: &Arc<Organization>,
     fields: &Fields,
     actor: &Actor,
-) -> Result<Value, ApiError> {
+) -> Result<Value, Error> {
     let task_id = fields.text("task_id")?;
     if task_id.is_none() && fields.targeting()?.is_blank() {
-        return Err(ApiError::bad_request(
-            "task_id, or one of sid, tag, selector, is required; selector * is every sensor",
-        ));
+        return Err(Error::invalid("task_id, or one of sid, tag, selector, is required; selector * is every sensor"));
     }
     let task_id = match task_id {
         None => None,
@@ -208,7 +203,7 @@ async fn cancel(
     organization: &Arc<Organization>,
     fields: &Fields,
     actor: &Actor,
-) -> Result<Value, ApiError> {
+) -> Result<Value, Error> {
     let id = fields.task_id()?;
     fields.targets_are_known(app, organization)?;
     let selector = (!fields.targeting()?.is_blank()).then(|| fields.selector()).transpose()?;
@@ -223,12 +218,12 @@ async fn cancel(
 }
 
 /// Of a removed or expired task the id is known for some time; of another one nothing can be taken back.
-fn no_such_task(text: &str) -> ApiError {
-    ApiError::not_found(format!("no such task: {text:?}; the action overview lists those that there are"))
+fn no_such_task(text: &str) -> Error {
+    Error::NoTask(text.to_owned())
 }
 
-fn parse_task_id(text: &str) -> Result<TaskId, ApiError> {
-    text.parse().map_err(|_| ApiError::bad_request("task_id must be a UUID"))
+fn parse_task_id(text: &str) -> Result<TaskId, Error> {
+    text.parse().map_err(|_| Error::invalid("task_id must be a UUID"))
 }
 
 /// The fields of a request, as the table of actions has them.
@@ -239,24 +234,24 @@ impl Fields {
         self.0.get(name)
     }
 
-    fn text(&self, name: &str) -> Result<Option<&str>, ApiError> {
+    fn text(&self, name: &str) -> Result<Option<&str>, Error> {
         match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str()).filter(|text| !text.is_empty())),
-            Some(_) => Err(ApiError::bad_request(format!("{name} must be text"))),
+            Some(_) => Err(Error::invalid(format!("{name} must be text"))),
         }
     }
 
-    fn flag(&self, name: &str) -> Result<bool, ApiError> {
+    fn flag(&self, name: &str) -> Result<bool, Error> {
         match self.get(name) {
             None => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => Err(ApiError::bad_request(format!("{name} must be true or false"))),
+            Some(_) => Err(Error::invalid(format!("{name} must be true or false"))),
         }
     }
 
-    fn number(&self, name: &str) -> Result<Option<usize>, ApiError> {
-        let wrong = || ApiError::bad_request(format!("{name} must be a whole number of at least 1"));
+    fn number(&self, name: &str) -> Result<Option<usize>, Error> {
+        let wrong = || Error::invalid(format!("{name} must be a whole number of at least 1"));
         match self.get(name) {
             None => Ok(None),
             Some(value) => {
@@ -266,12 +261,12 @@ impl Fields {
         }
     }
 
-    fn limit(&self) -> Result<usize, ApiError> {
+    fn limit(&self) -> Result<usize, Error> {
         Ok(self.number("limit")?.unwrap_or(PAGE_DEFAULT))
     }
 
     /// Which targets of a task to show.
-    fn targets_asked(&self) -> Result<TargetsAsked<'_>, ApiError> {
+    fn targets_asked(&self) -> Result<TargetsAsked<'_>, Error> {
         let (shown, state) = (self.list("fields")?, self.text("state")?);
         names::require_known(shown.iter().copied(), tasking::TARGET_FIELDS)?;
         let state = match state.map(|name| (name, TargetState::from_name(name))) {
@@ -279,33 +274,33 @@ impl Fields {
             Some((_, Some(state))) => Some(state),
             Some((name, None)) => {
                 let known = TargetState::ALL.map(TargetState::name).join(", ");
-                return Err(ApiError::bad_request(format!("unknown state: {name}; one of {known}")));
+                return Err(Error::invalid(format!("unknown state: {name}; one of {known}")));
             }
         };
         Ok(TargetsAsked { state, from: self.targets_from()?, limit: self.limit()?, fields: shown })
     }
 
-    fn targets_from(&self) -> Result<TargetsFrom, ApiError> {
+    fn targets_from(&self) -> Result<TargetsFrom, Error> {
         let (cursor, sort, offset) = (self.text("cursor")?, self.text("sort")?, self.get("offset"));
         if let Some(cursor) = cursor {
             if sort.is_some() || offset.is_some() {
-                return Err(ApiError::bad_request(
+                return Err(Error::invalid(
                     "a page begins at cursor, or at offset in the order of sort: send one of them",
                 ));
             }
-            let wrong = || ApiError::bad_request("cursor is not one that was given out");
+            let wrong = || Error::invalid("cursor is not one that was given out");
             return cursor.parse().map(TargetsFrom::After).map_err(|_| wrong());
         }
-        let wrong = || ApiError::bad_request("offset must be a whole number of at least 0");
+        let wrong = || Error::invalid("offset must be a whole number of at least 0");
         let offset = offset.map_or(Ok(0), |offset| offset.as_u64().ok_or_else(wrong))?;
         let order = sort.map_or(Ok(SensorOrder::ENROLLED), str::parse);
-        let order = order.map_err(|error: UnknownOrder| ApiError::bad_request(error.to_string()))?;
+        let order = order.map_err(|error: UnknownOrder| Error::invalid(error.to_string()))?;
         Ok(TargetsFrom::Offset(offset, order))
     }
 
     /// Names in a list, or in one text joined by commas.
-    fn list(&self, name: &str) -> Result<Vec<&str>, ApiError> {
-        let wrong = || ApiError::bad_request(format!("{name} must be a list of names"));
+    fn list(&self, name: &str) -> Result<Vec<&str>, Error> {
+        let wrong = || Error::invalid(format!("{name} must be a list of names"));
         match self.get(name) {
             None => Ok(Vec::new()),
             Some(Value::String(text)) => Ok(text.split(',').map(str::trim).filter(|name| !name.is_empty()).collect()),
@@ -314,8 +309,8 @@ impl Fields {
         }
     }
 
-    fn ttl(&self) -> Result<u64, ApiError> {
-        let wrong = || ApiError::bad_request("ttl must be a whole number of seconds, at least 1");
+    fn ttl(&self) -> Result<u64, Error> {
+        let wrong = || Error::invalid("ttl must be a whole number of seconds, at least 1");
         match self.get("ttl") {
             None => Ok(DEFAULT_TTL_S),
             // Rules that were converted from older ones carry numbers as text.
@@ -324,14 +319,14 @@ impl Fields {
         }
     }
 
-    fn task_id(&self) -> Result<TaskId, ApiError> {
-        let text = self.text("task_id")?.ok_or_else(|| ApiError::bad_request("task_id is required"))?;
+    fn task_id(&self) -> Result<TaskId, Error> {
+        let text = self.text("task_id")?.ok_or_else(|| Error::invalid("task_id is required"))?;
         text.parse().map_err(|_| no_such_task(text))
     }
 
     /// Refuses a sensor, platform or tag that cannot be one, or that nothing ever had: such a request would look
     /// like one that was accepted, and reach nobody.
-    fn targets_are_known(&self, app: &App, organization: &Organization) -> Result<(), ApiError> {
+    fn targets_are_known(&self, app: &App, organization: &Organization) -> Result<(), Error> {
         let Targeting { sid, tag, plat, .. } = self.targeting()?;
         if let Some(sid) = sid.filter(|sid| *sid != "*" && sid.parse::<Sid>().is_err()) {
             return Err(no_sensor_id(sid));
@@ -340,27 +335,26 @@ impl Fields {
         if let Some(name) = plat.filter(|name| !is_platform(name)) {
             let known: Vec<&str> = Platform::names().collect();
             let hint = names::nearest(name, &known).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-            return Err(ApiError::bad_request(format!("no such platform: {name}{hint}; one of {}", known.join(", "))));
+            return Err(Error::invalid(format!("no such platform: {name}{hint}; one of {}", known.join(", "))));
         }
         if let Some(tag) = tag.filter(|tag| !is_tag(app, organization, tag)) {
             let known: Vec<_> = organization.state.lock().fleet.tags();
             let names: Vec<&str> = known.iter().map(|tag| &**tag).take(TAGS_SHOWN_MAX).collect();
-            let text = format!("no sensor has the tag {tag:?}; tags of this organization: {}", names.join(", "));
-            return Err(ApiError::not_found(text));
+            return Err(Error::NoTag { tag: tag.to_owned(), known: names.join(", ") });
         }
         Ok(())
     }
 
-    fn object<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, ApiError> {
+    fn object<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Error> {
         let parse = |value: &Value| T::deserialize(value);
-        self.get(name).map(parse).transpose().map_err(|error| ApiError::bad_request(format!("{name}: {error}")))
+        self.get(name).map(parse).transpose().map_err(|error| Error::invalid(format!("{name}: {error}")))
     }
 
-    fn targeting(&self) -> Result<Targeting<'_>, ApiError> {
+    fn targeting(&self) -> Result<Targeting<'_>, Error> {
         let legacy = |name| match self.get(name) {
             None => Ok(None),
             Some(Value::String(text)) => Ok(Some(text.as_str())),
-            Some(_) => Err(ApiError::bad_request(format!("{name} must be text"))),
+            Some(_) => Err(Error::invalid(format!("{name} must be text"))),
         };
         Ok(Targeting {
             selector: self.text("selector")?,
@@ -370,8 +364,8 @@ impl Fields {
         })
     }
 
-    fn selector(&self) -> Result<Selector, ApiError> {
-        Selector::from_targeting(self.targeting()?).map_err(|error| invalid_selector(&error))
+    fn selector(&self) -> Result<Selector, Error> {
+        Selector::from_targeting(self.targeting()?).map_err(Error::Selector)
     }
 }
 
@@ -380,9 +374,4 @@ fn is_tag(app: &App, organization: &Organization, tag: &str) -> bool {
     let is_carried = organization.state.lock().fleet.tagged(tag).is_some();
     let keys = || app.records.list(organization.oid, INSTALLATION_KEY).into_iter();
     is_carried || keys().any(|(_, key)| key.tags.iter().any(|have| have == tag))
-}
-
-/// 400 in the published wording. Source: reference/selectors.md section 6.
-pub fn invalid_selector(error: &muster_selector::SelectorError) -> ApiError {
-    ApiError::new(ErrorCode::InvalidSelector, format!("invalid selector: {error}"))
 }

@@ -2,9 +2,11 @@
 
 use super::lane::{Lane, Room, Work};
 use super::link::Link;
+use crate::api::ApiError;
 use crate::app::App;
-use crate::{intake, sensor, tasking, transfer};
-use muster_wire::{Events, from_sensor};
+use crate::sensor::{self, Place};
+use crate::{intake, tasking, transfer};
+use muster_wire::{Events, TransferGrant, TransferRequest, from_sensor, from_server};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
@@ -39,14 +41,23 @@ impl Incoming {
                 Box::pin(async move { tasking::receive(&app, &place, &link, receipts).await })
             }
             from_sensor::Message::Sync(state) => Box::pin(async move { sensor::reported(&app, &place, &state).await }),
-            from_sensor::Message::Transfer(request) => {
-                Box::pin(async move { transfer::grant(&app, &place, &link, request) })
-            }
+            from_sensor::Message::Transfer(request) => Box::pin(async move { grant(&app, &place, &link, request) }),
             from_sensor::Message::Events(events) => self.events(events),
             // No session is opened yet, so none is spoken of.
             from_sensor::Message::Live(_) | from_sensor::Message::Hello(_) => Box::pin(async move { link.close() }),
         }
     }
+}
+
+/// Answers a sensor that wants to move a file: it travels by HTTP, so a refusal has the status that it would have there.
+pub fn grant(app: &App, place: &Place, link: &Link, request: TransferRequest) {
+    let id = request.id;
+    let grant = transfer::grant(app, place, request).unwrap_or_else(|error| {
+        let error = ApiError::from(error);
+        let status = u32::from(error.code.status());
+        TransferGrant { id, status, error: error.message, ..TransferGrant::default() }
+    });
+    link.send(from_server::Message::Grant(grant));
 }
 
 /// The two lanes of a link.

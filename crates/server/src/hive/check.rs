@@ -1,39 +1,32 @@
 //! Whether the content of a record is what its hive holds.
 
-use super::Hive;
 use super::table::Content;
-use crate::api::{ApiError, ErrorCode};
+use super::{Error, Hive};
 use crate::app::App;
 use crate::detect::{self, Lookups};
 use muster_model::Oid;
-use muster_rules::{LoadError, RuleLoader, RuleMeta};
+use muster_rules::{RuleLoader, RuleMeta};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// Largest content, in bytes of JSON: every record is kept in memory.
-const DATA_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub(super) const DATA_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// 400 saying where the rule is wrong, and what to do.
-#[must_use]
-pub fn invalid_rule(error: &LoadError) -> ApiError {
-    ApiError::new(ErrorCode::InvalidRule, format!("invalid rule: {error}"))
-}
-
-fn invalid(text: impl Into<String>) -> ApiError {
-    ApiError::new(ErrorCode::InvalidRecord, text)
+fn invalid(text: impl Into<String>) -> Error {
+    Error::Content(text.into())
 }
 
 /// Checks the content of a record, on a thread where that may take its time: rules run their own unit tests. Gives it back.
 ///
 /// # Errors
 ///
-/// 400 saying what is wrong.
-pub async fn check(app: &Arc<App>, hive: &'static Hive, oid: Oid, key: &str, data: Value) -> Result<Value, ApiError> {
+/// An error saying what is wrong.
+pub async fn check(app: &Arc<App>, hive: &'static Hive, oid: Oid, key: &str, data: Value) -> Result<Value, Error> {
     let stored = || Lookups::stored(&app.detectors, &app.records, oid);
     let lookups = if hive.concerns_rules { stored() } else { Arc::default() };
     let (checker, key) = (Checker { lookups, anon_seed: app.secrets.anon_seed(oid) }, key.to_owned());
     let checked = tokio::task::spawn_blocking(move || checker.check(hive, &key, &data).map(|()| data)).await;
-    checked.map_err(ApiError::internal)?
+    checked.map_err(|error| Error::Fault(error.to_string()))?
 }
 
 /// Checks records against lookups that need not be stored yet.
@@ -49,23 +42,21 @@ impl Checker {
     ///
     /// # Errors
     ///
-    /// 400 saying what is wrong.
-    pub fn check(&self, hive: &Hive, key: &str, data: &Value) -> Result<(), ApiError> {
+    /// An error saying what is wrong.
+    pub fn check(&self, hive: &Hive, key: &str, data: &Value) -> Result<(), Error> {
         if !data.is_object() {
             return Err(invalid("data must be an object"));
         }
         if data.to_string().len() > DATA_BYTES_MAX {
-            return Err(ApiError::too_large(format!("data has more than {DATA_BYTES_MAX} bytes")));
+            return Err(Error::TooLarge);
         }
         let loader = RuleLoader::new(&*self.lookups, &self.anon_seed);
         match hive.content {
             Content::Rule(namespace) => {
                 let meta = RuleMeta { namespace: namespace.to_owned(), ..RuleMeta::general(key) };
-                loader.rule_value(meta, data).map(|_| ()).map_err(|error| invalid_rule(&error))
+                loader.rule_value(meta, data).map(|_| ()).map_err(Error::Rule)
             }
-            Content::FalsePositive => {
-                loader.false_positive(key, data).map(|_| ()).map_err(|error| invalid_rule(&error))
-            }
+            Content::FalsePositive => loader.false_positive(key, data).map(|_| ()).map_err(Error::Rule),
             Content::Secret => match data.get("secret") {
                 Some(Value::String(secret)) if !secret.is_empty() => Ok(()),
                 _ => Err(invalid("data must be an object with the text secret")),

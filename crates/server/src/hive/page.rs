@@ -1,7 +1,6 @@
 //! Listing a hive, whole or in pages.
 
-use super::{Hive, HiveRecord, list};
-use crate::api::{ApiError, ErrorCode};
+use super::{Error, Hive, HiveRecord, list};
 use crate::app::App;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -48,15 +47,14 @@ fn value_of(record: HiveRecord, is_metadata_only: bool) -> Value {
 ///
 /// # Errors
 ///
-/// 413 `HIVE_LISTING_TOO_LARGE`.
-pub fn whole(app: &App, hive: &Hive, oid: Oid, is_metadata_only: bool) -> Result<Map<String, Value>, ApiError> {
+/// [`Error::ListingTooLarge`].
+pub fn whole(app: &App, hive: &Hive, oid: Oid, is_metadata_only: bool) -> Result<Map<String, Value>, Error> {
     let (mut records, mut bytes) = (Map::new(), 0);
     for (key, record) in list(app, hive, oid) {
         let value = value_of(record, is_metadata_only);
         bytes += key.len() + value.to_string().len();
         if bytes > LISTING_BYTES_MAX {
-            let text = "lc_error_code:HIVE_LISTING_TOO_LARGE - ask for pages with limit and cursor";
-            return Err(ApiError::new(ErrorCode::HiveListingTooLarge, text));
+            return Err(Error::ListingTooLarge);
         }
         records.insert(key, value);
     }
@@ -67,8 +65,8 @@ pub fn whole(app: &App, hive: &Hive, oid: Oid, is_metadata_only: bool) -> Result
 ///
 /// # Errors
 ///
-/// 400 `INVALID_CURSOR`.
-pub fn page(app: &App, hive: &Hive, oid: Oid, wanted: &Paging) -> Result<Page, ApiError> {
+/// [`Error::Cursor`].
+pub fn page(app: &App, hive: &Hive, oid: Oid, wanted: &Paging) -> Result<Page, Error> {
     let after = read_cursor(&wanted.cursor)?;
     let limit = if wanted.limit == 0 { PAGE_DEFAULT } else { wanted.limit.min(PAGE_MAX) };
     let bytes_max = wanted.bytes_max.unwrap_or(LISTING_BYTES_MAX).min(LISTING_BYTES_MAX);
@@ -93,11 +91,10 @@ pub fn page(app: &App, hive: &Hive, oid: Oid, wanted: &Paging) -> Result<Page, A
     Ok(page)
 }
 
-fn read_cursor(cursor: &str) -> Result<Option<String>, ApiError> {
+fn read_cursor(cursor: &str) -> Result<Option<String>, Error> {
     if cursor.is_empty() {
         return Ok(None);
     }
     let key = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-    let wrong = "lc_error_code:INVALID_CURSOR - the cursor is not one that was given out";
-    key.map(Some).ok_or_else(|| ApiError::new(ErrorCode::InvalidCursor, wrong))
+    key.map(Some).ok_or(Error::Cursor)
 }

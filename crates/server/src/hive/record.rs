@@ -1,7 +1,6 @@
 //! What a record is made of.
 
-use super::new_etag;
-use crate::api::ApiError;
+use super::{Error, new_etag};
 use crate::intake::event::Actor;
 use crate::random;
 use muster_model::Timestamp;
@@ -55,9 +54,9 @@ impl UserMetadata {
     ///
     /// # Errors
     ///
-    /// 400 naming the field that is wrong.
-    pub fn read(block: &Map<String, Value>) -> Result<Self, ApiError> {
-        let wrong = |what: &str| ApiError::bad_request(format!("usr_mtd.{what}"));
+    /// [`Error::Metadata`] naming the field that is wrong.
+    pub fn read(block: &Map<String, Value>) -> Result<Self, Error> {
+        let wrong = |what: &str| Error::Metadata(what.to_owned());
         let field = |name: &str| block.get(name).filter(|value| !value.is_null());
         let enabled = field("enabled").map_or(Some(false), Value::as_bool);
         let expiry = field("expiry").map_or(Some(0), Value::as_i64);

@@ -6,10 +6,10 @@
 //! last line of the file that was open. With compression, every batch is a whole
 //! gzip member, so that a file is readable at any time.
 
+use super::Error;
 use super::format::Format;
 use super::settings;
 use super::webhook::{PERIOD_DEFAULT_S, PERIOD_MAX_S};
-use crate::api::ApiError;
 use crate::random;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -44,14 +44,14 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn read(settings: &settings::Settings<'_>) -> Result<Self, ApiError> {
+    pub(super) fn read(settings: &settings::Settings<'_>) -> Result<Self, Error> {
         let dir = PathBuf::from(settings.require("dir")?);
         let is_inside = dir.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
         let text = dir.to_string_lossy();
         if !is_inside || text.len() > DIR_BYTES_MAX || text.chars().any(char::is_control) {
             let rule =
                 "dir must be a relative path without `..`: files are kept below the data directory of the server";
-            return Err(ApiError::bad_request(rule));
+            return Err(Error::setting(rule));
         }
         let days = settings.number("retention_days", 1, 36_500)?;
         Ok(Self {

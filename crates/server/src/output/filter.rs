@@ -1,7 +1,7 @@
 //! Which records an output wants. Source: reference/events.md section 11.2.
 
+use super::Error;
 use super::settings::Settings;
-use crate::api::ApiError;
 use crate::intake::Record;
 use muster_model::Sid;
 use muster_store::Stream;
@@ -29,13 +29,13 @@ pub(super) struct Filter {
 }
 
 impl Filter {
-    pub(super) fn read(settings: &Settings<'_>) -> Result<Self, ApiError> {
+    pub(super) fn read(settings: &Settings<'_>) -> Result<Self, Error> {
         let sid = settings.text("sid").map(|sid| sid.parse());
         Ok(Self {
             investigation: settings.text("inv_id").map(|id| id.split('/').next().unwrap_or(&id).to_owned()),
             tag: settings.text("tag"),
             tag_black: settings.lines("tag_black_list")?,
-            sid: sid.transpose().map_err(|_| ApiError::bad_request("sid must be a sensor id"))?,
+            sid: sid.transpose().map_err(|_| Error::setting("sid must be a sensor id"))?,
             category: settings.text("cat"),
             category_white: settings.lines("cat_white_list")?,
             category_black: settings.lines("cat_black_list")?,

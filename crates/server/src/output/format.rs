@@ -1,7 +1,7 @@
 //! How a record looks when it leaves. Source: reference/events.md section 11.2.
 
+use super::Error;
 use super::settings::Settings;
-use crate::api::ApiError;
 use muster_rules::{Reshape, Reshaped};
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -67,10 +67,10 @@ impl<'a> Head<'a> {
 
 impl Format {
     /// `anon_seed` is the private seed of the template function `anon`.
-    pub(super) fn read(settings: &Settings<'_>, anon_seed: &str) -> Result<Self, ApiError> {
+    pub(super) fn read(settings: &Settings<'_>, anon_seed: &str) -> Result<Self, Error> {
         let reshape = settings.text("custom_transform").map(|text| Reshape::new(&text, anon_seed)).transpose();
         Ok(Self {
-            reshape: reshape.map_err(|error| ApiError::bad_request(format!("custom_transform: {error}")))?,
+            reshape: reshape.map_err(|error| Error::setting(format!("custom_transform: {error}")))?,
             failure: Mutex::new(None),
             is_no_routing: settings.flag("is_no_routing")?,
             is_payload_as_string: settings.flag("is_payload_as_string")?,

@@ -1,8 +1,8 @@
 //! Settings of outputs: text or JSON, read into what a worker needs.
 
+use super::Error;
 use super::destination::{self, HostPort};
 use super::{Feed, file, syslog, webhook};
-use crate::api::ApiError;
 use muster_store::Stream;
 use serde_json::{Map, Value};
 
@@ -53,12 +53,12 @@ pub const KNOWN: &[&str] = &[
 ];
 
 /// Settings of one output that may be kept.
-const SETTINGS_MAX: usize = 64;
+pub(super) const SETTINGS_MAX: usize = 64;
 
 /// Bytes of all settings of an output.
-const SETTINGS_BYTES_MAX: usize = 64 * 1024;
+pub(super) const SETTINGS_BYTES_MAX: usize = 64 * 1024;
 
-/// Reads settings; every error is a 400 that names the setting.
+/// Reads settings; every error names the setting.
 pub(super) struct Settings<'a>(pub(super) &'a Map<String, Value>);
 
 impl Settings<'_> {
@@ -72,39 +72,39 @@ impl Settings<'_> {
         (!text.is_empty()).then_some(text)
     }
 
-    pub(super) fn require(&self, name: &str) -> Result<String, ApiError> {
+    pub(super) fn require(&self, name: &str) -> Result<String, Error> {
         let module = self.text("module").unwrap_or_default();
-        self.text(name).ok_or_else(|| ApiError::bad_request(format!("{name} is required for module {module}")))
+        self.text(name).ok_or_else(|| Error::setting(format!("{name} is required for module {module}")))
     }
 
-    pub(super) fn flag(&self, name: &str) -> Result<bool, ApiError> {
+    pub(super) fn flag(&self, name: &str) -> Result<bool, Error> {
         match self.text(name).as_deref() {
             None | Some("false" | "False" | "FALSE" | "0") => Ok(false),
             Some("true" | "True" | "TRUE" | "1") => Ok(true),
-            Some(_) => Err(ApiError::bad_request(format!("{name} must be true or false"))),
+            Some(_) => Err(Error::setting(format!("{name} must be true or false"))),
         }
     }
 
     /// A whole number within bounds.
-    pub(super) fn number(&self, name: &str, min: u64, max: u64) -> Result<Option<u64>, ApiError> {
+    pub(super) fn number(&self, name: &str, min: u64, max: u64) -> Result<Option<u64>, Error> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let number = text.parse().ok().filter(|number| (min..=max).contains(number));
-        let wrong = || ApiError::bad_request(format!("{name} must be a whole number from {min} to {max}"));
+        let wrong = || Error::setting(format!("{name} must be a whole number from {min} to {max}"));
         number.map(Some).ok_or_else(wrong)
     }
 
     /// Lines of text, or a JSON list; blanks trimmed, empty ones dropped.
-    pub(super) fn lines(&self, name: &str) -> Result<Vec<String>, ApiError> {
+    pub(super) fn lines(&self, name: &str) -> Result<Vec<String>, Error> {
         let trimmed = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         match self.0.get(name) {
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(Value::String(text)) => Ok(text.lines().filter_map(trimmed).collect()),
             Some(Value::Array(items)) => Ok(items.iter().filter_map(Value::as_str).filter_map(trimmed).collect()),
-            Some(_) => Err(ApiError::bad_request(format!("{name} must be lines of text"))),
+            Some(_) => Err(Error::setting(format!("{name} must be lines of text"))),
         }
     }
 
-    pub(super) fn feed(&self) -> Result<Feed, ApiError> {
+    pub(super) fn feed(&self) -> Result<Feed, Error> {
         match self.text("for").as_deref() {
             Some("event") => Ok(Feed::Of(Stream::Event)),
             Some("detect" | "detection") => Ok(Feed::Of(Stream::Detect)),
@@ -112,8 +112,8 @@ impl Settings<'_> {
             Some("deployment") => Ok(Feed::Of(Stream::Deployment)),
             Some("artifact") => Ok(Feed::Of(Stream::Artifact)),
             Some("tailored") => Ok(Feed::Tailored),
-            None => Err(ApiError::bad_request("type is required")),
-            Some(other) => Err(ApiError::bad_request(format!(
+            None => Err(Error::setting("type is required")),
+            Some(other) => Err(Error::setting(format!(
                 "type {other} is not available on this server; available: event, detect, audit, deployment, artifact, tailored"
             ))),
         }
@@ -122,7 +122,7 @@ impl Settings<'_> {
 
 /// The settings as they are kept: `type` becomes `for`, and `name` is there.
 /// Source: reference/rest-api.md section 7.6.
-pub(super) fn normal(mut settings: Map<String, Value>, name: &str) -> Result<Map<String, Value>, ApiError> {
+pub(super) fn normal(mut settings: Map<String, Value>, name: &str) -> Result<Map<String, Value>, Error> {
     settings.remove("oid");
     let written = settings.remove("type").filter(|written| written.as_str() != Some(""));
     let feed = written.or_else(|| settings.remove("for")).unwrap_or_default();
@@ -131,8 +131,7 @@ pub(super) fn normal(mut settings: Map<String, Value>, name: &str) -> Result<Map
     settings.insert("name".into(), name.into());
     let bytes: usize = settings.iter().map(|(name, value)| name.len() + value.to_string().len()).sum();
     if settings.len() > SETTINGS_MAX || bytes > SETTINGS_BYTES_MAX {
-        let bound = format!("an output may have {SETTINGS_MAX} settings and {SETTINGS_BYTES_MAX} bytes of them");
-        return Err(ApiError::bad_request(bound));
+        return Err(Error::TooLarge);
     }
     Ok(settings)
 }
@@ -145,14 +144,14 @@ pub(super) enum Module {
 }
 
 impl Module {
-    pub(super) fn read(settings: &Settings<'_>) -> Result<Self, ApiError> {
+    pub(super) fn read(settings: &Settings<'_>) -> Result<Self, Error> {
         match settings.text("module").as_deref() {
             Some("file") => file::Settings::read(settings).map(Self::File),
             Some("syslog") => syslog::Settings::read(settings).map(Self::Syslog),
             Some("webhook") => webhook::Settings::read(settings, false).map(Box::new).map(Self::Webhook),
             Some("webhook_bulk") => webhook::Settings::read(settings, true).map(Box::new).map(Self::Webhook),
-            None => Err(ApiError::bad_request("module is required")),
-            Some(other) => Err(ApiError::bad_request(format!(
+            None => Err(Error::setting("module is required")),
+            Some(other) => Err(Error::setting(format!(
                 "module {other} is not available on this server; available: {}",
                 MODULES.join(", ")
             ))),
@@ -161,16 +160,14 @@ impl Module {
 
     /// Refuses addresses that an output may not reach. Names that do not resolve now may resolve
     /// later, and are checked again at every connection.
-    pub(super) async fn check_destination(&self, allow_private: bool) -> Result<(), ApiError> {
+    pub(super) async fn check_destination(&self, allow_private: bool) -> Result<(), Error> {
         let place: HostPort = match self {
             Self::File(_) => return Ok(()),
             Self::Syslog(settings) => settings.to.clone(),
             Self::Webhook(settings) => settings.place()?,
         };
         match destination::resolve(&place, allow_private).await {
-            Err(destination::Unreachable::Private(address)) => Err(ApiError::bad_request(format!(
-                "dest_host leads to {address}, a private address, which this server does not allow for outputs"
-            ))),
+            Err(destination::Unreachable::Private(address)) => Err(Error::PrivateDestination(address)),
             Ok(_) | Err(_) => Ok(()),
         }
     }
@@ -182,9 +179,10 @@ mod tests {
     use serde_json::json;
 
     fn read(settings: Value) -> Result<(), String> {
-        let settings = normal(settings.as_object().cloned().unwrap_or_default(), "o").map_err(|error| error.message)?;
+        let settings =
+            normal(settings.as_object().cloned().unwrap_or_default(), "o").map_err(|error| error.to_string())?;
         let settings = Settings(&settings);
-        settings.feed().and_then(|_| Module::read(&settings).map(|_| ())).map_err(|error| error.message)
+        settings.feed().and_then(|_| Module::read(&settings).map(|_| ())).map_err(|error| error.to_string())
     }
 
     #[test]

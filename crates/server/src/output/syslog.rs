@@ -1,9 +1,9 @@
 //! Syslog over TCP or TLS, one line per record. Source: reference/events.md section 12; RFC 5424, RFC 6587.
 
+use super::Error;
 use super::destination::{self, HostPort};
 use super::format::{Format, Head};
 use super::settings;
-use crate::api::ApiError;
 use crate::clock;
 use muster_model::Timestamp;
 use muster_store::Queued;
@@ -44,12 +44,12 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn read(settings: &settings::Settings<'_>) -> Result<Self, ApiError> {
+    pub(super) fn read(settings: &settings::Settings<'_>) -> Result<Self, Error> {
         let to = HostPort::parse(&settings.require("dest_host")?);
         let is_strict_tls = settings.flag("is_strict_tls")?;
         let data = settings.text("structured_data").unwrap_or_default();
         if data.chars().any(char::is_control) {
-            return Err(ApiError::bad_request("structured_data must be one line"));
+            return Err(Error::setting("structured_data must be one line"));
         }
         let structured_data = match data.as_str() {
             "" => "-".to_owned(),
@@ -57,7 +57,7 @@ impl Settings {
             inner => format!("[{inner}]"),
         };
         Ok(Self {
-            to: to.ok_or_else(|| ApiError::bad_request("dest_host must be host:port"))?,
+            to: to.ok_or_else(|| Error::setting("dest_host must be host:port"))?,
             is_tls: settings.flag("is_tls")? || is_strict_tls,
             is_strict_tls,
             is_no_header: settings.flag("is_no_header")?,

@@ -1,10 +1,10 @@
 //! Signed `POST`s of one record, or of a batch. Source: reference/events.md section 12.
 
+use super::Error;
 use super::destination::{self, HostPort};
 use super::format::Format;
 use super::settings;
 use crate::access::to_hex;
-use crate::api::ApiError;
 use aws_lc_rs::hmac;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use muster_model::causes;
@@ -34,7 +34,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    pub(super) fn read(settings: &settings::Settings<'_>, is_bulk: bool) -> Result<Self, ApiError> {
+    pub(super) fn read(settings: &settings::Settings<'_>, is_bulk: bool) -> Result<Self, Error> {
         let host = settings.require("dest_host")?;
         let text = if host.contains("://") { host } else { format!("https://{host}") };
         let url = Url::parse(&text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
@@ -42,9 +42,9 @@ impl Settings {
             None => None,
             Some(name) => {
                 let name = HeaderName::from_bytes(name.as_bytes());
-                let name = name.map_err(|_| ApiError::bad_request("auth_header_name is not a header name"))?;
+                let name = name.map_err(|_| Error::setting("auth_header_name is not a header name"))?;
                 let value = HeaderValue::from_str(&settings.text("auth_header_value").unwrap_or_default());
-                let mut value = value.map_err(|_| ApiError::bad_request("auth_header_value is not a header value"))?;
+                let mut value = value.map_err(|_| Error::setting("auth_header_value is not a header value"))?;
                 value.set_sensitive(true);
                 Some((name, value))
             }
@@ -52,11 +52,11 @@ impl Settings {
         let has_json_body = match settings.text("body").as_deref() {
             None | Some("form") => false,
             Some("json") => true,
-            Some(_) => return Err(ApiError::bad_request("body must be form or json")),
+            Some(_) => return Err(Error::setting("body must be form or json")),
         };
         let period_s = settings.number("sec_per_file", 1, PERIOD_MAX_S)?.unwrap_or(PERIOD_DEFAULT_S);
         Ok(Self {
-            url: url.ok_or_else(|| ApiError::bad_request("dest_host must be an http or https URL"))?,
+            url: url.ok_or_else(|| Error::setting("dest_host must be an http or https URL"))?,
             key: hmac::Key::new(hmac::HMAC_SHA256, settings.require("secret_key")?.as_bytes()),
             header,
             has_json_body,
@@ -64,7 +64,7 @@ impl Settings {
         })
     }
 
-    pub(super) fn place(&self) -> Result<HostPort, ApiError> {
+    pub(super) fn place(&self) -> Result<HostPort, Error> {
         let host = self.url.host_str().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         let port = self.url.port_or_known_default().unwrap_or(443);
@@ -93,7 +93,7 @@ impl Sink {
     ) -> (usize, Result<(), String>) {
         let place = match settings.place() {
             Ok(place) => place,
-            Err(error) => return (0, Err(error.message)),
+            Err(error) => return (0, Err(error.to_string())),
         };
         if let Err(error) = destination::resolve(&place, self.allow_private).await {
             return (0, Err(error.to_string()));

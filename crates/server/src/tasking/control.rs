@@ -1,7 +1,6 @@
 //! Taking tasks back, ending them, holding them back, letting them go on.
 
-use super::{Choice, ask};
-use crate::api::ApiError;
+use super::{Choice, Error, ask};
 use crate::app::App;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
@@ -16,13 +15,13 @@ use std::sync::Arc;
 ///
 /// # Errors
 ///
-/// 503 while the store cannot write; nothing is taken back then.
+/// [`Error::Store`] while the store cannot write; nothing is taken back then.
 pub async fn untask(
     app: &Arc<App>,
     organization: &Arc<Organization>,
     choice: &Choice,
     actor: &Actor,
-) -> Result<(u64, u64), ApiError> {
+) -> Result<(u64, u64), Error> {
     let choice = choice.clone();
     let input = |dispatch: &mut muster_tasking::Dispatch, request, now| dispatch.untask(request, choice, now);
     match ask(app, organization, Some(actor), input).await? {
@@ -72,13 +71,8 @@ pub async fn cancel(
 ///
 /// # Errors
 ///
-/// 404 for an unknown task, 503 while the store cannot write.
-pub async fn pause(
-    app: &Arc<App>,
-    organization: &Arc<Organization>,
-    id: TaskId,
-    actor: &Actor,
-) -> Result<(), ApiError> {
+/// [`Error::NoTask`], or [`Error::Store`] while the store cannot write.
+pub async fn pause(app: &Arc<App>, organization: &Arc<Organization>, id: TaskId, actor: &Actor) -> Result<(), Error> {
     known(ask(app, organization, Some(actor), |dispatch, request, now| dispatch.pause(request, id, now)).await?)
 }
 
@@ -87,15 +81,10 @@ pub async fn pause(
 /// # Errors
 ///
 /// As [`pause`].
-pub async fn resume(
-    app: &Arc<App>,
-    organization: &Arc<Organization>,
-    id: TaskId,
-    actor: &Actor,
-) -> Result<(), ApiError> {
+pub async fn resume(app: &Arc<App>, organization: &Arc<Organization>, id: TaskId, actor: &Actor) -> Result<(), Error> {
     known(ask(app, organization, Some(actor), |dispatch, request, now| dispatch.resume(request, id, now)).await?)
 }
 
-fn known(answer: Answer) -> Result<(), ApiError> {
-    if answer == Answer::Unknown { Err(ApiError::not_found("no such task")) } else { Ok(()) }
+fn known(answer: Answer) -> Result<(), Error> {
+    if answer == Answer::Unknown { Err(Error::NoTask) } else { Ok(()) }
 }

@@ -1,7 +1,6 @@
 //! Accepting a reliable task.
 
-use super::ask;
-use crate::api::ApiError;
+use super::{Error, ask};
 use crate::app::App;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
@@ -50,15 +49,15 @@ pub struct Created {
 ///
 /// # Errors
 ///
-/// 400 for a command or bound that is wrong, 409 for an id that is taken by
-/// another request, 503 while the store cannot write.
+/// For a command or bound that is wrong, [`Error::IdTaken`] for an id that is taken by
+/// another request, [`Error::Store`] while the store cannot write.
 pub async fn create(
     app: &Arc<App>,
     organization: &Arc<Organization>,
     new: NewTask,
     actor: &Actor,
-) -> Result<Created, ApiError> {
-    let command = Command::parse(&new.command).map_err(|error| ApiError::bad_request(error.to_string()))?;
+) -> Result<Created, Error> {
+    let command = Command::parse(&new.command)?;
     payload::require(app, organization.oid, &command)?;
     let now = clock::now();
     let spec = Spec {
@@ -76,10 +75,10 @@ pub async fn create(
         total: 0,
         tasked: 0,
     };
-    spec.check().map_err(|error| ApiError::bad_request(error.to_string()))?;
+    spec.check()?;
     let order = Order { spec, command, selector: new.selector };
     match ask(app, organization, Some(actor), |dispatch, request, now| dispatch.create(request, order, now)).await? {
         Answer::Created { task_id, total, tasked } => Ok(Created { task_id, total, tasked }),
-        _ => Err(ApiError::conflict("task_id is taken by a request that asks for something else")),
+        _ => Err(Error::IdTaken),
     }
 }

@@ -1,6 +1,6 @@
 //! Direct tasking: now, or not at all. Source: reference/sensor.md section 10.
 
-use crate::api::ApiError;
+use super::Error;
 use crate::app::App;
 use crate::intake::Beside;
 use crate::intake::event::{self, Actor};
@@ -29,7 +29,7 @@ const COME_BACK_MAX: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Command lines in one call.
-const COMMANDS_MAX: usize = 100;
+pub(super) const COMMANDS_MAX: usize = 100;
 
 /// An order to send command lines. It may be given again with the same id after a restart: a sensor
 /// that has the tasks already does not run them again.
@@ -48,7 +48,7 @@ pub struct Order {
 ///
 /// # Errors
 ///
-/// As [`send_direct`], and 400 if its time has passed.
+/// As [`send_direct`], and [`Error::Late`] if its time has passed.
 pub async fn send_ordered(
     app: &Arc<App>,
     place: &Place,
@@ -56,9 +56,9 @@ pub async fn send_ordered(
     investigation_id: Option<&str>,
     actor: &Actor,
     order: Order,
-) -> Result<(), ApiError> {
+) -> Result<(), Error> {
     if clock::now() >= order.until {
-        return Err(ApiError::bad_request("the task's time had passed before it could be sent"));
+        return Err(Error::Late);
     }
     send(app, place, &[command], investigation_id, actor, Some(order)).await
 }
@@ -67,14 +67,14 @@ pub async fn send_ordered(
 ///
 /// # Errors
 ///
-/// 400 if any of them is wrong (nothing is sent then) or the sensor is offline.
+/// If any of them is wrong (nothing is sent then), or the sensor is offline.
 pub async fn send_direct(
     app: &Arc<App>,
     place: &Place,
     commands: &[&str],
     investigation_id: Option<&str>,
     actor: &Actor,
-) -> Result<(), ApiError> {
+) -> Result<(), Error> {
     send(app, place, commands, investigation_id, actor, None).await
 }
 
@@ -91,7 +91,7 @@ pub async fn send_once(
     investigation_id: Option<&str>,
     actor: &Actor,
     digest: &str,
-) -> Result<(), ApiError> {
+) -> Result<(), Error> {
     let organization = &place.organization;
     let epoch = || organization.state.lock().fleet.row(place.ordinal).map_or(0, |row| row.epoch);
     let order = |sent: &Sent, is_told, beside| Order { task_id: sent.task_id, until: sent.until, is_told, beside };
@@ -130,33 +130,31 @@ async fn send(
     investigation_id: Option<&str>,
     actor: &Actor,
     order: Option<Order>,
-) -> Result<(), ApiError> {
-    let bad = |text: &str| ApiError::bad_request(text.to_owned());
+) -> Result<(), Error> {
     if commands.is_empty() {
-        return Err(bad("tasks is required: at least one command line"));
+        return Err(Error::NoCommand);
     }
     if commands.len() > COMMANDS_MAX {
-        return Err(ApiError::bad_request(format!("at most {COMMANDS_MAX} tasks in one call")));
+        return Err(Error::TooManyCommands);
     }
     if investigation_id.is_some_and(|id| id.len() > CONTEXT_BYTES_MAX) {
-        return Err(ApiError::bad_request(format!("investigation_id must be at most {CONTEXT_BYTES_MAX} bytes")));
+        return Err(Error::ContextTooLong);
     }
     let oid = place.organization.oid;
     let mut parsed = Vec::new();
     for line in commands {
-        let command = Command::parse(line).map_err(|error| ApiError::bad_request(error.to_string()))?;
+        let command = Command::parse(line)?;
         payload::require(app, oid, &command)?;
         parsed.push(command);
     }
     let now = clock::now();
     let (link, epoch, entity) = {
         let state = place.organization.state.lock();
-        let row = state.fleet.row(place.ordinal).ok_or_else(|| ApiError::not_found("sensor not found"))?;
+        let row = state.fleet.row(place.ordinal).ok_or(Error::NoSensor)?;
         for command in &parsed {
-            let checked = command.spec.require_support(row.sensor.platform, row.sensor.architecture);
-            checked.map_err(|error| ApiError::bad_request(error.to_string()))?;
+            command.spec.require_support(row.sensor.platform, row.sensor.architecture)?;
         }
-        let link = state.link(place.ordinal).cloned().ok_or_else(|| bad("sensor not online"))?;
+        let link = state.link(place.ordinal).cloned().ok_or(Error::Offline)?;
         let entity = json!({"type": "sensor", "sid": row.sensor.sid, "hostname": row.sensor.hostname});
         (link, row.epoch, entity)
     };

@@ -1,6 +1,6 @@
 //! Questions about tasks: list, counts, pages of targets, explanations, dry runs.
 
-use crate::api::ApiError;
+use super::Error;
 use crate::app::App;
 use crate::organization::{Organization, State};
 use crate::{clock, names};
@@ -139,18 +139,18 @@ pub enum From {
 ///
 /// # Errors
 ///
-/// 404 for an unknown task.
+/// [`Error::NoTask`].
 pub async fn page_of_targets(
     app: &Arc<App>,
     organization: &Arc<Organization>,
     id: TaskId,
     asked: &TargetsAsked<'_>,
-) -> Result<Value, ApiError> {
+) -> Result<Value, Error> {
     let limit = asked.limit.clamp(1, PAGE_MAX);
     let (number, mut answer, ordinals, has_more) = {
         let mut state = organization.state.lock();
         state.dispatch().expire(clock::now());
-        let task = state.queue.find(id).ok_or_else(|| ApiError::not_found("no such task"))?;
+        let task = state.queue.find(id).ok_or(Error::NoTask)?;
         let of_state = asked.state.map(|wanted| task.in_state(wanted));
         let set = of_state.as_ref().unwrap_or_else(|| task.targets());
         let (offset, order) = match asked.from {
@@ -167,7 +167,7 @@ pub async fn page_of_targets(
     in_store.sort_unstable();
     let stored = app.store.read(move |read| read.targets_of(oid, number, &in_store)).await?;
     let state = organization.state.lock();
-    let task = state.queue.task(number).ok_or_else(|| ApiError::not_found("no such task"))?;
+    let task = state.queue.task(number).ok_or(Error::NoTask)?;
     let mut stored: HashMap<u32, Target> = stored.into_iter().collect();
     let shown = |ordinal: &u32| {
         let target = target_value(&state, task, *ordinal, stored.remove(ordinal));
@@ -207,17 +207,12 @@ fn target_value(state: &State, task: &Task, ordinal: u32, stored: Option<Target>
 ///
 /// # Errors
 ///
-/// 404 for an unknown task or sensor.
-pub async fn explain(
-    app: &Arc<App>,
-    organization: &Arc<Organization>,
-    id: TaskId,
-    sid: Sid,
-) -> Result<Value, ApiError> {
+/// [`Error::NoTask`] or [`Error::NoSensor`].
+pub async fn explain(app: &Arc<App>, organization: &Arc<Organization>, id: TaskId, sid: Sid) -> Result<Value, Error> {
     let (number, ordinal) = {
         let state = organization.state.lock();
-        let task = state.queue.find(id).ok_or_else(|| ApiError::not_found("no such task"))?;
-        let ordinal = state.fleet.ordinal(sid).ok_or_else(|| ApiError::not_found("sensor not found"))?;
+        let task = state.queue.find(id).ok_or(Error::NoTask)?;
+        let ordinal = state.fleet.ordinal(sid).ok_or(Error::NoSensor)?;
         (task.number, ordinal)
     };
     let oid = organization.oid;
@@ -226,7 +221,7 @@ pub async fn explain(
     let now = clock::now();
     let mut state = organization.state.lock();
     state.dispatch().expire(now);
-    let task = state.queue.task(number).ok_or_else(|| ApiError::not_found("no such task"))?;
+    let task = state.queue.task(number).ok_or(Error::NoTask)?;
     let target = task.state_of(ordinal).map(|_| merged(task, ordinal, stored.clone()));
     let explanation = state.queue.explain(task, ordinal, target.as_ref(), state.is_online(ordinal), now);
     Ok(json!({

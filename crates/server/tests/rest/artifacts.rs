@@ -6,10 +6,10 @@ use crate::world::World;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use muster_model::Sid;
-use muster_server::gateway::Link;
+use muster_server::clock;
+use muster_server::gateway::{Link, grant_transfer};
 use muster_server::intake::event;
 use muster_server::sensor::Place;
-use muster_server::{clock, transfer};
 use muster_store::{Store, StoreError, Stream};
 use muster_wire::{ArtifactOffer, TRANSFER_PATH, Transfer, TransferRequest, from_server};
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ async fn send(world: &World, sid: Sid, hint: &str, bytes: &str) {
     let offer = ArtifactOffer { path: "/tmp/a".into(), hint: hint.into(), ..ArtifactOffer::default() };
     let request = TransferRequest { id: 1, transfer: Some(Transfer::Artifact(offer)) };
     let link = Link::new(1);
-    transfer::grant(&world.server.app, &Place { organization, ordinal }, &link, request);
+    grant_transfer(&world.server.app, &Place { organization, ordinal }, &link, request);
     let Some(from_server::Message::Grant(grant)) = link.take().pop_front().and_then(|message| message.message) else {
         panic!("a request is answered with a grant");
     };

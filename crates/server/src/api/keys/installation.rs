@@ -1,17 +1,16 @@
 //! Installation keys: how sensors enrol. Source: reference/sensor.md section 2.
 
-use super::super::{Access, ApiError, Call, Method, Reply, Route, tags};
-use super::KEYS_MAX;
-use crate::access::{INSTALLATION_KEY, InstallationKeyRecord, from_hex, to_hex};
+use super::super::{Access, ApiError, Call, Method, Reply, Route};
+use crate::access::{
+    INSTALLATION_KEY, INSTALLATION_KEYS_MAX, InstallationKeyRecord, check_installation_key, fresh_installation_key,
+    from_hex,
+};
 use crate::app::App;
-use crate::{SERVER_NAME, clock, random};
+use crate::{SERVER_NAME, random};
 use muster_model::{Iid, Oid};
 use muster_store::Expect;
 use muster_wire::InstallationKey;
 use serde_json::{Map, Value, json};
-
-/// Longest description, in bytes.
-const DESCRIPTION_BYTES_MAX: usize = 1_024;
 
 pub(super) fn routes() -> Vec<Route> {
     use Access::May;
@@ -74,27 +73,6 @@ async fn get(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::json(&shown(&call.app, oid, &iid, &record)))
 }
 
-/// Checks what a client says of a key.
-pub(crate) fn check_installation_key(description: &str, names: &[&str]) -> Result<(), ApiError> {
-    if description.len() > DESCRIPTION_BYTES_MAX {
-        return Err(ApiError::bad_request(format!("desc must be at most {DESCRIPTION_BYTES_MAX} bytes")));
-    }
-    tags::check(names)
-}
-
-/// A key that nobody has described yet.
-pub(crate) fn fresh_installation_key() -> InstallationKeyRecord {
-    let secret: [u8; 32] = random::bytes();
-    InstallationKeyRecord {
-        description: String::new(),
-        tags: Vec::new(),
-        created_at: clock::now(),
-        secret: to_hex(&secret),
-        quota: 0,
-        use_public_root_ca: false,
-    }
-}
-
 async fn put(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let description = call.fields.get("desc").unwrap_or_default();
@@ -108,8 +86,10 @@ async fn put(call: Call) -> Result<Reply, ApiError> {
     };
     let key = iid.to_string();
     let stored = call.app.records.get_with_revision(oid, INSTALLATION_KEY, &key);
-    if stored.is_none() && call.app.records.count(oid, INSTALLATION_KEY) >= KEYS_MAX {
-        return Err(ApiError::bad_request(format!("an organization has at most {KEYS_MAX} installation keys")));
+    if stored.is_none() && call.app.records.count(oid, INSTALLATION_KEY) >= INSTALLATION_KEYS_MAX {
+        return Err(ApiError::bad_request(format!(
+            "an organization has at most {INSTALLATION_KEYS_MAX} installation keys"
+        )));
     }
     let (mut record, expect) = match stored {
         Some((record, revision)) => (record, Expect::Revision(revision)),

@@ -6,25 +6,9 @@ use crate::app::App;
 use crate::clock;
 use crate::errors::ORG_ERROR;
 use crate::organization::Profile;
-use crate::records::Kind;
-use muster_model::Oid;
+use crate::settings::{RESOURCE, SETTING, check_resource, check_setting, require_room};
 use muster_store::Expect;
 use serde_json::{Map, Value, json};
-
-/// Free-form settings of an organization, by name.
-pub(crate) const SETTING: Kind<String> = Kind::new("setting");
-
-/// Resources of the older subscription calls, by `category/name`; the record is when.
-pub(crate) const RESOURCE: Kind<i64> = Kind::new("resource");
-
-/// Settings or resources of one organization.
-pub(crate) const SETTINGS_MAX: usize = 1_000;
-
-/// Longest name of a setting or resource, in bytes.
-const NAME_BYTES_MAX: usize = 256;
-
-/// Longest setting, in bytes.
-const VALUE_BYTES_MAX: usize = 64 * 1024;
 
 pub(super) fn routes() -> Vec<Route> {
     use Access::May;
@@ -72,40 +56,17 @@ async fn setting(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::json(&json!({"config": name, "value": value})))
 }
 
-/// Checks a setting.
-pub(crate) fn check_setting(name: &str, value: &str) -> Result<(), ApiError> {
-    if value.len() > VALUE_BYTES_MAX {
-        return Err(ApiError::too_large(format!("a setting must be at most {VALUE_BYTES_MAX} bytes")));
-    }
-    check_name(name)
-}
-
-fn check_name(name: &str) -> Result<(), ApiError> {
-    if name.is_empty() || name.len() > NAME_BYTES_MAX {
-        return Err(ApiError::bad_request(format!("the name must have 1 to {NAME_BYTES_MAX} bytes")));
-    }
-    Ok(())
-}
-
 async fn set_setting(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let name = call.path("name");
     let value = call.fields.get("value").ok_or_else(|| ApiError::bad_request("value is required"))?;
     check_setting(name, value)?;
-    require_room(&call.app, oid, SETTING, name)?;
+    require_room(&call.app.records, oid, SETTING, name)?;
     // The value may be a secret, so it is not told.
     let entity = json!({"type": "setting", "name": name});
     let beside = call.audit(oid, "setting changed", &entity, "set_config", &json!({}));
     call.app.records.put(oid, SETTING, name, &value.to_owned(), Expect::Any, beside).await?;
     Ok(Reply::done())
-}
-
-fn require_room<T>(app: &App, oid: Oid, kind: Kind<T>, name: &str) -> Result<(), ApiError> {
-    check_name(name)?;
-    if !app.records.has(oid, kind, name) && app.records.count(oid, kind) >= SETTINGS_MAX {
-        return Err(ApiError::bad_request(format!("an organization has at most {SETTINGS_MAX} of these; delete some")));
-    }
-    Ok(())
 }
 
 async fn usage(call: Call) -> Result<Reply, ApiError> {
@@ -174,22 +135,13 @@ fn resource(call: &Call) -> Result<String, ApiError> {
         let value = call.fields.get(name).filter(|value| !value.is_empty());
         value.ok_or_else(|| ApiError::bad_request(format!("{name} is required")))
     };
-    check_resource(text("res_cat")?, text("res_name")?)
-}
-
-/// The key of a resource.
-pub(crate) fn check_resource(category: &str, name: &str) -> Result<String, ApiError> {
-    if category.is_empty() || name.is_empty() || category.contains('/') {
-        return Err(ApiError::bad_request("a resource has a category without a slash, and a name"));
-    }
-    let key = format!("{category}/{name}");
-    check_name(&key).map(|()| key)
+    Ok(check_resource(text("res_cat")?, text("res_name")?)?)
 }
 
 async fn add_resource(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let key = resource(&call)?;
-    require_room(&call.app, oid, RESOURCE, &key)?;
+    require_room(&call.app.records, oid, RESOURCE, &key)?;
     let entity = json!({"type": "resource", "name": key});
     let beside = call.audit(oid, "resource subscribed", &entity, "add_resource", &json!({}));
     call.app.records.put(oid, RESOURCE, &key, &clock::now().as_secs(), Expect::Any, beside).await?;

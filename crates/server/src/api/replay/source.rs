@@ -2,6 +2,7 @@
 
 use crate::api::ApiError;
 use crate::app::App;
+use crate::extension;
 use muster_model::{Oid, Sid, Timestamp};
 use muster_rules::Target;
 use muster_selector::{Selector, Targeting};
@@ -207,7 +208,7 @@ impl Sensors {
         }
         let selector =
             Selector::from_targeting(Targeting { selector: wanted.selector.as_deref(), ..Targeting::default() })
-                .map_err(|error| crate::extension::invalid_selector(&error))?;
+                .map_err(extension::Error::Selector)?;
         let mut sids: Vec<Sid> = match (named.is_empty(), selector.is_all()) {
             (true, true) => return Ok(Self::All),
             (false, true) => named,

@@ -106,7 +106,7 @@ impl Trial {
         };
         let seed = app.secrets.anon_seed(self.oid);
         let rule = RuleLoader::new(&lookups, &seed).needing_lookups().rule_value(self.meta.clone(), &self.rule);
-        let rule = rule.map_err(|error| hive::invalid_rule(&on_trial(error)))?;
+        let rule = rule.map_err(|error| hive::Error::Rule(on_trial(error)))?;
         let mut progress = Progress {
             trial: &self,
             turns: &app.replay_turns,
@@ -138,7 +138,7 @@ impl Trial {
 /// What the published replay says of a lookup that is not there: here it can also come with the request.
 /// Source: reference/detection-response.md section 20.3.
 fn on_trial(mut error: LoadError) -> LoadError {
-    if error.code == "rule/unknown-lookup" {
+    if error.names_unknown_lookup() {
         error.message.push_str(" in replay: supply it in the request's \"lookups\" field");
     }
     error

@@ -2,7 +2,7 @@
 
 use super::options::{UNAVAILABLE, available, is_section};
 use super::plan::Plan;
-use crate::api::ApiError;
+use crate::extension::Error;
 use muster_rules::{YamlBounds, read_yaml};
 use serde_json::{Map, Value};
 use std::fmt::Write as _;
@@ -19,8 +19,8 @@ pub(super) struct Document(Map<String, Value>);
 
 impl Document {
     /// Reads the text of a document.
-    pub(super) fn parse(text: &str) -> Result<Self, ApiError> {
-        let bad = |what: String| ApiError::bad_request(format!("config: {what}"));
+    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+        let bad = |what: String| Error::invalid(format!("config: {what}"));
         let Value::Object(document) = parse(text).map_err(bad)? else {
             return Err(bad("must be an object with version and sections".to_owned()));
         };
@@ -43,11 +43,11 @@ impl Document {
     }
 
     /// A section that is an object.
-    pub(super) fn object(&self, name: &str) -> Result<impl Iterator<Item = (&String, &Value)>, ApiError> {
+    pub(super) fn object(&self, name: &str) -> Result<impl Iterator<Item = (&String, &Value)>, Error> {
         let entries = match self.section(name) {
             None => None,
             Some(Value::Object(entries)) => Some(entries),
-            Some(_) => return Err(ApiError::bad_request(format!("config: {name} must be an object"))),
+            Some(_) => return Err(Error::invalid(format!("config: {name} must be an object"))),
         };
         Ok(entries.into_iter().flatten())
     }
@@ -126,7 +126,7 @@ mod tests {
         for (text, expected) in cases {
             let error = Document::parse(text).map(|_| ()).unwrap_err();
             let shown = &text[..text.len().min(60)];
-            assert!(error.message.to_lowercase().contains(expected), "{shown}: {}", error.message);
+            assert!(error.to_string().to_lowercase().contains(expected), "{shown}: {error}");
         }
     }
 

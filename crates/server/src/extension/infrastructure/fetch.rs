@@ -5,23 +5,24 @@ use super::keys;
 use super::options::Options;
 use super::sections::{bare_artifact_rule, bare_output, is_temporary};
 use crate::access::INSTALLATION_KEY;
-use crate::api::{ARTIFACT_RULE, ApiError, RESOURCE, SETTING};
 use crate::app::App;
-use crate::extension::SUBSCRIPTION;
+use crate::artifact::ARTIFACT_RULE;
+use crate::extension::{Error, SUBSCRIPTION};
 use crate::hive::{self, FALSE_POSITIVES, LISTING_BYTES_MAX, RULE_HIVES, Verb};
 use crate::output;
+use crate::settings::{RESOURCE, SETTING};
 use muster_model::Oid;
 use serde_json::{Map, Value, json};
 
 /// The sections that are asked for. Sections and hives that this server does not have are left out.
-pub(super) fn fetch(app: &App, oid: Oid, options: &Options, rights: &Rights) -> Result<Value, ApiError> {
+pub(super) fn fetch(app: &App, oid: Oid, options: &Options, rights: &Rights) -> Result<Value, Error> {
     let mut document = Map::from_iter([("version".to_owned(), json!(3))]);
     let mut put = |name: &str, permission: &str, section: &dyn Fn() -> Value| {
         if options.wants(name) {
             rights.require(permission)?;
             document.insert(name.to_owned(), section());
         }
-        Ok::<(), ApiError>(())
+        Ok::<(), Error>(())
     };
     put("outputs", "output.list", &|| {
         let outputs = output::list(app, oid).into_iter().filter(|(_, settings)| !is_temporary(settings));
@@ -80,7 +81,7 @@ fn rules(app: &App, oid: Oid, rights: &Rights) -> Value {
     Value::Object(rules)
 }
 
-fn hives(app: &App, oid: Oid, options: &Options, rights: &Rights) -> Result<Map<String, Value>, ApiError> {
+fn hives(app: &App, oid: Oid, options: &Options, rights: &Rights) -> Result<Map<String, Value>, Error> {
     let (mut hives, mut bytes) = (Map::new(), 0);
     for hive in options.hives().filter_map(hive::find) {
         rights.require(hive.permission(Verb::Get))?;
@@ -89,8 +90,7 @@ fn hives(app: &App, oid: Oid, options: &Options, rights: &Rights) -> Result<Map<
             let record = json!({"data": record.data, "usr_mtd": record.usr_mtd});
             bytes += key.len() + record.to_string().len();
             if bytes > LISTING_BYTES_MAX {
-                let text = format!("the hives have more than {LISTING_BYTES_MAX} bytes; ask for fewer at once");
-                return Err(ApiError::too_large(text));
+                return Err(Error::TooLarge);
             }
             records.insert(key, record);
         }

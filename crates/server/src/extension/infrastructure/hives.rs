@@ -2,8 +2,8 @@
 
 use super::document::Document;
 use super::plan::{Place, Plan, Wanted};
-use crate::api::ApiError;
 use crate::detect::Lookups;
+use crate::extension::Error;
 use crate::hive::{
     self, Change, Checker, FALSE_POSITIVES, HIVES, Hive, HiveRecord, LOOKUPS, RULE_HIVES, UserMetadata, Verb,
 };
@@ -25,7 +25,7 @@ struct Entry {
 }
 
 /// Plans the hives and the older sections, as far as they are asked for.
-pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiError> {
+pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
     let mut checker = Checker {
         lookups: Lookups::stored(&plan.app.detectors, &plan.app.records, plan.oid),
         anon_seed: plan.app.secrets.anon_seed(plan.oid),
@@ -71,14 +71,14 @@ fn place_of(hive: &Hive, element: &'static str) -> Place<HiveRecord> {
 }
 
 /// What stands under a key: a record with `data`, or the bare content, as some published examples have it.
-fn entry_of(value: &Value) -> Result<Entry, ApiError> {
-    let record = value.as_object().ok_or_else(|| ApiError::bad_request("a record must be an object"))?;
+fn entry_of(value: &Value) -> Result<Entry, Error> {
+    let record = value.as_object().ok_or_else(|| Error::invalid("a record must be an object"))?;
     let is_record = record.contains_key("data") || record.contains_key("usr_mtd");
     let data = if is_record { record.get("data").cloned().unwrap_or_default() } else { value.clone() };
     let usr_mtd = match record.get("usr_mtd").filter(|_| is_record) {
         None | Some(Value::Null) => None,
         Some(Value::Object(block)) => Some(UserMetadata::read(block)?),
-        Some(_) => return Err(ApiError::bad_request("usr_mtd must be an object")),
+        Some(_) => return Err(Error::invalid("usr_mtd must be an object")),
     };
     let is_same = |stored: &HiveRecord, entry: &Entry| {
         stored.data == entry.data && entry.usr_mtd.as_ref().is_none_or(|usr_mtd| *usr_mtd == stored.usr_mtd)
@@ -91,7 +91,7 @@ fn whole_hive(
     checker: &mut Checker,
     hive: &'static Hive,
     records: Option<&Value>,
-) -> Result<(), ApiError> {
+) -> Result<(), Error> {
     if !plan.may(hive.permission(Verb::Get))? {
         return Ok(());
     }
@@ -99,7 +99,7 @@ fn whole_hive(
     let records = match records {
         None | Some(Value::Null) => None,
         Some(Value::Object(records)) => Some(records),
-        Some(_) => return Err(ApiError::bad_request(format!("config: {section} must be an object"))),
+        Some(_) => return Err(Error::invalid(format!("config: {section} must be an object"))),
     };
     let mut entries = BTreeMap::new();
     for (key, value) in records.into_iter().flatten() {
@@ -120,7 +120,7 @@ fn mirror(
     entries: BTreeMap<String, Entry>,
     name: &dyn Fn(&str) -> String,
     may_go: impl Fn(&str) -> bool,
-) -> Result<(), ApiError> {
+) -> Result<(), Error> {
     let stored: Stored = hive::list(plan.app, hive, plan.oid).into_iter().collect();
     let is_gone = |key: &&String| plan.options.is_force && !entries.contains_key(*key) && may_go(key);
     let goes: Vec<(String, String)> = stored.keys().filter(is_gone).map(|key| (key.clone(), name(key))).collect();
@@ -161,8 +161,8 @@ fn hive_of(namespace: &str) -> Option<&'static Hive> {
 }
 
 /// The rule of an older section: in force unless it says otherwise.
-fn rule_of(rule: &Value) -> Result<(&'static Hive, Entry), ApiError> {
-    let wrong = |what: &str| ApiError::bad_request(what);
+fn rule_of(rule: &Value) -> Result<(&'static Hive, Entry), Error> {
+    let wrong = |what: &str| Error::invalid(what);
     let namespace = rule.get("namespace").map_or(Some("general"), Value::as_str).filter(|name| !name.is_empty());
     let hive = namespace.and_then(hive_of).ok_or_else(|| wrong("namespace must be general, managed or service"))?;
     let detect = rule.get("detect").ok_or_else(|| wrong("a rule needs detect"))?;
@@ -188,7 +188,7 @@ fn keep_metadata(plan: &Plan<'_>, hive: &Hive, key: &str, entry: &mut Entry) {
     }
 }
 
-fn rules(plan: &mut Plan<'_>, checker: &mut Checker, document: &Document) -> Result<(), ApiError> {
+fn rules(plan: &mut Plan<'_>, checker: &mut Checker, document: &Document) -> Result<(), Error> {
     let mut by_hive: BTreeMap<&str, BTreeMap<String, Entry>> = BTreeMap::new();
     let mut places = BTreeMap::new();
     for (key, rule) in document.object("rules")? {
@@ -217,7 +217,7 @@ fn rules(plan: &mut Plan<'_>, checker: &mut Checker, document: &Document) -> Res
     Ok(())
 }
 
-fn false_positives(plan: &mut Plan<'_>, checker: &mut Checker, document: &Document) -> Result<(), ApiError> {
+fn false_positives(plan: &mut Plan<'_>, checker: &mut Checker, document: &Document) -> Result<(), Error> {
     if !plan.may(FALSE_POSITIVES.permission(Verb::Get))? {
         return Ok(());
     }

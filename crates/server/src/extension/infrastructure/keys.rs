@@ -3,8 +3,10 @@
 
 use super::document::Document;
 use super::plan::{Place, Plan, Wanted};
-use crate::access::{INSTALLATION_KEY, InstallationKeyRecord};
-use crate::api::{ApiError, INSTALLATION_KEYS_MAX, check_installation_key, fresh_installation_key};
+use crate::access::{
+    INSTALLATION_KEY, INSTALLATION_KEYS_MAX, InstallationKeyRecord, check_installation_key, fresh_installation_key,
+};
+use crate::extension::Error;
 use crate::random;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -25,8 +27,8 @@ impl Described {
     }
 
     /// Reads an item; `name` is the key that it stands under in the form of a map.
-    fn read(item: &Value, name: Option<&str>) -> Result<Self, ApiError> {
-        let wrong = |what: &str| ApiError::bad_request(what);
+    fn read(item: &Value, name: Option<&str>) -> Result<Self, Error> {
+        let wrong = |what: &str| Error::invalid(what);
         let description = item.get("desc").filter(|desc| !desc.is_null()).and_then(Value::as_str).or(name);
         let description = description.ok_or_else(|| wrong("desc is required"))?.to_owned();
         let mut tags: Vec<String> = match item.get("tags") {
@@ -58,7 +60,7 @@ pub(super) fn section(keys: &[(String, InstallationKeyRecord)]) -> Value {
 }
 
 /// Plans the installation keys, if they are asked for.
-pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiError> {
+pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
     // Who leaves the section out does not mean to lose all keys.
     let Some(section) = document.section("installation_keys").filter(|_| plan.options.wants("installation_keys"))
     else {
@@ -81,7 +83,7 @@ pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiEr
     let items: Vec<(Option<&str>, &Value)> = match section {
         Value::Array(items) => items.iter().map(|item| (None, item)).collect(),
         Value::Object(items) => items.iter().map(|(name, item)| (Some(name.as_str()), item)).collect(),
-        _ => return Err(ApiError::bad_request("config: installation_keys must be a list")),
+        _ => return Err(Error::invalid("config: installation_keys must be a list")),
     };
     let mut stored: Vec<(String, InstallationKeyRecord)> = plan.app.records.list(plan.oid, INSTALLATION_KEY);
     let mut wanted = BTreeMap::new();

@@ -1,6 +1,6 @@
 //! What a request asks for.
 
-use crate::api::ApiError;
+use crate::extension::Error;
 use crate::names;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -56,11 +56,11 @@ pub(super) struct Options {
 
 impl Options {
     /// Reads the options; what is absent is off.
-    pub(super) fn read(options: &Value) -> Result<Self, ApiError> {
+    pub(super) fn read(options: &Value) -> Result<Self, Error> {
         let flag = |name: &str| match options.get(name) {
             None | Some(Value::Null) => Ok(false),
             Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => Err(ApiError::bad_request(format!("options.{name} must be true or false"))),
+            Some(_) => Err(Error::invalid(format!("options.{name} must be true or false"))),
         };
         let asked = options.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
         let known: Vec<&str> = SECTIONS.iter().map(|(option, _)| *option).chain(FLAGS.iter().copied()).collect();
@@ -70,7 +70,7 @@ impl Options {
             Some(Value::Object(hives)) => {
                 hives.iter().filter(|(_, on)| **on == Value::Bool(true)).map(|(name, _)| name.clone()).collect()
             }
-            Some(_) => return Err(ApiError::bad_request("options.sync_hives must be an object: hive to true")),
+            Some(_) => return Err(Error::invalid("options.sync_hives must be an object: hive to true")),
         };
         let mut sections = BTreeSet::new();
         for (option, section) in SECTIONS.iter().filter(|(option, _)| *option != "sync_hives") {

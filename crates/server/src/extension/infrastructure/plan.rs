@@ -2,9 +2,10 @@
 
 use super::Rights;
 use super::options::Options;
-use crate::api::ApiError;
+use crate::access;
 use crate::app::App;
 use crate::clock;
+use crate::extension::Error;
 use crate::hive::Hive;
 use crate::intake::Record;
 use crate::intake::event::{self, Actor};
@@ -15,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fmt::Display;
 
 /// Errors that a push tells; whoever has more, mends these first.
 const ERRORS_MAX: usize = 100;
@@ -102,15 +104,15 @@ impl<'a> Plan<'a> {
     }
 
     /// An element is not what it should be: told, and left out of the plan.
-    pub(super) fn accept<V>(&mut self, place: &str, result: Result<V, ApiError>) -> Option<V> {
-        result.map_err(|error| self.error(place, &error.message)).ok()
+    pub(super) fn accept<V, E: Display>(&mut self, place: &str, result: Result<V, E>) -> Option<V> {
+        result.map_err(|error| self.error(place, &error.to_string())).ok()
     }
 
     /// Whether the caller has a permission; without it, the push ends or passes over what needs it.
-    pub(super) fn may(&self, permission: &str) -> Result<bool, ApiError> {
+    pub(super) fn may(&self, permission: &str) -> Result<bool, Error> {
         match self.rights.may(permission) || self.options.ignore_inaccessible {
             true => Ok(self.rights.may(permission)),
-            false => Err(ApiError::missing_permission(permission)),
+            false => Err(access::Error::MissingPermission(permission.to_owned()).into()),
         }
     }
 
@@ -131,7 +133,7 @@ impl<'a> Plan<'a> {
         place: &Place<T>,
         wanted: BTreeMap<String, Wanted<T>>,
         goes: Vec<(String, String)>,
-    ) -> Result<Vec<String>, ApiError> {
+    ) -> Result<Vec<String>, Error> {
         let goes = if self.options.is_force { goes } else { Vec::new() };
         let mut changed = Vec::new();
         let mut count = self.app.records.count(self.oid, place.kind);

@@ -2,18 +2,16 @@
 
 use super::document::Document;
 use super::plan::{Place, Plan, Wanted};
-use crate::api::{
-    ARTIFACT_RULE, ARTIFACT_RULES_MAX, ApiError, RESOURCE, SETTING, SETTINGS_MAX, check_artifact_rule, check_resource,
-    check_setting,
-};
+use crate::artifact::{self, ARTIFACT_RULE, ARTIFACT_RULES_MAX};
 use crate::clock;
-use crate::extension::{BUILT_IN, SUBSCRIPTION, Subscription};
+use crate::extension::{BUILT_IN, Error, SUBSCRIPTION, Subscription};
 use crate::output::{self, OUTPUT, OUTPUTS_MAX};
+use crate::settings::{RESOURCE, SETTING, SETTINGS_MAX, check_resource, check_setting};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// Plans these sections, as far as they are asked for.
-pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiError> {
+pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
     if plan.options.wants("resources") {
         resources(plan, document)?;
     }
@@ -67,7 +65,7 @@ fn texts(settings: &Map<String, Value>) -> BTreeMap<String, String> {
     bare_output(settings).iter().map(|(name, value)| (name.clone(), text(value))).collect()
 }
 
-fn outputs(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiError> {
+fn outputs(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
     let place = Place {
         element: "output",
         kind: OUTPUT,
@@ -111,7 +109,7 @@ fn outputs(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn resources(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiError> {
+fn resources(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
     let place = Place {
         element: "resource",
         kind: RESOURCE,
@@ -149,7 +147,7 @@ fn resources(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiError> {
     plan.mirror(&place, wanted, goes).map(|_| ())
 }
 
-fn extensions(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiError> {
+fn extensions(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
     let place = Place {
         element: "extension",
         kind: SUBSCRIPTION,
@@ -168,7 +166,7 @@ fn extensions(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiError> 
     }
     let stored: BTreeMap<String, Subscription> = plan.app.records.list(plan.oid, SUBSCRIPTION).into_iter().collect();
     let names = section.as_array().and_then(|names| names.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
-    let names = names.ok_or_else(|| ApiError::bad_request("config: extensions must be a list of names"))?;
+    let names = names.ok_or_else(|| Error::invalid("config: extensions must be a list of names"))?;
     let mut wanted = BTreeMap::new();
     for name in names {
         if !BUILT_IN.contains(&name) {
@@ -185,7 +183,7 @@ fn extensions(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiError> 
     plan.mirror(&place, wanted, goes).map(|_| ())
 }
 
-fn settings(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiError> {
+fn settings(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
     let place = Place {
         element: "org-value",
         kind: SETTING,
@@ -236,7 +234,7 @@ pub(super) fn bare_artifact_rule(rule: &Value) -> Value {
     Value::Object(bare)
 }
 
-fn artifact_rules(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiError> {
+fn artifact_rules(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
     let place = Place {
         element: "artifact",
         kind: ARTIFACT_RULE,
@@ -262,7 +260,7 @@ fn artifact_rules(plan: &mut Plan<'_>, document: &Document) -> Result<(), ApiErr
         let mut rule = bare_artifact_rule(rule);
         if stored.get(name).is_some_and(|stored| bare_artifact_rule(stored) == rule) {
             wanted.insert(name.clone(), Wanted::new(name, None));
-        } else if plan.accept(&at, check_artifact_rule(name, &rule)).is_some() {
+        } else if plan.accept(&at, artifact::check_rule(name, &rule)).is_some() {
             rule["name"] = json!(name);
             wanted.insert(name.clone(), Wanted::new(name, Some(rule)));
         }
