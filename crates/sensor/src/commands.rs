@@ -8,7 +8,7 @@ mod agent;
 mod collection;
 mod directory;
 mod failure;
-mod file;
+pub(crate) mod file;
 mod inventory;
 mod memory;
 mod network;
@@ -30,7 +30,9 @@ use crate::executor::Toolbox;
 use crate::stop::Stop;
 
 pub use collection::Added;
+pub(crate) use directory::matches;
 pub use failure::{Failure, Kind, code};
+pub(crate) use transfer::Temporary;
 
 /// Fields of a reply.
 pub type Fields = Map<String, Value>;
@@ -226,4 +228,4 @@ fn fields(value: Value) -> Fields {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

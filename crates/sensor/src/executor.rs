@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt as _;
 use muster_command::{Command, Reply};
 use muster_model::Sid;
-use muster_wire::{Event, Flags, InstallationKey, Transfer, TransferGrant};
+use muster_wire::{Event, Flags, InstallationKey, LiveEnded, LiveProgress, Transfer, TransferGrant};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
@@ -48,6 +48,10 @@ pub enum ToSensor {
     Transfer(Transfer, oneshot::Sender<TransferGrant>),
     /// Isolation or seal changed.
     ProtectionChanged,
+    /// A command of a live session, with the number of the session, ended.
+    LiveEnded(u64, LiveEnded),
+    /// A command of a live session has come so far.
+    LiveProgress(u64, LiveProgress),
 }
 
 /// Numbers about the spool.
@@ -150,6 +154,14 @@ impl Toolbox {
         granted.await.ok()
     }
 
+    /// Whether a path leads to what the sensor keeps, or to a directory that holds it.
+    #[must_use]
+    pub fn is_state(&self, path: &Path) -> bool {
+        let place = place_of(path);
+        let own = fs::canonicalize(&self.state_dir).unwrap_or_else(|_| self.state_dir.clone());
+        [&own, &self.state_dir].into_iter().any(|own| place.starts_with(own) || own.starts_with(&place))
+    }
+
     /// Refuses what would change the sensor's own files while it is sealed.
     ///
     /// # Errors
@@ -159,15 +171,19 @@ impl Toolbox {
         if !self.is_sealed.load(Ordering::Relaxed) {
             return Ok(());
         }
-        // The file itself may be a link elsewhere; what is changed is its directory.
-        let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
-        let place = parent.zip(path.file_name()).map_or_else(|| path.to_owned(), |(parent, name)| parent.join(name));
+        let place = place_of(path);
         let own = std::env::current_exe().is_ok_and(|own| own == place);
-        if own || place.starts_with(&self.state_dir) || self.state_dir.starts_with(&place) {
+        if own || self.is_state(path) {
             return Err(Failure::refused(code::ACCESS_DENIED, "the sensor is sealed and protects its own files"));
         }
         Ok(())
     }
+}
+
+/// Where a path leads. The file itself may be a link elsewhere; what is changed is its directory.
+fn place_of(path: &Path) -> PathBuf {
+    let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
+    parent.zip(path.file_name()).map_or_else(|| path.to_owned(), |(parent, name)| parent.join(name))
 }
 
 /// Carries out one task and tells its end, which it may be asked to come to earlier.
@@ -229,30 +245,61 @@ fn crashed() -> Failure {
     Failure::new(code::INVALID_FUNCTION, "the command crashed")
 }
 
-/// Carries a command out on a thread of its own. One that does not come back in time hangs in the kernel (a
-/// file system whose server is gone, say) and cannot be stopped: its thread is left alone, and its lane free.
+/// Why something that blocks did not begin, or did not end as it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Hang {
+    /// Too much hangs already.
+    #[error(
+        "{HANGING_MAX} commands hang in the kernel, most likely on a dead file system; see to it, or restart the sensor"
+    )]
+    TooMany,
+    /// It panicked.
+    #[error("the command crashed")]
+    Crashed,
+}
+
+/// Carries a command out on a thread of its own.
 pub(crate) async fn block(job: Job, handler: fn(&Job) -> commands::Outcome, time: Duration) -> commands::Outcome {
-    let tools = Arc::clone(&job.tools);
-    if tools.hanging.load(Ordering::Relaxed) >= HANGING_MAX {
-        let text = format!(
-            "{HANGING_MAX} commands hang in the kernel, most likely on a dead file system; see to it, or restart the sensor"
-        );
-        return Err(Failure::refused(code::BUSY, text));
+    let (tools, stop) = (Arc::clone(&job.tools), Arc::clone(&job.stop));
+    match block_until(&tools, give_up(&stop, time), move || handler(&job)).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(failure)) => {
+            let text = format!("it hangs: {}; what it does on the endpoint may still happen", failure.message);
+            Err(Failure::new(failure.code, text))
+        }
+        Err(Hang::Crashed) => Err(crashed()),
+        Err(hang @ Hang::TooMany) => Err(Failure::refused(code::BUSY, hang.to_string())),
     }
-    let stop = Arc::clone(&job.stop);
-    let mut thread = tokio::task::spawn_blocking(move || handler(&job));
-    let failure = tokio::select! {
-        ended = &mut thread => return ended.unwrap_or_else(|_| Err(crashed())),
-        failure = give_up(&stop, time) => failure,
+}
+
+/// Does something on a thread of its own; gives the error of `given_up` if that comes first. What does not come back
+/// by then hangs in the kernel (a file system whose server is gone, say) and cannot be stopped: its thread is left
+/// alone, and its lane free.
+///
+/// # Errors
+///
+/// [`Hang`].
+pub(crate) async fn block_until<T: Send + 'static, E>(
+    tools: &Arc<Toolbox>,
+    given_up: impl Future<Output = E>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<Result<T, E>, Hang> {
+    if tools.hanging.load(Ordering::Relaxed) >= HANGING_MAX {
+        return Err(Hang::TooMany);
+    }
+    let mut thread = tokio::task::spawn_blocking(work);
+    let why = tokio::select! {
+        ended = &mut thread => return ended.map(Ok).map_err(|_| Hang::Crashed),
+        why = given_up => why,
     };
     tools.hanging.fetch_add(1, Ordering::Relaxed);
+    let tools = Arc::clone(tools);
     tokio::spawn(async move {
         // Whatever it says now comes too late.
         let _ = thread.await;
         tools.hanging.fetch_sub(1, Ordering::Relaxed);
     });
-    let text = format!("it hangs: {}; what it does on the endpoint may still happen", failure.message);
-    Err(Failure::new(failure.code, text))
+    Ok(Err(why))
 }
 
 fn afterwards(name: &str) -> Option<Afterwards> {

@@ -39,6 +39,7 @@ pub mod identity;
 pub mod image;
 pub mod journal;
 pub mod link;
+pub mod live;
 pub mod mark;
 pub mod platform;
 pub mod protection;

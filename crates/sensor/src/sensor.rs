@@ -6,13 +6,14 @@
 mod account;
 pub mod delay;
 mod ending;
+mod live;
 mod running;
 mod status;
 mod transfers;
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -38,6 +39,7 @@ use crate::state_dir::StateDir;
 use crate::{clock, collector, commands, image};
 pub(crate) use ending::remove_state;
 use running::Running;
+pub use status::status_file;
 use transfers::Transfers;
 
 /// Interval of `SYNC`. Source: reference/sensor.md section 4.
@@ -156,6 +158,7 @@ struct Sensor<'a> {
     sync_at: Instant,
     end: Option<Afterwards>,
     transfers: Transfers,
+    live: live::Sessions,
     history: History,
     remembered: Remembered,
     is_collecting: bool,
@@ -223,6 +226,7 @@ impl<'a> Sensor<'a> {
             sync_at: Instant::now() + SYNC_EVERY,
             end: None,
             transfers: Transfers::default(),
+            live: live::Sessions::default(),
             history: History::open(&dir.file("history"), config.history_bytes)?,
             remembered,
             is_collecting: false,
@@ -277,12 +281,13 @@ impl<'a> Sensor<'a> {
             .deadline()
             .map(|boot_ms| Instant::now() + Duration::from_millis(boot_ms.saturating_sub(host::boot_ms())));
         let sync = self.agent.is_connected().then_some(self.sync_at);
-        [agent, sync, self.link.connect_at].into_iter().flatten().min()
+        [agent, sync, self.live.wakes_at(), self.link.connect_at].into_iter().flatten().min()
     }
 
     fn wake_up(&mut self) {
         let instant = Instant::now();
         self.agent.tick(clock::now());
+        self.live.tick();
         if self.link.connect_at.is_some_and(|at| at <= instant) {
             self.connect();
         }
@@ -324,6 +329,7 @@ impl<'a> Sensor<'a> {
             self.link.backoff.reset();
         }
         self.agent.disconnected();
+        self.live.lost();
         if self.link.say.take().is_none() && self.link.connect_at.is_some() {
             return;
         }
@@ -346,6 +352,8 @@ impl<'a> Sensor<'a> {
                     self.say(from_sensor::Message::Transfer(request));
                 }
             }
+            ToSensor::LiveEnded(session, ended) => self.live_ended(session, ended),
+            ToSensor::LiveProgress(session, progress) => self.live_progress(session, progress),
             ToSensor::ProtectionChanged => {
                 self.remember_protection();
                 if self.agent.is_connected() {
@@ -445,7 +453,7 @@ impl<'a> Sensor<'a> {
             Effect::Enforce(flags) => self.enforce(flags),
             Effect::Sleep(is_asleep) => self.tools.is_asleep.store(is_asleep, Ordering::Relaxed),
             Effect::Granted(grant) => self.transfers.granted(grant),
-            Effect::Live(order) => tracing::debug!(order.session, "this sensor cannot enter live sessions yet"),
+            Effect::Live(order) => self.live_order(order),
             Effect::Enrolled(sid) => self.enrolled(sid),
             Effect::Close(wait, reason) => {
                 tracing::warn!(%reason, wait_s = wait.as_secs(), "the link is closed");
@@ -586,10 +594,4 @@ fn fresh_id() -> [u8; 16] {
 
 fn dice() -> f64 {
     f64::from(u16::from_be_bytes([Uuid::new_v4().as_bytes()[0], Uuid::new_v4().as_bytes()[1]])) / f64::from(u16::MAX)
-}
-
-/// Path of the status file in a state directory.
-#[must_use]
-pub fn status_file(state_dir: &Path) -> PathBuf {
-    state_dir.join("hcp_hbs_status.json")
 }

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod entries;
+mod live;
 mod tasks;
 
 use crate::{CounterRow, Expect, Read, Record, SensorRow, Store, StoreError, Write};
@@ -33,6 +34,7 @@ pub const CASES: &[Case] = &[
     ("deliveries_come_back_whole_and_keep_their_place", deliveries::come_back_whole),
     ("tries_are_noted_only_of_deliveries_that_are_there", deliveries::tries_are_noted),
     ("counters_are_replaced_and_forgotten_by_key", counters_are_replaced),
+    ("parts_of_live_sessions_are_replaced_and_go_with_their_session", live::parts_go_with_their_session),
 ];
 
 fn oid(n: u128) -> Oid {
@@ -154,6 +156,8 @@ fn fingerprint(store: &Store) -> String {
         view.counters(oid(1), &mut |row| write!(text, "{row:?}").expect("text grows"))?;
         view.deliveries(&mut |oid, row| write!(text, "{oid}{row:?}").expect("text grows"))?;
         write!(text, "{:?}", view.delivery_bodies(oid(1), &[1, 2])?).expect("text grows");
+        view.live_sessions(&mut |row| write!(text, "{row:?}").expect("text grows"))?;
+        view.live(oid(1), 1, crate::LivePart::Command, &mut |row| write!(text, "{row:?}").expect("text grows"))?;
         Ok(text)
     })
 }
@@ -261,6 +265,7 @@ fn fingerprint_of_keys(store: &Store, owner: u128) -> Vec<String> {
             format!("{:?}", view.spool(o, 1, [1; 16])?),
             format!("{targets:?}"),
             format!("{counters:?}"),
+            format!("{:?}", view.live_one(o, 1, crate::LivePart::Session, 0)?),
             format!("{:?}", view.targets_of(o, 1, &[1])?),
             format!("{:?}", view.stream_size(o, stream)?),
             format!("{:?}", view.entries(&entries::everything(owner))?.entries),

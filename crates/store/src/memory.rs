@@ -74,6 +74,7 @@ struct State {
     queued: BTreeMap<(Oid, String, u64), Vec<u8>>,
     counters: BTreeMap<(Oid, [u8; 16]), CounterRow>,
     deliveries: BTreeMap<(Oid, u64), (Delivery, Vec<u8>)>,
+    live: BTreeMap<(Oid, u64, LivePart, u32), LiveRow>,
     /// Number of the next entry; those that an undone list took are left out.
     next_entry: u64,
 }
@@ -200,18 +201,36 @@ impl Change<'_> {
                     self.delete(|state| &mut state.deliveries, (*oid, *position));
                 }
             }
-            Write::PutCounters { oid, counters } => {
-                for counter in counters {
-                    self.put(|state| &mut state.counters, (*oid, counter.key), *counter);
-                }
-            }
+            Write::PutCounters { oid, counters } => self.put_counters(*oid, counters),
             Write::DeleteCounters { oid, keys } => {
                 for key in keys {
                     self.delete(|state| &mut state.counters, (*oid, *key));
                 }
             }
+            Write::PutLive(rows) => self.put_live(rows),
+            Write::DeleteLive { oid, session } => self.delete_live(*oid, *session),
         }
         Ok(())
+    }
+
+    fn put_counters(&mut self, oid: Oid, counters: &[CounterRow]) {
+        for counter in counters {
+            self.put(|state| &mut state.counters, (oid, counter.key), *counter);
+        }
+    }
+
+    fn put_live(&mut self, rows: &[LiveRow]) {
+        for row in rows {
+            self.put(|state| &mut state.live, (row.oid, row.session, row.part, row.item), row.clone());
+        }
+    }
+
+    fn delete_live(&mut self, oid: Oid, session: u64) {
+        let all = (oid, session, LivePart::Session, 0)..=(oid, session, LivePart::File, u32::MAX);
+        let keys: Vec<_> = self.state.live.range(all).map(|(key, _)| *key).collect();
+        for key in keys {
+            self.delete(|state| &mut state.live, key);
+        }
     }
 
     fn put_record(&mut self, record: &Record, expect: Expect) -> Result<(), StoreError> {

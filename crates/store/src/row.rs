@@ -132,6 +132,15 @@ pub enum Write {
         /// Which.
         keys: Vec<[u8; 16]>,
     },
+    /// Creates or replaces parts of live sessions.
+    PutLive(Vec<LiveRow>),
+    /// Forgets a live session with all its parts (retention).
+    DeleteLive {
+        /// Owner.
+        oid: Oid,
+        /// Number of the session.
+        session: u64,
+    },
 }
 
 /// What a [`Write::Trim`] forgets, oldest first.
@@ -146,6 +155,35 @@ pub enum Trim {
         /// Bytes of bodies that may stay.
         bytes_max: u64,
     },
+}
+
+/// A part of a live session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveRow {
+    /// Owner.
+    pub oid: Oid,
+    /// Number of the session.
+    pub session: u64,
+    /// Which part.
+    pub part: LivePart,
+    /// Number among the parts of this kind; 0 for the session itself.
+    pub item: u32,
+    /// JSON text.
+    pub body: Vec<u8>,
+}
+
+/// Parts of a live session. The numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum LivePart {
+    /// The session itself.
+    Session = 1,
+    /// A command, and what became of it.
+    Command = 2,
+    /// What a command found.
+    Found = 3,
+    /// A file.
+    File = 4,
 }
 
 /// Another link of the sensor has stored events meanwhile.

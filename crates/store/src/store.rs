@@ -381,4 +381,12 @@ pub trait Read {
     fn delivery_bodies(&mut self, oid: Oid, positions: &[u64]) -> Result<Vec<(u64, Vec<u8>)>, StoreError>;
     /// Calls `each` with every counter of an organization, by key.
     fn counters(&mut self, oid: Oid, each: &mut dyn FnMut(CounterRow)) -> Result<(), StoreError>;
+    /// Calls `each` with the session itself of every live session of every organization; those of one organization by
+    /// their number.
+    fn live_sessions(&mut self, each: &mut dyn FnMut(LiveRow)) -> Result<(), StoreError>;
+    /// Calls `each` with every part of this kind of a live session, by item.
+    fn live(&mut self, oid: Oid, session: u64, part: LivePart, each: &mut dyn FnMut(LiveRow))
+    -> Result<(), StoreError>;
+    /// One part of a live session.
+    fn live_one(&mut self, oid: Oid, session: u64, part: LivePart, item: u32) -> Result<Option<LiveRow>, StoreError>;
 }

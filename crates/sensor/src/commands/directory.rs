@@ -116,7 +116,7 @@ fn entry_of(path: &Path, metadata: &fs::Metadata, extra: Fields) -> Value {
 
 /// Whether a name fits: `*` is any run, `?` one character. Linear in both lengths
 /// but for the last `*`, so no expression can hang it.
-fn matches(expression: &[u8], name: &[u8]) -> bool {
+pub(crate) fn matches(expression: &[u8], name: &[u8]) -> bool {
     let (mut at, mut in_name, mut retry) = (0, 0, None);
     while in_name < name.len() {
         match expression.get(at) {

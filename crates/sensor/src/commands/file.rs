@@ -45,7 +45,7 @@ pub(super) fn get(job: &Job) -> Outcome {
 
 /// Opens a file for reading; pipes and devices would block for ever. Files of the kernel that wait until there
 /// is something to read (its log, say) fail instead.
-pub(super) fn open_regular(path: &Path) -> Result<File, Failure> {
+pub(crate) fn open_regular(path: &Path) -> Result<File, Failure> {
     // Opened first and then looked at: what is looked at first may be another file when it is opened. A pipe
     // that nobody writes to does not hold this up.
     let open = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path);
@@ -79,19 +79,60 @@ pub(super) fn info(job: &Job) -> Outcome {
     Ok(found)
 }
 
-/// Size, attributes and times, as listings and descriptions have them.
-pub(super) fn described(path: &Path, metadata: &fs::Metadata) -> Fields {
+/// Bits of attributes.
+#[allow(missing_docs, reason = "the names are those of the published table")]
+pub(crate) mod bit {
+    pub const READONLY: u32 = 0x1;
+    pub const HIDDEN: u32 = 0x2;
+    pub const SYSTEM: u32 = 0x4;
+    pub const DIRECTORY: u32 = 0x10;
+    pub const ARCHIVE: u32 = 0x20;
+    pub const DEVICE: u32 = 0x40;
+    pub const NORMAL: u32 = 0x80;
+    pub const TEMPORARY: u32 = 0x100;
+    pub const SPARSE_FILE: u32 = 0x200;
+    pub const REPARSE_POINT: u32 = 0x400;
+    pub const COMPRESSED: u32 = 0x800;
+    pub const OFFLINE: u32 = 0x1000;
+    pub const NOT_CONTENT_INDEXED: u32 = 0x2000;
+    pub const ENCRYPTED: u32 = 0x4000;
+}
+
+/// What listings and descriptions tell of an entry; times are Unix milliseconds.
+pub(crate) struct Facts {
+    pub(crate) size: u64,
+    /// See [`bit`].
+    pub(crate) attributes: u32,
+    pub(crate) created_ms: i64,
+    pub(crate) accessed_ms: i64,
+    pub(crate) modified_ms: i64,
+}
+
+/// Size, attributes and times of an entry.
+pub(crate) fn facts(path: &Path, metadata: &fs::Metadata) -> Facts {
     let ms = |seconds: i64, nanoseconds: i64| seconds.saturating_mul(1_000).saturating_add(nanoseconds / 1_000_000);
     let born = metadata.created().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
     let created = born
         .and_then(|since| i64::try_from(since.as_millis()).ok())
         .unwrap_or_else(|| ms(metadata.ctime(), metadata.ctime_nsec()));
+    Facts {
+        size: metadata.len(),
+        attributes: attributes(path, metadata),
+        created_ms: created,
+        accessed_ms: ms(metadata.atime(), metadata.atime_nsec()),
+        modified_ms: ms(metadata.mtime(), metadata.mtime_nsec()),
+    }
+}
+
+/// The same, as tasks answer it.
+pub(super) fn described(path: &Path, metadata: &fs::Metadata) -> Fields {
+    let facts = facts(path, metadata);
     fields(json!({
-        "FILE_SIZE": metadata.len(),
-        "ATTRIBUTES": attributes(path, metadata),
-        "CREATION_TIME": created,
-        "ACCESS_TIME": ms(metadata.atime(), metadata.atime_nsec()),
-        "MODIFICATION_TIME": ms(metadata.mtime(), metadata.mtime_nsec()),
+        "FILE_SIZE": facts.size,
+        "ATTRIBUTES": facts.attributes,
+        "CREATION_TIME": facts.created_ms,
+        "ACCESS_TIME": facts.accessed_ms,
+        "MODIFICATION_TIME": facts.modified_ms,
     }))
 }
 
@@ -101,11 +142,11 @@ fn attributes(path: &Path, metadata: &fs::Metadata) -> u32 {
     let is_plain =
         kind.is_file() || kind.is_fifo() || kind.is_socket() || kind.is_block_device() || kind.is_char_device();
     [
-        (metadata.mode() & 0o222 == 0, 0x1),
-        (is_hidden, 0x2),
-        (kind.is_dir(), 0x10),
-        (is_plain, 0x20),
-        (kind.is_symlink(), 0x400),
+        (metadata.mode() & 0o222 == 0, bit::READONLY),
+        (is_hidden, bit::HIDDEN),
+        (kind.is_dir(), bit::DIRECTORY),
+        (is_plain, bit::ARCHIVE),
+        (kind.is_symlink(), bit::REPARSE_POINT),
     ]
     .into_iter()
     .filter_map(|(holds, bit)| holds.then_some(bit))

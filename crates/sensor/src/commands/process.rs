@@ -156,12 +156,25 @@ fn control(job: &Job, what: Control) -> Outcome {
     if job.arguments.number("tid").is_some_and(|tid| tid != i64::from(named.pid)) {
         return Err(Failure::unsupported("Linux cannot stop a single thread"));
     }
-    let is_leader = lock(&job.tools.leaders).contains(&named.pid);
-    if is_leader && what == Control::Kill {
-        // The command that started it then ends, too, which waits for all of the group's output.
-        children::kill_group(named.pid)?;
-    } else {
-        process::control(named.pid, named.start_ticks, what)?;
-    }
+    control_by_operator(&job.tools, named.pid, named.start_ticks, what)?;
     Ok(fields(json!({"PROCESS_ID": named.pid})))
+}
+
+/// Controls a process. One that a command has started is ended with its group: the command then ends, too, which
+/// waits for all of the group's output.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub(crate) fn control_by_operator(
+    tools: &Toolbox,
+    pid: u32,
+    start_ticks: Option<u64>,
+    what: Control,
+) -> std::io::Result<()> {
+    let is_leader = lock(&tools.leaders).contains(&pid);
+    if is_leader && what == Control::Kill {
+        return children::kill_group(pid);
+    }
+    process::control(pid, start_ticks, what)
 }

@@ -5,7 +5,6 @@ mod output;
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::PoisonError;
@@ -89,15 +88,8 @@ async fn run_payload_in(job: &Job, name: &str, dir: &Path) -> Outcome {
 /// Runs a prepared command with the limits of the job.
 async fn execute(mut command: Command, job: &Job) -> Outcome {
     let limit = Duration::from_secs(job.arguments.number("timeout").unwrap_or(TIMEOUT_S).unsigned_abs());
-    command
-        .env_clear()
-        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-        .env("HOME", "/root")
-        .env("LANG", "C.UTF-8")
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    children::give_environment(&mut command);
+    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let records = transfer::private_dir(job)?;
     children::prepare(&mut command, &records, job.run.task);
     let begun = Instant::now();
@@ -161,7 +153,7 @@ async fn wait(child: &mut Child, limit: Duration) -> Result<i32, Failure> {
     let status = status.map_err(|_| {
         Failure::new(code::TIMEOUT, format!("killed after {} s; raise --timeout to let it run longer", limit.as_secs()))
     })??;
-    Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
+    Ok(children::exit_code(status))
 }
 
 async fn linger(

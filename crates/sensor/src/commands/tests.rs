@@ -15,6 +15,21 @@ use crate::executor::{self, ToSensor};
 use crate::platform::process::{Control, control, describe};
 use crate::stop::Stop;
 
+/// What commands share in a sensor with this state directory, whose server is nowhere.
+pub(crate) fn toolbox(state_dir: &Path) -> (Toolbox, mpsc::Receiver<ToSensor>) {
+    let (to_sensor, told) = mpsc::channel(100);
+    let key = InstallationKey {
+        oid: Oid(Uuid::from_u128(1)),
+        iid: Iid(Uuid::from_u128(2)),
+        secret: Vec::new(),
+        address: "127.0.0.1:1".to_owned(),
+        server_name: "test".to_owned(),
+        ca_der: Vec::new(),
+    };
+    let who = (Some(Sid(Uuid::from_u128(3))), "boot".to_owned());
+    (Toolbox::new(state_dir.to_owned(), who, key, Arc::default(), to_sensor), told)
+}
+
 struct Bench {
     dir: TempDir,
     tools: Arc<Toolbox>,
@@ -26,17 +41,7 @@ impl Bench {
         let dir = tempfile::tempdir().unwrap();
         let state_dir = fs::canonicalize(dir.path()).unwrap().join("state");
         fs::create_dir_all(state_dir.join("history")).unwrap();
-        let (to_sensor, told) = mpsc::channel(100);
-        let key = InstallationKey {
-            oid: Oid(Uuid::from_u128(1)),
-            iid: Iid(Uuid::from_u128(2)),
-            secret: Vec::new(),
-            address: "127.0.0.1:1".to_owned(),
-            server_name: "test".to_owned(),
-            ca_der: Vec::new(),
-        };
-        let who = (Some(Sid(Uuid::from_u128(3))), "boot".to_owned());
-        let tools = Toolbox::new(state_dir, who, key, Arc::default(), to_sensor);
+        let (tools, told) = toolbox(&state_dir);
         Self { dir, tools: Arc::new(tools), told }
     }
 

@@ -80,14 +80,14 @@ async fn granted(job: &Job, wanted: Transfer) -> Result<TransferGrant, Failure> 
 fn failure(error: &TransferError) -> Failure {
     let code = match error {
         TransferError::Status(status, _) => i32::from(*status),
-        TransferError::Digest => code::CRC,
+        TransferError::Digest | TransferError::Offset(_) => code::CRC,
         TransferError::Io(error) => Failure::at(Path::new("/"), error).code,
     };
     Failure::new(code, error.to_string())
 }
 
 /// A file or folder that goes with its guard, however the command ends; it may not be there at all.
-pub(super) struct Temporary(pub(super) PathBuf);
+pub(crate) struct Temporary(pub(crate) PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {

@@ -2,17 +2,18 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use futures_util::stream;
-use http::{Method, Request, Response, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Empty, StreamBody};
+use http_body_util::{BodyExt as _, Empty, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use muster_wire::{InstallationKey, TRANSFER_PATH, TransferGrant};
+use muster_wire::{InstallationKey, LIVE_FILE_PATH, LiveFile, TRANSFER_PATH, TransferGrant};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -22,6 +23,8 @@ use super::{Route, connect};
 const ALPN: &[u8] = b"http/1.1";
 /// Bytes read from a file at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
+/// The same of a file of a live session, where speed counts.
+const PIECE_BYTES: usize = 256 * 1024;
 /// Longest error text that is taken from an answer.
 const ERROR_BYTES_MAX: usize = 1_024;
 
@@ -40,6 +43,139 @@ pub enum TransferError {
     /// What came is not what was granted.
     #[error("the payload has another SHA-256 than the server said")]
     Digest,
+    /// The server has so many bytes already.
+    #[error("the server goes on at byte {0}")]
+    Offset(u64),
+}
+
+/// What the server has of a file that comes in pieces.
+#[derive(serde::Deserialize)]
+struct Arrived {
+    size: u64,
+}
+
+/// A piece of a file of a live session.
+pub struct Piece<'a> {
+    /// Token of the file.
+    pub token: &'a str,
+    /// Bytes that went before.
+    pub offset: u64,
+    /// Where to read it.
+    pub source: std::fs::File,
+    /// Bytes of the piece; `None` is all that there is.
+    pub count: Option<u64>,
+}
+
+/// Puts the rest of a file into the server, and into the digest; gives its bytes. They count as sent only then.
+///
+/// # Errors
+///
+/// [`TransferError::Offset`] if the server has more or fewer bytes than went before; else as [`upload`].
+pub async fn send_piece(
+    key: &InstallationKey,
+    route: &Route,
+    piece: Piece<'_>,
+    digest: &mut Context,
+) -> Result<u64, TransferError> {
+    let shared = Arc::new(Mutex::new((digest.clone(), 0_u64)));
+    let (counted, source) = (Arc::clone(&shared), File::from_std(piece.source).take(piece.count.unwrap_or(u64::MAX)));
+    let chunks = stream::try_unfold((source, counted), |(mut source, counted)| async move {
+        let mut chunk = vec![0; PIECE_BYTES];
+        let read = source.read(&mut chunk).await?;
+        chunk.truncate(read);
+        let mut so_far = counted.lock().unwrap_or_else(PoisonError::into_inner);
+        so_far.0.update(&chunk);
+        so_far.1 += read as u64;
+        drop(so_far);
+        Ok::<_, io::Error>((read > 0).then(|| (Frame::data(Bytes::from(chunk)), (source, counted))))
+    });
+    let path = format!("{LIVE_FILE_PATH}{}?offset={}", piece.token, piece.offset);
+    let request = request(key, &path, Method::PUT).body(StreamBody::new(chunks).boxed_unsync());
+    let response = send(key, route, request.map_err(io::Error::other)?).await?;
+    if response.status() == StatusCode::CONFLICT {
+        return Err(TransferError::Offset(arrived_in(response).await?));
+    }
+    accepted(response).await?;
+    let so_far = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    *digest = so_far.0.clone();
+    Ok(so_far.1)
+}
+
+/// Bytes of a file of a live session that the server has.
+///
+/// # Errors
+///
+/// As [`upload`].
+pub async fn arrived(key: &InstallationKey, route: &Route, token: &str) -> Result<u64, TransferError> {
+    let request = request(key, &format!("{LIVE_FILE_PATH}{token}"), Method::POST).body(empty());
+    arrived_in(accepted(send(key, route, request.map_err(io::Error::other)?).await?).await?).await
+}
+
+async fn arrived_in(response: Response<Incoming>) -> Result<u64, TransferError> {
+    let bytes = Limited::new(response.into_body(), ERROR_BYTES_MAX).collect().await.map_err(io::Error::other)?;
+    let arrived: Arrived = serde_json::from_slice(&bytes.to_bytes()).map_err(io::Error::other)?;
+    Ok(arrived.size)
+}
+
+/// Gets the rest of a file of a live session, behind what an earlier attempt left in `to`, and checks all of it; gives
+/// its SHA-256.
+///
+/// # Errors
+///
+/// Any [`TransferError`] but [`TransferError::Offset`].
+pub async fn receive_pieces(
+    key: &InstallationKey,
+    route: &Route,
+    wanted: &LiveFile,
+    to: &Path,
+) -> Result<Vec<u8>, TransferError> {
+    let mut file = File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(to).await?;
+    let (mut digest, mut have) = (Context::new(&SHA256), 0_u64);
+    let mut chunk = vec![0; PIECE_BYTES];
+    loop {
+        let read = file.read(&mut chunk).await?;
+        if read == 0 {
+            break;
+        }
+        digest.update(&chunk[..read]);
+        have += read as u64;
+    }
+    if have < wanted.size {
+        let path = format!("{LIVE_FILE_PATH}{}?offset={have}", wanted.token);
+        let request = request(key, &path, Method::GET).body(empty()).map_err(io::Error::other)?;
+        let mut body = accepted(send(key, route, request).await?).await?.into_body();
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(io::Error::other)?.into_data() else { continue };
+            have += data.len() as u64;
+            if have > wanted.size {
+                return Err(TransferError::Digest);
+            }
+            digest.update(&data);
+            file.write_all(&data).await.map_err(of_disk)?;
+        }
+    }
+    file.sync_all().await.map_err(of_disk)?;
+    let digest = digest.finish().as_ref().to_vec();
+    match have.cmp(&wanted.size) {
+        std::cmp::Ordering::Equal if digest == wanted.sha256 => Ok(digest),
+        std::cmp::Ordering::Less => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+        _ => Err(TransferError::Digest),
+    }
+}
+
+/// An error of the disk and not of the connection: it does not go away by itself.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+struct OfDisk(io::Error);
+
+fn of_disk(error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), OfDisk(error))
+}
+
+/// What the disk said, if it was the disk.
+#[must_use]
+pub fn disk_error(error: &io::Error) -> Option<&io::Error> {
+    error.get_ref()?.downcast_ref::<OfDisk>().map(|OfDisk(error)| error)
 }
 
 /// Puts `bytes` bytes of a file to the address of the grant.
@@ -60,7 +196,7 @@ pub async fn upload(
         chunk.truncate(read);
         Ok::<_, io::Error>((read > 0).then(|| (Frame::data(Bytes::from(chunk)), file)))
     });
-    let request = request(key, grant, Method::PUT)
+    let request = request(key, &granted(grant), Method::PUT)
         .header(header::CONTENT_LENGTH, bytes)
         .body(StreamBody::new(chunks).boxed_unsync())
         .map_err(io::Error::other)?;
@@ -78,8 +214,7 @@ pub async fn download(
     grant: &TransferGrant,
     to: &Path,
 ) -> Result<Vec<u8>, TransferError> {
-    let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
-    let request = request(key, grant, Method::GET).body(body).map_err(io::Error::other)?;
+    let request = request(key, &granted(grant), Method::GET).body(empty()).map_err(io::Error::other)?;
     let mut body = accepted(send(key, route, request).await?).await?.into_body();
     let mut file = File::options().create_new(true).write(true).mode(0o600).open(to).await?;
     let (mut digest, mut bytes) = (Context::new(&SHA256), 0_u64);
@@ -97,9 +232,16 @@ pub async fn download(
     if digest == grant.sha256 { Ok(digest) } else { Err(TransferError::Digest) }
 }
 
-fn request(key: &InstallationKey, grant: &TransferGrant, method: Method) -> http::request::Builder {
-    let builder = Request::builder().method(method).uri(format!("{TRANSFER_PATH}{}", grant.token));
-    builder.header(header::HOST, &key.server_name)
+fn request(key: &InstallationKey, path: &str, method: Method) -> http::request::Builder {
+    Request::builder().method(method).uri(path).header(header::HOST, &key.server_name)
+}
+
+fn granted(grant: &TransferGrant) -> String {
+    format!("{TRANSFER_PATH}{}", grant.token)
+}
+
+fn empty() -> Body {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
 }
 
 async fn send(key: &InstallationKey, route: &Route, request: Request<Body>) -> io::Result<Response<Incoming>> {

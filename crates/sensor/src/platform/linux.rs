@@ -5,6 +5,7 @@ pub mod children;
 pub mod host;
 pub mod installation;
 pub mod isolation;
+pub mod live;
 pub mod memory;
 pub mod packages;
 pub mod power;

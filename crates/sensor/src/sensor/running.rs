@@ -26,6 +26,11 @@ impl Running {
         self.commands.spawn(executor::carry_out(run, Arc::clone(tools), stop));
     }
 
+    /// Begins to carry out a command of a live session.
+    pub(super) fn begin_live(&mut self, command: impl Future<Output = ()> + Send + 'static) {
+        self.commands.spawn(command);
+    }
+
     /// Asks a task to end.
     pub(super) fn stop(&self, task: TaskId) {
         if let Some(stop) = self.stops.get(&task) {

@@ -1,8 +1,10 @@
 //! The status file, for people and monitoring on the endpoint.
 
+use std::path::{Path, PathBuf};
+
 use serde_json::json;
 
-use super::{Sensor, status_file};
+use super::Sensor;
 use crate::clock;
 use crate::state_dir::write_atomically;
 
@@ -21,4 +23,10 @@ impl Sensor<'_> {
             tracing::debug!(%error, "the status file cannot be written");
         }
     }
+}
+
+/// Path of the status file in a state directory.
+#[must_use]
+pub fn status_file(state_dir: &Path) -> PathBuf {
+    state_dir.join("hcp_hbs_status.json")
 }

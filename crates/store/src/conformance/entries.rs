@@ -48,6 +48,7 @@ pub(super) fn one_of_each(owner: u128, n: u64) -> Vec<Write> {
         },
         Write::PutTries { oid: oid(owner), tries: vec![(1, failed(n.cast_signed()))] },
         Write::PutCounters { oid: oid(owner), counters: vec![counter(1, n.cast_signed()), counter(2, 1)] },
+        Write::PutLive(super::live::session(owner, 1, n)),
     ]
 }
 
@@ -60,6 +61,7 @@ pub(super) fn one_less_of_each(owner: u128) -> Vec<Write> {
         Write::Dequeue { oid: oid(owner), output: "out".into(), through: u64::MAX },
         Write::DeleteDeliveries { oid: oid(owner), positions: vec![1, 9] },
         Write::DeleteCounters { oid: oid(owner), keys: vec![[1; 16], [9; 16]] },
+        Write::DeleteLive { oid: oid(owner), session: 1 },
     ]
 }
 

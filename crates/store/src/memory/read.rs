@@ -183,4 +183,26 @@ impl Read for View<'_> {
         self.0.counters.range((oid, [0; 16])..=(oid, [u8::MAX; 16])).for_each(|(_, counter)| each(*counter));
         Ok(())
     }
+
+    fn live_sessions(&mut self, each: &mut dyn FnMut(LiveRow)) -> Result<(), StoreError> {
+        let sessions = self.0.live.iter().filter(|(key, _)| key.2 == LivePart::Session);
+        sessions.for_each(|(_, row)| each(row.clone()));
+        Ok(())
+    }
+
+    fn live(
+        &mut self,
+        oid: Oid,
+        session: u64,
+        part: LivePart,
+        each: &mut dyn FnMut(LiveRow),
+    ) -> Result<(), StoreError> {
+        let range = (oid, session, part, 0)..=(oid, session, part, u32::MAX);
+        self.0.live.range(range).for_each(|(_, row)| each(row.clone()));
+        Ok(())
+    }
+
+    fn live_one(&mut self, oid: Oid, session: u64, part: LivePart, item: u32) -> Result<Option<LiveRow>, StoreError> {
+        Ok(self.0.live.get(&(oid, session, part, item)).cloned())
+    }
 }

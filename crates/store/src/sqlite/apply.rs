@@ -79,6 +79,11 @@ impl<'c> Tables<'c> {
             Write::DeleteDeliveries { oid, positions } => self.delete_deliveries(*oid, positions),
             Write::PutCounters { oid, counters } => self.put_counters(*oid, counters),
             Write::DeleteCounters { oid, keys } => self.delete_counters(*oid, keys),
+            Write::PutLive(rows) => rows.iter().try_for_each(|row| self.put_live(row)),
+            Write::DeleteLive { oid, session } => {
+                let org = self.organization(*oid)?;
+                self.execute("DELETE FROM live WHERE org = ?1 AND session = ?2", params![org, integer(*session)])
+            }
         }
     }
 
@@ -287,6 +292,14 @@ impl<'c> Tables<'c> {
                 params![org, counter.key, counter.start_ms, counter.expires_ms, counter.count],
             )
         })
+    }
+
+    fn put_live(&mut self, row: &LiveRow) -> Result<(), StoreError> {
+        let org = self.organization(row.oid)?;
+        self.execute(
+            "INSERT OR REPLACE INTO live (org, session, part, item, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![org, integer(row.session), row.part as u8, row.item, row.body],
+        )
     }
 
     fn delete_counters(&mut self, oid: Oid, keys: &[[u8; 16]]) -> Result<(), StoreError> {

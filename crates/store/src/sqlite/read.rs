@@ -451,6 +451,42 @@ impl Read for View<'_> {
         }
         Ok(())
     }
+
+    fn live_sessions(&mut self, each: &mut dyn FnMut(LiveRow)) -> Result<(), StoreError> {
+        let sql = "SELECT oid, session, body FROM live JOIN organization USING (org)
+                   WHERE part = ?1 AND item = 0 ORDER BY oid, session";
+        self.scan(sql, [LivePart::Session as u8], |row| {
+            let read = || -> rusqlite::Result<_> {
+                let (oid, session) = (Oid(id_of(row, 0)?), row.get::<_, i64>(1)?.cast_unsigned());
+                Ok(LiveRow { oid, session, part: LivePart::Session, item: 0, body: row.get(2)? })
+            };
+            each(read().map_err(store_error)?);
+            Ok(true)
+        })
+    }
+
+    fn live(
+        &mut self,
+        oid: Oid,
+        session: u64,
+        part: LivePart,
+        each: &mut dyn FnMut(LiveRow),
+    ) -> Result<(), StoreError> {
+        let Some(org) = self.organization(oid)? else { return Ok(()) };
+        let sql = "SELECT item, body FROM live WHERE org = ?1 AND session = ?2 AND part = ?3 ORDER BY item";
+        self.scan(sql, params![org, integer(session), part as u8], |row| {
+            let (item, body) = (row.get(0).map_err(store_error)?, row.get(1).map_err(store_error)?);
+            each(LiveRow { oid, session, part, item, body });
+            Ok(true)
+        })
+    }
+
+    fn live_one(&mut self, oid: Oid, session: u64, part: LivePart, item: u32) -> Result<Option<LiveRow>, StoreError> {
+        let Some(org) = self.organization(oid)? else { return Ok(None) };
+        let sql = "SELECT body FROM live WHERE org = ?1 AND session = ?2 AND part = ?3 AND item = ?4";
+        let params = params![org, integer(session), part as u8, item];
+        find(self.0, sql, params, |row| Ok(LiveRow { oid, session, part, item, body: row.get(0)? }))
+    }
 }
 
 #[cfg(test)]

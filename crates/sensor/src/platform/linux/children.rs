@@ -9,7 +9,9 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io::{self, Read as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use muster_model::TaskId;
@@ -32,6 +34,26 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Gives a command a process group of its own, and marks it with its task; `dir` is that of the records.
 pub fn prepare(command: &mut Command, dir: &Path, task: TaskId) {
     command.process_group(0).env(MARK, mark(dir, task));
+}
+
+/// Gives a command the few variables that every command of the sensor has, and no other.
+pub fn give_environment(command: &mut Command) {
+    command
+        .env_clear()
+        .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("HOME", "/root")
+        .env("LANG", "C.UTF-8");
+}
+
+/// Lets a command outlive whoever started it: in a process group of its own, and not marked.
+pub fn detach(command: &mut Command) {
+    command.process_group(0);
+}
+
+/// The exit code of a process; 128 and the signal if one ended it.
+#[must_use]
+pub fn exit_code(status: ExitStatus) -> i32 {
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0))
 }
 
 fn mark(dir: &Path, task: TaskId) -> String {

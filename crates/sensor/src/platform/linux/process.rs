@@ -68,6 +68,12 @@ pub fn describe(pid: u32) -> Option<Process> {
     })
 }
 
+/// Short name of a process, which those without a program have, too; empty if it is gone.
+#[must_use]
+pub fn short_name(pid: u32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned()
+}
+
 /// Opens the program that a process runs, whatever became of its path; `None` if the
 /// process is gone, has none, or is out of reach.
 #[must_use]
