@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from pathlib import Path
 
 from steps import ROOT, Counts
 
@@ -44,6 +45,27 @@ SPEAKS_HTTP = {
     "StatusCode": ("api.rs", "api/", "console/site.rs", "console/socket.rs"),
 }
 
+# The rooms of the server from the ground up: a room uses rooms that stand before it, and `app`, where all are put
+# together, is for those behind it.
+ROOMS = (
+    "clock", "random", "config", "held", "names", "meter", "arrival", "pki", "jobs", "link", "turns",
+    "intake", "records", "profile", "settings", "errors", "replay", "access", "files", "payload", "output",
+    "organization", "tasking", "sensor", "live", "hive", "detect", "artifact", "transfer", "extension", "console",
+    "app", "retention", "gateway", "api", "server",
+)
+# Arrows that still go up, by room. The list only becomes shorter: one that is not needed any more fails the check.
+STILL_UP = {
+    "live": {"app"},
+    "hive": {"app", "detect"},
+    "detect": {"app", "artifact", "extension"},
+    "artifact": {"app"},
+    "transfer": {"app"},
+    "extension": {"app"},
+    "console": {"app"},
+    "gateway": {"api"},
+}
+USES = re.compile(r"\buse crate::(\{[^;]*\}|[a-z_]+)|\bcrate::([a-z_]+)")
+
 
 def check() -> Counts:
     counts = Counts()
@@ -68,6 +90,7 @@ def check() -> Counts:
     for crate in PURE:
         counts.record(f"purity of {crate}", impurities(crate))
     counts.record("HTTP is spoken in its rooms alone", words_of_http())
+    counts.record("rooms of muster-server", rooms())
     return counts
 
 
@@ -92,3 +115,43 @@ def words_of_http() -> list[str]:
                 if not place.startswith(SPEAKS_HTTP[found[0]]):
                     problems.append(f"{path.relative_to(ROOT)}:{number} names {found[0]}: give the room an error of its own")
     return problems
+
+
+def rooms() -> list[str]:
+    """A room is a module of the server with all that is below it; what only tests use may point anywhere."""
+    arrows = arrows_of_rooms(ROOT / "crates" / "server" / "src")
+    problems = [f"say in ROOMS of tests/checks/layers.py where the room {room} stands" for room in arrows if room not in ROOMS]
+    for room, used in arrows.items():
+        above = {other for other in used if room in ROOMS and other in ROOMS and ROOMS.index(other) > ROOMS.index(room)}
+        for other in sorted(above - STILL_UP.get(room, set())):
+            problems.append(f"{room} must not use {other}, which stands above it: {used[other]}")
+        for other in sorted(STILL_UP.get(room, set()) - above):
+            problems.append(f"{room} uses {other} no more: take it out of STILL_UP in tests/checks/layers.py")
+    return problems
+
+
+def arrows_of_rooms(source: Path) -> dict[str, dict[str, str]]:
+    """By room, the rooms that it uses, each with a file that does so."""
+    arrows: dict[str, dict[str, str]] = {path.stem: {} for path in source.iterdir() if path.stem != "lib"}
+    for path in sorted(source.rglob("*.rs")):
+        place = path.relative_to(source)
+        room = place.parts[0].removesuffix(".rs")
+        code = re.split(r"\n#\[cfg\(test\)\]\n", path.read_text())[0]
+        for used in USES.finditer(re.sub(r"//[^\n]*", "", code)):
+            for name in first_names(used[1] or used[2]):
+                if room != name and name in arrows and room in arrows:
+                    arrows[room].setdefault(name, place.as_posix())
+    return arrows
+
+
+def first_names(tree: str) -> list[str]:
+    """The first names of what `use crate::` takes: `a` and `b` of `{a::{c, d}, b}`."""
+    depth, names, name = 0, [], ""
+    for char in tree.removeprefix("{").removesuffix("}") + ",":
+        depth += (char == "{") - (char == "}")
+        if char == "," and depth == 0:
+            names.append(re.split(r"\W", name.strip())[0])
+            name = ""
+        else:
+            name += char
+    return names

@@ -7,7 +7,7 @@ use muster_server::Server;
 use muster_server::access::{API_KEY, ApiKey, owner_permissions};
 use muster_server::config::Config;
 use muster_server::extension::{SUBSCRIPTION, Subscription};
-use muster_server::organization::Profile;
+use muster_server::profile::Profile;
 use muster_server::tasking::EXTENSION;
 use muster_server::{clock, random};
 use muster_store::{Expect, Options, Store, TaskRow, Write};

@@ -18,8 +18,8 @@ pub use error::Error;
 pub use grant::{Without, require_grantable, require_keeper};
 pub use installation::{INSTALLATION_KEYS_MAX, check_installation_key, fresh_installation_key};
 pub use key::{
-    API_KEY, ApiKey, INGESTION_KEY, INSTALLATION_KEY, IngestionKey, InstallationKeyRecord, USER, USER_KEY, User,
-    UserKey, checked_email,
+    API_KEY, ApiKey, INGESTION_KEY, INSTALLATION_KEY, IngestionKey, InstallationKeyRecord, PASSWORD, Password, USER,
+    USER_KEY, User, UserKey, checked_email,
 };
 pub use muster_model::to_hex;
 pub use permission::{PERMISSIONS, is_known_permission, role_permissions};

@@ -38,9 +38,8 @@ pub use error::ApiError;
 pub use form::{Form, FormError};
 pub use muster_api_types::ErrorCode;
 pub use organizations::event_types;
-pub use replay::ReplayTurns;
 pub use route::{Access, Method, Route};
-pub use router::{Router, serve};
+pub use router::serve;
 
 /// Every route of the server.
 #[must_use]

@@ -1,27 +1,29 @@
 //! The object graph of one server, built by hand.
 
 use crate::access::Secrets;
-use crate::api::Router;
 use crate::arrival::Bodies;
 use crate::clock;
 use crate::config::Config;
 use crate::console::Console;
 use crate::detect::Detectors;
-use crate::gateway::Waiting;
+use crate::files::Files;
+use crate::held::Waiting;
 use crate::hive::Hives;
 use crate::intake::{Intake, Streams};
 use crate::jobs::Jobs;
 use crate::meter::Meter;
-use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Organization, Profile};
-use crate::output::Outputs;
+use crate::organization::{Organization, Organizations};
+use crate::output::{Delivery, Outputs};
 use crate::pki::Pki;
+use crate::profile::{ORGANIZATION, ORGANIZATION_OWNER, Profile};
 use crate::records::{Batch, Kind, Records, SERVER};
 use crate::replay::Replays;
-use crate::tasking;
+use crate::sensor::Sensors;
+use crate::tasking::{self, Tasking};
 use crate::transfer::Transfers;
+use crate::turns::ReplayTurns;
 use muster_model::Oid;
 use muster_store::{Expect, Store, StoreError};
-use parking_lot::RwLock;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -43,15 +45,15 @@ pub struct App {
     /// The one way for records to be stored and told.
     pub intake: Arc<Intake>,
     /// Configuration records.
-    pub records: Records,
+    pub records: Arc<Records>,
     /// Secrets of the server.
     pub secrets: Secrets,
     /// The private certificate authority and the server's certificate.
     pub pki: Pki,
     /// Live readers.
     pub streams: Streams,
-    /// Outputs, compiled.
-    pub outputs: Arc<Outputs>,
+    /// Outputs.
+    pub delivery: Arc<Delivery>,
     /// Hives, to be changed one change at a time.
     pub hives: Hives,
     /// Rules at work.
@@ -64,21 +66,24 @@ pub struct App {
     pub strangers_bodies: Bodies,
     /// Messages of sensors that wait to be worked on.
     pub waiting: Waiting,
+    /// Files that are kept.
+    pub files: Files,
     /// One-time transfers of files.
     pub transfers: Transfers,
     /// Calls per credential.
     pub meter: Meter,
-    /// Calls that must not be carried out twice.
-    pub replays: Replays,
     /// Turns of replays.
-    pub replay_turns: Arc<crate::api::ReplayTurns>,
+    pub replay_turns: Arc<ReplayTurns>,
     /// Tries to sign in, and live connections of browsers.
     pub console: Console,
-    /// All routes.
-    pub router: Arc<Router>,
     /// What was bound; set once at start.
     pub bound: OnceLock<Bound>,
-    organizations: RwLock<BTreeMap<Oid, Arc<Organization>>>,
+    /// All organizations.
+    pub organizations: Arc<Organizations>,
+    /// Tasking.
+    pub tasking: Arc<Tasking>,
+    /// Changes of sensors.
+    pub sensors: Sensors,
 }
 
 /// Addresses that the listeners are bound to.
@@ -101,9 +106,9 @@ impl App {
     pub async fn load(config: Config, store: Store, pki: Pki) -> Result<Arc<Self>, StoreError> {
         let (streams, outputs) = (Streams::default(), Arc::new(Outputs::default()));
         let detectors = Arc::new(Detectors::default());
-        let door = Intake::new(store.clone(), streams.clone(), Arc::clone(&outputs), Arc::clone(&detectors));
-        let intake = Arc::new(door);
-        let records = Records::load(&store, Arc::clone(&intake))?;
+        let (queues, rules) = (Arc::clone(&outputs), Arc::clone(&detectors));
+        let intake = Arc::new(Intake::new(store.clone(), streams.clone(), queues, rules));
+        let records = Arc::new(Records::load(&store, Arc::clone(&intake))?);
         let secrets = match records.get(SERVER, SECRETS, "server") {
             Some(secrets) => secrets,
             None => {
@@ -120,24 +125,42 @@ impl App {
             tracing::warn!(%error, "calls that are too old to be repeated could not be forgotten");
         }
         outputs.load(&records, &secrets);
-        let app = Arc::new(Self {
-            router: Arc::new(Router::new(crate::api::routes())),
-            streams,
+        let delivery = Delivery {
             outputs,
+            store: store.clone(),
+            records: Arc::clone(&records),
+            secrets: secrets.clone(),
+            data_dir: config.data_dir.clone(),
+            allow_private: config.allow_private_destinations,
+        };
+        let (organizations, jobs) = (Arc::new(Organizations::default()), Jobs::default());
+        let tasking = Arc::new(Tasking {
+            store: store.clone(),
+            intake: Arc::clone(&intake),
+            records: Arc::clone(&records),
+            organizations: Arc::clone(&organizations),
+            replays,
+            jobs: jobs.clone(),
+        });
+        let app = Arc::new(Self {
+            streams,
+            delivery: Arc::new(delivery),
             intake,
             hives: Hives::default(),
             detectors,
-            jobs: Jobs::default(),
+            jobs,
             bodies: Bodies::new(BODIES_BYTES_MAX),
             strangers_bodies: Bodies::new(STRANGERS_BODIES_BYTES_MAX),
             waiting: Waiting::default(),
+            files: Files::new(config.data_dir.clone()),
             transfers: Transfers::default(),
             meter: Meter::default(),
-            replays,
             replay_turns: Arc::default(),
             console: Console::default(),
             bound: OnceLock::new(),
-            organizations: RwLock::new(BTreeMap::new()),
+            sensors: Sensors { tasking: Arc::clone(&tasking), quota: config.limits.sensor_quota },
+            organizations,
+            tasking,
             config,
             store,
             records,
@@ -169,21 +192,20 @@ impl App {
             }
             Ok(())
         })?;
-        *self.organizations.write() =
-            organizations.into_iter().map(|(oid, organization)| (oid, Arc::new(organization))).collect();
+        organizations.into_values().for_each(|organization| drop(self.organizations.insert(organization)));
         Ok(())
     }
 
     /// An organization.
     #[must_use]
     pub fn organization(&self, oid: Oid) -> Option<Arc<Organization>> {
-        self.organizations.read().get(&oid).cloned()
+        self.organizations.get(oid)
     }
 
     /// All organizations.
     #[must_use]
     pub fn organizations(&self) -> Vec<Arc<Organization>> {
-        self.organizations.read().values().cloned().collect()
+        self.organizations.all()
     }
 
     /// Makes an organization.
@@ -210,9 +232,7 @@ impl App {
         let key = oid.to_string();
         let with = || Ok(decide()?.put(ORGANIZATION_OWNER, ORGANIZATION, &key, profile, Expect::Absent)?);
         self.records.change::<E>(with).await?;
-        let organization = Arc::new(Organization::new(oid));
-        self.organizations.write().insert(oid, Arc::clone(&organization));
-        Ok(organization)
+        Ok(self.organizations.insert(Organization::new(oid)))
     }
 
     /// The address that sensors are told to connect to.

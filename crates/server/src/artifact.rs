@@ -147,7 +147,7 @@ pub fn require_new(app: &App, oid: Oid, payload_id: &str) -> Result<(), Error> {
 ///
 /// [`Error::Known`], or what kept the file or the record from being stored; nothing is kept then.
 pub async fn keep(app: &Arc<App>, oid: Oid, offer: Offer, received: Received) -> Result<String, Error> {
-    let _one_at_a_time = app.transfers.placing.lock().await;
+    let _one_at_a_time = app.files.placing.lock().await;
     require_new(app, oid, &offer.payload_id)?;
     let now = clock::now();
     let days = if offer.retention_days == 0 { app.config.limits.retention_days } else { offer.retention_days };
@@ -166,7 +166,7 @@ pub async fn keep(app: &Arc<App>, oid: Oid, offer: Offer, received: Received) ->
     let reading = app.detectors.plan_reading(oid, &offer.payload_id, &artifact);
     let planned = reading.as_ref().map(|reading| reading.write(oid)).transpose()?;
     let beside = Beside::from(record).and(planned);
-    let place = files::path(app, Shelf::Artifacts, oid, &offer.payload_id);
+    let place = app.files.path(Shelf::Artifacts, oid, &offer.payload_id);
     received.keep(&place).await?;
     match app.records.put(oid, ARTIFACT, &offer.payload_id, &artifact, Expect::Absent, beside).await {
         Ok(_) => {
@@ -294,7 +294,7 @@ pub async fn ingest(app: &Arc<App>, oid: Oid, offer: Offer, part: Part, body: In
     };
     let mut partial = match (begun, part) {
         (_, Part::Whole | Part::Number(0)) | (None, Part::Last) => {
-            let upload = Upload::begin(app).await?;
+            let upload = app.files.begin().await?;
             Partial { upload, offer, next: 0, last_bytes: 0, touched: Instant::now() }
         }
         (Some(begun), Part::Last) => begun,
@@ -343,9 +343,9 @@ pub async fn forget_expired(app: &App, now: Timestamp) {
     for oid in app.records.owners(ARTIFACT) {
         let expired = app.records.list(oid, ARTIFACT).into_iter().filter(|(_, artifact)| artifact.expires_at <= now);
         for (payload_id, _) in expired {
-            let _one_at_a_time = app.transfers.placing.lock().await;
+            let _one_at_a_time = app.files.placing.lock().await;
             match app.records.delete(oid, ARTIFACT, &payload_id, Vec::new()).await {
-                Ok(_) => files::remove(&files::path(app, Shelf::Artifacts, oid, &payload_id)).await,
+                Ok(_) => files::remove(&app.files.path(Shelf::Artifacts, oid, &payload_id)).await,
                 Err(error) => tracing::warn!(%oid, %error, "an old artifact could not be forgotten"),
             }
         }

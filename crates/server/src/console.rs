@@ -22,14 +22,14 @@ pub use link::{
     redeem,
 };
 pub use origin::require_own_page;
-pub use password::{PASSWORD, change as change_password};
+pub use password::change as change_password;
 pub use session::{
     From as SessionFrom, can_sign_in, clearing_cookie, cookie, end as end_session, end_all as end_sessions,
     of_user as sessions_of,
 };
 pub use site::harden;
 
-use crate::access::Caller;
+use crate::access::{Caller, PASSWORD};
 use crate::app::App;
 use crate::clock;
 use crate::intake::Record;

@@ -37,18 +37,19 @@ pub use schedule::{run as run_schedule, tick};
 use crate::app::App;
 use crate::artifact::Artifact;
 use crate::hive::Hive;
-use crate::intake::Record;
+use crate::intake::{self, Committed, Evaluator, Record, Taken, Wait, WithTaken};
 use crate::records::Kind;
 use group::{Given, Member};
 use muster_model::{Oid, Sid};
 use muster_rules::{Engine, RuleSet, Suppression, Target, Variables};
-use muster_store::{StoreError, Write};
+use muster_store::{Store, StoreError, Write};
 use overrun::Overruns;
 use parking_lot::{Mutex, RwLock};
 use pending::Pending;
 use pool::Pool;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
 use std::time::Duration;
@@ -116,17 +117,6 @@ pub(crate) struct Detector {
     overruns: Overruns,
 }
 
-/// What a `wait` of a rule does to records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// Nothing: they are not events that a sensor keeps until they are taken.
-    Ignored,
-    /// It holds them back.
-    Heeded,
-    /// One that is in force has held them back long enough; the next one does again.
-    Overdue,
-}
-
 /// What records are to rules.
 enum Role {
     /// What their stream says; they are kept.
@@ -167,7 +157,7 @@ impl Detectors {
     }
 
     /// The detector of an organization, if it has had rules since the server started.
-    pub(crate) fn of(&self, oid: Oid) -> Option<Arc<Detector>> {
+    fn of(&self, oid: Oid) -> Option<Arc<Detector>> {
         self.by_organization.read().get(&oid).cloned()
     }
 
@@ -217,27 +207,12 @@ impl Detectors {
 }
 
 impl Detector {
-    /// Has records of a stream evaluated and stored, with what comes of them and what `beside` gives for the
-    /// number of records taken; gives that number.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the store says; then nothing is stored, and nothing was evaluated.
-    pub(crate) async fn take_in(
-        &self,
-        records: Vec<Record>,
-        wait: Wait,
-        beside: group::Beside,
-    ) -> Result<usize, StoreError> {
-        self.hand_in(Role::Stream, records, wait, beside).await
-    }
-
     async fn hand_in(
         &self,
         role: Role,
         records: Vec<Record>,
         wait: Wait,
-        beside: group::Beside,
+        beside: WithTaken,
     ) -> Result<usize, StoreError> {
         let (answer, answered) = oneshot::channel();
         let stopping = || StoreError::Failed("the server is stopping".into());
@@ -250,6 +225,34 @@ impl Detector {
         let number = sid.map_or(0, |sid| sid.0.as_u128());
         // The lowest bits of an id are random whatever its version.
         usize::try_from(number % LANES as u128).unwrap_or(0)
+    }
+}
+
+impl intake::Rules for Detectors {
+    fn of(&self, oid: Oid) -> Option<Arc<dyn Evaluator>> {
+        Some(self.of(oid)?)
+    }
+
+    fn forget<'a>(&'a self, store: &'a Store, oid: Oid, sid: Sid) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+        Box::pin(async move {
+            let Some(detector) = self.of(oid) else { return };
+            let _turn = detector.turn.lock().await;
+            detector.lanes[detector.lane(Some(sid))].lock().forget(&sid.to_string());
+            if let Err(error) = store.commit(vec![VARIABLES.removal(oid, &sid.to_string())]).await {
+                // The next start does not take up the variables of a deleted sensor.
+                tracing::warn!(%oid, %sid, %error, "the variables of a deleted sensor could not be taken out of the store");
+            }
+        })
+    }
+
+    fn offer_audit(&self, committed: &Committed<'_>) {
+        self.offer_audit(committed);
+    }
+}
+
+impl Evaluator for Detector {
+    fn take_in(&self, records: Vec<Record>, wait: Wait, with: WithTaken) -> Taken<'_> {
+        Box::pin(self.hand_in(Role::Stream, records, wait, with))
     }
 }
 
@@ -304,7 +307,7 @@ async fn evaluate_as(
     let Some(detector) = app.detectors.of(oid).filter(|_| !records.is_empty()) else {
         return app.store.commit(beside).await;
     };
-    let beside: group::Beside = Box::new(move |_| beside.clone());
+    let beside: WithTaken = Box::new(move |_| beside.clone());
     detector.hand_in(role, records, Wait::Ignored, beside).await.map(|_| ())
 }
 
@@ -314,16 +317,5 @@ pub async fn settled(app: &App, oid: Oid, sid: Sid) -> Wait {
     match timeout(HOLD_MAX, detector.pending.settled(Some(sid))).await {
         Ok(()) => Wait::Heeded,
         Err(_) => Wait::Overdue,
-    }
-}
-
-/// Forgets what rules remember of a sensor that was deleted.
-pub async fn forget(app: &App, oid: Oid, sid: Sid) {
-    let Some(detector) = app.detectors.of(oid) else { return };
-    let _turn = detector.turn.lock().await;
-    detector.lanes[detector.lane(Some(sid))].lock().forget(&sid.to_string());
-    if let Err(error) = app.store.commit(vec![VARIABLES.removal(oid, &sid.to_string())]).await {
-        // The next start does not take up the variables of a deleted sensor.
-        tracing::warn!(%oid, %sid, %error, "the variables of a deleted sensor could not be taken out of the store");
     }
 }

@@ -3,9 +3,8 @@
 //! The last error of each component is kept until it is dismissed.
 //! Source: reference/rest-api.md section 7.1.
 
-use crate::app::App;
 use crate::clock;
-use crate::records::Kind;
+use crate::records::{Kind, Records};
 use muster_model::{Oid, Timestamp};
 use muster_store::Expect;
 use serde::{Deserialize, Serialize};
@@ -35,23 +34,23 @@ pub struct OrgError {
 
 /// Keeps an error of a component (such as `outputs/NAME`) for the operators; tells whether it is one that was
 /// not kept just before. A failure to do so is logged.
-pub async fn report(app: &App, oid: Oid, component: &str, text: &str) -> bool {
+pub async fn report(records: &Records, oid: Oid, component: &str, text: &str) -> bool {
     let (component, text) = (cut(component, COMPONENT_BYTES_MAX), cut(text, TEXT_BYTES_MAX));
     let now = clock::now();
-    let last = app.records.get(oid, ORG_ERROR, component);
+    let last = records.get(oid, ORG_ERROR, component);
     if last.as_ref().is_some_and(|last| last.error == text && now.since(last.at) < REPEATED) {
         return false;
     }
-    if last.is_none() && app.records.count(oid, ORG_ERROR) >= COMPONENTS_MAX {
-        let oldest = app.records.list(oid, ORG_ERROR).into_iter().min_by_key(|(_, error)| error.at);
+    if last.is_none() && records.count(oid, ORG_ERROR) >= COMPONENTS_MAX {
+        let oldest = records.list(oid, ORG_ERROR).into_iter().min_by_key(|(_, error)| error.at);
         if let Some((oldest, _)) = oldest
-            && let Err(error) = app.records.delete(oid, ORG_ERROR, &oldest, Vec::new()).await
+            && let Err(error) = records.delete(oid, ORG_ERROR, &oldest, Vec::new()).await
         {
             tracing::warn!(%oid, %error, "an old error of an organization could not be forgotten");
         }
     }
     let kept = OrgError { error: text.to_owned(), at: now };
-    if let Err(error) = app.records.put(oid, ORG_ERROR, component, &kept, Expect::Any, Vec::new()).await {
+    if let Err(error) = records.put(oid, ORG_ERROR, component, &kept, Expect::Any, Vec::new()).await {
         tracing::warn!(%oid, component, text, %error, "an error of an organization could not be kept");
     }
     true

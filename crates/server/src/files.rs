@@ -4,11 +4,7 @@
 //! its name it is whole or not there. What was received and never named goes
 //! when the upload is dropped, or at the next start.
 
-use crate::access::to_hex;
-use crate::app::App;
 use crate::arrival::{Arrival, ArrivalError};
-use crate::artifact::ARTIFACT;
-use crate::payload::PAYLOAD;
 use crate::random;
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::{Bytes, BytesMut};
@@ -16,13 +12,13 @@ use futures_util::stream;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
-use muster_model::Oid;
-use std::collections::HashSet;
+use muster_model::{Oid, to_hex};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Mutex;
 
 /// Bytes of one piece of a file on its way out.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -72,17 +68,52 @@ pub enum Shelf {
     Artifacts,
 }
 
-/// Path of a kept file. The name must hold neither slashes nor a leading dot.
-#[must_use]
-pub fn path(app: &App, shelf: Shelf, oid: Oid, name: &str) -> PathBuf {
-    shelf_dir(&app.config.data_dir, shelf).join(oid.to_string()).join(name)
+/// The files of a server, below its data directory.
+pub struct Files {
+    data_dir: PathBuf,
+    /// Held while a file is kept or removed with its record: a name is not given away before its record is gone.
+    pub placing: Mutex<()>,
 }
 
-fn shelf_dir(data_dir: &Path, shelf: Shelf) -> PathBuf {
-    data_dir.join(match shelf {
-        Shelf::Payloads => "payloads",
-        Shelf::Artifacts => "artifacts",
-    })
+impl Files {
+    /// Files below a data directory.
+    #[must_use]
+    pub fn new(data_dir: PathBuf) -> Self {
+        Self { data_dir, placing: Mutex::new(()) }
+    }
+
+    /// Path of a kept file. The name must hold neither slashes nor a leading dot.
+    #[must_use]
+    pub fn path(&self, shelf: Shelf, oid: Oid, name: &str) -> PathBuf {
+        let shelf = match shelf {
+            Shelf::Payloads => "payloads",
+            Shelf::Artifacts => "artifacts",
+        };
+        self.data_dir.join(shelf).join(oid.to_string()).join(name)
+    }
+
+    /// Begins an upload.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DiskFull`] or [`Error::Disk`].
+    pub async fn begin(&self) -> Result<Upload, Error> {
+        let dir = self.data_dir.join(INCOMING);
+        make_dir(&dir)?;
+        let path = dir.join(random::uuid().to_string());
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await?;
+        Ok(Upload { file, at: Unnamed(Some(path)), digest: Context::new(&SHA256), size: 0 })
+    }
+
+    /// Removes uploads that a crash left without a name. Blocks; only before the server listens.
+    pub fn tidy_uploads(&self) {
+        tidy_dir(&self.data_dir.join(INCOMING), |_| false);
+    }
+
+    /// Removes files of an organization that a crash left without a record. Blocks; only before the server listens.
+    pub fn tidy(&self, shelf: Shelf, oid: Oid, has_record: impl Fn(&str) -> bool) {
+        tidy_dir(&self.path(shelf, oid, ""), has_record);
+    }
 }
 
 /// An upload that goes on; dropping it leaves nothing behind.
@@ -107,19 +138,6 @@ impl Drop for Unnamed {
 }
 
 impl Upload {
-    /// Begins an upload.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::DiskFull`] or [`Error::Disk`].
-    pub async fn begin(app: &App) -> Result<Self, Error> {
-        let dir = app.config.data_dir.join(INCOMING);
-        make_dir(&dir)?;
-        let path = dir.join(random::uuid().to_string());
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).await?;
-        Ok(Self { file, at: Unnamed(Some(path)), digest: Context::new(&SHA256), size: 0 })
-    }
-
     /// Bytes so far.
     #[must_use]
     pub fn size(&self) -> u64 {
@@ -221,26 +239,13 @@ pub async fn remove(path: &Path) {
     }
 }
 
-/// Removes what a crash left: uploads without a name, files without a record. Blocks; only before
-/// the server listens.
-pub fn tidy(app: &App) {
-    let incoming = app.config.data_dir.join(INCOMING);
-    let tidied = tidy_dir(&incoming, |_| false).and_then(|()| {
-        for organization in app.organizations() {
-            let oid = organization.oid;
-            let digests = app.records.list(oid, PAYLOAD).into_iter().map(|(_, payload)| payload.sha256);
-            let digests: HashSet<String> = digests.collect();
-            tidy_dir(&path(app, Shelf::Payloads, oid, ""), |name| digests.contains(name))?;
-            tidy_dir(&path(app, Shelf::Artifacts, oid, ""), |name| app.records.has(oid, ARTIFACT, name))?;
-        }
-        Ok(())
-    });
-    if let Err(error) = tidied {
+fn tidy_dir(dir: &Path, is_kept: impl Fn(&str) -> bool) {
+    if let Err(error) = remove_unknown(dir, is_kept) {
         tracing::warn!(%error, "files that a crash left could not be removed");
     }
 }
 
-fn tidy_dir(dir: &Path, is_kept: impl Fn(&str) -> bool) -> io::Result<()> {
+fn remove_unknown(dir: &Path, is_kept: impl Fn(&str) -> bool) -> io::Result<()> {
     let entries = match std::fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,

@@ -8,11 +8,10 @@
 
 mod admit;
 mod connection;
+mod events;
 mod incoming;
 mod lane;
-mod link;
 
 pub use connection::serve;
+pub use events::receive as receive_events;
 pub use incoming::grant as grant_transfer;
-pub use lane::Waiting;
-pub use link::Link;

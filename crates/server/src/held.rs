@@ -48,3 +48,18 @@ impl Drop for Held {
         self.all.0.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
+
+/// Bytes of messages that wait on all links together. When more wait, each link reads on only when it
+/// has nothing waiting: a store that stands still must not fill the memory of the server.
+pub const ALL_BYTES_MAX: usize = 256 << 20;
+
+/// Bytes of messages that wait on all links of a server.
+#[derive(Default)]
+pub struct Waiting(pub HeldBytes);
+
+impl Waiting {
+    /// Whether links read on only while nothing of theirs waits.
+    pub fn is_full(&self) -> bool {
+        self.0.get() >= ALL_BYTES_MAX
+    }
+}

@@ -8,11 +8,11 @@
 
 mod commit;
 pub mod event;
-mod ingest;
+mod listener;
 mod record;
 mod stream;
 
 pub use commit::{Beside, Committed, Intake};
-pub use ingest::receive;
+pub use listener::{Enqueued, Evaluator, Queues, Rules, Taken, Wait, WithTaken};
 pub use record::Record;
 pub use stream::{Filter, Streams, Subscription};

@@ -1,8 +1,6 @@
 //! What runs beside its caller. Every job is owned: it is told that the server stops, has some time to end,
 //! and is cut off if it did not, so a server that has stopped runs nothing any more.
 
-pub mod retention;
-
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;

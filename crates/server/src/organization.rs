@@ -3,38 +3,53 @@
 //! The state is behind one lock that is never held across a wait. Every change is an input of the machine
 //! ([`muster_tasking::dispatch`]), which decides; [`crate::tasking`] carries out what follows.
 
-use crate::gateway::Link;
+pub mod message;
+
 use crate::intake::event::Actor;
-use crate::records::{Kind, SERVER};
-use crate::tasking::message;
+use crate::link::Link;
 use crate::{clock, random};
 use muster_model::{Oid, Sid, Timestamp};
 use muster_store::{SensorRow, StoreError};
 use muster_tasking::dispatch::{Answer, Commit, Effect, Fact, Known, LinkId, RequestId};
 use muster_tasking::{Dispatch, Task};
-use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
-use std::collections::HashMap;
+use parking_lot::{Mutex, RwLock};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Organizations, by oid; owned by the server.
-pub const ORGANIZATION: Kind<Profile> = Kind::new("organization");
+/// All organizations of a server.
+#[derive(Default)]
+pub struct Organizations(RwLock<BTreeMap<Oid, Arc<Organization>>>);
 
-/// Where organization records are kept.
-pub const ORGANIZATION_OWNER: Oid = SERVER;
+impl Organizations {
+    /// An organization.
+    #[must_use]
+    pub fn get(&self, oid: Oid) -> Option<Arc<Organization>> {
+        self.0.read().get(&oid).cloned()
+    }
 
-/// What is stored of an organization.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Profile {
-    /// For people.
-    pub name: String,
-    /// When.
-    pub created_at: Timestamp,
-    /// Online sensors allowed; 0 is as many as the server allows.
-    #[serde(default)]
-    pub sensor_quota: u32,
+    /// All of them.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Organization>> {
+        self.0.read().values().cloned().collect()
+    }
+
+    /// Adds one.
+    pub fn insert(&self, organization: Organization) -> Arc<Organization> {
+        let organization = Arc::new(organization);
+        self.0.write().insert(organization.oid, Arc::clone(&organization));
+        organization
+    }
+}
+
+/// A sensor of an organization, by its number.
+#[derive(Clone)]
+pub struct Place {
+    /// Its organization.
+    pub organization: Arc<Organization>,
+    /// Its number there.
+    pub ordinal: u32,
 }
 
 /// One organization.

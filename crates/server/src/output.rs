@@ -1,6 +1,6 @@
 //! Outputs: where streams are sent, from durable queues.
 //!
-//! What [`Outputs::enqueue`] gives of records puts those that an output wants into its
+//! What [`Queues::enqueue`] gives of records puts those that an output wants into its
 //! queue, in the commit that keeps them, and wakes the output after it. One worker per output takes
 //! them out again: reads a batch, delivers, forgets. What was delivered and not
 //! yet forgotten when the server died is delivered again: at least once, in the
@@ -24,20 +24,20 @@ pub use worker::run;
 pub use error::Error;
 
 use crate::access::Secrets;
-use crate::app::App;
 use crate::clock;
 use crate::intake::event::{self, Actor};
-use crate::intake::{Beside, Committed, Record};
+use crate::intake::{self, Beside, Committed, Queues, Record};
 use crate::names;
 use crate::records::{Kind, Records};
 use filter::Filter;
 use format::Format;
 use muster_model::Oid;
-use muster_store::{Expect, StoreError, Stream, Write};
+use muster_store::{Expect, Store, StoreError, Stream, Write};
 use parking_lot::RwLock;
 use serde_json::{Map, Value, json};
 use settings::Module;
 use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Notify;
@@ -112,7 +112,7 @@ impl Output {
 }
 
 /// Records on their way into the queue of an output.
-pub(crate) struct Enqueued {
+struct Enqueued {
     output: Arc<Output>,
     bodies: Vec<Vec<u8>>,
     bytes: u64,
@@ -125,15 +125,15 @@ impl Enqueued {
         output.waiting_bytes.fetch_add(bytes, Ordering::Relaxed);
         Self { output: Arc::clone(output), bodies, bytes, is_stored: false }
     }
+}
 
-    /// What puts them there; to be asked for once.
-    pub(crate) fn write(&mut self) -> Write {
+impl intake::Enqueued for Enqueued {
+    fn write(&mut self) -> Write {
         let Output { oid, name, .. } = &*self.output;
         Write::Enqueue { oid: *oid, output: name.clone(), bodies: std::mem::take(&mut self.bodies) }
     }
 
-    /// They are there: has the output deliver them.
-    pub(crate) fn wake(mut self, _: &Committed<'_>) {
+    fn wake(mut self: Box<Self>, _: &Committed<'_>) {
         self.is_stored = true;
         self.output.wake.notify_one();
     }
@@ -201,9 +201,19 @@ impl Outputs {
         self.by_organization.read().values().flat_map(|outputs| outputs.iter().cloned()).collect()
     }
 
-    /// What outputs get of these records.
-    pub(crate) fn enqueue(&self, records: &[&Record]) -> Vec<Enqueued> {
-        let mut enqueued = Vec::new();
+    /// What the `tailored` output of this name gets of a record: nothing if its filters do not want it. `None` if
+    /// the organization has no such output.
+    pub(crate) fn send_tailored(&self, name: &str, record: &Record) -> Option<Option<Box<dyn intake::Enqueued>>> {
+        let outputs = self.of(record.oid)?;
+        let output = outputs.iter().find(|output| output.name == name && output.feed == Feed::Tailored)?;
+        let enqueued = || Box::new(Enqueued::new(output, vec![record.body.to_vec()])) as Box<dyn intake::Enqueued>;
+        Some(output.admits(record).then(enqueued))
+    }
+}
+
+impl Queues for Outputs {
+    fn enqueue(&self, records: &[&Record]) -> Vec<Box<dyn intake::Enqueued>> {
+        let mut enqueued: Vec<Box<dyn intake::Enqueued>> = Vec::new();
         for of_one in records.chunk_by(|one, next| one.oid == next.oid) {
             let Some(outputs) = of_one.first().and_then(|record| self.of(record.oid)) else { continue };
             for output in outputs.iter() {
@@ -213,41 +223,12 @@ impl Outputs {
                     .map(|record| record.body.to_vec())
                     .collect();
                 if !bodies.is_empty() {
-                    enqueued.push(Enqueued::new(output, bodies));
+                    enqueued.push(Box::new(Enqueued::new(output, bodies)));
                 }
             }
         }
         enqueued
     }
-
-    /// What the `tailored` output of this name gets of a record: nothing if its filters do not want it. `None` if
-    /// the organization has no such output.
-    pub(crate) fn send_tailored(&self, name: &str, record: &Record) -> Option<Option<Enqueued>> {
-        let outputs = self.of(record.oid)?;
-        let output = outputs.iter().find(|output| output.name == name && output.feed == Feed::Tailored)?;
-        Some(output.admits(record).then(|| Enqueued::new(output, vec![record.body.to_vec()])))
-    }
-}
-
-/// The settings of an output as they are to be stored, if it can be made of them and may reach what it names.
-///
-/// # Errors
-///
-/// An error naming the setting that is missing or wrong.
-pub async fn checked(
-    app: &App,
-    oid: Oid,
-    name: &str,
-    settings: Map<String, Value>,
-) -> Result<Map<String, Value>, Error> {
-    if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
-        return Err(Error::Name);
-    }
-    let settings = settings::normal(settings, name)?;
-    let output = Output::compile(oid, name, settings.clone(), &app.secrets.anon_seed(oid))?;
-    names::require_known(settings.keys().map(String::as_str), settings::KNOWN)?;
-    output.module.check_destination(app.config.allow_private_destinations).await?;
-    Ok(settings)
 }
 
 /// Empties the queue of an output that is new or gone.
@@ -256,62 +237,98 @@ pub fn forget_all(oid: Oid, name: &str) -> Write {
     Write::Dequeue { oid, output: name.to_owned(), through: ALL }
 }
 
-/// Makes the stored outputs of an organization the ones at work; those named start over.
-pub fn restart(app: &App, oid: Oid, names: &[&str]) {
-    app.outputs.restart(&app.records, &app.secrets, oid, names);
+/// The outputs of a server, and what they need of it.
+pub struct Delivery {
+    /// Those at work.
+    pub(crate) outputs: Arc<Outputs>,
+    pub(crate) store: Store,
+    pub(crate) records: Arc<Records>,
+    pub(crate) secrets: Secrets,
+    /// Below it are the files of outputs.
+    pub(crate) data_dir: PathBuf,
+    /// Whether outputs may lead to private addresses.
+    pub(crate) allow_private: bool,
 }
 
-/// Creates or replaces an output; gives it as stored.
-///
-/// # Errors
-///
-/// An error naming the setting that is missing or wrong, [`Error::TooMany`], or whatever the store says.
-pub async fn put(
-    app: &App,
-    oid: Oid,
-    name: &str,
-    settings: Map<String, Value>,
-    actor: &Actor,
-) -> Result<Map<String, Value>, Error> {
-    let is_new = !app.records.has(oid, OUTPUT, name);
-    if is_new && app.records.count(oid, OUTPUT) >= OUTPUTS_MAX {
-        return Err(Error::TooMany);
+impl Delivery {
+    /// The settings of an output as they are to be stored, if it can be made of them and may reach what it names.
+    ///
+    /// # Errors
+    ///
+    /// An error naming the setting that is missing or wrong.
+    pub async fn checked(
+        &self,
+        oid: Oid,
+        name: &str,
+        settings: Map<String, Value>,
+    ) -> Result<Map<String, Value>, Error> {
+        if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
+            return Err(Error::Name);
+        }
+        let settings = settings::normal(settings, name)?;
+        let output = Output::compile(oid, name, settings.clone(), &self.secrets.anon_seed(oid))?;
+        names::require_known(settings.keys().map(String::as_str), settings::KNOWN)?;
+        output.module.check_destination(self.allow_private).await?;
+        Ok(settings)
     }
-    let settings = checked(app, oid, name, settings).await?;
-    let entity = json!({"type": "output", "name": name});
-    let detail = json!({"module": settings.get("module"), "for": settings.get("for")});
-    let record = event::audit(oid, actor, "output set", &entity, "set_output", &detail, clock::now());
-    // What an earlier output of this name left is not for a new one.
-    let beside = Beside::from(record).and(is_new.then(|| forget_all(oid, name)));
-    app.records.put(oid, OUTPUT, name, &settings, Expect::Any, beside).await?;
-    restart(app, oid, &[name]);
-    Ok(settings)
-}
 
-/// Deletes an output with all that waits for it; tells whether it was there.
-///
-/// # Errors
-///
-/// Whatever the store says.
-pub async fn delete(app: &App, oid: Oid, name: &str, actor: &Actor) -> Result<bool, StoreError> {
-    if !app.records.has(oid, OUTPUT, name) {
-        return Ok(false);
+    /// Makes the stored outputs of an organization the ones at work; those named start over.
+    pub fn restart(&self, oid: Oid, names: &[&str]) {
+        self.outputs.restart(&self.records, &self.secrets, oid, names);
     }
-    let entity = json!({"type": "output", "name": name});
-    let record = event::audit(oid, actor, "output deleted", &entity, "delete_output", &json!({}), clock::now());
-    let beside = Beside::from(record).and([forget_all(oid, name)]);
-    let was_there = app.records.delete(oid, OUTPUT, name, beside).await?;
-    restart(app, oid, &[name]);
-    Ok(was_there)
-}
 
-/// All outputs of an organization, as stored.
-#[must_use]
-pub fn list(app: &App, oid: Oid) -> BTreeMap<String, Map<String, Value>> {
-    app.records.list(oid, OUTPUT).into_iter().collect()
-}
+    /// Creates or replaces an output; gives it as stored.
+    ///
+    /// # Errors
+    ///
+    /// An error naming the setting that is missing or wrong, [`Error::TooMany`], or whatever the store says.
+    pub async fn put(
+        &self,
+        oid: Oid,
+        name: &str,
+        settings: Map<String, Value>,
+        actor: &Actor,
+    ) -> Result<Map<String, Value>, Error> {
+        let is_new = !self.records.has(oid, OUTPUT, name);
+        if is_new && self.records.count(oid, OUTPUT) >= OUTPUTS_MAX {
+            return Err(Error::TooMany);
+        }
+        let settings = self.checked(oid, name, settings).await?;
+        let entity = json!({"type": "output", "name": name});
+        let detail = json!({"module": settings.get("module"), "for": settings.get("for")});
+        let record = event::audit(oid, actor, "output set", &entity, "set_output", &detail, clock::now());
+        // What an earlier output of this name left is not for a new one.
+        let beside = Beside::from(record).and(is_new.then(|| forget_all(oid, name)));
+        self.records.put(oid, OUTPUT, name, &settings, Expect::Any, beside).await?;
+        self.restart(oid, &[name]);
+        Ok(settings)
+    }
 
-/// Tells operators that an output is in trouble.
-async fn report(app: &App, oid: Oid, name: &str, text: &str) {
-    crate::errors::report(app, oid, &format!("outputs/{name}"), text).await;
+    /// Deletes an output with all that waits for it; tells whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store says.
+    pub async fn delete(&self, oid: Oid, name: &str, actor: &Actor) -> Result<bool, StoreError> {
+        if !self.records.has(oid, OUTPUT, name) {
+            return Ok(false);
+        }
+        let entity = json!({"type": "output", "name": name});
+        let record = event::audit(oid, actor, "output deleted", &entity, "delete_output", &json!({}), clock::now());
+        let beside = Beside::from(record).and([forget_all(oid, name)]);
+        let was_there = self.records.delete(oid, OUTPUT, name, beside).await?;
+        self.restart(oid, &[name]);
+        Ok(was_there)
+    }
+
+    /// All outputs of an organization, as stored.
+    #[must_use]
+    pub fn list(&self, oid: Oid) -> BTreeMap<String, Map<String, Value>> {
+        self.records.list(oid, OUTPUT).into_iter().collect()
+    }
+
+    /// Tells operators that an output is in trouble.
+    async fn report(&self, oid: Oid, name: &str, text: &str) {
+        crate::errors::report(&self.records, oid, &format!("outputs/{name}"), text).await;
+    }
 }

@@ -1,10 +1,9 @@
 //! Payloads: files that operators keep on the server for `run` and `put`.
 
-use crate::app::App;
 use crate::clock;
-use crate::files::{self, Received, Shelf};
+use crate::files::{self, Files, Received, Shelf};
 use crate::intake::event::{self, Actor};
-use crate::records::Kind;
+use crate::records::{Kind, Records};
 use muster_command::{Command, CommandError};
 use muster_model::{Oid, Timestamp};
 use muster_store::{Expect, StoreError};
@@ -53,9 +52,9 @@ pub enum Error {
 /// # Errors
 ///
 /// [`Error::Missing`].
-pub fn require(app: &App, oid: Oid, command: &Command) -> Result<(), Error> {
+pub fn require(records: &Records, oid: Oid, command: &Command) -> Result<(), Error> {
     match command.spec.needs_payload(&command.arguments) {
-        Some(name) if !app.records.has(oid, PAYLOAD, name) => {
+        Some(name) if !records.has(oid, PAYLOAD, name) => {
             Err(Error::Missing(CommandError::PayloadNotFound(name.to_owned())))
         }
         _ => Ok(()),
@@ -73,11 +72,11 @@ const NAME_BYTES_MAX: usize = 255;
 /// # Errors
 ///
 /// [`Error::Name`] or [`Error::TooMany`].
-pub fn require_room(app: &App, oid: Oid, name: &str) -> Result<(), Error> {
+pub fn require_room(records: &Records, oid: Oid, name: &str) -> Result<(), Error> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX || name.chars().any(char::is_control) {
         return Err(Error::Name);
     }
-    if !app.records.has(oid, PAYLOAD, name) && app.records.count(oid, PAYLOAD) >= PAYLOADS_MAX {
+    if !records.has(oid, PAYLOAD, name) && records.count(oid, PAYLOAD) >= PAYLOADS_MAX {
         return Err(Error::TooMany);
     }
     Ok(())
@@ -88,20 +87,27 @@ pub fn require_room(app: &App, oid: Oid, name: &str) -> Result<(), Error> {
 /// # Errors
 ///
 /// As [`require_room`], or what kept the file or the record from being stored; the earlier one stays then.
-pub async fn keep(app: &App, oid: Oid, name: &str, received: Received, actor: &Actor) -> Result<(), Error> {
-    let _one_at_a_time = app.transfers.placing.lock().await;
-    require_room(app, oid, name)?;
-    let earlier = app.records.get(oid, PAYLOAD, name);
+pub async fn keep(
+    records: &Records,
+    files: &Files,
+    oid: Oid,
+    name: &str,
+    received: Received,
+    actor: &Actor,
+) -> Result<(), Error> {
+    let _one_at_a_time = files.placing.lock().await;
+    require_room(records, oid, name)?;
+    let earlier = records.get(oid, PAYLOAD, name);
     let now = clock::now();
     let payload =
         Payload { size: received.size, sha256: received.sha256.clone(), by: actor.identity.clone(), created_at: now };
-    received.keep(&files::path(app, Shelf::Payloads, oid, &payload.sha256)).await?;
+    received.keep(&files.path(Shelf::Payloads, oid, &payload.sha256)).await?;
     let detail = json!({"size": payload.size, "sha256": payload.sha256});
     let entity = json!({"type": "payload", "name": name});
     let record = event::audit(oid, actor, "payload set", &entity, "set_payload", &detail, now);
-    let stored = app.records.put(oid, PAYLOAD, name, &payload, Expect::Any, record).await;
+    let stored = records.put(oid, PAYLOAD, name, &payload, Expect::Any, record).await;
     for digest in earlier.map(|earlier| earlier.sha256).into_iter().chain([payload.sha256]) {
-        forget_unused(app, oid, &digest).await;
+        forget_unused(records, files, oid, &digest).await;
     }
     Ok(stored.map(|_| ())?)
 }
@@ -111,19 +117,19 @@ pub async fn keep(app: &App, oid: Oid, name: &str, received: Received, actor: &A
 /// # Errors
 ///
 /// Whatever the store says.
-pub async fn delete(app: &App, oid: Oid, name: &str, actor: &Actor) -> Result<bool, StoreError> {
-    let _one_at_a_time = app.transfers.placing.lock().await;
-    let Some(payload) = app.records.get(oid, PAYLOAD, name) else { return Ok(false) };
+pub async fn delete(records: &Records, files: &Files, oid: Oid, name: &str, actor: &Actor) -> Result<bool, StoreError> {
+    let _one_at_a_time = files.placing.lock().await;
+    let Some(payload) = records.get(oid, PAYLOAD, name) else { return Ok(false) };
     let entity = json!({"type": "payload", "name": name});
     let record = event::audit(oid, actor, "payload deleted", &entity, "delete_payload", &json!({}), clock::now());
-    app.records.delete(oid, PAYLOAD, name, record).await?;
-    forget_unused(app, oid, &payload.sha256).await;
+    records.delete(oid, PAYLOAD, name, record).await?;
+    forget_unused(records, files, oid, &payload.sha256).await;
     Ok(true)
 }
 
 /// Removes the file of a digest that no payload has.
-async fn forget_unused(app: &App, oid: Oid, digest: &str) {
-    if !app.records.list(oid, PAYLOAD).iter().any(|(_, payload)| payload.sha256 == digest) {
-        files::remove(&files::path(app, Shelf::Payloads, oid, digest)).await;
+async fn forget_unused(records: &Records, files: &Files, oid: Oid, digest: &str) {
+    if !records.list(oid, PAYLOAD).iter().any(|(_, payload)| payload.sha256 == digest) {
+        files::remove(&files.path(Shelf::Payloads, oid, digest)).await;
     }
 }

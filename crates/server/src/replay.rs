@@ -231,7 +231,9 @@ fn place_of(key: &str) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::detect::Detectors;
     use crate::intake::{Intake, Streams};
+    use crate::output::Outputs;
     use muster_store::Store;
     use std::collections::BTreeSet;
     use std::sync::Arc;
@@ -292,7 +294,12 @@ mod tests {
         // Its caller went away while it was being stored, and repeated it.
         store.commit(first(&replays, "twice", at(0)).writes(&sent(2))).await.unwrap();
         store.commit(first(&replays, "twice", at(1)).writes(&sent(3))).await.unwrap();
-        let intake = Arc::new(Intake::new(store.clone(), Streams::default(), Arc::default(), Arc::default()));
+        let intake = Arc::new(Intake::new(
+            store.clone(),
+            Streams::default(),
+            Arc::new(Outputs::default()),
+            Arc::new(Detectors::default()),
+        ));
         let load = || Replays::load(&Records::load(&store, Arc::clone(&intake)).unwrap(), at(1));
         let (replays, too_old) = load();
         assert!(matches!(replays.try_claim(OID, "twice", at(1)), Ok(Turn::Resumed(call)) if call == sent(3)));

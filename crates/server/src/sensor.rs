@@ -12,14 +12,12 @@ pub use muster_tasking::dispatch::Flag;
 pub use presence::{Enrolment, Rejection, enrol, quota_of, reported, went_offline, went_online};
 pub use record::SensorRecord;
 
-use crate::organization::Organization;
+use crate::tasking::Tasking;
 use std::sync::Arc;
 
-/// A sensor of an organization, by its number.
-#[derive(Clone)]
-pub struct Place {
-    /// Its organization.
-    pub organization: Arc<Organization>,
-    /// Its number there.
-    pub ordinal: u32,
+/// What changes of sensors need of the server.
+pub struct Sensors {
+    pub(crate) tasking: Arc<Tasking>,
+    /// Sensors of an organization that has no quota of its own; 0 is no limit.
+    pub(crate) quota: u32,
 }

@@ -6,9 +6,13 @@ mod patience;
 mod proxy;
 
 use crate::app::{App, Bound};
+use crate::artifact::ARTIFACT;
 use crate::config::Config;
+use crate::files::Shelf;
+use crate::payload::PAYLOAD;
 use crate::pki::{Pki, PkiError};
 use muster_store::{Options, Store, StoreError};
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -88,7 +92,7 @@ impl Server {
         };
         let app = App::load(config, store, pki).await?;
         let _ = app.bound.set(bound);
-        crate::files::tidy(&app);
+        tidy_files(&app);
         crate::detect::load(&app).await?;
         let door = listen::Door::new(Arc::clone(&app), files_max());
         let mut tasks = JoinSet::new();
@@ -99,9 +103,9 @@ impl Server {
         if let Some(proxy) = proxy {
             tasks.spawn(proxy::run(door, proxy));
         }
-        tasks.spawn(crate::tasking::run_ticker(Arc::clone(&app)));
-        tasks.spawn(crate::jobs::retention::run(Arc::clone(&app)));
-        tasks.spawn(crate::output::run(Arc::clone(&app)));
+        tasks.spawn(crate::tasking::run_ticker(Arc::clone(&app.tasking)));
+        tasks.spawn(crate::retention::run(Arc::clone(&app)));
+        tasks.spawn(crate::output::run(Arc::clone(&app.delivery)));
         tasks.spawn(crate::artifact::run(Arc::clone(&app)));
         tasks.spawn(crate::hive::run(Arc::clone(&app)));
         tasks.spawn(crate::detect::run_audit(Arc::clone(&app)));
@@ -127,6 +131,18 @@ impl Server {
         if let Err(error) = self.app.store.commit(Vec::new()).await {
             tracing::warn!(%error, "the last commit failed");
         }
+    }
+}
+
+/// Removes files that a crash left without a record.
+fn tidy_files(app: &App) {
+    app.files.tidy_uploads();
+    for organization in app.organizations() {
+        let oid = organization.oid;
+        let digests = app.records.list(oid, PAYLOAD).into_iter().map(|(_, payload)| payload.sha256);
+        let digests: HashSet<String> = digests.collect();
+        app.files.tidy(Shelf::Payloads, oid, |name| digests.contains(name));
+        app.files.tidy(Shelf::Artifacts, oid, |name| app.records.has(oid, ARTIFACT, name));
     }
 }
 

@@ -11,7 +11,6 @@ mod drive;
 mod error;
 mod facts;
 mod inquire;
-pub mod message;
 mod receive;
 pub mod row;
 mod tick;
@@ -29,11 +28,29 @@ pub use receive::receive;
 pub use tick::run as run_ticker;
 
 use crate::access::{self, Caller};
+use crate::intake::Intake;
+use crate::jobs::Jobs;
+use crate::organization::Organizations;
+use crate::records::Records;
+use crate::replay::Replays;
 use muster_command::Command;
 use muster_model::Oid;
+use muster_store::Store;
+use std::sync::Arc;
 
 /// Name of the extension; also the source of its activity events.
 pub const EXTENSION: &str = "ext-reliable-tasking";
+
+/// What tasking needs of the server.
+pub struct Tasking {
+    pub(crate) store: Store,
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) records: Arc<Records>,
+    pub(crate) organizations: Arc<Organizations>,
+    /// Calls that must not be carried out twice.
+    pub(crate) replays: Replays,
+    pub(crate) jobs: Jobs,
+}
 
 /// Checks that a caller may have the payload used that a command names.
 ///

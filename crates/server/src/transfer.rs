@@ -9,9 +9,9 @@ use crate::app::App;
 use crate::artifact::{self, Offer, Parts};
 use crate::files::{self, Shelf};
 use crate::intake::event::Actor;
+use crate::organization::Place;
 use crate::payload::PAYLOAD;
 use crate::random;
-use crate::sensor::Place;
 use muster_model::{Oid, Sid};
 use muster_wire::{TRANSFER_PATH, Transfer, TransferGrant, TransferRequest};
 use parking_lot::Mutex;
@@ -128,8 +128,6 @@ pub struct Transfers {
     table: Mutex<Table>,
     /// Uploads in parts.
     pub(crate) parts: Parts,
-    /// One change of kept files with their records at a time.
-    pub(crate) placing: tokio::sync::Mutex<()>,
 }
 
 impl Transfers {
@@ -252,7 +250,7 @@ fn u8_pairs(hex: &str) -> Vec<u8> {
 pub async fn open(app: &App, token: &str) -> Result<(u64, files::Content), Error> {
     let (oid, what) = take(app, token, false)?;
     match what {
-        What::Get { shelf, name } => Ok(files::read(&files::path(app, shelf, oid, &name)).await?),
+        What::Get { shelf, name } => Ok(files::read(&app.files.path(shelf, oid, &name)).await?),
         What::PutPayload { .. } | What::PutArtifact(_) => Err(Error::IsUpload),
     }
 }

@@ -9,8 +9,10 @@ use host::{Host, OID, event, ok, record, refusal};
 use muster_model::{Iid, Timestamp};
 use muster_server::artifact;
 use muster_server::clock;
-use muster_server::gateway::{Link, grant_transfer};
-use muster_server::sensor::{self, Enrolment, Place};
+use muster_server::gateway::grant_transfer;
+use muster_server::link::Link;
+use muster_server::organization::Place;
+use muster_server::sensor::{self, Enrolment};
 use muster_store::{Store, Stream};
 use muster_wire::{ArtifactOffer, Event, SensorState, Transfer, TransferGrant, TransferRequest, from_server};
 use reqwest::{Method, RequestBuilder};
@@ -252,7 +254,7 @@ async fn a_sensor_cannot_make_two_lines_of_one_record() {
     let organization = host.app().organization(OID).unwrap();
     let state = SensorState::default();
     let new = Enrolment { iid: Iid(Uuid::nil()), tags: &[], public_key: &[0; 32], state: &state, source: None };
-    let sid = sensor::enrol(host.app(), &organization, &new).await.unwrap();
+    let sid = sensor::enrol(&host.app().sensors, &organization, &new).await.unwrap();
     let sensor = organization.state.lock().fleet.find(sid).unwrap().sensor.clone();
     let sent = |body: &str| {
         let sent = Event { event_type: "A".into(), body: body.into(), ..Event::default() };
@@ -270,7 +272,7 @@ async fn an_answer_is_found_by_the_atom_that_it_gets() {
     let organization = host.app().organization(OID).unwrap();
     let state = SensorState::default();
     let new = Enrolment { iid: Iid(Uuid::nil()), tags: &[], public_key: &[0; 32], state: &state, source: None };
-    let sid = sensor::enrol(host.app(), &organization, &new).await.unwrap();
+    let sid = sensor::enrol(&host.app().sensors, &organization, &new).await.unwrap();
     let path = format!("insight/{{oid}}/{sid}");
     assert_eq!(host.get(&path).await["events"], json!([]), "a sensor without events is no unknown one");
 
@@ -304,7 +306,7 @@ async fn sensors_move_files_by_one_time_transfers() {
     let organization = host.app().organization(OID).unwrap();
     let state = SensorState { hostname: "web01".into(), ..SensorState::default() };
     let new = Enrolment { iid: Iid(Uuid::nil()), tags: &[], public_key: &[0; 32], state: &state, source: None };
-    let sid = sensor::enrol(host.app(), &organization, &new).await.unwrap();
+    let sid = sensor::enrol(&host.app().sensors, &organization, &new).await.unwrap();
     let ordinal = organization.state.lock().fleet.ordinal(sid).unwrap();
     let place = Place { organization, ordinal };
     let transfer_url = |grant: &TransferGrant| format!("{}/transfer/{}", host.base(), grant.token);

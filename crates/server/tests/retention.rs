@@ -6,7 +6,7 @@ mod host;
 use host::{Host, OID};
 use muster_model::{Sid, Timestamp};
 use muster_server::clock;
-use muster_server::jobs::retention;
+use muster_server::retention;
 use muster_store::{Entry, EntryQuery, Options, Store, Stream, Write};
 use std::sync::Arc;
 use uuid::Uuid;

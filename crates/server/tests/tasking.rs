@@ -7,10 +7,11 @@ mod host;
 use host::{Host, OID};
 use muster_model::{Architecture, Iid, Platform, Sid, TaskId};
 use muster_selector::Selector;
-use muster_server::gateway::Link;
 use muster_server::intake::event::Actor;
+use muster_server::link::Link;
 use muster_server::organization::Organization;
-use muster_server::sensor::{self, Enrolment, Place, Rejection};
+use muster_server::organization::Place;
+use muster_server::sensor::{self, Enrolment, Rejection};
 use muster_server::tasking::{self, Choice, NewTask};
 use muster_server::{clock, random};
 use muster_store::{EntryQuery, Options, Store, StoreError, Stream};
@@ -38,7 +39,7 @@ impl Host {
     async fn enrol(&self) -> Place {
         let new =
             Enrolment { iid: Iid(random::uuid()), tags: &[], public_key: &[7; 32], state: &state(1), source: None };
-        let sid = sensor::enrol(self.app(), &self.organization(), &new).await.unwrap();
+        let sid = sensor::enrol(&self.app().sensors, &self.organization(), &new).await.unwrap();
         self.place(sid)
     }
 
@@ -51,7 +52,7 @@ impl Host {
     /// A link of the sensor, as the gateway takes one in.
     async fn connect(&self, place: &Place, journal: u8) -> Result<(Arc<Link>, u64), Rejection> {
         let link = Arc::new(Link::new(random::number()));
-        let welcome = sensor::went_online(self.app(), place, &link, &state(journal), None).await?;
+        let welcome = sensor::went_online(&self.app().sensors, place, &link, &state(journal), None).await?;
         Ok((link, welcome.epoch))
     }
 
@@ -67,7 +68,7 @@ impl Host {
             conditions: None,
             pace: Pace::default(),
         };
-        tasking::create(self.app(), &self.organization(), new, &Actor::system()).await.unwrap().task_id
+        tasking::create(&self.app().tasking, &self.organization(), new, &Actor::system()).await.unwrap().task_id
     }
 
     async fn until(&self, what: &str, holds: impl Fn() -> bool) {
@@ -95,7 +96,7 @@ impl Host {
             at_ms: clock::now().as_millis(),
             ..Receipt::default()
         };
-        tasking::receive(self.app(), place, link, Receipts { receipts: vec![receipt] }).await;
+        tasking::receive(&self.app().tasking, place, link, Receipts { receipts: vec![receipt] }).await;
     }
 }
 
@@ -129,17 +130,17 @@ async fn a_change_that_cannot_be_stored_changes_nothing() {
 
     faults.fail_all(Some(StoreError::Full));
     let all = Choice { task_id: Some(id), selector: None };
-    assert!(tasking::pause(host.app(), &organization, id, &actor).await.is_err());
-    assert!(tasking::untask(host.app(), &organization, &all, &actor).await.is_err());
+    assert!(tasking::pause(&host.app().tasking, &organization, id, &actor).await.is_err());
+    assert!(tasking::untask(&host.app().tasking, &organization, &all, &actor).await.is_err());
     faults.fail_all(None);
     assert_eq!(host.control(id), Control::default());
 
     // What was held back while the store was asked is free again; what is paused stays so.
     let (link, _) = host.connect(&place, 1).await.unwrap();
     delivered(&link).await;
-    tasking::pause(host.app(), &organization, id, &actor).await.unwrap();
+    tasking::pause(&host.app().tasking, &organization, id, &actor).await.unwrap();
     faults.fail_all(Some(StoreError::Full));
-    assert!(tasking::resume(host.app(), &organization, id, &actor).await.is_err());
+    assert!(tasking::resume(&host.app().tasking, &organization, id, &actor).await.is_err());
     assert!(host.control(id).paused);
 }
 
@@ -179,9 +180,9 @@ async fn changes_that_collide_are_stored_in_the_order_in_which_they_hold() {
             let selector = Selector::parse(&format!("sid == \"{sid}\"")).unwrap();
             let one = Choice { task_id: Some(id), selector: Some(selector) };
             match number % 3 {
-                0 => tasking::pause(&app, &organization, id, &actor).await.unwrap(),
-                1 => tasking::resume(&app, &organization, id, &actor).await.unwrap(),
-                _ => assert_eq!(tasking::untask(&app, &organization, &one, &actor).await.unwrap(), (1, 0)),
+                0 => tasking::pause(&app.tasking, &organization, id, &actor).await.unwrap(),
+                1 => tasking::resume(&app.tasking, &organization, id, &actor).await.unwrap(),
+                _ => assert_eq!(tasking::untask(&app.tasking, &organization, &one, &actor).await.unwrap(), (1, 0)),
             }
         });
     }
@@ -211,7 +212,7 @@ async fn the_late_end_of_a_replaced_link_does_not_touch_the_one_that_replaced_it
 
     let second = host.ask().await;
     let under_way = delivered(&link).await;
-    sensor::went_offline(host.app(), &place, &ghost).await;
+    sensor::went_offline(&host.app().sensors, &place, &ghost).await;
     assert!(host.organization().state.lock().is_online(place.ordinal));
     assert!(deliveries(&link).is_empty(), "it is still under way there, and not sent twice");
     host.confirm(&place, &link, &under_way).await;
@@ -219,7 +220,7 @@ async fn the_late_end_of_a_replaced_link_does_not_touch_the_one_that_replaced_it
     assert!(deliveries(&ghost).is_empty());
     assert_eq!(told(&host, "disconnected").await, 0);
 
-    sensor::went_offline(host.app(), &place, &link).await;
+    sensor::went_offline(&host.app().sensors, &place, &link).await;
     assert!(!host.organization().state.lock().is_online(place.ordinal));
     assert_eq!(told(&host, "disconnected").await, 1);
 }
@@ -239,7 +240,7 @@ async fn a_wiped_sensor_begins_a_new_epoch_and_runs_nothing_of_the_old_one() {
     let sent = host.ask().await;
     delivered(&link).await;
     let queued = host.ask().await;
-    sensor::went_offline(host.app(), &place, &link).await;
+    sensor::went_offline(&host.app().sensors, &place, &link).await;
 
     // What is stored must be all of the new epoch, or nothing.
     let epoch_of =
@@ -288,8 +289,8 @@ async fn a_task_of_which_neither_side_knows_the_end_is_interrupted_and_says_why(
     assert_eq!(recalled, Some(vec![deliver.task_id.clone()]));
     let step = Step::Forgotten.into();
     let receipt = Receipt { task_id: deliver.task_id.clone(), epoch, step, at_ms: 1, ..Receipt::default() };
-    tasking::receive(host.app(), &place, &link, Receipts { receipts: vec![receipt] }).await;
+    tasking::receive(&host.app().tasking, &place, &link, Receipts { receipts: vec![receipt] }).await;
     assert_eq!(host.state_of(id, &place), TargetState::Interrupted);
-    let why = tasking::explain(host.app(), &host.organization(), id, sid).await.unwrap().to_string();
+    let why = tasking::explain(&host.app().tasking, &host.organization(), id, sid).await.unwrap().to_string();
     assert!(why.contains("set back"), "{why}");
 }

@@ -9,7 +9,7 @@ use muster_model::{Iid, Oid, Timestamp};
 use muster_server::access::{API_KEY, ApiKey, INSTALLATION_KEY, InstallationKeyRecord, owner_permissions, to_hex};
 use muster_server::app::App;
 use muster_server::extension::{BUILT_IN, SUBSCRIPTION, Subscription};
-use muster_server::organization::{ORGANIZATION, ORGANIZATION_OWNER, Profile};
+use muster_server::profile::{ORGANIZATION, ORGANIZATION_OWNER, Profile};
 use muster_server::records::Batch;
 use muster_server::{SERVER_NAME, clock, random};
 use muster_store::{Expect, StoreError};

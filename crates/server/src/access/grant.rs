@@ -1,7 +1,6 @@
 //! Giving permissions, and never locking everyone out.
 
-use super::{API_KEY, Caller, Error, USER, USER_KEY, is_known_permission};
-use crate::console::PASSWORD;
+use super::{API_KEY, Caller, Error, PASSWORD, USER, USER_KEY, is_known_permission};
 use crate::records::{Records, SERVER};
 use muster_model::Oid;
 use std::collections::BTreeSet;

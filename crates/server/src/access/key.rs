@@ -10,10 +10,27 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const API_KEY: Kind<ApiKey> = Kind::new("api_key");
 /// Users of the server, by e-mail address; owned by the server.
 pub const USER: Kind<User> = Kind::new("user");
+/// Passwords of users, by e-mail address; owned by the server.
+pub const PASSWORD: Kind<Password> = Kind::new("password");
 /// Keys of users, by the digest of the key; owned by the server.
 pub const USER_KEY: Kind<UserKey> = Kind::new("user_key");
 /// Installation keys of organizations, by iid.
 pub const INSTALLATION_KEY: Kind<InstallationKeyRecord> = Kind::new("installation_key");
+
+/// What is kept of a password.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Password {
+    /// Random, hex.
+    pub salt: String,
+    /// Argon2id of the password, hex.
+    pub hash: String,
+    /// Memory in KiB with which it was made.
+    pub memory_kib: u32,
+    /// Passes with which it was made.
+    pub passes: u32,
+    /// When it was chosen.
+    pub changed_at: Timestamp,
+}
 
 /// An API key of an organization.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,7 +1,8 @@
 //! Tokens: what a caller proved to be, for about an hour.
 
 use super::{API_KEY, Error, Secrets, USER, USER_KEY, permission};
-use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER};
+use crate::intake::event::{Actor, CONSOLE};
+use crate::profile::{ORGANIZATION, ORGANIZATION_OWNER};
 use crate::records::{Records, SERVER};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use muster_model::{Oid, Timestamp};
@@ -76,6 +77,13 @@ impl Caller {
     /// [`Error::MissingPermission`].
     pub fn require(&self, oid: Oid, permission: &str) -> Result<(), Error> {
         if self.may(oid, permission) { Ok(()) } else { Err(Error::MissingPermission(permission.to_owned())) }
+    }
+
+    /// Who calls, for audit records.
+    #[must_use]
+    pub fn actor(&self, source: Option<IpAddr>) -> Actor {
+        let origin = if self.in_console { CONSOLE } else { "api" };
+        Actor { identity: self.identity.clone(), origin, source, called_by: None }
     }
 
     /// Whether the caller belongs to the organization at all.

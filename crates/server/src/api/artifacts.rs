@@ -6,7 +6,7 @@ use crate::artifact::{self, ARTIFACT, ARTIFACT_RULE, ARTIFACT_RULES_MAX, Artifac
 use crate::clock;
 use crate::files::Shelf;
 use crate::intake::Record;
-use crate::intake::event::{self, Actor};
+use crate::intake::event;
 use crate::transfer::{self, What};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -140,7 +140,7 @@ async fn rules(call: Call) -> Result<Reply, ApiError> {
 }
 
 fn told(call: &Call, oid: Oid, name: &str, message: &str, action: &str, now: Timestamp) -> Record {
-    let actor = Actor::caller(&call.caller, call.source);
+    let actor = call.caller.actor(call.source);
     let entity = json!({"type": "artifact_rule", "name": name});
     event::audit(oid, &actor, message, &entity, action, &json!({}), now)
 }

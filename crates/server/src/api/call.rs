@@ -7,7 +7,7 @@ use crate::clock;
 use crate::intake::Record;
 use crate::intake::event::{self, Actor};
 use crate::organization::Organization;
-use crate::sensor::Place;
+use crate::organization::Place;
 use crate::transfer::Grantee;
 use bytes::Bytes;
 use http::{Response, header};
@@ -107,7 +107,7 @@ impl Call {
     /// Who calls, for audit records.
     #[must_use]
     pub fn actor(&self) -> Actor {
-        Actor::caller(&self.caller, self.source)
+        self.caller.actor(self.source)
     }
 
     /// The audit record of a change, to be stored in the same commit as the change.

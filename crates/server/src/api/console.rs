@@ -4,7 +4,7 @@ use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::role_permissions;
 use crate::clock;
 use crate::console::{self, LinkFor, Purpose, SessionFrom};
-use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER};
+use crate::profile::{ORGANIZATION, ORGANIZATION_OWNER};
 use serde_json::{Value, json};
 
 /// The routes of this area.

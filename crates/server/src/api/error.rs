@@ -6,6 +6,7 @@ use super::Method;
 use crate::arrival::ArrivalError;
 use crate::meter::TooManyCalls;
 use crate::names::WrongTags;
+use crate::turns::NoTurn;
 use crate::{access, artifact, console, extension, files, hive, output, payload, settings, tasking, transfer};
 use muster_api_types::ErrorCode;
 use muster_store::StoreError;
@@ -335,5 +336,11 @@ impl From<extension::Error> for ApiError {
             TooLarge => ErrorCode::TooLarge,
         };
         Self::new(code, text)
+    }
+}
+
+impl From<NoTurn> for ApiError {
+    fn from(error: NoTurn) -> Self {
+        Self::unavailable(error.to_string())
     }
 }

@@ -4,7 +4,7 @@ use super::{Access, ApiError, Call, Form, Method, Reply, Route};
 use crate::access::Caller;
 use crate::clock;
 use crate::extension::{self, BUILT_IN, SUBSCRIPTION, Subscription};
-use crate::intake::event::{self, Actor};
+use crate::intake::event;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
@@ -78,7 +78,7 @@ async fn change(call: &Call, message: &str, action: &str) -> Result<Reply, ApiEr
     let name = known(call)?;
     let oid = call.organization()?.oid;
     let now = clock::now();
-    let actor = Actor::caller(&call.caller, call.source);
+    let actor = call.caller.actor(call.source);
     let entity = json!({"type": "extension", "name": name});
     let record = event::audit(oid, &actor, message, &entity, action, &json!({}), now);
     if action == "subscribe" {
@@ -106,7 +106,7 @@ async fn request(call: Call) -> Result<Reply, ApiError> {
     let data = data_of(&call)?;
     let caller = impersonated(&call, "impersonator_jwt")?;
     let actor = match &caller {
-        Some(caller) => Actor::caller(caller, call.source).called_by(&call.caller),
+        Some(caller) => caller.actor(call.source).called_by(&call.caller.identity),
         None => call.actor(),
     };
     let caller = caller.as_ref().unwrap_or(&call.caller);

@@ -1,8 +1,6 @@
 //! Outputs. Source: reference/rest-api.md section 7.6, reference/events.md section 11.1.
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
-use crate::intake::event::Actor;
-use crate::output;
 use serde_json::{Map, Value, json};
 
 /// The routes of this area.
@@ -22,7 +20,7 @@ pub(super) fn routes() -> Vec<Route> {
 async fn list(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let mut answer = Map::new();
-    answer.insert(oid.to_string(), json!(output::list(&call.app, oid)));
+    answer.insert(oid.to_string(), json!(call.app.delivery.list(oid)));
     Ok(Reply::json(&answer))
 }
 
@@ -33,8 +31,8 @@ async fn set(call: Call) -> Result<Reply, ApiError> {
     if name.is_empty() {
         return Err(ApiError::bad_request("name is required"));
     }
-    let actor = Actor::caller(&call.caller, call.source);
-    let stored = output::put(&call.app, oid, &name, settings, &actor).await?;
+    let actor = call.caller.actor(call.source);
+    let stored = call.app.delivery.put(oid, &name, settings, &actor).await?;
     Ok(Reply::json(&stored))
 }
 
@@ -42,8 +40,8 @@ async fn delete(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let name = call.fields.get("name").filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| ApiError::bad_request("name is required"))?;
-    let actor = Actor::caller(&call.caller, call.source);
-    match output::delete(&call.app, oid, name, &actor).await? {
+    let actor = call.caller.actor(call.source);
+    match call.app.delivery.delete(oid, name, &actor).await? {
         true => Ok(Reply::done()),
         false => Err(ApiError::not_found("output not found")),
     }

@@ -2,7 +2,6 @@
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::files::Shelf;
-use crate::intake::event::Actor;
 use crate::payload::{self, PAYLOAD};
 use crate::transfer::{self, What};
 use serde_json::{Map, Value, json};
@@ -39,8 +38,8 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
 
 async fn put_url(call: Call) -> Result<Reply, ApiError> {
     let (oid, name) = (call.organization()?.oid, call.path("name"));
-    payload::require_room(&call.app, oid, name)?;
-    let actor = Actor::caller(&call.caller, call.source);
+    payload::require_room(&call.app.records, oid, name)?;
+    let actor = call.caller.actor(call.source);
     let token = call.app.transfers.grant(
         oid,
         call.grantee("payload.ctrl"),
@@ -60,8 +59,8 @@ async fn get_url(call: Call) -> Result<Reply, ApiError> {
 
 async fn delete(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let actor = Actor::caller(&call.caller, call.source);
-    match payload::delete(&call.app, oid, call.path("name"), &actor).await? {
+    let actor = call.caller.actor(call.source);
+    match payload::delete(&call.app.records, &call.app.files, oid, call.path("name"), &actor).await? {
         true => Ok(Reply::done()),
         false => Err(ApiError::not_found("payload not found")),
     }

@@ -10,9 +10,6 @@
 mod lookups;
 mod source;
 mod trial;
-mod turns;
-
-pub use turns::ReplayTurns;
 
 use super::router::authenticate;
 use super::{Access, ApiError, Call, Reply};

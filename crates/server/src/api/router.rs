@@ -14,13 +14,13 @@ use muster_model::{Oid, Sid};
 use percent_encoding::percent_decode_str;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Longest body of a request without a valid token, in bytes: an exchange of a key, or the form of a live stream.
 const STRANGER_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// All routes, found by path and method.
-pub struct Router {
+struct Router {
     routes: Vec<Route>,
     by_path: matchit::Router<HashMap<Method, usize>>,
 }
@@ -39,8 +39,7 @@ impl Router {
     /// # Panics
     ///
     /// If two routes contradict each other: a fault of the table, found by its test.
-    #[must_use]
-    pub fn new(routes: Vec<Route>) -> Self {
+    fn new(routes: Vec<Route>) -> Self {
         let mut methods: Vec<(String, HashMap<Method, usize>)> = Vec::new();
         for (at, route) in routes.iter().enumerate() {
             let path = full_path(route.path);
@@ -54,12 +53,6 @@ impl Router {
             by_path.insert(path.clone(), by_method).unwrap_or_else(|error| panic!("{path}: {error}"));
         }
         Self { routes, by_path }
-    }
-
-    /// The table.
-    #[must_use]
-    pub fn routes(&self) -> &[Route] {
-        &self.routes
     }
 
     fn find(&self, path: &str, method: &http::Method) -> Result<(&Route, HashMap<&'static str, String>), ApiError> {
@@ -110,6 +103,9 @@ fn clean_path(path: &str) -> String {
     }
 }
 
+/// All routes: they are the same for every server.
+static ROUTER: LazyLock<Router> = LazyLock::new(|| Router::new(super::routes()));
+
 /// Answers one request.
 pub async fn serve(app: Arc<App>, mut request: Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
     if let Some(response) = console::serve(&app, &mut request, source).await {
@@ -151,8 +147,7 @@ async fn answer(
 ) -> Result<Reply, ApiError> {
     let (parts, incoming) = request.into_parts();
     let path = clean_path(parts.uri.path());
-    let router = Arc::clone(&app.router);
-    let (route, path) = router.find(&path, &parts.method)?;
+    let (route, path) = ROUTER.find(&path, &parts.method)?;
     let in_console = if route.access == Access::Public { None } else { console::caller(&app, &parts).await? };
     let caller = match in_console {
         Some(caller) => caller,

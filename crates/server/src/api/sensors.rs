@@ -52,7 +52,7 @@ async fn task(call: Call) -> Result<Reply, ApiError> {
         tasking::require_payload(&call.caller, place.organization.oid, &command)?;
     }
     let Some(key) = call.headers.get("x-idempotent-key") else {
-        tasking::send_direct(&call.app, &place, &commands, investigation, &call.actor()).await?;
+        tasking::send_direct(&call.app.tasking, &place, &commands, investigation, &call.actor()).await?;
         return Ok(Reply::done());
     };
     if key.len() > IDEMPOTENT_KEY_BYTES_MAX {
@@ -63,17 +63,17 @@ async fn task(call: Call) -> Result<Reply, ApiError> {
     let fields = fields.join("&");
     let parts = [call.caller.credential.as_bytes(), call.path("sid").as_bytes(), key.as_bytes(), fields.as_bytes()];
     let digest = call.app.secrets.digest(&parts.join(&b'\n'));
-    tasking::send_once(&call.app, &place, &commands, investigation, &call.actor(), &digest).await?;
+    tasking::send_once(&call.app.tasking, &place, &commands, investigation, &call.actor(), &digest).await?;
     Ok(Reply::done())
 }
 
 async fn delete(call: Call) -> Result<Reply, ApiError> {
-    sensor::delete(&call.app, &call.place()?, &call.actor()).await?;
+    sensor::delete(&call.app.sensors, &call.place()?, &call.actor()).await?;
     Ok(Reply::done())
 }
 
 async fn undelete(call: Call) -> Result<Reply, ApiError> {
-    sensor::undelete(&call.app, &call.place_even_deleted()?, &call.actor()).await?;
+    sensor::undelete(&call.app.sensors, &call.place_even_deleted()?, &call.actor()).await?;
     Ok(Reply::done())
 }
 
@@ -108,6 +108,6 @@ async fn unseal(call: Call) -> Result<Reply, ApiError> {
 }
 
 async fn set_flag(call: &Call, flag: Flag, wanted: bool) -> Result<Reply, ApiError> {
-    sensor::set_flag(&call.app, &call.place()?, flag, wanted, &call.actor()).await?;
+    sensor::set_flag(&call.app.sensors, &call.place()?, flag, wanted, &call.actor()).await?;
     Ok(Reply::done())
 }

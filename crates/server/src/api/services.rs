@@ -3,7 +3,6 @@
 use super::extensions::impersonated;
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::extension::{self, INFRASTRUCTURE, INFRASTRUCTURE_SERVICE, yaml_text};
-use crate::intake::event::Actor;
 use crate::tasking::EXTENSION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -69,7 +68,7 @@ async fn request(call: Call) -> Result<Reply, ApiError> {
     let action = data.get("action").and_then(Value::as_str).unwrap_or_default();
     let caller = impersonated(&call, "jwt")?;
     let actor = match &caller {
-        Some(caller) => Actor::caller(caller, call.source).called_by(&call.caller),
+        Some(caller) => caller.actor(call.source).called_by(&call.caller.identity),
         None => call.actor(),
     };
     let caller = caller.as_ref().unwrap_or(&call.caller);

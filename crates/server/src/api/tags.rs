@@ -70,7 +70,7 @@ async fn put(call: Call) -> Result<Reply, ApiError> {
         return Err(ApiError::bad_request(format!("a sensor has at most {TAGS_PER_SENSOR_MAX} tags; take some off")));
     }
     let one = RoaringBitmap::from_iter([place.ordinal]);
-    sensor::put_tags(&call.app, &place.organization, &one, &tags, ttl, &call.actor()).await?;
+    sensor::put_tags(&call.app.sensors, &place.organization, &one, &tags, ttl, &call.actor()).await?;
     Ok(Reply::done())
 }
 
@@ -84,7 +84,7 @@ async fn take(call: Call) -> Result<Reply, ApiError> {
     }
     names::check_tags(&tags)?;
     let one = RoaringBitmap::from_iter([place.ordinal]);
-    sensor::take_tags(&call.app, &place.organization, &one, &tags, &call.actor()).await?;
+    sensor::take_tags(&call.app.sensors, &place.organization, &one, &tags, &call.actor()).await?;
     Ok(Reply::done())
 }
 

@@ -1,7 +1,6 @@
 //! One-time transfers. Source: reference/rest-api.md section 7.10.
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
-use crate::files::Upload;
 use crate::transfer::What;
 use crate::{artifact, payload, transfer};
 use bytes::Bytes;
@@ -22,11 +21,13 @@ async fn put(mut call: Call) -> Result<Reply, ApiError> {
     if let What::PutArtifact(offer) = &what {
         artifact::require_new(&call.app, oid, &offer.payload_id)?;
     }
-    let mut upload = Upload::begin(&call.app).await?;
+    let mut upload = call.app.files.begin().await?;
     upload.append(body, call.app.config.limits.file_bytes).await?;
     let received = upload.finish().await?;
     match what {
-        What::PutPayload { name, actor } => payload::keep(&call.app, oid, &name, received, &actor).await?,
+        What::PutPayload { name, actor } => {
+            payload::keep(&call.app.records, &call.app.files, oid, &name, received, &actor).await?
+        }
         What::PutArtifact(offer) => {
             artifact::keep(&call.app, oid, *offer, received).await?;
         }

@@ -4,9 +4,9 @@
 //! log and no `Referer` has it. It is spent in the same commit as what it brings about.
 
 use super::Error;
-use super::password::{self, PASSWORD};
+use super::password;
 use super::session::{self, From, Opened};
-use crate::access::{Caller, USER, User, checked_email, require_grantable, to_hex};
+use crate::access::{Caller, PASSWORD, USER, User, checked_email, require_grantable, to_hex};
 use crate::app::App;
 use crate::intake::Beside;
 use crate::records::{Batch, Kind, SERVER};

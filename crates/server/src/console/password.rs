@@ -1,19 +1,14 @@
 //! Passwords: Argon2id, off the runtime.
 
 use super::Error;
-use crate::access::to_hex;
+use crate::access::{PASSWORD, Password, to_hex};
 use crate::app::App;
-use crate::records::{Batch, Kind, SERVER};
+use crate::records::{Batch, SERVER};
 use crate::{clock, random};
 use argon2::{Algorithm, Argon2, Params, Version};
-use muster_model::Timestamp;
 use muster_store::{Expect, StoreError};
-use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
-
-/// Passwords of users, by e-mail address; owned by the server.
-pub const PASSWORD: Kind<Password> = Kind::new("password");
 
 /// Memory of one hash in KiB, and passes over it: the second choice of RFC 9106 is for machines with less
 /// memory than a server has to spare for tries of strangers, so this is the smaller set that OWASP names.
@@ -28,21 +23,6 @@ pub(super) const CHARACTERS_MIN: usize = 12;
 
 /// Longest password, in bytes: more is no password, but work for the server.
 pub(super) const BYTES_MAX: usize = 1_024;
-
-/// What is kept of a password.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Password {
-    /// Random, hex.
-    salt: String,
-    /// Argon2id of the password, hex.
-    hash: String,
-    /// Memory in KiB with which it was made.
-    memory_kib: u32,
-    /// Passes with which it was made.
-    passes: u32,
-    /// When it was chosen.
-    pub changed_at: Timestamp,
-}
 
 /// Whether this is the password of this user. Takes as long for a user that does not exist.
 ///

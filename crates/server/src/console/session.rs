@@ -1,8 +1,7 @@
 //! Sessions: a random number in a cookie, its digest in the store.
 
 use super::Error;
-use super::password::PASSWORD;
-use crate::access::{Caller, Scope, USER, to_hex};
+use crate::access::{Caller, PASSWORD, Scope, USER, to_hex};
 use crate::app::App;
 use crate::clock;
 use crate::random;

@@ -12,7 +12,8 @@ use super::trouble::Trouble;
 use crate::app::App;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
-use crate::sensor::{self, Flag, Place};
+use crate::organization::Place;
+use crate::sensor::{self, Flag};
 use crate::tasking::{DIRECT_LIFETIME, EXTENSION, Order, send_ordered};
 use crate::{clock, extension, hive, tasking};
 use muster_model::Sid;
@@ -148,7 +149,7 @@ async fn act(app: &Arc<App>, organization: &Arc<Organization>, action: &Action) 
     let actor = Actor { identity, origin: "system", source: None, called_by: None };
     let flag = async |sid: &str, flag, wanted| {
         let place = place_of(organization, sid)?;
-        sensor::set_flag(app, &place, flag, wanted, &actor).await.map_err(Failed::from)
+        sensor::set_flag(&app.sensors, &place, flag, wanted, &actor).await.map_err(Failed::from)
     };
     match &ordered.effect {
         Effect::Task { sid, command, investigation } => {
@@ -158,12 +159,12 @@ async fn act(app: &Arc<App>, organization: &Arc<Organization>, action: &Action) 
         Effect::AddTag { sid, tag, ttl, entire_device } => {
             let ttl = ttl.and_then(|ttl| u64::try_from(ttl).ok()).filter(|ttl| *ttl > 0).map(Duration::from_secs);
             let ordinals = device_of(organization, &place_of(organization, sid)?, *entire_device);
-            sensor::put_tags(app, organization, &ordinals, &[tag], ttl, &actor).await?;
+            sensor::put_tags(&app.sensors, organization, &ordinals, &[tag], ttl, &actor).await?;
             Ok(())
         }
         Effect::RemoveTag { sid, tag } => {
             let ordinals = RoaringBitmap::from_iter([place_of(organization, sid)?.ordinal]);
-            sensor::take_tags(app, organization, &ordinals, &[tag], &actor).await?;
+            sensor::take_tags(&app.sensors, organization, &ordinals, &[tag], &actor).await?;
             Ok(())
         }
         Effect::IsolateNetwork { sid } => flag(sid, Flag::Isolation, true).await,
@@ -171,7 +172,7 @@ async fn act(app: &Arc<App>, organization: &Arc<Organization>, action: &Action) 
         Effect::Seal { sid } => flag(sid, Flag::Seal, true).await,
         Effect::Unseal { sid } => flag(sid, Flag::Seal, false).await,
         Effect::UndeleteSensor { sid } => {
-            sensor::undelete(app, &place_of(organization, sid)?, &actor).await.map_err(Failed::from)
+            sensor::undelete(&app.sensors, &place_of(organization, sid)?, &actor).await.map_err(Failed::from)
         }
         Effect::ExtensionRequest { extension_name, extension_action, extension_request } => {
             let data = identified(ordered.id, extension_name, extension_action, extension_request);
@@ -218,7 +219,7 @@ async fn task(
         is_told: ordered.is_begun,
         beside: action.begun(place.organization.oid).into_iter().collect(),
     };
-    Ok(send_ordered(app, place, line, investigation, actor, order).await?)
+    Ok(send_ordered(&app.tasking, place, line, investigation, actor, order).await?)
 }
 
 /// A request with an id of its own, so that it makes no second task when it is repeated.

@@ -48,7 +48,7 @@ impl Default for Feed {
 
 impl Detectors {
     /// Queues the audit records among these for the rules that listen to them.
-    pub(crate) fn offer_audit(&self, committed: &Committed<'_>) {
+    pub(super) fn offer_audit(&self, committed: &Committed<'_>) {
         for record in committed.records().filter(|record| record.stream == Stream::Audit) {
             if self.listening(record.oid, Target::Audit).is_none() || is_by_rule(record) {
                 continue;
@@ -86,7 +86,7 @@ pub async fn run(app: Arc<App>) {
         let missed = std::mem::take(&mut *app.detectors.audit.missed.lock());
         for (oid, count) in missed {
             let text = format!("{WAITING_MAX} audit records wait for rules; {count} were not evaluated");
-            errors::report(&app, oid, "rules", &text).await;
+            errors::report(&app.records, oid, "rules", &text).await;
         }
     }
 }

@@ -10,10 +10,10 @@ use super::action::Action;
 use super::pass::{Pass, Share};
 use super::pending::Room;
 use super::trouble::Trouble;
-use super::{Detector, LANES, Role, VARIABLES, Wait, act};
+use super::{Detector, LANES, Role, VARIABLES, act};
 use crate::app::App;
 use crate::clock;
-use crate::intake::Record;
+use crate::intake::{Record, Wait, WithTaken};
 use muster_model::{Sid, Timestamp};
 use muster_rules::Suppression;
 use muster_store::{CounterRow, StoreError, Write};
@@ -33,14 +33,11 @@ const PARALLEL_MIN: usize = 512;
 /// How often windows that have ended are dropped.
 const SWEEP_EVERY_MS: i64 = 60_000;
 
-/// What is to be stored with the first so many records of a member.
-pub(crate) type Beside = Box<dyn Fn(usize) -> Vec<Write> + Send + Sync>;
-
 /// Records that come and are stored together.
 pub(super) struct Member {
     /// What is evaluated, shared with the threads that do it.
     pub(super) given: Arc<Given>,
-    pub(super) beside: Beside,
+    pub(super) beside: WithTaken,
     /// How many records were taken.
     pub(super) answer: oneshot::Sender<Result<usize, StoreError>>,
 }

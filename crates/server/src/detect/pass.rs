@@ -5,11 +5,10 @@ use super::group::Given;
 use super::overrun::Overrunning;
 use super::pool::Job;
 use super::trouble::Trouble;
-use super::{Detector, Role, Wait};
+use super::{Detector, Role};
 use crate::app::App;
 use crate::artifact::Artifact;
-use crate::intake::Record;
-use crate::output::Enqueued;
+use crate::intake::{Enqueued, Record, Wait};
 use crate::random;
 use bytes::Bytes;
 use muster_model::Timestamp;
@@ -28,7 +27,7 @@ pub(super) struct Pass {
     pub(super) taken: usize,
     pub(super) detections: Vec<Record>,
     /// What goes to tailored outputs.
-    pub(super) tailored: Vec<Enqueued>,
+    pub(super) tailored: Vec<Box<dyn Enqueued>>,
     /// Actions, in order.
     pub(super) ordered: Vec<Ordered>,
     /// What went wrong already.
@@ -182,7 +181,7 @@ impl Pass {
                 }
                 Effect::Output { name, data } => {
                     let body = serde_json::to_vec(&data).map(Bytes::from).unwrap_or_default();
-                    match app.outputs.send_tailored(&name, &Record { body, ..record.clone() }) {
+                    match app.delivery.outputs.send_tailored(&name, &Record { body, ..record.clone() }) {
                         Some(enqueued) => self.tailored.extend(enqueued),
                         None => self.troubles.push(trouble(format!(
                             "there is no output {name:?} of type tailored; make one, or mend the rule"

@@ -10,7 +10,7 @@
 use super::{Content, Detectors, Role, evaluate_as};
 use crate::app::App;
 use crate::artifact::{ARTIFACT, Artifact};
-use crate::files::{self, Shelf};
+use crate::files::Shelf;
 use crate::intake::Record;
 use crate::records::Kind;
 use crate::{artifact, errors, random};
@@ -201,7 +201,7 @@ async fn next_piece(app: &App, oid: Oid, reading: &Reading) -> Result<Option<(Ar
     let Some(artifact) = known.filter(|_| app.detectors.listening(oid, Target::Artifact).is_some()) else {
         return Ok(None);
     };
-    let path = files::path(app, Shelf::Artifacts, oid, &reading.payload_id);
+    let path = app.files.path(Shelf::Artifacts, oid, &reading.payload_id);
     let mut file = match tokio::fs::File::open(path).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
@@ -251,7 +251,7 @@ impl Reading {
         }
         if !unseen.is_empty() {
             let text = format!("rules did not see all of artifact {id}: {}", unseen.join("; "));
-            errors::report(app, oid, "artifacts", &text).await;
+            errors::report(&app.records, oid, "artifacts", &text).await;
         }
     }
 }

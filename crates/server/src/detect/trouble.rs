@@ -44,7 +44,7 @@ impl Trouble {
 pub(super) async fn run(app: Weak<App>, mut troubles: mpsc::Receiver<Trouble>) {
     while let Some(Trouble { oid, hive, record, text }) = troubles.recv().await {
         let Some(app) = app.upgrade() else { return };
-        let is_news = errors::report(&app, oid, &format!("{hive}/{record}"), &text).await;
+        let is_news = errors::report(&app.records, oid, &format!("{hive}/{record}"), &text).await;
         if is_news && let Some(hive) = hive::find(&hive) {
             hive::note_error(&app, hive, oid, &record, &text).await;
         }

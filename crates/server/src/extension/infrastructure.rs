@@ -25,9 +25,9 @@ use super::Error;
 use super::table::{Action, Extension, Field};
 use crate::access::{self, Caller};
 use crate::app::App;
+use crate::hive;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
-use crate::{hive, output};
 use document::Document;
 use options::Options;
 use plan::{Plan, Planned};
@@ -148,7 +148,7 @@ async fn push(
     let changes = planned.changes.and(planned.beside).about(planned.audit);
     app.records.change(|| Ok::<_, Error>(changes)).await?;
     if !planned.outputs.is_empty() {
-        output::restart(app, oid, &planned.outputs.iter().map(String::as_str).collect::<Vec<_>>());
+        app.delivery.restart(oid, &planned.outputs.iter().map(String::as_str).collect::<Vec<_>>());
     }
     planned.records.iter().for_each(|(hive, key)| app.detectors.touch(oid, hive, key));
     hive::changed(app, oid).await?;

@@ -52,14 +52,21 @@ pub async fn request(
         "cancel" => cancel(app, organization, &fields, actor).await,
         "overview" => Ok(tasking::overview(organization, fields.limit()?)),
         "preview" => Ok(tasking::preview(organization, &selector()?, fields.number("limit")?)),
-        "get" => Ok(tasking::page_of_targets(app, organization, fields.task_id()?, &fields.targets_asked()?).await?),
+        "get" => {
+            Ok(tasking::page_of_targets(&app.tasking, organization, fields.task_id()?, &fields.targets_asked()?)
+                .await?)
+        }
         "explain" => {
             let sid = fields.text("sid")?.ok_or_else(|| Error::invalid("sid is required"))?;
             let sid: Sid = sid.parse().map_err(|_| no_sensor_id(sid))?;
-            Ok(tasking::explain(app, organization, fields.task_id()?, sid).await?)
+            Ok(tasking::explain(&app.tasking, organization, fields.task_id()?, sid).await?)
         }
-        "pause" => Ok(tasking::pause(app, organization, fields.task_id()?, actor).await.map(|()| json!({}))?),
-        "resume" => Ok(tasking::resume(app, organization, fields.task_id()?, actor).await.map(|()| json!({}))?),
+        "pause" => {
+            Ok(tasking::pause(&app.tasking, organization, fields.task_id()?, actor).await.map(|()| json!({}))?)
+        }
+        "resume" => {
+            Ok(tasking::resume(&app.tasking, organization, fields.task_id()?, actor).await.map(|()| json!({}))?)
+        }
         // Internal hooks of the published extension; here the gateway does both by itself.
         "signal_attempt" | "signal_received" => Ok(json!({})),
         other => Err(Error::Fault(format!("reliable tasking has no action {other}"))),
@@ -116,7 +123,7 @@ async fn task(
         pace: fields.object::<Pace>("pace")?.unwrap_or_default(),
     };
     check_digest(new.conditions.as_ref())?;
-    let created = tasking::create(app, organization, new, actor).await?;
+    let created = tasking::create(&app.tasking, organization, new, actor).await?;
     let mut answer = json!({
         "task_id": created.task_id, "total_sensors": created.total, "tasked_sensors": created.tasked,
         "queued_sensors": created.total - created.tasked,
@@ -190,7 +197,8 @@ async fn untask(
     };
     fields.targets_are_known(app, organization)?;
     let selector = (!fields.targeting()?.is_blank()).then(|| fields.selector()).transpose()?;
-    let (deleted, withdrawn) = tasking::untask(app, organization, &Choice { task_id, selector }, actor).await?;
+    let (deleted, withdrawn) =
+        tasking::untask(&app.tasking, organization, &Choice { task_id, selector }, actor).await?;
     let mut answer = json!({"deleted": deleted});
     if withdrawn > 0 {
         answer["withdrawn"] = json!(withdrawn);
@@ -207,7 +215,7 @@ async fn cancel(
     let id = fields.task_id()?;
     fields.targets_are_known(app, organization)?;
     let selector = (!fields.targeting()?.is_blank()).then(|| fields.selector()).transpose()?;
-    let cancelled = tasking::cancel(app, organization, id, selector, actor).await?;
+    let cancelled = tasking::cancel(&app.tasking, organization, id, selector, actor).await?;
     let Cancelled { deleted, withdrawn, stopping } = cancelled.ok_or_else(|| no_such_task(&id.to_string()))?;
     let mut answer = json!({"deleted": deleted, "withdrawn": withdrawn, "stopping": stopping});
     if deleted + withdrawn + stopping == 0 {

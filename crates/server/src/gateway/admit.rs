@@ -2,12 +2,11 @@
 //!
 //! Source: reference/sensor.md sections 2, 4, 6.
 
-use super::link::Link;
 use crate::access::INSTALLATION_KEY;
 use crate::app::App;
-use crate::organization::Organization;
+use crate::link::Link;
+use crate::organization::{Organization, Place, message};
 use crate::sensor::Rejection;
-use crate::tasking::message;
 use crate::{clock, random, sensor};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use muster_model::{Iid, Oid, Sid};
@@ -85,11 +84,11 @@ async fn enrol(app: &Arc<App>, enrol: &Enrol, state: &SensorState, source: Optio
         return Err(refuse(Refusal::Identity, "the public key must have 32 bytes", RETRY_REFUSED_S));
     }
     if let Some(text) = no_room(app, &organization, iid, key.quota) {
-        crate::errors::report(app, oid, &format!("installation_keys/{iid}"), &text).await;
+        crate::errors::report(&app.records, oid, &format!("installation_keys/{iid}"), &text).await;
         return Err(refuse(Refusal::Quota, &text, RETRY_BUSY_S * 10));
     }
     let new = sensor::Enrolment { iid, tags: &key.tags, public_key: &enrol.public_key, state, source };
-    sensor::enrol(app, &organization, &new).await.map_err(|error| busy(&error))
+    sensor::enrol(&app.sensors, &organization, &new).await.map_err(|error| busy(&error))
 }
 
 async fn resume(
@@ -111,10 +110,10 @@ async fn resume(
     };
     let key = UnparsedPublicKey::new(&ED25519, &public_key);
     key.verify(&proof_bytes(nonce, oid, sid), &resume.signature).map_err(|_| unknown())?;
-    let place = sensor::Place { organization: Arc::clone(&organization), ordinal };
+    let place = Place { organization: Arc::clone(&organization), ordinal };
     let link = Arc::new(Link::new(random::number()));
     let welcome =
-        sensor::went_online(app, &place, &link, state, source).await.map_err(|rejection| match rejection {
+        sensor::went_online(&app.sensors, &place, &link, state, source).await.map_err(|rejection| match rejection {
             Rejection::Deleted => refuse(Refusal::Deleted, &rejection.to_string(), RETRY_REFUSED_S),
             Rejection::OverQuota => refuse(Refusal::Quota, &rejection.to_string(), RETRY_BUSY_S * 10),
             Rejection::Store(error) => busy(&error),
@@ -127,7 +126,7 @@ async fn resume(
 
 /// Why no more sensors may enrol with a key, if that is so. Deleted sensors do not count.
 fn no_room(app: &App, organization: &Organization, iid: Iid, of_key: u32) -> Option<String> {
-    let quota = sensor::quota_of(app, organization);
+    let quota = sensor::quota_of(&app.sensors, organization);
     let state = organization.state.lock();
     if of_key != 0 && state.fleet.enrolled_with(iid) >= u64::from(of_key) {
         return Some(format!("{of_key} sensors are enrolled with this installation key, as many as may be"));

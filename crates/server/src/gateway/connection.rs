@@ -3,6 +3,7 @@
 use super::admit::{self, Admitted};
 use super::incoming::{Incoming, Lanes};
 use crate::app::App;
+use crate::organization::Place;
 use crate::{random, sensor};
 use futures_util::{SinkExt as _, StreamExt as _};
 use muster_wire::{Assembler, Challenge, FRAME_BYTES_MAX, FromSensor, FromServer, encode, from_sensor, from_server};
@@ -109,7 +110,7 @@ async fn open(
 
 async fn run(app: Arc<App>, mut socket: Socket, admitted: Admitted) {
     let Admitted { organization, ordinal, link, welcome, clock_offset_ms } = admitted;
-    let place = sensor::Place { organization, ordinal };
+    let place = Place { organization, ordinal };
     let welcome = write(&mut socket, from_server::Message::Welcome(welcome));
     let welcomed = match timeout(HANDSHAKE_MAX, Box::pin(welcome)).await {
         Ok(written) => written,
@@ -131,7 +132,7 @@ async fn run(app: Arc<App>, mut socket: Socket, admitted: Admitted) {
     if let Err(error) = ended {
         tracing::debug!(ordinal = place.ordinal, %error, "a link ended");
     }
-    Box::pin(sensor::went_offline(app, place, link)).await;
+    Box::pin(sensor::went_offline(&app.sensors, place, link)).await;
     let _ = timeout(Duration::from_secs(2), socket.close(None)).await;
 }
 

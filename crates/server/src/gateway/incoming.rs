@@ -1,11 +1,13 @@
 //! What becomes of a sensor's messages.
 
+use super::events;
 use super::lane::{Lane, Room, Work};
-use super::link::Link;
 use crate::api::ApiError;
 use crate::app::App;
-use crate::sensor::{self, Place};
-use crate::{intake, tasking, transfer};
+use crate::link::Link;
+use crate::organization::Place;
+use crate::sensor;
+use crate::{tasking, transfer};
 use muster_wire::{Events, TransferGrant, TransferRequest, from_sensor, from_server};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ const OTHERS_ROOM: Room = Room { messages: 16, bytes: 1 << 20 };
 /// Whom the messages of a link come from.
 pub(super) struct Incoming {
     pub(super) app: Arc<App>,
-    pub(super) place: sensor::Place,
+    pub(super) place: Place,
     pub(super) link: Arc<Link>,
     pub(super) clock_offset_ms: i64,
 }
@@ -30,7 +32,7 @@ impl Incoming {
     fn events(&self, events: Events) -> Work {
         let (app, place, link) = (Arc::clone(&self.app), self.place.clone(), Arc::clone(&self.link));
         let clock_offset_ms = self.clock_offset_ms;
-        Box::pin(async move { intake::receive(&app, &place, &link, events, clock_offset_ms).await })
+        Box::pin(async move { events::receive(&app, &place, &link, events, clock_offset_ms).await })
     }
 
     /// Each in a box of its own size: a receipt must not allocate and move what only another message needs.
@@ -38,9 +40,11 @@ impl Incoming {
         let (app, place, link) = (Arc::clone(&self.app), self.place.clone(), Arc::clone(&self.link));
         match message {
             from_sensor::Message::Receipts(receipts) => {
-                Box::pin(async move { tasking::receive(&app, &place, &link, receipts).await })
+                Box::pin(async move { tasking::receive(&app.tasking, &place, &link, receipts).await })
             }
-            from_sensor::Message::Sync(state) => Box::pin(async move { sensor::reported(&app, &place, &state).await }),
+            from_sensor::Message::Sync(state) => {
+                Box::pin(async move { sensor::reported(&app.sensors, &place, &state).await })
+            }
             from_sensor::Message::Transfer(request) => Box::pin(async move { grant(&app, &place, &link, request) }),
             from_sensor::Message::Events(events) => self.events(events),
             // No session is opened yet, so none is spoken of.

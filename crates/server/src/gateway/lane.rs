@@ -4,7 +4,7 @@
 //! alone. In each lane one message is worked on at a time, in the order of arrival.
 //! While nothing comes in, a lane owns no memory.
 
-use crate::held::{Held, HeldBytes};
+use crate::held::{Held, Waiting};
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,25 +12,11 @@ use std::task::{Context, Poll};
 /// What a message makes the server do.
 pub(super) type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Bytes of messages that wait on all links together. When more wait, each link reads on only when it
-/// has nothing waiting: a store that stands still must not fill the memory of the server.
-const ALL_BYTES_MAX: usize = 256 << 20;
-
 /// How much may wait in a lane before its link reads no further.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
     pub(super) messages: usize,
     pub(super) bytes: usize,
-}
-
-/// Bytes of messages that wait on all links of a server.
-#[derive(Default)]
-pub struct Waiting(HeldBytes);
-
-impl Waiting {
-    fn is_full(&self) -> bool {
-        self.0.get() >= ALL_BYTES_MAX
-    }
 }
 
 /// Messages of one kind: one at work, the others waiting.
@@ -89,6 +75,7 @@ impl<M> Lane<M> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::held::ALL_BYTES_MAX;
     use std::future::{pending, ready};
 
     const ROOM: Room = Room { messages: 3, bytes: 100 };

@@ -1,9 +1,7 @@
 //! The commit: where records are stored, and after which they are told.
 
-use super::{Record, Streams};
-use crate::detect::{Detectors, Wait};
-use crate::output::{Enqueued, Outputs};
-use muster_model::Oid;
+use super::{Enqueued, Queues, Record, Rules, Streams, Wait};
+use muster_model::{Oid, Sid};
 use muster_store::{Store, StoreError, Stream, Write};
 use std::sync::Arc;
 
@@ -69,15 +67,15 @@ impl From<Vec<Record>> for Beside {
 pub struct Intake {
     store: Store,
     streams: Streams,
-    outputs: Arc<Outputs>,
-    detectors: Arc<Detectors>,
+    outputs: Arc<dyn Queues>,
+    rules: Arc<dyn Rules>,
 }
 
 impl Intake {
     /// A door to a store; it tells these of what came in.
     #[must_use]
-    pub const fn new(store: Store, streams: Streams, outputs: Arc<Outputs>, detectors: Arc<Detectors>) -> Self {
-        Self { store, streams, outputs, detectors }
+    pub fn new(store: Store, streams: Streams, outputs: Arc<dyn Queues>, rules: Arc<dyn Rules>) -> Self {
+        Self { store, streams, outputs, rules }
     }
 
     /// Stores records, and what is beside them, in one commit; then tells of the records. Those that rules
@@ -108,12 +106,17 @@ impl Intake {
         wait: Wait,
         beside: impl Fn(usize) -> Vec<Write> + Send + Sync + 'static,
     ) -> Result<usize, StoreError> {
-        let Some(detector) = self.detectors.of(oid).filter(|_| !records.is_empty()) else {
+        let Some(evaluator) = self.rules.of(oid).filter(|_| !records.is_empty()) else {
             let writes = beside(records.len());
             self.store(&records.iter().collect::<Vec<_>>(), Vec::new(), writes).await?;
             return Ok(records.len());
         };
-        detector.take_in(records, wait, Box::new(beside)).await
+        evaluator.take_in(records, wait, Box::new(beside)).await
+    }
+
+    /// Has rules forget what they remember of a sensor that was deleted.
+    pub async fn forget(&self, oid: Oid, sid: Sid) {
+        self.rules.forget(&self.store, oid, sid).await;
     }
 
     /// Stores records as they are, what outputs get of them and of what is `enqueued` already, and `writes`;
@@ -128,11 +131,11 @@ impl Intake {
     pub(crate) async fn store(
         &self,
         records: &[&Record],
-        mut enqueued: Vec<Enqueued>,
+        mut enqueued: Vec<Box<dyn Enqueued>>,
         writes: Vec<Write>,
     ) -> Result<(), StoreError> {
         enqueued.extend(self.outputs.enqueue(records));
-        let mut all: Vec<Write> = enqueued.iter_mut().map(Enqueued::write).collect();
+        let mut all: Vec<Write> = enqueued.iter_mut().map(|enqueued| enqueued.write()).collect();
         if !records.is_empty() {
             all.push(Write::Append(records.iter().map(|record| record.entry()).collect()));
         }
@@ -141,7 +144,7 @@ impl Intake {
         let committed = Committed(records);
         enqueued.into_iter().for_each(|enqueued| enqueued.wake(&committed));
         self.streams.publish(&committed);
-        self.detectors.offer_audit(&committed);
+        self.rules.offer_audit(&committed);
         Ok(())
     }
 }

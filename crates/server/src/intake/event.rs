@@ -4,7 +4,6 @@
 //! investigation id. Source: reference/events.md sections 1, 3, 9.
 
 use super::Record;
-use crate::access::Caller;
 use crate::{clock, random};
 use bytes::Bytes;
 use muster_model::{Oid, Sensor, Sid, Timestamp};
@@ -93,7 +92,7 @@ pub fn of_sensor(sensor: &Sensor, event: &Event, clock_offset_ms: i64) -> Option
     let skewed = clock_offset_ms.unsigned_abs() > u64::try_from(CLOCK_SKEW_MAX.as_millis()).unwrap_or(u64::MAX);
     let time_ms = if skewed { event.time_ms.saturating_add(clock_offset_ms) } else { event.time_ms };
     let atom = |bytes: &[u8]| <[u8; 16]>::try_from(bytes).ok();
-    let hex = |bytes: &[u8]| atom(bytes).map(|atom| crate::access::to_hex(&atom));
+    let hex = |bytes: &[u8]| atom(bytes).map(|atom| muster_model::to_hex(&atom));
     let investigation = Some(event.investigation_id.as_str()).filter(|id| !id.is_empty());
     let of_all = routing_of(sensor);
     let routing = Routing {
@@ -286,17 +285,10 @@ pub struct Actor {
 pub const CONSOLE: &str = "console";
 
 impl Actor {
-    /// A caller of the API.
+    /// The same, where someone else called with the token of whoever this is.
     #[must_use]
-    pub fn caller(caller: &Caller, source: Option<IpAddr>) -> Self {
-        let origin = if caller.in_console { CONSOLE } else { "api" };
-        Self { identity: caller.identity.clone(), origin, source, called_by: None }
-    }
-
-    /// The same, where someone else called with the caller's token.
-    #[must_use]
-    pub fn called_by(self, real: &Caller) -> Self {
-        Self { called_by: Some(real.identity.clone()), ..self }
+    pub fn called_by(self, real: &str) -> Self {
+        Self { called_by: Some(real.to_owned()), ..self }
     }
 
     /// The server itself.

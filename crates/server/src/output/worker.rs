@@ -6,8 +6,7 @@
 //! Source: reference/events.md section 11.3.
 
 use super::settings::Module;
-use super::{Output, file, report, syslog, webhook};
-use crate::app::App;
+use super::{Delivery, Output, file, syslog, webhook};
 use crate::clock;
 use crate::intake::event::Actor;
 use muster_store::{Queued, StoreError};
@@ -52,11 +51,11 @@ const IDLE_MAX: Duration = Duration::from_secs(60);
 const TICK: Duration = Duration::from_secs(1);
 
 /// Runs the workers of all outputs until dropped.
-pub async fn run(app: Arc<App>) {
+pub async fn run(delivery: Arc<Delivery>) {
     let mut workers = JoinSet::new();
     let mut running: Vec<(Arc<Output>, AbortHandle)> = Vec::new();
     loop {
-        let outputs = app.outputs.all();
+        let outputs = delivery.outputs.all();
         running.retain(|(running, handle)| {
             let is_wanted = outputs.iter().any(|output| Arc::ptr_eq(output, running));
             if !is_wanted {
@@ -67,25 +66,26 @@ pub async fn run(app: Arc<App>) {
         while workers.try_join_next().is_some() {}
         for output in &outputs {
             if !running.iter().any(|(running, _)| Arc::ptr_eq(output, running)) {
-                let handle = workers.spawn(work(Arc::clone(&app), Arc::clone(output)));
+                let handle = workers.spawn(work(Arc::clone(&delivery), Arc::clone(output)));
                 running.push((Arc::clone(output), handle));
             }
             if output.waiting_bytes.load(Ordering::Relaxed) > QUEUE_BYTES_MAX
-                && let Err(error) = drop_oldest(&app, output, QUEUE_BYTES_MAX).await
+                && let Err(error) = drop_oldest(&delivery, output, QUEUE_BYTES_MAX).await
             {
                 tracing::warn!(%error, "a queue could not be cut");
             }
         }
-        let _ = timeout(TICK, app.outputs.changed.notified()).await;
+        let _ = timeout(TICK, delivery.outputs.changed.notified()).await;
     }
 }
 
 /// Drops the oldest records until at most so many bytes wait; tells how many went.
-async fn drop_oldest(app: &App, output: &Output, bytes_max: u64) -> Result<u64, StoreError> {
+async fn drop_oldest(delivery: &Delivery, output: &Output, bytes_max: u64) -> Result<u64, StoreError> {
     let mut dropped = 0;
     loop {
         let (oid, name) = (output.oid, output.name.clone());
-        let found = app.store.read(move |read| Ok((read.queue_size(oid, &name)?, read.queued(oid, &name, BATCH_MAX)?)));
+        let found =
+            delivery.store.read(move |read| Ok((read.queue_size(oid, &name)?, read.queued(oid, &name, BATCH_MAX)?)));
         let ((_, bytes), oldest) = found.await?;
         output.waiting_bytes.store(bytes, Ordering::Relaxed);
         let mut excess = bytes.saturating_sub(bytes_max);
@@ -99,10 +99,11 @@ async fn drop_oldest(app: &App, output: &Output, bytes_max: u64) -> Result<u64, 
             dropped += 1;
         }
         let Some(through) = through else { break };
-        app.store.commit(vec![output.forget(through)]).await?;
+        delivery.store.commit(vec![output.forget(through)]).await?;
     }
     if dropped > 0 {
-        report(app, output.oid, &output.name, &format!("the queue is full: the {dropped} oldest records were dropped"))
+        delivery
+            .report(output.oid, &output.name, &format!("the queue is full: the {dropped} oldest records were dropped"))
             .await;
     }
     Ok(dropped)
@@ -116,11 +117,11 @@ enum Sink {
 }
 
 impl Sink {
-    fn open(app: &App, output: &Output) -> Result<Self, String> {
-        let allow_private = app.config.allow_private_destinations;
+    fn open(delivery: &Delivery, output: &Output) -> Result<Self, String> {
+        let allow_private = delivery.allow_private;
         Ok(match &output.module {
             Module::File(settings) => {
-                let root = app.config.data_dir.join("outputs").join(output.oid.to_string());
+                let root = delivery.data_dir.join("outputs").join(output.oid.to_string());
                 Self::File(Some(file::Sink::new(settings.clone(), root)))
             }
             Module::Syslog(_) => Self::Syslog(syslog::Sink::new(allow_private)),
@@ -174,15 +175,15 @@ impl Trouble {
     }
 }
 
-async fn work(app: Arc<App>, output: Arc<Output>) {
+async fn work(delivery: Arc<Delivery>, output: Arc<Output>) {
     let mut sink = None;
     let mut trouble = Trouble::default();
     loop {
-        let records = next_batch(&app, &output).await;
+        let records = next_batch(&delivery, &output).await;
         let (done, delivered) = match sink.as_mut() {
-            Some(sink) => deliver(&app, sink, &output, records).await,
-            None => match Sink::open(&app, &output) {
-                Ok(opened) => deliver(&app, sink.insert(opened), &output, records).await,
+            Some(sink) => deliver(&delivery, sink, &output, records).await,
+            None => match Sink::open(&delivery, &output) {
+                Ok(opened) => deliver(&delivery, sink.insert(opened), &output, records).await,
                 Err(error) => (0, Err(error)),
             },
         };
@@ -190,12 +191,12 @@ async fn work(app: Arc<App>, output: Arc<Output>) {
             trouble = Trouble::default();
         }
         if let Some(failure) = output.format.take_failure() {
-            report(&app, output.oid, &output.name, &format!("records were left out: {failure}")).await;
+            delivery.report(output.oid, &output.name, &format!("records were left out: {failure}")).await;
         }
         let Err(error) = delivered else { continue };
         if output.is_delete_on_failure {
-            report(&app, output.oid, &output.name, &format!("{error}; the output is deleted, as it asks")).await;
-            match super::delete(&app, output.oid, &output.name, &Actor::system()).await {
+            delivery.report(output.oid, &output.name, &format!("{error}; the output is deleted, as it asks")).await;
+            match delivery.delete(output.oid, &output.name, &Actor::system()).await {
                 Ok(_) => return,
                 Err(error) => tracing::warn!(%error, "an output could not be deleted"),
             }
@@ -204,10 +205,11 @@ async fn work(app: Arc<App>, output: Arc<Output>) {
         let (pause, is_disabled) = trouble.next();
         if is_disabled {
             let minutes = pause.as_secs() / 60;
-            report(&app, output.oid, &output.name, &format!("{error}; the output is disabled for {minutes} minutes"))
+            delivery
+                .report(output.oid, &output.name, &format!("{error}; the output is disabled for {minutes} minutes"))
                 .await;
         } else if is_first {
-            report(&app, output.oid, &output.name, &format!("{error}; it is tried again")).await;
+            delivery.report(output.oid, &output.name, &format!("{error}; it is tried again")).await;
         }
         sleep(pause).await;
     }
@@ -215,7 +217,7 @@ async fn work(app: Arc<App>, output: Arc<Output>) {
 
 /// Delivers, and forgets what was delivered. A forgetting that fails is repeated: the records are out already.
 async fn deliver(
-    app: &App,
+    delivery: &Delivery,
     sink: &mut Sink,
     output: &Arc<Output>,
     records: Vec<Queued>,
@@ -224,7 +226,7 @@ async fn deliver(
     let (done, delivered) = sink.deliver(output, records).await;
     let Some((through, _)) = done.checked_sub(1).and_then(|last| marks.get(last)) else { return (done, delivered) };
     let bytes: u64 = marks[..done].iter().map(|(_, bytes)| bytes).sum();
-    while let Err(error) = app.store.commit(vec![output.forget(*through)]).await {
+    while let Err(error) = delivery.store.commit(vec![output.forget(*through)]).await {
         tracing::warn!(%error, output = output.name, "delivered records could not be taken out of their queue");
         sleep(LOOK_MAX).await;
     }
@@ -233,8 +235,8 @@ async fn deliver(
 }
 
 /// Waits until there is something to deliver, and for bulk outputs until their period is over.
-async fn next_batch(app: &App, output: &Output) -> Vec<Queued> {
-    let records = wait(app, output).await;
+async fn next_batch(delivery: &Delivery, output: &Output) -> Vec<Queued> {
+    let records = wait(delivery, output).await;
     let Module::Webhook(settings) = &output.module else { return records };
     let Some(period) = settings.period else { return records };
     let _ = timeout(period, async {
@@ -243,15 +245,15 @@ async fn next_batch(app: &App, output: &Output) -> Vec<Queued> {
         }
     })
     .await;
-    wait(app, output).await
+    wait(delivery, output).await
 }
 
 /// Waits until the queue has something.
-async fn wait(app: &App, output: &Output) -> Vec<Queued> {
+async fn wait(delivery: &Delivery, output: &Output) -> Vec<Queued> {
     let mut pause = LOOK_MIN;
     loop {
         let (oid, name) = (output.oid, output.name.clone());
-        match app
+        match delivery
             .store
             .read(move |read| Ok((read.queued(oid, &name, BATCH_MAX)?, read.queue_size(oid, &name)?.1)))
             .await
@@ -278,6 +280,7 @@ async fn wait(app: &App, output: &Output) -> Vec<Queued> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::App;
     use crate::output::Enqueued;
 
     #[tokio::test]
@@ -291,12 +294,12 @@ mod tests {
         let oid = muster_model::Oid(uuid::Uuid::from_u128(1));
         let output = Arc::new(Output::compile(oid, "o", settings.as_object().cloned().unwrap(), "").unwrap());
         let enqueued = Enqueued::new(&output, vec![vec![b'x'; 100]; 10]);
-        app.intake.store(&[], vec![enqueued], Vec::new()).await.unwrap();
-        assert_eq!(drop_oldest(&app, &output, 350).await.unwrap(), 7);
+        app.intake.store(&[], vec![Box::new(enqueued)], Vec::new()).await.unwrap();
+        assert_eq!(drop_oldest(&app.delivery, &output, 350).await.unwrap(), 7);
         let left = app.store.read(move |read| read.queued(oid, "o", 10)).await.unwrap();
         assert_eq!(left.iter().map(|record| record.position).collect::<Vec<_>>(), [8, 9, 10]);
         assert_eq!(output.waiting_bytes.load(Ordering::Relaxed), 300);
-        assert_eq!(drop_oldest(&app, &output, 350).await.unwrap(), 0);
+        assert_eq!(drop_oldest(&app.delivery, &output, 350).await.unwrap(), 0);
     }
 
     #[test]

@@ -1,10 +1,8 @@
 //! Changes that operators and rules make to sensors.
 
-use super::{Flag, Place};
-use crate::app::App;
-use crate::detect;
+use super::{Flag, Sensors};
 use crate::intake::event::Actor;
-use crate::organization::Organization;
+use crate::organization::{Organization, Place};
 use crate::tasking::ask;
 use muster_store::StoreError;
 use muster_tasking::dispatch::{Answer, Edit};
@@ -18,7 +16,7 @@ use std::time::Duration;
 ///
 /// Whatever the store says; of many sensors, some stay changed. Asking again mends it.
 async fn edit(
-    app: &Arc<App>,
+    sensors: &Sensors,
     organization: &Arc<Organization>,
     ordinals: &RoaringBitmap,
     edit: Edit,
@@ -26,7 +24,7 @@ async fn edit(
 ) -> Result<u64, StoreError> {
     let input =
         |dispatch: &mut muster_tasking::Dispatch, request, now| dispatch.edit(Some(request), ordinals, edit, now);
-    match ask(app, organization, Some(actor), input).await? {
+    match ask(&sensors.tasking, organization, Some(actor), input).await? {
         Answer::Changed(changed) => Ok(changed),
         _ => Ok(0),
     }
@@ -42,7 +40,7 @@ fn one(place: &Place) -> RoaringBitmap {
 ///
 /// Whatever the store says; of many sensors, some stay changed. Asking again mends it.
 pub async fn put_tags(
-    app: &Arc<App>,
+    sensors: &Sensors,
     organization: &Arc<Organization>,
     ordinals: &RoaringBitmap,
     tags: &[&str],
@@ -51,7 +49,7 @@ pub async fn put_tags(
 ) -> Result<u64, StoreError> {
     let names = tags.iter().map(|name| (*name).into()).collect();
     let by = actor.identity.as_str().into();
-    edit(app, organization, ordinals, Edit::PutTags { names, ttl, by }, actor).await
+    edit(sensors, organization, ordinals, Edit::PutTags { names, ttl, by }, actor).await
 }
 
 /// Takes tags off sensors.
@@ -60,14 +58,14 @@ pub async fn put_tags(
 ///
 /// As [`put_tags`].
 pub async fn take_tags(
-    app: &Arc<App>,
+    sensors: &Sensors,
     organization: &Arc<Organization>,
     ordinals: &RoaringBitmap,
     tags: &[&str],
     actor: &Actor,
 ) -> Result<u64, StoreError> {
     let names = tags.iter().map(|name| (*name).into()).collect();
-    edit(app, organization, ordinals, Edit::TakeTags(names), actor).await
+    edit(sensors, organization, ordinals, Edit::TakeTags(names), actor).await
 }
 
 /// Sets what the server wants of a sensor, and tells the sensor if it is online.
@@ -76,13 +74,13 @@ pub async fn take_tags(
 ///
 /// Whatever the store says; nothing changes then.
 pub async fn set_flag(
-    app: &Arc<App>,
+    sensors: &Sensors,
     place: &Place,
     flag: Flag,
     wanted: bool,
     actor: &Actor,
 ) -> Result<(), StoreError> {
-    edit(app, &place.organization, &one(place), Edit::Flag(flag, wanted), actor).await.map(|_| ())
+    edit(sensors, &place.organization, &one(place), Edit::Flag(flag, wanted), actor).await.map(|_| ())
 }
 
 /// Deletes a sensor: it is cut off, refused from now on, and owed nothing any more.
@@ -90,11 +88,11 @@ pub async fn set_flag(
 /// # Errors
 ///
 /// As [`set_flag`].
-pub async fn delete(app: &Arc<App>, place: &Place, actor: &Actor) -> Result<(), StoreError> {
-    edit(app, &place.organization, &one(place), Edit::Delete, actor).await?;
+pub async fn delete(sensors: &Sensors, place: &Place, actor: &Actor) -> Result<(), StoreError> {
+    edit(sensors, &place.organization, &one(place), Edit::Delete, actor).await?;
     let sid = place.organization.state.lock().fleet.row(place.ordinal).map(|row| row.sensor.sid);
     if let Some(sid) = sid {
-        detect::forget(app, place.organization.oid, sid).await;
+        sensors.tasking.intake.forget(place.organization.oid, sid).await;
     }
     Ok(())
 }
@@ -104,6 +102,6 @@ pub async fn delete(app: &Arc<App>, place: &Place, actor: &Actor) -> Result<(), 
 /// # Errors
 ///
 /// As [`set_flag`].
-pub async fn undelete(app: &Arc<App>, place: &Place, actor: &Actor) -> Result<(), StoreError> {
-    edit(app, &place.organization, &one(place), Edit::Undelete, actor).await.map(|_| ())
+pub async fn undelete(sensors: &Sensors, place: &Place, actor: &Actor) -> Result<(), StoreError> {
+    edit(sensors, &place.organization, &one(place), Edit::Undelete, actor).await.map(|_| ())
 }

@@ -1,11 +1,11 @@
 //! Enrolment, and coming and going of links.
 
-use super::Place;
-use crate::app::App;
-use crate::gateway::Link;
-use crate::organization::{ORGANIZATION, ORGANIZATION_OWNER, Organization};
+use super::Sensors;
+use crate::link::Link;
+use crate::organization::{Organization, Place, message};
+use crate::profile::{ORGANIZATION, ORGANIZATION_OWNER};
 use crate::random;
-use crate::tasking::{ask, carry_out, message, tell};
+use crate::tasking::{Tasking, ask, carry_out, tell};
 use muster_model::{Iid, Sid};
 use muster_store::StoreError;
 use muster_tasking::dispatch::{self, Answer, Arrival, Edit, SpoolSeen, Welcome};
@@ -52,7 +52,11 @@ fn text_of(source: Option<IpAddr>) -> String {
 /// # Errors
 ///
 /// Whatever the store says.
-pub async fn enrol(app: &Arc<App>, organization: &Arc<Organization>, new: &Enrolment<'_>) -> Result<Sid, StoreError> {
+pub async fn enrol(
+    sensors: &Sensors,
+    organization: &Arc<Organization>,
+    new: &Enrolment<'_>,
+) -> Result<Sid, StoreError> {
     let (sid, reported, source) = (Sid(random::uuid()), message::reported(new.state), text_of(new.source));
     let enrolment = dispatch::Enrolment {
         oid: organization.oid,
@@ -63,7 +67,8 @@ pub async fn enrol(app: &Arc<App>, organization: &Arc<Organization>, new: &Enrol
         reported: &reported,
         source: &source,
     };
-    ask(app, organization, None, |dispatch, request, now| dispatch.enrol(request, &enrolment, now)).await?;
+    ask(&sensors.tasking, organization, None, |dispatch, request, now| dispatch.enrol(request, &enrolment, now))
+        .await?;
     tracing::info!(%sid, hostname = %new.state.hostname, "a sensor enrolled");
     Ok(sid)
 }
@@ -76,7 +81,7 @@ pub async fn enrol(app: &Arc<App>, organization: &Arc<Organization>, new: &Enrol
 ///
 /// [`Rejection`]; the link is then not taken in.
 pub async fn went_online(
-    app: &Arc<App>,
+    sensors: &Sensors,
     place: &Place,
     link: &Arc<Link>,
     state: &SensorState,
@@ -86,19 +91,19 @@ pub async fn went_online(
     let spool = match message::spool_of(state) {
         Some(id) => {
             let (oid, ordinal) = (organization.oid, place.ordinal);
-            Some(SpoolSeen { id, stored: app.store.read(move |read| read.spool(oid, ordinal, id)).await? })
+            Some(SpoolSeen { id, stored: sensors.tasking.store.read(move |read| read.spool(oid, ordinal, id)).await? })
         }
         None => None,
     };
-    let mut taken = Taken { app, place, link, is_kept: false };
+    let mut taken = Taken { tasking: &sensors.tasking, place, link, is_kept: false };
     let reported = message::reported(state);
-    let (source, quota) = (text_of(source), quota_of(app, organization));
+    let (source, quota) = (text_of(source), quota_of(sensors, organization));
     organization.state.lock().add_link(link);
     let input = |dispatch: &mut muster_tasking::Dispatch, request, now| {
         let (ordinal, link) = (place.ordinal, link.id());
         dispatch.connect(Arrival { request, ordinal, link, reported, source, spool, quota }, now)
     };
-    match ask(app, organization, None, input).await? {
+    match ask(&sensors.tasking, organization, None, input).await? {
         Answer::Welcome(welcome) => {
             taken.is_kept = true;
             Ok(welcome)
@@ -109,17 +114,17 @@ pub async fn went_online(
 }
 
 /// Sensors that an organization may have, and have online; 0 is no limit.
-pub fn quota_of(app: &App, organization: &Organization) -> u32 {
-    let profile = app.records.get(ORGANIZATION_OWNER, ORGANIZATION, &organization.oid.to_string());
+pub fn quota_of(sensors: &Sensors, organization: &Organization) -> u32 {
+    let profile = sensors.tasking.records.get(ORGANIZATION_OWNER, ORGANIZATION, &organization.oid.to_string());
     match profile.map_or(0, |profile| profile.sensor_quota) {
-        0 => app.config.limits.sensor_quota,
+        0 => sensors.quota,
         own => own,
     }
 }
 
 /// A link that is being taken in. Dropping it before it is kept takes the link out again.
 struct Taken<'a> {
-    app: &'a Arc<App>,
+    tasking: &'a Arc<Tasking>,
     place: &'a Place,
     link: &'a Link,
     is_kept: bool,
@@ -136,23 +141,23 @@ impl Drop for Taken<'_> {
             state.dispatch().disconnected(ordinal, link, now)
         });
         if let (false, Ok(_)) = (deeds.is_empty(), Handle::try_current()) {
-            let (app, organization) = (Arc::clone(self.app), Arc::clone(organization));
-            let jobs = app.jobs.clone();
-            jobs.spawn(async move { carry_out(&app, &organization, deeds).await });
+            let (tasking, organization) = (Arc::clone(self.tasking), Arc::clone(organization));
+            let jobs = tasking.jobs.clone();
+            jobs.spawn(async move { carry_out(&tasking, &organization, deeds).await });
         }
     }
 }
 
 /// Takes in what a sensor reports at `SYNC`. What could not be stored is told again by the next report.
-pub async fn reported(app: &Arc<App>, place: &Place, state: &SensorState) {
+pub async fn reported(sensors: &Sensors, place: &Place, state: &SensorState) {
     let one = RoaringBitmap::from_iter([place.ordinal]);
     let edit = Edit::Report(Box::new(message::reported(state)));
-    tell(app, &place.organization, |dispatch, now| dispatch.edit(None, &one, edit, now)).await;
+    tell(&sensors.tasking, &place.organization, |dispatch, now| dispatch.edit(None, &one, edit, now)).await;
 }
 
 /// A link ended. Only the current link of a sensor counts.
-pub async fn went_offline(app: &Arc<App>, place: &Place, link: &Link) {
+pub async fn went_offline(sensors: &Sensors, place: &Place, link: &Link) {
     let (ordinal, id) = (place.ordinal, link.id());
     place.organization.state.lock().remove_link(id);
-    tell(app, &place.organization, |dispatch, now| dispatch.disconnected(ordinal, id, now)).await;
+    tell(&sensors.tasking, &place.organization, |dispatch, now| dispatch.disconnected(ordinal, id, now)).await;
 }

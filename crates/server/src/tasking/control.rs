@@ -1,7 +1,6 @@
 //! Taking tasks back, ending them, holding them back, letting them go on.
 
-use super::{Choice, Error, ask};
-use crate::app::App;
+use super::{Choice, Error, Tasking, ask};
 use crate::intake::event::Actor;
 use crate::organization::Organization;
 use muster_model::TaskId;
@@ -17,14 +16,14 @@ use std::sync::Arc;
 ///
 /// [`Error::Store`] while the store cannot write; nothing is taken back then.
 pub async fn untask(
-    app: &Arc<App>,
+    tasking: &Arc<Tasking>,
     organization: &Arc<Organization>,
     choice: &Choice,
     actor: &Actor,
 ) -> Result<(u64, u64), Error> {
     let choice = choice.clone();
     let input = |dispatch: &mut muster_tasking::Dispatch, request, now| dispatch.untask(request, choice, now);
-    match ask(app, organization, Some(actor), input).await? {
+    match ask(tasking, organization, Some(actor), input).await? {
         Answer::Untasked(untasked) => Ok((
             untasked.iter().map(|one| one.deleted.len()).sum(),
             untasked.iter().map(|one| one.withdrawn.len()).sum(),
@@ -50,14 +49,14 @@ pub struct Cancelled {
 ///
 /// [`Unknown`](Answer::Unknown) as `None`; 503 while the store cannot write: then nothing is cancelled.
 pub async fn cancel(
-    app: &Arc<App>,
+    tasking: &Arc<Tasking>,
     organization: &Arc<Organization>,
     id: TaskId,
     selector: Option<Selector>,
     actor: &Actor,
 ) -> Result<Option<Cancelled>, StoreError> {
     let input = |dispatch: &mut muster_tasking::Dispatch, request, now| dispatch.cancel(request, id, selector, now);
-    Ok(match ask(app, organization, Some(actor), input).await? {
+    Ok(match ask(tasking, organization, Some(actor), input).await? {
         Answer::Untasked(all) => Some(Cancelled {
             deleted: all.iter().map(|one| one.deleted.len()).sum(),
             withdrawn: all.iter().map(|one| one.withdrawn.len()).sum(),
@@ -72,8 +71,13 @@ pub async fn cancel(
 /// # Errors
 ///
 /// [`Error::NoTask`], or [`Error::Store`] while the store cannot write.
-pub async fn pause(app: &Arc<App>, organization: &Arc<Organization>, id: TaskId, actor: &Actor) -> Result<(), Error> {
-    known(ask(app, organization, Some(actor), |dispatch, request, now| dispatch.pause(request, id, now)).await?)
+pub async fn pause(
+    tasking: &Arc<Tasking>,
+    organization: &Arc<Organization>,
+    id: TaskId,
+    actor: &Actor,
+) -> Result<(), Error> {
+    known(ask(tasking, organization, Some(actor), |dispatch, request, now| dispatch.pause(request, id, now)).await?)
 }
 
 /// Lets a task go on that was paused, or that held itself back.
@@ -81,8 +85,13 @@ pub async fn pause(app: &Arc<App>, organization: &Arc<Organization>, id: TaskId,
 /// # Errors
 ///
 /// As [`pause`].
-pub async fn resume(app: &Arc<App>, organization: &Arc<Organization>, id: TaskId, actor: &Actor) -> Result<(), Error> {
-    known(ask(app, organization, Some(actor), |dispatch, request, now| dispatch.resume(request, id, now)).await?)
+pub async fn resume(
+    tasking: &Arc<Tasking>,
+    organization: &Arc<Organization>,
+    id: TaskId,
+    actor: &Actor,
+) -> Result<(), Error> {
+    known(ask(tasking, organization, Some(actor), |dispatch, request, now| dispatch.resume(request, id, now)).await?)
 }
 
 fn known(answer: Answer) -> Result<(), Error> {

@@ -1,7 +1,6 @@
 //! Accepting a reliable task.
 
-use super::{Error, ask};
-use crate::app::App;
+use super::{Error, Tasking, ask};
 use crate::intake::event::Actor;
 use crate::organization::Organization;
 use crate::{clock, payload, random};
@@ -52,13 +51,13 @@ pub struct Created {
 /// For a command or bound that is wrong, [`Error::IdTaken`] for an id that is taken by
 /// another request, [`Error::Store`] while the store cannot write.
 pub async fn create(
-    app: &Arc<App>,
+    tasking: &Arc<Tasking>,
     organization: &Arc<Organization>,
     new: NewTask,
     actor: &Actor,
 ) -> Result<Created, Error> {
     let command = Command::parse(&new.command)?;
-    payload::require(app, organization.oid, &command)?;
+    payload::require(&tasking.records, organization.oid, &command)?;
     let now = clock::now();
     let spec = Spec {
         task_id: new.task_id.unwrap_or_else(|| TaskId(random::uuid())),
@@ -77,7 +76,8 @@ pub async fn create(
     };
     spec.check()?;
     let order = Order { spec, command, selector: new.selector };
-    match ask(app, organization, Some(actor), |dispatch, request, now| dispatch.create(request, order, now)).await? {
+    match ask(tasking, organization, Some(actor), |dispatch, request, now| dispatch.create(request, order, now)).await?
+    {
         Answer::Created { task_id, total, tasked } => Ok(Created { task_id, total, tasked }),
         _ => Err(Error::IdTaken),
     }

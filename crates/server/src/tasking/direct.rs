@@ -1,11 +1,10 @@
 //! Direct tasking: now, or not at all. Source: reference/sensor.md section 10.
 
-use super::Error;
-use crate::app::App;
+use super::{Error, Tasking};
 use crate::intake::Beside;
 use crate::intake::event::{self, Actor};
+use crate::organization::Place;
 use crate::replay::{Sent, Turn};
-use crate::sensor::Place;
 use crate::{clock, payload, random};
 use muster_command::Command;
 use muster_model::Timestamp;
@@ -50,7 +49,7 @@ pub struct Order {
 ///
 /// As [`send_direct`], and [`Error::Late`] if its time has passed.
 pub async fn send_ordered(
-    app: &Arc<App>,
+    tasking: &Arc<Tasking>,
     place: &Place,
     command: &str,
     investigation_id: Option<&str>,
@@ -60,7 +59,7 @@ pub async fn send_ordered(
     if clock::now() >= order.until {
         return Err(Error::Late);
     }
-    send(app, place, &[command], investigation_id, actor, Some(order)).await
+    send(tasking, place, &[command], investigation_id, actor, Some(order)).await
 }
 
 /// Sends command lines to a sensor, in order.
@@ -69,13 +68,13 @@ pub async fn send_ordered(
 ///
 /// If any of them is wrong (nothing is sent then), or the sensor is offline.
 pub async fn send_direct(
-    app: &Arc<App>,
+    tasking: &Arc<Tasking>,
     place: &Place,
     commands: &[&str],
     investigation_id: Option<&str>,
     actor: &Actor,
 ) -> Result<(), Error> {
-    send(app, place, commands, investigation_id, actor, None).await
+    send(tasking, place, commands, investigation_id, actor, None).await
 }
 
 /// Sends command lines to a sensor, in order, unless the call with this digest has done so. What an earlier
@@ -85,7 +84,7 @@ pub async fn send_direct(
 ///
 /// As [`send_direct`].
 pub async fn send_once(
-    app: &Arc<App>,
+    tasking: &Arc<Tasking>,
     place: &Place,
     commands: &[&str],
     investigation_id: Option<&str>,
@@ -95,7 +94,7 @@ pub async fn send_once(
     let organization = &place.organization;
     let epoch = || organization.state.lock().fleet.row(place.ordinal).map_or(0, |row| row.epoch);
     let order = |sent: &Sent, is_told, beside| Order { task_id: sent.task_id, until: sent.until, is_told, beside };
-    match app.replays.claim(organization.oid, digest).await {
+    match tasking.replays.claim(organization.oid, digest).await {
         Turn::Done => Ok(()),
         Turn::Resumed(sent) => {
             let give_up = sent.until.min(clock::now().saturating_add(COME_BACK_MAX));
@@ -106,13 +105,13 @@ pub async fn send_once(
             if !is_online() || clock::now() >= sent.until || epoch() != sent.epoch {
                 return Ok(());
             }
-            send(app, place, commands, investigation_id, actor, Some(order(&sent, true, Vec::new()))).await
+            send(tasking, place, commands, investigation_id, actor, Some(order(&sent, true, Vec::new()))).await
         }
         Turn::First(claim) => {
             let until = clock::now().saturating_add(DIRECT_LIFETIME);
             let sent = Sent { task_id: random::uuid(), until, epoch: epoch() };
             let order = order(&sent, false, claim.writes(&sent));
-            let done = send(app, place, commands, investigation_id, actor, Some(order)).await;
+            let done = send(tasking, place, commands, investigation_id, actor, Some(order)).await;
             if done.is_ok() {
                 claim.done()
             } else {
@@ -124,7 +123,7 @@ pub async fn send_once(
 }
 
 async fn send(
-    app: &Arc<App>,
+    tasking: &Arc<Tasking>,
     place: &Place,
     commands: &[&str],
     investigation_id: Option<&str>,
@@ -144,7 +143,7 @@ async fn send(
     let mut parsed = Vec::new();
     for line in commands {
         let command = Command::parse(line)?;
-        payload::require(app, oid, &command)?;
+        payload::require(&tasking.records, oid, &command)?;
         parsed.push(command);
     }
     let now = clock::now();
@@ -167,7 +166,7 @@ async fn send(
     if order.as_ref().is_none_or(|order| !order.is_told) {
         let records: Vec<_> = commands.iter().map(tell).collect();
         let beside = order.into_iter().flat_map(|order| order.beside);
-        app.intake.commit(Beside::from(records).and(beside)).await?;
+        tasking.intake.commit(Beside::from(records).and(beside)).await?;
     }
     for (at, line) in commands.iter().enumerate() {
         let id = match task_id {

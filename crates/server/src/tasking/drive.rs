@@ -1,7 +1,6 @@
 //! Carries out what the dispatch machine decides: stores it, tells the machine, answers who asked.
 
-use super::{facts, row};
-use crate::app::App;
+use super::{Tasking, facts, row};
 use crate::intake::Beside;
 use crate::intake::event::Actor;
 use crate::jobs::Jobs;
@@ -26,7 +25,7 @@ const FACTS_PER_COMMIT: usize = 64;
 ///
 /// Whatever the store says.
 pub async fn ask(
-    app: &Arc<App>,
+    tasking: &Arc<Tasking>,
     organization: &Arc<Organization>,
     by: Option<&Actor>,
     input: impl FnOnce(&mut Dispatch, RequestId, Timestamp) -> Vec<Effect>,
@@ -43,7 +42,7 @@ pub async fn ask(
     if deeds.is_empty() {
         return given(answered.await);
     }
-    let mut work = Lasting::new(app, organization, deeds);
+    let mut work = Lasting::new(tasking, organization, deeds);
     tokio::select! {
         biased;
         answer = &mut answered => given(answer),
@@ -53,18 +52,18 @@ pub async fn ask(
 
 /// Tells the machine something, and waits until what follows at once is done. Cancel safe as [`ask`].
 pub async fn tell(
-    app: &Arc<App>,
+    tasking: &Arc<Tasking>,
     organization: &Arc<Organization>,
     input: impl FnOnce(&mut Dispatch, Timestamp) -> Vec<Effect>,
 ) {
     let deeds = organization.turn(None, |state, now| input(state.dispatch(), now));
-    carry_out(app, organization, deeds).await;
+    carry_out(tasking, organization, deeds).await;
 }
 
 /// Carries out what remains of a turn. Cancel safe as [`ask`].
-pub async fn carry_out(app: &Arc<App>, organization: &Arc<Organization>, deeds: Vec<Deed>) {
+pub async fn carry_out(tasking: &Arc<Tasking>, organization: &Arc<Organization>, deeds: Vec<Deed>) {
     if !deeds.is_empty() {
-        Lasting::new(app, organization, deeds).await;
+        Lasting::new(tasking, organization, deeds).await;
     }
 }
 
@@ -76,8 +75,8 @@ struct Lasting {
 }
 
 impl Lasting {
-    fn new(app: &Arc<App>, organization: &Arc<Organization>, deeds: Vec<Deed>) -> Self {
-        Self { work: Some(work(app, organization, deeds)), jobs: app.jobs.clone() }
+    fn new(tasking: &Arc<Tasking>, organization: &Arc<Organization>, deeds: Vec<Deed>) -> Self {
+        Self { work: Some(work(tasking, organization, deeds)), jobs: tasking.jobs.clone() }
     }
 }
 
@@ -103,11 +102,11 @@ impl Drop for Lasting {
 
 /// One commit after the other, and all that follow from them; those that need not wait for each other side by side.
 fn work(
-    app: &Arc<App>,
+    tasking: &Arc<Tasking>,
     organization: &Arc<Organization>,
     deeds: Vec<Deed>,
 ) -> Pin<Box<dyn Future<Output = ()> + Send>> {
-    let (app, organization) = (Arc::clone(app), Arc::clone(organization));
+    let (tasking, organization) = (Arc::clone(tasking), Arc::clone(organization));
     Box::pin(async move {
         let (mut next, mut told) = (None, Vec::new());
         let mut deeds = deeds;
@@ -115,27 +114,27 @@ fn work(
             for deed in deeds {
                 match deed {
                     Deed::Tell(facts) => told.extend(facts),
-                    commit if next.is_some() => drop(app.jobs.spawn(work(&app, &organization, vec![commit]))),
+                    commit if next.is_some() => drop(tasking.jobs.spawn(work(&tasking, &organization, vec![commit]))),
                     Deed::Commit(commit, by) => next = Some((commit, by)),
                 }
             }
             let Some((commit, by)) = next.take() else { break };
-            deeds = store(&app, &organization, commit, by.as_deref()).await;
+            deeds = store(&tasking, &organization, commit, by.as_deref()).await;
         }
         // Last: records about it must not hold up what was decided.
         for some in told.chunks(FACTS_PER_COMMIT) {
-            keep(&app, &organization, some).await;
+            keep(&tasking, &organization, some).await;
         }
     })
 }
 
 /// Stores a commit, and tells the machine what became of it.
-async fn store(app: &Arc<App>, organization: &Organization, commit: Commit, by: Option<&Actor>) -> Vec<Deed> {
+async fn store(tasking: &Arc<Tasking>, organization: &Organization, commit: Commit, by: Option<&Actor>) -> Vec<Deed> {
     let Commit { id, writes, facts, .. } = commit;
     let oid = organization.oid;
     let stored = match row::writes(oid, writes) {
-        Ok(writes) if facts.is_empty() => app.store.commit(writes).await,
-        Ok(writes) => app.intake.commit(Beside::from(facts::records(oid, &facts, by)).and(writes)).await,
+        Ok(writes) if facts.is_empty() => tasking.store.commit(writes).await,
+        Ok(writes) => tasking.intake.commit(Beside::from(facts::records(oid, &facts, by)).and(writes)).await,
         Err(error) => Err(error),
     };
     match stored {
@@ -148,9 +147,9 @@ async fn store(app: &Arc<App>, organization: &Organization, commit: Commit, by: 
     }
 }
 
-async fn keep(app: &Arc<App>, organization: &Organization, some: &[Fact]) {
+async fn keep(tasking: &Arc<Tasking>, organization: &Organization, some: &[Fact]) {
     let oid = organization.oid;
-    if let Err(error) = app.intake.commit(facts::records(oid, some, None)).await {
+    if let Err(error) = tasking.intake.commit(facts::records(oid, some, None)).await {
         tracing::warn!(%oid, %error, "records of what happened could not be stored");
     }
 }

@@ -1,7 +1,6 @@
 //! Questions about tasks: list, counts, pages of targets, explanations, dry runs.
 
-use super::Error;
-use crate::app::App;
+use super::{Error, Tasking};
 use crate::organization::{Organization, State};
 use crate::{clock, names};
 use muster_model::{Sid, TaskId, Timestamp};
@@ -141,7 +140,7 @@ pub enum From {
 ///
 /// [`Error::NoTask`].
 pub async fn page_of_targets(
-    app: &Arc<App>,
+    tasking: &Arc<Tasking>,
     organization: &Arc<Organization>,
     id: TaskId,
     asked: &TargetsAsked<'_>,
@@ -165,7 +164,7 @@ pub async fn page_of_targets(
     };
     let (oid, mut in_store) = (organization.oid, ordinals.clone());
     in_store.sort_unstable();
-    let stored = app.store.read(move |read| read.targets_of(oid, number, &in_store)).await?;
+    let stored = tasking.store.read(move |read| read.targets_of(oid, number, &in_store)).await?;
     let state = organization.state.lock();
     let task = state.queue.task(number).ok_or(Error::NoTask)?;
     let mut stored: HashMap<u32, Target> = stored.into_iter().collect();
@@ -208,7 +207,12 @@ fn target_value(state: &State, task: &Task, ordinal: u32, stored: Option<Target>
 /// # Errors
 ///
 /// [`Error::NoTask`] or [`Error::NoSensor`].
-pub async fn explain(app: &Arc<App>, organization: &Arc<Organization>, id: TaskId, sid: Sid) -> Result<Value, Error> {
+pub async fn explain(
+    tasking: &Arc<Tasking>,
+    organization: &Arc<Organization>,
+    id: TaskId,
+    sid: Sid,
+) -> Result<Value, Error> {
     let (number, ordinal) = {
         let state = organization.state.lock();
         let task = state.queue.find(id).ok_or(Error::NoTask)?;
@@ -216,7 +220,7 @@ pub async fn explain(app: &Arc<App>, organization: &Arc<Organization>, id: TaskI
         (task.number, ordinal)
     };
     let oid = organization.oid;
-    let stored = app.store.read(move |read| read.targets_of(oid, number, &[ordinal])).await?;
+    let stored = tasking.store.read(move |read| read.targets_of(oid, number, &[ordinal])).await?;
     let stored = stored.into_iter().next().map(|(_, target)| target);
     let now = clock::now();
     let mut state = organization.state.lock();

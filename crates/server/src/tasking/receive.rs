@@ -1,18 +1,18 @@
 //! Taking in what becomes of tasks.
 
-use super::{ask, message};
-use crate::app::App;
-use crate::gateway::Link;
-use crate::sensor::Place;
+use super::{Tasking, ask};
+use crate::link::Link;
+use crate::organization::Place;
+use crate::organization::message;
 use muster_wire::{AckedStep, Receipts, ReceiptsAck, from_server};
 use std::sync::Arc;
 
 /// Takes in steps that a sensor journalled; acknowledges them once they are stored.
-pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, receipts: Receipts) {
+pub async fn receive(tasking: &Arc<Tasking>, place: &Place, link: &Link, receipts: Receipts) {
     let reports = message::reports(&receipts.receipts);
     let input =
         |dispatch: &mut muster_tasking::Dispatch, request, now| dispatch.receipts(request, place.ordinal, reports, now);
-    if ask(app, &place.organization, None, input).await.is_err() {
+    if ask(tasking, &place.organization, None, input).await.is_err() {
         // Not acknowledged: the sensor tells it again at its next connection.
         return link.close();
     }

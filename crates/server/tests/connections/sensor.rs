@@ -73,7 +73,7 @@ impl Endpoint {
         let public_key = key.public_key().as_ref();
         let new = Enrolment { iid: Iid(random::uuid()), tags: &[], public_key, state: &state(), source: None };
         let organization = host.app().organization(OID).unwrap();
-        let sid = sensor::enrol(host.app(), &organization, &new).await.unwrap();
+        let sid = sensor::enrol(&host.app().sensors, &organization, &new).await.unwrap();
         Self { sid, key }
     }
 

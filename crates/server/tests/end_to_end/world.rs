@@ -4,7 +4,7 @@ use muster_model::{Iid, Oid, Timestamp};
 use muster_server::Server;
 use muster_server::access::{API_KEY, ApiKey, INSTALLATION_KEY, InstallationKeyRecord, owner_permissions, to_hex};
 use muster_server::config::Config;
-use muster_server::organization::Profile;
+use muster_server::profile::Profile;
 use muster_server::{SERVER_NAME, extension, random};
 use muster_store::{EntryQuery, Expect, Stream};
 use muster_wire::InstallationKey;

@@ -3,8 +3,9 @@
 use crate::detections::{receive, rule, set, stored};
 use crate::world::World;
 use muster_model::Sid;
-use muster_server::gateway::Link;
-use muster_server::sensor::{self, Place};
+use muster_server::link::Link;
+use muster_server::organization::Place;
+use muster_server::sensor;
 use muster_server::{clock, extension, tasking};
 use muster_store::{Expect, Stream};
 use muster_wire::{SensorState, from_server};
@@ -89,7 +90,7 @@ async fn a_deleted_sensor_that_comes_back_is_undeleted() {
     assert!(is_deleted());
     let (place, link) = (Place { organization: organization.clone(), ordinal }, Arc::new(Link::new(1)));
     let state = SensorState::default();
-    assert!(sensor::went_online(&world.server.app, &place, &link, &state, None).await.is_err());
+    assert!(sensor::went_online(&world.server.app.sensors, &place, &link, &state, None).await.is_err());
     eventually("the sensor is there again", async || (!is_deleted()).then_some(())).await;
 }
 

@@ -191,7 +191,7 @@ impl Operator {
     /// Prepares a world in which all changes can be made.
     async fn of(world: &World) -> Self {
         let oid = world.oid;
-        muster_server::errors::report(&world.server.app, oid, "broken", "it is").await;
+        muster_server::errors::report(&world.server.app.records, oid, "broken", "it is").await;
         let maker = world.user("bob@example.com", BTreeMap::from([(oid, owner_permissions())])).await;
         let key = world.ok("POST", &format!("insight/{oid}/ingestion_keys"), &[("name", "kept")]).await;
         Self { maker, ingestion_key: key["key"].as_str().unwrap().to_owned() }
@@ -270,8 +270,7 @@ async fn a_change_is_one_commit_and_nothing_fails_after_it() {
 async fn every_route_that_stores_something_is_among_the_changes() {
     let world = World::new().await;
     let all = changes(&world.oid.to_string(), &random::uuid().to_string());
-    let routes: Vec<_> =
-        world.server.app.router.routes().iter().map(|route| (route.method.name(), route.path)).collect();
+    let routes: Vec<_> = muster_server::api::routes().iter().map(|route| (route.method.name(), route.path)).collect();
     let mut left: BTreeSet<String> = routes.iter().filter(|(method, _)| *method != "GET").map(label).collect();
     for change in &all {
         let of_route = |(method, path): &&(&str, &str)| change.literals_of(method, path);

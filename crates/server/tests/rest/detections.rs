@@ -2,8 +2,9 @@
 
 use crate::world::{SPOOL_ID, World};
 use muster_model::Sid;
-use muster_server::sensor::Place;
-use muster_server::{clock, detect, intake, random};
+use muster_server::gateway::receive_events;
+use muster_server::organization::Place;
+use muster_server::{clock, detect, random};
 use muster_store::{EntryQuery, Expect, Store, StoreError, Stream, Write};
 use muster_wire::{Event, Events};
 use serde_json::{Value, json};
@@ -36,7 +37,7 @@ async fn receive_as(
         ..Event::default()
     };
     let events = Events { events: numbers.map(event).collect() };
-    intake::receive(app, &Place { organization: Arc::clone(&organization), ordinal }, &link, events, 0).await;
+    receive_events(app, &Place { organization: Arc::clone(&organization), ordinal }, &link, events, 0).await;
 }
 
 pub async fn stored(world: &World, stream: Stream) -> Vec<Value> {

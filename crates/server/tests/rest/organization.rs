@@ -190,8 +190,8 @@ async fn settings_quota_and_errors_are_kept() {
     assert_eq!(world.refused("POST", &format!("orgs/{oid}/quota"), &[("quota", "-1")]).await.0, 400);
 
     let app = &world.server.app;
-    muster_server::errors::report(app, oid, "outputs/one", "connection refused").await;
-    muster_server::errors::report(app, oid, "outputs/one", "no route to host").await;
+    muster_server::errors::report(&app.records, oid, "outputs/one", "connection refused").await;
+    muster_server::errors::report(&app.records, oid, "outputs/one", "no route to host").await;
     let errors = world.ok("GET", &format!("errors/{oid}"), &[]).await;
     assert_eq!(errors["errors"].as_array().unwrap().len(), 1);
     assert_eq!(errors["errors"][0]["error"], "no route to host");

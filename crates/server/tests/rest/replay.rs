@@ -2,7 +2,7 @@
 
 use crate::world::World;
 use muster_model::{Sid, Timestamp};
-use muster_server::api::ReplayTurns;
+use muster_server::turns::ReplayTurns;
 use muster_server::{clock, random};
 use muster_store::{Entry, Stream, Write};
 use serde_json::{Value, json};

@@ -3,10 +3,11 @@
 use muster_model::{Architecture, Iid, Oid, Platform, Sid};
 use muster_server::access::{API_KEY, ApiKey, Exchange, USER, USER_KEY, User, UserKey, owner_permissions};
 use muster_server::config::Config;
-use muster_server::gateway::Link;
-use muster_server::organization::Profile;
+use muster_server::link::Link;
+use muster_server::organization::Place;
+use muster_server::profile::Profile;
 use muster_server::records::SERVER;
-use muster_server::sensor::{self, Enrolment, Place};
+use muster_server::sensor::{self, Enrolment};
 use muster_server::{Server, clock, random};
 use muster_store::{EntryQuery, Expect, Options, Store, Stream};
 use muster_wire::SensorState;
@@ -116,7 +117,7 @@ impl World {
         let iid = Iid(random::uuid());
         let new = Enrolment { iid, tags: &tags, public_key: &[7; 32], state: &state, source: None };
         let app = &self.server.app;
-        sensor::enrol(app, &app.organization(self.oid).unwrap(), &new).await.unwrap()
+        sensor::enrol(&app.sensors, &app.organization(self.oid).unwrap(), &new).await.unwrap()
     }
 
     /// Gives a sensor a live link that nobody reads.
@@ -127,7 +128,7 @@ impl World {
         let place = Place { organization, ordinal };
         let link = Arc::new(Link::new(random::number()));
         let state = SensorState { hostname: "host".into(), spool_id: SPOOL_ID.to_vec(), ..SensorState::default() };
-        sensor::went_online(app, &place, &link, &state, None).await.unwrap();
+        sensor::went_online(&app.sensors, &place, &link, &state, None).await.unwrap();
         link
     }
 

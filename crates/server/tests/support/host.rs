@@ -8,7 +8,7 @@ use muster_server::app::App;
 use muster_server::config::Config;
 use muster_server::intake::Record;
 use muster_server::intake::event;
-use muster_server::organization::Profile;
+use muster_server::profile::Profile;
 use muster_server::{Server, clock};
 use muster_store::{Expect, Store, Stream};
 use reqwest::{Method, RequestBuilder, Response};

@@ -1,6 +1,7 @@
 //! Carrying out effects; what `tasking/drive.rs` of the server does, with sabotage.
 
-use muster_server::tasking::{message, row};
+use muster_server::organization::message;
+use muster_server::tasking::row;
 use muster_store::{StoreError, Write};
 use muster_tasking::TargetState;
 use muster_tasking::dispatch::{self, CommitId, Dispatch, Effect, Message};

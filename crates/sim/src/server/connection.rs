@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use muster_model::{Iid, Sid};
-use muster_server::tasking::message;
+use muster_server::organization::message;
 use muster_tasking::dispatch::{self, Answer, Arrival, Edit, Enrolment, SpoolSeen};
 use muster_wire::{
     AckedStep, Challenge, Claim, Enrolled, Receipt, Receipts, ReceiptsAck, Refusal, Refused, SensorState, from_sensor,

@@ -1,4 +1,4 @@
-//! Taking in events of sensors; as `intake/ingest.rs` of the server.
+//! Taking in events of sensors; as `gateway/events.rs` of the server.
 
 use muster_model::Timestamp;
 use muster_store::{Entry, Stream, Write};

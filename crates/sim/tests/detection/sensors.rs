@@ -2,9 +2,11 @@
 
 use muster_model::{Architecture, Iid, Oid, Platform, Sensor, Sid, Timestamp};
 use muster_server::app::App;
-use muster_server::gateway::Link;
-use muster_server::sensor::{Place, went_online};
-use muster_server::{intake, random};
+use muster_server::gateway::receive_events;
+use muster_server::link::Link;
+use muster_server::organization::Place;
+use muster_server::random;
+use muster_server::sensor::went_online;
 use muster_sim::rng::Rng;
 use muster_store::SensorRow;
 use muster_wire::{Event, Events, SensorState, from_server};
@@ -103,7 +105,7 @@ impl Endpoint {
             let link = Arc::new(Link::new(random::number()));
             let state =
                 SensorState { spool_id, journal_id: vec![1; 16], hostname: "host".into(), ..SensorState::default() };
-            let seen = went_online(&app, &place, &link, &state, None).await.ok()?;
+            let seen = went_online(&app.sensors, &place, &link, &state, None).await.ok()?;
             Some((link, seen.spool_seq))
         }));
     }
@@ -119,7 +121,7 @@ impl Endpoint {
         let to = (self.acknowledged + 1 + rng.draw() % 4).min(self.spool.len() as u64);
         let events = Events { events: (from + 1..=to).map(|seq| self.event(seq)).collect() };
         let (app, place, shared) = (Arc::clone(app), self.place(app, oid), Arc::clone(&link));
-        let receive = async move { intake::receive(&app, &place, &shared, events, 0).await };
+        let receive = async move { receive_events(&app, &place, &shared, events, 0).await };
         self.receiving.push((link.generation, tokio::spawn(receive)));
         from < self.acknowledged
     }

@@ -7,7 +7,7 @@ use muster_server::Server;
 use muster_server::config::Config;
 use muster_server::extension::{SUBSCRIPTION, Subscription};
 use muster_server::intake::event::Actor;
-use muster_server::organization::Profile;
+use muster_server::profile::Profile;
 use muster_server::{clock, detect, hive, tasking};
 use muster_sim::rng::Rng;
 use muster_store::{Expect, Faults, Gate, Store, StoreError, Write};

@@ -5,7 +5,7 @@ use super::{change_profile, profile};
 use crate::app::App;
 use crate::clock;
 use crate::errors::ORG_ERROR;
-use crate::organization::Profile;
+use crate::profile::Profile;
 use crate::settings::{RESOURCE, SETTING, check_resource, check_setting, require_room};
 use muster_store::Expect;
 use serde_json::{Map, Value, json};

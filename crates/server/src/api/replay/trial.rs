@@ -2,10 +2,10 @@
 
 use super::lookups::{Supplied, TrialLookups};
 use super::source::{Events, Kept};
-use super::turns::ReplayTurns;
 use super::{ApiError, LITERAL_RULE};
 use crate::app::App;
 use crate::detect::Lookups;
+use crate::turns::ReplayTurns;
 use crate::{clock, hive, random};
 use muster_model::Oid;
 use muster_rules::{

@@ -9,7 +9,6 @@ use crate::app::App;
 use crate::artifact::ARTIFACT_RULE;
 use crate::extension::{Error, SUBSCRIPTION};
 use crate::hive::{self, FALSE_POSITIVES, LISTING_BYTES_MAX, RULE_HIVES, Verb};
-use crate::output;
 use crate::settings::{RESOURCE, SETTING};
 use muster_model::Oid;
 use serde_json::{Map, Value, json};
@@ -25,7 +24,7 @@ pub(super) fn fetch(app: &App, oid: Oid, options: &Options, rights: &Rights) -> 
         Ok::<(), Error>(())
     };
     put("outputs", "output.list", &|| {
-        let outputs = output::list(app, oid).into_iter().filter(|(_, settings)| !is_temporary(settings));
+        let outputs = app.delivery.list(oid).into_iter().filter(|(_, settings)| !is_temporary(settings));
         outputs.map(|(name, settings)| (name, Value::Object(bare_output(&settings)))).collect()
     })?;
     put("resources", "org.get", &|| resources(app, oid))?;

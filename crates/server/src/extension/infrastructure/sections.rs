@@ -80,7 +80,7 @@ fn outputs(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
     if !plan.may(place.read)? {
         return Ok(());
     }
-    let stored = output::list(plan.app, plan.oid);
+    let stored = plan.app.delivery.list(plan.oid);
     let mut wanted = BTreeMap::new();
     for (name, settings) in document.object("outputs")? {
         let at = format!("outputs/{name}");
@@ -93,7 +93,7 @@ fn outputs(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
             continue;
         }
         // Planning has a thread of its own, which may wait for a name to be resolved.
-        let checking = output::checked(plan.app, plan.oid, name, bare_output(settings));
+        let checking = plan.app.delivery.checked(plan.oid, name, bare_output(settings));
         let checked = tokio::runtime::Handle::current().block_on(checking);
         if let Some(checked) = plan.accept(&at, checked) {
             wanted.insert(name.clone(), Wanted::new(name, Some(checked)));

@@ -1,6 +1,5 @@
 //! Turns of replays: each keeps a thread busy and its events in memory, so few run at the same time.
 
-use crate::api::ApiError;
 use muster_model::Oid;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -19,6 +18,20 @@ const LINE_MAX: usize = 8;
 
 /// How long a replay waits for its turn before it is refused.
 const TURN_MAX: Duration = Duration::from_secs(30);
+
+/// Why a replay has no turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoTurn {
+    /// The server stops.
+    #[error("the server is stopping; try again")]
+    Stopping,
+    /// All turns are taken, and have been for [`TURN_MAX`].
+    #[error("{RUNNING_MAX} replays run already; try again")]
+    Taken,
+    /// The organization has all the replays in the line that it may have.
+    #[error("{LINE_MAX} replays of this organization run or wait; try again when some have ended")]
+    LineFull,
+}
 
 /// The turns of a server.
 pub struct ReplayTurns {
@@ -41,7 +54,7 @@ impl Default for ReplayTurns {
 }
 
 /// A replay's turn; the next one's when it is dropped.
-pub(super) struct Turn {
+pub struct Turn {
     _place: Place,
     _running: [OwnedSemaphorePermit; 2],
 }
@@ -69,8 +82,8 @@ impl ReplayTurns {
     ///
     /// # Errors
     ///
-    /// 503 if too many replays run, or the server stops.
-    pub(super) async fn wait(self: &Arc<Self>, oid: Oid) -> Result<Turn, ApiError> {
+    /// [`NoTurn`].
+    pub async fn wait(self: &Arc<Self>, oid: Oid) -> Result<Turn, NoTurn> {
         let (place, of_organization) = self.line_up(oid)?;
         let both = async {
             // First the organization's: what waits for that takes no place from others.
@@ -79,18 +92,17 @@ impl ReplayTurns {
         };
         match timeout(TURN_MAX, both).await {
             Ok(Ok(running)) => Ok(Turn { _place: place, _running: running }),
-            Ok(Err(_)) => Err(ApiError::unavailable("the server is stopping; try again")),
-            Err(_) => Err(ApiError::unavailable(format!("{RUNNING_MAX} replays run already; try again"))),
+            Ok(Err(_)) => Err(NoTurn::Stopping),
+            Err(_) => Err(NoTurn::Taken),
         }
     }
 
-    fn line_up(self: &Arc<Self>, oid: Oid) -> Result<(Place, Arc<Semaphore>), ApiError> {
+    fn line_up(self: &Arc<Self>, oid: Oid) -> Result<(Place, Arc<Semaphore>), NoTurn> {
         let mut lines = self.lines.lock();
         let new = || Line { running: Arc::new(Semaphore::new(RUNNING_PER_ORGANIZATION_MAX)), length: 0 };
         let line = lines.entry(oid).or_insert_with(new);
         if line.length >= LINE_MAX {
-            let text = format!("{LINE_MAX} replays of this organization run or wait; try again when some have ended");
-            return Err(ApiError::unavailable(text));
+            return Err(NoTurn::LineFull);
         }
         line.length += 1;
         Ok((Place { turns: Arc::clone(self), oid }, Arc::clone(&line.running)))
@@ -103,7 +115,9 @@ impl ReplayTurns {
         self.lines.lock().values().for_each(|line| line.running.close());
     }
 
-    pub(super) fn is_stopped(&self) -> bool {
+    /// Whether replays that run must end.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
         self.is_stopped.load(Ordering::Relaxed)
     }
 

@@ -1,11 +1,11 @@
 //! Taking in events of sensors: each once, in order, acknowledged when stored.
 
-use super::Record;
-use super::event::of_sensor;
 use crate::app::App;
 use crate::detect;
-use crate::gateway::Link;
-use crate::sensor::Place;
+use crate::intake::Record;
+use crate::intake::event::of_sensor;
+use crate::link::Link;
+use crate::organization::Place;
 use muster_model::Sensor;
 use muster_store::Write;
 use muster_wire::{Events, EventsAck, from_server};
