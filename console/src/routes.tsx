@@ -63,11 +63,16 @@ const account = createRoute({
   component: lazyRouteComponent(() => import('./shell/Account.tsx'), 'Account'),
 })
 const text = (value: unknown) => (typeof value === 'string' && value ? value : undefined)
+/** Orders that the server keeps. */
+const SORTS = ['hostname', '-hostname', 'alive', '-alive']
 const sensors = createRoute({
   getParentRoute: () => shell,
   path: '/sensors',
-  validateSearch: (search: Record<string, unknown>): { selector?: string | undefined; online?: boolean | undefined } => ({
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { selector?: string | undefined; sort?: string | undefined; online?: boolean | undefined } => ({
     selector: text(search.selector),
+    sort: SORTS.find((sort) => sort === search.sort),
     online: search.online === true || undefined,
   }),
   component: lazyRouteComponent(() => import('./sensors/List.tsx'), 'Sensors'),
@@ -102,15 +107,64 @@ const newTask = createRoute({
 const task = createRoute({
   getParentRoute: () => shell,
   path: '/reliable-tasking/$task',
-  validateSearch: (search: Record<string, unknown>): { state?: string | undefined; sid?: string | undefined } => ({
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { state?: string | undefined; sid?: string | undefined; sort?: string | undefined } => ({
     state: text(search.state),
+    sort: SORTS.find((sort) => sort === search.sort),
     sid: text(search.sid),
   }),
   component: lazyRouteComponent(() => import('./reliable-tasking/Detail.tsx'), 'TaskDetail'),
 })
+const find = (search: Record<string, unknown>): { find?: string | undefined } => ({ find: text(search.find) })
+const edited = (search: Record<string, unknown>): { name?: string | undefined; from?: string | undefined } => ({
+  name: text(search.name),
+  from: text(search.from),
+})
+const rules = createRoute({
+  getParentRoute: () => shell,
+  path: '/rules',
+  validateSearch: find,
+  component: lazyRouteComponent(() => import('./rules/Rules.tsx'), 'Rules'),
+})
+const rule = createRoute({
+  getParentRoute: () => shell,
+  path: '/rules/edit',
+  validateSearch: edited,
+  component: lazyRouteComponent(() => import('./rules/Edit.tsx'), 'EditRule'),
+})
+const falsePositives = createRoute({
+  getParentRoute: () => shell,
+  path: '/false-positives',
+  validateSearch: find,
+  component: lazyRouteComponent(() => import('./rules/FalsePositives.tsx'), 'FalsePositives'),
+})
+const falsePositive = createRoute({
+  getParentRoute: () => shell,
+  path: '/false-positives/edit',
+  validateSearch: edited,
+  component: lazyRouteComponent(() => import('./rules/Edit.tsx'), 'EditFalsePositive'),
+})
+const SPANS = ['1h', '1d', '1w', '30d'] as const
+const detections = createRoute({
+  getParentRoute: () => shell,
+  path: '/detections',
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { cat?: string | undefined; since?: (typeof SPANS)[number] | undefined; id?: string | undefined } => ({
+    cat: text(search.cat),
+    since: SPANS.find((span) => span === search.since),
+    id: text(search.id),
+  }),
+  component: lazyRouteComponent(() => import('./detections/List.tsx'), 'Detections'),
+})
 
 export const router = createRouter({
-  routeTree: root.addChildren([signIn, start, shell.addChildren([overview, account, sensors, sensor, tasks, newTask, task])]),
+  routeTree: root.addChildren([
+    signIn,
+    start,
+    shell.addChildren([overview, account, sensors, sensor, tasks, newTask, task, rules, rule, falsePositives, falsePositive, detections]),
+  ]),
   basepath: '/console',
   defaultPreload: 'intent',
   scrollRestoration: true,

@@ -94,3 +94,13 @@ def watch(chromium):
     watched.page.close()
     assert not watched.complaints, watched.complaints
     assert watched.hosts() <= {"127.0.0.1"}
+
+
+@pytest.fixture
+def signed_in(watch, server):
+    """The console with somebody signed in who may do everything."""
+    from console import Console
+
+    console = Console(watch, server)
+    console.sign_in()
+    return console

@@ -83,3 +83,13 @@ class Console:
         if found:
             print("\n".join(found))
         return found
+
+
+def sensors_row(console: Console, name: str):
+    return console.page.get_by_role("row").filter(has_text=name)
+
+
+def wait_for_sensor(console: Console, name: str, state: str) -> None:
+    """Opens the list and waits until it shows a sensor in a state, live."""
+    console.open("/sensors")
+    expect(sensors_row(console, name)).to_contain_text(state)

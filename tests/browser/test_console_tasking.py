@@ -4,28 +4,10 @@ import csv
 import io
 import re
 
-import pytest
 from playwright.sync_api import expect
 
-from console import Console
+from console import sensors_row, wait_for_sensor
 from fleet import LonelySensor, NamedSensor
-
-
-@pytest.fixture
-def console(watch, server):
-    made = Console(watch, server)
-    made.sign_in()
-    return made
-
-
-def sensors_row(console, name):
-    return console.page.get_by_role("row").filter(has_text=name)
-
-
-def wait_for_sensor(console, name, state):
-    """Opens the list and waits until it shows a sensor in a state, live."""
-    console.open("/sensors")
-    expect(sensors_row(console, name)).to_contain_text(state)
 
 
 def new_task(console, command, selector):
@@ -35,8 +17,8 @@ def new_task(console, command, selector):
     console.page.get_by_role("combobox", name="On which sensors").fill(selector)
 
 
-def test_a_task_for_a_machine_that_is_off_runs_when_it_is_back_and_its_output_is_seen(console, server):
-    page = console.page
+def test_a_task_for_a_machine_that_is_off_runs_when_it_is_back_and_its_output_is_seen(signed_in, server):
+    console, page = signed_in, signed_in.page
     console.open("/sensors")
     if not server.sensors:
         expect(page.get_by_text("No sensors yet.")).to_be_visible()
@@ -87,8 +69,8 @@ def test_a_task_for_a_machine_that_is_off_runs_when_it_is_back_and_its_output_is
     console.check("tasks")
 
 
-def test_a_task_that_is_taken_back_never_runs_and_the_page_says_so_at_once(console, server):
-    page = console.page
+def test_a_task_that_is_taken_back_never_runs_and_the_page_says_so_at_once(signed_in, server):
+    console, page = signed_in, signed_in.page
     sensor = NamedSensor(server, "db-1")
     wait_for_sensor(console, "db-1", "online")
     sensor.process.stop()
@@ -119,8 +101,8 @@ def test_a_task_that_is_taken_back_never_runs_and_the_page_says_so_at_once(conso
     assert page.get_by_role("button", name=re.compile("finished")).count() == 0
 
 
-def test_a_selector_with_a_mistake_is_marked_at_its_column(console):
-    page = console.page
+def test_a_selector_with_a_mistake_is_marked_at_its_column(signed_in):
+    console, page = signed_in, signed_in.page
     with console.watch.expecting(re.compile("400")):
         new_task(console, "os_version", "plat = linux")
         expect(page.get_by_role("alert")).to_be_visible()
@@ -137,8 +119,8 @@ def test_a_selector_with_a_mistake_is_marked_at_its_column(console):
         expect(page.get_by_role("alert")).not_to_be_visible()
 
 
-def test_a_sensor_is_isolated_and_rejoins_as_it_reports_itself(console, server):
-    page = console.page
+def test_a_sensor_is_isolated_and_rejoins_as_it_reports_itself(signed_in, server):
+    console, page = signed_in, signed_in.page
     LonelySensor(server, "lonely-1")
     wait_for_sensor(console, "lonely-1", "online")
     sensors_row(console, "lonely-1").click()
@@ -158,8 +140,8 @@ def test_a_sensor_is_isolated_and_rejoins_as_it_reports_itself(console, server):
     expect(isolation).to_contain_text("wanted off, reported off")
 
 
-def test_a_sensor_shows_its_tags_what_it_is_owed_and_its_events_as_they_come(console, server):
-    page = console.page
+def test_a_sensor_shows_its_tags_what_it_is_owed_and_its_events_as_they_come(signed_in, server):
+    console, page = signed_in, signed_in.page
     sensor = NamedSensor(server, "log-1")
     wait_for_sensor(console, "log-1", "online")
     sensors_row(console, "log-1").click()

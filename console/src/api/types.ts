@@ -46,8 +46,8 @@ export interface Sensor {
 }
 export interface SensorPage {
   sensors: Sensor[]
-  /** There are more. */
-  continuation_token?: string
+  /** Of all that are listed, if asked for by offset. */
+  total: number
 }
 
 export const STATES = [
@@ -98,6 +98,8 @@ export interface Target {
 }
 export interface TargetPage extends Task {
   targets: Target[]
+  /** Those of the state that was asked for, if asked for by offset. */
+  matching: number
   /** Leads to the next page, if there is one. */
   cursor?: string
 }

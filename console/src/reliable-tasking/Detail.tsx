@@ -3,7 +3,7 @@ import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { useState } from 'react'
 import { type Failure as Refusal, reliableTasking } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
-import { STATES, type Target, type TargetPage, type TargetState, type Task } from '../api/types.ts'
+import { STATES, type Target, type TargetPage, type Task } from '../api/types.ts'
 import { type Column, Grid, type Shown } from '../grid/Grid.tsx'
 import { useTopic } from '../live/useLive.ts'
 import { Empty, Failure } from '../look/Failure.tsx'
@@ -15,11 +15,8 @@ import { StateBar } from '../tasks/StateBar.tsx'
 import { Acts } from './Acts.tsx'
 import { TargetPanel } from './TargetPanel.tsx'
 
-/** Targets that the list shows; the export has all. */
-const FIRST = 1_000
-
 const COLUMNS: Column<Target>[] = [
-  { name: 'Host', width: 'minmax(120px, 2fr)', cell: (target) => target.hostname || target.sid },
+  { name: 'Host', width: 'minmax(120px, 2fr)', sort: 'hostname', cell: (target) => target.hostname || target.sid },
   { name: 'State', width: 'minmax(110px, 1fr)', cell: (target) => <State of={target.state} /> },
   { name: 'Sensor', width: '96px', cell: (target) => <State of={target.online ? 'online' : 'offline'} />, isWide: true },
   { name: 'Exit code', width: '80px', cell: (target) => <span className="mono">{target.code ?? ''}</span>, isWide: true },
@@ -30,7 +27,7 @@ const COLUMNS: Column<Target>[] = [
 export function TaskDetail() {
   const { oid, org, may } = useOrganization()
   const { task: id } = useParams({ from: '/$org/reliable-tasking/$task' })
-  const { state, sid } = useSearch({ from: '/$org/reliable-tasking/$task' })
+  const { state, sid, sort } = useSearch({ from: '/$org/reliable-tasking/$task' })
   const navigate = useNavigate()
   const task = useQuery({
     queryKey: ['task', oid, id],
@@ -55,8 +52,8 @@ export function TaskDetail() {
       shown?.window.again()
     },
   })
-  const search = (changed: { state?: string | undefined; sid?: string | undefined }) =>
-    void navigate({ to: '/$org/reliable-tasking/$task', params: { org, task: id }, search: { state, sid, ...changed } })
+  const search = (changed: { state?: string | undefined; sid?: string | undefined; sort?: string | undefined }) =>
+    void navigate({ to: '/$org/reliable-tasking/$task', params: { org, task: id }, search: { state, sid, sort, ...changed } })
   if (task.error) {
     const isGone = (task.error as Refusal).status === 404
     return (
@@ -73,7 +70,6 @@ export function TaskDetail() {
     )
   }
   if (!task.data) return <Head title="Task" within="Reliable Tasking" />
-  const matching = state ? (task.data.counts[state as TargetState] ?? 0) : task.data.total
   const counts = STATES.filter((name) => task.data.counts[name])
   return (
     <>
@@ -102,20 +98,21 @@ export function TaskDetail() {
           </fieldset>
         </div>
       </div>
-      {matching > FIRST && (
-        <p className="head soft" role="status">
-          The first {FIRST.toLocaleString('en')} of {matching.toLocaleString('en')} are shown; narrow the states, or export all.
-        </p>
-      )}
       <Grid<Target>
         label="Targets"
-        of={`${oid} ${id} ${state ?? ''}`}
+        of={`${oid} ${id} ${state ?? ''} ${sort ?? ''}`}
         fetch={async (offset, limit, signal) => {
-          const page = await reliableTasking<TargetPage>(oid, 'get', { task_id: id, limit: FIRST, ...(state ? { state } : {}) }, signal)
-          return { rows: page.targets.slice(offset, offset + limit), total: page.targets.length }
+          const page = await reliableTasking<TargetPage>(
+            oid,
+            'get',
+            { task_id: id, offset, limit, ...(sort ? { sort } : {}), ...(state ? { state } : {}) },
+            signal,
+          )
+          return { rows: page.targets, total: page.matching }
         }}
         keyOf={(target) => target.sid}
         columns={COLUMNS}
+        sort={{ by: sort ?? '', choose: (by) => search({ sort: by || undefined }) }}
         onOpen={(target) => search({ sid: target.sid })}
         onShown={(rows, window) => setShown({ rows, window })}
         empty={

@@ -16,8 +16,6 @@ import { PickBar } from './PickBar.tsx'
 import { platformOf } from './platform.ts'
 
 const LIVE_MAX = 400
-/** Sensors that the list shows; who looks for others narrows the selector. */
-const FIRST = 1_000
 /** How often the list looks for new sensors. */
 const AGAIN_MS = 5_000
 
@@ -25,6 +23,7 @@ const COLUMNS: Column<Sensor>[] = [
   {
     name: 'Host',
     width: 'minmax(120px, 2fr)',
+    sort: 'hostname',
     cell: (sensor) => sensor.hostname || <span className="mono">{sensor.sid}</span>,
   },
   {
@@ -50,7 +49,7 @@ const COLUMNS: Column<Sensor>[] = [
       )),
     isWide: true,
   },
-  { name: 'Last seen', width: 'minmax(170px, 1fr)', cell: (sensor) => <Time ms={ofServer(sensor.alive)} />, isWide: true },
+  { name: 'Last seen', width: 'minmax(170px, 1fr)', sort: 'alive', cell: (sensor) => <Time ms={ofServer(sensor.alive)} />, isWide: true },
 ]
 
 export function Sensors() {
@@ -61,11 +60,10 @@ export function Sensors() {
   const [picked, setPicked] = useState<ReadonlySet<string>>(new Set())
   const [shown, setShown] = useState<{ rows: Sensor[]; window: Shown<Sensor> }>()
   const [failure, setFailure] = useState<unknown>(null)
-  const [hasMore, setMore] = useState(false)
   const selector = search.selector ?? ''
   // Back and forward change the address, and with it the field.
   useEffect(() => setText(selector), [selector])
-  const apply = (changed: { selector?: string | undefined; online?: boolean | undefined }) => {
+  const apply = (changed: { selector?: string | undefined; sort?: string | undefined; online?: boolean | undefined }) => {
     setFailure(null)
     setPicked(new Set())
     void navigate({ to: '/$org/sensors', params: { org }, search: { ...search, ...changed } })
@@ -111,11 +109,7 @@ export function Sensors() {
           online only
         </label>
         <span role="status" className="soft">
-          {shown && shown.window.total >= 0 && !mistake
-            ? hasMore
-              ? `first ${counted(shown.window.total, 'sensor')} shown; narrow the selector`
-              : counted(shown.window.total, 'sensor')
-            : ''}
+          {shown && shown.window.total >= 0 && !mistake ? counted(shown.window.total, 'sensor') : ''}
         </span>
       </Head>
       {mistake ? (
@@ -127,15 +121,15 @@ export function Sensors() {
       ) : (
         <Grid<Sensor>
           label="Sensors"
-          of={`${oid} ${selector} ${search.online ?? ''}`}
+          of={`${oid} ${selector} ${search.sort ?? ''} ${search.online ?? ''}`}
           fetch={async (offset, limit, signal) => {
-            const fields = { selector, limit: FIRST, is_online_only: search.online || undefined }
+            const fields = { selector, offset, limit, sort: search.sort, is_online_only: search.online || undefined }
             const page = await call<SensorPage>('GET', `/v1/sensors/${oid}`, fields, signal)
-            setMore(Boolean(page.continuation_token))
-            return { rows: page.sensors.slice(offset, offset + limit), total: page.sensors.length }
+            return { rows: page.sensors, total: page.total }
           }}
           keyOf={(sensor) => sensor.sid}
           columns={COLUMNS}
+          sort={{ by: search.sort ?? '', choose: (by) => apply({ sort: by || undefined }) }}
           picked={picked}
           pick={pick}
           onOpen={(sensor) => void navigate({ to: '/$org/sensors/$sid', params: { org, sid: sensor.sid } })}

@@ -15,6 +15,9 @@ export const PAGES: Page[] = [
   { name: 'Overview', path: '', group: '', key: 'h' },
   { name: 'Sensors', path: 'sensors', group: 'Sensors', needs: 'sensor.list', key: 's' },
   { name: 'Reliable Tasking', path: 'reliable-tasking', group: 'Automation', needs: 'ext.request', key: 't' },
+  { name: 'D&R rules', path: 'rules', group: 'Automation', needs: 'dr.list', key: 'r' },
+  { name: 'False positives', path: 'false-positives', group: 'Automation', needs: 'fp.ctrl' },
+  { name: 'Detections', path: 'detections', group: 'Findings', needs: 'insight.det.get', key: 'd' },
 ]
 
 export const GROUPS = ['', 'Sensors', 'Automation', 'Findings', 'Platform'] as const

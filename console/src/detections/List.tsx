@@ -1,0 +1,91 @@
+import { useQuery } from '@tanstack/react-query'
+import { useNavigate, useSearch } from '@tanstack/react-router'
+import { useState } from 'react'
+import { call } from '../api/client.ts'
+import { useOrganization } from '../api/session.ts'
+import type { Row } from '../api/types.ts'
+import { useTopic } from '../live/useLive.ts'
+import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { Head } from '../look/Head.tsx'
+import { counted } from '../look/words.ts'
+import { DetectionPanel } from './DetectionPanel.tsx'
+import { DetectionTable } from './DetectionTable.tsx'
+
+/** Detections that are read at once, and that are shown at most. */
+const SHOWN_MAX = 1_000
+const SPANS = { '1h': 3_600, '1d': 86_400, '1w': 604_800, '30d': 2_592_000 }
+const NAMES = { '1h': 'last hour', '1d': 'last day', '1w': 'last week', '30d': 'last 30 days' }
+export type Span = keyof typeof SPANS
+
+const idOf = (row: Row) => String(row.detect_id)
+
+/** What rules detected, newest first, as it happens. */
+export function Detections() {
+  const { oid, org, may } = useOrganization()
+  const search = useSearch({ from: '/$org/detections' })
+  const { cat = '', since = '1d', id } = search
+  const navigate = useNavigate()
+  const isAllowed = oid !== '' && may('insight.det.get')
+  const kept = useQuery({
+    queryKey: ['detections', oid, since, cat],
+    queryFn: ({ signal }) => {
+      const end = Math.ceil(Date.now() / 1000) + 60
+      const fields = { start: end - SPANS[since], end, limit: SHOWN_MAX, is_forward: false, cat }
+      return call<{ detects: Row[] }>('GET', `/v1/insight/${oid}/detections`, fields, signal)
+    },
+    enabled: isAllowed,
+  })
+  const [news, setNews] = useState<Row[]>([])
+  useTopic('detections', isAllowed ? { oid } : undefined, {
+    rows: (rows) => setNews((old) => [...(rows as Row[]).reverse(), ...old].slice(0, SHOWN_MAX)),
+    gap: () => void kept.refetch(),
+  })
+  const change = (changed: Partial<typeof search>, replace = false) =>
+    void navigate({ to: '/$org/detections', params: { org }, search: { ...search, ...changed }, replace })
+  const read = kept.data?.detects ?? []
+  const known = new Set(read.map(idOf))
+  const all = [...news.filter((row) => !known.has(idOf(row)) && (!cat || row.cat === cat)), ...read].slice(0, SHOWN_MAX)
+  const cats = [...new Set([...all.map((row) => String(row.cat)), ...(cat ? [cat] : [])])].sort()
+  return (
+    <>
+      <Head title="Detections">
+        <select aria-label="Kind of detection" value={cat} onChange={(event) => change({ cat: event.target.value || undefined })}>
+          <option value="">every kind</option>
+          {cats.map((one) => (
+            <option key={one}>{one}</option>
+          ))}
+        </select>
+        <select aria-label="Since when" value={since} onChange={(event) => change({ since: event.target.value as Span })}>
+          {Object.entries(NAMES).map(([span, name]) => (
+            <option key={span} value={span}>
+              {name}
+            </option>
+          ))}
+        </select>
+        <span role="status" className="soft">
+          {kept.data &&
+            (all.length === SHOWN_MAX
+              ? `the newest ${counted(SHOWN_MAX, 'detection')}; narrow the filter`
+              : counted(all.length, 'detection'))}
+        </span>
+      </Head>
+      <div className="page">
+        {!may('insight.det.get') && <Forbidden permission="insight.det.get" />}
+        {kept.error && <Failure what="Detections could not be read" error={kept.error} again={() => void kept.refetch()} />}
+        {kept.data && !all.length && (
+          <Empty title={cat ? 'No detection of this kind in this time.' : 'No detections in this time.'}>
+            {cat ? (
+              <button type="button" onClick={() => change({ cat: undefined })}>
+                Show every kind
+              </button>
+            ) : (
+              <p>Rules whose response is “report” make them. New ones appear here as they come.</p>
+            )}
+          </Empty>
+        )}
+        {all.length > 0 && <DetectionTable rows={all} open={(row) => change({ id: idOf(row) })} />}
+      </div>
+      {id && <DetectionPanel id={id} onClose={() => change({ id: undefined }, true)} />}
+    </>
+  )
+}

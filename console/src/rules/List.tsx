@@ -1,0 +1,84 @@
+import { useMutation, useQuery } from '@tanstack/react-query'
+import { Link, useNavigate, useSearch } from '@tanstack/react-router'
+import { call } from '../api/client.ts'
+import { useOrganization } from '../api/session.ts'
+import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { Head } from '../look/Head.tsx'
+import { complain } from '../look/notices.tsx'
+import { counted } from '../look/words.ts'
+import { type Kind, RULES, type RuleRecord } from './kinds.ts'
+import { RuleTable } from './RuleTable.tsx'
+
+/** Rules of a kind, by name. */
+export function RuleList({ kind }: { kind: Kind }) {
+  const { oid, org, may } = useOrganization()
+  const { find = '' } = useSearch({ strict: false }) as { find?: string }
+  const navigate = useNavigate()
+  const records = useQuery({
+    queryKey: ['hive', oid, kind.hive],
+    queryFn: ({ signal }) => call<Record<string, RuleRecord>>('GET', `/v1/hive/${kind.hive}/${oid}`, {}, signal),
+    enabled: oid !== '' && may(kind.see),
+  })
+  const change = useMutation({
+    mutationFn: ({ name, record }: { name: string; record: RuleRecord }) => {
+      const usr_mtd = JSON.stringify({ ...record.usr_mtd, enabled: !record.usr_mtd.enabled })
+      return call('POST', `/v1/hive/${kind.hive}/${oid}/${encodeURIComponent(name)}/mtd`, { usr_mtd, etag: record.sys_mtd.etag })
+    },
+    onSettled: () => void records.refetch(),
+    onError: (error) => complain('The rule was not changed', error),
+  })
+  const all = Object.entries(records.data ?? {}).sort(([a], [b]) => a.localeCompare(b))
+  const needle = find.toLowerCase()
+  const shown = all.filter(([name, record]) => `${name} ${JSON.stringify(record.data)}`.toLowerCase().includes(needle))
+  const filter = (text: string) =>
+    void navigate({ to: `/$org/${kind.path}`, params: { org }, search: { find: text || undefined }, replace: true })
+  const create = (
+    <Link className="button prime" to={`/$org/${kind.path}/edit`} params={{ org }}>
+      New {kind.one}
+    </Link>
+  )
+  return (
+    <>
+      <Head title={kind.title}>
+        <input
+          className="grow"
+          data-filter=""
+          aria-label="Filter by name and content"
+          placeholder="Filter by name and content"
+          value={find}
+          onChange={(event) => filter(event.target.value)}
+        />
+        <span role="status" className="soft">
+          {records.data ? counted(shown.length, 'rule') : ''}
+        </span>
+        {may(kind.set) && create}
+      </Head>
+      <div className="page">
+        {!may(kind.see) && <Forbidden permission={kind.see} />}
+        {records.error && <Failure what="Rules could not be read" error={records.error} again={() => void records.refetch()} />}
+        {records.data && !all.length && (
+          <Empty title={kind === RULES ? 'No rules yet.' : 'No false-positive rules yet.'}>
+            <p>{kind.about}</p>
+            {may(kind.set) && create}
+            <code>{kind.line}</code>
+          </Empty>
+        )}
+        {all.length > 0 && !shown.length && (
+          <Empty title="No rule matches the filter.">
+            <button type="button" onClick={() => filter('')}>
+              Clear
+            </button>
+          </Empty>
+        )}
+        {shown.length > 0 && (
+          <RuleTable
+            kind={kind}
+            org={org}
+            rules={shown}
+            toggle={may(kind.set) ? (name, record) => change.mutate({ name, record }) : undefined}
+          />
+        )}
+      </div>
+    </>
+  )
+}

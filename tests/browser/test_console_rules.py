@@ -1,0 +1,122 @@
+"""Automation → D&R rules and False positives, Findings → Detections."""
+
+import re
+import subprocess
+
+from playwright.sync_api import expect
+
+from console import sensors_row, wait_for_sensor
+from fleet import NamedSensor
+
+MARK = "muster-console-mark"
+RULE = f"""detect:
+  event: NEW_PROCESS
+  op: and
+  rules:
+    - op: sounds like
+      path: event/COMMAND_LINE
+      value: {MARK}
+    - op: is
+      path: routing/hostname
+      value: rule-1
+respond:
+  - action: report
+    name: marked
+"""
+
+
+def write(page, text):
+    """Replaces what the editor holds, by its own keys and as if pasted."""
+    page.locator(".cm-content").click()
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")
+    page.keyboard.insert_text(text)
+
+
+def make_process():
+    """A process that a sensor sees, on the machine that all sensors here share."""
+    subprocess.run(["sh", "-c", f"sleep 1; : {MARK}"], check=True, timeout=30)
+
+
+def test_a_rule_with_a_mistake_is_marked_mended_stored_and_detects(signed_in, server):
+    console, page = signed_in, signed_in.page
+    NamedSensor(server, "rule-1")
+    wait_for_sensor(console, "rule-1", "online")
+    console.open("/rules")
+    expect(page.get_by_text("No rules yet.")).to_be_visible()
+    console.check("rules-empty")
+    page.get_by_role("link", name="New rule").first.click()
+    page.get_by_label("Name").fill("console mark")
+    with console.watch.expecting(re.compile("400")):
+        write(page, RULE)
+        problem = page.get_by_text(re.compile("^Line 5, column 11: "))
+        expect(problem).to_contain_text("sounds like")
+    expect(page.locator(".cm-lintRange-error")).to_have_text("sounds like")
+    expect(page.get_by_role("button", name="Save")).to_be_disabled()
+    console.check("rule-mistake")
+    write(page, RULE.replace("sounds like", "contains"))
+    expect(page.get_by_text("The server takes it")).to_be_visible()
+    console.check("rule-new")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("checkbox", name="console mark is in force")).to_be_checked()
+    console.check("rules")
+
+    console.open("/detections")
+    expect(page.get_by_text("No detections in this time.")).to_be_visible()
+    console.check("detections-empty")
+    make_process()
+    # Without a reload: detections are live.
+    row = sensors_row(console, "marked").first
+    expect(row).to_contain_text("rule-1")
+    console.check("detections")
+    row.get_by_role("button").click()
+    expect(page.get_by_role("dialog")).to_contain_text(MARK)
+    expect(page.get_by_role("dialog").get_by_role("link", name="console mark")).to_be_visible()
+    console.check("detection")
+
+    # From the detection to what silences it.
+    page.get_by_role("link", name="False positive…").click()
+    page.get_by_label("Name").fill("not on rule-1")
+    expect(page.locator(".cm-content")).to_contain_text("value: rule-1")
+    expect(page.get_by_text("The server takes it")).to_be_visible()
+    console.check("false-positive-new")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("link", name="not on rule-1")).to_be_visible()
+    console.check("false-positives")
+    page.get_by_role("link", name="not on rule-1").click()
+    page.get_by_role("button", name="Delete…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("No false-positive rules yet.")).to_be_visible()
+
+
+def test_saving_shows_the_difference_and_a_change_by_somebody_else_is_not_overwritten(signed_in, server):
+    console, page = signed_in, signed_in.page
+    console.open("/rules/edit")
+    page.get_by_label("Name").fill("shared")
+    expect(page.get_by_text("The server takes it")).to_be_visible()
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="shared").click()
+    editor = page.locator(".cm-content")
+    expect(editor).to_contain_text("/whoami")
+    # Somebody else stores it meanwhile, from another place.
+    page.evaluate(
+        """([oid]) => fetch(`/v1/hive/dr-general/${oid}/shared/data`, {method: "POST", headers: {"x-muster-console": "1"},
+             body: new URLSearchParams({data: JSON.stringify({detect: {event: "NEW_PROCESS", op: "exists", path: "event/THEIRS"},
+             respond: [{action: "report", name: "theirs"}]})})})""",
+        [server.oid],
+    )
+    write(page, editor.inner_text().replace("/whoami", "/id"))
+    expect(page.get_by_text("The server takes it")).to_be_visible()
+    page.get_by_role("button", name="Save…").click()
+    expect(page.get_by_role("dialog")).to_contain_text("+   value: /id")
+    console.check("rule-difference")
+    with console.watch.expecting(re.compile("40[09]")):
+        page.get_by_role("dialog").get_by_role("button", name="Save").click()
+        expect(page.get_by_role("alert")).to_contain_text("event/THEIRS")
+    expect(editor).to_contain_text("/id")
+    console.check("rule-overtaken")
+    page.get_by_role("button", name="Go on with mine in place of theirs").click()
+    page.get_by_role("button", name="Save…").click()
+    expect(page.get_by_role("dialog")).to_contain_text("event/THEIRS")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    expect(page.get_by_role("link", name="shared")).to_be_visible()
