@@ -48,7 +48,7 @@ SPEAKS_HTTP = {
 # The rooms of the server from the ground up: a room uses rooms that stand before it, and `app`, where all are put
 # together, is for those behind it.
 ROOMS = (
-    "clock", "random", "config", "held", "names", "meter", "arrival", "pki", "jobs", "link", "turns",
+    "clock", "random", "config", "address", "held", "names", "meter", "arrival", "pki", "jobs", "link", "turns",
     "intake", "records", "profile", "settings", "errors", "replay", "access", "files", "payload", "output",
     "organization", "tasking", "sensor", "live", "hive", "detect", "artifact", "transfer", "extension", "console",
     "app", "retention", "gateway", "api", "server",
@@ -59,9 +59,7 @@ STILL_UP = {
     "hive": {"app", "detect"},
     "detect": {"app", "artifact", "extension"},
     "artifact": {"app"},
-    "transfer": {"app"},
     "extension": {"app"},
-    "console": {"app"},
     "gateway": {"api"},
 }
 USES = re.compile(r"\buse crate::(\{[^;]*\}|[a-z_]+)|\bcrate::([a-z_]+)")

@@ -199,8 +199,8 @@ async fn print_console(server: &Server, identity: &Identity, environment: &Envir
     }
     let url = environment.get(console::URL_VARIABLE).unwrap_or_default();
     show::line(format_args!("Console: {url}"));
-    if !muster_server::console::has_users(&server.app) {
-        let once = muster_server::console::create_for_owner(&server.app, identity.oid).await?;
+    if !muster_server::console::has_users(&server.app.console) {
+        let once = muster_server::console::create_for_owner(&server.app.console, identity.oid).await?;
         show::line(format_args!("         {url}sign-in#once={once}"));
         show::line(
             "         makes its first user, once, within 15 minutes; `muster console` prints another such link.",

@@ -1,10 +1,11 @@
 //! The object graph of one server, built by hand.
 
 use crate::access::Secrets;
+use crate::address::Address;
 use crate::arrival::Bodies;
 use crate::clock;
 use crate::config::Config;
-use crate::console::Console;
+use crate::console::{self, Console};
 use crate::detect::Detectors;
 use crate::files::Files;
 use crate::held::Waiting;
@@ -20,13 +21,12 @@ use crate::records::{Batch, Kind, Records, SERVER};
 use crate::replay::Replays;
 use crate::sensor::Sensors;
 use crate::tasking::{self, Tasking};
-use crate::transfer::Transfers;
+use crate::transfer::{self, Transfers};
 use crate::turns::ReplayTurns;
 use muster_model::Oid;
 use muster_store::{Expect, Store, StoreError};
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 const SECRETS: Kind<Secrets> = Kind::new("secrets");
 
@@ -67,7 +67,7 @@ pub struct App {
     /// Messages of sensors that wait to be worked on.
     pub waiting: Waiting,
     /// Files that are kept.
-    pub files: Files,
+    pub files: Arc<Files>,
     /// One-time transfers of files.
     pub transfers: Transfers,
     /// Calls per credential.
@@ -75,9 +75,9 @@ pub struct App {
     /// Turns of replays.
     pub replay_turns: Arc<ReplayTurns>,
     /// Tries to sign in, and live connections of browsers.
-    pub console: Console,
-    /// What was bound; set once at start.
-    pub bound: OnceLock<Bound>,
+    pub console: Arc<Console>,
+    /// Where it is reached.
+    pub address: Arc<Address>,
     /// All organizations.
     pub organizations: Arc<Organizations>,
     /// Tasking.
@@ -86,15 +86,26 @@ pub struct App {
     pub sensors: Sensors,
 }
 
-/// Addresses that the listeners are bound to.
-#[derive(Clone, Copy, Debug)]
-pub struct Bound {
-    /// TLS.
-    pub tls: SocketAddr,
-    /// Plain HTTP.
-    pub http: Option<SocketAddr>,
-    /// CONNECT proxy.
-    pub proxy: Option<SocketAddr>,
+/// The secrets of the server, made at its first start.
+async fn secrets_in(records: &Records) -> Result<Secrets, StoreError> {
+    if let Some(secrets) = records.get(SERVER, SECRETS, "server") {
+        return Ok(secrets);
+    }
+    let secrets = Secrets::generate();
+    records.put(SERVER, SECRETS, "server", &secrets, Expect::Absent, Vec::new()).await?;
+    Ok(secrets)
+}
+
+/// The calls that are remembered; those that are too old are forgotten.
+async fn replays_in(records: &Records, store: &Store) -> Replays {
+    let (replays, too_old) = Replays::load(records, clock::now());
+    if !too_old.is_empty()
+        && let Err(error) = store.commit(too_old).await
+    {
+        // On a full disk, say: they are forgotten at the next start.
+        tracing::warn!(%error, "calls that are too old to be repeated could not be forgotten");
+    }
+    replays
 }
 
 impl App {
@@ -109,21 +120,8 @@ impl App {
         let (queues, rules) = (Arc::clone(&outputs), Arc::clone(&detectors));
         let intake = Arc::new(Intake::new(store.clone(), streams.clone(), queues, rules));
         let records = Arc::new(Records::load(&store, Arc::clone(&intake))?);
-        let secrets = match records.get(SERVER, SECRETS, "server") {
-            Some(secrets) => secrets,
-            None => {
-                let secrets = Secrets::generate();
-                records.put(SERVER, SECRETS, "server", &secrets, Expect::Absent, Vec::new()).await?;
-                secrets
-            }
-        };
-        let (replays, too_old) = Replays::load(&records, clock::now());
-        if !too_old.is_empty()
-            && let Err(error) = store.commit(too_old).await
-        {
-            // On a full disk, say: they are forgotten at the next start.
-            tracing::warn!(%error, "calls that are too old to be repeated could not be forgotten");
-        }
+        let secrets = secrets_in(&records).await?;
+        let replays = replays_in(&records, &store).await;
         outputs.load(&records, &secrets);
         let delivery = Delivery {
             outputs,
@@ -142,6 +140,22 @@ impl App {
             replays,
             jobs: jobs.clone(),
         });
+        let address = Arc::new(Address::new(&config));
+        let console = Arc::new(Console::new(console::Ports {
+            records: Arc::clone(&records),
+            secrets: secrets.clone(),
+            organizations: Arc::clone(&organizations),
+            streams: streams.clone(),
+            jobs: jobs.clone(),
+            address: Arc::clone(&address),
+        }));
+        let files = Arc::new(Files::new(config.data_dir.clone()));
+        let transfers = Transfers::new(transfer::Ports {
+            records: Arc::clone(&records),
+            secrets: secrets.clone(),
+            files: Arc::clone(&files),
+            file_bytes: config.limits.file_bytes,
+        });
         let app = Arc::new(Self {
             streams,
             delivery: Arc::new(delivery),
@@ -152,12 +166,12 @@ impl App {
             bodies: Bodies::new(BODIES_BYTES_MAX),
             strangers_bodies: Bodies::new(STRANGERS_BODIES_BYTES_MAX),
             waiting: Waiting::default(),
-            files: Files::new(config.data_dir.clone()),
-            transfers: Transfers::default(),
+            files,
+            transfers,
             meter: Meter::default(),
             replay_turns: Arc::default(),
-            console: Console::default(),
-            bound: OnceLock::new(),
+            console,
+            address,
             sensors: Sensors { tasking: Arc::clone(&tasking), quota: config.limits.sensor_quota },
             organizations,
             tasking,
@@ -233,12 +247,5 @@ impl App {
         let with = || Ok(decide()?.put(ORGANIZATION_OWNER, ORGANIZATION, &key, profile, Expect::Absent)?);
         self.records.change::<E>(with).await?;
         Ok(self.organizations.insert(Organization::new(oid)))
-    }
-
-    /// The address that sensors are told to connect to.
-    #[must_use]
-    pub fn sensor_address(&self) -> String {
-        let bound = || self.bound.get().map(|bound| bound.tls.to_string()).unwrap_or_default();
-        self.config.public_address.clone().unwrap_or_else(bound)
     }
 }

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::detect;
 use crate::files::{self, Received, Shelf, Upload};
 use crate::intake::{Beside, Record, event};
-use crate::records::Kind;
+use crate::records::{Kind, Records};
 use crate::{clock, random};
 use hyper::body::Incoming;
 use muster_model::{Oid, Sensor, Sid, Timestamp};
@@ -131,11 +131,11 @@ impl Offer {
 /// # Errors
 ///
 /// [`Error::Known`] or [`Error::TooMany`].
-pub fn require_new(app: &App, oid: Oid, payload_id: &str) -> Result<(), Error> {
-    if app.records.has(oid, ARTIFACT, payload_id) {
+pub fn require_new(records: &Records, oid: Oid, payload_id: &str) -> Result<(), Error> {
+    if records.has(oid, ARTIFACT, payload_id) {
         return Err(Error::Known(payload_id.to_owned()));
     }
-    if app.records.count(oid, ARTIFACT) >= ARTIFACTS_MAX {
+    if records.count(oid, ARTIFACT) >= ARTIFACTS_MAX {
         return Err(Error::TooMany);
     }
     Ok(())
@@ -148,7 +148,7 @@ pub fn require_new(app: &App, oid: Oid, payload_id: &str) -> Result<(), Error> {
 /// [`Error::Known`], or what kept the file or the record from being stored; nothing is kept then.
 pub async fn keep(app: &Arc<App>, oid: Oid, offer: Offer, received: Received) -> Result<String, Error> {
     let _one_at_a_time = app.files.placing.lock().await;
-    require_new(app, oid, &offer.payload_id)?;
+    require_new(&app.records, oid, &offer.payload_id)?;
     let now = clock::now();
     let days = if offer.retention_days == 0 { app.config.limits.retention_days } else { offer.retention_days };
     let artifact = Artifact {
@@ -286,7 +286,7 @@ impl Parts {
 ///
 /// [`Error::Known`], or [`Error::PartOutOfTurn`]: the upload begins again then.
 pub async fn ingest(app: &Arc<App>, oid: Oid, offer: Offer, part: Part, body: Incoming) -> Result<String, Error> {
-    require_new(app, oid, &offer.payload_id)?;
+    require_new(&app.records, oid, &offer.payload_id)?;
     let bytes_max = app.config.limits.file_bytes;
     let begun = match part {
         Part::Whole => None,

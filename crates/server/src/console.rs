@@ -29,11 +29,14 @@ pub use session::{
 };
 pub use site::harden;
 
-use crate::access::{Caller, PASSWORD};
-use crate::app::App;
+use crate::access::{Caller, PASSWORD, Secrets};
+use crate::address::Address;
 use crate::clock;
-use crate::intake::Record;
 use crate::intake::event::{self, Actor};
+use crate::intake::{Record, Streams};
+use crate::jobs::Jobs;
+use crate::organization::Organizations;
+use crate::records::Records;
 use bytes::Bytes;
 use http::{Request, Response, request};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -53,33 +56,56 @@ const SOCKETS_MAX: usize = 512;
 /// Body of an answer.
 pub type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
-/// What the console keeps in memory.
+/// What the console needs of the server.
+pub struct Ports {
+    /// Users, passwords, sessions, links.
+    pub records: Arc<Records>,
+    /// Digests what is secret.
+    pub secrets: Secrets,
+    /// What is shown live.
+    pub organizations: Arc<Organizations>,
+    /// What is told live.
+    pub streams: Streams,
+    /// Serves open tabs.
+    pub jobs: Jobs,
+    /// By what names browsers may come.
+    pub address: Arc<Address>,
+}
+
+/// The console: what it needs, and what it keeps in memory.
 pub struct Console {
+    records: Arc<Records>,
+    secrets: Secrets,
+    organizations: Arc<Organizations>,
+    streams: Streams,
+    jobs: Jobs,
+    address: Arc<Address>,
     tries: tries::Tries,
     hashers: Arc<Semaphore>,
     sockets: Arc<Semaphore>,
 }
 
-impl Default for Console {
-    fn default() -> Self {
-        Self {
-            tries: tries::Tries::default(),
-            hashers: Arc::new(Semaphore::new(HASHERS)),
-            sockets: Arc::new(Semaphore::new(SOCKETS_MAX)),
-        }
+impl Console {
+    /// A console that nobody uses yet.
+    #[must_use]
+    pub fn new(ports: Ports) -> Self {
+        let Ports { records, secrets, organizations, streams, jobs, address } = ports;
+        let (hashers, sockets) = (Arc::new(Semaphore::new(HASHERS)), Arc::new(Semaphore::new(SOCKETS_MAX)));
+        let tries = tries::Tries::default();
+        Self { records, secrets, organizations, streams, jobs, address, tries, hashers, sockets }
     }
 }
 
 /// Answers a request for the console itself; `None` if it is one for the API.
 pub async fn serve(
-    app: &Arc<App>,
+    console: &Arc<Console>,
     request: &mut Request<Incoming>,
     source: Option<IpAddr>,
 ) -> Option<Result<Response<Body>, Error>> {
     if request.uri().path() == "/console/live" {
-        return Some(socket::accept(app, request, source).await);
+        return Some(socket::accept(console, request, source).await);
     }
-    site::answer(app, request).map(Ok)
+    site::answer(console, request).map(Ok)
 }
 
 /// The caller of a request that shows the cookie of a session and no token; `None` if it shows none.
@@ -87,13 +113,13 @@ pub async fn serve(
 /// # Errors
 ///
 /// If the session is over, or the request comes from another site's page.
-pub async fn caller(app: &Arc<App>, parts: &request::Parts) -> Result<Option<Caller>, Error> {
+pub async fn caller(console: &Arc<Console>, parts: &request::Parts) -> Result<Option<Caller>, Error> {
     if parts.headers.contains_key(http::header::AUTHORIZATION) {
         return Ok(None);
     }
     let Some(token) = session::token_in(&parts.headers) else { return Ok(None) };
-    origin::require_own_request(app, parts)?;
-    session::caller(app, &token, clock::now()).await.map(Some)
+    origin::require_own_request(console, parts)?;
+    session::caller(console, &token, clock::now()).await.map(Some)
 }
 
 /// Signs a user in with a password.
@@ -102,25 +128,25 @@ pub async fn caller(app: &Arc<App>, parts: &request::Parts) -> Result<Option<Cal
 ///
 /// [`Error::WrongLogin`], or [`Error::TooManyTries`].
 pub async fn sign_in(
-    app: &Arc<App>,
+    console: &Arc<Console>,
     user: &str,
     password: &str,
     from: &session::From,
 ) -> Result<session::Opened, Error> {
     let now = clock::now();
     let email = user.trim().to_lowercase();
-    app.console.tries.begin(&email, from.source, now)?;
-    if !password::is_right(app, &email, password).await? {
+    console.tries.begin(&email, from.source, now)?;
+    if !password::is_right(console, &email, password).await? {
         return Err(Error::WrongLogin);
     }
-    app.console.tries.forgive(&email, from.source);
-    session::open(app, &email, from, now).await
+    console.tries.forgive(&email, from.source);
+    session::open(console, &email, from, now).await
 }
 
 /// Whether anyone can sign in.
 #[must_use]
-pub fn has_users(app: &App) -> bool {
-    app.records.count(crate::records::SERVER, PASSWORD) > 0
+pub fn has_users(console: &Console) -> bool {
+    console.records.count(crate::records::SERVER, PASSWORD) > 0
 }
 
 /// Counts a try with a one-time link against its address.
@@ -128,25 +154,25 @@ pub fn has_users(app: &App) -> bool {
 /// # Errors
 ///
 /// [`Error::TooManyTries`].
-pub fn count_link_try(app: &App, source: Option<IpAddr>) -> Result<(), Error> {
-    app.console.tries.begin("", source, clock::now())
+pub fn count_link_try(console: &Console, source: Option<IpAddr>) -> Result<(), Error> {
+    console.tries.begin("", source, clock::now())
 }
 
 /// Takes back a try with a one-time link that was right.
-pub fn forgive_link_try(app: &App, source: Option<IpAddr>) {
-    app.console.tries.forgive("", source);
+pub fn forgive_link_try(console: &Console, source: Option<IpAddr>) {
+    console.tries.forgive("", source);
 }
 
 /// Audit records of something that a user did about their own access, one for each of their organizations.
 fn audit_of(
-    app: &App,
+    console: &Console,
     email: &str,
     source: Option<IpAddr>,
     message: &str,
     action: &str,
     now: Timestamp,
 ) -> Vec<Record> {
-    let user = app.records.get(crate::records::SERVER, crate::access::USER, email);
+    let user = console.records.get(crate::records::SERVER, crate::access::USER, email);
     let actor = Actor { identity: email.to_owned(), origin: event::CONSOLE, source, called_by: None };
     let entity = json!({"type": "user", "name": email});
     let oids = user.into_iter().flat_map(|user| user.organizations.into_keys());

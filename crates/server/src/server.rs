@@ -5,7 +5,8 @@ mod listen;
 mod patience;
 mod proxy;
 
-use crate::app::{App, Bound};
+use crate::address::Bound;
+use crate::app::App;
 use crate::artifact::ARTIFACT;
 use crate::config::Config;
 use crate::files::Shelf;
@@ -91,7 +92,7 @@ impl Server {
             proxy: proxy.as_ref().zip(config.proxy).map(|(listener, asked)| address(listener, asked)),
         };
         let app = App::load(config, store, pki).await?;
-        let _ = app.bound.set(bound);
+        app.address.bind(bound);
         tidy_files(&app);
         crate::detect::load(&app).await?;
         let door = listen::Door::new(Arc::clone(&app), files_max());

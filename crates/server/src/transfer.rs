@@ -4,18 +4,19 @@
 //! token in a URL; the token works once and for a short time.
 //! Source: reference/rest-api.md section 7.10.
 
-use crate::access::Caller;
-use crate::app::App;
+use crate::access::{Caller, Secrets};
 use crate::artifact::{self, Offer, Parts};
-use crate::files::{self, Shelf};
+use crate::files::{self, Files, Shelf};
 use crate::intake::event::Actor;
 use crate::organization::Place;
 use crate::payload::PAYLOAD;
 use crate::random;
+use crate::records::Records;
 use muster_model::{Oid, Sid};
 use muster_wire::{TRANSFER_PATH, Transfer, TransferGrant, TransferRequest};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long a grant may wait to be used.
@@ -122,27 +123,114 @@ impl Table {
     }
 }
 
+/// What transfers need of the server.
+pub struct Ports {
+    /// Payloads, and whoever was granted something.
+    pub records: Arc<Records>,
+    /// Knows whether whoever was granted something may still have it.
+    pub secrets: Secrets,
+    /// What is moved.
+    pub files: Arc<Files>,
+    /// Longest file, in bytes.
+    pub file_bytes: u64,
+}
+
 /// Transfers that were granted and not used yet.
-#[derive(Default)]
 pub struct Transfers {
-    table: Mutex<Table>,
+    ports: Ports,
+    grants: Grants,
     /// Uploads in parts.
     pub(crate) parts: Parts,
 }
 
+#[derive(Default)]
+struct Grants(Mutex<Table>);
+
 impl Transfers {
+    /// Nothing is granted yet.
+    #[must_use]
+    pub fn new(ports: Ports) -> Self {
+        Self { ports, grants: Grants::default(), parts: Parts::default() }
+    }
+
     /// Makes a token.
     ///
     /// # Errors
     ///
     /// [`Error::TooManyWaiting`].
     pub fn grant(&self, oid: Oid, to: Grantee, what: What) -> Result<String, Error> {
-        self.grant_for(oid, None, Some(to), what)
+        self.grants.grant(oid, None, Some(to), what)
     }
 
-    fn grant_for(&self, oid: Oid, sid: Option<Sid>, grantee: Option<Grantee>, what: What) -> Result<String, Error> {
+    /// Uses a token up, if it is for this direction and whoever asked for it still may do it: a key that is deleted
+    /// takes its addresses with it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unknown`] for a token that is unknown, used, expired or revoked.
+    pub fn take(&self, token: &str, is_upload: bool) -> Result<(Oid, What), Error> {
+        let Granted { oid, what, grantee, .. } = self.grants.take(token, is_upload)?;
+        if let Some(Grantee { caller, permission }) = grantee {
+            // The address of whoever uses it may be another: what it was given to is the address that asked.
+            self.ports.secrets.still(&self.ports.records, caller, oid, permission).map_err(|_| Error::Unknown)?;
+        }
+        Ok((oid, what))
+    }
+
+    /// Grants a sensor what it asks for.
+    ///
+    /// # Errors
+    ///
+    /// If it asks for nothing, for what is not there, or for more than may be granted.
+    pub fn grant_to(&self, place: &Place, request: TransferRequest) -> Result<TransferGrant, Error> {
+        let grant = match request.transfer {
+            Some(Transfer::Artifact(offer)) => self.to_artifact(place, offer)?,
+            Some(Transfer::Payload(name)) => self.of_payload(place, &name)?,
+            None => return Err(Error::NothingNamed),
+        };
+        Ok(TransferGrant { id: request.id, ..grant })
+    }
+
+    fn to_artifact(&self, place: &Place, offer: muster_wire::ArtifactOffer) -> Result<TransferGrant, Error> {
+        let (oid, sid) = (place.organization.oid, sid_of(place)?);
+        let bytes_max = self.ports.file_bytes;
+        if offer.size > bytes_max {
+            return Err(files::Error::TooLarge(bytes_max).into());
+        }
+        let offer = Offer::of_sensor(sid, offer)?;
+        artifact::require_new(&self.ports.records, oid, &offer.payload_id)?;
+        let payload_id = offer.payload_id.clone();
+        let token = self.grants.grant(oid, Some(sid), None, What::PutArtifact(Box::new(offer)))?;
+        Ok(TransferGrant { token, payload_id, ..TransferGrant::default() })
+    }
+
+    fn of_payload(&self, place: &Place, name: &str) -> Result<TransferGrant, Error> {
+        let (oid, sid) = (place.organization.oid, sid_of(place)?);
+        let payload = self.ports.records.get(oid, PAYLOAD, name).ok_or(Error::NoPayload)?;
+        let what = What::Get { shelf: Shelf::Payloads, name: payload.sha256.clone() };
+        let token = self.grants.grant(oid, Some(sid), None, what)?;
+        let sha256 = u8_pairs(&payload.sha256);
+        Ok(TransferGrant { token, sha256, size: payload.size, ..TransferGrant::default() })
+    }
+
+    /// Opens the file behind a download.
+    ///
+    /// # Errors
+    ///
+    /// If the token or the file is gone.
+    pub async fn open(&self, token: &str) -> Result<(u64, files::Content), Error> {
+        let (oid, what) = self.take(token, false)?;
+        match what {
+            What::Get { shelf, name } => Ok(files::read(&self.ports.files.path(shelf, oid, &name)).await?),
+            What::PutPayload { .. } | What::PutArtifact(_) => Err(Error::IsUpload),
+        }
+    }
+}
+
+impl Grants {
+    fn grant(&self, oid: Oid, sid: Option<Sid>, grantee: Option<Grantee>, what: What) -> Result<String, Error> {
         let now = Instant::now();
-        let mut table = self.table.lock();
+        let mut table = self.0.lock();
         table.forget_expired(now);
         let waiting = table.waiting.entry((oid, sid)).or_default();
         if *waiting >= if sid.is_some() { SENSOR_GRANTS_MAX } else { CLIENT_GRANTS_MAX } {
@@ -162,7 +250,7 @@ impl Transfers {
     ///
     /// [`Error::Unknown`] for a token that is unknown, used or expired.
     fn take(&self, token: &str, is_upload: bool) -> Result<Granted, Error> {
-        let mut table = self.table.lock();
+        let mut table = self.0.lock();
         table.forget_expired(Instant::now());
         let granted = table.by_token.get(token).ok_or(Error::Unknown)?;
         if matches!(granted.what, What::Get { .. }) == is_upload {
@@ -172,39 +260,10 @@ impl Transfers {
     }
 }
 
-/// Uses a token up, if it is for this direction and whoever asked for it still may do it: a key that is deleted
-/// takes its addresses with it.
-///
-/// # Errors
-///
-/// [`Error::Unknown`] for a token that is unknown, used, expired or revoked.
-pub fn take(app: &App, token: &str, is_upload: bool) -> Result<(Oid, What), Error> {
-    let Granted { oid, what, grantee, .. } = app.transfers.take(token, is_upload)?;
-    if let Some(Grantee { caller, permission }) = grantee {
-        // The address of whoever uses it may be another: what it was given to is the address that asked.
-        app.secrets.still(&app.records, caller, oid, permission).map_err(|_| Error::Unknown)?;
-    }
-    Ok((oid, what))
-}
-
 /// URL of a token, below the address that the client used.
 #[must_use]
 pub fn url(base: &str, token: &str) -> String {
     format!("{base}{TRANSFER_PATH}{token}")
-}
-
-/// Grants a sensor what it asks for.
-///
-/// # Errors
-///
-/// If it asks for nothing, for what is not there, or for more than may be granted.
-pub fn grant(app: &App, place: &Place, request: TransferRequest) -> Result<TransferGrant, Error> {
-    let grant = match request.transfer {
-        Some(Transfer::Artifact(offer)) => to_artifact(app, place, offer)?,
-        Some(Transfer::Payload(name)) => of_payload(app, place, &name)?,
-        None => return Err(Error::NothingNamed),
-    };
-    Ok(TransferGrant { id: request.id, ..grant })
 }
 
 fn sid_of(place: &Place) -> Result<Sid, Error> {
@@ -213,46 +272,11 @@ fn sid_of(place: &Place) -> Result<Sid, Error> {
     Ok(row.sensor.sid)
 }
 
-fn to_artifact(app: &App, place: &Place, offer: muster_wire::ArtifactOffer) -> Result<TransferGrant, Error> {
-    let (oid, sid) = (place.organization.oid, sid_of(place)?);
-    let bytes_max = app.config.limits.file_bytes;
-    if offer.size > bytes_max {
-        return Err(files::Error::TooLarge(bytes_max).into());
-    }
-    let offer = Offer::of_sensor(sid, offer)?;
-    artifact::require_new(app, oid, &offer.payload_id)?;
-    let payload_id = offer.payload_id.clone();
-    let token = app.transfers.grant_for(oid, Some(sid), None, What::PutArtifact(Box::new(offer)))?;
-    Ok(TransferGrant { token, payload_id, ..TransferGrant::default() })
-}
-
-fn of_payload(app: &App, place: &Place, name: &str) -> Result<TransferGrant, Error> {
-    let (oid, sid) = (place.organization.oid, sid_of(place)?);
-    let payload = app.records.get(oid, PAYLOAD, name).ok_or(Error::NoPayload)?;
-    let what = What::Get { shelf: Shelf::Payloads, name: payload.sha256.clone() };
-    let token = app.transfers.grant_for(oid, Some(sid), None, what)?;
-    let sha256 = u8_pairs(&payload.sha256);
-    Ok(TransferGrant { token, sha256, size: payload.size, ..TransferGrant::default() })
-}
-
 /// Bytes of lower-case hex.
 fn u8_pairs(hex: &str) -> Vec<u8> {
     let digit = |byte: &u8| char::from(*byte).to_digit(16).unwrap_or_default();
     let byte = |pair: &[u8]| u8::try_from(pair.iter().fold(0, |sum, byte| sum * 16 + digit(byte))).unwrap_or_default();
     hex.as_bytes().chunks(2).map(byte).collect()
-}
-
-/// Opens the file behind a download.
-///
-/// # Errors
-///
-/// If the token or the file is gone.
-pub async fn open(app: &App, token: &str) -> Result<(u64, files::Content), Error> {
-    let (oid, what) = take(app, token, false)?;
-    match what {
-        What::Get { shelf, name } => Ok(files::read(&app.files.path(shelf, oid, &name)).await?),
-        What::PutPayload { .. } | What::PutArtifact(_) => Err(Error::IsUpload),
-    }
 }
 
 #[cfg(test)]
@@ -266,9 +290,9 @@ mod tests {
 
     #[test]
     fn a_token_works_once_and_in_one_direction() {
-        let transfers = Transfers::default();
+        let transfers = Grants::default();
         let oid = Oid(Uuid::from_u128(1));
-        let token = transfers.grant_for(oid, None, None, get()).unwrap();
+        let token = transfers.grant(oid, None, None, get()).unwrap();
         assert!(transfers.take(&token, true).is_err());
         assert!(transfers.take(&token, false).is_ok());
         assert!(transfers.take(&token, false).is_err());
@@ -276,22 +300,22 @@ mod tests {
 
     #[test]
     fn one_sensor_cannot_use_up_the_grants_of_others() {
-        let transfers = Transfers::default();
+        let transfers = Grants::default();
         let (oid, sid) = (Oid(Uuid::from_u128(1)), Some(Sid(Uuid::from_u128(2))));
         let tokens: Vec<String> =
-            (0..SENSOR_GRANTS_MAX).map(|_| transfers.grant_for(oid, sid, None, get()).unwrap()).collect();
-        assert!(matches!(transfers.grant_for(oid, sid, None, get()), Err(Error::TooManyWaiting)));
-        assert!(transfers.grant_for(oid, Some(Sid(Uuid::from_u128(3))), None, get()).is_ok());
+            (0..SENSOR_GRANTS_MAX).map(|_| transfers.grant(oid, sid, None, get()).unwrap()).collect();
+        assert!(matches!(transfers.grant(oid, sid, None, get()), Err(Error::TooManyWaiting)));
+        assert!(transfers.grant(oid, Some(Sid(Uuid::from_u128(3))), None, get()).is_ok());
         assert!(transfers.take(&tokens[0], false).is_ok());
-        assert!(transfers.grant_for(oid, sid, None, get()).is_ok());
+        assert!(transfers.grant(oid, sid, None, get()).is_ok());
     }
 
     #[test]
     fn expired_grants_are_forgotten() {
-        let transfers = Transfers::default();
+        let transfers = Grants::default();
         let oid = Oid(Uuid::from_u128(1));
-        transfers.grant_for(oid, None, None, get()).unwrap();
-        let mut table = transfers.table.lock();
+        transfers.grant(oid, None, None, get()).unwrap();
+        let mut table = transfers.0.lock();
         table.forget_expired(Instant::now() + GRANT_TTL);
         assert!(table.by_token.is_empty() && table.order.is_empty() && table.waiting.is_empty());
     }

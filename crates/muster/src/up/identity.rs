@@ -116,7 +116,7 @@ async fn installation_key(app: &App, oid: Oid, known: Option<&str>, now: Timesta
         oid,
         iid,
         secret,
-        address: app.sensor_address(),
+        address: app.address.for_sensors(),
         server_name: SERVER_NAME.into(),
         ca_der: app.pki.authority.to_vec(),
     };

@@ -56,7 +56,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 fn require_own_page(call: &Call) -> Result<SessionFrom, ApiError> {
-    console::require_own_page(&call.app, &call.base, &call.headers)?;
+    console::require_own_page(&call.app.console, &call.base, &call.headers)?;
     Ok(SessionFrom::new(call.source, &call.headers))
 }
 
@@ -71,25 +71,26 @@ fn own_session(call: &Call) -> Result<&str, ApiError> {
 async fn sign_in(call: Call) -> Result<Reply, ApiError> {
     let from = require_own_page(&call)?;
     let (user, password) = (call.fields.require("user")?, call.fields.require("password")?);
-    let opened = console::sign_in(&call.app, user, password, &from).await?;
+    let opened = console::sign_in(&call.app.console, user, password, &from).await?;
     Ok(Reply::json(&json!({"user": opened.email})).header("set-cookie", console::cookie(&opened.token)))
 }
 
 async fn look(call: Call) -> Result<Reply, ApiError> {
     require_own_page(&call)?;
-    console::count_link_try(&call.app, call.source)?;
-    let link = console::look_at_link(&call.app, call.fields.require("once")?)?;
-    console::forgive_link_try(&call.app, call.source);
+    console::count_link_try(&call.app.console, call.source)?;
+    let link = console::look_at_link(&call.app.console, call.fields.require("once")?)?;
+    console::forgive_link_try(&call.app.console, call.source);
     Ok(Reply::json(&json!({"purpose": link.purpose, "user": link.email, "expires": link.expires_at.as_secs()})))
 }
 
 async fn redeem(call: Call) -> Result<Reply, ApiError> {
     let from = require_own_page(&call)?;
-    console::count_link_try(&call.app, call.source)?;
+    console::count_link_try(&call.app.console, call.source)?;
     let text = |name| call.fields.get(name).unwrap_or_default();
     let opened =
-        console::redeem(&call.app, call.fields.require("once")?, (text("user"), text("password")), &from).await?;
-    console::forgive_link_try(&call.app, call.source);
+        console::redeem(&call.app.console, call.fields.require("once")?, (text("user"), text("password")), &from)
+            .await?;
+    console::forgive_link_try(&call.app.console, call.source);
     Ok(Reply::json(&json!({"user": opened.email})).header("set-cookie", console::cookie(&opened.token)))
 }
 
@@ -114,16 +115,16 @@ async fn sign_out(call: Call) -> Result<Reply, ApiError> {
     let digest = own_session(&call)?;
     let email = &call.caller.identity;
     if call.fields.flag("everywhere")? {
-        console::end_sessions(&call.app, email, call.source).await?;
+        console::end_sessions(&call.app.console, email, call.source).await?;
     } else {
-        console::end_session(&call.app, email, digest, call.source).await?;
+        console::end_session(&call.app.console, email, digest, call.source).await?;
     }
     Ok(Reply::done().header("set-cookie", console::clearing_cookie()))
 }
 
 async fn sessions(call: Call) -> Result<Reply, ApiError> {
     let own = own_session(&call)?;
-    let sessions = console::sessions_of(&call.app, &call.caller.identity);
+    let sessions = console::sessions_of(&call.app.console, &call.caller.identity);
     let sessions: Vec<Value> = sessions
         .into_iter()
         .map(|(digest, session)| {
@@ -138,20 +139,20 @@ async fn sessions(call: Call) -> Result<Reply, ApiError> {
 
 async fn end(call: Call) -> Result<Reply, ApiError> {
     own_session(&call)?;
-    console::end_session(&call.app, &call.caller.identity, call.path("id"), call.source).await?;
+    console::end_session(&call.app.console, &call.caller.identity, call.path("id"), call.source).await?;
     Ok(Reply::done())
 }
 
 async fn password(call: Call) -> Result<Reply, ApiError> {
     let own = own_session(&call)?;
     let passwords = (call.fields.require("present")?, call.fields.require("password")?);
-    console::change_password(&call.app, &call.caller.identity, passwords, own, call.source).await?;
+    console::change_password(&call.app.console, &call.caller.identity, passwords, own, call.source).await?;
     Ok(Reply::done())
 }
 
 async fn with_password(call: Call) -> Result<Reply, ApiError> {
     let users = super::users::of(&call, call.organization()?.oid).map(|(email, _)| email);
-    let users: Vec<String> = users.filter(|email| console::can_sign_in(&call.app, email)).collect();
+    let users: Vec<String> = users.filter(|email| console::can_sign_in(&call.app.console, email)).collect();
     Ok(Reply::json(&json!({"can_sign_in": users})))
 }
 
@@ -173,7 +174,7 @@ async fn link(call: Call) -> Result<Reply, ApiError> {
     };
     let entity = json!({"type": "user", "name": email});
     let audit = call.audit(oid, "one-time link made", &entity, "create_link", &json!({}));
-    let (once, kept) = console::create_link(&call.app, &call.caller, oid, whom, audit).await?;
+    let (once, kept) = console::create_link(&call.app.console, &call.caller, oid, whom, audit).await?;
     Ok(Reply::json(&json!({
         "once": once, "path": format!("/console/sign-in#once={once}"), "purpose": kept.purpose, "user": kept.email,
         "expires": kept.expires_at.as_secs(),

@@ -108,8 +108,8 @@ async fn urls(call: Call) -> Result<Reply, ApiError> {
 /// `host:port` of the TLS listener, as the caller can reach it: who came by a published name finds everything under
 /// it, and a server that listens everywhere is called as the caller calls it.
 fn reachable(call: &Call) -> String {
-    let address = call.app.sensor_address();
-    let bound = call.app.bound.get();
+    let address = call.app.address.for_sensors();
+    let bound = call.app.address.bound();
     let host = call.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let authority = host.and_then(|host| host.parse::<http::uri::Authority>().ok());
     if let Some(authority) = authority.as_ref().filter(|authority| is_published_host(authority.host())) {

@@ -108,7 +108,7 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| Router::new(super::routes()))
 
 /// Answers one request.
 pub async fn serve(app: Arc<App>, mut request: Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
-    if let Some(response) = console::serve(&app, &mut request, source).await {
+    if let Some(response) = console::serve(&app.console, &mut request, source).await {
         return response.unwrap_or_else(|error| Reply::from(&ApiError::from(error)).into_response());
     }
     let is_of_console = request.uri().path().starts_with("/console/");
@@ -148,7 +148,7 @@ async fn answer(
     let (parts, incoming) = request.into_parts();
     let path = clean_path(parts.uri.path());
     let (route, path) = ROUTER.find(&path, &parts.method)?;
-    let in_console = if route.access == Access::Public { None } else { console::caller(&app, &parts).await? };
+    let in_console = if route.access == Access::Public { None } else { console::caller(&app.console, &parts).await? };
     let caller = match in_console {
         Some(caller) => caller,
         None => authenticate(&app, route.access, &parts.headers, source)?,
@@ -183,7 +183,7 @@ fn base(app: &App, parts: &http::request::Parts) -> String {
     };
     match host.filter(is_plain) {
         Some(host) => format!("{scheme}://{host}"),
-        None => format!("https://{}", app.sensor_address()),
+        None => format!("https://{}", app.address.for_sensors()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::transfer::What;
-use crate::{artifact, payload, transfer};
+use crate::{artifact, payload};
 use bytes::Bytes;
 
 const MEDIA_TYPE: &str = "application/octet-stream";
@@ -17,9 +17,9 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn put(mut call: Call) -> Result<Reply, ApiError> {
     let body = call.stream.take().ok_or_else(|| ApiError::bad_request("the request has no body"))?;
-    let (oid, what) = transfer::take(&call.app, call.path("token"), true)?;
+    let (oid, what) = call.app.transfers.take(call.path("token"), true)?;
     if let What::PutArtifact(offer) = &what {
-        artifact::require_new(&call.app, oid, &offer.payload_id)?;
+        artifact::require_new(&call.app.records, oid, &offer.payload_id)?;
     }
     let mut upload = call.app.files.begin().await?;
     upload.append(body, call.app.config.limits.file_bytes).await?;
@@ -38,6 +38,6 @@ async fn put(mut call: Call) -> Result<Reply, ApiError> {
 }
 
 async fn get(call: Call) -> Result<Reply, ApiError> {
-    let (size, body) = transfer::open(&call.app, call.path("token")).await?;
+    let (size, body) = call.app.transfers.open(call.path("token")).await?;
     Ok(Reply::stream(MEDIA_TYPE, body).header("content-length", size.to_string()))
 }

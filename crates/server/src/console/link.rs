@@ -3,11 +3,11 @@
 //! What proves the link is in the part of the address that browsers keep to themselves (after `#`), so no
 //! log and no `Referer` has it. It is spent in the same commit as what it brings about.
 
+use super::Console;
 use super::Error;
 use super::password;
 use super::session::{self, From, Opened};
 use crate::access::{Caller, PASSWORD, USER, User, checked_email, require_grantable, to_hex};
-use crate::app::App;
 use crate::intake::Beside;
 use crate::records::{Batch, Kind, SERVER};
 use crate::{clock, random};
@@ -65,7 +65,7 @@ pub enum For<'a> {
 ///
 /// [`Error::NoUser`], or [`Error::StrongerUser`] if they may do something that the caller may not.
 pub async fn create(
-    app: &Arc<App>,
+    console: &Arc<Console>,
     caller: &Caller,
     oid: Oid,
     whom: For<'_>,
@@ -78,11 +78,11 @@ pub async fn create(
             Kept { purpose: Purpose::NewUser, email: String::new(), grants, expires_at: expiry() }
         }
         For::User(email, purpose) => {
-            require_ruler(app, caller, oid, email)?;
+            require_ruler(console, caller, oid, email)?;
             Kept { purpose, email: email.to_owned(), grants: None, expires_at: expiry() }
         }
     };
-    let token = store(app, &kept, beside).await?;
+    let token = store(console, &kept, beside).await?;
     Ok((token, kept))
 }
 
@@ -91,38 +91,38 @@ pub async fn create(
 /// # Errors
 ///
 /// Whatever the store says.
-pub async fn create_for_owner(app: &Arc<App>, oid: Oid) -> Result<String, StoreError> {
+pub async fn create_for_owner(console: &Arc<Console>, oid: Oid) -> Result<String, StoreError> {
     let grants = Some((oid, crate::access::owner_permissions()));
     let kept = Kept { purpose: Purpose::NewUser, email: String::new(), grants, expires_at: expiry() };
-    store(app, &kept, Vec::new()).await
+    store(console, &kept, Vec::new()).await
 }
 
 fn expiry() -> Timestamp {
     clock::now().saturating_add(LINK_TTL)
 }
 
-async fn store(app: &Arc<App>, kept: &Kept, beside: impl Into<Beside>) -> Result<String, StoreError> {
+async fn store(console: &Arc<Console>, kept: &Kept, beside: impl Into<Beside>) -> Result<String, StoreError> {
     let token = to_hex(&random::bytes::<32>());
-    let digest = digest_of(app, &token);
+    let digest = digest_of(console, &token);
     let now = clock::now();
     let decide = || {
-        let mut waiting = app.records.list(SERVER, LINK);
+        let mut waiting = console.records.list(SERVER, LINK);
         waiting.sort_by_key(|(_, link)| std::cmp::Reverse(link.expires_at));
         let gone = waiting.iter().enumerate().filter(|(at, (_, link))| *at >= LINKS_MAX - 1 || link.expires_at <= now);
         let batch = gone.fold(Batch::beside(beside), |batch, (_, (digest, _))| batch.delete(SERVER, LINK, digest));
         batch.put(SERVER, LINK, &digest, kept, Expect::Absent)
     };
-    app.records.change::<StoreError>(decide).await?;
+    console.records.change::<StoreError>(decide).await?;
     Ok(token)
 }
 
-fn digest_of(app: &App, token: &str) -> String {
-    app.secrets.digest(format!("link {token}").as_bytes())
+fn digest_of(console: &Console, token: &str) -> String {
+    console.secrets.digest(format!("link {token}").as_bytes())
 }
 
 /// A link for a user makes one be that user: only who may do all that they may, wherever they may, makes one.
-fn require_ruler(app: &App, caller: &Caller, oid: Oid, email: &str) -> Result<(), Error> {
-    let user = app.records.get(SERVER, USER, email).filter(|user| user.organizations.contains_key(&oid));
+fn require_ruler(console: &Console, caller: &Caller, oid: Oid, email: &str) -> Result<(), Error> {
+    let user = console.records.get(SERVER, USER, email).filter(|user| user.organizations.contains_key(&oid));
     let user = user.ok_or(Error::NoUser)?;
     let rules = |(oid, names): (&Oid, &Vec<String>)| names.iter().all(|name| caller.may(*oid, name));
     // Where else the user belongs is nobody's business here.
@@ -137,8 +137,8 @@ fn require_ruler(app: &App, caller: &Caller, oid: Oid, email: &str) -> Result<()
 /// # Errors
 ///
 /// [`Error::LinkSpent`] if it is spent, expired or none.
-pub fn look(app: &App, token: &str) -> Result<Kept, Error> {
-    let kept = app.records.get(SERVER, LINK, &digest_of(app, token));
+pub fn look(console: &Console, token: &str) -> Result<Kept, Error> {
+    let kept = console.records.get(SERVER, LINK, &digest_of(console, token));
     let kept = kept.filter(|kept| clock::now() < kept.expires_at);
     kept.ok_or(Error::LinkSpent)
 }
@@ -148,46 +148,51 @@ pub fn look(app: &App, token: &str) -> Result<Kept, Error> {
 /// # Errors
 ///
 /// [`Error::LinkSpent`]; [`Error::WeakPassword`] or another for a bad name or password; [`Error::NameTaken`].
-pub async fn redeem(app: &Arc<App>, token: &str, (user, password): (&str, &str), from: &From) -> Result<Opened, Error> {
-    let seen = look(app, token)?;
+pub async fn redeem(
+    console: &Arc<Console>,
+    token: &str,
+    (user, password): (&str, &str),
+    from: &From,
+) -> Result<Opened, Error> {
+    let seen = look(console, token)?;
     let email = match seen.purpose {
         Purpose::NewUser => checked_email(Some(user))?,
         Purpose::Password | Purpose::SignIn => seen.email,
     };
     let hashed = match seen.purpose {
         Purpose::SignIn => None,
-        Purpose::NewUser | Purpose::Password => Some(password::fresh(app, password).await?),
+        Purpose::NewUser | Purpose::Password => Some(password::fresh(console, password).await?),
     };
     let now = clock::now();
     let mut opened = None;
     let decide = || {
         // Once more: somebody else may have used it meanwhile.
-        let kept = look(app, token)?;
-        let mut batch = Batch::default().delete(SERVER, LINK, &digest_of(app, token));
+        let kept = look(console, token)?;
+        let mut batch = Batch::default().delete(SERVER, LINK, &digest_of(console, token));
         if let Some(hashed) = &hashed {
             batch = batch.put(SERVER, PASSWORD, &email, hashed, Expect::Any)?;
-            batch = session::without(app, batch, &email, None);
+            batch = session::without(console, batch, &email, None);
         }
         let (batch, fresh) = match kept.grants {
-            None => session::opening(app, batch, &email, from, now)?,
+            None => session::opening(console, batch, &email, from, now)?,
             Some(grants) => {
-                let user = new_user(app, &email, grants)?;
+                let user = new_user(console, &email, grants)?;
                 let batch = batch.put(SERVER, USER, &email, &user, Expect::Absent)?;
-                session::opening_as(app, batch, (&email, user.uid), from, now)?
+                session::opening_as(console, batch, (&email, user.uid), from, now)?
             }
         };
         opened = Some(fresh);
-        Ok::<_, Error>(batch.about(super::audit_of(app, &email, from.source, "one-time link used", "sign_in", now)))
+        Ok::<_, Error>(batch.about(super::audit_of(console, &email, from.source, "one-time link used", "sign_in", now)))
     };
-    app.records.change(decide).await?;
+    console.records.change(decide).await?;
     opened.ok_or_else(|| Error::Fault("a session that was stored is not known".into()))
 }
 
-fn new_user(app: &App, email: &str, (oid, permissions): (Oid, Vec<String>)) -> Result<User, Error> {
-    if app.records.has(SERVER, USER, email) {
+fn new_user(console: &Console, email: &str, (oid, permissions): (Oid, Vec<String>)) -> Result<User, Error> {
+    if console.records.has(SERVER, USER, email) {
         return Err(Error::NameTaken);
     }
-    if app.organization(oid).is_none() {
+    if console.organizations.get(oid).is_none() {
         return Err(Error::OrganizationGone);
     }
     Ok(User { uid: random::uuid().to_string(), organizations: [(oid, permissions)].into() })

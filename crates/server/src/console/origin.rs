@@ -6,8 +6,8 @@
 //!
 //! Source: reference/console.md section 7.
 
+use super::Console;
 use super::Error;
-use crate::app::App;
 use http::uri::{Authority, Scheme};
 use http::{HeaderMap, Method, header, request};
 use std::net::IpAddr;
@@ -20,9 +20,9 @@ pub const HEADER: &str = "x-muster-console";
 /// # Errors
 ///
 /// An error saying what is missing.
-pub fn require_own_request(app: &App, parts: &request::Parts) -> Result<(), Error> {
+pub fn require_own_request(console: &Console, parts: &request::Parts) -> Result<(), Error> {
     let scheme = parts.extensions.get::<Scheme>().unwrap_or(&Scheme::HTTP);
-    require_host(app, scheme, &parts.headers)?;
+    require_host(console, scheme, &parts.headers)?;
     if matches!(parts.method, Method::GET | Method::HEAD) {
         return Ok(());
     }
@@ -35,9 +35,9 @@ pub fn require_own_request(app: &App, parts: &request::Parts) -> Result<(), Erro
 /// # Errors
 ///
 /// An error saying what is missing.
-pub fn require_own_page(app: &App, base: &str, headers: &HeaderMap) -> Result<(), Error> {
+pub fn require_own_page(console: &Console, base: &str, headers: &HeaderMap) -> Result<(), Error> {
     let scheme = if base.starts_with("https:") { &Scheme::HTTPS } else { &Scheme::HTTP };
-    require_host(app, scheme, headers)?;
+    require_host(console, scheme, headers)?;
     require_same_origin(scheme, headers)
 }
 
@@ -46,17 +46,17 @@ pub fn require_own_page(app: &App, base: &str, headers: &HeaderMap) -> Result<()
 /// # Errors
 ///
 /// [`Error::ForeignHost`], which names the address to use.
-pub fn require_host(app: &App, scheme: &Scheme, headers: &HeaderMap) -> Result<(), Error> {
+pub fn require_host(console: &Console, scheme: &Scheme, headers: &HeaderMap) -> Result<(), Error> {
     let host = text(headers, header::HOST.as_str()).and_then(|host| host.parse::<Authority>().ok());
-    if host.is_some_and(|host| is_own_name(app, scheme, host.host())) {
+    if host.is_some_and(|host| is_own_name(console, scheme, host.host())) {
         return Ok(());
     }
-    Err(Error::ForeignHost(app.sensor_address()))
+    Err(Error::ForeignHost(console.address.for_sensors()))
 }
 
 /// Addresses cannot be led elsewhere, so they are right on TLS; without TLS only loopback is, since browsers
 /// keep a `Secure` cookie there.
-fn is_own_name(app: &App, scheme: &Scheme, host: &str) -> bool {
+fn is_own_name(console: &Console, scheme: &Scheme, host: &str) -> bool {
     let bare = host.trim_matches(['[', ']']).to_lowercase();
     let ip = bare.parse::<IpAddr>().ok();
     if bare == "localhost" || ip.is_some_and(|ip| ip.is_loopback()) {
@@ -65,9 +65,9 @@ fn is_own_name(app: &App, scheme: &Scheme, host: &str) -> bool {
     if *scheme != Scheme::HTTPS {
         return false;
     }
-    let public = app.config.public_address.as_deref().and_then(|address| address.parse::<Authority>().ok());
+    let public = console.address.public.as_deref().and_then(|address| address.parse::<Authority>().ok());
     let is_public = public.is_some_and(|public| public.host().trim_matches(['[', ']']).eq_ignore_ascii_case(&bare));
-    ip.is_some() || is_public || app.config.names.iter().any(|name| name.eq_ignore_ascii_case(&bare))
+    ip.is_some() || is_public || console.address.names.iter().any(|name| name.eq_ignore_ascii_case(&bare))
 }
 
 /// Checks that a request was made by a page of this server.

@@ -1,8 +1,8 @@
 //! Passwords: Argon2id, off the runtime.
 
+use super::Console;
 use super::Error;
 use crate::access::{PASSWORD, Password, to_hex};
-use crate::app::App;
 use crate::records::{Batch, SERVER};
 use crate::{clock, random};
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -29,12 +29,12 @@ pub(super) const BYTES_MAX: usize = 1_024;
 /// # Errors
 ///
 /// [`Error::Fault`] if the server cannot hash.
-pub async fn is_right(app: &Arc<App>, email: &str, password: &str) -> Result<bool, Error> {
-    let stored = app.records.get(SERVER, PASSWORD, email);
+pub async fn is_right(console: &Arc<Console>, email: &str, password: &str) -> Result<bool, Error> {
+    let stored = console.records.get(SERVER, PASSWORD, email);
     let (memory_kib, passes) =
         stored.as_ref().map_or((MEMORY_KIB, PASSES), |stored| (stored.memory_kib, stored.passes));
     let salt = stored.as_ref().map_or_else(|| to_hex(&random::bytes::<16>()), |stored| stored.salt.clone());
-    let hash = hashed(app, password, salt, memory_kib, passes).await?;
+    let hash = hashed(console, password, salt, memory_kib, passes).await?;
     let is_right = stored.is_some_and(|stored| bool::from(stored.hash.as_bytes().ct_eq(hash.as_bytes())));
     Ok(is_right && password.len() <= BYTES_MAX)
 }
@@ -44,12 +44,12 @@ pub async fn is_right(app: &Arc<App>, email: &str, password: &str) -> Result<boo
 /// # Errors
 ///
 /// [`Error::WeakPassword`] if it is too short or too long.
-pub async fn fresh(app: &Arc<App>, password: &str) -> Result<Password, Error> {
+pub async fn fresh(console: &Arc<Console>, password: &str) -> Result<Password, Error> {
     if password.chars().count() < CHARACTERS_MIN || password.len() > BYTES_MAX {
         return Err(Error::WeakPassword);
     }
     let salt = to_hex(&random::bytes::<16>());
-    let hash = hashed(app, password, salt.clone(), MEMORY_KIB, PASSES).await?;
+    let hash = hashed(console, password, salt.clone(), MEMORY_KIB, PASSES).await?;
     Ok(Password { salt, hash, memory_kib: MEMORY_KIB, passes: PASSES, changed_at: clock::now() })
 }
 
@@ -59,29 +59,35 @@ pub async fn fresh(app: &Arc<App>, password: &str) -> Result<Password, Error> {
 ///
 /// [`Error::WrongPassword`], [`Error::TooManyTries`], or [`Error::WeakPassword`] for a bad new one.
 pub async fn change(
-    app: &Arc<App>,
+    console: &Arc<Console>,
     email: &str,
     (present, new): (&str, &str),
     keep: &str,
     source: Option<std::net::IpAddr>,
 ) -> Result<(), Error> {
-    app.console.tries.begin(email, source, clock::now())?;
-    if !is_right(app, email, present).await? {
+    console.tries.begin(email, source, clock::now())?;
+    if !is_right(console, email, present).await? {
         return Err(Error::WrongPassword);
     }
-    app.console.tries.forgive(email, source);
-    let password = fresh(app, new).await?;
+    console.tries.forgive(email, source);
+    let password = fresh(console, new).await?;
     let decide = || {
-        let beside = super::audit_of(app, email, source, "password changed", "change_password", clock::now());
+        let beside = super::audit_of(console, email, source, "password changed", "change_password", clock::now());
         let batch = Batch::beside(beside).put(SERVER, PASSWORD, email, &password, Expect::Any)?;
-        Ok::<_, StoreError>(super::session::without(app, batch, email, Some(keep)))
+        Ok::<_, StoreError>(super::session::without(console, batch, email, Some(keep)))
     };
-    Ok(app.records.change(decide).await?)
+    Ok(console.records.change(decide).await?)
 }
 
-async fn hashed(app: &Arc<App>, password: &str, salt: String, memory_kib: u32, passes: u32) -> Result<String, Error> {
+async fn hashed(
+    console: &Arc<Console>,
+    password: &str,
+    salt: String,
+    memory_kib: u32,
+    passes: u32,
+) -> Result<String, Error> {
     // Queued in the order of arrival; the tries per address bound the queue.
-    let permit = Arc::clone(&app.console.hashers).acquire_owned().await;
+    let permit = Arc::clone(&console.hashers).acquire_owned().await;
     let password: Vec<u8> = password.bytes().take(BYTES_MAX).collect();
     let hashing = tokio::task::spawn_blocking(move || {
         let _permit = permit;

@@ -1,8 +1,8 @@
 //! Sessions: a random number in a cookie, its digest in the store.
 
+use super::Console;
 use super::Error;
 use crate::access::{Caller, PASSWORD, Scope, USER, to_hex};
-use crate::app::App;
 use crate::clock;
 use crate::random;
 use crate::records::{Batch, Kind, SERVER};
@@ -86,8 +86,8 @@ pub struct Opened {
 
 /// What is stored of a token.
 #[must_use]
-pub fn digest_of(app: &App, token: &str) -> String {
-    app.secrets.digest(format!("session {token}").as_bytes())
+pub fn digest_of(console: &Console, token: &str) -> String {
+    console.secrets.digest(format!("session {token}").as_bytes())
 }
 
 /// `Set-Cookie` of a session. Without an age: the browser forgets it when it is closed.
@@ -114,17 +114,17 @@ pub fn token_in(headers: &HeaderMap) -> Option<String> {
 /// # Errors
 ///
 /// [`Error::SignedOut`] if the session is over, or its user is gone.
-pub async fn caller(app: &Arc<App>, token: &str, now: Timestamp) -> Result<Caller, Error> {
-    let digest = digest_of(app, token);
-    let (caller, session) = known(app, &digest, now)?;
+pub async fn caller(console: &Arc<Console>, token: &str, now: Timestamp) -> Result<Caller, Error> {
+    let digest = digest_of(console, token);
+    let (caller, session) = known(console, &digest, now)?;
     if now.since(session.seen_at) >= SEEN_EVERY {
         let seen = || {
             // It may have been ended meanwhile, and must not come back.
-            let still = app.records.get(SERVER, SESSION, &digest);
+            let still = console.records.get(SERVER, SESSION, &digest);
             let Some(still) = still else { return Ok(Batch::default()) };
             Batch::default().put(SERVER, SESSION, &digest, &Session { seen_at: now, ..still }, Expect::Any)
         };
-        if let Err(error) = app.records.change::<StoreError>(seen).await {
+        if let Err(error) = console.records.change::<StoreError>(seen).await {
             // On a full disk one must still be able to look.
             tracing::warn!(%error, "the use of a session could not be stored");
         }
@@ -137,11 +137,14 @@ pub async fn caller(app: &Arc<App>, token: &str, now: Timestamp) -> Result<Calle
 /// # Errors
 ///
 /// [`Error::SignedOut`] if the session is over, or its user is gone.
-pub fn known(app: &App, digest: &str, now: Timestamp) -> Result<(Caller, Session), Error> {
+pub fn known(console: &Console, digest: &str, now: Timestamp) -> Result<(Caller, Session), Error> {
     let session =
-        app.records.get(SERVER, SESSION, digest).filter(|session| !session.is_over(now)).ok_or(Error::SignedOut)?;
-    let user =
-        app.records.get(SERVER, USER, &session.email).filter(|user| user.uid == session.uid).ok_or(Error::SignedOut)?;
+        console.records.get(SERVER, SESSION, digest).filter(|session| !session.is_over(now)).ok_or(Error::SignedOut)?;
+    let user = console
+        .records
+        .get(SERVER, USER, &session.email)
+        .filter(|user| user.uid == session.uid)
+        .ok_or(Error::SignedOut)?;
     let organizations = user.organizations.into_iter();
     let scope = Scope(organizations.map(|(oid, names)| (oid, names.into_iter().collect())).collect());
     let (identity, uid) = (session.email.clone(), session.uid.clone());
@@ -153,14 +156,14 @@ pub fn known(app: &App, digest: &str, now: Timestamp) -> Result<(Caller, Session
 /// # Errors
 ///
 /// [`Error::WrongLogin`] if there is no such user; else whatever the store says.
-pub async fn open(app: &Arc<App>, email: &str, from: &From, now: Timestamp) -> Result<Opened, Error> {
+pub async fn open(console: &Arc<Console>, email: &str, from: &From, now: Timestamp) -> Result<Opened, Error> {
     let mut opened = None;
     let decide = || {
-        let (batch, fresh) = opening(app, Batch::default(), email, from, now)?;
+        let (batch, fresh) = opening(console, Batch::default(), email, from, now)?;
         opened = Some(fresh);
-        Ok::<_, Error>(batch.about(super::audit_of(app, email, from.source, "signed in", "sign_in", now)))
+        Ok::<_, Error>(batch.about(super::audit_of(console, email, from.source, "signed in", "sign_in", now)))
     };
-    app.records.change(decide).await?;
+    console.records.change(decide).await?;
     opened.ok_or_else(|| Error::Fault("a session that was stored is not known".into()))
 }
 
@@ -169,22 +172,28 @@ pub async fn open(app: &Arc<App>, email: &str, from: &From, now: Timestamp) -> R
 /// # Errors
 ///
 /// [`Error::WrongLogin`] if there is no such user.
-pub fn opening(app: &App, batch: Batch, email: &str, from: &From, now: Timestamp) -> Result<(Batch, Opened), Error> {
-    let user = app.records.get(SERVER, USER, email);
+pub fn opening(
+    console: &Console,
+    batch: Batch,
+    email: &str,
+    from: &From,
+    now: Timestamp,
+) -> Result<(Batch, Opened), Error> {
+    let user = console.records.get(SERVER, USER, email);
     let user = user.ok_or(Error::WrongLogin)?;
-    opening_as(app, batch, (email, user.uid), from, now)
+    opening_as(console, batch, (email, user.uid), from, now)
 }
 
 /// Adds a session of a user who is stored in the same commit.
 pub fn opening_as(
-    app: &App,
+    console: &Console,
     batch: Batch,
     (email, uid): (&str, String),
     from: &From,
     now: Timestamp,
 ) -> Result<(Batch, Opened), Error> {
     let mut batch = batch;
-    let all = app.records.list(SERVER, SESSION);
+    let all = console.records.list(SERVER, SESSION);
     let (over, alive): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, session)| session.is_over(now));
     let mut mine: Vec<_> = alive.into_iter().filter(|(_, session)| session.email == email).collect();
     mine.sort_by_key(|(_, session)| std::cmp::Reverse(session.seen_at));
@@ -195,15 +204,15 @@ pub fn opening_as(
     let token = to_hex(&random::bytes::<32>());
     let (source, agent) = (from.source, from.agent.clone());
     let session = Session { email: email.to_owned(), uid, created_at: now, seen_at: now, source, agent };
-    let batch = batch.put(SERVER, SESSION, &digest_of(app, &token), &session, Expect::Absent)?;
+    let batch = batch.put(SERVER, SESSION, &digest_of(console, &token), &session, Expect::Absent)?;
     Ok((batch, Opened { token, email: email.to_owned() }))
 }
 
 /// Sessions of a user that are not over, by their digest.
 #[must_use]
-pub fn of_user(app: &App, email: &str) -> Vec<(String, Session)> {
+pub fn of_user(console: &Console, email: &str) -> Vec<(String, Session)> {
     let now = clock::now();
-    let all = app.records.list(SERVER, SESSION).into_iter();
+    let all = console.records.list(SERVER, SESSION).into_iter();
     all.filter(|(_, session)| session.email == email && !session.is_over(now)).collect()
 }
 
@@ -212,14 +221,14 @@ pub fn of_user(app: &App, email: &str) -> Vec<(String, Session)> {
 /// # Errors
 ///
 /// [`Error::NoSession`].
-pub async fn end(app: &Arc<App>, email: &str, digest: &str, source: Option<IpAddr>) -> Result<(), Error> {
+pub async fn end(console: &Arc<Console>, email: &str, digest: &str, source: Option<IpAddr>) -> Result<(), Error> {
     let decide = || {
-        let session = app.records.get(SERVER, SESSION, digest).filter(|session| session.email == email);
+        let session = console.records.get(SERVER, SESSION, digest).filter(|session| session.email == email);
         session.ok_or(Error::NoSession)?;
-        let beside = super::audit_of(app, email, source, "signed out", "sign_out", clock::now());
+        let beside = super::audit_of(console, email, source, "signed out", "sign_out", clock::now());
         Ok::<_, Error>(Batch::beside(beside).delete(SERVER, SESSION, digest))
     };
-    app.records.change(decide).await
+    console.records.change(decide).await
 }
 
 /// Ends all sessions of a user.
@@ -227,23 +236,23 @@ pub async fn end(app: &Arc<App>, email: &str, digest: &str, source: Option<IpAdd
 /// # Errors
 ///
 /// Whatever the store says.
-pub async fn end_all(app: &Arc<App>, email: &str, source: Option<IpAddr>) -> Result<(), Error> {
+pub async fn end_all(console: &Arc<Console>, email: &str, source: Option<IpAddr>) -> Result<(), Error> {
     let decide = || {
-        let beside = super::audit_of(app, email, source, "signed out everywhere", "sign_out", clock::now());
-        Ok::<_, StoreError>(without(app, Batch::beside(beside), email, None))
+        let beside = super::audit_of(console, email, source, "signed out everywhere", "sign_out", clock::now());
+        Ok::<_, StoreError>(without(console, Batch::beside(beside), email, None))
     };
-    Ok(app.records.change(decide).await?)
+    Ok(console.records.change(decide).await?)
 }
 
 /// Adds the end of all sessions of a user, but `keep`, to a commit.
-pub fn without(app: &App, batch: Batch, email: &str, keep: Option<&str>) -> Batch {
-    let all = app.records.list(SERVER, SESSION).into_iter();
+pub fn without(console: &Console, batch: Batch, email: &str, keep: Option<&str>) -> Batch {
+    let all = console.records.list(SERVER, SESSION).into_iter();
     let ended = all.filter(|(digest, session)| session.email == email && keep != Some(digest.as_str()));
     ended.fold(batch, |batch, (digest, _)| batch.delete(SERVER, SESSION, &digest))
 }
 
 /// Whether a user can sign in: has a password.
 #[must_use]
-pub fn can_sign_in(app: &App, email: &str) -> bool {
-    app.records.has(SERVER, PASSWORD, email)
+pub fn can_sign_in(console: &Console, email: &str) -> bool {
+    console.records.has(SERVER, PASSWORD, email)
 }

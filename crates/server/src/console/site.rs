@@ -2,8 +2,8 @@
 //!
 //! Source: reference/console.md section 6.
 
+use super::Console;
 use super::{Body, origin};
-use crate::app::App;
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http::header::{self, HeaderName, HeaderValue};
@@ -35,7 +35,7 @@ const HEADERS: [(HeaderName, &str); 6] = [
 ];
 
 /// Answers a request for a file or page of the console; `None` if it is one for the API.
-pub fn answer<B>(app: &App, request: &Request<B>) -> Option<Response<Body>> {
+pub fn answer<B>(console: &Console, request: &Request<B>) -> Option<Response<Body>> {
     let path = request.uri().path();
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     if path == "/" || path == "/console" {
@@ -43,7 +43,7 @@ pub fn answer<B>(app: &App, request: &Request<B>) -> Option<Response<Body>> {
     }
     let below = path.strip_prefix("/console/").filter(|below| !below.starts_with("api/"))?;
     let mut response =
-        if is_read { read(app, request, below) } else { text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n") };
+        if is_read { read(console, request, below) } else { text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n") };
     harden(&mut response);
     if *request.method() == Method::HEAD {
         *response.body_mut() = body(Bytes::new());
@@ -51,9 +51,9 @@ pub fn answer<B>(app: &App, request: &Request<B>) -> Option<Response<Body>> {
     Some(response)
 }
 
-fn read<B>(app: &App, request: &Request<B>, below: &str) -> Response<Body> {
+fn read<B>(console: &Console, request: &Request<B>, below: &str) -> Response<Body> {
     let scheme = request.extensions().get::<Scheme>().unwrap_or(&Scheme::HTTP);
-    if let Err(error) = origin::require_host(app, scheme, request.headers()) {
+    if let Err(error) = origin::require_host(console, scheme, request.headers()) {
         return text(StatusCode::FORBIDDEN, &format!("{error}\n"));
     }
     if !muster_console::is_built() {

@@ -9,10 +9,9 @@
 
 mod topic;
 
-use super::{Body, Error};
+use super::{Body, Console, Error};
 use super::{origin, session};
 use crate::access::Caller;
-use crate::app::App;
 use crate::clock;
 use bytes::Bytes;
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -74,40 +73,40 @@ const SIGNED_OUT: u16 = 4_401;
 ///
 /// If there is no session, the page is another site's, or there are too many tabs.
 pub async fn accept(
-    app: &Arc<App>,
+    console: &Arc<Console>,
     request: &mut Request<Incoming>,
     source: Option<IpAddr>,
 ) -> Result<Response<Body>, Error> {
-    let accepted = handshake(app, request).await;
+    let accepted = handshake(console, request).await;
     if let Err(error) = &accepted {
         tracing::debug!(?source, %error, "a live connection was refused");
     }
     accepted
 }
 
-async fn handshake(app: &Arc<App>, request: &mut Request<Incoming>) -> Result<Response<Body>, Error> {
+async fn handshake(console: &Arc<Console>, request: &mut Request<Incoming>) -> Result<Response<Body>, Error> {
     let headers = request.headers();
     let scheme = request.extensions().get::<Scheme>().unwrap_or(&Scheme::HTTP);
-    origin::require_host(app, scheme, headers)?;
+    origin::require_host(console, scheme, headers)?;
     // Browsers send no Sec-Fetch-Site here, and any page may open a WebSocket to any host.
     if !origin::has_own_origin(scheme, headers) {
         return Err(Error::ForeignPage("connection"));
     }
     let token = session::token_in(headers);
     let token = token.ok_or(Error::SignedOut)?;
-    let caller = session::caller(app, &token, clock::now()).await?;
+    let caller = session::caller(console, &token, clock::now()).await?;
     let key = headers.get(header::SEC_WEBSOCKET_KEY);
     let key = key.ok_or(Error::NotWebSocket)?;
     let accept = derive_accept_key(key.as_bytes());
     let accept = HeaderValue::from_str(&accept).map_err(|error| Error::Fault(error.to_string()))?;
-    let place = Arc::clone(&app.console.sockets).try_acquire_owned();
+    let place = Arc::clone(&console.sockets).try_acquire_owned();
     let place = place.map_err(|_| Error::TooManySockets)?;
     let upgrade = hyper::upgrade::on(request);
-    let app = Arc::clone(app);
-    let jobs = app.jobs.clone();
+    let console = Arc::clone(console);
+    let jobs = console.jobs.clone();
     jobs.spawn_until_stop(async move {
         match upgrade.await {
-            Ok(upgraded) => Tab::open(app, upgraded, caller, place).await.run().await,
+            Ok(upgraded) => Tab::open(console, upgraded, caller, place).await.run().await,
             Err(error) => tracing::debug!(%error, "a live connection did not come about"),
         }
     });
@@ -146,7 +145,7 @@ enum Ended {
 
 /// An open tab.
 struct Tab {
-    app: Arc<App>,
+    console: Arc<Console>,
     socket: WebSocketStream<TokioIo<Upgraded>>,
     caller: Caller,
     topics: BTreeMap<u32, Topic>,
@@ -155,7 +154,7 @@ struct Tab {
 }
 
 impl Tab {
-    async fn open(app: Arc<App>, upgraded: Upgraded, caller: Caller, place: OwnedSemaphorePermit) -> Self {
+    async fn open(console: Arc<Console>, upgraded: Upgraded, caller: Caller, place: OwnedSemaphorePermit) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER_BYTES)
             .write_buffer_size(BUFFER_BYTES)
@@ -163,7 +162,7 @@ impl Tab {
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
         let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, Some(config)).await;
-        Self { app, socket, caller, topics: BTreeMap::new(), heard_at: Instant::now(), _place: place }
+        Self { console, socket, caller, topics: BTreeMap::new(), heard_at: Instant::now(), _place: place }
     }
 
     async fn run(mut self) {
@@ -218,7 +217,7 @@ impl Tab {
         let opened = if self.topics.len() >= SUBSCRIPTIONS_MAX && !self.topics.contains_key(&said.id) {
             Err(format!("a tab has at most {SUBSCRIPTIONS_MAX} subscriptions"))
         } else {
-            Topic::open(&self.app, &self.caller, name, &said.args)
+            Topic::open(&self.console, &self.caller, name, &said.args)
         };
         match opened {
             Ok(topic) => {
@@ -255,7 +254,7 @@ impl Tab {
         if self.heard_at.elapsed() > SILENCE_MAX {
             return Err(Ended::Gone);
         }
-        let known = session::known(&self.app, &self.caller.credential, clock::now());
+        let known = session::known(&self.console, &self.caller.credential, clock::now());
         let (caller, _) = known.map_err(|_| Ended::SignedOut)?;
         let lost: Vec<u32> =
             self.topics.iter().filter(|(_, topic)| !topic.is_allowed(&caller)).map(|(id, _)| *id).collect();

@@ -7,7 +7,7 @@ use crate::app::App;
 use crate::link::Link;
 use crate::organization::Place;
 use crate::sensor;
-use crate::{tasking, transfer};
+use crate::tasking;
 use muster_wire::{Events, TransferGrant, TransferRequest, from_sensor, from_server};
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -56,7 +56,7 @@ impl Incoming {
 /// Answers a sensor that wants to move a file: it travels by HTTP, so a refusal has the status that it would have there.
 pub fn grant(app: &App, place: &Place, link: &Link, request: TransferRequest) {
     let id = request.id;
-    let grant = transfer::grant(app, place, request).unwrap_or_else(|error| {
+    let grant = app.transfers.grant_to(place, request).unwrap_or_else(|error| {
         let error = ApiError::from(error);
         let status = u32::from(error.code.status());
         TransferGrant { id, status, error: error.message, ..TransferGrant::default() }

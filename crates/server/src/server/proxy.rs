@@ -67,7 +67,7 @@ fn is_published(target: &str) -> bool {
 /// addresses, and send whatever is `https` through their proxy. It is led here in any case, never elsewhere.
 fn is_own(app: &App, target: &str, reached: IpAddr) -> bool {
     let public = app.config.public_address.as_deref();
-    let (Some(bound), Some((host, port))) = (app.bound.get(), split(target)) else { return false };
+    let (Some(bound), Some((host, port))) = (app.address.bound(), split(target)) else { return false };
     let by_address = host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback() || ip == reached || ip == bound.tls.ip());
     let by_name = host == "localhost" || app.config.names.iter().any(|name| name.eq_ignore_ascii_case(host));
     public.is_some_and(|public| public.eq_ignore_ascii_case(target))

@@ -165,7 +165,7 @@ async fn installation_key(server: &Server, oid: Oid, now: Timestamp) -> String {
         oid,
         iid,
         secret: secret.to_vec(),
-        address: app.sensor_address(),
+        address: app.address.for_sensors(),
         server_name: SERVER_NAME.into(),
         ca_der: app.pki.authority.to_vec(),
     };

@@ -18,7 +18,7 @@ struct Browser<'a> {
 impl<'a> Browser<'a> {
     /// Comes in by the link that `muster up` prints, as a new owner.
     async fn of_owner(world: &'a World, email: &str) -> Self {
-        let once = console::create_for_owner(&world.server.app, world.oid).await.unwrap();
+        let once = console::create_for_owner(&world.server.app.console, world.oid).await.unwrap();
         let form = [("once", once.as_str()), ("user", email), ("password", PASSWORD)];
         let (status, cookie, answer) = own_page(world, "POST", "/console/api/link/use", &form).await;
         assert_eq!(status, 200, "{answer}");
@@ -51,7 +51,7 @@ async fn own_page(world: &World, method: &str, path: &str, form: &[(&str, &str)]
 #[tokio::test]
 async fn the_first_user_comes_in_by_a_link_that_works_once_and_later_with_a_password() {
     let world = World::new().await;
-    let once = console::create_for_owner(&world.server.app, world.oid).await.unwrap();
+    let once = console::create_for_owner(&world.server.app.console, world.oid).await.unwrap();
     let (status, _, link) = own_page(&world, "POST", "/console/api/link", &[("once", &once)]).await;
     assert_eq!((status, &link["purpose"]), (200, &"new-user".into()));
     let short = [("once", once.as_str()), ("user", "ana@example.org"), ("password", "short")];

@@ -37,7 +37,7 @@ fn shown(app: &App, oid: Oid, iid: &str, record: &InstallationKeyRecord) -> Valu
             oid,
             iid: Iid(iid),
             secret,
-            address: app.sensor_address(),
+            address: app.address.for_sensors(),
             server_name: SERVER_NAME.into(),
             ca_der: app.pki.authority.to_vec(),
         };

@@ -1,7 +1,7 @@
 //! What a tab can be told of: rows of sensors, tasks and targets, and records as they come.
 
+use super::super::Console;
 use crate::access::Caller;
-use crate::app::App;
 use crate::intake::{Filter, Subscription};
 use crate::organization::{Organization, State};
 use crate::tasking;
@@ -44,9 +44,9 @@ impl Topic {
     /// # Errors
     ///
     /// Why there is none, for people.
-    pub fn open(app: &Arc<App>, caller: &Caller, name: &str, args: &Value) -> Result<Self, String> {
+    pub fn open(console: &Arc<Console>, caller: &Caller, name: &str, args: &Value) -> Result<Self, String> {
         let oid: Option<Oid> = args["oid"].as_str().and_then(|oid| oid.parse().ok());
-        let organization = oid.filter(|oid| caller.is_in(*oid)).and_then(|oid| app.organization(oid));
+        let organization = oid.filter(|oid| caller.is_in(*oid)).and_then(|oid| console.organizations.get(oid));
         let organization = organization.ok_or("organization not found")?;
         let permission = match name {
             "sensors" => "sensor.list",
@@ -63,7 +63,7 @@ impl Topic {
         let rows = |rows| Source::Rows { organization, rows, told: HashMap::new() };
         let records = |stream, sid| {
             let filter = Filter { sid, ..Filter::default() };
-            let subscription = app.streams.subscribe(oid, stream, filter);
+            let subscription = console.streams.subscribe(oid, stream, filter);
             subscription.map(Source::Records).ok_or("too many live readers in this organization")
         };
         let source = match name {
