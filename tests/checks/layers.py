@@ -11,8 +11,9 @@ from steps import ROOT, Counts
 MAY_USE = {
     "muster-model": set(),
     "muster-command": {"muster-model"},
-    "muster-selector": {"muster-model"},
-    "muster-rules": {"muster-model", "muster-selector"},
+    "muster-re2": set(),
+    "muster-selector": {"muster-model", "muster-re2"},
+    "muster-rules": {"muster-model", "muster-re2", "muster-selector"},
     "muster-tasking": {"muster-model", "muster-command", "muster-selector"},
     "muster-wire": {"muster-model"},
     "muster-live": {"muster-model", "muster-wire"},
@@ -32,7 +33,7 @@ MAY_USE = {
 # Programs and tests on top; nothing uses them.
 ON_TOP = {"muster", "muster-bench", "muster-sim"}
 
-PURE = ("model", "command", "selector", "rules", "tasking", "wire", "live", "webhook", "api-types")
+PURE = ("model", "command", "re2", "selector", "rules", "tasking", "wire", "live", "webhook", "api-types")
 # Types of addresses have no effects, and are in core::net.
 IMPURE = re.compile(
     r"\btokio\b|\bstd::(fs|net|env|process|thread)\b|\bSystemTime\b|\bstd::time::(\{[^}]*\b)?Instant\b|\bInstant::now\b"
