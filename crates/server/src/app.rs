@@ -6,10 +6,10 @@ use crate::arrival::Bodies;
 use crate::clock;
 use crate::config::Config;
 use crate::console::{self, Console};
-use crate::detect::Detectors;
+use crate::detect::{self, Detectors};
 use crate::files::Files;
 use crate::held::Waiting;
-use crate::hive::Hives;
+use crate::hive::{self, Hive, Hives, Lookups, Reloading};
 use crate::intake::{Intake, Streams};
 use crate::jobs::Jobs;
 use crate::meter::Meter;
@@ -26,7 +26,7 @@ use crate::turns::ReplayTurns;
 use muster_model::Oid;
 use muster_store::{Expect, Store, StoreError};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 const SECRETS: Kind<Secrets> = Kind::new("secrets");
 
@@ -55,7 +55,7 @@ pub struct App {
     /// Outputs.
     pub delivery: Arc<Delivery>,
     /// Hives, to be changed one change at a time.
-    pub hives: Hives,
+    pub hives: Arc<Hives>,
     /// Rules at work.
     pub detectors: Arc<Detectors>,
     /// What runs beside its caller.
@@ -84,6 +84,50 @@ pub struct App {
     pub tasking: Arc<Tasking>,
     /// Changes of sensors.
     pub sensors: Sensors,
+}
+
+/// The rules of a server, as its hives reach them.
+struct InForce {
+    app: Weak<App>,
+    detectors: Arc<Detectors>,
+    records: Arc<Records>,
+}
+
+impl hive::InForce for InForce {
+    fn touch(&self, oid: Oid, hive: &Hive, key: &str) {
+        self.detectors.touch(oid, hive, key);
+    }
+
+    fn is_changed(&self, oid: Oid) -> bool {
+        self.detectors.is_changed(oid)
+    }
+
+    fn reload(&self, oid: Oid) -> Reloading {
+        let app = self.app.clone();
+        Box::pin(async move {
+            match app.upgrade() {
+                Some(app) => detect::reload(&app, oid).await,
+                None => Err(StoreError::Failed("the server is stopping".into())),
+            }
+        })
+    }
+
+    fn lookups(&self, oid: Oid) -> Arc<Lookups> {
+        self.detectors.lookups(&self.records, oid)
+    }
+}
+
+fn hives(
+    app: &Weak<App>,
+    records: &Arc<Records>,
+    secrets: &Secrets,
+    jobs: &Jobs,
+    detectors: &Arc<Detectors>,
+) -> Arc<Hives> {
+    let (detectors, records) = (Arc::clone(detectors), Arc::clone(records));
+    let in_force = InForce { app: app.clone(), detectors, records: Arc::clone(&records) };
+    let (secrets, jobs, in_force) = (secrets.clone(), jobs.clone(), Arc::new(in_force));
+    Arc::new(Hives::new(hive::Ports { records, secrets, jobs, in_force }))
 }
 
 /// The secrets of the server, made at its first start.
@@ -156,11 +200,11 @@ impl App {
             files: Arc::clone(&files),
             file_bytes: config.limits.file_bytes,
         });
-        let app = Arc::new(Self {
+        let app = Arc::new_cyclic(|app| Self {
             streams,
             delivery: Arc::new(delivery),
             intake,
-            hives: Hives::default(),
+            hives: hives(app, &records, &secrets, &jobs, &detectors),
             detectors,
             jobs,
             bodies: Bodies::new(BODIES_BYTES_MAX),

@@ -17,7 +17,6 @@ mod act;
 mod action;
 mod audit;
 mod group;
-mod lookup;
 mod merge;
 mod overrun;
 mod pass;
@@ -29,16 +28,15 @@ mod schedule;
 mod trouble;
 
 pub use audit::run as run_audit;
-pub use lookup::{Lookups, read_lookup};
 pub(crate) use reading::begin as begin_reading;
 pub use rules::reload;
 pub use schedule::{run as run_schedule, tick};
 
 use crate::app::App;
 use crate::artifact::Artifact;
-use crate::hive::Hive;
+use crate::hive::{Hive, Lookups, Place};
 use crate::intake::{self, Committed, Evaluator, Record, Taken, Wait, WithTaken};
-use crate::records::Kind;
+use crate::records::{Kind, Records};
 use group::{Given, Member};
 use muster_model::{Oid, Sid};
 use muster_rules::{Engine, RuleSet, Suppression, Target, Variables};
@@ -82,9 +80,6 @@ pub struct Detectors {
     /// Taken by what tells operators of troubles.
     told: Mutex<Option<mpsc::Receiver<Trouble>>>,
 }
-
-/// Hive and key of a record that rules are made of.
-type Place = (&'static str, String);
 
 /// What became of an organization's rules since they were last put in force.
 #[derive(Default)]
@@ -192,6 +187,16 @@ impl Detectors {
     fn in_force(&self, oid: Oid, through: u64) {
         if let Some(of) = self.changes.lock().get_mut(&oid) {
             of.records.retain(|_, number| *number > through);
+        }
+    }
+
+    /// The stored lookups of an organization; of those in force, what has not changed since is not read again.
+    pub(crate) fn lookups(&self, records: &Records, oid: Oid) -> Arc<Lookups> {
+        // First, since what is in force is taken off them only afterwards.
+        let (changed, _) = self.changed(oid);
+        match self.of(oid) {
+            Some(detector) => detector.lookups.read().after(records, oid, &changed),
+            None => Arc::new(Lookups::load(records, oid)),
         }
     }
 

@@ -8,21 +8,26 @@
 
 mod check;
 mod error;
+mod in_force;
+mod lookup;
 mod page;
 mod record;
 mod table;
 
 pub use check::{Checker, check, schema};
 pub use error::Error;
+pub use in_force::{InForce, Reloading};
+pub use lookup::{Lookups, read_lookup};
 pub use page::{LISTING_BYTES_MAX, Page, Paging, page, whole};
 pub use record::{Change, HiveRecord, SystemMetadata, UserMetadata};
 pub use table::{DR_GENERAL, FALSE_POSITIVES, HIVES, Hive, LOOKUPS, RULE_HIVES, Verb, find};
 
-use crate::access::to_hex;
-use crate::app::App;
+use crate::access::{Secrets, to_hex};
 use crate::intake::Record;
 use crate::intake::event::{self, Actor};
-use crate::{clock, detect, random};
+use crate::jobs::Jobs;
+use crate::records::Records;
+use crate::{clock, random};
 use muster_model::{Oid, Timestamp};
 use muster_store::{Expect, StoreError};
 use parking_lot::Mutex;
@@ -43,17 +48,53 @@ const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// Latest expiry, in milliseconds: the end of the year 9999.
 const EXPIRY_MAX_MS: i64 = 253_402_300_799_999;
 
-/// One change of an organization's hives at a time, so that an etag is compared with what is replaced.
-#[derive(Default)]
+/// Hive and key of a record that rules are made of.
+pub(crate) type Place = (&'static str, String);
+
+/// What hives need of the server.
+pub struct Ports {
+    /// The records.
+    pub records: Arc<Records>,
+    /// For the private seeds of the template function `anon`.
+    pub secrets: Secrets,
+    /// Puts rules in force also when nobody waits for it any more.
+    pub jobs: Jobs,
+    /// The rules that are in force.
+    pub in_force: Arc<dyn InForce>,
+}
+
+/// The hives of all organizations.
 pub struct Hives {
+    records: Arc<Records>,
+    secrets: Secrets,
+    jobs: Jobs,
+    in_force: Arc<dyn InForce>,
+    /// One change of an organization's hives at a time, so that an etag is compared with what is replaced.
     changing: Mutex<HashMap<Oid, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Hives {
+    /// Hives over these records.
+    #[must_use]
+    pub fn new(Ports { records, secrets, jobs, in_force }: Ports) -> Self {
+        Self { records, secrets, jobs, in_force, changing: Mutex::default() }
+    }
+
     /// Waits until nobody changes a record of an organization; until the guard is dropped, nobody else will.
     pub async fn lock(&self, oid: Oid) -> tokio::sync::OwnedMutexGuard<()> {
         let of = Arc::clone(self.changing.lock().entry(oid).or_default());
         of.lock_owned().await
+    }
+
+    /// Checks records against the stored lookups of an organization.
+    #[must_use]
+    pub fn checker(&self, oid: Oid) -> Checker {
+        Checker { lookups: self.in_force.lookups(oid), anon_seed: self.secrets.anon_seed(oid) }
+    }
+
+    /// Notes that records have changed: they are in force after [`changed`].
+    pub fn touch(&self, oid: Oid, hive: &Hive, key: &str) {
+        self.in_force.touch(oid, hive, key);
     }
 }
 
@@ -62,14 +103,14 @@ impl Hives {
 /// # Errors
 ///
 /// [`Error::NotFound`].
-pub fn get(app: &App, hive: &Hive, oid: Oid, key: &str) -> Result<HiveRecord, Error> {
-    app.records.get(oid, hive.kind, key).ok_or_else(|| Error::NotFound(key.to_owned()))
+pub fn get(hives: &Hives, hive: &Hive, oid: Oid, key: &str) -> Result<HiveRecord, Error> {
+    hives.records.get(oid, hive.kind, key).ok_or_else(|| Error::NotFound(key.to_owned()))
 }
 
 /// All records of a hive, by key.
 #[must_use]
-pub fn list(app: &App, hive: &Hive, oid: Oid) -> Vec<(String, HiveRecord)> {
-    app.records.list(oid, hive.kind)
+pub fn list(hives: &Hives, hive: &Hive, oid: Oid) -> Vec<(String, HiveRecord)> {
+    hives.records.list(oid, hive.kind)
 }
 
 /// Creates or changes a record; gives it as stored.
@@ -79,15 +120,15 @@ pub fn list(app: &App, hive: &Hive, oid: Oid) -> Vec<(String, HiveRecord)> {
 /// If the content or the metadata is wrong, the etag does not match, metadata is
 /// written to a record that is not there, or the hive is full; as [`changed`].
 pub async fn set(
-    app: &Arc<App>,
+    hives: &Arc<Hives>,
     hive: &'static Hive,
     oid: Oid,
     key: &str,
     change: Change,
     actor: &Actor,
 ) -> Result<HiveRecord, Error> {
-    let record = write(app, hive, oid, key, change, actor).await?;
-    changed(app, oid).await?;
+    let record = write(hives, hive, oid, key, change, actor).await?;
+    changed(hives, oid).await?;
     Ok(record)
 }
 
@@ -97,7 +138,7 @@ pub async fn set(
 ///
 /// As [`set`].
 pub async fn write(
-    app: &Arc<App>,
+    hives: &Arc<Hives>,
     hive: &'static Hive,
     oid: Oid,
     key: &str,
@@ -105,23 +146,23 @@ pub async fn write(
     actor: &Actor,
 ) -> Result<HiveRecord, Error> {
     if let Some(data) = change.data.take() {
-        change.data = Some(check(app, hive, oid, key, data).await?);
+        change.data = Some(check(hives, hive, oid, key, data).await?);
     } else if change.usr_mtd.as_ref().is_some_and(|wanted| wanted.enabled)
-        && let Ok(stored) = get(app, hive, oid, key)
+        && let Ok(stored) = get(hives, hive, oid, key)
     {
         // It was right when it was set; what it refers to may be gone. Whoever replaces it meanwhile has it checked.
-        check(app, hive, oid, key, stored.data).await?;
+        check(hives, hive, oid, key, stored.data).await?;
     }
-    let _one_at_a_time = app.hives.lock(oid).await;
-    let stored: Option<HiveRecord> = app.records.get(oid, hive.kind, key);
-    if stored.is_none() && app.records.count(oid, hive.kind) >= RECORDS_MAX {
+    let _one_at_a_time = hives.lock(oid).await;
+    let stored: Option<HiveRecord> = hives.records.get(oid, hive.kind, key);
+    if stored.is_none() && hives.records.count(oid, hive.kind) >= RECORDS_MAX {
         return Err(Error::Full);
     }
     let record = after(hive, key, stored, change, actor)?;
     let detail = json!({"enabled": record.usr_mtd.enabled, "etag": record.sys_mtd.etag});
     let beside = audit(hive, oid, key, actor, ("hive record set", "set_hive_record", &detail));
-    app.records.put(oid, hive.kind, key, &record, Expect::Any, beside).await?;
-    app.detectors.touch(oid, hive, key);
+    hives.records.put(oid, hive.kind, key, &record, Expect::Any, beside).await?;
+    hives.in_force.touch(oid, hive, key);
     Ok(record)
 }
 
@@ -164,29 +205,29 @@ pub fn after(
 ///
 /// [`Error::NotFound`], or [`Error::KeyTaken`] if the new key is taken; as [`changed`].
 pub async fn rename(
-    app: &Arc<App>,
+    hives: &Arc<Hives>,
     hive: &Hive,
     oid: Oid,
     (old, new): (&str, &str),
     actor: &Actor,
 ) -> Result<HiveRecord, Error> {
     require_key(new)?;
-    let one_at_a_time = app.hives.lock(oid).await;
-    let mut record = get(app, hive, oid, old)?;
+    let one_at_a_time = hives.lock(oid).await;
+    let mut record = get(hives, hive, oid, old)?;
     if old == new {
         return Ok(record);
     }
-    if app.records.has(oid, hive.kind, new) {
+    if hives.records.has(oid, hive.kind, new) {
         return Err(Error::KeyTaken(new.to_owned()));
     }
     record.sys_mtd = SystemMetadata::after(Some(record.sys_mtd), actor, clock::now());
     let detail = json!({"new_name": new});
     let beside = audit(hive, oid, old, actor, ("hive record renamed", "rename_hive_record", &detail));
-    app.records.rename(oid, hive.kind, (old, new), &record, beside).await?;
-    app.detectors.touch(oid, hive, old);
-    app.detectors.touch(oid, hive, new);
+    hives.records.rename(oid, hive.kind, (old, new), &record, beside).await?;
+    hives.in_force.touch(oid, hive, old);
+    hives.in_force.touch(oid, hive, new);
     drop(one_at_a_time);
-    changed(app, oid).await?;
+    changed(hives, oid).await?;
     Ok(record)
 }
 
@@ -195,9 +236,9 @@ pub async fn rename(
 /// # Errors
 ///
 /// [`Error::NotFound`], or as [`changed`].
-pub async fn delete(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), Error> {
-    erase(app, hive, oid, key, actor).await?;
-    changed(app, oid).await
+pub async fn delete(hives: &Arc<Hives>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), Error> {
+    erase(hives, hive, oid, key, actor).await?;
+    changed(hives, oid).await
 }
 
 /// As [`delete`], but it is out of force only after [`changed`].
@@ -205,14 +246,14 @@ pub async fn delete(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Ac
 /// # Errors
 ///
 /// As [`delete`].
-pub async fn erase(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), Error> {
-    let _one_at_a_time = app.hives.lock(oid).await;
-    let beside = match app.records.has(oid, hive.kind, key) {
+pub async fn erase(hives: &Arc<Hives>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), Error> {
+    let _one_at_a_time = hives.lock(oid).await;
+    let beside = match hives.records.has(oid, hive.kind, key) {
         true => audit(hive, oid, key, actor, ("hive record deleted", "delete_hive_record", &json!({}))),
         false => return Err(Error::NotFound(key.to_owned())),
     };
-    app.records.delete(oid, hive.kind, key, beside).await?;
-    app.detectors.touch(oid, hive, key);
+    hives.records.delete(oid, hive.kind, key, beside).await?;
+    hives.in_force.touch(oid, hive, key);
     Ok(())
 }
 
@@ -222,9 +263,16 @@ pub async fn erase(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, actor: &Act
 /// # Errors
 ///
 /// [`Error::NotFound`], or what the store says.
-pub async fn disable(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, etag: &str, text: &str) -> Result<(), Error> {
-    let one_at_a_time = app.hives.lock(oid).await;
-    let mut record = get(app, hive, oid, key)?;
+pub async fn disable(
+    hives: &Arc<Hives>,
+    hive: &Hive,
+    oid: Oid,
+    key: &str,
+    etag: &str,
+    text: &str,
+) -> Result<(), Error> {
+    let one_at_a_time = hives.lock(oid).await;
+    let mut record = get(hives, hive, oid, key)?;
     if record.sys_mtd.etag != etag || !record.usr_mtd.enabled {
         return Ok(());
     }
@@ -237,19 +285,19 @@ pub async fn disable(app: &Arc<App>, hive: &Hive, oid: Oid, key: &str, etag: &st
     };
     let detail = json!({"error": text});
     let beside = audit(hive, oid, key, &actor, ("hive record disabled", "disable_hive_record", &detail));
-    app.records.put(oid, hive.kind, key, &record, Expect::Any, beside).await?;
-    app.detectors.touch(oid, hive, key);
+    hives.records.put(oid, hive.kind, key, &record, Expect::Any, beside).await?;
+    hives.in_force.touch(oid, hive, key);
     drop(one_at_a_time);
-    changed(app, oid).await
+    changed(hives, oid).await
 }
 
 /// Notes on a record what last went wrong with it. It stays the same record: its etag does not change.
-pub async fn note_error(app: &App, hive: &Hive, oid: Oid, key: &str, text: &str) {
-    let _one_at_a_time = app.hives.lock(oid).await;
-    let Ok(mut record) = get(app, hive, oid, key) else { return };
+pub async fn note_error(hives: &Hives, hive: &Hive, oid: Oid, key: &str, text: &str) {
+    let _one_at_a_time = hives.lock(oid).await;
+    let Ok(mut record) = get(hives, hive, oid, key) else { return };
     text.clone_into(&mut record.sys_mtd.last_error);
     record.sys_mtd.last_error_ts = clock::now().as_millis();
-    if let Err(error) = app.records.put(oid, hive.kind, key, &record, Expect::Any, Vec::new()).await {
+    if let Err(error) = hives.records.put(oid, hive.kind, key, &record, Expect::Any, Vec::new()).await {
         tracing::warn!(%oid, hive = hive.name, key, %error, "an error could not be noted on its record");
     }
 }
@@ -264,13 +312,12 @@ fn audit(hive: &Hive, oid: Oid, key: &str, actor: &Actor, (message, action, deta
 /// # Errors
 ///
 /// [`Error::NotInForce`]: what was written is stored, and the earlier rules are in force.
-pub async fn changed(app: &Arc<App>, oid: Oid) -> Result<(), Error> {
-    if !app.detectors.is_changed(oid) {
+pub async fn changed(hives: &Arc<Hives>, oid: Oid) -> Result<(), Error> {
+    if !hives.in_force.is_changed(oid) {
         return Ok(());
     }
-    let shared = Arc::clone(app);
     // Also when the caller does not wait for it: what is stored is in force.
-    let reload = app.jobs.spawn(async move { detect::reload(&shared, oid).await });
+    let reload = hives.jobs.spawn(hives.in_force.reload(oid));
     let failed = match reload.await {
         Ok(Some(Ok(()))) => return Ok(()),
         Ok(Some(Err(error))) => error.to_string(),
@@ -308,12 +355,12 @@ fn new_etag() -> String {
 }
 
 /// Deletes records whose time has run out, for as long as the server runs.
-pub async fn run(app: Arc<App>) {
+pub async fn run(hives: Arc<Hives>) {
     let mut ticker = tokio::time::interval(SWEEP_EVERY);
     ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticker.tick().await;
-        if let Err(error) = sweep(&app, clock::now()).await {
+        if let Err(error) = sweep(&hives, clock::now()).await {
             tracing::warn!(%error, "expired records of hives could not be deleted");
         }
     }
@@ -324,25 +371,25 @@ pub async fn run(app: Arc<App>) {
 /// # Errors
 ///
 /// Whatever the store says.
-pub async fn sweep(app: &Arc<App>, now: Timestamp) -> Result<usize, StoreError> {
+pub async fn sweep(hives: &Arc<Hives>, now: Timestamp) -> Result<usize, StoreError> {
     let actor = Actor::system();
     let mut deleted = 0;
     for hive in HIVES {
-        for oid in app.records.owners(hive.kind) {
-            let one_at_a_time = app.hives.lock(oid).await;
-            for (key, record) in list(app, hive, oid) {
+        for oid in hives.records.owners(hive.kind) {
+            let one_at_a_time = hives.lock(oid).await;
+            for (key, record) in list(hives, hive, oid) {
                 if record.usr_mtd.expiry == 0 || record.usr_mtd.expiry > now.as_millis() {
                     continue;
                 }
                 let about = ("hive record expired", "expire_hive_record", &json!({}));
                 let beside = audit(hive, oid, &key, &actor, about);
-                app.records.delete(oid, hive.kind, &key, beside).await?;
-                app.detectors.touch(oid, hive, &key);
+                hives.records.delete(oid, hive.kind, &key, beside).await?;
+                hives.in_force.touch(oid, hive, &key);
                 deleted += 1;
             }
             drop(one_at_a_time);
             // What goes wrong is logged there, and tried again with the next change.
-            let _ = changed(app, oid).await;
+            let _ = changed(hives, oid).await;
         }
     }
     Ok(deleted)

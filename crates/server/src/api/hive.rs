@@ -109,7 +109,7 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
     let verb = if is_metadata_only { Verb::GetMetadata } else { Verb::Get };
     let (hive, oid) = place(&call, verb)?;
     let Some(limit) = call.fields.number("limit")? else {
-        let all = hive::whole(&call.app, hive, oid, is_metadata_only)?;
+        let all = hive::whole(&call.app.hives, hive, oid, is_metadata_only)?;
         if !is_metadata_only {
             tell_read(&call, hive, EVERY).await?;
         }
@@ -124,7 +124,7 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
         tag_prefix: text("tag_prefix"),
         bytes_max: bytes_max.filter(|bytes| *bytes > 0),
     };
-    let page = hive::page(&call.app, hive, oid, &wanted)?;
+    let page = hive::page(&call.app.hives, hive, oid, &wanted)?;
     if !is_metadata_only {
         tell_read(&call, hive, EVERY).await?;
     }
@@ -138,7 +138,7 @@ async fn schema(call: Call) -> Result<Reply, ApiError> {
 
 async fn get(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Get)?;
-    let record = hive::get(&call.app, hive, oid, call.path("key"))?;
+    let record = hive::get(&call.app.hives, hive, oid, call.path("key"))?;
     tell_read(&call, hive, call.path("key")).await?;
     Ok(Reply::json(&record))
 }
@@ -155,14 +155,14 @@ async fn tell_read(call: &Call, hive: &Hive, key: &str) -> Result<(), ApiError> 
 
 async fn get_metadata(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::GetMetadata)?;
-    Ok(Reply::json(&hive::get(&call.app, hive, oid, call.path("key"))?.without_data()))
+    Ok(Reply::json(&hive::get(&call.app.hives, hive, oid, call.path("key"))?.without_data()))
 }
 
 /// The guid alone opens nothing: it takes the permission that reading the record takes.
 async fn get_by_guid(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Get)?;
     let guid = call.fields.require("guid")?;
-    let found = hive::list(&call.app, hive, oid).into_iter().find(|(_, record)| record.sys_mtd.guid == guid);
+    let found = hive::list(&call.app.hives, hive, oid).into_iter().find(|(_, record)| record.sys_mtd.guid == guid);
     let (key, record) = found.ok_or_else(|| hive::Error::NotFound(guid.to_owned()))?;
     tell_read(&call, hive, &key).await?;
     Ok(Reply::json(&record))
@@ -209,7 +209,7 @@ async fn set(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Set)?;
     let change = Change { data: Some(require_data(&call.fields)?), ..change_of(&call.fields)? };
     let key = call.path("key");
-    let record = hive::set(&call.app, hive, oid, key, change, &call.actor()).await?;
+    let record = hive::set(&call.app.hives, hive, oid, key, change, &call.actor()).await?;
     Ok(Reply::json(&written(hive, oid, key, &record)))
 }
 
@@ -220,26 +220,26 @@ async fn set_metadata(call: Call) -> Result<Reply, ApiError> {
         return Err(ApiError::bad_request("usr_mtd is required"));
     }
     let key = call.path("key");
-    let record = hive::set(&call.app, hive, oid, key, change, &call.actor()).await?;
+    let record = hive::set(&call.app.hives, hive, oid, key, change, &call.actor()).await?;
     Ok(Reply::json(&written(hive, oid, key, &record)))
 }
 
 async fn validate_content(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Set)?;
     change_of(&call.fields)?;
-    hive::check(&call.app, hive, oid, call.path("key"), require_data(&call.fields)?).await?;
+    hive::check(&call.app.hives, hive, oid, call.path("key"), require_data(&call.fields)?).await?;
     Ok(Reply::done())
 }
 
 async fn rename(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Set)?;
     let new = call.fields.get("new_name").ok_or_else(|| ApiError::bad_request("new_name is required"))?;
-    let record = hive::rename(&call.app, hive, oid, (call.path("key"), new), &call.actor()).await?;
+    let record = hive::rename(&call.app.hives, hive, oid, (call.path("key"), new), &call.actor()).await?;
     Ok(Reply::json(&written(hive, oid, new, &record)))
 }
 
 async fn delete(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Delete)?;
-    hive::delete(&call.app, hive, oid, call.path("key"), &call.actor()).await?;
+    hive::delete(&call.app.hives, hive, oid, call.path("key"), &call.actor()).await?;
     Ok(Reply::done())
 }

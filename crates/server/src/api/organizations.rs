@@ -80,7 +80,7 @@ async fn info(call: Call) -> Result<Reply, ApiError> {
         "oid": oid, "name": profile.name, "created": profile.created_at.as_secs(),
         "sensor_quota": settings::quota(&call.app, &profile),
         "sensor_version": env!("CARGO_PKG_VERSION"), "latest_versions": {},
-        "n_rules": RULE_HIVES.into_iter().map(|hive| hive::list(&call.app, hive, oid).len()).sum::<usize>(),
+        "n_rules": RULE_HIVES.into_iter().map(|hive| hive::list(&call.app.hives, hive, oid).len()).sum::<usize>(),
         "n_outputs": call.app.records.count(oid, OUTPUT),
         "n_installation_keys": call.app.records.count(oid, INSTALLATION_KEY),
         "n_sensors": sensors, "n_online": online,

@@ -167,7 +167,7 @@ fn find_rule(
     let name = source.rule_name.as_deref().filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| ApiError::bad_request("rule_source needs rule, or rule_name of a stored rule"))?;
     for hive in hives.iter().filter(|hive| may(hive.permission(Verb::Get)).is_ok()) {
-        if let Ok(record) = hive::get(&call.app, hive, oid, name) {
+        if let Ok(record) = hive::get(&call.app.hives, hive, oid, name) {
             return Ok((meta(hive, name), record.data));
         }
     }

@@ -285,7 +285,7 @@ async fn tag_record(
     let hive = hive::find(hive_name).ok_or_else(|| Failed::NoHive(hive_name.to_owned()))?;
     let mut tries = 0;
     loop {
-        let record = hive::get(app, hive, organization.oid, key)?;
+        let record = hive::get(&app.hives, hive, organization.oid, key)?;
         let mut usr_mtd = record.usr_mtd;
         let had = usr_mtd.tags.iter().any(|have| have == tag);
         if had == is_added {
@@ -297,7 +297,7 @@ async fn tag_record(
         }
         let change = hive::Change { data: None, usr_mtd: Some(usr_mtd), etag: Some(record.sys_mtd.etag) };
         tries += 1;
-        match hive::set(app, hive, organization.oid, key, change, actor).await {
+        match hive::set(&app.hives, hive, organization.oid, key, change, actor).await {
             Err(hive::Error::EtagMismatch) if tries < TAG_TRIES => {}
             done => return Ok(done.map(|_| ())?),
         }

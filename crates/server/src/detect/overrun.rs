@@ -112,7 +112,7 @@ impl Overrunning {
         app.detectors.spawn(async move {
             let Self { oid, hive, name, etag, text } = self;
             let Some(hive) = hive::find(&hive) else { return };
-            if let Err(error) = hive::disable(&shared, hive, oid, &name, &etag, &text).await {
+            if let Err(error) = hive::disable(&shared.hives, hive, oid, &name, &etag, &text).await {
                 tracing::warn!(%oid, hive = hive.name, name, %error, "a rule that costs too much could not be disabled");
             }
         });

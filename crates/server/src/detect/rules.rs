@@ -5,9 +5,9 @@ use super::group::{self, MEMBERS_MAX};
 use super::overrun::Overruns;
 use super::pending::Pending;
 use super::trouble::Trouble;
-use super::{Detector, LANES, Lookups, Place, VARIABLES, act, merge};
+use super::{Detector, LANES, VARIABLES, act, merge};
 use crate::app::App;
-use crate::hive::{Hive, HiveRecord};
+use crate::hive::{Hive, HiveRecord, Lookups, Place};
 use crate::{clock, hive};
 use muster_model::{Oid, Sid};
 use muster_rules::{

@@ -46,7 +46,7 @@ pub(super) async fn run(app: Weak<App>, mut troubles: mpsc::Receiver<Trouble>) {
         let Some(app) = app.upgrade() else { return };
         let is_news = errors::report(&app.records, oid, &format!("{hive}/{record}"), &text).await;
         if is_news && let Some(hive) = hive::find(&hive) {
-            hive::note_error(&app, hive, oid, &record, &text).await;
+            hive::note_error(&app.hives, hive, oid, &record, &text).await;
         }
     }
 }

@@ -150,7 +150,7 @@ async fn push(
     if !planned.outputs.is_empty() {
         app.delivery.restart(oid, &planned.outputs.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    planned.records.iter().for_each(|(hive, key)| app.detectors.touch(oid, hive, key));
-    hive::changed(app, oid).await?;
+    planned.records.iter().for_each(|(hive, key)| app.hives.touch(oid, hive, key));
+    hive::changed(&app.hives, oid).await?;
     Ok(answer)
 }

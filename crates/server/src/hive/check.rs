@@ -1,9 +1,7 @@
 //! Whether the content of a record is what its hive holds.
 
 use super::table::Content;
-use super::{Error, Hive};
-use crate::app::App;
-use crate::detect::{self, Lookups};
+use super::{Error, Hive, Hives, Lookups, read_lookup};
 use muster_model::Oid;
 use muster_rules::{RuleLoader, RuleMeta};
 use serde_json::{Value, json};
@@ -21,10 +19,9 @@ fn invalid(text: impl Into<String>) -> Error {
 /// # Errors
 ///
 /// An error saying what is wrong.
-pub async fn check(app: &Arc<App>, hive: &'static Hive, oid: Oid, key: &str, data: Value) -> Result<Value, Error> {
-    let stored = || Lookups::stored(&app.detectors, &app.records, oid);
-    let lookups = if hive.concerns_rules { stored() } else { Arc::default() };
-    let (checker, key) = (Checker { lookups, anon_seed: app.secrets.anon_seed(oid) }, key.to_owned());
+pub async fn check(hives: &Hives, hive: &'static Hive, oid: Oid, key: &str, data: Value) -> Result<Value, Error> {
+    let lookups = if hive.concerns_rules { hives.in_force.lookups(oid) } else { Arc::default() };
+    let (checker, key) = (Checker { lookups, anon_seed: hives.secrets.anon_seed(oid) }, key.to_owned());
     let checked = tokio::task::spawn_blocking(move || checker.check(hive, &key, &data).map(|()| data)).await;
     checked.map_err(|error| Error::Fault(error.to_string()))?
 }
@@ -61,7 +58,7 @@ impl Checker {
                 Some(Value::String(secret)) if !secret.is_empty() => Ok(()),
                 _ => Err(invalid("data must be an object with the text secret")),
             },
-            Content::Lookup => detect::read_lookup(data).map(|_| ()).map_err(invalid),
+            Content::Lookup => read_lookup(data).map(|_| ()).map_err(invalid),
             Content::Object => Ok(()),
         }
     }

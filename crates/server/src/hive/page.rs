@@ -1,7 +1,6 @@
 //! Listing a hive, whole or in pages.
 
-use super::{Error, Hive, HiveRecord, list};
-use crate::app::App;
+use super::{Error, Hive, HiveRecord, Hives, list};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use muster_model::Oid;
@@ -48,9 +47,9 @@ fn value_of(record: HiveRecord, is_metadata_only: bool) -> Value {
 /// # Errors
 ///
 /// [`Error::ListingTooLarge`].
-pub fn whole(app: &App, hive: &Hive, oid: Oid, is_metadata_only: bool) -> Result<Map<String, Value>, Error> {
+pub fn whole(hives: &Hives, hive: &Hive, oid: Oid, is_metadata_only: bool) -> Result<Map<String, Value>, Error> {
     let (mut records, mut bytes) = (Map::new(), 0);
-    for (key, record) in list(app, hive, oid) {
+    for (key, record) in list(hives, hive, oid) {
         let value = value_of(record, is_metadata_only);
         bytes += key.len() + value.to_string().len();
         if bytes > LISTING_BYTES_MAX {
@@ -66,7 +65,7 @@ pub fn whole(app: &App, hive: &Hive, oid: Oid, is_metadata_only: bool) -> Result
 /// # Errors
 ///
 /// [`Error::Cursor`].
-pub fn page(app: &App, hive: &Hive, oid: Oid, wanted: &Paging) -> Result<Page, Error> {
+pub fn page(hives: &Hives, hive: &Hive, oid: Oid, wanted: &Paging) -> Result<Page, Error> {
     let after = read_cursor(&wanted.cursor)?;
     let limit = if wanted.limit == 0 { PAGE_DEFAULT } else { wanted.limit.min(PAGE_MAX) };
     let bytes_max = wanted.bytes_max.unwrap_or(LISTING_BYTES_MAX).min(LISTING_BYTES_MAX);
@@ -75,7 +74,7 @@ pub fn page(app: &App, hive: &Hive, oid: Oid, wanted: &Paging) -> Result<Page, E
     };
     let mut page = Page { records: Map::new(), next_cursor: String::new() };
     let (mut bytes, mut last) = (0, String::new());
-    for (key, record) in list(app, hive, oid) {
+    for (key, record) in list(hives, hive, oid) {
         if after.as_ref().is_some_and(|after| key <= *after) || !has_tag(&record) {
             continue;
         }

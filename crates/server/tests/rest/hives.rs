@@ -211,9 +211,9 @@ async fn an_expired_record_goes_away() {
     }
     let app = &world.server.app;
     let before = muster_model::Timestamp::from_millis(at - 1);
-    assert_eq!(muster_server::hive::sweep(app, before).await.unwrap(), 0);
+    assert_eq!(muster_server::hive::sweep(&app.hives, before).await.unwrap(), 0);
     let then = muster_model::Timestamp::from_millis(at);
-    assert_eq!(muster_server::hive::sweep(app, then).await.unwrap(), 1);
+    assert_eq!(muster_server::hive::sweep(&app.hives, then).await.unwrap(), 1);
     let listed = world.ok("GET", &path, &[]).await;
     assert_eq!(listed.as_object().unwrap().keys().collect::<Vec<_>>(), ["stays"]);
     assert_eq!(world.audited().await.last().unwrap().0, "expire_hive_record");

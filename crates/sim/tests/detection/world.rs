@@ -135,7 +135,7 @@ impl World {
             let metadata = json!({"enabled": true});
             let usr_mtd = hive::UserMetadata::read(metadata.as_object().unwrap()).unwrap();
             let change = hive::Change { data: Some(rule), usr_mtd: Some(usr_mtd), etag: None };
-            hive::set(app, &hive::DR_GENERAL, OID, name, change, &Actor::system()).await.unwrap();
+            hive::set(&app.hives, &hive::DR_GENERAL, OID, name, change, &Actor::system()).await.unwrap();
         }
         let rows = self.endpoints.iter().map(|endpoint| Write::PutSensor(Box::new(row(endpoint, OID))));
         app.store.commit(rows.collect()).await.unwrap();

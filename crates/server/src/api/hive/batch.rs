@@ -76,7 +76,7 @@ pub(super) async fn run(call: Call) -> Result<Reply, ApiError> {
         });
     }
     // Once for all of them, since rules are compiled together.
-    hive::changed(&call.app, call.organization()?.oid).await?;
+    hive::changed(&call.app.hives, call.organization()?.oid).await?;
     Ok(Reply::json(&json!({"responses": responses})))
 }
 
@@ -101,13 +101,13 @@ async fn one(call: &Call, text: &str) -> Result<Value, ApiError> {
     let to_value = |record| serde_json::to_value(record).map_err(ApiError::internal);
     match verb {
         Verb::Get => {
-            let record = hive::get(&call.app, hive, oid, &key)?;
+            let record = hive::get(&call.app.hives, hive, oid, &key)?;
             super::tell_read(call, hive, &key).await?;
             to_value(record)
         }
-        Verb::GetMetadata => to_value(hive::get(&call.app, hive, oid, &key)?.without_data()),
+        Verb::GetMetadata => to_value(hive::get(&call.app.hives, hive, oid, &key)?.without_data()),
         Verb::Delete => {
-            hive::erase(&call.app, hive, oid, &key, &call.actor()).await?;
+            hive::erase(&call.app.hives, hive, oid, &key, &call.actor()).await?;
             Ok(json!({}))
         }
         Verb::Set | Verb::SetMetadata => {
@@ -116,7 +116,7 @@ async fn one(call: &Call, text: &str) -> Result<Value, ApiError> {
             if verb == Verb::Set && change.data.is_none() {
                 return Err(ApiError::bad_request("record.data is required"));
             }
-            let record = hive::write(&call.app, hive, oid, &key, change, &call.actor()).await?;
+            let record = hive::write(&call.app.hives, hive, oid, &key, change, &call.actor()).await?;
             Ok(written(hive, oid, &key, &record))
         }
     }

@@ -48,7 +48,7 @@ fn place(call: &Call, verb: Verb) -> Result<(&'static Hive, Oid), ApiError> {
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Get)?;
-    let rules: Map<String, Value> = hive::list(&call.app, hive, oid)
+    let rules: Map<String, Value> = hive::list(&call.app.hives, hive, oid)
         .into_iter()
         .map(|(name, record)| {
             let rule = json!({
@@ -69,7 +69,7 @@ fn json_of(call: &Call, name: &str) -> Result<Value, ApiError> {
 
 async fn store(call: &Call, hive: &'static Hive, oid: Oid, data: Value, enabled: bool) -> Result<Reply, ApiError> {
     let name = call.fields.require("name")?;
-    let stored = hive::get(&call.app, hive, oid, name).ok();
+    let stored = hive::get(&call.app.hives, hive, oid, name).ok();
     if stored.is_some() && !call.fields.flag("is_replace")? {
         return Err(ApiError::conflict(format!("there is a rule {name:?} already; replace it with is_replace")));
     }
@@ -77,7 +77,7 @@ async fn store(call: &Call, hive: &'static Hive, oid: Oid, data: Value, enabled:
     let kept = stored.map(|stored| stored.usr_mtd).unwrap_or_default();
     let usr_mtd = Some(UserMetadata { enabled, expiry, ..kept });
     let change = Change { data: Some(data), usr_mtd, etag: None };
-    hive::set(&call.app, hive, oid, name, change, &call.actor()).await?;
+    hive::set(&call.app.hives, hive, oid, name, change, &call.actor()).await?;
     Ok(Reply::done())
 }
 
@@ -96,13 +96,13 @@ async fn delete(call: Call) -> Result<Reply, ApiError> {
 async fn remove(call: &Call, hive: &Hive, oid: Oid) -> Result<Reply, ApiError> {
     let name = call.fields.get("name").filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| ApiError::bad_request("name is required"))?;
-    hive::delete(&call.app, hive, oid, name, &call.actor()).await?;
+    hive::delete(&call.app.hives, hive, oid, name, &call.actor()).await?;
     Ok(Reply::done())
 }
 
 async fn list_false_positives(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let rules: Map<String, Value> = hive::list(&call.app, &FALSE_POSITIVES, oid)
+    let rules: Map<String, Value> = hive::list(&call.app.hives, &FALSE_POSITIVES, oid)
         .into_iter()
         .map(|(name, record)| (name.clone(), json!({"name": name, "oid": oid, "data": record.data})))
         .collect();

@@ -2,7 +2,7 @@
 //! Source: reference/detection-response.md section 20.3.
 
 use crate::api::ApiError;
-use crate::detect::Lookups;
+use crate::hive::Lookups;
 use muster_rules::Resources;
 use serde_json::{Map, Value};
 use std::sync::Arc;

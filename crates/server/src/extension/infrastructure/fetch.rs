@@ -38,7 +38,7 @@ pub(super) fn fetch(app: &App, oid: Oid, options: &Options, rights: &Rights) -> 
     })?;
     put("installation_keys", "ikey.list", &|| keys::section(&app.records.list(oid, INSTALLATION_KEY)))?;
     put("fps", FALSE_POSITIVES.permission(Verb::Get), &|| {
-        let rules = hive::list(app, &FALSE_POSITIVES, oid).into_iter();
+        let rules = hive::list(&app.hives, &FALSE_POSITIVES, oid).into_iter();
         rules.map(|(name, record)| (name.clone(), json!({"name": name, "data": record.data}))).collect()
     })?;
     if options.wants("rules") {
@@ -66,7 +66,7 @@ fn resources(app: &App, oid: Oid) -> Value {
 fn rules(app: &App, oid: Oid, rights: &Rights) -> Value {
     let mut rules = Map::new();
     for hive in RULE_HIVES.into_iter().filter(|hive| rights.may(hive.permission(Verb::Get))) {
-        for (name, record) in hive::list(app, hive, oid) {
+        for (name, record) in hive::list(&app.hives, hive, oid) {
             if name.starts_with("__") || rules.contains_key(&name) {
                 continue;
             }
@@ -85,7 +85,7 @@ fn hives(app: &App, oid: Oid, options: &Options, rights: &Rights) -> Result<Map<
     for hive in options.hives().filter_map(hive::find) {
         rights.require(hive.permission(Verb::Get))?;
         let mut records = Map::new();
-        for (key, record) in hive::list(app, hive, oid) {
+        for (key, record) in hive::list(&app.hives, hive, oid) {
             let record = json!({"data": record.data, "usr_mtd": record.usr_mtd});
             bytes += key.len() + record.to_string().len();
             if bytes > LISTING_BYTES_MAX {

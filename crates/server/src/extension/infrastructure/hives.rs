@@ -2,7 +2,6 @@
 
 use super::document::Document;
 use super::plan::{Place, Plan, Wanted};
-use crate::detect::Lookups;
 use crate::extension::Error;
 use crate::hive::{
     self, Change, Checker, FALSE_POSITIVES, HIVES, Hive, HiveRecord, LOOKUPS, RULE_HIVES, UserMetadata, Verb,
@@ -26,10 +25,7 @@ struct Entry {
 
 /// Plans the hives and the older sections, as far as they are asked for.
 pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
-    let mut checker = Checker {
-        lookups: Lookups::stored(&plan.app.detectors, &plan.app.records, plan.oid),
-        anon_seed: plan.app.secrets.anon_seed(plan.oid),
-    };
+    let mut checker = plan.app.hives.checker(plan.oid);
     let mut known = BTreeMap::new();
     for (name, records) in document.object("hives")? {
         if !plan.options.wants_hive(name) {
@@ -121,7 +117,7 @@ fn mirror(
     name: &dyn Fn(&str) -> String,
     may_go: impl Fn(&str) -> bool,
 ) -> Result<(), Error> {
-    let stored: Stored = hive::list(plan.app, hive, plan.oid).into_iter().collect();
+    let stored: Stored = hive::list(&plan.app.hives, hive, plan.oid).into_iter().collect();
     let is_gone = |key: &&String| plan.options.is_force && !entries.contains_key(*key) && may_go(key);
     let goes: Vec<(String, String)> = stored.keys().filter(is_gone).map(|key| (key.clone(), name(key))).collect();
     let mut wanted = BTreeMap::new();
@@ -182,7 +178,7 @@ fn rule_of(rule: &Value) -> Result<(&'static Hive, Entry), Error> {
 
 /// Older sections know nothing of labels, comments and expiry: what is stored of them stays.
 fn keep_metadata(plan: &Plan<'_>, hive: &Hive, key: &str, entry: &mut Entry) {
-    let stored = hive::get(plan.app, hive, plan.oid, key).ok();
+    let stored = hive::get(&plan.app.hives, hive, plan.oid, key).ok();
     if let (Some(stored), Some(usr_mtd)) = (stored, entry.usr_mtd.as_mut()) {
         *usr_mtd = UserMetadata { enabled: usr_mtd.enabled, ..stored.usr_mtd };
     }

@@ -1,7 +1,6 @@
 //! Lookups of an organization, as rules see them. Source: reference/detection-response.md section 19.
 
-use super::{Detectors, Place};
-use crate::hive;
+use super::{HiveRecord, LOOKUPS, Place};
 use crate::records::Records;
 use muster_model::Oid;
 use muster_rules::{Resources, YamlBounds};
@@ -21,29 +20,18 @@ impl Lookups {
     #[must_use]
     pub fn load(records: &Records, oid: Oid) -> Self {
         let mut lookups = Self::default();
-        for (name, record) in records.list(oid, hive::LOOKUPS.kind) {
+        for (name, record) in records.list(oid, LOOKUPS.kind) {
             lookups.put(name, &record);
         }
         lookups
     }
 
-    /// The stored lookups of an organization; of those in force, what has not changed since is not read again.
-    #[must_use]
-    pub fn stored(detectors: &Detectors, records: &Records, oid: Oid) -> Arc<Self> {
-        // First, since what is in force is taken off them only afterwards.
-        let (changed, _) = detectors.changed(oid);
-        match detectors.of(oid) {
-            Some(detector) => detector.lookups.read().after(records, oid, &changed),
-            None => Arc::new(Self::load(records, oid)),
-        }
-    }
-
     /// These, with what is stored now of those that changed.
-    pub(super) fn after(self: &Arc<Self>, records: &Records, oid: Oid, changed: &[Place]) -> Arc<Self> {
+    pub(crate) fn after(self: &Arc<Self>, records: &Records, oid: Oid, changed: &[Place]) -> Arc<Self> {
         let mut lookups = Arc::clone(self);
-        for (_, name) in changed.iter().filter(|(hive, _)| *hive == hive::LOOKUPS.name) {
+        for (_, name) in changed.iter().filter(|(hive, _)| *hive == LOOKUPS.name) {
             let after = Arc::make_mut(&mut lookups);
-            match records.get(oid, hive::LOOKUPS.kind, name) {
+            match records.get(oid, LOOKUPS.kind, name) {
                 Some(record) => after.put(name.clone(), &record),
                 None => after.remove(name),
             }
@@ -52,12 +40,12 @@ impl Lookups {
     }
 
     /// Which there are, in order.
-    pub(super) fn names(&self) -> impl Iterator<Item = &String> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
         self.0.keys()
     }
 
     /// Adds or replaces a lookup.
-    pub fn put(&mut self, name: String, record: &hive::HiveRecord) {
+    pub fn put(&mut self, name: String, record: &HiveRecord) {
         let keys = if record.usr_mtd.enabled { read_lookup(&record.data).unwrap_or_default() } else { Map::new() };
         self.0.insert(name, Arc::new(keys));
     }
