@@ -158,12 +158,62 @@ const detections = createRoute({
   }),
   component: lazyRouteComponent(() => import('./detections/List.tsx'), 'Detections'),
 })
+const installationKeys = createRoute({
+  getParentRoute: () => shell,
+  path: '/installation-keys',
+  component: lazyRouteComponent(() => import('./keys/InstallationKeys.tsx'), 'InstallationKeys'),
+})
+const users = createRoute({
+  getParentRoute: () => shell,
+  path: '/users',
+  component: lazyRouteComponent(() => import('./users/Users.tsx'), 'Users'),
+})
+const outputs = createRoute({
+  getParentRoute: () => shell,
+  path: '/outputs',
+  component: lazyRouteComponent(() => import('./outputs/Outputs.tsx'), 'Outputs'),
+})
+const files = createRoute({
+  getParentRoute: () => shell,
+  path: '/files',
+  component: lazyRouteComponent(() => import('./files/Files.tsx'), 'Files'),
+})
+const health = createRoute({
+  getParentRoute: () => shell,
+  path: '/health',
+  component: lazyRouteComponent(() => import('./health/Health.tsx'), 'Health'),
+})
+const audit = createRoute({
+  getParentRoute: () => shell,
+  path: '/audit',
+  validateSearch: find,
+  component: lazyRouteComponent(() => import('./audit/Audit.tsx'), 'Audit'),
+})
 
 export const router = createRouter({
   routeTree: root.addChildren([
     signIn,
     start,
-    shell.addChildren([overview, account, sensors, sensor, tasks, newTask, task, rules, rule, falsePositives, falsePositive, detections]),
+    shell.addChildren([
+      overview,
+      account,
+      sensors,
+      sensor,
+      tasks,
+      newTask,
+      task,
+      rules,
+      rule,
+      falsePositives,
+      falsePositive,
+      detections,
+      installationKeys,
+      users,
+      outputs,
+      files,
+      health,
+      audit,
+    ]),
   ]),
   basepath: '/console',
   defaultPreload: 'intent',

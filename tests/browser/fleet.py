@@ -20,7 +20,7 @@ class NamedSensor(Sensor):
         run = [program("muster-sensor"), "run", "--key", key, "--state-dir", str(self.folder / "state")]
         spaces = ["unshare", "--uts", *([] if os.geteuid() == 0 else ["--user", "--map-root-user"]), *self.spaces()]
         # The shell is replaced, so that the process that is ended is the sensor.
-        script = f'hostname "$0" && {self.before()} exec "$@"'
+        script = f'echo "$0" > /proc/sys/kernel/hostname && {self.before()} exec "$@"'
         self.process = Process([*spaces, "sh", "-c", script, self.name, *run], self.folder / "sensor.log", environment)
 
     def permission(self) -> dict[str, str]:

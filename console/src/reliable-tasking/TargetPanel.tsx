@@ -7,6 +7,7 @@ import { Dialog } from '../look/Dialog.tsx'
 import { Failure } from '../look/Failure.tsx'
 import { State } from '../look/State.tsx'
 import { Time } from '../look/Time.tsx'
+import { Answer } from './Answer.tsx'
 
 /** Answers that are shown; the timeline of the sensor has all. */
 const ANSWERS_MAX = 20
@@ -64,12 +65,7 @@ export function TargetPanel({ task, sid, onClose }: { task: Task; sid: string; o
       )}
       {answers.error && <Failure what="Its answer could not be read" error={answers.error} again={() => void answers.refetch()} />}
       {found.slice(0, ANSWERS_MAX).map((row, at) => (
-        <div key={row.routing?.event_id ?? at} className="field">
-          <span className="label">{row.routing?.event_type}</span>
-          <pre className="code" tabIndex={0}>
-            {typeof row.event === 'string' ? row.event : JSON.stringify(row.event, null, 2)}
-          </pre>
-        </div>
+        <Answer key={row.routing?.event_id ?? at} row={row} />
       ))}
       <div className="actions">
         <Link className="button" to="/$org/sensors/$sid" params={{ org, sid }}>
@@ -97,6 +93,8 @@ function facts(target: Target): [string, React.ReactNode][] {
 function answersTo(task: Task, events: Row[]): Row[] {
   const wanted = task.context ?? `reliable-tasking/${task.task_id}`
   return events.filter((row) => {
+    // The sensor's word that it heard of the task is no answer.
+    if (row.routing?.event_type === 'CLOUD_NOTIFICATION') return false
     const id = String(row.routing?.investigation_id ?? '')
     return id === wanted || id.startsWith(`${wanted}/`)
   })

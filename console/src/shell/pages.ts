@@ -18,6 +18,12 @@ export const PAGES: Page[] = [
   { name: 'D&R rules', path: 'rules', group: 'Automation', needs: 'dr.list', key: 'r' },
   { name: 'False positives', path: 'false-positives', group: 'Automation', needs: 'fp.ctrl' },
   { name: 'Detections', path: 'detections', group: 'Findings', needs: 'insight.det.get', key: 'd' },
+  { name: 'Outputs', path: 'outputs', group: 'Platform', needs: 'output.list' },
+  { name: 'Installation keys', path: 'installation-keys', group: 'Platform', needs: 'ikey.list' },
+  { name: 'Payloads and artifacts', path: 'files', group: 'Platform', needs: 'insight.list' },
+  { name: 'API keys and users', path: 'users', group: 'Platform', needs: 'apikey.ctrl' },
+  { name: 'Audit', path: 'audit', group: 'Platform', needs: 'audit.get', key: 'a' },
+  { name: 'Health', path: 'health', group: 'Platform', needs: 'org.get' },
 ]
 
 export const GROUPS = ['', 'Sensors', 'Automation', 'Findings', 'Platform'] as const

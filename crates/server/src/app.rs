@@ -1,6 +1,6 @@
 //! The object graph of one server, built by hand.
 
-use crate::access::Secrets;
+use crate::access::{Caller, Secrets};
 use crate::address::Address;
 use crate::arrival::Bodies;
 use crate::clock;
@@ -130,6 +130,19 @@ fn hives(
     Arc::new(Hives::new(hive::Ports { records, secrets, jobs, in_force }))
 }
 
+/// Whether somebody who came with a key, or with a session of the console, still may do something.
+fn grants_stay(
+    records: &Arc<Records>,
+    secrets: &Secrets,
+    console: &Arc<Console>,
+) -> Box<dyn Fn(Caller, Oid, &str) -> bool + Send + Sync> {
+    let (records, secrets, console) = (Arc::clone(records), secrets.clone(), Arc::clone(console));
+    Box::new(move |caller, oid, permission| match caller.in_console {
+        true => console::may_still(&console, &caller, oid, permission),
+        false => secrets.still(&records, caller, oid, permission).is_ok(),
+    })
+}
+
 /// The secrets of the server, made at its first start.
 async fn secrets_in(records: &Records) -> Result<Secrets, StoreError> {
     if let Some(secrets) = records.get(SERVER, SECRETS, "server") {
@@ -196,7 +209,7 @@ impl App {
         let files = Arc::new(Files::new(config.data_dir.clone()));
         let transfers = Transfers::new(transfer::Ports {
             records: Arc::clone(&records),
-            secrets: secrets.clone(),
+            may_still: grants_stay(&records, &secrets, &console),
             files: Arc::clone(&files),
             file_bytes: config.limits.file_bytes,
         });

@@ -41,7 +41,7 @@ use bytes::Bytes;
 use http::{Request, Response, request};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
-use muster_model::Timestamp;
+use muster_model::{Oid, Timestamp};
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -120,6 +120,12 @@ pub async fn caller(console: &Arc<Console>, parts: &request::Parts) -> Result<Op
     let Some(token) = session::token_in(&parts.headers) else { return Ok(None) };
     origin::require_own_request(console, parts)?;
     session::caller(console, &token, clock::now()).await.map(Some)
+}
+
+/// Whether someone who asked in the console may still do something: the session goes on, and so does the permission.
+#[must_use]
+pub fn may_still(console: &Console, caller: &Caller, oid: Oid, permission: &str) -> bool {
+    session::known(console, &caller.credential, clock::now()).is_ok_and(|(caller, _)| caller.may(oid, permission))
 }
 
 /// Signs a user in with a password.

@@ -4,7 +4,7 @@
 //! token in a URL; the token works once and for a short time.
 //! Source: reference/rest-api.md section 7.10.
 
-use crate::access::{Caller, Secrets};
+use crate::access::Caller;
 use crate::artifact::{self, Offer, Parts};
 use crate::files::{self, Files, Shelf};
 use crate::intake::event::Actor;
@@ -127,8 +127,8 @@ impl Table {
 pub struct Ports {
     /// Payloads, and whoever was granted something.
     pub records: Arc<Records>,
-    /// Knows whether whoever was granted something may still have it.
-    pub secrets: Secrets,
+    /// Whether whoever was granted something, by a key or in the console, may still have it: it has the permission.
+    pub may_still: Box<dyn Fn(Caller, Oid, &str) -> bool + Send + Sync>,
     /// What is moved.
     pub files: Arc<Files>,
     /// Longest file, in bytes.
@@ -162,19 +162,18 @@ impl Transfers {
         self.grants.grant(oid, None, Some(to), what)
     }
 
-    /// Uses a token up, if it is for this direction and whoever asked for it still may do it: a key that is deleted
-    /// takes its addresses with it.
+    /// Uses a token up, if it is for this direction and whoever asked for it still may do it: a key that is deleted,
+    /// and a session that ends, takes its addresses with it.
     ///
     /// # Errors
     ///
     /// [`Error::Unknown`] for a token that is unknown, used, expired or revoked.
     pub fn take(&self, token: &str, is_upload: bool) -> Result<(Oid, What), Error> {
         let Granted { oid, what, grantee, .. } = self.grants.take(token, is_upload)?;
-        if let Some(Grantee { caller, permission }) = grantee {
-            // The address of whoever uses it may be another: what it was given to is the address that asked.
-            self.ports.secrets.still(&self.ports.records, caller, oid, permission).map_err(|_| Error::Unknown)?;
-        }
-        Ok((oid, what))
+        // The address of whoever uses it may be another: what it was given to is the address that asked.
+        let is_open =
+            grantee.is_none_or(|Grantee { caller, permission }| (self.ports.may_still)(caller, oid, permission));
+        if is_open { Ok((oid, what)) } else { Err(Error::Unknown) }
     }
 
     /// Grants a sensor what it asks for.

@@ -81,6 +81,27 @@ async fn the_first_user_comes_in_by_a_link_that_works_once_and_later_with_a_pass
 }
 
 #[tokio::test]
+async fn a_file_travels_for_a_session_and_not_after_it() {
+    let world = World::new().await;
+    let ana = Browser::of_owner(&world, "ana@example.org").await;
+    let address = |answer: &Value, name: &str| {
+        let url = answer[name].as_str().unwrap();
+        format!("/{}", url.splitn(4, '/').last().unwrap())
+    };
+    let path = format!("payload/{}/tool.sh", world.oid);
+    let (_, answer) = ana.call("POST", &path, &[]).await;
+    let sent = world.request("PUT", &address(&answer, "put_url")).body("echo tool").send().await.unwrap();
+    assert_eq!(sent.status(), 200, "{}", sent.text().await.unwrap());
+    let (_, answer) = ana.call("GET", &path, &[]).await;
+    let (_, late) = ana.call("GET", &path, &[]).await;
+    let read = world.request("GET", &address(&answer, "get_url")).send().await.unwrap();
+    assert_eq!(read.text().await.unwrap(), "echo tool");
+    assert_eq!(ana.call("POST", "/console/api/sign-out", &[]).await.0, 200);
+    let read = world.request("GET", &address(&late, "get_url")).send().await.unwrap();
+    assert_eq!(read.status(), 404, "an address ends with the session that it was given to");
+}
+
+#[tokio::test]
 async fn requests_of_other_pages_are_refused() {
     let world = World::new().await;
     let ana = Browser::of_owner(&world, "ana@example.org").await;

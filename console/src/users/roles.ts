@@ -1,0 +1,2 @@
+/** Roles of the server, from the mightiest. */
+export const ROLES = ['Owner', 'Administrator', 'Operator', 'Viewer', 'Basic'] as const

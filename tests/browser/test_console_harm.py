@@ -1,0 +1,96 @@
+"""What could harm: hostile text, a server that goes away, somebody who may not."""
+
+import re
+import signal
+
+from playwright.sync_api import expect
+
+from console import PASSWORD, sensors_row, wait_for_sensor
+from fleet import NamedSensor
+
+HOST = "<img src=x onerror=alert(1)>"
+TAG = '"><script>alert(2)</script>'
+RULE = "'><svg onload=alert(3)>"
+COMMAND = r"""run --shell-command "printf '\033]8;;http://evil.example/\007click\033]8;;\007<script>alert(4)</script>\033[2J'" """.strip()
+
+
+def test_hostile_text_is_text_wherever_it_is_shown(signed_in, server):
+    console, page = signed_in, signed_in.page
+    page.on("dialog", lambda dialog: console.watch.complaints.append(f"a script ran: {dialog.message}"))
+    NamedSensor(server, HOST)
+    wait_for_sensor(console, HOST, "online")
+    console.check("hostile-sensors")
+    sensors_row(console, HOST).click()
+    page.get_by_label("New tag").fill(TAG)
+    page.get_by_role("button", name="Add", exact=True).click()
+    expect(page.get_by_title(TAG)).to_be_visible()
+    console.check("hostile-sensor")
+    page.get_by_role("link", name="Run a command…").click()
+    page.get_by_label("Command").fill(COMMAND)
+    page.get_by_role("button", name="Run it").click()
+    expect(page.get_by_role("button", name="finished 1")).to_be_visible()
+    sensors_row(console, HOST).click()
+    expect(page.get_by_role("dialog")).to_contain_text("<script>alert(4)</script>")
+    expect(page.get_by_role("dialog")).to_contain_text("␛]8;;http://evil.example/␇click")
+    console.check("hostile-output")
+    page.keyboard.press("Escape")
+    console.open("/rules/edit")
+    page.get_by_label("Name").fill(RULE)
+    expect(page.get_by_text("The server takes it")).to_be_visible()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("link", name=RULE)).to_be_visible()
+    console.check("hostile-rule")
+    page.get_by_role("link", name=RULE).click()
+    page.get_by_role("button", name="Delete…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("link", name=RULE)).to_have_count(0)
+    assert page.locator("main img, main svg, main script").count() == 0
+
+
+def test_a_page_outlives_its_server_and_says_since_when_it_is_stale(signed_in, server):
+    console, page = signed_in, signed_in.page
+    sensor = NamedSensor(server, "patient-1")
+    wait_for_sensor(console, "patient-1", "online")
+    with console.watch.expecting(re.compile("ERR_|WebSocket|the server cannot be reached")):
+        server.process.stop(signal.SIGKILL)
+        expect(page.get_by_text(re.compile("stale since"))).to_be_visible()
+        # What was there stays.
+        expect(sensors_row(console, "patient-1")).to_be_visible()
+        console.check("stale")
+        sensor.process.stop()
+        server.start()
+        expect(page.get_by_text("live", exact=True)).to_be_visible()
+    # What happened meanwhile is asked for, without a reload.
+    expect(sensors_row(console, "patient-1")).to_contain_text("offline")
+
+
+def test_who_may_not_is_told_which_permission_is_missing(signed_in, server):
+    console, page = signed_in, signed_in.page
+    path = f"/v1/orgs/{server.oid}/users"
+    call = """async ([method, path, form]) => {
+      const answer = await fetch(path, {method, headers: {"x-muster-console": "1"}, body: new URLSearchParams(form)})
+      return answer.json()
+    }"""
+    page.evaluate(call, ["POST", path, {"email": "eve@example.org", "role": "Viewer"}])
+    link = page.evaluate(call, ["POST", f"{path}/link", {"email": "eve@example.org", "purpose": "password"}])
+    page.goto(console.root.removesuffix("/console") + link["path"])
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("The same again").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+    pages = page.get_by_role("navigation", name="Pages")
+    expect(pages.get_by_role("link", name="Sensors")).to_be_visible()
+    assert pages.get_by_role("link", name="API keys and users").count() == 0
+    console.open("/users")
+    expect(page.get_by_text("This needs the permission user.ctrl.")).to_be_visible()
+    console.check("forbidden")
+    console.open("/outputs")
+    expect(page.get_by_text("This needs the permission output.list.")).to_be_visible()
+
+    page.get_by_role("button", name="Account of eve@example.org").click()
+    page.get_by_role("button", name="Sign out").click()
+    page.get_by_label("User (e-mail address)").fill("ana@example.org")
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+    page.evaluate(call, ["DELETE", path, {"email": "eve@example.org"}])

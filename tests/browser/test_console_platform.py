@@ -1,0 +1,101 @@
+"""Platform: keys, users, outputs, files, audit and health."""
+
+import re
+
+from playwright.sync_api import expect
+
+from console import one_time_link
+
+
+def test_an_installation_key_is_made_copied_as_a_line_and_deleted(signed_in):
+    console, page = signed_in, signed_in.page
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    console.open("/installation-keys")
+    page.get_by_label("For", exact=True).fill("laptops")
+    page.get_by_label("Tags of the sensors that enrol with it").fill("east, laptop")
+    page.get_by_role("button", name="Make it").click()
+    row = page.get_by_role("row").filter(has_text="laptops")
+    expect(row).to_contain_text("east,laptop")
+    row.get_by_role("button", name="Copy for Linux").click()
+    expect(row.get_by_role("button", name="Copied")).to_be_visible()
+    line = page.evaluate("navigator.clipboard.readText()")
+    assert re.fullmatch(r"sudo muster-sensor --install \S{40,}", line), line
+    console.check("installation-keys")
+    page.get_by_role("button", name="Delete laptops").click()
+    console.check("installation-key-delete")
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(row).to_have_count(0)
+
+
+def test_users_are_added_given_roles_and_let_in_and_keys_are_shown_once(signed_in, server):
+    console, page = signed_in, signed_in.page
+    console.open("/users")
+    page.get_by_label("Add", exact=True).fill("bo@example.org")
+    page.get_by_role("button", name="Add user").click()
+    row = page.get_by_role("row").filter(has_text="bo@example.org")
+    before = row.get_by_text("permissions").inner_text()
+    page.get_by_label("Role of bo@example.org").select_option("Operator")
+    expect(row.get_by_text("permissions")).not_to_have_text(before)
+    row.get_by_role("button", name="Link for a password").click()
+    assert "#once=" in page.get_by_role("dialog").locator("pre").inner_text()
+    console.check("user-link")
+    page.get_by_role("button", name="Close").click()
+
+    page.get_by_text("Make an API key").click()
+    page.get_by_label("Name", exact=True).fill("reader")
+    page.get_by_label("sensor.list", exact=True).check()
+    page.get_by_role("button", name="Make it").click()
+    secret = page.get_by_role("dialog").locator("pre").inner_text()
+    console.check("api-key")
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("row").filter(has_text="reader")).to_contain_text("1 permission")
+    assert secret not in page.content(), "a key is shown once"
+    console.check("users")
+    page.get_by_role("button", name="Remove bo@example.org").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove").click()
+    expect(row).to_have_count(0)
+    # The other tests sign in as the only user.
+    assert "#once=" in one_time_link(server)
+
+
+def test_an_output_that_cannot_be_says_why_and_one_that_can_is_listed(signed_in):
+    console, page = signed_in, signed_in.page
+    console.open("/outputs")
+    expect(page.get_by_text("No outputs yet.")).to_be_visible()
+    page.get_by_label("Name").fill("hook")
+    with console.watch.expecting(re.compile("400")):
+        page.get_by_role("button", name="Make it").click()
+        expect(page.get_by_role("alert")).to_contain_text("dest_host is required")
+    console.check("output-mistake")
+    page.get_by_label("Name").fill("kept")
+    page.get_by_label("By", exact=True).select_option("file")
+    page.get_by_label("Folder below outputs/ of the server").fill("found")
+    page.get_by_role("button", name="Make it").click()
+    row = page.get_by_role("row").filter(has_text="kept")
+    expect(row).to_contain_text("found")
+    console.check("outputs")
+    page.get_by_role("button", name="Delete kept").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_text("No outputs yet.")).to_be_visible()
+
+
+def test_a_payload_is_brought_and_the_audit_tells_who_did(signed_in):
+    console, page = signed_in, signed_in.page
+    console.open("/files")
+    page.get_by_label("Add a file").set_input_files({"name": "tool.sh", "mimeType": "text/plain", "buffer": b"echo tool"})
+    page.get_by_role("button", name="Send").click()
+    expect(page.get_by_role("row").filter(has_text="tool.sh")).to_contain_text("9 B")
+    console.check("files")
+    console.open("/audit")
+    page.get_by_label("Only records with this text").fill("tool.sh")
+    row = page.get_by_role("row").filter(has_text="tool.sh").first
+    expect(row).to_contain_text("ana@example.org")
+    console.check("audit")
+
+
+def test_health_tells_what_there_is(signed_in):
+    console, page = signed_in, signed_in.page
+    console.open("/health")
+    expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
+    expect(page.get_by_text("Version of the server")).to_be_visible()
+    console.check("health")
