@@ -77,11 +77,12 @@ const sensors = createRoute({
   }),
   component: lazyRouteComponent(() => import('./sensors/List.tsx'), 'Sensors'),
 })
+const TABS = ['overview', 'timeline', 'processes'] as const
 const sensor = createRoute({
   getParentRoute: () => shell,
   path: '/sensors/$sid',
-  validateSearch: (search: Record<string, unknown>): { tab?: 'overview' | 'timeline' | undefined; kind?: string | undefined } => ({
-    tab: search.tab === 'timeline' ? 'timeline' : undefined,
+  validateSearch: (search: Record<string, unknown>): { tab?: (typeof TABS)[number] | undefined; kind?: string | undefined } => ({
+    tab: TABS.find((tab) => tab === search.tab),
     kind: text(search.kind),
   }),
   component: lazyRouteComponent(() => import('./sensors/Detail.tsx'), 'SensorDetail'),

@@ -3,11 +3,13 @@
 import csv
 import io
 import re
+import subprocess
 
 from playwright.sync_api import expect
 
 from console import sensors_row, wait_for_sensor
 from fleet import LonelySensor, NamedSensor
+from process import eventually
 
 
 def new_task(console, command, selector):
@@ -166,3 +168,37 @@ def test_a_sensor_shows_its_tags_what_it_is_owed_and_its_events_as_they_come(sig
     page.get_by_role("link", name="Overview").last.click()
     page.get_by_role("button", name="Remove the tag east wing").click()
     expect(page.get_by_title("east wing")).not_to_be_visible()
+
+
+def test_processes_stand_below_their_parents_and_one_is_killed(signed_in, server):
+    console, page = signed_in, signed_in.page
+    NamedSensor(server, "tree-1")
+    wait_for_sensor(console, "tree-1", "online")
+    sensors_row(console, "tree-1").click()
+    child = subprocess.Popen(["sh", "-c", "sleep 300; : muster-tree-parent"])
+    try:
+        page.get_by_role("link", name="Processes").click()
+        page.get_by_label("Only processes with this text").fill("sleep 300")
+        parent = page.get_by_role("treeitem", expanded=True).filter(has_text="muster-tree-parent")
+        below = page.get_by_role("treeitem").filter(has_text=re.compile(r"^\W*sleep 300 \d"))
+
+        def is_there():
+            if not below.count():
+                page.get_by_role("button", name="Look again").click()
+            return parent.count() and below.count()
+
+        eventually("the processes are told", is_there)
+        assert int(below.get_attribute("aria-level")) == int(parent.get_attribute("aria-level")) + 1
+        console.check("processes")
+        parent.get_by_role("button", name="Close").click()
+        expect(below).to_have_count(0)
+        # It is the only process that is ended: one that this test began.
+        parent = page.get_by_role("treeitem", expanded=False).filter(has_text="muster-tree-parent")
+        parent.get_by_role("button", name=f"Kill process {child.pid}").click()
+        expect(page.get_by_role("dialog")).to_contain_text("muster-tree-parent")
+        console.check("process-kill")
+        page.get_by_role("dialog").get_by_role("button", name="Kill").click()
+        eventually("the process has ended", lambda: child.poll() is not None)
+    finally:
+        child.kill()
+        child.wait()

@@ -9,11 +9,14 @@ import { Head } from '../look/Head.tsx'
 import { State } from '../look/State.tsx'
 import { Time } from '../look/Time.tsx'
 import { ofServer } from '../look/time.ts'
+import { Processes } from '../processes/Processes.tsx'
 import { Timeline } from '../timeline/Timeline.tsx'
 import { Facts } from './Facts.tsx'
 import { Owed } from './Owed.tsx'
 import { Protection } from './Protection.tsx'
 import { Tags } from './Tags.tsx'
+
+const TABS = { overview: 'Overview', timeline: 'Timeline', processes: 'Processes' }
 
 export function SensorDetail() {
   const { oid, org, may } = useOrganization()
@@ -67,7 +70,7 @@ export function SensorDetail() {
         )}
       </Head>
       <nav className="tabs" aria-label="Parts of the sensor">
-        {(['overview', 'timeline'] as const).map((name) => (
+        {(Object.keys(TABS) as (keyof typeof TABS)[]).map((name) => (
           <Link
             key={name}
             to="/$org/sensors/$sid"
@@ -76,7 +79,7 @@ export function SensorDetail() {
             aria-current={tab === name ? 'page' : undefined}
             activeOptions={{ includeSearch: true }}
           >
-            {name === 'overview' ? 'Overview' : 'Timeline'}
+            {TABS[name]}
           </Link>
         ))}
       </nav>
@@ -89,6 +92,8 @@ export function SensorDetail() {
             void navigate({ to: '/$org/sensors/$sid', params: { org, sid }, search: { tab: 'timeline', kind: chosen || undefined } })
           }
         />
+      ) : tab === 'processes' ? (
+        <Processes sid={sid} isOnline={info.is_online} />
       ) : (
         <Overview info={info} changed={() => void sensor.refetch()} />
       )}
