@@ -1,6 +1,6 @@
 //! The object graph of one server, built by hand.
 
-use crate::access::{Caller, Secrets};
+use crate::access::Secrets;
 use crate::address::Address;
 use crate::arrival::Bodies;
 use crate::clock;
@@ -21,7 +21,7 @@ use crate::records::{Batch, Kind, Records, SERVER};
 use crate::replay::Replays;
 use crate::sensor::Sensors;
 use crate::tasking::{self, Tasking};
-use crate::transfer::{self, Transfers};
+use crate::transfer::{self, MayStill, Transfers};
 use crate::turns::ReplayTurns;
 use muster_model::Oid;
 use muster_store::{Expect, Store, StoreError};
@@ -131,11 +131,7 @@ fn hives(
 }
 
 /// Whether somebody who came with a key, or with a session of the console, still may do something.
-fn grants_stay(
-    records: &Arc<Records>,
-    secrets: &Secrets,
-    console: &Arc<Console>,
-) -> Box<dyn Fn(Caller, Oid, &str) -> bool + Send + Sync> {
+fn grants_stay(records: &Arc<Records>, secrets: &Secrets, console: &Arc<Console>) -> MayStill {
     let (records, secrets, console) = (Arc::clone(records), secrets.clone(), Arc::clone(console));
     Box::new(move |caller, oid, permission| match caller.in_console {
         true => console::may_still(&console, &caller, oid, permission),

@@ -123,12 +123,15 @@ impl Table {
     }
 }
 
+/// Whether a caller still has a permission in an organization.
+pub type MayStill = Box<dyn Fn(Caller, Oid, &str) -> bool + Send + Sync>;
+
 /// What transfers need of the server.
 pub struct Ports {
     /// Payloads, and whoever was granted something.
     pub records: Arc<Records>,
-    /// Whether whoever was granted something, by a key or in the console, may still have it: it has the permission.
-    pub may_still: Box<dyn Fn(Caller, Oid, &str) -> bool + Send + Sync>,
+    /// Asked of whoever was granted something, by a key or in the console.
+    pub may_still: MayStill,
     /// What is moved.
     pub files: Arc<Files>,
     /// Longest file, in bytes.
