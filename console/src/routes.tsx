@@ -190,6 +190,17 @@ const audit = createRoute({
   validateSearch: find,
   component: lazyRouteComponent(() => import('./audit/Audit.tsx'), 'Audit'),
 })
+const extensions = createRoute({
+  getParentRoute: () => shell,
+  path: '/extensions',
+  component: lazyRouteComponent(() => import('./extensions/List.tsx'), 'Extensions'),
+})
+const extension = createRoute({
+  getParentRoute: () => shell,
+  path: '/extensions/$name',
+  validateSearch: (search: Record<string, unknown>): { action?: string | undefined } => ({ action: text(search.action) }),
+  component: lazyRouteComponent(() => import('./extensions/Detail.tsx'), 'ExtensionDetail'),
+})
 
 export const router = createRouter({
   routeTree: root.addChildren([
@@ -214,6 +225,8 @@ export const router = createRouter({
       files,
       health,
       audit,
+      extensions,
+      extension,
     ]),
   ]),
   basepath: '/console',

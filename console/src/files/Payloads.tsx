@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { useActionState, useId } from 'react'
+import { useId } from 'react'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import { Delete } from '../look/Delete.tsx'
@@ -8,6 +8,7 @@ import { ListTable } from '../look/ListTable.tsx'
 import { notify } from '../look/notices.tsx'
 import { sizeOf } from '../look/size.ts'
 import { Time } from '../look/Time.tsx'
+import { useSend } from '../look/useSend.ts'
 
 interface Payload {
   name: string
@@ -39,19 +40,14 @@ export function Payloads() {
     enabled: oid !== '' && may('payload.ctrl'),
   })
   const again = () => void payloads.refetch()
-  const [failure, bring, busy] = useActionState(async (_: unknown, form: FormData) => {
+  const { failure, submit, busy } = useSend(async (form) => {
     const file = form.get('file') as File
-    try {
-      const { put_url } = await call<{ put_url: string }>('POST', `${path}/${encodeURIComponent(file.name)}`)
-      const answer = await fetch(below(put_url), { method: 'PUT', body: file, headers: { 'x-muster-console': '1' } })
-      if (!answer.ok) throw new Error(await answer.text())
-    } catch (error) {
-      return error
-    }
+    const { put_url } = await call<{ put_url: string }>('POST', `${path}/${encodeURIComponent(file.name)}`)
+    const answer = await fetch(below(put_url), { method: 'PUT', body: file, headers: { 'x-muster-console': '1' } })
+    if (!answer.ok) throw new Error(await answer.text())
     notify(`${file.name} is a payload now.`)
     again()
-    return undefined
-  }, undefined)
+  })
   if (!may('payload.ctrl')) return <Forbidden permission="payload.ctrl" />
   return (
     <section className="panel">
@@ -81,7 +77,7 @@ export function Payloads() {
           }))}
         />
       )}
-      <form action={bring} className="line">
+      <form onSubmit={submit} className="line">
         <label htmlFor={id}>Add a file</label>
         <input id={id} name="file" type="file" required />
         <button type="submit" disabled={busy}>

@@ -1,5 +1,4 @@
 import { useQuery } from '@tanstack/react-query'
-import { useActionState } from 'react'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import { Copy } from '../look/Copy.tsx'
@@ -9,6 +8,7 @@ import { Head } from '../look/Head.tsx'
 import { ListTable } from '../look/ListTable.tsx'
 import { notify } from '../look/notices.tsx'
 import { Time } from '../look/Time.tsx'
+import { useSend } from '../look/useSend.ts'
 
 interface Key {
   iid: string
@@ -36,17 +36,12 @@ export function InstallationKeys() {
     queryFn: ({ signal }) => call<Record<string, Record<string, Key>>>('GET', path, {}, signal).then((answer) => answer[oid] ?? {}),
     enabled: oid !== '' && may('ikey.list'),
   })
-  const [failure, create, busy] = useActionState(async (_: unknown, form: FormData) => {
+  const { failure, submit, busy } = useSend(async (form) => {
     const text = (name: string) => String(form.get(name) ?? '').trim()
-    try {
-      await call('POST', path, { desc: text('desc'), tags: text('tags'), quota: text('quota') })
-    } catch (error) {
-      return error
-    }
+    await call('POST', path, { desc: text('desc'), tags: text('tags'), quota: text('quota') })
     notify('The key is made. Copy its line to the machines.')
     await keys.refetch()
-    return undefined
-  }, undefined)
+  })
   const all = Object.values(keys.data ?? {}).sort((a, b) => b.created - a.created)
   return (
     <>
@@ -90,7 +85,7 @@ export function InstallationKeys() {
         {may('ikey.set') && (
           <section className="panel">
             <h2>Make a key</h2>
-            <form action={create} className="form">
+            <form onSubmit={submit} className="form">
               <div className="field">
                 <label htmlFor="desc">For</label>
                 <input id="desc" name="desc" required placeholder="laptops of the east wing" />

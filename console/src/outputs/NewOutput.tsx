@@ -1,7 +1,8 @@
-import { useActionState, useId, useState } from 'react'
+import { useId, useState } from 'react'
 import { call } from '../api/client.ts'
 import { Failure } from '../look/Failure.tsx'
 import { notify } from '../look/notices.tsx'
+import { useSend } from '../look/useSend.ts'
 
 const STREAMS = ['detect', 'event', 'audit', 'deployment', 'artifact', 'tailored']
 /** What each kind of output asks for: the field, how it is called, an example. */
@@ -22,21 +23,16 @@ const FIELDS: Record<string, [string, string, string][]> = {
 export function NewOutput({ path, made }: { path: string; made: () => void }) {
   const [module, setModule] = useState('webhook')
   const id = useId()
-  const [failure, create, busy] = useActionState(async (_: unknown, form: FormData) => {
+  const { failure, submit, busy } = useSend(async (form) => {
     const fields = Object.fromEntries([...form].map(([name, value]) => [name, String(value).trim()]))
-    try {
-      await call('POST', path, fields)
-    } catch (error) {
-      return error
-    }
+    await call('POST', path, fields)
     notify(`The output ${fields.name} is made.`)
     made()
-    return undefined
-  }, undefined)
+  })
   return (
     <section className="panel">
       <h2>Make an output</h2>
-      <form action={create} className="form">
+      <form onSubmit={submit} className="form">
         <div className="field">
           <label htmlFor={`${id}name`}>Name</label>
           <input id={`${id}name`} name="name" required />

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { useActionState, useId, useState } from 'react'
+import { useId, useState } from 'react'
 import { call } from '../api/client.ts'
 import { organizationOf, sessionQuery, useOrganization } from '../api/session.ts'
 import { Delete } from '../look/Delete.tsx'
@@ -7,6 +7,7 @@ import { Failure, Forbidden } from '../look/Failure.tsx'
 import { ListTable } from '../look/ListTable.tsx'
 import { Once } from '../look/Once.tsx'
 import { Time } from '../look/Time.tsx'
+import { useSend } from '../look/useSend.ts'
 import { counted } from '../look/words.ts'
 
 interface ApiKey {
@@ -38,20 +39,15 @@ export function ApiKeys() {
     enabled: oid !== '' && may('apikey.ctrl'),
   })
   const again = () => void keys.refetch()
-  const [failure, create, busy] = useActionState(async (_: unknown, form: FormData) => {
+  const { failure, submit, busy } = useSend(async (form) => {
     const fields = {
       key_name: String(form.get('name')).trim(),
       perms: form.getAll('perm').join(','),
       allowed_ip_range: String(form.get('range')).trim(),
     }
-    try {
-      setSecret((await call<{ api_key: string }>('POST', path, fields)).api_key)
-    } catch (error) {
-      return error
-    }
+    setSecret((await call<{ api_key: string }>('POST', path, fields)).api_key)
     again()
-    return undefined
-  }, undefined)
+  })
   if (!may('apikey.ctrl')) return <Forbidden permission="apikey.ctrl" />
   return (
     <section className="panel">
@@ -80,7 +76,7 @@ export function ApiKeys() {
       )}
       <details>
         <summary>Make an API key</summary>
-        <form action={create} className="form">
+        <form onSubmit={submit} className="form">
           <div className="field">
             <label htmlFor={`${id}name`}>Name</label>
             <input id={`${id}name`} name="name" required />

@@ -1,0 +1,40 @@
+import { useState } from 'react'
+import { Failure } from '../look/Failure.tsx'
+import { useSend } from '../look/useSend.ts'
+import { dataOf, type ObjectSchema, sorted } from './form.ts'
+import { SchemaField } from './SchemaField.tsx'
+
+interface Props {
+  schema: ObjectSchema
+  does: string
+  send: (data: Record<string, unknown>) => Promise<void>
+}
+
+/** A form for what a schema describes. The server is the judge; its sentence stands below. */
+export function SchemaForm({ schema, does, send }: Props) {
+  const fields = sorted(schema)
+  const [lacks, setLacks] = useState<string[]>([])
+  const { failure, submit, busy } = useSend(async (form) => {
+    const { data, wrong } = dataOf(schema, (name) => String(form.get(name) ?? ''))
+    setLacks(wrong)
+    if (!wrong.length) await send(data)
+  }, true)
+  return (
+    <form onSubmit={submit} className="form">
+      {fields.map(([name, element]) => (
+        <SchemaField key={name} name={name} element={element} />
+      ))}
+      {lacks.map((text) => (
+        <p key={text} role="alert" className="bad">
+          {text}
+        </p>
+      ))}
+      {failure !== undefined && <Failure what="It was refused" error={failure} />}
+      <div>
+        <button type="submit" className="prime" disabled={busy}>
+          {does}
+        </button>
+      </div>
+    </form>
+  )
+}
