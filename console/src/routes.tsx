@@ -132,7 +132,7 @@ const rule = createRoute({
   getParentRoute: () => shell,
   path: '/rules/edit',
   validateSearch: edited,
-  component: lazyRouteComponent(() => import('./rules/Edit.tsx'), 'EditRule'),
+  component: lazyRouteComponent(() => import('./rules/RuleEditor.tsx'), 'EditRule'),
 })
 const falsePositives = createRoute({
   getParentRoute: () => shell,
@@ -144,7 +144,7 @@ const falsePositive = createRoute({
   getParentRoute: () => shell,
   path: '/false-positives/edit',
   validateSearch: edited,
-  component: lazyRouteComponent(() => import('./rules/Edit.tsx'), 'EditFalsePositive'),
+  component: lazyRouteComponent(() => import('./rules/RuleEditor.tsx'), 'EditFalsePositive'),
 })
 const SPANS = ['1h', '1d', '1w', '30d'] as const
 const detections = createRoute({

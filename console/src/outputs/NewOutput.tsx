@@ -8,11 +8,11 @@ const STREAMS = ['detect', 'event', 'audit', 'deployment', 'artifact', 'tailored
 /** What each kind of output asks for: the field, how it is called, an example. */
 const FIELDS: Record<string, [string, string, string][]> = {
   webhook: [
-    ['dest_host', 'Address', 'https://hooks.example.org/muster'],
+    ['dest_host', 'Address', 'https address that takes JSON'],
     ['secret_key', 'Secret for its signature', ''],
   ],
   webhook_bulk: [
-    ['dest_host', 'Address', 'https://hooks.example.org/muster'],
+    ['dest_host', 'Address', 'https address that takes JSON'],
     ['secret_key', 'Secret for its signature', ''],
   ],
   syslog: [['dest_host', 'Host and port', 'syslog.example.org:601']],
