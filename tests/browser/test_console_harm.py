@@ -94,3 +94,45 @@ def test_who_may_not_is_told_which_permission_is_missing(signed_in, server):
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
     page.evaluate(call, ["DELETE", path, {"email": "eve@example.org"}])
+
+
+def test_eight_tabs_are_live_at_once(signed_in, chromium):
+    tabs = [chromium.new_page() for _ in range(7)]
+    try:
+        for tab in tabs:
+            tab.goto(f"{signed_in.root}/{signed_in.org}/sensors")
+        for tab in [signed_in.page, *tabs]:
+            expect(tab.get_by_text("live", exact=True)).to_be_visible()
+    finally:
+        for tab in tabs:
+            tab.close()
+
+
+def test_the_palette_goes_to_a_machine_by_its_name_and_a_list_is_used_by_keys(signed_in, server):
+    console, page = signed_in, signed_in.page
+    NamedSensor(server, "palette-1")
+    wait_for_sensor(console, "palette-1", "online")
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("combobox", name="Page, host name or task id")).to_be_focused()
+    page.keyboard.type("palette-")
+    expect(page.get_by_role("option", name="palette-1")).to_be_visible()
+    console.check("palette-sensor")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("palette-1")
+    page.keyboard.press("g")
+    page.keyboard.press("s")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Sensors")
+    page.keyboard.press("/")
+    page.keyboard.type('hostname == "palette-1"')
+    page.keyboard.press("Enter")
+    grid = page.get_by_role("grid", name="Sensors")
+    expect(grid).to_have_attribute("aria-rowcount", "2")
+    grid.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("x")
+    expect(page.get_by_text("1 selected")).to_be_visible()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("palette-1")
+    # Back leads to the same filter.
+    page.go_back()
+    expect(page.get_by_role("combobox", name="Selector")).to_have_value('hostname == "palette-1"')
