@@ -24,7 +24,7 @@ MAY_USE = {
     "muster-server": {
         "muster-console", "muster-live", "muster-api-types",
         "muster-model", "muster-command", "muster-selector", "muster-rules", "muster-tasking", "muster-wire",
-        "muster-store",
+        "muster-store", "muster-webhook",
     },
     "muster-client": {"muster-model"},
     "muster-service": {"muster-model", "muster-client", "muster-webhook"},
@@ -51,7 +51,7 @@ SPEAKS_HTTP = {
 ROOMS = (
     "clock", "random", "config", "address", "held", "names", "meter", "arrival", "pki", "jobs", "link", "turns",
     "intake", "records", "profile", "settings", "errors", "replay", "access", "files", "payload", "output",
-    "organization", "tasking", "sensor", "live", "hive", "detect", "artifact", "transfer", "extension", "console",
+    "organization", "service", "tasking", "sensor", "live", "hive", "detect", "artifact", "transfer", "extension", "console",
     "app", "retention", "gateway", "api", "server",
 )
 # Arrows that still go up, by room. The list only becomes shorter: one that is not needed any more fails the check.

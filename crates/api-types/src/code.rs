@@ -97,6 +97,8 @@ codes! {
     Internal "internal" 500
     /// A change of rules is stored, and could not be put in force.
     NotInForce "not_in_force" 500
+    /// A service or an extension of someone else was not reached, or did not do it.
+    ServiceFailed "service_failed" 502
     /// Cannot be done now; nothing was changed.
     Unavailable "unavailable" 503
     /// The store is full; nothing was changed.

@@ -20,6 +20,7 @@ mod output;
 mod reliable_task;
 mod rule;
 mod sensor;
+mod service;
 mod stream;
 mod tag;
 mod task;
@@ -39,6 +40,7 @@ pub use reliable_task::{
     TargetPage, Targeting, Untasked, Window,
 };
 pub use sensor::{Listing, Sensor, SensorState};
+pub use service::{NewService, RegisteredService, ServiceDeliveries, ServiceDelivery};
 pub use stream::{Filter, RecordStream, StreamKind};
 pub use transport::{Client, Settings};
 pub use user::{ConsoleLink, NewUserKey};

@@ -107,7 +107,7 @@ pub enum Verb {
     /// Outputs: where streams are sent
     #[command(subcommand)]
     Output(output::OutputVerb),
-    /// Services that you write: try them out
+    /// Services: programs of yours and of others that the server calls; try out those that you write
     #[command(subcommand)]
     Service(service::ServiceVerb),
     /// Extensions that you write: try them out

@@ -1,6 +1,8 @@
 //! `muster service`.
 
-use crate::connection::Global;
+mod registered;
+
+use crate::connection::{self, Global};
 use crate::simulate::{self, Posted};
 use crate::{exit, show};
 use muster_webhook::service::{DEADLINE_S, Envelope, Etype, Verdict, judge};
@@ -20,6 +22,8 @@ pub enum ServiceVerb {
     ///   muster service simulate http://127.0.0.1:8080 org_install --with-token
     #[command(verbatim_doc_comment)]
     Simulate(SimulateArgs),
+    #[command(flatten)]
+    Registered(registered::RegisteredVerb),
 }
 
 /// Options of `simulate`.
@@ -44,6 +48,7 @@ pub struct SimulateArgs {
 pub async fn run(verb: ServiceVerb, global: &Global) -> anyhow::Result<()> {
     match verb {
         ServiceVerb::Simulate(args) => simulate(args, global).await,
+        ServiceVerb::Registered(verb) => registered::run(verb, &connection::client(global)?, global.json).await,
     }
 }
 

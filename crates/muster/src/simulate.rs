@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 use muster_model::{Oid, Timestamp};
 use serde_json::{Map, Value};
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Largest answer that a server reads. Source: reference/extension-protocol.md section 2.
@@ -32,11 +32,15 @@ pub struct Sender {
     with_token: bool,
 }
 
+/// The secret in a file; its last line break is left out.
+pub fn secret_of(path: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    Ok(text.strip_suffix('\n').map_or(text.as_str(), |text| text.trim_end_matches('\r')).to_owned())
+}
+
 impl Sender {
     pub fn secret(&self) -> anyhow::Result<Option<String>> {
-        let Some(path) = &self.secret_file else { return Ok(None) };
-        let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        Ok(Some(text.strip_suffix('\n').map_or(text.as_str(), |text| text.trim_end_matches('\r')).to_owned()))
+        self.secret_file.as_deref().map(secret_of).transpose()
     }
 
     pub async fn token(&self, global: &Global) -> anyhow::Result<Option<(Oid, String)>> {

@@ -20,6 +20,7 @@ use crate::profile::{ORGANIZATION, ORGANIZATION_OWNER, Profile};
 use crate::records::{Batch, Kind, Records, SERVER};
 use crate::replay::Replays;
 use crate::sensor::Sensors;
+use crate::service::{self, Feed, Services};
 use crate::tasking::{self, Tasking};
 use crate::transfer::{self, MayStill, Transfers};
 use crate::turns::ReplayTurns;
@@ -54,6 +55,8 @@ pub struct App {
     pub streams: Streams,
     /// Outputs.
     pub delivery: Arc<Delivery>,
+    /// Services of others.
+    pub services: Arc<Services>,
     /// Hives, to be changed one change at a time.
     pub hives: Arc<Hives>,
     /// Rules at work.
@@ -161,6 +164,30 @@ async fn replays_in(records: &Records, store: &Store) -> Replays {
     replays
 }
 
+/// What rooms keep their own in.
+type Durable<'a> = (&'a Store, &'a Arc<Records>, &'a Secrets);
+
+fn delivery_of((store, records, secrets): Durable<'_>, outputs: Arc<Outputs>, config: &Config) -> Arc<Delivery> {
+    Arc::new(Delivery {
+        outputs,
+        store: store.clone(),
+        records: Arc::clone(records),
+        secrets: secrets.clone(),
+        data_dir: config.data_dir.clone(),
+        allow_private: config.allow_private_destinations,
+    })
+}
+
+fn services_of((store, records, secrets): Durable<'_>, feed: Arc<Feed>, config: &Config) -> Arc<Services> {
+    Arc::new(Services::new(service::Ports {
+        feed,
+        records: Arc::clone(records),
+        store: store.clone(),
+        secrets: secrets.clone(),
+        allows_private: config.allow_private_destinations,
+    }))
+}
+
 impl App {
     /// Loads all state of the store.
     ///
@@ -171,20 +198,16 @@ impl App {
         let (streams, outputs) = (Streams::default(), Arc::new(Outputs::default()));
         let detectors = Arc::new(Detectors::default());
         let (queues, rules) = (Arc::clone(&outputs), Arc::clone(&detectors));
-        let intake = Arc::new(Intake::new(store.clone(), streams.clone(), queues, rules));
+        let (feed, told) = Feed::load(&store)?;
+        let intake = Arc::new(Intake::new(store.clone(), streams.clone(), queues, rules).and(told));
         let records = Arc::new(Records::load(&store, Arc::clone(&intake))?);
         let secrets = secrets_in(&records).await?;
         let replays = replays_in(&records, &store).await;
         outputs.load(&records, &secrets);
-        let delivery = Delivery {
-            outputs,
-            store: store.clone(),
-            records: Arc::clone(&records),
-            secrets: secrets.clone(),
-            data_dir: config.data_dir.clone(),
-            allow_private: config.allow_private_destinations,
-        };
         let (organizations, jobs) = (Arc::new(Organizations::default()), Jobs::default());
+        let durable = (&store, &records, &secrets);
+        let delivery = delivery_of(durable, outputs, &config);
+        let services = services_of(durable, feed, &config);
         let tasking = Arc::new(Tasking {
             store: store.clone(),
             intake: Arc::clone(&intake),
@@ -211,7 +234,8 @@ impl App {
         });
         let app = Arc::new_cyclic(|app| Self {
             streams,
-            delivery: Arc::new(delivery),
+            delivery,
+            services,
             intake,
             hives: hives(app, &records, &secrets, &jobs, &detectors),
             detectors,

@@ -40,6 +40,7 @@ mod replay;
 pub mod retention;
 pub mod sensor;
 mod server;
+pub mod service;
 pub mod settings;
 pub mod tasking;
 pub mod transfer;

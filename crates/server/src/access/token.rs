@@ -148,15 +148,24 @@ impl Secrets {
             Some(duration @ 1..1_000_000_000) => duration,
             Some(absolute) => absolute - now_s,
         };
+        self.token(caller, ttl, exchange.source, now)
+    }
+
+    /// Makes a token for someone whose credential is known already, valid for so many seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Token`] if it cannot be signed.
+    pub fn token(&self, caller: Caller, ttl_s: i64, source: Option<IpAddr>, now: Timestamp) -> Result<String, Refused> {
         let is_user = caller.is_user();
         let permissions = caller.scope.0.values().next().into_iter().flatten().cloned().collect();
         let claims = Claims {
             aud: AUDIENCE.into(),
-            exp: now_s.saturating_add(ttl.clamp(1, TOKEN_TTL_S_MAX)),
+            exp: now.as_secs().saturating_add(ttl_s.clamp(1, TOKEN_TTL_S_MAX)),
             email: caller.identity,
             uid: caller.uid,
             kid: caller.credential,
-            sip: exchange.source.map(|ip| ip.to_string()).unwrap_or_default(),
+            sip: source.map(|ip| ip.to_string()).unwrap_or_default(),
             perms: if is_user { Vec::new() } else { permissions },
             oid: if is_user {
                 let sorted = |set: BTreeSet<String>| set.into_iter().collect();

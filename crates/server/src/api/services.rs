@@ -1,8 +1,11 @@
-//! Services, the older door to extensions. Source: reference/rest-api.md sections 7.8 and 10.4.
+//! Services: the older door to extensions, and programs of others. Source: reference/rest-api.md sections 7.8 and 10.4.
+
+mod registered;
 
 use super::extensions::impersonated;
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::extension::{self, INFRASTRUCTURE, INFRASTRUCTURE_SERVICE, yaml_text};
+use crate::service;
 use crate::tasking::EXTENSION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,21 +17,25 @@ const RELIABLE_TASKING: &str = "reliable-tasking";
 /// The routes of this area.
 pub(super) fn routes() -> Vec<Route> {
     let request_access = Access::May("ext.request");
-    vec![
+    let mut routes = vec![
         Route::new(Method::Get, "/service/{oid}", Access::Member, "Services of the organization", list),
         Route::new(Method::Post, "/service/{oid}/{service}", request_access, "Ask a service for something", request)
             .needs("request_data", "Base64 of a JSON object with `action` and its fields, or the JSON itself")
             .document()
             .form("is_async", "The caller does not wait for the answer")
             .form("jwt", "Token of the caller as whom the service shall act"),
-    ]
+    ];
+    routes.extend(registered::routes());
+    routes
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let is_subscribed = extension::is_subscribed(&call.app, oid, EXTENSION);
     let names = is_subscribed.then_some(RELIABLE_TASKING).into_iter().chain([INFRASTRUCTURE_SERVICE]);
-    let names: Vec<&str> = names.collect();
+    let visible = service::visible(&call.app.records, oid).into_iter().map(|(name, _)| name);
+    let subscribed = visible.filter(|name| service::subscription(&call.app.records, oid, name).is_some());
+    let names: Vec<String> = names.map(str::to_owned).chain(subscribed).collect();
     Ok(Reply::json(&json!({"replicants": names})))
 }
 
@@ -46,24 +53,13 @@ fn with_options(data: Value) -> Value {
 }
 
 async fn request(call: Call) -> Result<Reply, ApiError> {
-    let service = call.path("service");
-    let extension = match service {
+    let name = call.path("service");
+    let data = data_of(&call)?;
+    let extension = match name {
         RELIABLE_TASKING => EXTENSION,
         INFRASTRUCTURE_SERVICE => INFRASTRUCTURE,
-        other => {
-            let available = format!("{RELIABLE_TASKING}, {INFRASTRUCTURE_SERVICE}");
-            return Err(ApiError::not_found(format!("no such service: {other}; available: {available}")));
-        }
+        other => return registered::request(&call, other, data).await,
     };
-    let packed = call.fields.require("request_data")?;
-    let bytes = match packed.trim_start().starts_with('{') {
-        true => packed.as_bytes().to_owned(),
-        false => STANDARD
-            .decode(packed)
-            .map_err(|error| ApiError::bad_request(format!("request_data is not base64: {error}")))?,
-    };
-    let data: Value = serde_json::from_slice(&bytes)
-        .map_err(|error| ApiError::bad_request(format!("request_data is not JSON: {error}")))?;
     let data = if extension == INFRASTRUCTURE { with_options(data) } else { data };
     let action = data.get("action").and_then(Value::as_str).unwrap_or_default();
     let caller = impersonated(&call, "jwt")?;
@@ -81,4 +77,15 @@ async fn request(call: Call) -> Result<Reply, ApiError> {
         }
     }
     Ok(Reply::json(&answer))
+}
+
+fn data_of(call: &Call) -> Result<Value, ApiError> {
+    let packed = call.fields.require("request_data")?;
+    let bytes = match packed.trim_start().starts_with('{') {
+        true => packed.as_bytes().to_owned(),
+        false => STANDARD
+            .decode(packed)
+            .map_err(|error| ApiError::bad_request(format!("request_data is not base64: {error}")))?,
+    };
+    serde_json::from_slice(&bytes).map_err(|error| ApiError::bad_request(format!("request_data is not JSON: {error}")))
 }

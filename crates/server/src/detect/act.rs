@@ -46,14 +46,14 @@ enum Failed {
     NoSensor(String),
     #[error("no such hive: {0}")]
     NoHive(String),
-    #[error("no such service: {0}")]
-    NoService(String),
     #[error("a task's command must be text, or a list of texts and numbers")]
     Command,
     #[error(transparent)]
     Tasking(#[from] tasking::Error),
     #[error(transparent)]
     Extension(#[from] extension::Error),
+    #[error(transparent)]
+    Service(#[from] crate::service::Error),
     #[error(transparent)]
     Hive(#[from] hive::Error),
     #[error(transparent)]
@@ -68,6 +68,7 @@ impl Failed {
             Self::Tasking(error) => error.of_store(),
             Self::Extension(error) => error.of_store(),
             Self::Hive(error) => error.of_store(),
+            Self::Service(crate::service::Error::Store(error)) => Some(error),
             _ => None,
         }
     }
@@ -185,7 +186,11 @@ async fn act(app: &Arc<App>, organization: &Arc<Organization>, action: &Action) 
             let data = identified(ordered.id, EXTENSION, action, request);
             Ok(extension::request(app, organization, EXTENSION, action, &data, &actor).await.map(|_| ())?)
         }
-        Effect::ServiceRequest { name, .. } => Err(Failed::NoService(name.clone())),
+        Effect::ServiceRequest { name, request } => {
+            let data = request.as_object().cloned().unwrap_or_default();
+            // The id of the action: should it be carried out twice, the service can tell.
+            Ok(app.services.request_later(organization.oid, name, &data, ordered.id).await?)
+        }
         Effect::AddHiveTag { hive_name, record_name, tag } => {
             tag_record(app, organization, (hive_name, record_name, tag), true, &actor).await
         }

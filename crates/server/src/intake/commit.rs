@@ -67,7 +67,7 @@ impl From<Vec<Record>> for Beside {
 pub struct Intake {
     store: Store,
     streams: Streams,
-    outputs: Arc<dyn Queues>,
+    queues: Vec<Arc<dyn Queues>>,
     rules: Arc<dyn Rules>,
 }
 
@@ -75,7 +75,14 @@ impl Intake {
     /// A door to a store; it tells these of what came in.
     #[must_use]
     pub fn new(store: Store, streams: Streams, outputs: Arc<dyn Queues>, rules: Arc<dyn Rules>) -> Self {
-        Self { store, streams, outputs, rules }
+        Self { store, streams, queues: vec![outputs], rules }
+    }
+
+    /// The same door; these queues get of the records, too.
+    #[must_use]
+    pub fn and(mut self, queues: Arc<dyn Queues>) -> Self {
+        self.queues.push(queues);
+        self
     }
 
     /// Stores records, and what is beside them, in one commit; then tells of the records. Those that rules
@@ -119,7 +126,7 @@ impl Intake {
         self.rules.forget(&self.store, oid, sid).await;
     }
 
-    /// Stores records as they are, what outputs get of them and of what is `enqueued` already, and `writes`;
+    /// Stores records as they are, what queues get of them and of what is `enqueued` already, and `writes`;
     /// then tells of the records.
     ///
     /// The writes come after the records: an output that is deleted leaves nothing in its queue, not even the
@@ -134,7 +141,7 @@ impl Intake {
         mut enqueued: Vec<Box<dyn Enqueued>>,
         writes: Vec<Write>,
     ) -> Result<(), StoreError> {
-        enqueued.extend(self.outputs.enqueue(records));
+        enqueued.extend(self.queues.iter().flat_map(|queues| queues.enqueue(records)));
         let mut all: Vec<Write> = enqueued.iter_mut().map(|enqueued| enqueued.write()).collect();
         if !records.is_empty() {
             all.push(Write::Append(records.iter().map(|record| record.entry()).collect()));

@@ -23,7 +23,7 @@ pub enum Wait {
     Overdue,
 }
 
-/// Queues that records go to in the commit that stores them: those of outputs.
+/// Queues that records go to in the commit that stores them: those of outputs, and what services are told.
 pub trait Queues: Send + Sync {
     /// What the queues get of these records.
     fn enqueue(&self, records: &[&Record]) -> Vec<Box<dyn Enqueued>>;

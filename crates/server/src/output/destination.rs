@@ -4,13 +4,12 @@
 //! checked: a name that changes its mind between the check and the connection
 //! gains nothing. Source: reference/events.md section 11.
 
+use muster_model::causes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Client, RequestBuilder, Response, Url};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 use tokio::time::timeout;
-
-/// A whole delivery by HTTP must be over in this time.
-const REQUEST_MAX: Duration = Duration::from_secs(30);
 
 /// A connection must be made in this time.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -127,21 +126,69 @@ impl Resolve for Resolver {
     }
 }
 
-/// An HTTP client for destinations that others chose: no redirects, no proxy, bounded in time. It
-/// resolves names itself; addresses in URLs must be checked by the caller with [`resolve`].
+/// An HTTP client for destinations that others chose: no redirects, no proxy, nothing unpacked, bounded in time.
+pub struct Guarded {
+    client: Client,
+    allow_private: bool,
+}
+
+impl Guarded {
+    /// A client that keeps its connections.
+    ///
+    /// # Errors
+    ///
+    /// If the trusted certificates of the system cannot be read.
+    pub fn new(allow_private: bool) -> Result<Self, String> {
+        let client = Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .connect_timeout(CONNECT_MAX)
+            .dns_resolver(std::sync::Arc::new(Resolver { allow_private }))
+            .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Self { client: client.map_err(|error| causes(&error))?, allow_private })
+    }
+
+    /// Posts what `fill` makes of a request. `within` bounds all of it, the body of the answer included.
+    ///
+    /// # Errors
+    ///
+    /// Why there is no answer, without the URL: that may hold a secret.
+    pub async fn post(
+        &self,
+        url: &Url,
+        within: Duration,
+        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response, String> {
+        // An address in the URL is not resolved by the client, and so not looked at by its resolver.
+        resolve(&place_of(url), self.allow_private).await.map_err(|error| error.to_string())?;
+        let request = fill(self.client.post(url.clone()).timeout(within));
+        request.send().await.map_err(|error| causes(&error.without_url()))
+    }
+}
+
+/// Where a URL leads.
+#[must_use]
+pub fn place_of(url: &Url) -> HostPort {
+    let host = url.host_str().unwrap_or_default();
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    HostPort { host, port: url.port_or_known_default().unwrap_or(443) }
+}
+
+/// The body of an answer, as it is on the wire.
 ///
 /// # Errors
 ///
-/// If the trusted certificates of the system cannot be read.
-pub fn http_client(allow_private: bool) -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .timeout(REQUEST_MAX)
-        .connect_timeout(CONNECT_MAX)
-        .dns_resolver(std::sync::Arc::new(Resolver { allow_private }))
-        .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
-        .build()
+/// If it has more than `bytes_max` bytes, or does not come to its end.
+pub async fn body_of(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(|error| causes(&error.without_url()))? {
+        if body.len() + piece.len() > bytes_max {
+            return Err(format!("the answer has more than {bytes_max} bytes"));
+        }
+        body.extend_from_slice(&piece);
+    }
+    Ok(body)
 }
 
 #[cfg(test)]
@@ -169,6 +216,94 @@ mod tests {
         assert_eq!(place("[::1]:6514"), Some(("::1".into(), 6514)));
         for text in ["host", "host:", "host:0", "host:70000", ":514", "::1:514", "a b:1", "user@host:1"] {
             assert_eq!(place(text), None, "{text}");
+        }
+    }
+
+    /// What a target does to a connection, and where it is.
+    async fn target<F: Future<Output = ()> + Send>(
+        behave: impl Fn(tokio::net::TcpStream) -> F + Send + 'static,
+    ) -> (Url, tokio::task::JoinHandle<()>) {
+        use tokio::io::AsyncReadExt as _;
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let serving = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                // A client takes no answer before it has asked.
+                let _ = stream.read(&mut [0; 1_024]).await;
+                behave(stream).await;
+            }
+        });
+        (url, serving)
+    }
+
+    async fn asked(url: &Url, within: Duration) -> Result<Vec<u8>, String> {
+        let client = Guarded::new(true).unwrap();
+        let response = client.post(url, within, |request| request.body("{}")).await?;
+        body_of(response, 1_000).await
+    }
+
+    const SHORT: Duration = Duration::from_millis(300);
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_target_that_never_answers_or_sends_headers_forever_is_left_at_the_deadline() {
+        use tokio::io::AsyncWriteExt as _;
+        let (silent, one) = target(async |stream| {
+            std::future::pending::<()>().await;
+            drop(stream);
+        })
+        .await;
+        let (slow, other) = target(async |mut stream| {
+            while stream.write_all(b"h").await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+        for url in [silent, slow] {
+            assert!(timeout(LONG, asked(&url, SHORT)).await.expect("it ends by itself").is_err(), "{url}");
+        }
+        one.abort();
+        other.abort();
+    }
+
+    #[tokio::test]
+    async fn an_endless_answer_and_one_of_100_mb_are_not_read_to_their_end() {
+        use tokio::io::AsyncWriteExt as _;
+        for header in ["transfer-encoding: chunked", "content-length: 100000000"] {
+            let (url, serving) = target(move |mut stream| async move {
+                let head = format!("HTTP/1.1 200 OK\r\n{header}\r\n\r\n");
+                let _ = stream.write_all(head.as_bytes()).await;
+                while stream.write_all(b"10\r\n0123456789abcdef\r\n").await.is_ok() {}
+            })
+            .await;
+            let refused = timeout(LONG, asked(&url, LONG)).await.expect("it ends by itself").unwrap_err();
+            assert!(refused.contains("more than 1000 bytes"), "{refused}");
+            serving.abort();
+        }
+    }
+
+    #[tokio::test]
+    async fn redirects_are_not_followed_and_nothing_is_unpacked() {
+        use tokio::io::AsyncWriteExt as _;
+        const PACKED: &[u8] = b"\x1f\x8b\x08\0\0\0\0\0";
+        let (url, serving) = target(async |mut stream| {
+            let head = "HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\ncontent-encoding: gzip\r\n";
+            let _ = stream.write_all(format!("{head}content-length: {}\r\n\r\n", PACKED.len()).as_bytes()).await;
+            let _ = stream.write_all(PACKED).await;
+        })
+        .await;
+        assert_eq!(asked(&url, LONG).await, Ok(PACKED.to_vec()));
+        serving.abort();
+    }
+
+    #[tokio::test]
+    async fn a_private_address_is_refused_as_it_stands_and_behind_a_name() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let client = Guarded::new(false).unwrap();
+        for url in ["http://127.0.0.1:9/", "http://[::1]:9/", "http://localhost:9/", "http://[::ffff:10.0.0.1]:9/"] {
+            let refused = client.post(&url.parse().unwrap(), LONG, |request| request).await.unwrap_err();
+            assert!(refused.contains("is a private address"), "{url}: {refused}");
         }
     }
 }

@@ -164,7 +164,7 @@ impl Module {
         let place: HostPort = match self {
             Self::File(_) => return Ok(()),
             Self::Syslog(settings) => settings.to.clone(),
-            Self::Webhook(settings) => settings.place()?,
+            Self::Webhook(settings) => settings.place(),
         };
         match destination::resolve(&place, allow_private).await {
             Err(destination::Unreachable::Private(address)) => Err(Error::PrivateDestination(address)),

@@ -1,17 +1,19 @@
 //! Signed `POST`s of one record, or of a batch. Source: reference/events.md section 12.
 
 use super::Error;
-use super::destination::{self, HostPort};
+use super::destination::{self, Guarded, HostPort};
 use super::format::Format;
 use super::settings;
 use crate::access::to_hex;
 use aws_lc_rs::hmac;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use muster_model::causes;
 use muster_store::Queued;
-use reqwest::{Client, Url};
+use reqwest::{RequestBuilder, Url};
 use std::borrow::Cow;
 use std::time::Duration;
+
+/// A whole delivery must be over in this time.
+const REQUEST_MAX: Duration = Duration::from_secs(30);
 
 /// Records that one `webhook` output delivers between two commits: as many may come twice after a crash.
 const RECORDS_PER_TURN: usize = 32;
@@ -64,24 +66,17 @@ impl Settings {
         })
     }
 
-    pub(super) fn place(&self) -> Result<HostPort, Error> {
-        let host = self.url.host_str().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = self.url.port_or_known_default().unwrap_or(443);
-        Ok(HostPort { host, port })
+    pub(super) fn place(&self) -> HostPort {
+        destination::place_of(&self.url)
     }
 }
 
 /// The HTTP client of one output.
-pub(super) struct Sink {
-    client: Client,
-    allow_private: bool,
-}
+pub(super) struct Sink(Guarded);
 
 impl Sink {
     pub(super) fn new(allow_private: bool) -> Result<Self, String> {
-        let client = destination::http_client(allow_private).map_err(|error| error.to_string())?;
-        Ok(Self { client, allow_private })
+        Guarded::new(allow_private).map(Self)
     }
 
     /// Delivers the first records; tells how many are done with, also when it fails.
@@ -91,13 +86,6 @@ impl Sink {
         format: &Format,
         records: &[Queued],
     ) -> (usize, Result<(), String>) {
-        let place = match settings.place() {
-            Ok(place) => place,
-            Err(error) => return (0, Err(error.to_string())),
-        };
-        if let Err(error) = destination::resolve(&place, self.allow_private).await {
-            return (0, Err(error.to_string()));
-        }
         if settings.period.is_some() {
             let taken = bulk_size(records);
             let lines: Vec<Cow<'_, [u8]>> =
@@ -116,17 +104,18 @@ impl Sink {
 
     async fn send(&self, settings: &Settings, text: &[u8]) -> Result<(), String> {
         let signature = to_hex(hmac::sign(&settings.key, text).as_ref());
-        let mut request = self.client.post(settings.url.clone()).header("lc-signature", signature);
-        if let Some((name, value)) = &settings.header {
-            request = request.header(name, value);
-        }
-        let request = if settings.has_json_body {
-            request.header(CONTENT_TYPE, "application/json").body(text.to_vec())
-        } else {
-            request.form(&[("data", String::from_utf8_lossy(text))])
+        let fill = |request: RequestBuilder| {
+            let mut request = request.header("lc-signature", signature);
+            if let Some((name, value)) = &settings.header {
+                request = request.header(name, value);
+            }
+            if settings.has_json_body {
+                request.header(CONTENT_TYPE, "application/json").body(text.to_vec())
+            } else {
+                request.form(&[("data", String::from_utf8_lossy(text))])
+            }
         };
-        // The URL may hold a secret, and stays out of the error.
-        let response = request.send().await.map_err(|error| causes(&error.without_url()))?;
+        let response = self.0.post(&settings.url, REQUEST_MAX, fill).await?;
         let status = response.status();
         if status.is_success() { Ok(()) } else { Err(format!("the receiver answered {status}")) }
     }

@@ -15,6 +15,8 @@ use muster_server::random;
 use muster_store::{Store, StoreError, Stream};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::TcpListener;
+use std::sync::LazyLock;
 
 /// Routes with other methods than GET that store nothing. Whatever else is in the table of routes is in `changes`.
 const STORES_NOTHING: &[&str] = &[
@@ -23,6 +25,8 @@ const STORES_NOTHING: &[&str] = &[
     "POST //",
     "POST //jwt",
     "POST //{oid}",
+    // Of a message that was given up, so tests/rest/services.rs is about it.
+    "POST /deliveries/{oid}/{mid}",
     "POST /export/{oid}/sensors",
     "POST /hive-public/{hive}/{oid}",
     "POST /hive/{hive}/{oid}/{key}/validate",
@@ -31,6 +35,8 @@ const STORES_NOTHING: &[&str] = &[
     "POST /modules/{oid}",
     "POST /online/{oid}",
     "POST /payload/{oid}/{name}",
+    // What a service says of itself is not a change that the caller makes.
+    "POST /services/{oid}/{name}/health",
 ];
 
 /// What users of the console do about their own access, with a cookie; tests/rest/console.rs is about these.
@@ -109,12 +115,30 @@ fn changes(oid: &str, sid: &str) -> Vec<Change> {
         ask_of("cancel", &other_id),
         change("DELETE", extension, &[]),
     ];
+    all.extend(of_services(oid));
     all.extend(of_organization(oid));
     all.extend(of_hives(oid));
     all.extend(of_files(oid));
     all.push(change("DELETE", sid, &[]));
     all.push(change("POST", format!("{sid}/undelete"), &[]));
     all
+}
+
+/// The service is at an address that takes connections and never answers: nothing comes of its messages.
+fn of_services(oid: &str) -> Vec<Change> {
+    static SILENT: LazyLock<TcpListener> = LazyLock::new(|| TcpListener::bind("127.0.0.1:0").unwrap());
+    let url = format!("http://{}/", SILENT.local_addr().unwrap());
+    let (one, subscription) = (format!("services/{oid}/silent"), format!("services/{oid}/silent/subscription"));
+    let request = BASE64_STANDARD.encode("{}");
+    let request = [("request_data", request.as_str()), ("is_async", "true")];
+    vec![
+        change("POST", one.clone(), &[("url", &url)]),
+        change("POST", subscription.clone(), &[]),
+        change("PATCH", subscription.clone(), &[]),
+        change("POST", format!("service/{oid}/silent"), &request).told(&[]),
+        change("DELETE", subscription, &[]),
+        change("DELETE", one, &[]),
+    ]
 }
 
 fn of_organization(oid: &str) -> Vec<Change> {

@@ -13,6 +13,7 @@ mod pages;
 mod replay;
 mod rights;
 mod sensors;
+mod services;
 mod strict;
 mod told;
 mod world;

@@ -43,7 +43,14 @@ impl World {
     }
 
     pub async fn on(folder: TempDir, store: Store) -> Self {
-        let server = Server::start_on(Config::loopback(folder.path().to_owned()), store.clone()).await.unwrap();
+        Self::with(folder, store, |_| ()).await
+    }
+
+    /// A world whose server is set up otherwise.
+    pub async fn with(folder: TempDir, store: Store, set_up: impl FnOnce(&mut Config)) -> Self {
+        let mut config = Config::loopback(folder.path().to_owned());
+        set_up(&mut config);
+        let server = Server::start_on(config, store.clone()).await.unwrap();
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut world = Self { server, oid: Oid(random::uuid()), token: String::new(), folder, store, http };
         world.organization(world.oid).await;
