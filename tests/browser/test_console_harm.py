@@ -1,12 +1,15 @@
 """What could harm: hostile text, a server that goes away, somebody who may not."""
 
 import re
+import shlex
 import signal
+import subprocess
 
 from playwright.sync_api import expect
 
 from console import PASSWORD, sensors_row, wait_for_sensor
 from fleet import NamedSensor
+from process import program
 
 HOST = "<img src=x onerror=alert(1)>"
 TAG = '"><script>alert(2)</script>'
@@ -133,6 +136,13 @@ def test_the_palette_goes_to_a_machine_by_its_name_and_a_list_is_used_by_keys(si
     expect(page.get_by_text("1 selected")).to_be_visible()
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("palette-1")
-    # Back leads to the same filter.
+    # Back leads to the same filter, which is also a line to type: it gives the same sensor.
     page.go_back()
     expect(page.get_by_role("combobox", name="Selector")).to_have_value('hostname == "palette-1"')
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy as CLI").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    argv = shlex.split(page.evaluate("navigator.clipboard.readText()"))
+    assert argv[0] == "muster"
+    ran = subprocess.run([program("muster"), *argv[1:]], env=server.environment, capture_output=True, text=True, timeout=60, check=True)
+    assert "palette-1" in ran.stdout

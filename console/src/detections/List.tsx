@@ -5,8 +5,10 @@ import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Row } from '../api/types.ts'
 import { useTopic } from '../live/useLive.ts'
+import { Copy } from '../look/Copy.tsx'
 import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
+import { quoted } from '../look/quoted.ts'
 import { counted } from '../look/words.ts'
 import { DetectionPanel } from './DetectionPanel.tsx'
 import { DetectionTable } from './DetectionTable.tsx'
@@ -62,6 +64,7 @@ export function Detections() {
             </option>
           ))}
         </select>
+        <Copy text={() => `muster detections --since ${since}${cat ? ` --category ${quoted(cat)}` : ''}`}>Copy as CLI</Copy>
         <span role="status" className="soft">
           {kept.data &&
             (all.length === SHOWN_MAX

@@ -1,4 +1,5 @@
 import type { Target } from '../api/types.ts'
+import { quoted } from '../look/quoted.ts'
 import { counted } from '../look/words.ts'
 
 /** What a task does, in one sentence. */
@@ -10,7 +11,6 @@ export function sentence(command: string, total: number, online: number, expiry:
   return `Runs “${command}” on ${sensors}${off}${later}, until ${expiry}${pace ? `; at most ${pace} a second` : ''}.`
 }
 
-const quoted = (text: string) => `'${text.replaceAll("'", `'\\''`)}'`
 export interface Order {
   task: string
   selector: string

@@ -2,7 +2,9 @@ import { useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
+import { Copy } from '../look/Copy.tsx'
 import { complain, notify } from '../look/notices.tsx'
+import { quoted } from '../look/quoted.ts'
 import { counted } from '../look/words.ts'
 
 interface Props {
@@ -39,6 +41,7 @@ export function PickBar({ picked, selector, total, clear, changed }: Props) {
       >
         Run a command on them…
       </button>
+      <Copy text={() => `muster sensors${asSelector ? ` --selector ${quoted(asSelector)}` : ''}`}>Copy as CLI</Copy>
       {sids.length > 0 && may('sensor.tag') && (
         <form
           className="line"
