@@ -43,13 +43,13 @@ IMPURE = re.compile(
 OF_HTTP = re.compile(r"\b(ApiError|StatusCode)\b")
 SPEAKS_HTTP = {
     "ApiError": ("api.rs", "api/", "gateway/incoming.rs"),
-    "StatusCode": ("api.rs", "api/", "console/site.rs", "console/socket.rs"),
+    "StatusCode": ("api.rs", "api/", "console/site.rs", "console/socket.rs", "server/metrics.rs"),
 }
 
 # The rooms of the server from the ground up: a room uses rooms that stand before it, and `app`, where all are put
 # together, is for those behind it.
 ROOMS = (
-    "clock", "random", "config", "address", "held", "names", "meter", "arrival", "pki", "jobs", "link", "turns",
+    "clock", "random", "config", "address", "held", "telemetry", "names", "meter", "arrival", "pki", "jobs", "link", "turns",
     "intake", "records", "profile", "settings", "errors", "replay", "access", "files", "payload", "output",
     "organization", "service", "tasking", "sensor", "live", "hive", "detect", "artifact", "transfer", "extension", "console",
     "app", "retention", "gateway", "api", "server",

@@ -13,6 +13,8 @@ pub struct Bound {
     pub http: Option<SocketAddr>,
     /// CONNECT proxy.
     pub proxy: Option<SocketAddr>,
+    /// Metrics and health.
+    pub metrics: Option<SocketAddr>,
 }
 
 /// Where this server is reached.

@@ -15,6 +15,7 @@ mod error;
 mod extensions;
 mod fields;
 mod form;
+pub(crate) mod health;
 mod hive;
 mod insight;
 mod keys;
@@ -46,6 +47,7 @@ pub use router::serve;
 pub fn routes() -> Vec<Route> {
     let areas = [
         ("Tokens", token::routes()),
+        ("Health", health::routes()),
         ("Organization", organizations::routes()),
         ("Keys", keys::routes()),
         ("Users", users::routes()),

@@ -22,6 +22,7 @@ use crate::replay::Replays;
 use crate::sensor::Sensors;
 use crate::service::{self, Feed, Services};
 use crate::tasking::{self, Tasking};
+use crate::telemetry::Telemetry;
 use crate::transfer::{self, MayStill, Transfers};
 use crate::turns::ReplayTurns;
 use muster_model::Oid;
@@ -61,6 +62,8 @@ pub struct App {
     pub hives: Arc<Hives>,
     /// Rules at work.
     pub detectors: Arc<Detectors>,
+    /// Counters, for those who watch the server.
+    pub telemetry: Telemetry,
     /// What runs beside its caller.
     pub jobs: Jobs,
     /// Bodies of requests with a valid token.
@@ -167,9 +170,15 @@ async fn replays_in(records: &Records, store: &Store) -> Replays {
 /// What rooms keep their own in.
 type Durable<'a> = (&'a Store, &'a Arc<Records>, &'a Secrets);
 
-fn delivery_of((store, records, secrets): Durable<'_>, outputs: Arc<Outputs>, config: &Config) -> Arc<Delivery> {
+fn delivery_of(
+    (store, records, secrets): Durable<'_>,
+    outputs: Arc<Outputs>,
+    telemetry: &Telemetry,
+    config: &Config,
+) -> Arc<Delivery> {
     Arc::new(Delivery {
         outputs,
+        telemetry: telemetry.clone(),
         store: store.clone(),
         records: Arc::clone(records),
         secrets: secrets.clone(),
@@ -197,16 +206,18 @@ impl App {
     pub async fn load(config: Config, store: Store, pki: Pki) -> Result<Arc<Self>, StoreError> {
         let (streams, outputs) = (Streams::default(), Arc::new(Outputs::default()));
         let detectors = Arc::new(Detectors::default());
+        let telemetry = Telemetry::default();
         let (queues, rules) = (Arc::clone(&outputs), Arc::clone(&detectors));
         let (feed, told) = Feed::load(&store)?;
-        let intake = Arc::new(Intake::new(store.clone(), streams.clone(), queues, rules).and(told));
+        let intake = Intake::new(store.clone(), telemetry.clone(), streams.clone(), queues, rules).and(told);
+        let intake = Arc::new(intake);
         let records = Arc::new(Records::load(&store, Arc::clone(&intake))?);
         let secrets = secrets_in(&records).await?;
         let replays = replays_in(&records, &store).await;
         outputs.load(&records, &secrets);
         let (organizations, jobs) = (Arc::new(Organizations::default()), Jobs::default());
         let durable = (&store, &records, &secrets);
-        let delivery = delivery_of(durable, outputs, &config);
+        let delivery = delivery_of(durable, outputs, &telemetry, &config);
         let services = services_of(durable, feed, &config);
         let tasking = Arc::new(Tasking {
             store: store.clone(),
@@ -239,6 +250,7 @@ impl App {
             intake,
             hives: hives(app, &records, &secrets, &jobs, &detectors),
             detectors,
+            telemetry,
             jobs,
             bodies: Bodies::new(BODIES_BYTES_MAX),
             strangers_bodies: Bodies::new(STRANGERS_BODIES_BYTES_MAX),

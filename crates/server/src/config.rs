@@ -14,6 +14,8 @@ pub struct Config {
     pub http: Option<SocketAddr>,
     /// CONNECT listener for clients that know only the vendor's host names.
     pub proxy: Option<SocketAddr>,
+    /// Listener for a Prometheus: `/metrics`, `/healthz`, `/readyz`, without tokens.
+    pub metrics: Option<SocketAddr>,
     /// `host:port` by which sensors reach the TLS listener; default: the bound address.
     pub public_address: Option<String>,
     /// More names and addresses to put into the server certificate.
@@ -88,6 +90,7 @@ impl Config {
             listen: free,
             http: Some(free),
             proxy: Some(free),
+            metrics: None,
             public_address: None,
             names: Vec::new(),
             limits: Limits::default(),

@@ -43,6 +43,7 @@ mod server;
 pub mod service;
 pub mod settings;
 pub mod tasking;
+pub mod telemetry;
 pub mod transfer;
 pub mod turns;
 

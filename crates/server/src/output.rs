@@ -29,6 +29,7 @@ use crate::intake::event::{self, Actor};
 use crate::intake::{self, Beside, Committed, Queues, Record};
 use crate::names;
 use crate::records::{Kind, Records};
+use crate::telemetry::Telemetry;
 use filter::Filter;
 use format::Format;
 use muster_model::Oid;
@@ -197,6 +198,12 @@ impl Outputs {
         self.by_organization.read().get(&oid).cloned()
     }
 
+    /// Bytes in all queues, roughly.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> u64 {
+        self.all().iter().map(|output| output.waiting_bytes.load(Ordering::Relaxed)).sum()
+    }
+
     fn all(&self) -> Vec<Arc<Output>> {
         self.by_organization.read().values().flat_map(|outputs| outputs.iter().cloned()).collect()
     }
@@ -241,6 +248,7 @@ pub fn forget_all(oid: Oid, name: &str) -> Write {
 pub struct Delivery {
     /// Those at work.
     pub(crate) outputs: Arc<Outputs>,
+    pub(crate) telemetry: Telemetry,
     pub(crate) store: Store,
     pub(crate) records: Arc<Records>,
     pub(crate) secrets: Secrets,

@@ -234,6 +234,7 @@ mod tests {
     use crate::detect::Detectors;
     use crate::intake::{Intake, Streams};
     use crate::output::Outputs;
+    use crate::telemetry::Telemetry;
     use muster_store::Store;
     use std::collections::BTreeSet;
     use std::sync::Arc;
@@ -296,6 +297,7 @@ mod tests {
         store.commit(first(&replays, "twice", at(1)).writes(&sent(3))).await.unwrap();
         let intake = Arc::new(Intake::new(
             store.clone(),
+            Telemetry::default(),
             Streams::default(),
             Arc::new(Outputs::default()),
             Arc::new(Detectors::default()),

@@ -52,6 +52,7 @@ pub async fn forget(app: &App) -> usize {
         match work.step(app).await {
             Ok(Some(count)) => {
                 forgotten += count;
+                app.telemetry.records_forgotten.inc_by(count as u64);
                 works.push_back(work);
             }
             Ok(None) => {}

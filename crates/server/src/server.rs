@@ -2,6 +2,7 @@
 
 mod crowd;
 mod listen;
+mod metrics;
 mod patience;
 mod proxy;
 
@@ -85,11 +86,13 @@ impl Server {
         let tls = bind(config.listen).await?;
         let http = bind_some(config.http).await?;
         let proxy = bind_some(config.proxy).await?;
+        let metrics = bind_some(config.metrics).await?;
         let address = |listener: &TcpListener, asked| listener.local_addr().unwrap_or(asked);
         let bound = Bound {
             tls: address(&tls, config.listen),
             http: http.as_ref().zip(config.http).map(|(listener, asked)| address(listener, asked)),
             proxy: proxy.as_ref().zip(config.proxy).map(|(listener, asked)| address(listener, asked)),
+            metrics: metrics.as_ref().zip(config.metrics).map(|(listener, asked)| address(listener, asked)),
         };
         let app = App::load(config, store, pki).await?;
         app.address.bind(bound);
@@ -103,6 +106,9 @@ impl Server {
         }
         if let Some(proxy) = proxy {
             tasks.spawn(proxy::run(door, proxy));
+        }
+        if let Some(metrics) = metrics {
+            tasks.spawn(metrics::run(Arc::clone(&app), metrics));
         }
         tasks.spawn(crate::tasking::run_ticker(Arc::clone(&app.tasking)));
         tasks.spawn(crate::retention::run(Arc::clone(&app)));

@@ -20,12 +20,14 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod counts;
 mod memory;
 mod page;
 mod row;
 mod sqlite;
 mod store;
 
+pub use counts::Counts;
 pub use row::*;
 pub use store::{
     ENTRIES_PAGE_BYTES_MAX, ENTRIES_PAGE_MAX, Faults, Gate, OVERVIEW_SECONDS_MAX, Options, Read, Store, StoreError,

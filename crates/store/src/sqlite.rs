@@ -9,6 +9,7 @@ mod open;
 mod read;
 mod writer;
 
+use crate::counts::Counting;
 use crate::row::Write;
 use crate::store::{Options, Read, StoreError};
 use open::{file_error, store_error};
@@ -49,13 +50,13 @@ fn find<T>(
 }
 
 impl Sqlite {
-    pub(crate) fn open(options: &Options) -> Result<Self, StoreError> {
+    pub(crate) fn open(options: &Options, counting: Arc<Counting>) -> Result<Self, StoreError> {
         let conn = open::writer(options)?;
         let idle = (0..READERS).map(|_| open::reader(&options.path)).collect::<Result<_, _>>()?;
         let (sender, inbox) = sync_channel(WAITING_LISTS_MAX);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || writer::run(&conn, &inbox))
+            .spawn(move || writer::run(&conn, &inbox, &counting))
             .map_err(|error| StoreError::Failed(format!("the writer thread cannot start: {error}")))?;
         Ok(Self {
             path: options.path.clone(),

@@ -1,5 +1,6 @@
 //! The store's face: how to open it, commit to it, read from it.
 
+use crate::counts::{Counting, Counts};
 use crate::memory::Memory;
 use crate::row::*;
 use crate::sqlite::Sqlite;
@@ -10,6 +11,7 @@ use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -62,6 +64,7 @@ pub struct Options {
 #[derive(Clone)]
 pub struct Store {
     adapter: Adapter,
+    counting: Arc<Counting>,
 }
 
 #[derive(Clone)]
@@ -179,7 +182,8 @@ impl Store {
     #[must_use]
     pub fn memory_with_faults() -> (Self, Faults) {
         let faults = Faults::default();
-        (Self { adapter: Adapter::Memory(Arc::new(Memory::new(faults.clone()))) }, faults)
+        let adapter = Adapter::Memory(Arc::new(Memory::new(faults.clone())));
+        (Self { adapter, counting: Arc::default() }, faults)
     }
 
     /// Opens the store of a data directory, or makes it. Blocks: it checks the file and brings its schema up to date.
@@ -189,7 +193,9 @@ impl Store {
     /// [`StoreError::Corrupt`] if the file is damaged, of another program, or made by a newer muster;
     /// [`StoreError::Full`] if there is no room to make it.
     pub fn open(options: Options) -> Result<Self, StoreError> {
-        Ok(Self { adapter: Adapter::Sqlite(Arc::new(Sqlite::open(&options)?)) })
+        let counting = Arc::new(Counting::default());
+        let adapter = Adapter::Sqlite(Arc::new(Sqlite::open(&options, Arc::clone(&counting))?));
+        Ok(Self { adapter, counting })
     }
 
     /// Commits a list of changes, all or none, and answers after it is on disk.
@@ -216,7 +222,7 @@ impl Store {
     ///
     /// As [`Store::commit`].
     pub async fn forget(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
-        match &self.adapter {
+        let result = match &self.adapter {
             Adapter::Memory(memory) => match memory.gate() {
                 None => memory.commit(&writes),
                 Some(gate) => {
@@ -227,7 +233,8 @@ impl Store {
                 }
             },
             Adapter::Sqlite(sqlite) => sqlite.commit(writes).await,
-        }
+        };
+        self.counted(result)
     }
 
     /// [`Store::commit`] for threads that may block.
@@ -245,10 +252,21 @@ impl Store {
     ///
     /// As [`Store::commit`].
     pub fn forget_blocking(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
-        match &self.adapter {
+        let result = match &self.adapter {
             Adapter::Memory(memory) => memory.commit(&writes),
             Adapter::Sqlite(sqlite) => sqlite.commit_blocking(writes),
+        };
+        self.counted(result)
+    }
+
+    /// In memory each list is a commit; what the durable store commits, its writer counts.
+    fn counted(&self, result: Result<usize, StoreError>) -> Result<usize, StoreError> {
+        match (&result, &self.adapter) {
+            (Err(_), _) => self.counting.refused(),
+            (Ok(_), Adapter::Memory(_)) => self.counting.committed(1, Duration::ZERO),
+            (Ok(_), Adapter::Sqlite(_)) => {}
         }
+        result
     }
 
     /// Runs `f` on one consistent view of everything committed, off the async threads.
@@ -308,6 +326,12 @@ impl Store {
     /// As [`Store::open`].
     pub fn check_file(path: &Path) -> Result<(), StoreError> {
         crate::sqlite::check_file(path)
+    }
+
+    /// What it has done since it was opened, through this value and its clones.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counting.counts()
     }
 
     /// Bytes that the store takes on disk; of a memory store, the bytes of the kept bodies.

@@ -19,6 +19,8 @@ pub struct Settings {
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy: Option<SocketAddr>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     public_address: Option<String>,
     names: Vec<String>,
     require_targeting: bool,
@@ -42,11 +44,12 @@ struct LimitSettings {
 }
 
 /// Names of the options at the top of the file, for the variables.
-const OPTIONS: [&str; 8] = [
+const OPTIONS: [&str; 9] = [
     "data_dir",
     "listen",
     "http",
     "proxy",
+    "metrics",
     "public_address",
     "names",
     "require_targeting",
@@ -73,6 +76,7 @@ impl Default for Settings {
             listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8443)),
             http: None,
             proxy: None,
+            metrics: None,
             public_address: None,
             names: Vec::new(),
             require_targeting: false,
@@ -141,6 +145,7 @@ impl Settings {
             listen: self.listen,
             http: self.http,
             proxy: self.proxy,
+            metrics: self.metrics,
             public_address: self.public_address.clone(),
             names: self.names.clone(),
             limits: Limits {
@@ -189,7 +194,13 @@ impl Settings {
                  but is meant for clients on the same machine"
             )
         });
-        http.into_iter().chain(proxy).collect()
+        let metrics = self.metrics.filter(is_open).map(|address| {
+            format!(
+                "metrics = \"{address}\" tells the figures of the whole server to every machine that reaches it, without a \
+                 token; use loopback, or a network that only operators reach"
+            )
+        });
+        http.into_iter().chain(proxy).chain(metrics).collect()
     }
 }
 
@@ -250,8 +261,11 @@ mod tests {
         let listen = "listen = \"127.0.0.1:8443\"\n";
         let of = |text: &str| Settings::parse(&format!("{listen}{text}"), UNSET).unwrap().warnings();
         assert_eq!(of("http = \"127.0.0.1:9090\"\nproxy = \"[::1]:9443\""), Vec::<String>::new());
-        let warnings = of("http = \"0.0.0.0:9090\"\nproxy = \"192.0.2.1:9443\"");
-        assert!(warnings[0].contains("plain HTTP") && warnings[1].contains("compatibility proxy"), "{warnings:?}");
+        let open = "http = \"0.0.0.0:9090\"\nproxy = \"192.0.2.1:9443\"\nmetrics = \"[::]:9464\"";
+        let warnings = of(open);
+        let told = ["plain HTTP", "compatibility proxy", "figures of the whole server"];
+        assert!(warnings.iter().zip(told).all(|(warning, what)| warning.contains(what)), "{warnings:?}");
+        assert_eq!(warnings.len(), told.len());
     }
 
     /// `systemd-analyze security --offline=yes` gives the unit 1.2; these are the lines that it was without.

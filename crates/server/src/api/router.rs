@@ -108,14 +108,19 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| Router::new(super::routes()))
 
 /// Answers one request.
 pub async fn serve(app: Arc<App>, mut request: Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
-    if let Some(response) = console::serve(&app.console, &mut request, source).await {
-        return response.unwrap_or_else(|error| Reply::from(&ApiError::from(error)).into_response());
-    }
-    let is_of_console = request.uri().path().starts_with("/console/");
-    let mut response = respond(app, request, source).await;
-    if is_of_console {
-        console::harden(&mut response);
-    }
+    let telemetry = app.telemetry.clone();
+    let response = match console::serve(&app.console, &mut request, source).await {
+        Some(response) => response.unwrap_or_else(|error| Reply::from(&ApiError::from(error)).into_response()),
+        None => {
+            let is_of_console = request.uri().path().starts_with("/console/");
+            let mut response = respond(app, request, source).await;
+            if is_of_console {
+                console::harden(&mut response);
+            }
+            response
+        }
+    };
+    telemetry.answered(response.status().as_u16());
     response
 }
 

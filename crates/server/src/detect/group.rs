@@ -136,6 +136,7 @@ async fn attempt(app: &Arc<App>, detector: &Arc<Detector>, members: &[Member]) -
         return Err(error);
     }
     detector.keep();
+    app.telemetry.rules_cut_off.inc_by(passes.iter().map(|pass| pass.cut_off).sum());
     let troubles = passes.iter().flat_map(|pass| pass.troubles.iter().cloned()).chain(dropped);
     troubles.for_each(|trouble| trouble.tell(app));
     passes.iter().flat_map(|pass| pass.overrunning.iter().cloned()).for_each(|overrunning| overrunning.disable(app));

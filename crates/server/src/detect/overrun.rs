@@ -78,6 +78,7 @@ impl Detector {
             }
         };
         let count = self.overruns.count(&hive, &name, &etag, now);
+        pass.cut_off += 1;
         let steps = overrun.steps;
         let mut text = format!(
             "cut off on event {} ({} bytes): the rule needs more than {steps} steps on it, and counts as not matching; \
@@ -114,7 +115,9 @@ impl Overrunning {
             let Some(hive) = hive::find(&hive) else { return };
             if let Err(error) = hive::disable(&shared.hives, hive, oid, &name, &etag, &text).await {
                 tracing::warn!(%oid, hive = hive.name, name, %error, "a rule that costs too much could not be disabled");
+                return;
             }
+            shared.telemetry.rules_disabled.inc();
         });
     }
 }

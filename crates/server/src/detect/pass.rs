@@ -34,6 +34,8 @@ pub(super) struct Pass {
     pub(super) troubles: Vec<Trouble>,
     /// Rules that have cost too much too often.
     pub(super) overrunning: Vec<Overrunning>,
+    /// How many rules were cut off on its events.
+    pub(super) cut_off: u64,
 }
 
 /// Members of a group whose lanes one thread has to itself, evaluated a slice at a time.

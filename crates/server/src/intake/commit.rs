@@ -1,6 +1,7 @@
 //! The commit: where records are stored, and after which they are told.
 
 use super::{Enqueued, Queues, Record, Rules, Streams, Wait};
+use crate::telemetry::Telemetry;
 use muster_model::{Oid, Sid};
 use muster_store::{Store, StoreError, Stream, Write};
 use std::sync::Arc;
@@ -66,16 +67,23 @@ impl From<Vec<Record>> for Beside {
 /// The one door for records.
 pub struct Intake {
     store: Store,
+    telemetry: Telemetry,
     streams: Streams,
     queues: Vec<Arc<dyn Queues>>,
     rules: Arc<dyn Rules>,
 }
 
 impl Intake {
-    /// A door to a store; it tells these of what came in.
+    /// A door to a store; it tells the others of what came in.
     #[must_use]
-    pub fn new(store: Store, streams: Streams, outputs: Arc<dyn Queues>, rules: Arc<dyn Rules>) -> Self {
-        Self { store, streams, queues: vec![outputs], rules }
+    pub fn new(
+        store: Store,
+        telemetry: Telemetry,
+        streams: Streams,
+        outputs: Arc<dyn Queues>,
+        rules: Arc<dyn Rules>,
+    ) -> Self {
+        Self { store, telemetry, streams, queues: vec![outputs], rules }
     }
 
     /// The same door; these queues get of the records, too.
@@ -149,6 +157,9 @@ impl Intake {
         all.extend(writes);
         self.store.commit(all).await?;
         let committed = Committed(records);
+        for same in records.chunk_by(|one, next| one.stream == next.stream) {
+            self.telemetry.stored(same[0].stream, same.len() as u64);
+        }
         enqueued.into_iter().for_each(|enqueued| enqueued.wake(&committed));
         self.streams.publish(&committed);
         self.rules.offer_audit(&committed);

@@ -9,6 +9,7 @@ use super::settings::Module;
 use super::{Delivery, Output, file, syslog, webhook};
 use crate::clock;
 use crate::intake::event::Actor;
+use crate::telemetry::Left;
 use muster_store::{Queued, StoreError};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -102,6 +103,7 @@ async fn drop_oldest(delivery: &Delivery, output: &Output, bytes_max: u64) -> Re
         delivery.store.commit(vec![output.forget(through)]).await?;
     }
     if dropped > 0 {
+        delivery.telemetry.left_queue(Left::Dropped, dropped);
         delivery
             .report(output.oid, &output.name, &format!("the queue is full: the {dropped} oldest records were dropped"))
             .await;
@@ -194,6 +196,7 @@ async fn work(delivery: Arc<Delivery>, output: Arc<Output>) {
             delivery.report(output.oid, &output.name, &format!("records were left out: {failure}")).await;
         }
         let Err(error) = delivered else { continue };
+        delivery.telemetry.output_failures.inc();
         if output.is_delete_on_failure {
             delivery.report(output.oid, &output.name, &format!("{error}; the output is deleted, as it asks")).await;
             match delivery.delete(output.oid, &output.name, &Actor::system()).await {
@@ -231,6 +234,7 @@ async fn deliver(
         sleep(LOOK_MAX).await;
     }
     output.uncount(bytes);
+    delivery.telemetry.left_queue(Left::Delivered, done as u64);
     (done, delivered)
 }
 

@@ -12,6 +12,7 @@ use super::patience::Patience;
 use crate::api;
 use crate::app::App;
 use crate::gateway;
+use crate::telemetry::Refused;
 use http::Request;
 use http::uri::Scheme;
 use hyper::body::Incoming;
@@ -99,7 +100,20 @@ impl Door {
 
     /// A seat among those who have not finished their handshake.
     pub(super) fn seat(&self, address: IpAddr) -> Option<Seat> {
-        self.waiting.enter(address)
+        let seat = self.waiting.enter(address);
+        if seat.is_none() {
+            self.app.telemetry.refused(Refused::Waiting);
+        }
+        seat
+    }
+
+    /// A place among those who speak HTTP.
+    fn place(&self, address: IpAddr) -> Option<Seat> {
+        let place = self.clients.enter(address);
+        if place.is_none() {
+            self.app.telemetry.refused(Refused::Clients);
+        }
+        place
     }
 
     /// Serves whoever is at the other end of a TLS connection, until it is known who that is. What comes then is a
@@ -107,7 +121,7 @@ impl Door {
     pub(super) async fn greet(self: Arc<Self>, stream: TcpStream, from: SocketAddr, seat: Seat) {
         let Some(hello) = hello(stream).await else { return };
         let is_link = hello.client_hello().alpn().into_iter().flatten().any(|name| name == muster_wire::LINK_ALPN);
-        let place = if is_link { None } else { self.clients.enter(from.ip()) };
+        let place = if is_link { None } else { self.place(from.ip()) };
         if !is_link && place.is_none() {
             return;
         }
@@ -150,7 +164,7 @@ pub(super) async fn tls(door: Arc<Door>, listener: TcpListener) {
 pub(super) async fn plain(door: Arc<Door>, listener: TcpListener) {
     loop {
         let Some((stream, from)) = accept(&listener).await else { continue };
-        match door.clients.enter(from.ip()) {
+        match door.place(from.ip()) {
             Some(place) => {
                 door.app.jobs.spawn(http(Arc::clone(&door.app), stream, from, Scheme::HTTP, place));
             }

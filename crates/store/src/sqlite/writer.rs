@@ -9,6 +9,7 @@
 
 use super::apply::Tables;
 use super::open::{store_error, wait_for_locks};
+use crate::counts::Counting;
 use crate::row::Write;
 use crate::store::StoreError;
 use rusqlite::Connection;
@@ -64,8 +65,8 @@ impl Answer {
 type Batch = Vec<(List, Outcome)>;
 
 /// Commits lists until it is told to close, or no one can send any more.
-pub(super) fn run(conn: &Connection, inbox: &Receiver<Message>) {
-    let mut writer = Writer { conn, tables: Tables::new(conn), is_tidy: true };
+pub(super) fn run(conn: &Connection, inbox: &Receiver<Message>, counting: &Counting) {
+    let mut writer = Writer { conn, tables: Tables::new(conn), is_tidy: true, began: Instant::now(), counting };
     let mut is_open = true;
     while is_open {
         let wait = if writer.is_tidy { Duration::MAX } else { QUIET };
@@ -83,6 +84,9 @@ struct Writer<'c> {
     tables: Tables<'c>,
     /// Nothing was committed since the log was last cut.
     is_tidy: bool,
+    /// When the transaction that is open began.
+    began: Instant,
+    counting: &'c Counting,
 }
 
 /// The whole transaction was rolled back under a list.
@@ -96,7 +100,7 @@ impl Writer<'_> {
             first.answer.send(Err(error));
             return true;
         }
-        let began = Instant::now();
+        self.began = Instant::now();
         let mut is_open = true;
         let mut lists = Vec::with_capacity(BATCH_LISTS_MAX);
         let mut next = Some(first);
@@ -108,7 +112,7 @@ impl Writer<'_> {
                 self.each_in_a_savepoint(lists.into_iter().map(|(list, _)| list).collect());
                 return is_open;
             }
-            if lists.len() >= BATCH_LISTS_MAX || began.elapsed() >= BATCH_TIME {
+            if lists.len() >= BATCH_LISTS_MAX || self.began.elapsed() >= BATCH_TIME {
                 break;
             }
             match inbox.try_recv() {
@@ -169,6 +173,9 @@ impl Writer<'_> {
         if let Err(error) = &committed {
             tracing::error!(%error, lists = batch.len(), "a commit failed; nothing of it is stored");
             self.roll_back();
+        } else {
+            let stored = batch.iter().filter(|(_, result)| result.is_ok()).count();
+            self.counting.committed(stored, self.began.elapsed());
         }
         if matches!(committed, Err(StoreError::Full))
             || batch.iter().any(|(_, result)| matches!(result, Err(StoreError::Full)))
@@ -191,6 +198,7 @@ impl Writer<'_> {
                 list.answer.send(Err(error));
                 continue;
             }
+            self.began = Instant::now();
             let result = self.apply(&list.writes);
             if result.is_err() {
                 self.roll_back();
