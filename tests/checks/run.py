@@ -128,7 +128,7 @@ def environment_of(name: str, requirements: Path) -> Path:
 
 def clients(_) -> Counts:
     """The official clients, unmodified, and the documented curl lines against a real server; services under the official simulator"""
-    for name in ("5", "4", "service"):
+    for name in ("5", "4", "service", "cbapi", "cbsdk3", "cbsdk6"):
         environment_of(name, CLIENTS / f"requirements-{name}.txt")
     return python_tests("clients", CLIENTS, environment_of("pytest", CLIENTS / "requirements-pytest.txt"))
 

@@ -20,6 +20,7 @@ mod hive;
 mod insight;
 mod keys;
 mod live;
+mod live_response;
 mod organizations;
 mod outputs;
 mod payloads;
@@ -63,6 +64,7 @@ pub fn routes() -> Vec<Route> {
         ("Payloads", payloads::routes()),
         ("Transfers", transfers::routes()),
         ("Live streams", live::routes()),
+        ("Live Response", live_response::routes()),
         ("This description", description::routes()),
     ];
     let named =

@@ -12,6 +12,7 @@ use crate::held::Waiting;
 use crate::hive::{self, Hive, Hives, Lookups, Reloading};
 use crate::intake::{Intake, Streams};
 use crate::jobs::Jobs;
+use crate::live::Live;
 use crate::meter::Meter;
 use crate::organization::{Organization, Organizations};
 use crate::output::{Delivery, Outputs};
@@ -76,6 +77,8 @@ pub struct App {
     pub files: Arc<Files>,
     /// One-time transfers of files.
     pub transfers: Transfers,
+    /// Live sessions.
+    pub live: Arc<Live>,
     /// Calls per credential.
     pub meter: Meter,
     /// Turns of replays.
@@ -143,6 +146,11 @@ fn grants_stay(records: &Arc<Records>, secrets: &Secrets, console: &Arc<Console>
         true => console::may_still(&console, &caller, oid, permission),
         false => secrets.still(&records, caller, oid, permission).is_ok(),
     })
+}
+
+fn transfers(config: &Config, may_still: MayStill, files: &Arc<Files>, records: &Arc<Records>) -> Transfers {
+    let (records, files, file_bytes) = (Arc::clone(records), Arc::clone(files), config.limits.file_bytes);
+    Transfers::new(transfer::Ports { records, may_still, files, file_bytes })
 }
 
 /// The secrets of the server, made at its first start.
@@ -237,17 +245,11 @@ impl App {
             address: Arc::clone(&address),
         }));
         let files = Arc::new(Files::new(config.data_dir.clone()));
-        let transfers = Transfers::new(transfer::Ports {
-            records: Arc::clone(&records),
-            may_still: grants_stay(&records, &secrets, &console),
-            files: Arc::clone(&files),
-            file_bytes: config.limits.file_bytes,
-        });
+        let transfers = transfers(&config, grants_stay(&records, &secrets, &console), &files, &records);
         let app = Arc::new_cyclic(|app| Self {
             streams,
             delivery,
             services,
-            intake,
             hives: hives(app, &records, &secrets, &jobs, &detectors),
             detectors,
             telemetry,
@@ -257,6 +259,7 @@ impl App {
             waiting: Waiting::default(),
             files,
             transfers,
+            live: Arc::new(Live::new(store.clone(), Arc::clone(&intake), &config.data_dir, config.limits.live.clone())),
             meter: Meter::default(),
             replay_turns: Arc::default(),
             console,
@@ -266,11 +269,13 @@ impl App {
             tasking,
             config,
             store,
+            intake,
             records,
             secrets,
             pki,
         });
         app.load_organizations()?;
+        app.live.restore(|oid| app.organization(oid), clock::now())?;
         Ok(app)
     }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Everything a server must know before it starts.
 #[derive(Clone, Debug)]
@@ -61,6 +62,8 @@ pub struct Limits {
     pub calls_per_minute: u32,
     /// Bytes of one payload or artifact.
     pub file_bytes: u64,
+    /// Live sessions.
+    pub live: LiveLimits,
 }
 
 impl Default for Limits {
@@ -76,6 +79,40 @@ impl Default for Limits {
             store_bytes: 0,
             calls_per_minute: 0,
             file_bytes: 4 * 1024 * 1024 * 1024,
+            live: LiveLimits::default(),
+        }
+    }
+}
+
+/// Bounds of live sessions; the defaults are those of reference/live-response.md section 3.3.
+#[derive(Clone, Debug)]
+pub struct LiveLimits {
+    /// Sessions at once, per organization.
+    pub sessions: usize,
+    /// Seconds that a sensor is waited for where the client does not say.
+    pub check_in_s: u32,
+    /// Seconds that a session may idle, and its sensor be away, where the client does not say.
+    pub session_s: u32,
+    /// How long a session is shown after it has ended, and its files are kept.
+    pub shown: Duration,
+    /// Bytes of one file.
+    pub file_bytes: u64,
+    /// Bytes of all files of an organization.
+    pub bytes: u64,
+    /// Files of one session.
+    pub files: usize,
+}
+
+impl Default for LiveLimits {
+    fn default() -> Self {
+        Self {
+            sessions: 100,
+            check_in_s: 900,
+            session_s: 900,
+            shown: Duration::from_secs(3_600),
+            file_bytes: 16 << 30,
+            bytes: 64 << 30,
+            files: 1_000,
         }
     }
 }

@@ -17,7 +17,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use tokio::fs::{self, File, OpenOptions};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, SeekFrom};
 use tokio::sync::Mutex;
 
 /// Bytes of one piece of a file on its way out.
@@ -204,7 +204,7 @@ impl Received {
     }
 }
 
-fn make_dir(dir: &Path) -> io::Result<()> {
+pub(crate) fn make_dir(dir: &Path) -> io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
 }
 
@@ -214,12 +214,22 @@ fn make_dir(dir: &Path) -> io::Result<()> {
 ///
 /// [`Error::Gone`].
 pub async fn read(path: &Path) -> Result<(u64, Content), Error> {
+    read_from(path, 0).await
+}
+
+/// Content of a kept file from this byte on, and its length.
+///
+/// # Errors
+///
+/// [`Error::Gone`].
+pub async fn read_from(path: &Path, offset: u64) -> Result<(u64, Content), Error> {
     let gone = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => Error::Gone,
         _ => Error::Disk(error),
     };
-    let file = File::open(path).await.map_err(gone)?;
-    let size = file.metadata().await.map_err(gone)?.len();
+    let mut file = File::open(path).await.map_err(gone)?;
+    let size = file.metadata().await.map_err(gone)?.len().saturating_sub(offset);
+    file.seek(SeekFrom::Start(offset)).await?;
     let pieces = stream::try_unfold(file, |mut file| async move {
         let mut piece = BytesMut::with_capacity(PIECE_BYTES);
         let read = file.read_buf(&mut piece).await?;
@@ -239,7 +249,7 @@ pub async fn remove(path: &Path) {
     }
 }
 
-fn tidy_dir(dir: &Path, is_kept: impl Fn(&str) -> bool) {
+pub(crate) fn tidy_dir(dir: &Path, is_kept: impl Fn(&str) -> bool) {
     if let Err(error) = remove_unknown(dir, is_kept) {
         tracing::warn!(%error, "files that a crash left could not be removed");
     }

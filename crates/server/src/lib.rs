@@ -27,6 +27,7 @@ pub mod hive;
 pub mod intake;
 pub mod jobs;
 pub mod link;
+pub mod live;
 mod meter;
 mod names;
 pub mod organization;

@@ -116,6 +116,7 @@ impl Server {
         tasks.spawn(crate::artifact::run(Arc::clone(&app)));
         tasks.spawn(crate::hive::run(Arc::clone(&app.hives)));
         tasks.spawn(crate::service::run(Arc::clone(&app.services)));
+        tasks.spawn(Arc::clone(&app.live).keep_time());
         tasks.spawn(crate::detect::run_audit(Arc::clone(&app)));
         tasks.spawn(crate::detect::run_schedule(Arc::clone(&app)));
         Ok(Self { app, bound, tasks })

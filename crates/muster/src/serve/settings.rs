@@ -2,7 +2,7 @@
 
 use crate::exit::Usage;
 use anyhow::{Context as _, anyhow};
-use muster_server::config::{Config, Limits};
+use muster_server::config::{Config, Limits, LiveLimits};
 use serde::{Deserialize, Serialize};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -41,6 +41,10 @@ struct LimitSettings {
     store_bytes: u64,
     calls_per_minute: u32,
     file_bytes: u64,
+    live_sessions: usize,
+    live_check_in_s: u32,
+    live_session_s: u32,
+    live_bytes: u64,
 }
 
 /// Names of the options at the top of the file, for the variables.
@@ -56,7 +60,7 @@ const OPTIONS: [&str; 9] = [
     "allow_private_destinations",
 ];
 
-const LIMITS: [&str; 10] = [
+const LIMITS: [&str; 14] = [
     "body_bytes",
     "handshakes",
     "connections",
@@ -67,6 +71,10 @@ const LIMITS: [&str; 10] = [
     "store_bytes",
     "calls_per_minute",
     "file_bytes",
+    "live_sessions",
+    "live_check_in_s",
+    "live_session_s",
+    "live_bytes",
 ];
 
 impl Default for Settings {
@@ -100,6 +108,10 @@ impl Default for LimitSettings {
             store_bytes: limits.store_bytes,
             calls_per_minute: limits.calls_per_minute,
             file_bytes: limits.file_bytes,
+            live_sessions: limits.live.sessions,
+            live_check_in_s: limits.live.check_in_s,
+            live_session_s: limits.live.session_s,
+            live_bytes: limits.live.bytes,
         }
     }
 }
@@ -159,6 +171,13 @@ impl Settings {
                 store_bytes: self.limits.store_bytes,
                 calls_per_minute: self.limits.calls_per_minute,
                 file_bytes: self.limits.file_bytes,
+                live: LiveLimits {
+                    sessions: self.limits.live_sessions,
+                    check_in_s: self.limits.live_check_in_s,
+                    session_s: self.limits.live_session_s,
+                    bytes: self.limits.live_bytes,
+                    ..LiveLimits::default()
+                },
             },
             require_targeting: self.require_targeting,
             allow_private_destinations: self.allow_private_destinations,

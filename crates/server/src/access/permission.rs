@@ -74,6 +74,11 @@ pub const PERMISSIONS: &[&str] = &[
     "payload.use",
     "job.get",
     "job.ctrl",
+    "live.session",
+    "live.file",
+    "live.process",
+    "live.registry",
+    "live.memdump",
 ];
 
 /// Whether a key may be given this permission.
@@ -132,6 +137,11 @@ const VIEWER: &[&str] = &[
 
 /// Works with endpoints, rules and what they need.
 const OPERATOR: &[&str] = &[
+    "live.session",
+    "live.file",
+    "live.process",
+    "live.registry",
+    "live.memdump",
     "sensor.task",
     "sensor.del",
     "sensor.tag",

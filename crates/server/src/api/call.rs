@@ -189,6 +189,12 @@ impl Reply {
         self
     }
 
+    /// The same reply with another JSON body.
+    #[must_use]
+    pub(super) fn with_body(self, value: &impl Serialize) -> Self {
+        Self { body: Self::json(value).body, ..self }
+    }
+
     /// The same reply with another status.
     #[must_use]
     pub fn status(mut self, status: u16) -> Self {

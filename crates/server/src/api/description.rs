@@ -98,6 +98,11 @@ fn operation(route: &Route) -> Value {
 fn about_path(name: &str) -> &'static str {
     match name {
         "atom" => "Atom of an event, or its event id",
+        "command" => "Number of the command in its session, from 0",
+        "device" => "Number of the device",
+        "file" => "Id of the file",
+        "number" => "Id of the session, or its number",
+        "session" => "Id of the session, such as 1:37191; where one is opened, the number of the device",
         "component" => "Component, as the list of errors names it",
         "hive" => "Name of the hive, such as dr-general",
         "id" => "Id that the list gives",

@@ -7,7 +7,7 @@ use crate::arrival::ArrivalError;
 use crate::meter::TooManyCalls;
 use crate::names::WrongTags;
 use crate::turns::NoTurn;
-use crate::{access, artifact, console, extension, files, hive, output, payload, settings, tasking, transfer};
+use crate::{access, artifact, console, extension, files, hive, live, output, payload, settings, tasking, transfer};
 use muster_api_types::ErrorCode;
 use muster_store::StoreError;
 
@@ -342,5 +342,29 @@ impl From<extension::Error> for ApiError {
 impl From<NoTurn> for ApiError {
     fn from(error: NoTurn) -> Self {
         Self::unavailable(error.to_string())
+    }
+}
+
+impl From<live::Error> for ApiError {
+    fn from(error: live::Error) -> Self {
+        use live::Error;
+        use muster_live::Refusal;
+        let text = error.to_string();
+        let code = match error {
+            Error::NoDevice | Error::NoSession | Error::NoCommand | Error::NoFile => ErrorCode::NotFound,
+            Error::Refused(Refusal::Over | Refusal::NoCommand) => ErrorCode::NotFound,
+            Error::Refused(Refusal::NotEstablished | Refusal::NotPending) => ErrorCode::Conflict,
+            Error::NotWhole | Error::Offset(_) | Error::NoAnswer => ErrorCode::Conflict,
+            Error::Refused(Refusal::TooMany) | Error::TooManySessions(_) | Error::TooManyFiles(_) => {
+                ErrorCode::Forbidden
+            }
+            Error::Order(_) | Error::Timers(_) | Error::Upload(_) | Error::NoSuchUpload => ErrorCode::BadRequest,
+            Error::TooLarge(..) => ErrorCode::TooLarge,
+            Error::DiskFull => ErrorCode::DiskFull,
+            Error::Arrival(error) => return error.into(),
+            Error::Store(error) => return error.into(),
+            Error::Disk(error) => return Self::internal(error),
+        };
+        Self::new(code, text)
     }
 }

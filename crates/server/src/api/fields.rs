@@ -15,7 +15,12 @@ const ORGANIZATION: &str = "oid";
 /// Reads the query and the body of a request to this route.
 pub(super) fn read(route: &Route, headers: &HeaderMap, query: Option<&str>, body: &[u8]) -> Result<Form, ApiError> {
     let query = Form::parse(query.unwrap_or_default().as_bytes())?;
-    let fields = if holds_json(headers, body) { of_json(route, object(body)?)? } else { of_form(headers, body)? };
+    let fields = match (route.takes_stream, holds_json(headers, body)) {
+        // Its handler reads the body, whatever it is.
+        (true, _) => Form::default(),
+        (false, true) => of_json(route, object(body)?)?,
+        (false, false) => of_form(headers, body)?,
+    };
     Ok(fields.over(query))
 }
 

@@ -79,6 +79,8 @@ pub struct Route {
     pub is_open: bool,
     /// The handler takes the body as a stream, however long it is.
     pub takes_stream: bool,
+    /// Takes an API key itself, as Live Response clients send it (`X-Auth-Token: KEY/CONNECTOR`), as well as a token.
+    pub is_keyed: bool,
     pub(super) handler: Handler,
 }
 
@@ -91,7 +93,8 @@ impl Route {
     {
         let handler: Handler = Box::new(move |call| Box::pin(handler(call)));
         let (query, form) = (Vec::new(), Vec::new());
-        Self { method, path, access, area: "", summary, query, form, is_open: false, takes_stream: false, handler }
+        let (is_open, takes_stream, is_keyed) = (false, false, false);
+        Self { method, path, access, area: "", summary, query, form, is_open, takes_stream, is_keyed, handler }
     }
 
     /// Describes an optional query parameter.
@@ -128,6 +131,13 @@ impl Route {
     #[must_use]
     pub fn open(mut self) -> Self {
         self.is_open = true;
+        self
+    }
+
+    /// Takes an API key itself as well as a token.
+    #[must_use]
+    pub fn keyed(mut self) -> Self {
+        self.is_keyed = true;
         self
     }
 

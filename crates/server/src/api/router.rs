@@ -1,8 +1,8 @@
 //! From an HTTP request to a handler: path, token, permission, body.
 
 use super::call::{Body, bare_sensor_id};
-use super::{Access, ApiError, Call, Form, Method, Reply, Route, fields};
-use crate::access::Caller;
+use super::{Access, ApiError, Call, Form, Method, Reply, Route, fields, live_response};
+use crate::access::{Caller, Exchange};
 use crate::app::App;
 use crate::organization::Organization;
 use crate::{clock, console};
@@ -126,19 +126,24 @@ pub async fn serve(app: Arc<App>, mut request: Request<Incoming>, source: Option
 
 /// What was begun is finished, also if the client goes away meanwhile.
 async fn respond(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
+    let path = request.uri().path().to_owned();
+    let refused = |error: &ApiError| match live_response::is_foreign(&path) {
+        true => live_response::refusal(error, &path),
+        false => Reply::from(error),
+    };
     // What only the caller wants to know can see that nobody waits for it any more.
     let (_present, gone) = tokio::sync::watch::channel(());
-    let stopping = || Reply::from(&ApiError::unavailable("the server is stopping; nothing was changed. Try again"));
+    let stopping = || refused(&ApiError::unavailable("the server is stopping; nothing was changed. Try again"));
     let reply = if app.jobs.is_stopping() {
         stopping()
     } else {
         let jobs = app.jobs.clone();
         match jobs.spawn(answer(app, request, source, gone)).await {
             Ok(Some(Ok(reply))) => reply,
-            Ok(Some(Err(error))) => Reply::from(&error),
+            Ok(Some(Err(error))) => refused(&error),
             // Cut off, and its connection with it: what became of the request cannot be told.
             Ok(None) => stopping(),
-            Err(panic) => Reply::from(&ApiError::internal(panic)),
+            Err(panic) => refused(&ApiError::internal(panic)),
         }
     };
     reply.into_response()
@@ -156,7 +161,13 @@ async fn answer(
     let in_console = if route.access == Access::Public { None } else { console::caller(&app.console, &parts).await? };
     let caller = match in_console {
         Some(caller) => caller,
-        None => authenticate(&app, route.access, &parts.headers, source)?,
+        None => match key_of(route, &parts.headers) {
+            Some(secret) => {
+                let exchange = Exchange { secret, source, ..Exchange::default() };
+                app.secrets.identify(&app.records, &exchange)?
+            }
+            None => authenticate(&app, route.access, &parts.headers, source)?,
+        },
     };
     app.meter.count(&caller.credential, app.config.limits.calls_per_minute)?;
     let (body, stream) = if route.takes_stream {
@@ -175,6 +186,16 @@ async fn answer(
     let headers = parts.headers;
     let call = Call { app, caller, organization, fields, body, stream, headers, base, source, gone, path };
     (route.handler)(call).await
+}
+
+/// The API key that a request shows itself, where the route takes one: `KEY/CONNECTOR`. The connector only names who
+/// asks. Source: reference/live-response.md section 2.2.
+fn key_of<'a>(route: &Route, headers: &'a HeaderMap) -> Option<&'a str> {
+    let value = headers.get("x-auth-token").filter(|_| route.is_keyed)?;
+    let parts = value.to_str().unwrap_or_default().split_once('/');
+    let is_right = |parts: &(&str, &str)| !parts.1.is_empty() && !parts.1.contains('/');
+    // No key is empty, so what has not this form is refused like a wrong one.
+    Some(parts.filter(is_right).map_or("", |(key, _)| key))
 }
 
 /// Scheme and authority by which the client reached this server. A `Host` that is no authority is

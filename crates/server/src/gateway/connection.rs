@@ -120,6 +120,7 @@ async fn run(app: Arc<App>, mut socket: Socket, admitted: Admitted) {
     let Incoming { app, place, link, .. } = &incoming;
     let ended = match welcomed {
         Ok(()) => {
+            app.live.arrived(place);
             let mut lanes = Lanes::default();
             let ended = exchange(&mut socket, &incoming, &mut lanes).await;
             if let Some(work) = lanes.into_work() {
@@ -133,6 +134,7 @@ async fn run(app: Arc<App>, mut socket: Socket, admitted: Admitted) {
         tracing::debug!(ordinal = place.ordinal, %error, "a link ended");
     }
     Box::pin(sensor::went_offline(&app.sensors, place, link)).await;
+    Box::pin(app.live.lost(place)).await;
     let _ = timeout(Duration::from_secs(2), socket.close(None)).await;
 }
 

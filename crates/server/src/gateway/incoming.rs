@@ -47,8 +47,8 @@ impl Incoming {
             }
             from_sensor::Message::Transfer(request) => Box::pin(async move { grant(&app, &place, &link, request) }),
             from_sensor::Message::Events(events) => self.events(events),
-            // No session is opened yet, so none is spoken of.
-            from_sensor::Message::Live(_) | from_sensor::Message::Hello(_) => Box::pin(async move { link.close() }),
+            from_sensor::Message::Live(report) => Box::pin(async move { app.live.heard(&place, report).await }),
+            from_sensor::Message::Hello(_) => Box::pin(async move { link.close() }),
         }
     }
 }

@@ -8,6 +8,7 @@ mod detections;
 mod hives;
 mod infrastructure;
 mod isolation;
+mod live;
 mod organization;
 mod pages;
 mod replay;

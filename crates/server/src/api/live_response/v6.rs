@@ -1,0 +1,176 @@
+//! The later form. Source: reference/live-response.md section 10.
+
+use super::super::{Access, ApiError, Call, Method, Reply, Route};
+use super::{SESSION, fields, files, render, session, session_to_read, v3};
+use crate::live::LiveSession;
+use bytes::Bytes;
+use serde_json::Value;
+
+pub(super) fn routes() -> Vec<Route> {
+    use Method::{Delete, Get, Post};
+    let may = Access::May(SESSION);
+    let all = vec![
+        Route::new(Post, "//appservices/v6/orgs/{oid}/liveresponse/sessions", may, "Opens a session", open)
+            .query("wait", "true: answers once the sensor has come, or will not")
+            .needs("device_id", "Number of the device")
+            .form("check_in_timeout", "Seconds that the sensor is waited for; default 900")
+            .form("session_timeout", "Seconds that the sensor may be away; default 900")
+            .form("sensor_wait_timeout", "Seconds in which something must be ordered; default session_timeout")
+            .form("default_command_timeout", "Seconds that a command may take which does not say so"),
+        Route::new(Get, "//appservices/v6/orgs/{oid}/liveresponse/sessions", may, "Sessions that are shown", list)
+            .query("active_only", "true: only those that are not over"),
+        Route::new(Get, "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}", may, "A session", get)
+            .query("wait", "true: answers once the sensor has come, or will not"),
+        Route::new(
+            Delete,
+            "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}",
+            may,
+            "Closes a session",
+            close,
+        ),
+        Route::new(
+            Get,
+            "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/keepalive",
+            may,
+            "Keeps a session from idling",
+            keep_alive,
+        ),
+        Route::new(
+            Get,
+            "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/commands",
+            may,
+            "Commands",
+            commands,
+        )
+        .query("status", "Only these: completed, in progress, canceled, pending or error")
+        .query("count", "At most so many, from the first"),
+        Route::new(
+            Post,
+            "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/commands",
+            may,
+            "Orders a command",
+            issue,
+        )
+        .open(),
+        Route::new(
+            Get,
+            "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/commands/{command}",
+            may,
+            "A command",
+            command,
+        )
+        .query("wait", "true: answers once the command has ended"),
+        Route::new(
+            Delete,
+            "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/commands/{command}",
+            may,
+            "Cancels a command that has not begun",
+            cancel,
+        ),
+    ];
+    all.into_iter().chain(of_files()).map(Route::keyed).collect()
+}
+
+fn of_files() -> Vec<Route> {
+    use Method::{Delete, Get, Post};
+    let (may, file) = (Access::May(SESSION), Access::May("live.file"));
+    vec![
+        Route::new(Get, "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/files", may, "Files", files::list),
+        Route::new(
+            Post,
+            "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/files",
+            file,
+            "Uploads a file",
+            files::upload_created,
+        )
+        .streaming(),
+        Route::new(
+            Get,
+            "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/files/{file}",
+            may,
+            "A file",
+            files::get,
+        ),
+        Route::new(
+            Delete,
+            "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/files/{file}",
+            file,
+            "Deletes a file",
+            files::delete_silently,
+        ),
+        Route::new(
+            Get,
+            "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/files/{file}/content",
+            file,
+            "The content of a file",
+            files::content,
+        ),
+    ]
+}
+
+fn shown(live: &LiveSession) -> Reply {
+    Reply::json(&render::session_v6(live, &live.state(), live.sensor().as_ref()))
+}
+
+/// 204: done, and nothing to say.
+pub(super) fn silent() -> Reply {
+    Reply::bytes("application/json", Bytes::new()).status(204)
+}
+
+async fn open(call: Call) -> Result<Reply, ApiError> {
+    let device = fields::device(&call.fields, &["device_id"])?;
+    let device = device.ok_or_else(|| ApiError::bad_request("device_id is required"))?;
+    let (place, timers) = (v3::place(&call, device)?, fields::timers(&call)?);
+    let live = call.app.live.open(&place, timers, &call.actor()).await?;
+    v3::settle(&call, &live).await;
+    Ok(shown(&live).status(201))
+}
+
+async fn list(call: Call) -> Result<Reply, ApiError> {
+    let only_live = call.fields.flag("active_only")?;
+    let all = call.app.live.list(call.organization()?.oid);
+    let all = all.iter().filter(|live| !only_live || live.state().ended_at().is_none());
+    let shown = all.map(|live| render::session_v6(live, &live.state(), live.sensor().as_ref()));
+    Ok(Reply::json(&shown.collect::<Vec<Value>>()))
+}
+
+async fn get(call: Call) -> Result<Reply, ApiError> {
+    v3::settle(&call, &*session(&call)?).await;
+    Ok(shown(&*session_to_read(&call)?))
+}
+
+async fn close(call: Call) -> Result<Reply, ApiError> {
+    call.app.live.close(&*session(&call)?, &call.actor()).await?;
+    Ok(silent())
+}
+
+async fn keep_alive(call: Call) -> Result<Reply, ApiError> {
+    let live = session(&call)?;
+    call.app.live.keep_alive(&live).await?;
+    Ok(shown(&live))
+}
+
+async fn commands(call: Call) -> Result<Reply, ApiError> {
+    let live = session_to_read(&call)?;
+    let (views, state) = (v3::chosen(&call, &live).await?, live.state());
+    Ok(Reply::json(&views.iter().map(|view| render::command_v6(view, &state)).collect::<Vec<Value>>()))
+}
+
+async fn issue(call: Call) -> Result<Reply, ApiError> {
+    let live = session(&call)?;
+    let (request, timeout) = fields::command(&call, call.path("session"))?;
+    v3::require_category(&call, &request)?;
+    let view = call.app.live.issue(&live, request, timeout, &call.actor()).await?;
+    Ok(Reply::json(&render::command_v6(&view, &live.state())).status(201))
+}
+
+async fn command(call: Call) -> Result<Reply, ApiError> {
+    let live = session_to_read(&call)?;
+    let view = v3::view(&call, &live).await?;
+    Ok(Reply::json(&render::command_v6(&view, &live.state())))
+}
+
+async fn cancel(call: Call) -> Result<Reply, ApiError> {
+    call.app.live.cancel(&*session(&call)?, v3::number(&call)?, &call.actor()).await?;
+    Ok(silent())
+}

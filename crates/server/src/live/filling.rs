@@ -1,0 +1,301 @@
+//! Content of files on its way: from clients, from sensors, and to them.
+
+use super::error::Error;
+use super::file::{FileRecord, Filed};
+use super::room::{Live, put_file};
+use super::session::LiveSession;
+use super::stored;
+use crate::access::to_hex;
+use crate::arrival::Arrival;
+use crate::files::{self, Content};
+use crate::intake::Beside;
+use crate::intake::event::Actor;
+use aws_lc_rs::digest::{Context, SHA256};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use hyper::body::Incoming;
+use muster_live::{Code, Found};
+use muster_model::Oid;
+use muster_wire::LiveEnded;
+use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::fs::{File, OpenOptions};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, SeekFrom};
+
+/// Bytes that are digested at a time when a transfer goes on after a restart.
+const CHUNK_BYTES: usize = 256 * 1024;
+
+/// A file that is being written, up to where it is whole.
+pub(super) struct Filling {
+    file: File,
+    digest: Context,
+    size: u64,
+}
+
+/// What a sensor is told of the content that it sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Bytes that are here.
+    pub size: u64,
+}
+
+impl Filling {
+    /// Goes on with what is there, or begins.
+    async fn open(live: &Live, oid: Oid, record: &FileRecord) -> Result<Self, Error> {
+        live.make_dir(oid)?;
+        let path = live.part_path(oid, &record.id);
+        let mut file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).await?;
+        let (mut digest, mut size) = (Context::new(&SHA256), 0_u64);
+        let mut chunk = vec![0; CHUNK_BYTES];
+        loop {
+            let read = file.read(&mut chunk).await?;
+            if read == 0 {
+                break;
+            }
+            digest.update(&chunk[..read]);
+            size += read as u64;
+        }
+        Ok(Self { file, digest, size })
+    }
+
+    /// Writes a piece. What a failed write left behind is cut off.
+    async fn write(&mut self, piece: &Bytes) -> Result<(), Error> {
+        let written = async {
+            self.file.write_all(piece).await?;
+            self.file.flush().await
+        };
+        if let Err(error) = written.await {
+            // If that fails, too, the next attempt reads what is there.
+            let _ = self.file.set_len(self.size).await;
+            let _ = self.file.seek(SeekFrom::Start(self.size)).await;
+            return Err(error.into());
+        }
+        self.digest.update(piece);
+        self.size += piece.len() as u64;
+        Ok(())
+    }
+
+    fn sha256(&self) -> String {
+        to_hex(self.digest.clone().finish().as_ref())
+    }
+}
+
+impl Live {
+    /// Counts bytes that arrive, and refuses those that are too many.
+    fn count(&self, oid: Oid, filed: &Filed, bytes: usize) -> Result<(), Error> {
+        let (room, bytes) = (self.room(oid), bytes as u64);
+        let all = room.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        let own = filed.arrived.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if all <= self.limits.bytes && own <= self.limits.file_bytes {
+            return Ok(());
+        }
+        room.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        filed.arrived.fetch_sub(bytes, Ordering::Relaxed);
+        Err(Error::TooLarge(self.limits.bytes, self.limits.file_bytes))
+    }
+
+    fn uncount(&self, oid: Oid, filed: &Filed, bytes: usize) {
+        self.room(oid).bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
+        filed.arrived.fetch_sub(bytes as u64, Ordering::Relaxed);
+    }
+
+    async fn append(&self, oid: Oid, filed: &Filed, filling: &mut Filling, piece: &Bytes) -> Result<(), Error> {
+        self.count(oid, filed, piece.len())?;
+        let written = filling.write(piece).await;
+        if written.is_err() {
+            self.uncount(oid, filed, piece.len());
+        }
+        written
+    }
+
+    /// Takes in a file that a client sends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; nothing is kept then.
+    pub async fn upload<E>(
+        &self,
+        live: &Arc<LiveSession>,
+        name: &str,
+        mut pieces: impl Stream<Item = Result<Bytes, E>> + Unpin,
+        actor: &Actor,
+    ) -> Result<FileRecord, Error>
+    where
+        Error: From<E>,
+    {
+        live.state().require_open()?;
+        let oid = live.oid();
+        let (item, mut record) = {
+            let _turn = live.turn.lock().await;
+            let (item, record) = self.fresh_file(live, name, true)?;
+            self.take_file(live, item, record.clone());
+            (item, record)
+        };
+        let filed = live.files.find(&record.id).ok_or(Error::NoFile)?;
+        let received = async {
+            let mut filling = Filling::open(self, oid, &record).await?;
+            while let Some(piece) = pieces.next().await {
+                self.append(oid, &filed, &mut filling, &piece?).await?;
+            }
+            filling.file.sync_all().await?;
+            Ok::<_, Error>((filling.size, filling.sha256()))
+        };
+        match received.await {
+            Ok((size, sha256)) => (record.size, record.sha256, record.is_whole) = (size, sha256, true),
+            Err(error) => {
+                self.give_up(live, &filed).await;
+                return Err(error);
+            }
+        }
+        let kept = async {
+            let room = self.room(oid);
+            let _placing = room.placing.lock().await;
+            self.place_file(oid, &record).await?;
+            let sid = super::sensor_at(&live.place).map(|sensor| sensor.sid.to_string()).unwrap_or_default();
+            let detail = json!({"file": record.name, "size": record.size, "sha256": record.sha256});
+            let told = super::room::told(oid, actor, "live file uploaded", "live_upload", &sid, live.id(), &detail);
+            let row = stored::file(oid, live.number(), item, &record)?;
+            self.intake.commit(Beside::from(told).and([put_file(row)])).await?;
+            self.know_file(&filed, record.clone());
+            Ok(())
+        };
+        if let Err(error) = kept.await {
+            self.give_up(live, &filed).await;
+            return Err(error);
+        }
+        // Who uploads works with the session.
+        let _ = self.keep_alive(live).await;
+        Ok(record)
+    }
+
+    /// Takes back an upload that did not come to be.
+    async fn give_up(&self, live: &LiveSession, filed: &Filed) {
+        let oid = live.oid();
+        let arrived = filed.arrived.swap(0, Ordering::Relaxed);
+        self.room(oid).bytes.fetch_sub(arrived, Ordering::Relaxed);
+        self.drop_file(live, filed.item);
+        files::remove(&self.part_path(oid, &filed.record().id)).await;
+    }
+
+    fn of_token(&self, token: &str) -> Result<(Arc<LiveSession>, Arc<Filed>), Error> {
+        self.tokens.lock().get(token).cloned().ok_or(Error::NoFile)
+    }
+
+    /// Takes in content that a sensor sends, from `offset` on. What comes is kept, also if the rest does not come.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Offset`] says where it goes on.
+    pub async fn receive(&self, token: &str, offset: u64, mut body: Incoming) -> Result<Sent, Error> {
+        let (live, filed) = self.of_token(token)?;
+        let oid = live.oid();
+        let mut attempts = filed.attempts.subscribe();
+        filed.attempts.send_modify(|attempts| *attempts += 1);
+        attempts.mark_unchanged();
+        let mut slot = filed.filling.lock().await;
+        let record = filed.record();
+        if record.is_whole || record.is_upload || record.is_deleted {
+            return Err(Error::NoFile);
+        }
+        if slot.is_none() {
+            *slot = Some(Filling::open(self, oid, &record).await?);
+        }
+        let Some(filling) = slot.as_mut() else { return Err(Error::NoFile) };
+        if filling.size != offset {
+            return Err(Error::Offset(filling.size));
+        }
+        let mut arrival = Arrival::begin();
+        loop {
+            let piece = tokio::select! {
+                piece = arrival.next(&mut body) => piece?,
+                // A newer attempt takes over: this one was cut, and does not know.
+                _ = attempts.changed() => return Err(Error::Offset(filling.size)),
+            };
+            let Some(piece) = piece else { break };
+            self.append(oid, &filed, filling, &piece).await?;
+        }
+        filling.file.sync_all().await?;
+        Ok(Sent { size: filling.size })
+    }
+
+    /// How much of a file has arrived.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoFile`].
+    pub async fn arrived_of(&self, token: &str) -> Result<Sent, Error> {
+        let (live, filed) = self.of_token(token)?;
+        // An attempt that still waits for the rest gives way.
+        filed.attempts.send_modify(|attempts| *attempts += 1);
+        let mut slot = filed.filling.lock().await;
+        if slot.is_none() {
+            *slot = Some(Filling::open(self, live.oid(), &filed.record()).await?);
+        }
+        Ok(Sent { size: slot.as_ref().map_or(0, |filling| filling.size) })
+    }
+
+    /// The content of a file for a sensor, from `offset` on, with its length.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoFile`].
+    pub async fn content_of(&self, token: &str, offset: u64) -> Result<(u64, Content), Error> {
+        let (live, filed) = self.of_token(token)?;
+        let record = filed.record();
+        if !record.is_whole {
+            return Err(Error::NotWhole);
+        }
+        let path = self.whole_path(live.oid(), &record.sha256);
+        files::read_from(&path, offset).await.map_err(|_| Error::NoFile)
+    }
+
+    /// The content of a file for a client, with its length.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoFile`], [`Error::NotWhole`].
+    pub async fn content(&self, live: &LiveSession, id: &str) -> Result<(u64, Content), Error> {
+        let record = live.files.find(id).ok_or(Error::NoFile)?.record();
+        if !record.is_whole {
+            return Err(Error::NotWhole);
+        }
+        files::read_from(&self.whole_path(live.oid(), &record.sha256), 0).await.map_err(|_| Error::NoFile)
+    }
+
+    /// What became of the file that a command fetched: checked against what the sensor says it sent, and given its
+    /// name. Gives the record to be stored; a file that is not right ends the command in an error.
+    pub(super) async fn finish_file(
+        &self,
+        live: &LiveSession,
+        filed: &Filed,
+        ended: &mut LiveEnded,
+    ) -> Result<FileRecord, Error> {
+        let (oid, mut record) = (live.oid(), filed.record());
+        if record.is_whole || record.is_deleted {
+            return Ok(record);
+        }
+        let mut slot = filed.filling.lock().await;
+        if ended.code == 0 {
+            if slot.is_none() {
+                *slot = Some(Filling::open(self, oid, &record).await?);
+            }
+            let said = serde_json::from_slice::<Found>(&ended.found).unwrap_or_default();
+            let come = slot.as_ref().map(|filling| (filling.size, filling.sha256())).unwrap_or_default();
+            if Some(come.0) == said.bytes && Some(&come.1) == said.sha256.as_ref() {
+                (record.size, record.sha256, record.is_whole) = (come.0, come.1, true);
+                let room = self.room(oid);
+                let _placing = room.placing.lock().await;
+                self.place_file(oid, &record).await?;
+                *slot = None;
+                return Ok(record);
+            }
+            ended.code = Code::IO_DEVICE.0;
+            ended.text = "what arrived is not what the endpoint sent: its size or digest differs".to_owned();
+        }
+        *slot = None;
+        record.status = Code(ended.code).hresult();
+        Ok(record)
+    }
+}
