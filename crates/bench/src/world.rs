@@ -113,6 +113,7 @@ pub fn task(oid: Oid, number: u64, targets: RoaringBitmap) -> anyhow::Result<Tas
         pace: muster_tasking::Pace::default(),
         total: targets.len(),
         tasked: 0,
+        clock_us: 0,
     };
     let (spec, control) = (serde_json::to_string(&spec)?, serde_json::to_string(&Control::default())?);
     Ok(TaskRow { oid, number, task_id, spec, control, targets })

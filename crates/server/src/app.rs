@@ -287,6 +287,10 @@ impl App {
             .filter_map(|(oid, _)| oid.parse().ok().map(|oid| (oid, Organization::new(oid))))
             .collect();
         self.store.read_blocking(|read| {
+            for (oid, organization) in &mut organizations {
+                let set_us = tasking::row::clock(*oid, read)?;
+                organization.state.get_mut().dispatch().restore_clock(set_us);
+            }
             read.sensors(&mut |row| {
                 if let Some(organization) = organizations.get_mut(&row.sensor.oid) {
                     organization.state.get_mut().restore_sensor(row);

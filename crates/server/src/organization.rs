@@ -103,6 +103,7 @@ impl Organization {
         let mut state = self.state.lock();
         // Under the lock: times are told in order.
         let now = clock::now();
+        state.dispatch.read_clocks(now, clock::since_boot());
         let effects = input(&mut state, now);
         effects.into_iter().filter_map(|effect| state.carry_out(effect, error)).collect()
     }

@@ -133,7 +133,7 @@ async fn forget_tasks(app: &App, organization: &Organization) {
     let now = clock::now();
     let old: Vec<u64> = {
         let state = organization.state.lock();
-        let is_old = |task: &&muster_tasking::Task| now.since(task.spec.expires_at()) > TASK_KEPT;
+        let is_old = |task: &&muster_tasking::Task| now.since(state.queue.expires_at(task)) > TASK_KEPT;
         state.queue.tasks().filter(is_old).map(|task| task.number).collect()
     };
     for task in old {

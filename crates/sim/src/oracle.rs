@@ -12,6 +12,9 @@ use uuid::Uuid;
 
 use crate::kernel::{MS, Micros, SECOND};
 
+/// How long a message may be under way, at most, with what waits for it to be handled.
+const LATE_MAX: Micros = 10 * SECOND;
+
 /// The log, as everything in a run shares it.
 pub type SharedTruth = Rc<RefCell<Truth>>;
 
@@ -82,8 +85,10 @@ pub struct Truth {
     pub wiped: BTreeSet<usize>,
     /// Endpoints whose journal was set back to an earlier state: what it forgot may happen again.
     pub set_back: BTreeSet<usize>,
-    /// By how much the server's clock was set ahead, all in all.
-    pub server_micros: i64,
+    /// By how much the server's clock was set ahead without a server that noticed, all in all.
+    server_micros: i64,
+    /// When the time of each task is over, in true time, and what the server had not noticed when it was asked for.
+    ends: BTreeMap<TaskId, (Micros, i64)>,
     /// Sensors that were deleted at least once.
     pub deleted: BTreeSet<Sid>,
     runs: BTreeMap<(usize, TaskId), Run>,
@@ -105,9 +110,24 @@ impl Truth {
         self.faults.first().map(String::as_str)
     }
 
-    /// An operator is about to ask for a task.
-    pub fn asked(&mut self, task: TaskId, command: &'static str) {
+    /// An operator is about to ask for a task, for the first time or again.
+    pub fn asked(&mut self, task: TaskId, command: &'static str, ends: Micros) {
         self.commands.insert(task, command);
+        // Which of the calls was the first that was taken, nobody knows for certain.
+        let known = self.ends.entry(task).or_insert((ends, self.server_micros));
+        known.0 = known.0.max(ends);
+    }
+
+    /// A server starts; its clock was set by so much without its noticing.
+    pub fn server_started(&mut self, unnoticed: i64) {
+        self.server_micros = unnoticed;
+    }
+
+    /// When the time of a task is over; `None` if the server cannot know that: its clock was set while it was down.
+    #[must_use]
+    pub fn end_of(&self, task: TaskId) -> Option<Micros> {
+        let (ends, unnoticed) = self.ends.get(&task)?;
+        (*unnoticed == self.server_micros).then_some(*ends)
     }
 
     /// The command of a task.
@@ -157,7 +177,10 @@ impl Truth {
             self.fault(format!("task {task} reached {sid} after it was removed"));
         }
         let deadline = now + deliver.lifetime_ms * MS;
-        // A copy that came after the server's clock was set back may live longer.
+        if self.end_of(task).is_some_and(|ends| deadline > ends + LATE_MAX) {
+            self.fault(format!("task {task} reached {sid} with more time than it has"));
+        }
+        // A copy that came after the server's clock was set back unnoticed may live longer.
         let server_micros = self.server_micros;
         let arrival = self.arrivals.entry((sid, task)).or_insert(Arrival { deadline, server_micros });
         arrival.deadline = arrival.deadline.max(deadline);
@@ -176,7 +199,7 @@ impl Truth {
         match self.arrivals.get(&(sid, task)) {
             None => self.fault(format!("host {host} runs task {task}, which never arrived")),
             Some(arrival) => {
-                // After a reboot the server's clock decides, which may have been set.
+                // After a reboot the server's clock decides, which may have been set unnoticed.
                 let set_back = self.server_micros.abs_diff(arrival.server_micros);
                 if now > arrival.deadline + set_back + SECOND {
                     self.fault(format!("host {host} begins task {task} after its time"));

@@ -79,6 +79,7 @@ pub struct Server {
 pub fn load(store: &Store, seed: u64) -> Result<Dispatch, StoreError> {
     let mut dispatch = Dispatch::new(seed);
     store.read_blocking(|read| {
+        dispatch.restore_clock(row::clock(OID, read)?);
         read.sensors(&mut |row| dispatch.restore_sensor(row))?;
         let mut rows = VecDeque::new();
         read.tasks(&mut |row| rows.push_back(row))?;
@@ -98,6 +99,9 @@ impl Server {
     /// Whatever the store says.
     pub fn start(site: Site, incarnation: u32) -> Result<Self, StoreError> {
         let dispatch = load(&site.store, site.kernel.random())?;
+        // What was set while no server ran, or was not stored when one died, is not known to anyone.
+        let known = dispatch.queue.steady(Timestamp::ZERO).as_micros();
+        site.truth.borrow_mut().server_started(site.clock_micros.get() + known);
         site.kernel.note(|| format!("server {incarnation} starts with {} tasks", dispatch.queue.tasks().count()));
         Ok(Self {
             site,
@@ -133,6 +137,9 @@ impl Server {
     /// Tells the machine something, and carries out what follows.
     fn tell(&mut self, input: impl FnOnce(&mut Dispatch, Timestamp) -> Vec<Effect>) {
         let now = self.now();
+        if self.site.sabotage != Some(Sabotage::TrustClock) {
+            self.dispatch.read_clocks(now, std::time::Duration::from_micros(self.site.kernel.now()));
+        }
         let effects = input(&mut self.dispatch, now);
         effects.into_iter().for_each(|effect| self.act(effect));
     }

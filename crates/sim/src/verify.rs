@@ -2,20 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use muster_model::{Sid, Timestamp};
+use muster_model::Sid;
 use muster_selector::Fleet as _;
 use muster_store::{EntryQuery, SensorRow, Store, Stream};
 use muster_tasking::{Fleet, Queue, TargetState, Task};
 
 use crate::endpoint::Endpoint;
+use crate::kernel::{Micros, SECOND};
 use crate::oracle::{Fate, Truth};
 use crate::server::{self, OID, Server};
 
 /// A task that lives for so long after the last fault must have reached its sensors.
-const ENOUGH_S: u64 = 40 * 60;
+const ENOUGH: Micros = 40 * 60 * SECOND;
 
 /// Checks the end of a run; what does not hold is told to the truth.
-pub fn verify(server: &Server, endpoints: &[Endpoint], truth: &mut Truth, calm_since: Timestamp) {
+pub fn verify(server: &Server, endpoints: &[Endpoint], truth: &mut Truth, calm_since: Micros) {
     let mut faults = Vec::new();
     let state = &server.dispatch;
     promises(&state.queue, &state.fleet, truth, &mut faults);
@@ -80,7 +81,7 @@ fn target(
     row: &SensorRow,
     host: usize,
     truth: &Truth,
-    calm_since: Timestamp,
+    calm_since: Micros,
 ) -> Option<String> {
     use TargetState::{
         Cancelled, Confirmed, Expired, Finished, Interrupted, NotNow, Queued, Refused, Removed, Sent, Started,
@@ -91,7 +92,7 @@ fn target(
     let is_gone = row.sensor.deleted;
     // What a lost journal or a deletion has cut off may have happened without the server knowing.
     let is_excused = is_gone || truth.wiped.contains(&host) || truth.deleted.contains(&row.sensor.sid);
-    let had_time = task.spec.expires_at().since(calm_since).as_secs() > ENOUGH_S;
+    let had_time = truth.end_of(task.spec.task_id).is_some_and(|ends| ends > calm_since + ENOUGH);
     let why = match state {
         Finished if run.happened != 1 && !truth.set_back.contains(&host) => "finished without an effect",
         Interrupted if !is_excused && (!run.is_started || run.is_ended) => "it never started, or it ended",

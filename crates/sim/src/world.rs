@@ -6,7 +6,7 @@ mod operator;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use muster_model::{TaskId, Timestamp};
+use muster_model::TaskId;
 use muster_store::{Faults, Store};
 
 use crate::endpoint::Endpoint;
@@ -41,6 +41,8 @@ pub enum Sabotage {
     ForgetCancel,
     /// The sensor tells that a command was cancelled, and lets it go on.
     TellCancelOnly,
+    /// The server judges times to live by a clock that can be set.
+    TrustClock,
     /// The sensor takes a journal that was cut for one with a torn last write.
     BelieveCutJournal,
 }
@@ -233,8 +235,8 @@ impl World {
         }
     }
 
-    /// Ends all faults and brings everything up. Gives the server's time.
-    fn calm(&mut self) -> Timestamp {
+    /// Ends all faults and brings everything up. Gives the time.
+    fn calm(&mut self) -> Micros {
         self.kernel.note(|| "calm".to_owned());
         self.is_calm = true;
         self.make_room();
@@ -247,10 +249,10 @@ impl World {
             endpoint.disk.borrow_mut().dies_in = None;
             endpoint.start();
         }
-        self.server.as_ref().map_or(Timestamp::ZERO, Server::now)
+        self.kernel.now()
     }
 
-    fn judge(&self, calm_since: Timestamp) -> Option<String> {
+    fn judge(&self, calm_since: Micros) -> Option<String> {
         let server = self.server.as_ref()?;
         let mut truth = self.truth.borrow_mut();
         verify(server, &self.endpoints, &mut truth, calm_since);

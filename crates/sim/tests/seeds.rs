@@ -75,7 +75,7 @@ fn the_same_seed_gives_the_same_trace() {
 fn every_durable_step_that_is_left_out_is_noticed() {
     use Sabotage::{
         AnswerBeforeStore, BelieveCutJournal, ForgetCancel, ForgetRecall, ForgetRemoval, RunBeforeJournal,
-        SendBeforeStore, TellCancelOnly,
+        SendBeforeStore, TellCancelOnly, TrustClock,
     };
     let all = [
         AnswerBeforeStore,
@@ -86,6 +86,7 @@ fn every_durable_step_that_is_left_out_is_noticed() {
         RunBeforeJournal,
         SendBeforeStore,
         TellCancelOnly,
+        TrustClock,
     ];
     for sabotage in all {
         let noticed = Mutex::new(None);

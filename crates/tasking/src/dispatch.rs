@@ -88,6 +88,9 @@ pub struct Dispatch {
     fanning: HashMap<u64, u32>,
     is_retrying: bool,
     is_fading: bool,
+    /// What the store does not know yet of by how much the clock was set.
+    clock_is_unsaved: bool,
+    is_saving_clock: bool,
     fade_at: Timestamp,
     /// What dynamic tasks follow, read once.
     followers: BTreeMap<u64, Follower>,
@@ -125,6 +128,7 @@ enum Flight {
     Change(JobId, Box<Change>),
     Follow(JobId, Box<Change>, Vec<(u64, u32, Target)>),
     Denied(JobId, RequestId, Box<SensorRow>),
+    Clock,
 }
 
 impl Deref for Dispatch {
@@ -191,6 +195,7 @@ impl Dispatch {
             Some(Flight::Change(job, change)) => self.changed(job, change, now),
             Some(Flight::Follow(job, change, targets)) => self.followed(job, *change, targets, now),
             Some(Flight::Denied(job, request, row)) => self.denied(job, request, *row),
+            Some(Flight::Clock) => self.is_saving_clock = false,
         }
         self.settle(now)
     }
@@ -219,12 +224,34 @@ impl Dispatch {
                 self.turns.leave(job);
                 self.answer(request, Answer::Denied);
             }
+            // The next tick tries again.
+            Some(Flight::Clock) => (self.is_saving_clock, self.clock_is_unsaved) = (false, true),
         }
         self.settle(now)
     }
 
+    /// Takes in by how much the clock was set, as it is stored: at start, before anything else.
+    pub fn restore_clock(&mut self, set_us: i64) {
+        self.known.queue.clock.restore(set_us);
+    }
+
+    /// Takes a reading of the clock and of one that nobody can set (the time since boot, suspension included):
+    /// before anything else is told of that instant. A clock that was set meanwhile changes no time to live.
+    pub fn read_clocks(&mut self, now: Timestamp, passed: Duration) {
+        self.clock_is_unsaved |= self.known.queue.clock.read(now, passed);
+    }
+
+    fn save_clock(&mut self) {
+        if self.clock_is_unsaved && !self.is_saving_clock {
+            (self.is_saving_clock, self.clock_is_unsaved) = (true, false);
+            let writes = vec![Write::ClockSet(self.known.queue.clock.set_us())];
+            self.commit(None, writes, Vec::new(), Flight::Clock);
+        }
+    }
+
     /// Time passed: retries, paced roll-outs, expiry, fading tags. To be told several times a second.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Effect> {
+        self.save_clock();
         self.expire(now);
         self.retry(now);
         for number in self.known.queue.paced(now) {

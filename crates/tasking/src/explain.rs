@@ -33,7 +33,7 @@ impl Queue {
         let why = target.and_then(|target| target.error.as_deref()).unwrap_or("no reason was given");
         let attempts = target.map_or(0, |target| target.attempts);
         let (code, text) = match state {
-            TargetState::Queued | TargetState::Sent if now >= task.spec.expires_at() => {
+            TargetState::Queued | TargetState::Sent if self.is_over(task, now) => {
                 ("expired", "its time to live ran out before the sensor could begin".to_owned())
             }
             TargetState::Queued => self.why_queued(task, ordinal, is_online, now),

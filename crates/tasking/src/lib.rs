@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
 pub mod dispatch;
 mod explain;
 mod fleet;

@@ -1,6 +1,6 @@
 //! How fast a task may go out, decided from counters and time.
 
-use crate::queue::CLOCK_JITTER;
+use crate::clock::CLOCK_JITTER;
 use crate::spec::SpecError;
 use muster_model::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -8,6 +8,7 @@
 mod control;
 mod wide;
 
+use crate::clock::{CLOCK_JITTER, Clock};
 use crate::target::{Target, TargetState};
 use crate::task::Task;
 use muster_model::{TaskId, Timestamp};
@@ -30,10 +31,6 @@ pub const RETRY_LONGEST: Duration = Duration::from_secs(15 * 60);
 /// attempt covers many of them, so that a full disk is not asked in vain too often.
 pub const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Instants that were taken a moment apart may be told in the other order; an instant
-/// that is earlier than another by more than this says that the clock was set back.
-pub(crate) const CLOCK_JITTER: Duration = Duration::from_secs(1);
-
 /// Up to this many targets, a task is listed under each of them. Bounds what
 /// the creation of one task costs; above, one bit test per connection is cheaper.
 const NARROW_TARGETS_MAX: u64 = 4_096;
@@ -47,7 +44,8 @@ pub struct Queue {
     wide: Wide,
     dynamic: BTreeSet<u64>,
     paced: BTreeSet<u64>,
-    /// Tasks that have not expired yet, by when they do.
+    pub(crate) clock: Clock,
+    /// Tasks that have not expired yet, by when they do: steady instants.
     expiries: BTreeSet<(Timestamp, u64)>,
     /// Tasks that a sensor has confirmed and not ended, by sensor.
     held: HashMap<u32, BTreeSet<u64>>,
@@ -140,7 +138,7 @@ impl Queue {
         self.reserve(task.number);
         self.by_id.insert(task.spec.task_id, task.number);
         self.index(&task);
-        self.expiries.insert((task.spec.expires_at(), task.number));
+        self.expiries.insert((task.spec.ends_at(), task.number));
         if task.spec.dynamic {
             self.dynamic.insert(task.number);
         }
@@ -180,13 +178,32 @@ impl Queue {
         self.tasks.values()
     }
 
+    /// The steady instant of a reading of the server's clock: the reading without that by which the clock was set
+    /// while the server ran. Times to live are judged by these.
+    #[must_use]
+    pub fn steady(&self, now: Timestamp) -> Timestamp {
+        self.clock.steady(now)
+    }
+
+    /// Whether the time of a task has run out.
+    #[must_use]
+    pub fn is_over(&self, task: &Task, now: Timestamp) -> bool {
+        self.steady(now) >= task.spec.ends_at()
+    }
+
+    /// When the time of a task runs out, by the clock as it is set now.
+    #[must_use]
+    pub fn expires_at(&self, task: &Task) -> Timestamp {
+        self.clock.shown(task.spec.ends_at())
+    }
+
     /// Tasks that a sensor has not confirmed yet, in the order in which it gets them.
     #[must_use]
     pub fn owed(&self, ordinal: u32, now: Timestamp) -> Vec<&Task> {
         let mut owed: Vec<&Task> = self
             .candidates(ordinal)
             .filter_map(|number| self.tasks.get(&number))
-            .filter(|task| task.may_send(ordinal, now))
+            .filter(|task| task.may_send(ordinal, self.steady(now)))
             .collect();
         owed.sort_by_key(|task| (!task.spec.urgent, task.number));
         owed
@@ -223,7 +240,7 @@ impl Queue {
             if !attempt.is_due(now) {
                 return None;
             }
-            let may_send = self.tasks.get(&attempt.number).is_some_and(|task| task.may_send(ordinal, now));
+            let may_send = self.tasks.get(&attempt.number).is_some_and(|task| task.may_send(ordinal, self.steady(now)));
             self.settle(ordinal);
             if may_send {
                 let wait = (attempt.wait * 2).min(RETRY_LONGEST);
@@ -250,8 +267,9 @@ impl Queue {
     }
 
     fn send(&mut self, number: u64, ordinal: u32, now: Timestamp, wait: Duration) -> Option<Offer> {
+        let steady = self.steady(now);
         let task = self.tasks.get_mut(&number)?;
-        if !task.may_send(ordinal, now) {
+        if !task.may_send(ordinal, steady) {
             return None;
         }
         let before = task.known(ordinal).unwrap_or_default();
@@ -327,7 +345,7 @@ impl Queue {
         random: &mut dyn FnMut() -> u64,
     ) -> Vec<u32> {
         let Some(task) = self.tasks.get(&number) else { return Vec::new() };
-        if task.is_held() || now >= task.spec.expires_at() {
+        if task.is_held() || self.is_over(task, now) {
             return Vec::new();
         }
         let is_free = |ordinal: &u32| !self.unconfirmed.contains_key(ordinal);
@@ -363,7 +381,7 @@ impl Queue {
     #[must_use]
     pub fn paced(&self, now: Timestamp) -> Vec<u64> {
         let tasks = self.paced.iter().filter_map(|number| self.tasks.get(number));
-        tasks.filter(|task| task.is_active(now) && !task.is_held()).map(|task| task.number).collect()
+        tasks.filter(|task| task.is_active(self.steady(now)) && !task.is_held()).map(|task| task.number).collect()
     }
 
     /// Sensors whose confirmation is overdue: ask for each [`Queue::offer`] again.
@@ -424,7 +442,7 @@ impl Queue {
         debug_assert!(!is_new || task.spec.dynamic, "only dynamic tasks gain targets");
         task.put(ordinal, target);
         let stops = task.stop_if_too_many_failed();
-        let expires_at = task.spec.expires_at();
+        let ends_at = task.spec.ends_at();
         let is_closed = !task.open.contains(ordinal);
         if is_closed && let Some(numbers) = self.narrow.get_mut(&ordinal) {
             numbers.retain(|have| *have != number);
@@ -435,7 +453,7 @@ impl Queue {
         if is_new {
             self.wide.join(number, ordinal);
             // The task may have been closed while the store was asked: its new target is closed next.
-            self.expiries.insert((expires_at, number));
+            self.expiries.insert((ends_at, number));
         }
         self.hold(number, ordinal, is_held);
         stops
@@ -449,7 +467,7 @@ impl Queue {
             && task.known(ordinal).is_some_and(|target| target.attempts == 0)
             && !task.control.removed.contains(ordinal)
             && !task.withheld.contains(ordinal);
-        let joins = task.spec.dynamic && now < task.spec.expires_at() && (!task.targets.contains(ordinal) || returns);
+        let joins = task.spec.dynamic && !self.is_over(task, now) && (!task.targets.contains(ordinal) || returns);
         joins.then(Target::default)
     }
 
@@ -464,7 +482,7 @@ impl Queue {
     /// Numbers of dynamic tasks that are not over.
     #[must_use]
     pub fn dynamic(&self, now: Timestamp) -> Vec<u64> {
-        let is_live = |number: &&u64| self.tasks.get(number).is_some_and(|task| task.is_active(now));
+        let is_live = |number: &&u64| self.tasks.get(number).is_some_and(|task| task.is_active(self.steady(now)));
         self.dynamic.iter().filter(is_live).copied().collect()
     }
 
@@ -496,12 +514,12 @@ impl Queue {
 
     /// Closes what has run out of time; gives the tasks in which anything was closed.
     pub fn expire(&mut self, now: Timestamp) -> Vec<u64> {
-        let mut over = Vec::new();
-        while let Some((at, number)) = self.expiries.first().copied().filter(|(at, _)| *at <= now) {
+        let (mut over, steady) = (Vec::new(), self.steady(now));
+        while let Some((at, number)) = self.expiries.first().copied().filter(|(at, _)| *at <= steady) {
             self.expiries.remove(&(at, number));
             let Some(task) = self.tasks.get_mut(&number) else { continue };
             let had_open = !task.open.is_empty();
-            task.expire(now);
+            task.expire(steady);
             if had_open {
                 over.push(number);
             }
@@ -533,7 +551,7 @@ impl Queue {
         if let Some(task) = self.tasks.remove(&number) {
             self.by_id.remove(&task.spec.task_id);
             task.held().iter().for_each(|ordinal| self.hold(number, ordinal, false));
-            self.expiries.remove(&(task.spec.expires_at(), number));
+            self.expiries.remove(&(task.spec.ends_at(), number));
         }
     }
 }

@@ -51,13 +51,27 @@ pub struct Spec {
     pub total: u64,
     /// Of those, how many were online.
     pub tasked: u64,
+    /// By how many microseconds the server's clock had been set while it ran, when this was accepted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub clock_us: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 impl Spec {
-    /// The first instant at which it is no longer offered.
+    /// The first instant at which it is no longer offered, by the clock as it was set when it was accepted.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.created_at.saturating_add(Duration::from_secs(self.ttl_s))
+    }
+
+    /// The same as a steady instant: on the line of the time that really passes ([`crate::Queue::steady`]).
+    #[must_use]
+    pub fn ends_at(&self) -> Timestamp {
+        Timestamp::from_micros(self.expires_at().as_micros().saturating_sub(self.clock_us))
     }
 
     /// The investigation id of everything the task causes.

@@ -167,10 +167,10 @@ impl Task {
         self.control.paused || self.is_pausing
     }
 
-    /// Whether it may be handed to this sensor.
+    /// Whether it may be handed to this sensor at a steady instant.
     #[must_use]
-    pub fn may_send(&self, ordinal: u32, now: Timestamp) -> bool {
-        now < self.spec.expires_at() && self.open.contains(ordinal) && !self.withheld.contains(ordinal)
+    pub fn may_send(&self, ordinal: u32, steady: Timestamp) -> bool {
+        steady < self.spec.ends_at() && self.open.contains(ordinal) && !self.withheld.contains(ordinal)
     }
 
     /// Holds itself back if more failed than its pace allows; tells whether it begins to.
@@ -185,15 +185,15 @@ impl Task {
         stops
     }
 
-    /// Whether it can still be offered to anyone.
+    /// Whether it can still be offered to anyone at a steady instant.
     #[must_use]
-    pub fn is_active(&self, now: Timestamp) -> bool {
-        now < self.spec.expires_at() && (self.spec.dynamic || !self.open.is_empty())
+    pub fn is_active(&self, steady: Timestamp) -> bool {
+        steady < self.spec.ends_at() && (self.spec.dynamic || !self.open.is_empty())
     }
 
-    /// Closes what is open once its time has run out; what is being taken back will be removed.
-    pub fn expire(&mut self, now: Timestamp) {
-        if now < self.spec.expires_at() || self.open.is_empty() {
+    /// Closes what is open once its time has run out at a steady instant; what is being taken back will be removed.
+    pub fn expire(&mut self, steady: Timestamp) {
+        if steady < self.spec.ends_at() || self.open.is_empty() {
             return;
         }
         let open = &self.open - &self.withheld;

@@ -119,7 +119,7 @@ async fn resume(
             Rejection::Store(error) => busy(&error),
         })?;
     let now = clock::now();
-    let welcome = message::welcome(&welcome, now);
+    let welcome = message::welcome(&welcome, organization.state.lock().queue.steady(now));
     let clock_offset_ms = now.as_millis().saturating_sub(state.now_ms);
     Ok(Admitted { organization, ordinal, link, welcome, clock_offset_ms })
 }

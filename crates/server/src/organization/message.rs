@@ -36,7 +36,7 @@ fn deliver(delivery: Delivery) -> Deliver {
         epoch: delivery.epoch,
         command: delivery.command,
         investigation_id: delivery.investigation_id,
-        not_after_ms: delivery.expires_at.as_millis(),
+        not_after_ms: delivery.ends_at.as_millis(),
         lifetime_ms: u64::try_from(delivery.lifetime.as_millis()).unwrap_or(u64::MAX),
         wants_receipts: true,
         conditions: delivery.conditions.as_ref().map(conditions),
@@ -48,11 +48,11 @@ fn flags(wanted: dispatch::Flags) -> Flags {
     Flags { isolate: wanted.isolate, seal: wanted.seal }
 }
 
-/// What a sensor is told when its link is up.
+/// What a sensor is told when its link is up, at a steady instant ([`muster_tasking::Queue::steady`]).
 #[must_use]
-pub fn welcome(welcome: &dispatch::Welcome, now: Timestamp) -> Welcome {
+pub fn welcome(welcome: &dispatch::Welcome, steady: Timestamp) -> Welcome {
     Welcome {
-        server_now_ms: now.as_millis(),
+        server_now_ms: steady.as_millis(),
         epoch: welcome.epoch,
         flags: Some(flags(welcome.flags)),
         sleeper: welcome.sleeper,

@@ -73,6 +73,7 @@ pub async fn create(
         pace: new.pace,
         total: 0,
         tasked: 0,
+        clock_us: 0,
     };
     spec.check()?;
     let order = Order { spec, command, selector: new.selector };

@@ -147,7 +147,8 @@ async fn send(
         parsed.push(command);
     }
     let now = clock::now();
-    let (link, epoch, entity) = {
+    let until = order.as_ref().map_or_else(|| now.saturating_add(DIRECT_LIFETIME), |order| order.until);
+    let (link, epoch, entity, ends_at) = {
         let state = place.organization.state.lock();
         let row = state.fleet.row(place.ordinal).ok_or(Error::NoSensor)?;
         for command in &parsed {
@@ -155,14 +156,13 @@ async fn send(
         }
         let link = state.link(place.ordinal).cloned().ok_or(Error::Offline)?;
         let entity = json!({"type": "sensor", "sid": row.sensor.sid, "hostname": row.sensor.hostname});
-        (link, row.epoch, entity)
+        (link, row.epoch, entity, state.queue.steady(until))
     };
     let tell = |line: &&str| {
         let detail = json!({"task": line, "investigation_id": investigation_id});
         event::audit(oid, actor, "sensor tasked", &entity, "task", &detail, now)
     };
     let task_id = order.as_ref().map(|order| order.task_id);
-    let until = order.as_ref().map_or_else(|| now.saturating_add(DIRECT_LIFETIME), |order| order.until);
     if order.as_ref().is_none_or(|order| !order.is_told) {
         let records: Vec<_> = commands.iter().map(tell).collect();
         let beside = order.into_iter().flat_map(|order| order.beside);
@@ -179,7 +179,7 @@ async fn send(
             epoch,
             command: (*line).to_owned(),
             investigation_id: investigation_id.unwrap_or_default().to_owned(),
-            not_after_ms: until.as_millis(),
+            not_after_ms: ends_at.as_millis(),
             lifetime_ms: u64::try_from(until.since(now).as_millis()).unwrap_or(u64::MAX),
             wants_receipts: false,
             conditions: None,

@@ -5,7 +5,7 @@ use crate::organization::{Organization, State};
 use crate::{clock, names};
 use muster_model::{Sid, TaskId, Timestamp};
 use muster_selector::Selector;
-use muster_tasking::{SensorOrder, Target, TargetState, Task};
+use muster_tasking::{Queue, SensorOrder, Target, TargetState, Task};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ pub fn list(organization: &Organization, selector: &Selector) -> Value {
     let mut by_sensor: Map<String, Value> = Map::new();
     let mut requests = Vec::new();
     let mut listed = 0;
-    for task in state.queue.tasks().filter(|task| now < task.spec.expires_at()) {
+    for task in state.queue.tasks().filter(|task| !state.queue.is_over(task, now)) {
         let pending = sensors.as_ref().map_or_else(|| task.open().clone(), |sensors| task.open() & sensors);
         // A task without any targets would be out of sight, and with it that it reached nobody.
         let reached_nobody = task.targets().is_empty() && sensors.is_none();
@@ -40,7 +40,7 @@ pub fn list(organization: &Organization, selector: &Selector) -> Value {
             let Some(row) = state.fleet.row(ordinal) else { continue };
             let of_sensor = by_sensor.entry(row.sensor.sid.to_string()).or_insert_with(|| json!({}));
             let attempts = task.known(ordinal).map_or(0, |target| target.attempts);
-            of_sensor[task.spec.task_id.to_string()] = pending_entry(task, attempts);
+            of_sensor[task.spec.task_id.to_string()] = pending_entry(task, state.queue.expires_at(task), attempts);
             listed += 1;
         }
         requests.push(request(&state, task, &pending));
@@ -52,11 +52,11 @@ pub fn list(organization: &Organization, selector: &Selector) -> Value {
     answer
 }
 
-fn pending_entry(task: &Task, attempts: u32) -> Value {
+fn pending_entry(task: &Task, expires_at: Timestamp, attempts: u32) -> Value {
     let spec = &task.spec;
     json!({
         "task": spec.command, "command": spec.command, "context": spec.context, "sensor_selector": spec.selector,
-        "created": spec.created_at.as_secs(), "expiry": spec.expires_at().as_secs(), "ttl": spec.ttl_s,
+        "created": spec.created_at.as_secs(), "expiry": expires_at.as_secs(), "ttl": spec.ttl_s,
         "attempts": attempts,
     })
 }
@@ -76,7 +76,7 @@ fn request(state: &State, task: &Task, pending: &roaring::RoaringBitmap) -> Valu
             Some((state.fleet.row(ordinal)?.sensor.sid.to_string(), json!(state_name)))
         })
         .collect();
-    let mut value = summary(task);
+    let mut value = summary(&state.queue, task);
     value["acked"] = json!(sids(&acked));
     value["pending"] = json!(sids(pending));
     value["failed"] = Value::Object(failed);
@@ -85,7 +85,7 @@ fn request(state: &State, task: &Task, pending: &roaring::RoaringBitmap) -> Valu
 
 /// A request with its counts per state.
 #[must_use]
-pub fn summary(task: &Task) -> Value {
+pub fn summary(queue: &Queue, task: &Task) -> Value {
     let spec = &task.spec;
     let counts: Map<String, Value> = TargetState::ALL
         .into_iter()
@@ -95,7 +95,7 @@ pub fn summary(task: &Task) -> Value {
     json!({
         "task_id": spec.task_id, "task": spec.command, "sensor_selector": spec.selector, "context": spec.context,
         "ttl": spec.ttl_s, "created": spec.created_at.as_secs(), "created_by": spec.created_by,
-        "expiry": spec.expires_at().as_secs(), "total": task.targets().len(), "counts": counts,
+        "expiry": queue.expires_at(task).as_secs(), "total": task.targets().len(), "counts": counts,
         "failures": task.failed(), "dynamic": spec.dynamic, "urgent": spec.urgent, "paused": task.control.paused,
         "stopped": task.control.stopped, "conditions": spec.conditions, "pace": spec.pace,
     })
@@ -105,7 +105,8 @@ pub fn summary(task: &Task) -> Value {
 #[must_use]
 pub fn overview(organization: &Organization, limit: usize) -> Value {
     let state = organization.state.lock();
-    let requests: Vec<Value> = state.queue.tasks().rev().take(limit.clamp(1, PAGE_MAX)).map(summary).collect();
+    let newest = state.queue.tasks().rev().take(limit.clamp(1, PAGE_MAX));
+    let requests: Vec<Value> = newest.map(|task| summary(&state.queue, task)).collect();
     json!({"requests": requests})
 }
 
@@ -158,7 +159,7 @@ pub async fn page_of_targets(
         };
         let ordinals = state.fleet.page(set, &state.online, order, (offset, limit));
         let has_more = offset.saturating_add(limit as u64) < set.len() && order == SensorOrder::ENROLLED;
-        let mut answer = summary(task);
+        let mut answer = summary(&state.queue, task);
         answer["matching"] = json!(set.len());
         (task.number, answer, ordinals, has_more)
     };

@@ -1,8 +1,11 @@
 //! What the dispatch machine and the store call the same things. Pure.
 
 use muster_model::Oid;
-use muster_store::{Read, StoreError, TaskRow, Write};
+use muster_store::{Expect, Read, Record, StoreError, TaskRow, Write};
 use muster_tasking::{Task, dispatch};
+
+/// Kind and key of the record that says by how much the clock was set.
+const CLOCK: &str = "tasking_clock";
 
 /// What to store of the machine's writes.
 ///
@@ -26,11 +29,25 @@ fn write(oid: Oid, write: dispatch::Write) -> Result<Write, StoreError> {
             control: text(serde_json::to_string(&new.control))?,
             targets: new.targets,
         })),
+        dispatch::Write::ClockSet(set_us) => {
+            let (kind, key, body) = (CLOCK.to_owned(), CLOCK.to_owned(), set_us.to_string());
+            Write::PutRecord { record: Record { oid, kind, key, body, revision: 0 }, expect: Expect::Any }
+        }
         dispatch::Write::Control(task, control) => {
             Write::PutTaskControl { oid, task, control: text(serde_json::to_string(&*control))? }
         }
         dispatch::Write::Targets(targets) => Write::PutTargets { oid, targets },
     })
+}
+
+/// By how many microseconds the clock was set ahead while the server ran.
+///
+/// # Errors
+///
+/// [`StoreError::Corrupt`] if that is no number, and whatever the store says.
+pub fn clock(oid: Oid, read: &mut dyn Read) -> Result<i64, StoreError> {
+    let Some(record) = read.record(oid, CLOCK, CLOCK)? else { return Ok(0) };
+    record.body.parse().map_err(|error| StoreError::Corrupt(format!("{CLOCK} of {oid}: {error}")))
 }
 
 /// A task as it is stored, with its targets.

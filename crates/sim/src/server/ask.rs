@@ -80,6 +80,7 @@ impl Server {
             pace: new.pace.clone(),
             total: 0,
             tasked: 0,
+            clock_us: 0,
         };
         let order = Order { spec, command, selector };
         self.ask(Asked::Task(new.task_id), |dispatch, request, now| dispatch.create(request, order, now));
@@ -128,8 +129,8 @@ impl Server {
             (Asked::Untask, Answer::Untasked(all)) => {
                 Answered::Untask(all.into_iter().map(|one| (one.task_id, self.sids(&one.deleted))).collect())
             }
-            // Of one that never came to be there is nothing to end.
-            (Asked::Cancel(task_id), Answer::Untasked(_) | Answer::Unknown) => Answered::Cancel(task_id),
+            // One that is not known may be asked for again.
+            (Asked::Cancel(task_id), Answer::Untasked(_)) => Answered::Cancel(task_id),
             // Refused while the disk is full; the operator sees that.
             (Asked::Task(_) | Asked::Untask | Asked::Cancel(_) | Asked::Else, _) => return,
             (Asked::Enrol(link), answer) => return self.enrolled(link, &answer),

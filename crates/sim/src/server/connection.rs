@@ -206,7 +206,7 @@ impl Server {
     pub(super) fn arrived(&mut self, link: LinkId, ordinal: u32, answer: &Answer) {
         match answer {
             Answer::Welcome(welcome) => {
-                let welcome = message::welcome(welcome, self.now());
+                let welcome = message::welcome(welcome, self.dispatch.queue.steady(self.now()));
                 self.site.kernel.note(|| format!("server: sensor {ordinal} is online in epoch {}", welcome.epoch));
                 self.site.net.borrow_mut().send_down(link, from_server::Message::Welcome(welcome));
                 if let Some(connection) = self.connections.get_mut(&link) {

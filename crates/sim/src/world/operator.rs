@@ -84,7 +84,8 @@ impl World {
 
     /// Asks for a task.
     fn ask(&mut self, new: &NewTask) {
-        self.truth.borrow_mut().asked(new.task_id, new.command);
+        let ends = self.kernel.now() + new.ttl_s * SECOND;
+        self.truth.borrow_mut().asked(new.task_id, new.command, ends);
         self.kernel.note(|| format!("operator: asks for {new:?}"));
         if let Some(server) = self.server.as_mut() {
             server.create(new);

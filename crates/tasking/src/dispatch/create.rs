@@ -44,6 +44,7 @@ impl Dispatch {
         let targets = selector.select(&self.known.fleet);
         let unsupported = unsupported(&self.known.fleet, &targets, &command);
         spec.total = targets.len();
+        spec.clock_us = self.known.queue.clock.set_us();
         spec.tasked = (&targets - &unsupported).intersection_len(&self.known.online);
         let number = self.known.queue.next_number();
         self.known.queue.reserve(number);

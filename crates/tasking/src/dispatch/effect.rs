@@ -66,6 +66,8 @@ pub enum Write {
     },
     /// A task, new; refused if its number or id is taken.
     Task(Box<NewTask>),
+    /// By how many microseconds the server's clock was set ahead while it ran, all in all.
+    ClockSet(i64),
     /// What may change about a task.
     Control(u64, Box<Control>),
     /// Task, sensor, and where the one stands on the other.
@@ -109,8 +111,8 @@ pub struct Delivery {
     pub command: String,
     /// Goes onto every event that it causes.
     pub investigation_id: String,
-    /// The first instant at which it must not begin, by the server's clock.
-    pub expires_at: Timestamp,
+    /// The first instant at which it must not begin, as a steady one ([`crate::Queue::steady`]).
+    pub ends_at: Timestamp,
     /// The same as a span from now.
     pub lifetime: Duration,
     /// Checked by the sensor.

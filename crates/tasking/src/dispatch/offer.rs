@@ -146,24 +146,25 @@ impl Dispatch {
     /// Hands offers that are stored to links. Gives what is told of it.
     fn hand_over(&mut self, offers: &[Offer], now: Timestamp) -> Vec<Fact> {
         let mut sent = Vec::new();
+        let steady = self.known.queue.steady(now);
         for offer in offers {
             let Some(task) = self.known.queue.task(offer.number) else { continue };
             // It may have been taken back or have run out of time while the store was asked.
-            if !task.may_send(offer.ordinal, now) {
+            if !task.may_send(offer.ordinal, steady) {
                 continue;
             }
             let (Some(presence), Some(row)) = (self.links.get(&offer.ordinal), self.known.fleet.row(offer.ordinal))
             else {
                 continue;
             };
-            let expires_at = task.spec.expires_at();
+            let ends_at = task.spec.ends_at();
             let delivery = Delivery {
                 task_id: task.spec.task_id,
                 epoch: row.epoch,
                 command: task.spec.command.clone(),
                 investigation_id: task.spec.investigation_id(),
-                expires_at,
-                lifetime: expires_at.since(now),
+                ends_at,
+                lifetime: ends_at.since(steady),
                 conditions: task.spec.conditions.clone(),
                 urgent: task.spec.urgent,
             };

@@ -4,7 +4,7 @@ use super::edit::{Abandonment, Edit, Reported, apply_report, is_over};
 use super::effect::{Answer, Effect, Fact, Happening, LinkId, Message, RequestId, Welcome, Write};
 use super::turns::JobId;
 use super::{Dispatch, FADE_EVERY, Flight, Presence, RECALLED_MAX, Work, wanted_flags};
-use crate::queue::CLOCK_JITTER;
+use crate::clock::CLOCK_JITTER;
 use crate::sensor::SensorRow;
 use crate::target::Target;
 use crate::task::Task;
@@ -383,7 +383,7 @@ impl Dispatch {
     /// What dynamic tasks gain and lose by the present records of a job's sensors.
     fn following(&mut self, job: JobId, now: Timestamp) -> Vec<(u64, u32, Target)> {
         let queue = &self.known.queue;
-        self.followers.retain(|number, _| queue.task(*number).is_some_and(|task| now < task.spec.expires_at()));
+        self.followers.retain(|number, _| queue.task(*number).is_some_and(|task| !queue.is_over(task, now)));
         let mut targets = Vec::new();
         for number in queue.dynamic(now) {
             let Some(follower) = self.followers.get(&number) else { continue };

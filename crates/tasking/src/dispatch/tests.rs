@@ -104,6 +104,7 @@ impl World {
             pace,
             total: 0,
             tasked: 0,
+            clock_us: 0,
         };
         let id = spec.task_id;
         let (command, selector) = (Command::parse("os_version").unwrap(), Selector::parse(selector).unwrap());

@@ -89,8 +89,9 @@ impl Queue {
         is_cancel: bool,
         now: Timestamp,
     ) -> Option<ControlChange> {
+        let steady = self.steady(now);
         let task = self.tasks.get_mut(&number)?;
-        task.expire(now);
+        task.expire(steady);
         let of = |set: RoaringBitmap| sensors.map_or_else(|| set.clone(), |sensors| &set & sensors);
         let open = of(task.open.clone());
         let stopping = if is_cancel { of(task.held()) } else { RoaringBitmap::new() };
@@ -156,7 +157,7 @@ impl Queue {
                 let chosen = &change.deleted | &change.withdrawn;
                 task.withheld -= &chosen;
                 // What is free again may have run out of time meanwhile.
-                self.expiries.insert((task.spec.expires_at(), change.number));
+                self.expiries.insert((task.spec.ends_at(), change.number));
                 &task.open & chosen
             }
         };

@@ -22,6 +22,7 @@ fn spec(number: u64) -> Spec {
         pace: Pace::default(),
         total: 0,
         tasked: 0,
+        clock_us: 0,
     }
 }
 

@@ -72,7 +72,7 @@ async fn set_setting(call: Call) -> Result<Reply, ApiError> {
 async fn usage(call: Call) -> Result<Reply, ApiError> {
     let state = call.organization()?.state.lock();
     let now = clock::now();
-    let open = state.queue.tasks().filter(|task| now < task.spec.expires_at() && !task.open().is_empty()).count();
+    let open = state.queue.tasks().filter(|task| !state.queue.is_over(task, now) && !task.open().is_empty()).count();
     Ok(Reply::json(&json!({"usage": {
         "sensors": state.fleet.live().len(), "sensors_online": state.online.len(), "open_reliable_tasks": open,
         "reliable_tasks": state.queue.tasks().count(), "ts": now.as_secs(),

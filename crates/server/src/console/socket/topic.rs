@@ -128,7 +128,9 @@ fn read(state: &State, rows: &Rows) -> Vec<(String, Value)> {
     match rows {
         Rows::Sensors(sids) => sids.iter().filter_map(|sid| sensor(state, *sid)).collect(),
         Rows::Tasks(ids) => {
-            let found = ids.iter().filter_map(|id| Some((id.to_string(), tasking::summary(state.queue.find(*id)?))));
+            let found = ids
+                .iter()
+                .filter_map(|id| Some((id.to_string(), tasking::summary(&state.queue, state.queue.find(*id)?))));
             found.collect()
         }
         Rows::Targets(id, sids) => {
@@ -139,7 +141,7 @@ fn read(state: &State, rows: &Rows) -> Vec<(String, Value)> {
                 let online = state.is_online(ordinal);
                 Some((sid.to_string(), json!({"sid": sid, "state": target.state.name(), "online": online})))
             };
-            let summary = ("task".to_owned(), tasking::summary(task));
+            let summary = ("task".to_owned(), tasking::summary(&state.queue, task));
             std::iter::once(summary).chain(sids.iter().filter_map(target)).collect()
         }
     }
