@@ -63,6 +63,7 @@ export const STATES = [
   'expired',
   'removed',
   'cancelled',
+  'doubled',
 ] as const
 export type TargetState = (typeof STATES)[number]
 

@@ -15,6 +15,7 @@ const LOOKS: Record<string, [shape: string, look: string]> = {
   expired: ['△', 'warn'],
   removed: ['–', 'off'],
   cancelled: ['–', 'off'],
+  doubled: ['✕', 'bad'],
 }
 
 /** A state as word, shape and colour. */

@@ -3,7 +3,7 @@
 import type { TargetState, Task } from '../api/types.ts'
 
 const OPEN: TargetState[] = ['queued', 'sent', 'confirmed', 'started', 'not_now']
-const FAILED: TargetState[] = ['interrupted', 'refused', 'unsupported', 'expired']
+const FAILED: TargetState[] = ['interrupted', 'refused', 'unsupported', 'expired', 'doubled']
 
 const sum = (task: Task, states: TargetState[]) => states.reduce((all, state) => all + (task.counts[state] ?? 0), 0)
 /** Targets that have not ended. */

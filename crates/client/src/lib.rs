@@ -33,7 +33,7 @@ pub use history::{Historic, History, Span};
 pub use hive::{HiveChange, HiveRecord, SystemMetadata, UserMetadata};
 pub use infrastructure::{Operation, Pushed, Sections};
 pub use key::{ApiKey, InstallationKey, NewApiKey};
-pub use organization::Whoami;
+pub use organization::{OrgError, Whoami};
 pub use output::Output;
 pub use reliable_task::{
     Cancelled, Conditions, Created, Explained, FailureLimit, NewTask, Pace, Preview, Previewed, Summary, Target,

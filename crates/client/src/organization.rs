@@ -15,7 +15,33 @@ pub struct Whoami {
     pub rest: Rest,
 }
 
+/// Something that went wrong when nobody was there to be told.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OrgError {
+    /// Of what: `outputs/NAME`, `sensors/SID`, `strangers` …
+    pub component: String,
+    /// What, and what to do.
+    pub error: String,
+    /// When it last did: Unix seconds.
+    #[serde(default)]
+    pub ts: i64,
+}
+
+#[derive(Deserialize)]
+struct OrgErrors {
+    errors: Vec<OrgError>,
+}
+
 impl Client {
+    /// The last error of each component of the organization.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the server says.
+    pub async fn organization_errors(&self) -> Result<Vec<OrgError>, ClientError> {
+        Ok(self.get::<OrgErrors>(&["errors", self.oid()], Vec::new()).await?.errors)
+    }
+
     /// Who calls, and what it may do.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ use crate::connection::{self, of_environment};
 use crate::data_dir::DataDir;
 use crate::show;
 use crate::up::environment::Environment;
+use muster_client::OrgError;
 use muster_model::causes;
 use muster_server::pki::{self, Authority, Standing, Validity};
 use muster_store::Store;
@@ -235,6 +236,14 @@ impl Findings {
     }
 
     /// A server that runs is asked by both of its addresses, with its own credentials.
+    /// What went wrong when nobody was there: clones, strangers, outputs, rules.
+    fn organization(&mut self, errors: &[OrgError]) {
+        for OrgError { component, error, ts } in errors {
+            let text = format!("{}: {} (at {})", show::safe(component), show::safe(error), show::time(*ts));
+            self.add(Verdict::Warn, "organization", text);
+        }
+    }
+
     async fn server(&mut self, data_dir: &Path) {
         let environment = match Environment::read(data_dir) {
             Ok(Some(environment)) => environment,
@@ -247,9 +256,14 @@ impl Findings {
             let Some(profile) = of_environment(&variable) else { continue };
             let url = profile.url.clone();
             let asked = match connection::of_profile(profile) {
-                Ok(client) => client.whoami().await.map_err(anyhow::Error::from),
+                Ok(client) => client.organization_errors().await.map_err(anyhow::Error::from),
                 Err(error) => Err(error),
             };
+            if let Ok(errors) = &asked
+                && name == "LC_API_URL"
+            {
+                self.organization(errors);
+            }
             match asked {
                 Ok(_) => self.add(Verdict::Ok, "server", format!("answers at {url}")),
                 Err(error) => self.add(Verdict::Fail, "server", format!("runs, but does not serve {url}: {error:#}")),

@@ -35,8 +35,8 @@ use std::time::Duration;
 
 use muster_model::{Oid, Sid, TaskId};
 use muster_wire::{
-    Deliver, Event, Flags, LiveOrder, Receipt, Receipts, ReceiptsAck, Step, TransferGrant, Welcome, from_sensor,
-    from_server,
+    Deliver, Event, Flags, LiveOrder, Receipt, Receipts, ReceiptsAck, Refusal, Step, TransferGrant, Welcome,
+    from_sensor, from_server,
 };
 
 pub use clock::{Now, is_within};
@@ -218,6 +218,9 @@ pub enum Effect {
     Enrolled(Sid),
     /// Close the link and wait at least so long before the next.
     Close(Duration, String),
+    /// The server does not know this sensor: ask for the same identity again, at once; if that was done, as
+    /// [`Effect::Close`].
+    Unknown(Duration, String),
     /// Do this to the sensor itself.
     Afterwards(Afterwards),
 }
@@ -279,7 +282,11 @@ impl Agent {
             },
             Message::Refused(refused) => {
                 let wait = Duration::from_secs(u64::from(refused.retry_after_s.max(1)));
-                self.close(wait, &format!("the server refused this sensor: {}", refused.text));
+                let reason = format!("the server refused this sensor: {}", refused.text);
+                match refused.reason() {
+                    Refusal::Identity => self.out.effects.push(Effect::Unknown(wait, reason)),
+                    _ => self.close(wait, &reason),
+                }
             }
             Message::Welcome(welcome) => self.welcome(&welcome, now),
             Message::Deliver(deliver) => self.deliver(deliver, now),

@@ -27,6 +27,8 @@ pub struct Identity {
     sid: Option<Sid>,
     pair: Ed25519KeyPair,
     pkcs8: Vec<u8>,
+    /// It enrols with the id that it has: the server does not know it.
+    reclaims: bool,
 }
 
 /// Why there is no identity.
@@ -74,7 +76,7 @@ impl Identity {
         let pkcs8 = STANDARD.decode(&stored.private_key).map_err(|_| IdentityError::Damaged)?;
         let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).map_err(|_| IdentityError::Damaged)?;
         let old = InstallationKey::from_text(&stored.key).map_err(|_| IdentityError::Damaged)?;
-        let mut identity = Self { key: old, sid: stored.sid, pair, pkcs8 };
+        let mut identity = Self { key: old, sid: stored.sid, pair, pkcs8, reclaims: false };
         if let Some(key) = key.filter(|key| *key != identity.key) {
             let is_same_server = key.oid == identity.key.oid && key.ca_der == identity.key.ca_der;
             if is_same_server || identity.sid.is_none() {
@@ -90,7 +92,7 @@ impl Identity {
     fn make(key: InstallationKey, path: &Path) -> Result<Self, IdentityError> {
         let pair = Ed25519KeyPair::generate().map_err(|_| io::Error::other("no randomness"))?;
         let pkcs8 = pair.to_pkcs8().map_err(|_| io::Error::other("the key pair cannot be encoded"))?.as_ref().to_vec();
-        let identity = Self { key, sid: None, pair, pkcs8 };
+        let identity = Self { key, sid: None, pair, pkcs8, reclaims: false };
         identity.save(path);
         Ok(identity)
     }
@@ -107,8 +109,15 @@ impl Identity {
 
     /// Takes the id that the server gave, and stores it.
     pub fn enrolled(&mut self, sid: Sid, path: &Path) {
-        self.sid = Some(sid);
+        (self.sid, self.reclaims) = (Some(sid), false);
         self.save(path);
+    }
+
+    /// The server does not know this sensor, as one that was restored from an older backup: the next claim asks for
+    /// the same id again. Tells whether there is such a claim to make; it was made already if not.
+    pub fn reclaim(&mut self) -> bool {
+        self.reclaims = !self.reclaims && self.sid.is_some();
+        self.reclaims
     }
 
     /// Key that this sensor enrolled with.
@@ -133,13 +142,14 @@ impl Identity {
     #[must_use]
     pub fn claim(&self, nonce: &[u8], fingerprint: &str) -> Claim {
         let bytes = |id: Uuid| id.as_bytes().to_vec();
-        match self.sid {
+        match self.sid.filter(|_| !self.reclaims) {
             None => Claim::Enrol(Enrol {
                 oid: bytes(self.key.oid.0),
                 iid: bytes(self.key.iid.0),
                 secret: self.key.secret.clone(),
                 public_key: self.pair.public_key().as_ref().to_vec(),
                 fingerprint: fingerprint.to_owned(),
+                sid: self.sid.map(|sid| bytes(sid.0)).unwrap_or_default(),
             }),
             Some(sid) => Claim::Resume(Resume {
                 oid: bytes(self.key.oid.0),

@@ -39,6 +39,7 @@ use crate::state_dir::StateDir;
 use crate::{clock, collector, commands, image};
 pub(crate) use ending::remove_state;
 use running::Running;
+use status::state_event;
 pub use status::status_file;
 use transfers::Transfers;
 
@@ -455,6 +456,11 @@ impl<'a> Sensor<'a> {
             Effect::Granted(grant) => self.transfers.granted(grant),
             Effect::Live(order) => self.live_order(order),
             Effect::Enrolled(sid) => self.enrolled(sid),
+            Effect::Unknown(wait, reason) => {
+                tracing::warn!(%reason, "the server does not know this sensor");
+                let wait = if self.identity.reclaim() { Duration::ZERO } else { wait };
+                self.hang_up(Some(wait));
+            }
             Effect::Close(wait, reason) => {
                 tracing::warn!(%reason, wait_s = wait.as_secs(), "the link is closed");
                 self.hang_up(Some(wait));
@@ -518,18 +524,6 @@ impl<'a> Sensor<'a> {
         self.agent.observed(state_event(event_type, &state));
         self.say(from_sensor::Message::Sync(state));
     }
-}
-
-/// `CONNECTED` and `SYNC`. Source: reference/events.md section 5.6.
-fn state_event(event_type: &str, state: &SensorState) -> Event {
-    let body = json!({
-        "HOST_NAME": state.hostname,
-        "IS_SEGREGATED": u8::from(state.isolated),
-        "KERNEL_ACQ_AVAILABLE": u8::from(state.kernel),
-        "MAC_ADDRESS": state.mac_addr,
-        "SEAL_STATUS": {"ERROR": 0, "IS_DISABLED": u8::from(!state.sealed)},
-    });
-    event(event_type, body, None, clock::now())
 }
 
 /// The signals that end a sensor.

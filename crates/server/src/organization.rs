@@ -4,6 +4,9 @@
 //! ([`muster_tasking::dispatch`]), which decides; [`crate::tasking`] carries out what follows.
 
 pub mod message;
+mod strangers;
+
+pub use strangers::{STRANGERS, Strangers};
 
 use crate::intake::event::Actor;
 use crate::link::Link;
@@ -58,6 +61,8 @@ pub struct Organization {
     pub oid: Oid,
     /// Everything that changes.
     pub state: Mutex<State>,
+    /// Sensors that it does not know, and that could not enrol again.
+    pub strangers: Strangers,
 }
 
 /// What changes in an organization. What is known of it is read as [`Known`].
@@ -90,7 +95,7 @@ impl Organization {
     /// An organization with nothing in it.
     #[must_use]
     pub fn new(oid: Oid) -> Self {
-        Self { oid, state: Mutex::new(State::new()) }
+        Self { oid, state: Mutex::new(State::new()), strangers: Strangers::default() }
     }
 
     /// Tells the machine something, carries out what must happen in the order of its decisions, and gives the rest.

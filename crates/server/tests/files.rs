@@ -253,8 +253,9 @@ async fn a_sensor_cannot_make_two_lines_of_one_record() {
     let host = Host::start().await;
     let organization = host.app().organization(OID).unwrap();
     let state = SensorState::default();
-    let new = Enrolment { iid: Iid(Uuid::nil()), tags: &[], public_key: &[0; 32], state: &state, source: None };
-    let sid = sensor::enrol(&host.app().sensors, &organization, &new).await.unwrap();
+    let new =
+        Enrolment { iid: Iid(Uuid::nil()), tags: &[], public_key: &[0; 32], state: &state, sid: None, source: None };
+    let sid = sensor::enrol(&host.app().sensors, &organization, &new).await.unwrap().unwrap();
     let sensor = organization.state.lock().fleet.find(sid).unwrap().sensor.clone();
     let sent = |body: &str| {
         let sent = Event { event_type: "A".into(), body: body.into(), ..Event::default() };
@@ -271,8 +272,9 @@ async fn an_answer_is_found_by_the_atom_that_it_gets() {
     let host = Host::start().await;
     let organization = host.app().organization(OID).unwrap();
     let state = SensorState::default();
-    let new = Enrolment { iid: Iid(Uuid::nil()), tags: &[], public_key: &[0; 32], state: &state, source: None };
-    let sid = sensor::enrol(&host.app().sensors, &organization, &new).await.unwrap();
+    let new =
+        Enrolment { iid: Iid(Uuid::nil()), tags: &[], public_key: &[0; 32], state: &state, sid: None, source: None };
+    let sid = sensor::enrol(&host.app().sensors, &organization, &new).await.unwrap().unwrap();
     let path = format!("insight/{{oid}}/{sid}");
     assert_eq!(host.get(&path).await["events"], json!([]), "a sensor without events is no unknown one");
 
@@ -305,8 +307,9 @@ async fn sensors_move_files_by_one_time_transfers() {
     let host = Host::start().await;
     let organization = host.app().organization(OID).unwrap();
     let state = SensorState { hostname: "web01".into(), ..SensorState::default() };
-    let new = Enrolment { iid: Iid(Uuid::nil()), tags: &[], public_key: &[0; 32], state: &state, source: None };
-    let sid = sensor::enrol(&host.app().sensors, &organization, &new).await.unwrap();
+    let new =
+        Enrolment { iid: Iid(Uuid::nil()), tags: &[], public_key: &[0; 32], state: &state, sid: None, source: None };
+    let sid = sensor::enrol(&host.app().sensors, &organization, &new).await.unwrap().unwrap();
     let ordinal = organization.state.lock().fleet.ordinal(sid).unwrap();
     let place = Place { organization, ordinal };
     let transfer_url = |grant: &TransferGrant| format!("{}/transfer/{}", host.base(), grant.token);

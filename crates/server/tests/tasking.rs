@@ -37,9 +37,15 @@ impl Host {
     }
 
     async fn enrol(&self) -> Place {
-        let new =
-            Enrolment { iid: Iid(random::uuid()), tags: &[], public_key: &[7; 32], state: &state(1), source: None };
-        let sid = sensor::enrol(&self.app().sensors, &self.organization(), &new).await.unwrap();
+        let new = Enrolment {
+            iid: Iid(random::uuid()),
+            tags: &[],
+            public_key: &[7; 32],
+            state: &state(1),
+            sid: None,
+            source: None,
+        };
+        let sid = sensor::enrol(&self.app().sensors, &self.organization(), &new).await.unwrap().unwrap();
         self.place(sid)
     }
 

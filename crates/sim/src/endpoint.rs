@@ -374,7 +374,9 @@ impl Endpoint {
                 }
                 self.hang_up(0);
             }
-            Effect::Close(wait, _) => self.hang_up(u64::try_from(wait.as_micros()).unwrap_or(SECOND)),
+            Effect::Unknown(wait, _) | Effect::Close(wait, _) => {
+                self.hang_up(u64::try_from(wait.as_micros()).unwrap_or(SECOND))
+            }
             Effect::Enforce(_) | Effect::Sleep(_) | Effect::Granted(_) | Effect::Live(_) | Effect::Afterwards(_) => {}
         }
     }

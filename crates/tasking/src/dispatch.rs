@@ -58,7 +58,7 @@ use crate::target::Target;
 use crate::task::Task;
 use control::Control;
 use create::Follower;
-use muster_model::Timestamp;
+use muster_model::{Sid, Timestamp};
 use offer::FanOut;
 use sensors::{Arriving, Change, Editing};
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
@@ -92,6 +92,10 @@ pub struct Dispatch {
     clock_is_unsaved: bool,
     is_saving_clock: bool,
     fade_at: Timestamp,
+    /// Of sensors whose machine changed, the one before: a digest of its name and its boot.
+    machines: HashMap<u32, u64>,
+    /// Identities that are asked for and not stored yet.
+    enrolling: HashSet<Sid>,
     /// What dynamic tasks follow, read once.
     followers: BTreeMap<u64, Follower>,
     last_commit: u64,
@@ -112,7 +116,7 @@ enum Work {
     Offer(Box<FanOut>),
     Receipts(RequestId, u32, Vec<(u64, Report)>),
     Edit(Box<Editing>),
-    Enrol(RequestId, Box<SensorRow>),
+    Enrol(RequestId, Box<SensorRow>, bool),
     Arrive(Box<Arriving>),
     /// Dynamic tasks look at these sensors again.
     Follow,
@@ -276,7 +280,7 @@ impl Dispatch {
                 Work::Offer(fan) => self.offer_some(job, fan, now),
                 Work::Receipts(request, ordinal, reports) => self.receive(job, request, ordinal, reports, now),
                 Work::Edit(editing) => self.edit_some(job, editing, now),
-                Work::Enrol(request, row) => self.enrol_one(job, request, *row),
+                Work::Enrol(request, row, returns) => self.enrol_one(job, request, *row, returns),
                 Work::Arrive(arriving) => self.arrive(job, arriving, now),
                 Work::Follow => self.catch_up(job, now),
             }

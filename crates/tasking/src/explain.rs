@@ -65,6 +65,10 @@ impl Queue {
             TargetState::Unsupported => ("unsupported", format!("the sensor does not know this command: {why}")),
             TargetState::Expired => ("expired", "its time to live ran out before the sensor could begin".to_owned()),
             TargetState::Cancelled => ("cancelled", format!("an operator cancelled it: {why}")),
+            TargetState::Doubled => (
+                "doubled_by_a_clone",
+                format!("{why}; what each of them did, their answers tell; the guide (Cloning images) says how to part them"),
+            ),
             TargetState::Removed => ("removed", format!("it was taken back before the sensor had it: {why}")),
         };
         Explanation { code, text }

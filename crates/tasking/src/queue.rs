@@ -5,12 +5,14 @@
 //! pays for the tasks that concern it, not for all. What is asked again and again
 //! (what expires, what paces itself) has an index of its own for the same reason.
 
+mod advance;
 mod control;
 mod wide;
 
 use crate::clock::{CLOCK_JITTER, Clock};
 use crate::target::{Target, TargetState};
 use crate::task::Task;
+use advance::{advance, ended};
 use muster_model::{TaskId, Timestamp};
 use roaring::RoaringBitmap;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -554,37 +556,6 @@ impl Queue {
             self.expiries.remove(&(task.spec.ends_at(), number));
         }
     }
-}
-
-fn ended(known: Target, state: TargetState, now: Timestamp, reason: &str) -> Target {
-    Target { state, ended_at: now, error: Some(reason.into()), ..known }
-}
-
-/// The next target after a report; `None` if the report tells nothing new.
-fn advance(known: &Target, report: &Report) -> Option<Target> {
-    if (known.state, report.state) == (TargetState::Sent, TargetState::Sent) && known.error != report.error {
-        // The sensor has no room for it; the next attempt may find some.
-        return Some(Target { error: report.error.clone(), ..known.clone() });
-    }
-    let overrides = known.state.is_final()
-        && known.attempts > 0
-        && matches!(known.state, TargetState::Expired | TargetState::Removed)
-        && !matches!(report.state, TargetState::Expired | TargetState::Removed);
-    if !overrides && (known.state.is_final() || report.state <= known.state) {
-        return None;
-    }
-    let mut target = Target { state: report.state, error: None, ended_at: Timestamp::ZERO, ..known.clone() };
-    match report.state {
-        TargetState::Queued | TargetState::Sent => return None,
-        TargetState::Confirmed => target.confirmed_at = report.at,
-        TargetState::Started => target.started_at = report.at,
-        _ => {
-            target.ended_at = report.at;
-            target.code = report.code;
-            target.error.clone_from(&report.error);
-        }
-    }
-    Some(target)
 }
 
 fn shuffle(items: &mut [u32], random: &mut dyn FnMut() -> u64) {

@@ -39,11 +39,13 @@ pub enum TargetState {
     /// An operator cancelled it when the sensor had it already: it was not begun, or stopped while it ran;
     /// `error` says which.
     Cancelled = 11,
+    /// Begun more than once: more than one machine has the identity of the sensor, or an earlier state of it.
+    Doubled = 12,
 }
 
 impl TargetState {
     /// Every state, in the order of the chain.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Queued,
         Self::Sent,
         Self::Confirmed,
@@ -56,6 +58,7 @@ impl TargetState {
         Self::Expired,
         Self::Removed,
         Self::Cancelled,
+        Self::Doubled,
     ];
 
     /// The word for it in every interface.
@@ -74,6 +77,7 @@ impl TargetState {
             Self::Expired => "expired",
             Self::Removed => "removed",
             Self::Cancelled => "cancelled",
+            Self::Doubled => "doubled",
         }
     }
 
@@ -127,13 +131,19 @@ pub struct Target {
 }
 
 impl Target {
+    /// Whether the endpoint said that it began.
+    #[must_use]
+    pub fn began(&self) -> bool {
+        self.started_at != Timestamp::ZERO
+    }
+
     /// Finished, and not with success. Source: reference/sensor.md section 11
     /// (0 is success, 200 is success of a transfer).
     #[must_use]
     pub fn has_failed(&self) -> bool {
         match self.state {
             TargetState::Finished => !matches!(self.code, 0 | 200),
-            TargetState::Interrupted | TargetState::Refused | TargetState::Unsupported => true,
+            TargetState::Interrupted | TargetState::Refused | TargetState::Unsupported | TargetState::Doubled => true,
             _ => false,
         }
     }

@@ -248,12 +248,17 @@ impl Task {
         } else {
             self.failed.remove(ordinal);
         }
-        if target.attempts > 0 && may_still_change(target.state) {
+        if target.attempts > 0 && (may_still_change(target.state) || may_prove_doubled(&target)) {
             self.under_way.insert(ordinal, target);
         } else {
             self.under_way.remove(&ordinal);
         }
     }
+}
+
+/// Whether another word that it began can come: only what was sent again can have reached two machines.
+fn may_prove_doubled(target: &Target) -> bool {
+    target.attempts > 1 && target.began() && target.state != TargetState::Doubled
 }
 
 /// Whether a receipt can still move a target that was sent: also one that expired

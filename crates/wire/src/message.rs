@@ -114,6 +114,10 @@ pub struct Enrol {
     /// Machine fingerprint (reference/sensor.md section 1, device id); may be empty.
     #[prost(string, tag = "5")]
     pub fingerprint: String,
+    /// Identity (16 bytes) that the sensor has and the server does not know: an earlier state of it gave it. Empty
+    /// is none.
+    #[prost(bytes = "vec", tag = "6")]
+    pub sid: Vec<u8>,
 }
 
 impl std::fmt::Debug for Enrol {

@@ -10,8 +10,8 @@ use std::time::Duration;
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// States in which nothing more happens, in the order in which they are told.
-const ENDED: [&str; 8] =
-    ["finished", "interrupted", "refused", "not_now", "unsupported", "expired", "removed", "cancelled"];
+const ENDED: [&str; 9] =
+    ["finished", "interrupted", "refused", "not_now", "unsupported", "expired", "removed", "cancelled", "doubled"];
 
 /// States of targets that are under way, in the order of the chain.
 const OPEN: [&str; 4] = ["queued", "sent", "confirmed", "started"];

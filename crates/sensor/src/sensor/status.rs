@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use muster_wire::{Event, SensorState};
 use serde_json::json;
 
 use super::Sensor;
+use crate::agent::event;
 use crate::clock;
 use crate::state_dir::write_atomically;
 
@@ -29,4 +31,16 @@ impl Sensor<'_> {
 #[must_use]
 pub fn status_file(state_dir: &Path) -> PathBuf {
     state_dir.join("hcp_hbs_status.json")
+}
+
+/// `CONNECTED` and `SYNC`. Source: reference/events.md section 5.6.
+pub(super) fn state_event(event_type: &str, state: &SensorState) -> Event {
+    let body = json!({
+        "HOST_NAME": state.hostname,
+        "IS_SEGREGATED": u8::from(state.isolated),
+        "KERNEL_ACQ_AVAILABLE": u8::from(state.kernel),
+        "MAC_ADDRESS": state.mac_addr,
+        "SEAL_STATUS": {"ERROR": 0, "IS_DISABLED": u8::from(!state.sealed)},
+    });
+    event(event_type, body, None, clock::now())
 }

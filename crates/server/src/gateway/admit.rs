@@ -5,7 +5,7 @@
 use crate::access::INSTALLATION_KEY;
 use crate::app::App;
 use crate::link::Link;
-use crate::organization::{Organization, Place, message};
+use crate::organization::{Organization, Place, STRANGERS, message};
 use crate::sensor::Rejection;
 use crate::{clock, random, sensor};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
@@ -73,9 +73,31 @@ fn busy(error: &StoreError) -> Answer {
 async fn enrol(app: &Arc<App>, enrol: &Enrol, state: &SensorState, source: Option<IpAddr>) -> Result<Sid, Answer> {
     let wrong_key = || refuse(Refusal::Key, "unknown or deleted installation key", RETRY_REFUSED_S);
     let oid = Oid(Uuid::from_slice(&enrol.oid).map_err(|_| wrong_key())?);
-    let iid = Iid(Uuid::from_slice(&enrol.iid).map_err(|_| wrong_key())?);
     let organization = app.organization(oid).ok_or_else(wrong_key)?;
-    let key = app.records.get(oid, INSTALLATION_KEY, &iid.to_string()).ok_or_else(wrong_key)?;
+    let own = match enrol.sid.as_slice() {
+        [] => None,
+        bytes => Some(Sid(Uuid::from_slice(bytes).map_err(|_| wrong_key())?)),
+    };
+    let enrolled = enrol_in(app, &organization, enrol, (own, state, source)).await;
+    if let Some(own) = own {
+        match &enrolled {
+            Ok(_) => organization.strangers.gone(own),
+            Err(_) => report_stranger(app, &organization, own, (state, source)).await,
+        }
+    }
+    enrolled
+}
+
+async fn enrol_in(
+    app: &Arc<App>,
+    organization: &Arc<Organization>,
+    enrol: &Enrol,
+    (own, state, source): (Option<Sid>, &SensorState, Option<IpAddr>),
+) -> Result<Sid, Answer> {
+    let wrong_key = || refuse(Refusal::Key, "unknown or deleted installation key", RETRY_REFUSED_S);
+    let taken = || refuse(Refusal::Identity, "unknown sensor, or a wrong signature", RETRY_REFUSED_S);
+    let iid = Iid(Uuid::from_slice(&enrol.iid).map_err(|_| wrong_key())?);
+    let key = app.records.get(organization.oid, INSTALLATION_KEY, &iid.to_string()).ok_or_else(wrong_key)?;
     let secret = crate::access::to_hex(&enrol.secret);
     if !bool::from(key.secret.as_bytes().ct_eq(secret.as_bytes())) {
         return Err(wrong_key());
@@ -83,12 +105,27 @@ async fn enrol(app: &Arc<App>, enrol: &Enrol, state: &SensorState, source: Optio
     if enrol.public_key.len() != 32 {
         return Err(refuse(Refusal::Identity, "the public key must have 32 bytes", RETRY_REFUSED_S));
     }
-    if let Some(text) = no_room(app, &organization, iid, key.quota) {
-        crate::errors::report(&app.records, oid, &format!("installation_keys/{iid}"), &text).await;
+    if let Some(text) = no_room(app, organization, iid, key.quota) {
+        crate::errors::report(&app.records, organization.oid, &format!("installation_keys/{iid}"), &text).await;
         return Err(refuse(Refusal::Quota, &text, RETRY_BUSY_S * 10));
     }
-    let new = sensor::Enrolment { iid, tags: &key.tags, public_key: &enrol.public_key, state, source };
-    sensor::enrol(&app.sensors, &organization, &new).await.map_err(|error| busy(&error))
+    let new = sensor::Enrolment { iid, tags: &key.tags, public_key: &enrol.public_key, sid: own, state, source };
+    sensor::enrol(&app.sensors, organization, &new).await.map_err(|error| busy(&error))?.ok_or_else(taken)
+}
+
+/// Tells the operators of a sensor that has an identity of this organization which the server does not know.
+async fn report_stranger(
+    app: &Arc<App>,
+    organization: &Organization,
+    sid: Sid,
+    (state, source): (&SensorState, Option<IpAddr>),
+) {
+    // One that is known and could not prove who it is, is no stranger.
+    if organization.state.lock().fleet.ordinal(sid).is_none()
+        && let Some(text) = organization.strangers.came(sid, &state.hostname, source, clock::now())
+    {
+        crate::errors::report(&app.records, organization.oid, STRANGERS, &text).await;
+    }
 }
 
 async fn resume(

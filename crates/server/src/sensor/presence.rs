@@ -23,6 +23,8 @@ pub struct Enrolment<'a> {
     pub tags: &'a [String],
     /// Ed25519 public key of the sensor.
     pub public_key: &'a [u8],
+    /// The identity that it has from an earlier state of this server.
+    pub sid: Option<Sid>,
     /// What it says of itself.
     pub state: &'a SensorState,
     /// Where it connects from.
@@ -47,7 +49,7 @@ fn text_of(source: Option<IpAddr>) -> String {
     source.map(|ip| ip.to_string()).unwrap_or_default()
 }
 
-/// Gives a new sensor its identity.
+/// Gives a new sensor its identity, or one its own again. `None` if that is taken.
 ///
 /// # Errors
 ///
@@ -56,21 +58,27 @@ pub async fn enrol(
     sensors: &Sensors,
     organization: &Arc<Organization>,
     new: &Enrolment<'_>,
-) -> Result<Sid, StoreError> {
-    let (sid, reported, source) = (Sid(random::uuid()), message::reported(new.state), text_of(new.source));
+) -> Result<Option<Sid>, StoreError> {
+    let (reported, source) = (message::reported(new.state), text_of(new.source));
+    let sid = new.sid.unwrap_or_else(|| Sid(random::uuid()));
     let enrolment = dispatch::Enrolment {
         oid: organization.oid,
         sid,
+        returns: new.sid.is_some(),
         iid: new.iid,
         tags: new.tags,
         public_key: new.public_key,
         reported: &reported,
         source: &source,
     };
-    ask(&sensors.tasking, organization, None, |dispatch, request, now| dispatch.enrol(request, &enrolment, now))
-        .await?;
-    tracing::info!(%sid, hostname = %new.state.hostname, "a sensor enrolled");
-    Ok(sid)
+    let answer =
+        ask(&sensors.tasking, organization, None, |dispatch, request, now| dispatch.enrol(request, &enrolment, now))
+            .await?;
+    let is_enrolled = matches!(answer, Answer::Enrolled(_));
+    if is_enrolled {
+        tracing::info!(%sid, hostname = %new.state.hostname, returns = new.sid.is_some(), "a sensor enrolled");
+    }
+    Ok(is_enrolled.then_some(sid))
 }
 
 /// Takes in a sensor that proved who it is, and makes its link the current one.

@@ -1,6 +1,7 @@
 //! Carries out what the dispatch machine decides: stores it, tells the machine, answers who asked.
 
 use super::{Tasking, facts, row};
+use crate::errors;
 use crate::intake::Beside;
 use crate::intake::event::Actor;
 use crate::jobs::Jobs;
@@ -132,13 +133,24 @@ fn work(
 async fn store(tasking: &Arc<Tasking>, organization: &Organization, commit: Commit, by: Option<&Actor>) -> Vec<Deed> {
     let Commit { id, writes, facts, .. } = commit;
     let oid = organization.oid;
+    let errors = facts::errors(&facts);
     let stored = match row::writes(oid, writes) {
         Ok(writes) if facts.is_empty() => tasking.store.commit(writes).await,
         Ok(writes) => tasking.intake.commit(Beside::from(facts::records(oid, &facts, by)).and(writes)).await,
         Err(error) => Err(error),
     };
     match stored {
-        Ok(()) => organization.turn(None, |state, now| state.dispatch().stored(id, now)),
+        Ok(()) => {
+            let deeds = organization.turn(None, |state, now| state.dispatch().stored(id, now));
+            for (component, text) in errors {
+                let records = Arc::clone(&tasking.records);
+                // Beside: the sensor does not wait for it.
+                tasking.jobs.spawn(async move {
+                    errors::report(&records, oid, &component, &text).await;
+                });
+            }
+            deeds
+        }
         Err(error) => {
             tracing::warn!(%oid, %error, "a change could not be stored");
             let is_conflict = matches!(error, StoreError::Conflict(_));

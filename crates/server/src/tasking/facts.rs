@@ -23,6 +23,25 @@ pub fn records(oid: Oid, facts: &[Fact], by: Option<&Actor>) -> Vec<Record> {
     records
 }
 
+/// What of these facts is an error of the organization, by component: who uses an identity twice.
+pub fn errors(facts: &[Fact]) -> Vec<(String, String)> {
+    let error = |fact: &Fact| {
+        let Fact::Sensor(sensor, Happening::Cloned { previous, new, addresses: [of_previous, of_new] }) = fact else {
+            return None;
+        };
+        let mut machines = [format!("{previous} ({of_previous})"), format!("{new} ({of_new})")];
+        // They take turns; the error is the same.
+        machines.sort();
+        let text = format!(
+            "two machines have the identity of this sensor: {} and {}; an order may run on both. On one of them, stop the \
+             sensor, remove its state directory, and start it with an installation key: it enrols as a sensor of its own",
+            machines[0], machines[1]
+        );
+        Some((format!("sensors/{}", sensor.sid), text))
+    };
+    facts.iter().filter_map(error).collect()
+}
+
 fn of_one(oid: Oid, fact: &Fact, by: &Actor, now: Timestamp, records: &mut Vec<Record>) {
     match fact {
         Fact::Created(spec) => records.extend(created(oid, spec, by)),
@@ -59,7 +78,13 @@ fn of_one(oid: Oid, fact: &Fact, by: &Actor, now: Timestamp, records: &mut Vec<R
             };
             let (kind, about) = match happening {
                 Happening::Enrolled => ("enrollment", address()),
-                Happening::Cloned { previous, new } => {
+                Happening::Returned => {
+                    let entity = json!({"type": "sensor", "sid": sensor.sid, "hostname": sensor.hostname});
+                    let text = "a sensor enrolled again with the identity that it had, which this server did not know";
+                    records.push(event::audit(oid, by, text, &entity, "enrol_again", &address(), now));
+                    ("enrollment", address())
+                }
+                Happening::Cloned { previous, new, .. } => {
                     ("sensor_clone", json!({"previous_hostname": previous, "new_hostname": new}))
                 }
                 Happening::Disconnected => ("disconnected", json!({})),
@@ -126,5 +151,36 @@ fn told(edit: &Edit) -> (&'static str, &'static str, Value) {
         Edit::Delete => ("sensor deleted", "delete_sensor", json!({})),
         Edit::Undelete => ("sensor undeleted", "undelete_sensor", json!({})),
         Edit::Report(_) | Edit::Deny => ("sensor reported", "report", json!({})),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_model::{Architecture, Iid, Platform, Sensor};
+    use uuid::Uuid;
+
+    #[test]
+    fn a_clone_is_an_error_that_names_both_machines_and_is_the_same_whichever_comes() {
+        let oid = Oid(Uuid::nil());
+        let sensor = Sensor::enrolled(
+            Sid(Uuid::from_u128(7)),
+            oid,
+            Iid(Uuid::nil()),
+            Platform::LINUX,
+            Architecture::X64,
+            Timestamp::ZERO,
+        );
+        let fact = |previous: &str, new: &str, from: [&str; 2]| {
+            let happening =
+                Happening::Cloned { previous: previous.into(), new: new.into(), addresses: from.map(Into::into) };
+            Fact::Sensor(Box::new(sensor.clone()), happening)
+        };
+        let (there, back) =
+            (fact("web-2", "web-1", ["10.0.0.2", "10.0.0.1"]), fact("web-1", "web-2", ["10.0.0.1", "10.0.0.2"]));
+        let told = errors(&[there]);
+        assert_eq!(told[0].0, format!("sensors/{}", sensor.sid));
+        assert!(told[0].1.contains("web-1 (10.0.0.1) and web-2 (10.0.0.2)"), "{}", told[0].1);
+        assert_eq!(told, errors(&[back]));
     }
 }

@@ -71,9 +71,10 @@ impl Endpoint {
     pub async fn enrolled(host: &Host) -> Self {
         let key = Ed25519KeyPair::from_seed_unchecked(&random::bytes::<32>()).unwrap();
         let public_key = key.public_key().as_ref();
-        let new = Enrolment { iid: Iid(random::uuid()), tags: &[], public_key, state: &state(), source: None };
+        let new =
+            Enrolment { iid: Iid(random::uuid()), tags: &[], public_key, sid: None, state: &state(), source: None };
         let organization = host.app().organization(OID).unwrap();
-        let sid = sensor::enrol(&host.app().sensors, &organization, &new).await.unwrap();
+        let sid = sensor::enrol(&host.app().sensors, &organization, &new).await.unwrap().unwrap();
         Self { sid, key }
     }
 

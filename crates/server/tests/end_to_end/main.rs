@@ -106,6 +106,43 @@ async fn a_running_task_is_cancelled_on_the_endpoint_and_one_that_waits_there_ne
     assert!(!ended.exists());
 }
 
+/// A server that is restored from a backup does not know who enrolled after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sensor_that_enrolled_after_the_backup_comes_back_by_itself_or_is_told_as_a_stranger() {
+    let mut world = World::new().await;
+    world.stop_server().await;
+    world.back_up();
+    world.start_server().await;
+    let mut sensor = world.sensor("one");
+    let sid = world.online(1).await.remove(0);
+
+    world.stop_server().await;
+    world.restore();
+    world.start_server().await;
+    assert_eq!(world.online(1).await, std::slice::from_ref(&sid), "with the identity that it had");
+    let task = world.ask("task", &json!({"task": "os_version", "selector": "`from-key` in tags"})).await;
+    world.counted(task["task_id"].as_str().unwrap(), "finished", 1).await;
+    let app = world.app();
+    let query = EntryQuery::all(world.oid, Stream::Audit);
+    let page = app.store.read(move |read| read.entries(&query)).await.unwrap();
+    let told = page.entries.iter().map(|entry| String::from_utf8_lossy(&entry.body));
+    assert!(told.into_iter().any(|text| text.contains("enrol_again") && text.contains(&sid)), "the audit tells it");
+
+    // The backup does not even know its key.
+    sensor.kill();
+    world.stop_server().await;
+    world.restore();
+    world.start_server().await;
+    world.remove_key().await;
+    sensor.start();
+    eventually("a stranger is told", async || {
+        let (_, answer) = world.call("GET", &format!("errors/{}", world.oid), &[]).await;
+        let text = answer.to_string();
+        (text.contains("strangers") && text.contains(&sid) && text.contains("--install")).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_sensor_joins_a_dynamic_task_only() {
     let world = World::new().await;

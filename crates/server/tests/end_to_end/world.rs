@@ -68,6 +68,27 @@ impl World {
         self.server = Some(Server::start(self.config.clone()).await.unwrap());
     }
 
+    pub fn app(&self) -> std::sync::Arc<muster_server::app::App> {
+        std::sync::Arc::clone(&self.server().app)
+    }
+
+    /// Copies the files of a server that is stopped.
+    pub fn back_up(&self) {
+        copy(&self.folder.path().join("server"), &self.folder.path().join("backup"));
+    }
+
+    /// Puts that copy in the place of the files of a server that is stopped.
+    pub fn restore(&self) {
+        std::fs::remove_dir_all(self.folder.path().join("server")).unwrap();
+        copy(&self.folder.path().join("backup"), &self.folder.path().join("server"));
+    }
+
+    /// Deletes the installation key of the sensors.
+    pub async fn remove_key(&self) {
+        let iid = InstallationKey::from_text(&self.install_key).unwrap().iid.to_string();
+        self.server().app.records.delete(self.oid, INSTALLATION_KEY, &iid, Vec::new()).await.unwrap();
+    }
+
     /// Calls the API with a fresh token.
     pub async fn call(&self, method: &str, path: &str, form: &[(&str, &str)]) -> (u16, Value) {
         let base = format!("http://{}", self.server().bound.http.unwrap());
@@ -145,6 +166,20 @@ impl World {
             (answer["counts"][state] == wanted).then_some(answer)
         })
         .await
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            std::fs::copy(from, &to).unwrap();
+            let mode = entry.metadata().unwrap().permissions();
+            std::fs::set_permissions(to, mode).unwrap();
+        }
     }
 }
 

@@ -122,9 +122,9 @@ impl World {
             ..SensorState::default()
         };
         let iid = Iid(random::uuid());
-        let new = Enrolment { iid, tags: &tags, public_key: &[7; 32], state: &state, source: None };
+        let new = Enrolment { iid, tags: &tags, public_key: &[7; 32], state: &state, sid: None, source: None };
         let app = &self.server.app;
-        sensor::enrol(&app.sensors, &app.organization(self.oid).unwrap(), &new).await.unwrap()
+        sensor::enrol(&app.sensors, &app.organization(self.oid).unwrap(), &new).await.unwrap().unwrap()
     }
 
     /// Gives a sensor a live link that nobody reads.

@@ -153,6 +153,7 @@ impl Server {
                 let enrolment = Enrolment {
                     oid: OID,
                     sid,
+                    returns: false,
                     iid: Iid(Uuid::from_u128(9)),
                     tags: &[],
                     public_key: &new.public_key,

@@ -260,12 +260,16 @@ pub enum Fact {
 pub enum Happening {
     /// It has an identity.
     Enrolled,
+    /// It has the identity again that an earlier state of this server had given it.
+    Returned,
     /// Its identity is in use on two machines.
     Cloned {
         /// Name of the machine that has the link so far.
         previous: Box<str>,
         /// Name of the machine that takes it over.
         new: Box<str>,
+        /// Where the two connect from.
+        addresses: [Box<str>; 2],
     },
     /// Its link ended.
     Disconnected,

@@ -10,6 +10,7 @@ use crate::target::Target;
 use crate::task::Task;
 use muster_model::{Architecture, Iid, Oid, Platform, Sensor, Sid, Tag, Timestamp};
 use roaring::RoaringBitmap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 /// Changes of one commit. A mass change is several commits, each of which is idempotent, so that a failure half
@@ -24,8 +25,10 @@ const SLEEPER: &str = "lc:sleeper";
 pub struct Enrolment<'a> {
     /// Owner.
     pub oid: Oid,
-    /// Its identity, if it gets one: random.
+    /// Its identity, if it gets one: random, or the one that it has.
     pub sid: Sid,
+    /// It has that identity from an earlier state of this server, which knows it no more.
+    pub returns: bool,
     /// The installation key.
     pub iid: Iid,
     /// Tags of the key.
@@ -95,11 +98,16 @@ enum Then {
 }
 
 impl Dispatch {
-    /// A sensor asks for an identity. Answers [`Answer::Enrolled`] or [`Answer::Failed`].
+    /// A sensor asks for an identity. Answers [`Answer::Enrolled`] or [`Answer::Failed`]; [`Answer::Denied`] if the
+    /// one that it asks for is taken.
     pub fn enrol(&mut self, request: RequestId, new: &Enrolment<'_>, now: Timestamp) -> Vec<Effect> {
+        if self.known.fleet.ordinal(new.sid).is_some() || !self.enrolling.insert(new.sid) {
+            self.answer(request, Answer::Denied);
+            return self.settle(now);
+        }
         let ordinal = self.known.fleet.reserve_ordinal();
         let row = Box::new(new_row(ordinal, new, now));
-        self.turns.enter(vec![ordinal], Work::Enrol(request, row));
+        self.turns.enter(vec![ordinal], Work::Enrol(request, row, new.returns));
         self.settle(now)
     }
 
@@ -229,8 +237,8 @@ impl Dispatch {
         self.commit(request, writes, facts, Flight::Change(job, Box::new(change)));
     }
 
-    pub(super) fn enrol_one(&mut self, job: JobId, request: RequestId, row: SensorRow) {
-        let facts = vec![happened(&row, Happening::Enrolled)];
+    pub(super) fn enrol_one(&mut self, job: JobId, request: RequestId, row: SensorRow, returns: bool) {
+        let facts = vec![happened(&row, if returns { Happening::Returned } else { Happening::Enrolled })];
         let then = Then::Enrol(request, row.sensor.sid);
         let change = Change { rows: vec![row], targets: Vec::new(), then };
         self.store_change(job, Some(request), Vec::new(), facts, change);
@@ -269,19 +277,33 @@ impl Dispatch {
         let reason = "the sensor was wiped and enrolled again, or lost its journal";
         let end = Abandonment { reason, journal_is_lost: true };
         let targets = if lost_journal { self.abandoned(ordinal, end, now) } else { Vec::new() };
-        let facts = self.clone_seen(before, &row).into_iter().collect();
+        let before = before.clone();
+        let facts = self.clone_seen(&before, &row).into_iter().collect();
         let new_spool = arriving.spool.filter(|spool| spool.stored.is_none());
         let writes = new_spool.map(|spool| Write::Spool { ordinal, id: spool.id }).into_iter().collect();
         let change = Change { rows: vec![row], targets, then: Then::Arrive(arriving) };
         self.store_change(job, Some(request), writes, facts, change);
     }
 
-    /// Whether a sensor that is online connects from elsewhere. The record is what its present link reported.
-    fn clone_seen(&self, before: &SensorRow, after: &SensorRow) -> Option<Fact> {
+    /// Whether a sensor connects from two machines. The record is what its present link reported.
+    ///
+    /// It is so if it is online elsewhere, by name and boot; and if the machine before the present one is back: a
+    /// boot that ended does not come back, and a name that comes back while the other one is online has two bearers.
+    fn clone_seen(&mut self, before: &SensorRow, after: &SensorRow) -> Option<Fact> {
         let (previous, new) = (&before.sensor.hostname, &after.sensor.hostname);
-        let is_elsewhere = before.boot_id != after.boot_id && previous != new;
-        let happening = Happening::Cloned { previous: previous.clone(), new: new.clone() };
-        (self.is_online(before.ordinal) && is_elsewhere).then(|| happened(after, happening))
+        let (is_renamed, is_booted) = (previous != new, before.boot_id != after.boot_id);
+        if before.boot_id.is_empty() || !(is_renamed || is_booted) {
+            return None;
+        }
+        let is_online = self.is_online(before.ordinal);
+        let earlier = self.machines.insert(before.ordinal, machine(before));
+        let is_back = earlier == Some(machine(after)) && (is_booted || is_online);
+        let happening = || Happening::Cloned {
+            previous: previous.clone(),
+            new: new.clone(),
+            addresses: [before.sensor.ext_ip.clone(), after.sensor.ext_ip.clone()],
+        };
+        (is_back || is_online && is_renamed && is_booted).then(|| happened(after, happening()))
     }
 
     fn deny(&mut self, job: JobId, request: RequestId, mut row: SensorRow, now: Timestamp) {
@@ -330,7 +352,10 @@ impl Dispatch {
         self.turns.leave(job);
         match change.then {
             Then::Edit(editing) => self.end_edit(&editing, Answer::Failed),
-            Then::Enrol(request, _) => self.answer(request, Answer::Failed),
+            Then::Enrol(request, sid) => {
+                self.enrolling.remove(&sid);
+                self.answer(request, Answer::Failed);
+            }
             Then::Follow => {}
             Then::Arrive(arriving) => {
                 self.arriving.remove(&arriving.link);
@@ -420,6 +445,7 @@ impl Dispatch {
                 if has_joined { self.offer_next(job, now) } else { self.turns.leave(job) }
             }
             Then::Enrol(request, sid) => {
+                self.enrolling.remove(&sid);
                 self.turns.leave(job);
                 self.answer(request, Answer::Enrolled(sid));
             }
@@ -442,6 +468,13 @@ fn new_row(ordinal: u32, new: &Enrolment<'_>, now: Timestamp) -> SensorRow {
         row.sensor.put_tag(tag);
     }
     row
+}
+
+/// Tells one machine from another that has the same identity.
+fn machine(row: &SensorRow) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (&row.sensor.hostname, &row.boot_id).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn happened(row: &SensorRow, happening: Happening) -> Fact {

@@ -71,7 +71,16 @@ impl World {
         let reported =
             Reported { platform: Platform::LINUX.0, architecture: Architecture::X64.0.into(), ..Reported::default() };
         let (oid, iid) = (Oid(Uuid::nil()), Iid(Uuid::nil()));
-        let new = Enrolment { oid, sid, iid, tags: &[], public_key: &[7; 32], reported: &reported, source: "" };
+        let new = Enrolment {
+            oid,
+            sid,
+            returns: false,
+            iid,
+            tags: &[],
+            public_key: &[7; 32],
+            reported: &reported,
+            source: "",
+        };
         self.tell(|dispatch, request, now| dispatch.enrol(request, &new, now));
         self.store_all();
         self.dispatch.fleet.ordinal(sid).unwrap()
@@ -356,4 +365,110 @@ fn a_task_that_had_ended_before_it_was_cancelled_says_so_and_one_that_is_confirm
     world.confirm(sent, ordinal);
     world.store_all();
     assert_eq!(world.cancelled, [sent], "the sensor has it after all");
+}
+
+#[test]
+fn an_order_that_two_copies_of_a_sensor_began_is_doubled_and_not_finished() {
+    let (mut world, ordinal) = online();
+    let task = world.create(9, "*", false);
+    world.store_all();
+    // The copy takes the link over before the first machine has confirmed.
+    world.connect(ordinal, 2);
+    world.store_all();
+    assert_eq!(world.sent, [task, task]);
+    for state in [TargetState::Confirmed, TargetState::Started, TargetState::Finished] {
+        world.step(task, ordinal, state);
+        world.store_all();
+    }
+    let mut again = world.restarted();
+    for world in [&mut world, &mut again] {
+        world.step(task, ordinal, TargetState::Started);
+        world.store_all();
+        assert_eq!(world.state_of(task, ordinal), Some(TargetState::Finished), "the same word again");
+        world.now = Timestamp::from_secs(1_001);
+        world.step(task, ordinal, TargetState::Started);
+        world.store_all();
+        assert_eq!(world.state_of(task, ordinal), Some(TargetState::Doubled));
+        world.step(task, ordinal, TargetState::Finished);
+        world.store_all();
+        assert_eq!(world.state_of(task, ordinal), Some(TargetState::Doubled));
+    }
+}
+
+impl World {
+    /// Whether a clone is told of when a sensor connects from this machine.
+    fn sees_clone(&mut self, ordinal: u32, link: u64, hostname: &str, boot_id: &str) -> bool {
+        self.tell(|dispatch, request, now| {
+            let reported = Reported {
+                hostname: hostname.to_owned(),
+                boot_id: boot_id.to_owned(),
+                journal_id: vec![1; 16],
+                ..Reported::default()
+            };
+            let link = LinkId(link);
+            let arrival = Arrival { request, ordinal, link, reported, source: String::new(), spool: None, quota: 0 };
+            dispatch.connect(arrival, now)
+        });
+        let commit = self.store();
+        self.store_all();
+        commit.facts.iter().any(|fact| matches!(fact, Fact::Sensor(_, Happening::Cloned { .. })))
+    }
+
+    fn hang_up(&mut self, ordinal: u32, link: u64) {
+        self.tell(|dispatch, _, now| dispatch.disconnected(ordinal, LinkId(link), now));
+    }
+}
+
+#[test]
+fn a_clone_is_seen_also_when_its_boot_or_its_name_is_the_same() {
+    let mut world = World::new();
+    let ordinal = world.enrol(1);
+    assert!(!world.sees_clone(ordinal, 1, "a", "boot-1"));
+    assert!(world.sees_clone(ordinal, 2, "b", "boot-2"), "another name and boot while it is online");
+
+    let same_boot = world.enrol(2);
+    assert!(!world.sees_clone(same_boot, 3, "a", "boot-1"));
+    assert!(!world.sees_clone(same_boot, 4, "b", "boot-1"), "it may have been renamed");
+    assert!(world.sees_clone(same_boot, 5, "a", "boot-1"), "but then it is not both");
+
+    let same_name = world.enrol(3);
+    assert!(!world.sees_clone(same_name, 6, "a", "boot-1"));
+    world.hang_up(same_name, 6);
+    assert!(!world.sees_clone(same_name, 7, "a", "boot-2"), "it booted");
+    world.hang_up(same_name, 7);
+    assert!(world.sees_clone(same_name, 8, "a", "boot-1"), "no boot comes back");
+}
+
+#[test]
+fn an_identity_is_given_again_only_if_nobody_has_it() {
+    let mut world = World::new();
+    let ordinal = world.enrol(1);
+    let sid = world.dispatch.fleet.row(ordinal).unwrap().sensor.sid;
+    let reported = Reported::default();
+    let (oid, iid) = (Oid(Uuid::nil()), Iid(Uuid::nil()));
+    let ask = |world: &mut World, sid| {
+        let new = Enrolment {
+            oid,
+            sid,
+            returns: true,
+            iid,
+            tags: &[],
+            public_key: &[8; 32],
+            reported: &reported,
+            source: "",
+        };
+        world.tell(|dispatch, request, now| dispatch.enrol(request, &new, now));
+    };
+    world.answers.clear();
+    ask(&mut world, sid);
+    assert_eq!(world.answers, [Answer::Denied]);
+    let lost = Sid(Uuid::from_u128(77));
+    ask(&mut world, lost);
+    ask(&mut world, lost);
+    assert_eq!(world.answers.len(), 2, "of two at once, one is refused");
+    world.refuse();
+    ask(&mut world, lost);
+    world.store_all();
+    assert_eq!(world.answers.last(), Some(&Answer::Enrolled(lost)));
+    assert_eq!(world.dispatch.fleet.live().len(), 2);
 }
