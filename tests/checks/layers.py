@@ -50,7 +50,7 @@ SPEAKS_HTTP = {
 # together, is for those behind it.
 ROOMS = (
     "clock", "random", "config", "address", "held", "telemetry", "names", "meter", "arrival", "pki", "jobs", "link", "turns",
-    "intake", "records", "profile", "settings", "errors", "replay", "access", "files", "payload", "output",
+    "intake", "damage", "records", "profile", "settings", "errors", "replay", "access", "files", "payload", "output",
     "organization", "service", "tasking", "sensor", "live", "hive", "detect", "artifact", "transfer", "extension", "console",
     "app", "retention", "gateway", "api", "server",
 )

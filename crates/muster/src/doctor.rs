@@ -7,6 +7,7 @@ use crate::show;
 use crate::up::environment::Environment;
 use muster_client::OrgError;
 use muster_model::causes;
+use muster_server::damage;
 use muster_server::pki::{self, Authority, Standing, Validity};
 use muster_store::Store;
 use rustix::process::{Resource, getrlimit};
@@ -168,6 +169,14 @@ impl Findings {
             Ok(()) => {
                 let size = fs::metadata(&path).map_or(0, |file| file.len());
                 self.add(Verdict::Ok, "store", format!("sound, {}", show::bytes(size)));
+            }
+            Err(error) => return self.add(Verdict::Fail, "store", error.to_string()),
+        }
+        match Store::read_file(&path, damage::find) {
+            Ok(damaged) => {
+                for row in damaged {
+                    self.add(Verdict::Fail, "stored row", format!("{}: {}", row.component(), row.text()));
+                }
             }
             Err(error) => self.add(Verdict::Fail, "store", error.to_string()),
         }

@@ -8,6 +8,7 @@ use crate::stop::StopSignals;
 use crate::up::environment::{self, Environment};
 use crate::up::identity;
 use anyhow::{Error, anyhow};
+use muster_server::config::Config;
 use muster_server::{Server, StartError};
 use settings::Settings;
 use std::path::PathBuf;
@@ -22,6 +23,9 @@ pub struct ServeArgs {
     /// Only check the file, and print what would be used
     #[arg(long)]
     check: bool,
+    /// Make a new private CA if that of this data directory is gone; every sensor must then enrol again
+    #[arg(long)]
+    new_authority: bool,
 }
 
 /// Runs until a signal stops it.
@@ -41,7 +45,8 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<()> {
     let mut signals = StopSignals::new()?;
     let data_dir = DataDir::take(&settings.data_dir)?;
     let before = Environment::read(&data_dir.path)?;
-    let server = Server::start(settings.config(data_dir.path.clone())).await.map_err(explain_start)?;
+    let config = Config { new_authority: args.new_authority, ..settings.config(data_dir.path.clone()) };
+    let server = Server::start(config).await.map_err(explain_start)?;
     let identity = identity::ensure(&server.app, before.as_ref()).await?;
     crate::up::environment_of(&server, &identity, &data_dir.path).write(&data_dir.path)?;
     show::line(format_args!("muster {} serves on {}", env!("CARGO_PKG_VERSION"), server.bound.tls));

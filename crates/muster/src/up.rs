@@ -40,6 +40,9 @@ pub struct UpArgs {
     /// Do not start a sensor on this machine
     #[arg(long)]
     pub no_sensor: bool,
+    /// Make a new private CA if that of this data directory is gone; every sensor must then enrol again
+    #[arg(long)]
+    pub new_authority: bool,
 }
 
 /// Runs until a signal stops it.
@@ -56,6 +59,7 @@ pub async fn run(args: UpArgs) -> anyhow::Result<()> {
         http: Some(args.http),
         proxy: Some(proxy_address(before.as_ref())),
         public_address: None,
+        new_authority: args.new_authority,
         ..Config::loopback(data_dir.path.clone())
     };
     let server = Server::start(config).await.map_err(crate::serve::explain_start)?;

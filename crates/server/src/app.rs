@@ -6,7 +6,9 @@ use crate::arrival::Bodies;
 use crate::clock;
 use crate::config::Config;
 use crate::console::{self, Console};
+use crate::damage::{self, Damage, Row};
 use crate::detect::{self, Detectors};
+use crate::errors;
 use crate::files::Files;
 use crate::held::Waiting;
 use crate::hive::{self, Hive, Hives, Lookups, Reloading};
@@ -212,14 +214,15 @@ impl App {
     ///
     /// Whatever the store says.
     pub async fn load(config: Config, store: Store, pki: Pki) -> Result<Arc<Self>, StoreError> {
-        let (streams, outputs) = (Streams::default(), Arc::new(Outputs::default()));
-        let detectors = Arc::new(Detectors::default());
+        let (streams, outputs, detectors) =
+            (Streams::default(), Arc::<Outputs>::default(), Arc::<Detectors>::default());
         let telemetry = Telemetry::default();
         let (queues, rules) = (Arc::clone(&outputs), Arc::clone(&detectors));
         let (feed, told) = Feed::load(&store)?;
         let intake = Intake::new(store.clone(), telemetry.clone(), streams.clone(), queues, rules).and(told);
         let intake = Arc::new(intake);
-        let records = Arc::new(Records::load(&store, Arc::clone(&intake))?);
+        let damaged = store.read_blocking(damage::find)?;
+        let records = Arc::new(Records::load(&store, Arc::clone(&intake), &damaged)?);
         let secrets = secrets_in(&records).await?;
         let replays = replays_in(&records, &store).await;
         outputs.load(&records, &secrets);
@@ -274,12 +277,25 @@ impl App {
             secrets,
             pki,
         });
-        app.load_organizations()?;
+        app.load_organizations(&damaged).await?;
         app.live.restore(|oid| app.organization(oid), clock::now())?;
         Ok(app)
     }
 
-    fn load_organizations(&self) -> Result<(), StoreError> {
+    async fn tell_of_damage(&self, damaged: &[Damage]) {
+        for damage in damaged {
+            let (oid, component, text) = (damage.oid, damage.component(), damage.text());
+            tracing::error!(%oid, component, text, "a stored row is damaged");
+            if self.organization(oid).is_some() {
+                errors::report(&self.records, oid, &component, &text).await;
+            }
+        }
+    }
+
+    async fn load_organizations(&self, damaged: &[Damage]) -> Result<(), StoreError> {
+        let is_damaged = |oid: Oid, of: u64| {
+            damaged.iter().any(|row| row.oid == oid && matches!(row.row, Row::Task { number, .. } if number == of))
+        };
         let mut organizations: BTreeMap<Oid, Organization> = self
             .records
             .list(ORGANIZATION_OWNER, ORGANIZATION)
@@ -300,11 +316,16 @@ impl App {
             read.tasks(&mut |row| rows.push(row))?;
             for row in rows {
                 let Some(organization) = organizations.get_mut(&row.oid) else { continue };
-                organization.state.get_mut().restore_task(tasking::row::task(row, read)?);
+                let state = organization.state.get_mut();
+                match is_damaged(row.oid, row.number) {
+                    true => state.set_task_aside(row.number),
+                    false => state.restore_task(tasking::row::task(row, read)?),
+                }
             }
             Ok(())
         })?;
         organizations.into_values().for_each(|organization| drop(self.organizations.insert(organization)));
+        self.tell_of_damage(damaged).await;
         Ok(())
     }
 

@@ -27,6 +27,8 @@ pub struct Config {
     pub require_targeting: bool,
     /// Let outputs and webhooks reach loopback and private addresses.
     pub allow_private_destinations: bool,
+    /// Make a new private CA if that of a data directory in use is gone. Every sensor must then enrol again.
+    pub new_authority: bool,
 }
 
 /// The domain of the published service, whose names clients know that know no other server.
@@ -133,6 +135,7 @@ impl Config {
             limits: Limits::default(),
             require_targeting: false,
             allow_private_destinations: true,
+            new_authority: false,
         }
     }
 }

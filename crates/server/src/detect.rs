@@ -220,7 +220,7 @@ impl Detector {
         beside: WithTaken,
     ) -> Result<usize, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let stopping = || StoreError::Failed("the server is stopping".into());
+        let stopping = || StoreError::Unavailable("the server is stopping".into());
         let given = Arc::new(Given { role, records, wait });
         self.members.send(Member { given, beside, answer }).await.map_err(|_| stopping())?;
         answered.await.unwrap_or_else(|_| Err(stopping()))

@@ -17,6 +17,7 @@ pub mod artifact;
 pub mod clock;
 pub mod config;
 pub mod console;
+pub mod damage;
 pub mod detect;
 pub mod errors;
 pub mod extension;

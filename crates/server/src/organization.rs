@@ -142,6 +142,11 @@ impl State {
         self.dispatch.restore_task(task);
     }
 
+    /// Leaves out a stored task that cannot be read, at start.
+    pub fn set_task_aside(&mut self, number: u64) {
+        self.dispatch.set_task_aside(number);
+    }
+
     /// A number for a question, and where its answer comes.
     pub fn request(&mut self, by: Option<&Actor>) -> (RequestId, oneshot::Receiver<Answered>) {
         let (answer, answered) = oneshot::channel();

@@ -32,8 +32,8 @@ const AUTHORITY_YEARS: i32 = 20;
 pub const DAYS_LEFT_MIN: u64 = 30;
 
 /// What to do about an authority whose time is over.
-pub const REPLACE_AUTHORITY: &str =
-    "stop the server, move that folder away and start again: it makes a new CA, and every sensor must enrol again";
+pub const REPLACE_AUTHORITY: &str = "stop the server, move that folder away and start with --new-authority: it makes a new CA, and every sensor must enrol \
+     again";
 
 /// A server that does not finish the handshake in this time does not serve.
 const SERVED_MAX: Duration = Duration::from_secs(5);
@@ -64,6 +64,14 @@ pub enum PkiError {
         "{path} is damaged; restore it from a backup, or delete the folder to make a new authority (every sensor must then enrol again)"
     )]
     Damaged {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A file of the authority is gone, though there are sensors that trust it.
+    #[error(
+        "{path} is missing, and the sensors of this server trust no other authority; restore it from a backup, or move the folder away and start with --new-authority to make a new one (every sensor must then enrol again)"
+    )]
+    Missing {
         /// Which.
         path: PathBuf,
     },
@@ -164,19 +172,26 @@ pub struct Pki {
 }
 
 impl Pki {
-    /// Loads the authority of a data directory, or makes it, and makes a server certificate.
+    /// Loads the authority of a data directory, or makes it, and makes a server certificate. One that `is_in_use` is
+    /// made anew only if the configuration says so.
     ///
     /// # Errors
     ///
     /// [`PkiError`] says which file is the matter.
-    pub fn open(config: &Config) -> Result<Self, PkiError> {
+    pub fn open(config: &Config, is_in_use: bool) -> Result<Self, PkiError> {
         let (authority_path, key_path) =
             (config.data_dir.join(AUTHORITY_FILE), config.data_dir.join(AUTHORITY_KEY_FILE));
         let folder = config.data_dir.join(FOLDER);
+        let may_make = !is_in_use || config.new_authority;
+        let missing = [&authority_path, &key_path].into_iter().find(|path| !path.exists());
+        if let Some(path) = missing.filter(|_| !may_make || authority_path.exists()) {
+            return Err(PkiError::Missing { path: path.clone() });
+        }
         fs::create_dir_all(&folder).map_err(|source| PkiError::File { path: folder.clone(), source })?;
         if !authority_path.exists() {
             let key = KeyPair::generate()?;
             let certificate = authority_params()?.self_signed(&key)?;
+            // Its key first: an authority that is there is whole.
             write_private(&key_path, &key.serialize_pem())?;
             write_private(&authority_path, &certificate.pem())?;
         }
@@ -327,7 +342,7 @@ mod tests {
 
         let other = KeyPair::generate().unwrap();
         fs::write(folder.path().join(AUTHORITY_KEY_FILE), other.serialize_pem()).unwrap();
-        let wrong = Pki::open(&config).err().unwrap().to_string();
+        let wrong = Pki::open(&config, true).err().unwrap().to_string();
         assert!(wrong.contains("ca-key.pem is damaged"), "a key of another authority: {wrong}");
     }
 }

@@ -4,6 +4,7 @@
 //! every request, so all of them live in memory. A [`Kind`] ties the kind word
 //! to the type of its records.
 
+use crate::damage::{Damage, Row};
 use crate::intake::{self, Beside, Intake};
 use muster_model::Oid;
 use muster_store::{Expect, Record, Store, StoreError, Write};
@@ -37,6 +38,11 @@ impl<T> Kind<T> {
     #[must_use]
     pub const fn new(word: &'static str) -> Self {
         Self { word, of: PhantomData }
+    }
+
+    /// Its word in the store.
+    pub(crate) const fn word(self) -> &'static str {
+        self.word
     }
 
     /// A write of a record that is read only when the server starts: memory does not hear of it.
@@ -135,14 +141,21 @@ pub struct Records {
 }
 
 impl Records {
-    /// Loads all records of a store; they are changed through the door to it.
+    /// Loads all records of a store but the damaged ones; they are changed through the door to it.
     ///
     /// # Errors
     ///
     /// Whatever the store says.
-    pub fn load(store: &Store, intake: Arc<Intake>) -> Result<Self, StoreError> {
+    pub fn load(store: &Store, intake: Arc<Intake>, damaged: &[Damage]) -> Result<Self, StoreError> {
         let mut cache = Cached::new();
-        for record in store.read_blocking(|read| read.records(None, None))? {
+        let is_damaged = |record: &Record| {
+            let is_it =
+                |row: &Row| matches!(row, Row::Record { kind, key } if *kind == record.kind && *key == record.key);
+            damaged.iter().any(|damage| damage.oid == record.oid && is_it(&damage.row))
+        };
+        let mut all = store.read_blocking(|read| read.records(None, None))?;
+        all.retain(|record| !is_damaged(record));
+        for record in all {
             cache.entry((record.oid, record.kind.clone())).or_default().insert(record.key.clone(), record);
         }
         Ok(Self { intake, cache: RwLock::new(cache), writing: tokio::sync::Mutex::new(()) })

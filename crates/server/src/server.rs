@@ -13,10 +13,11 @@ use crate::config::Config;
 use crate::files::Shelf;
 use crate::payload::PAYLOAD;
 use crate::pki::{Pki, PkiError};
+use crate::profile::ORGANIZATION;
 use muster_store::{Options, Store, StoreError};
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
@@ -34,6 +35,16 @@ pub enum StartError {
         /// Why.
         #[source]
         source: std::io::Error,
+    },
+    /// The database of a server is gone.
+    #[error(
+        "{database} is missing or empty, though {beside} is there: this directory belongs to a server. Restore the database from a backup made by `muster backup`; to begin anew, choose another directory or move this one away"
+    )]
+    NoDatabase {
+        /// The file.
+        database: PathBuf,
+        /// What shows that there was one.
+        beside: PathBuf,
     },
     /// The store cannot be used.
     #[error(transparent)]
@@ -70,6 +81,7 @@ impl Server {
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let path = config.data_dir.clone();
         std::fs::create_dir_all(&path).map_err(|source| StartError::Directory { path: path.clone(), source })?;
+        require_database(&path)?;
         let bytes_max = (config.limits.store_bytes > 0).then_some(config.limits.store_bytes);
         let store = Store::open(Options { path: path.join("muster.db"), bytes_max })?;
         Self::start_on(config, store).await
@@ -82,7 +94,8 @@ impl Server {
     /// [`StartError`] says what to mend.
     pub async fn start_on(config: Config, store: Store) -> Result<Self, StartError> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let pki = Pki::open(&config)?;
+        let is_in_use = !store.read_blocking(|read| read.records(None, Some(ORGANIZATION.word())))?.is_empty();
+        let pki = Pki::open(&config, is_in_use)?;
         let tls = bind(config.listen).await?;
         let http = bind_some(config.http).await?;
         let proxy = bind_some(config.proxy).await?;
@@ -174,6 +187,19 @@ fn files_max() -> Option<u64> {
     return rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     #[cfg(not(unix))]
     None
+}
+
+/// Files of a data directory that are made after its database, and kept.
+const BESIDE_THE_DATABASE: [&str; 2] = ["env", "pki/ca.pem"];
+
+/// Refuses to begin anew where a server was: what clients and sensors know of it would be overwritten.
+fn require_database(data_dir: &Path) -> Result<(), StartError> {
+    let database = data_dir.join("muster.db");
+    if std::fs::metadata(&database).is_ok_and(|file| file.len() > 0) {
+        return Ok(());
+    }
+    let beside = BESIDE_THE_DATABASE.map(|name| data_dir.join(name)).into_iter().find(|path| path.exists());
+    beside.map_or(Ok(()), |beside| Err(StartError::NoDatabase { database, beside }))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, StartError> {

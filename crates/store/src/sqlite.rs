@@ -5,6 +5,7 @@
 //! and never wait for the writer.
 
 mod apply;
+mod log;
 mod open;
 mod read;
 mod writer;
@@ -139,7 +140,7 @@ impl Drop for Sqlite {
 }
 
 fn closed() -> StoreError {
-    StoreError::Failed("the store is closed".into())
+    StoreError::Unavailable("the store is closed".into())
 }
 
 struct Readers {
@@ -212,4 +213,14 @@ fn copy(from: &Connection, to: &Path) -> Result<(), StoreError> {
 /// Looks whether a database file, which may be in use, is ours and sound; changes nothing.
 pub(crate) fn check_file(path: &Path) -> Result<(), StoreError> {
     open::check(&open::reader(path)?, path)
+}
+
+/// Reads a database file, which may be in use.
+pub(crate) fn read_file<T>(
+    path: &Path,
+    f: impl FnOnce(&mut dyn Read) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let conn = open::reader(path)?;
+    let transaction = conn.unchecked_transaction().map_err(store_error)?;
+    f(&mut read::View(&transaction))
 }

@@ -46,6 +46,10 @@ pub enum StoreError {
     /// The cursor of an [`EntryQuery`] was not made by this store.
     #[error("the cursor is not one that an earlier page gave")]
     Cursor,
+    /// The disk cannot be written or read now, or the store is closed: nothing was written. A volume that comes back is
+    /// taken up again.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
     /// Anything else the storage engine says.
     #[error("storage failed: {0}")]
     Failed(String),
@@ -314,7 +318,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Failed`] if there is no such file, or the new one exists or cannot be written.
+    /// [`StoreError::Unavailable`] if there is no such file, or the new one exists or cannot be written.
     pub fn backup_file(from: &Path, to: &Path) -> Result<(), StoreError> {
         crate::sqlite::backup_file(from, to)
     }
@@ -332,6 +336,15 @@ impl Store {
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counting.counts()
+    }
+
+    /// Reads a database file, while a server uses it or not; changes nothing. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As [`Store::read_blocking`]; [`StoreError::Unavailable`] if there is no such file.
+    pub fn read_file<T>(path: &Path, f: impl FnOnce(&mut dyn Read) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        crate::sqlite::read_file(path, f)
     }
 
     /// Bytes that the store takes on disk; of a memory store, the bytes of the kept bodies.

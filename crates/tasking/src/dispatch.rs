@@ -160,6 +160,11 @@ impl Dispatch {
         self.known.queue.insert(task);
     }
 
+    /// Keeps the number of a stored task that cannot be read from being given again.
+    pub fn set_task_aside(&mut self, number: u64) {
+        self.known.queue.reserve(number);
+    }
+
     /// Forgets a task that the store has forgotten (retention).
     pub fn forget(&mut self, number: u64) {
         self.followers.remove(&number);

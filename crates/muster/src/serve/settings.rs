@@ -4,8 +4,20 @@ use crate::exit::Usage;
 use anyhow::{Context as _, anyhow};
 use muster_server::config::{Config, Limits, LiveLimits};
 use serde::{Deserialize, Serialize};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+
+/// A form with a rule of usual length must fit, in bytes.
+const BODY_BYTES_MIN: u64 = 64 * 1024;
+
+/// A quarter of them is for one address, and that must be one.
+const HANDSHAKES_MIN: u64 = 4;
+
+/// One event of the largest size must fit, in bytes.
+const RETENTION_BYTES_MIN: u64 = 16 << 20;
+
+/// An empty store and its indexes, with room for the first sensors, in bytes.
+const STORE_BYTES_MIN: u64 = 4 << 20;
 
 /// All options; `docs/muster.toml` describes them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -124,7 +136,8 @@ impl Settings {
     /// Names the line or the variable that is wrong.
     pub fn read(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Self::parse(&text, variable).with_context(|| path.display().to_string())
+        let checked = Self::parse(&text, variable).and_then(|settings| settings.check().map(|()| settings));
+        checked.with_context(|| path.display().to_string())
     }
 
     fn parse(text: &str, variable: &dyn Fn(&str) -> Option<String>) -> anyhow::Result<Self> {
@@ -181,7 +194,61 @@ impl Settings {
             },
             require_targeting: self.require_targeting,
             allow_private_destinations: self.allow_private_destinations,
+            new_authority: false,
         }
+    }
+
+    /// Refuses what a server could not work with.
+    fn check(&self) -> anyhow::Result<()> {
+        let wrong: Vec<String> = self.wrong_names().chain(self.limits.wrong()).collect();
+        if wrong.is_empty() { Ok(()) } else { Err(Usage(wrong.join("; ")).into()) }
+    }
+
+    fn wrong_names(&self) -> impl Iterator<Item = String> {
+        let address = self.public_address.iter().filter(|address| !is_address(address)).map(|address| {
+            format!("public_address = {address:?} must be HOST:PORT, by which sensors reach this server")
+        });
+        let names = self.names.iter().filter(|name| !is_name(name));
+        address.chain(names.map(|name| format!("names: {name:?} is neither a host name nor an address")))
+    }
+}
+
+/// Whether it can stand in a certificate: an address, or a host name, whose first part may be `*`.
+fn is_name(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(is_plain)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    let host = name.strip_prefix("*.").unwrap_or(name);
+    name.parse::<IpAddr>().is_ok() || (name.len() <= 253 && host.split('.').all(is_label))
+}
+
+fn is_address(address: &str) -> bool {
+    address.rsplit_once(':').is_some_and(|(host, port)| {
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        is_name(host) && !host.starts_with('*') && port.parse::<u16>().is_ok_and(|port| port != 0)
+    })
+}
+
+impl LimitSettings {
+    /// Numbers with which nothing works any more.
+    fn wrong(&self) -> impl Iterator<Item = String> {
+        let least: [(&str, u64, u64); 8] = [
+            ("body_bytes", self.body_bytes as u64, BODY_BYTES_MIN),
+            ("handshakes", self.handshakes as u64, HANDSHAKES_MIN),
+            ("connections", self.connections as u64, 1),
+            ("connections_per_address", self.connections_per_address as u64, 1),
+            ("retention_days", u64::from(self.retention_days), 1),
+            ("retention_bytes", self.retention_bytes, RETENTION_BYTES_MIN),
+            // 0 is no limit.
+            ("store_bytes", if self.store_bytes == 0 { u64::MAX } else { self.store_bytes }, STORE_BYTES_MIN),
+            ("file_bytes", self.file_bytes, 1),
+        ];
+        let too_small = least.into_iter().filter(|(_, have, least)| have < least);
+        too_small.map(|(name, have, least)| format!("limits.{name} = {have} is too little: at least {least}"))
     }
 }
 
@@ -273,6 +340,28 @@ mod tests {
         assert!(error("[limits]\nfoo = 1").contains("foo"));
         assert!(error("listen = 7").contains("listen"));
         assert!(error("listen = '0.0.0.0:8443'").contains("public_address"));
+    }
+
+    #[test]
+    fn five_10_names_sizes_and_counts_that_cannot_work_are_refused() {
+        let error = |text: &str| {
+            let checked = Settings::parse(&format!("listen = '127.0.0.1:1'\n{text}"), UNSET).unwrap().check();
+            checked.err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        for name in ["not a name!", "", "-a.example.org", "a..b", "*"] {
+            assert!(error(&format!("names = [{name:?}]")).contains("neither a host name"), "{name:?}");
+        }
+        assert_eq!(error("names = ['*.example.org', 'muster', '192.0.2.1', '2001:db8::1']"), "");
+        for address in ["muster.example.org", "a b:1", "host:0", "host:99999", ":8443"] {
+            assert!(error(&format!("public_address = {address:?}")).contains("HOST:PORT"), "{address:?}");
+        }
+        assert_eq!(error("public_address = '[2001:db8::1]:8443'"), "");
+        let counts = ["body_bytes", "handshakes", "connections", "connections_per_address", "retention_days"];
+        for limit in counts.into_iter().chain(["retention_bytes", "file_bytes"]) {
+            assert!(error(&format!("[limits]\n{limit} = 0")).contains(limit), "{limit}");
+        }
+        assert_eq!(error("[limits]\nstore_bytes = 0\nsensor_quota = 0\ncalls_per_minute = 0"), "");
+        assert!(error("[limits]\nstore_bytes = 4096").contains("store_bytes"));
     }
 
     #[test]

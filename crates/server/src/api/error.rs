@@ -107,6 +107,10 @@ impl From<StoreError> for ApiError {
             StoreError::Busy => {
                 Self::new(ErrorCode::StoreBusy, "the server is busy writing; nothing was changed. Try again")
             }
+            StoreError::Unavailable(why) => {
+                tracing::warn!(why, "the store is not available");
+                Self::unavailable("the server cannot use its disk now, or is stopping; nothing was changed. Try again")
+            }
             StoreError::Conflict(what) => Self::conflict(format!("changed by someone else meanwhile: {what}")),
             StoreError::Cursor => Self::bad_request("cursor is not one that was given out"),
             other => Self::internal(other),

@@ -121,7 +121,12 @@ async fn carry_out(app: &Arc<App>, organization: &Arc<Organization>, detector: &
         };
         match done {
             Ok(()) => return,
-            Err(failed) if matches!(failed.of_store(), Some(StoreError::Full | StoreError::Busy)) => {
+            Err(failed)
+                if matches!(
+                    failed.of_store(),
+                    Some(StoreError::Full | StoreError::Busy | StoreError::Unavailable(_))
+                ) =>
+            {
                 sleep(pause).await;
                 pause = (pause * 2).min(RETRY_MAX);
             }

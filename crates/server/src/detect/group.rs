@@ -165,7 +165,7 @@ async fn evaluate(
     });
     let mut passes: Vec<Pass> = members.iter().map(|_| Pass::default()).collect();
     for answered in answers.collect::<Vec<_>>() {
-        let lost = |_| StoreError::Failed("the evaluation of events was broken off".into());
+        let lost = |_| StoreError::Unavailable("the evaluation of events was broken off".into());
         for (at, pass) in answered.await.map_err(lost)? {
             passes[at] = pass;
         }

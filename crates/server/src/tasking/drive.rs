@@ -37,7 +37,7 @@ pub async fn ask(
         answered = Some(answer);
         input(state.dispatch(), request, now)
     });
-    let stopping = || StoreError::Failed("the server is stopping".into());
+    let stopping = || StoreError::Unavailable("the server is stopping".into());
     let mut answered = answered.ok_or_else(stopping)?;
     let given = |answer: Result<Answered, _>| answer.unwrap_or_else(|_| Err(stopping()));
     if deeds.is_empty() {

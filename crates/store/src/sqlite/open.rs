@@ -1,5 +1,6 @@
 //! Opening the database file: is it ours, is it sound, is its schema of today.
 
+use super::log;
 use crate::store::{Options, StoreError};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::Path;
@@ -46,6 +47,10 @@ pub(super) fn store_error(error: rusqlite::Error) -> StoreError {
         _ if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE => StoreError::Full,
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Corrupt(format!("{error}; {ADVICE}")),
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => StoreError::Busy,
+        // A volume that went away or became read-only, say: it may come back.
+        ErrorCode::ReadOnly | ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::PermissionDenied => {
+            StoreError::Unavailable(error.to_string())
+        }
         _ => StoreError::Failed(error.to_string()),
     }
 }
@@ -54,7 +59,7 @@ pub(super) fn store_error(error: rusqlite::Error) -> StoreError {
 pub(super) fn file_error(path: &Path, error: &std::io::Error) -> StoreError {
     match error.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full,
-        _ => StoreError::Failed(format!("{}: {error}", path.display())),
+        _ => StoreError::Unavailable(format!("{}: {error}", path.display())),
     }
 }
 
@@ -75,6 +80,7 @@ pub(super) fn writer(options: &Options) -> Result<Connection, StoreError> {
         }
         _ => {}
     }
+    log::check(&options.path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(&options.path, flags).map_err(store_error)?;
     conn.busy_timeout(LOCK_WAIT).map_err(store_error)?;
@@ -162,4 +168,20 @@ fn migrate(conn: &mut Connection) -> Result<(), rusqlite::Error> {
         transaction.commit()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    /// Fault 5.8: callers are told to come back, and not that the server is broken.
+    #[test]
+    fn five_8_a_disk_that_cannot_be_written_is_not_a_fault_of_the_server() {
+        let of = |code| store_error(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for code in [ffi::SQLITE_READONLY, ffi::SQLITE_IOERR, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_CANTOPEN] {
+            assert!(matches!(of(code), StoreError::Unavailable(_)), "{code}");
+        }
+        assert!(matches!(of(ffi::SQLITE_MISUSE), StoreError::Failed(_)));
+    }
 }
