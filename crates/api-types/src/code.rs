@@ -105,6 +105,8 @@ codes! {
     StoreFull "store_full" 503
     /// The store is busy; nothing was changed.
     StoreBusy "store_busy" 503
+    /// The storage broke down amid a change: it was made as a whole, or not at all.
+    OutcomeUnknown "outcome_unknown" 503
     /// A file does not fit on the disk of the server.
     DiskFull "disk_full" 507
     /// The organization has as many artifacts as it may have.

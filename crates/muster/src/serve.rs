@@ -7,7 +7,7 @@ use crate::show;
 use crate::stop::StopSignals;
 use crate::up::environment::{self, Environment};
 use crate::up::identity;
-use anyhow::{Error, anyhow};
+use anyhow::{Error, anyhow, bail};
 use muster_server::config::Config;
 use muster_server::{Server, StartError};
 use settings::Settings;
@@ -54,8 +54,19 @@ pub async fn run(args: &ServeArgs) -> anyhow::Result<()> {
         let path = data_dir.path.join(environment::FILE);
         show::line(format_args!("The first organization and its API key are in {}", path.display()));
     }
-    signals.received().await;
+    let store = server.app.store.clone();
+    let is_lost = tokio::select! {
+        () = signals.received() => false,
+        () = store.lost() => true,
+    };
+    drop(store);
     stop(server).await;
+    if is_lost {
+        bail!(
+            "another server has taken over from this one, or its storage broke down amid a change; what is stored is \
+             whole. Start this one again if no other is to serve"
+        );
+    }
     Ok(())
 }
 

@@ -29,7 +29,7 @@ use crate::telemetry::Telemetry;
 use crate::transfer::{self, MayStill, Transfers};
 use crate::turns::ReplayTurns;
 use muster_model::Oid;
-use muster_store::{Expect, Store, StoreError};
+use muster_store::{Claim, Expect, Store, StoreError, Write};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
@@ -208,7 +208,7 @@ fn services_of((store, records, secrets): Durable<'_>, feed: Arc<Feed>, config: 
 }
 
 impl App {
-    /// Loads all state of the store.
+    /// Loads all state of a store that is [`owned`].
     ///
     /// # Errors
     ///
@@ -363,8 +363,28 @@ impl App {
         decide: impl FnOnce() -> Result<Batch, E>,
     ) -> Result<Arc<Organization>, E> {
         let key = oid.to_string();
-        let with = || Ok(decide()?.put(ORGANIZATION_OWNER, ORGANIZATION, &key, profile, Expect::Absent)?);
+        // Nobody ever owned it; where that is not so, it is there already, and the profile says so.
+        let claim = Write::Claim(Claim { oid, term: 1 });
+        let with = || {
+            let batch = decide()?.put(ORGANIZATION_OWNER, ORGANIZATION, &key, profile, Expect::Absent)?;
+            Ok(if self.organization(oid).is_some() { batch } else { batch.and(vec![claim]) })
+        };
         self.records.change::<E>(with).await?;
         Ok(self.organizations.insert(Organization::new(oid)))
     }
+}
+
+/// A handle that has claimed all that a server owns: what belongs to itself, and every organization. To be had before
+/// anything of it is loaded.
+///
+/// # Errors
+///
+/// Whatever the store says.
+pub fn owned(store: &Store) -> Result<Store, StoreError> {
+    let store = store.owning();
+    let organizations =
+        store.read_blocking(|read| read.records(Some(ORGANIZATION_OWNER), Some(ORGANIZATION.word())))?;
+    let oids = organizations.iter().filter_map(|record| record.key.parse().ok());
+    store.claim(&std::iter::once(SERVER).chain(oids).collect::<Vec<_>>())?;
+    Ok(store)
 }

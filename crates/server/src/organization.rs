@@ -112,6 +112,18 @@ impl Organization {
         let effects = input(&mut state, now);
         effects.into_iter().filter_map(|effect| state.carry_out(effect, error)).collect()
     }
+
+    /// Someone else owns the organization by now, or what is stored of it is not known: ends its links, and answers
+    /// nothing but this. Nothing follows from anything any more.
+    pub fn deposed(&self, error: &StoreError) {
+        let mut state = self.state.lock();
+        let _ = state.dispatch.deposed();
+        state.links().for_each(|link| link.close());
+        for (_, request) in state.requests.drain() {
+            // Who asked may be gone.
+            let _ = request.answer.send(Err(error.clone()));
+        }
+    }
 }
 
 impl Deref for State {
@@ -152,7 +164,10 @@ impl State {
         let (answer, answered) = oneshot::channel();
         self.last_request += 1;
         let id = RequestId(self.last_request);
-        self.requests.insert(id, Request { answer, by: by.cloned().map(Arc::new) });
+        // Where nothing follows any more nobody would answer.
+        if !self.dispatch.is_deposed() {
+            self.requests.insert(id, Request { answer, by: by.cloned().map(Arc::new) });
+        }
         (id, answered)
     }
 

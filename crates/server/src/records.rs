@@ -40,8 +40,9 @@ impl<T> Kind<T> {
         Self { word, of: PhantomData }
     }
 
-    /// Its word in the store.
-    pub(crate) const fn word(self) -> &'static str {
+    /// The word in the store.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
         self.word
     }
 

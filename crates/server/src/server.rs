@@ -107,7 +107,7 @@ impl Server {
             proxy: proxy.as_ref().zip(config.proxy).map(|(listener, asked)| address(listener, asked)),
             metrics: metrics.as_ref().zip(config.metrics).map(|(listener, asked)| address(listener, asked)),
         };
-        let app = App::load(config, store, pki).await?;
+        let app = App::load(config, crate::app::owned(&store)?, pki).await?;
         app.address.bind(bound);
         tidy_files(&app);
         crate::detect::load(&app).await?;

@@ -47,6 +47,8 @@ pub enum Event {
     SpoolRead(LinkId),
     /// The server's ticker.
     Tick(u32),
+    /// Another server takes the place of this one, which was deposed. Incarnation.
+    Replaced(u32),
     /// The server starts.
     ServerUp,
     /// The next message of a link arrives.

@@ -34,6 +34,8 @@ pub enum Fate {
 #[allow(missing_docs, reason = "each is what it says")]
 pub struct Counts {
     pub server_crashes: u64,
+    /// Servers that were taken over from.
+    pub deposed: u64,
     pub sensor_crashes: u64,
     pub wipes: u64,
     pub cuts: u64,

@@ -98,6 +98,12 @@ impl Server {
     ///
     /// Whatever the store says.
     pub fn start(site: Site, incarnation: u32) -> Result<Self, StoreError> {
+        let site = Site { store: site.store.owning(), ..site };
+        let mut claimed = site.store.claim(&[OID]);
+        while let Err(StoreError::Busy | StoreError::Unknown(_)) = claimed {
+            claimed = site.store.claim(&[OID]);
+        }
+        claimed?;
         let dispatch = load(&site.store, site.kernel.random())?;
         // What was set while no server ran, or was not stored when one died, is not known to anyone.
         let known = dispatch.queue.steady(Timestamp::ZERO).as_micros();

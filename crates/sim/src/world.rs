@@ -31,6 +31,8 @@ pub enum Sabotage {
     AnswerBeforeStore,
     /// The server hands tasks to links before they are stored as sent.
     SendBeforeStore,
+    /// A server that was deposed goes on as if its commits were stored.
+    OutliveClaim,
     /// The server does not store what was taken back.
     ForgetRemoval,
     /// The sensor runs commands before its journal is flushed.
@@ -166,6 +168,7 @@ impl World {
                 }
             }
             Event::Tick(incarnation) => self.tick(incarnation),
+            Event::Replaced(incarnation) => self.replace(incarnation),
             Event::ServerUp => self.start_server(),
             Event::Arrive(link, way) => self.arrive(link, way, false),
             Event::Gone(link, way) => self.arrive(link, way, true),

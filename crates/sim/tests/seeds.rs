@@ -23,6 +23,7 @@ fn replay(seed: u64) {
 
 fn add(sum: &mut Counts, one: Counts) {
     sum.server_crashes += one.server_crashes;
+    sum.deposed += one.deposed;
     sum.sensor_crashes += one.sensor_crashes;
     sum.wipes += one.wipes;
     sum.cuts += one.cuts;
@@ -58,7 +59,9 @@ fn what_must_hold_holds_for_every_seed() {
         failed.lock().unwrap().extend(outcome.fault.map(|fault| (seed, fault)));
         true
     });
-    println!("seeds {seeds:?}: {:?}", sum.into_inner().unwrap());
+    let sum = sum.into_inner().unwrap();
+    println!("seeds {seeds:?}: {sum:?}");
+    assert!(seeds.clone().count() < 100 || sum.deposed > 50, "hardly any server was deposed");
     judge(failed.into_inner().unwrap(), "seeds -- --nocapture what_must_hold");
 }
 
@@ -74,8 +77,8 @@ fn the_same_seed_gives_the_same_trace() {
 #[test]
 fn every_durable_step_that_is_left_out_is_noticed() {
     use Sabotage::{
-        AnswerBeforeStore, BelieveCutJournal, ForgetCancel, ForgetRecall, ForgetRemoval, RunBeforeJournal,
-        SendBeforeStore, TellCancelOnly, TrustClock,
+        AnswerBeforeStore, BelieveCutJournal, ForgetCancel, ForgetRecall, ForgetRemoval, OutliveClaim,
+        RunBeforeJournal, SendBeforeStore, TellCancelOnly, TrustClock,
     };
     let all = [
         AnswerBeforeStore,
@@ -83,6 +86,7 @@ fn every_durable_step_that_is_left_out_is_noticed() {
         ForgetCancel,
         ForgetRecall,
         ForgetRemoval,
+        OutliveClaim,
         RunBeforeJournal,
         SendBeforeStore,
         TellCancelOnly,

@@ -1,5 +1,6 @@
 //! What every adapter does, as cases over an empty store. Panics name the difference.
 
+mod claims;
 mod deliveries;
 mod entries;
 mod live;
@@ -16,6 +17,9 @@ pub type Case = (&'static str, fn(&Store));
 pub const CASES: &[Case] = &[
     ("records_count_revisions_and_keep_to_expectations", records_count_revisions),
     ("records_are_listed_by_owner_and_kind", records_are_listed),
+    ("an_owner_that_was_deposed_writes_nothing", claims::an_owner_that_was_deposed_writes_nothing),
+    ("a_claim_is_by_the_one_that_stands", claims::a_claim_is_by_the_one_that_stands),
+    ("an_owner_writes_what_it_claimed_alone", claims::an_owner_writes_what_it_claimed_alone),
     ("a_failing_list_leaves_no_trace", a_failing_list_leaves_no_trace),
     ("sensors_come_back_whole_and_in_order", sensors_come_back_whole),
     ("a_spool_only_rises_until_another_begins", a_spool_only_rises),

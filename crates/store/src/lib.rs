@@ -13,11 +13,13 @@
 //! 2. A list that fails leaves no trace, and harms no other list.
 //! 3. When the disk is full, commits fail with [`StoreError::Full`], reads go
 //!    on, and commits work again without a restart once there is room.
-//! 4. Every row belongs to one organization, and every read names it, but for
+//! 4. A list of an owner that was deposed is not stored, whatever the owner knows.
+//! 5. Every row belongs to one organization, and every read names it, but for
 //!    the loading of all state at start.
 
 #![forbid(unsafe_code)]
 
+mod claim;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod counts;
@@ -27,6 +29,7 @@ mod row;
 mod sqlite;
 mod store;
 
+pub use claim::Claim;
 pub use counts::Counts;
 pub use row::*;
 pub use store::{

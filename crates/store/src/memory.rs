@@ -6,6 +6,7 @@
 
 mod read;
 
+use crate::claim::Claim;
 use crate::row::*;
 use crate::store::{Faults, Gate, Read, StoreError, TRIM_ENTRIES_MAX};
 use muster_model::{Oid, Sid, TaskId, Timestamp};
@@ -37,7 +38,7 @@ impl Memory {
         let mut state = self.state.write();
         let mut change = Change { state: &mut state, undo: Vec::new(), forgotten: 0 };
         match writes.iter().try_for_each(|write| change.apply(write)) {
-            Ok(()) => Ok(change.forgotten),
+            Ok(()) => self.faults.answer(change.forgotten),
             Err(error) => {
                 change.undo_all();
                 Err(error)
@@ -61,6 +62,7 @@ impl Memory {
 
 #[derive(Default)]
 struct State {
+    terms: BTreeMap<Oid, u64>,
     records: BTreeMap<(Oid, String, String), Record>,
     sensors: BTreeMap<(Oid, u32), SensorRow>,
     spools: BTreeMap<(Oid, u32), ([u8; 16], u64)>,
@@ -146,6 +148,8 @@ impl Change<'_> {
 
     fn apply(&mut self, write: &Write) -> Result<(), StoreError> {
         match write {
+            Write::Claim(claim) => self.claim(*claim)?,
+            Write::Hold(claim) => self.hold(*claim)?,
             Write::PutRecord { record, expect } => self.put_record(record, *expect)?,
             Write::DeleteRecord { oid, kind, key } => {
                 self.delete(|state| &mut state.records, (*oid, (*kind).to_owned(), key.clone()));
@@ -211,6 +215,17 @@ impl Change<'_> {
             Write::DeleteLive { oid, session } => self.delete_live(*oid, *session),
         }
         Ok(())
+    }
+
+    fn claim(&mut self, claim: Claim) -> Result<(), StoreError> {
+        self.hold(Claim { term: claim.term.saturating_sub(1), ..claim })?;
+        self.put(|state| &mut state.terms, claim.oid, claim.term);
+        Ok(())
+    }
+
+    fn hold(&self, claim: Claim) -> Result<(), StoreError> {
+        let stands = self.state.terms.get(&claim.oid).copied().unwrap_or(0);
+        if stands == claim.term { Ok(()) } else { Err(StoreError::Deposed(claim.oid)) }
     }
 
     fn put_counters(&mut self, oid: Oid, counters: &[CounterRow]) {

@@ -1,15 +1,22 @@
 //! What is stored: rows and changes, in domain words.
 
+use crate::claim::Claim;
 use crate::store::StoreError;
 use muster_model::{Oid, Sid, TaskId, Timestamp};
 pub use muster_tasking::SensorRow;
 use muster_tasking::Target;
 use roaring::RoaringBitmap;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// One change. A list of them is one atomic commit.
 #[derive(Clone, Debug)]
 pub enum Write {
+    /// Takes an organization over: fails with [`crate::StoreError::Deposed`] unless the claim before had the term before.
+    /// Lists of all earlier owners fail from then on.
+    Claim(Claim),
+    /// Fails with [`crate::StoreError::Deposed`] unless this is the claim that stands.
+    Hold(Claim),
     /// Creates or replaces a configuration record.
     PutRecord {
         /// The record; its `revision` is ignored: the store counts it up from 1.
@@ -141,6 +148,35 @@ pub enum Write {
         /// Number of the session.
         session: u64,
     },
+}
+
+impl Write {
+    /// Adds the organizations whose rows it changes.
+    pub(crate) fn owners(&self, owners: &mut BTreeSet<Oid>) {
+        let oid = match self {
+            Self::Append(entries) => return owners.extend(entries.iter().map(|entry| entry.oid)),
+            Self::PutLive(rows) => return owners.extend(rows.iter().map(|row| row.oid)),
+            Self::Claim(claim) | Self::Hold(claim) => claim.oid,
+            Self::PutRecord { record, .. } => record.oid,
+            Self::PutSensor(row) => row.sensor.oid,
+            Self::CreateTask(row) => row.oid,
+            Self::DeleteRecord { oid, .. }
+            | Self::PutSpool { oid, .. }
+            | Self::PutTaskControl { oid, .. }
+            | Self::PutTargets { oid, .. }
+            | Self::DeleteTask { oid, .. }
+            | Self::Trim { oid, .. }
+            | Self::Enqueue { oid, .. }
+            | Self::Dequeue { oid, .. }
+            | Self::PutDeliveries { oid, .. }
+            | Self::PutTries { oid, .. }
+            | Self::DeleteDeliveries { oid, .. }
+            | Self::PutCounters { oid, .. }
+            | Self::DeleteCounters { oid, .. }
+            | Self::DeleteLive { oid, .. } => *oid,
+        };
+        owners.insert(oid);
+    }
 }
 
 /// What a [`Write::Trim`] forgets, oldest first.

@@ -13,6 +13,7 @@ mod writer;
 use crate::counts::Counting;
 use crate::row::Write;
 use crate::store::{Options, Read, StoreError};
+use muster_model::Oid;
 use open::{file_error, store_error};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::backup::Backup;
@@ -50,6 +51,12 @@ fn find<T>(
     statement.query_row(params, read).optional().map_err(store_error)
 }
 
+/// The term of the claim that stands; zero if there was none.
+fn term(conn: &Connection, oid: Oid) -> Result<u64, StoreError> {
+    let term = find(conn, "SELECT term FROM claim WHERE oid = ?1", [oid.0.as_bytes()], |row| row.get::<_, i64>(0))?;
+    Ok(term.map_or(0, i64::cast_unsigned))
+}
+
 impl Sqlite {
     pub(crate) fn open(options: &Options, counting: Arc<Counting>) -> Result<Self, StoreError> {
         let conn = open::writer(options)?;
@@ -78,13 +85,13 @@ impl Sqlite {
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
         let (answer, result) = oneshot::channel();
         self.send(writes, Answer::Async(answer))?;
-        result.await.unwrap_or_else(|_| Err(closed()))
+        result.await.unwrap_or_else(|_| Err(broken_off()))
     }
 
     pub(crate) fn commit_blocking(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
         let (answer, result) = sync_channel(1);
         self.send(writes, Answer::Blocking(answer))?;
-        result.recv().unwrap_or_else(|_| Err(closed()))
+        result.recv().unwrap_or_else(|_| Err(broken_off()))
     }
 
     pub(crate) async fn read<T: Send + 'static>(
@@ -137,6 +144,11 @@ impl Drop for Sqlite {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// The writer took a list, and ended without a word about it.
+fn broken_off() -> StoreError {
+    StoreError::Unknown("the store was closed meanwhile".into())
 }
 
 fn closed() -> StoreError {

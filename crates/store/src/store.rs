@@ -1,5 +1,6 @@
 //! The store's face: how to open it, commit to it, read from it.
 
+use crate::claim::{Claim, Held, claims_in};
 use crate::counts::{Counting, Counts};
 use crate::memory::Memory;
 use crate::row::*;
@@ -27,6 +28,9 @@ pub const OVERVIEW_SECONDS_MAX: usize = 10_000;
 /// Most entries that one [`Write::Trim`] forgets: it holds up every commit behind it while it runs.
 pub const TRIM_ENTRIES_MAX: usize = 1_000;
 
+/// How often a claim is tried while others claim the same: each has to be as quick.
+const CLAIM_TRIES: usize = 16;
+
 /// Why a read or a commit failed.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -40,6 +44,13 @@ pub enum StoreError {
     /// An [`Expect`] did not hold, or a number or id is taken.
     #[error("changed by someone else: {0}")]
     Conflict(String),
+    /// Someone else owns the organization by now: nothing was written, and nothing will be.
+    #[error("organization {0} is another server's by now")]
+    Deposed(Oid),
+    /// Whether the list is stored is not known: it is, or it is not, as a whole. Who owns what it is about must load it
+    /// anew before it says anything of it.
+    #[error("it is not known whether a change is stored: {0}")]
+    Unknown(String),
     /// The file is damaged, or not a store of this version.
     #[error("the store cannot be used: {0}")]
     Corrupt(String),
@@ -69,6 +80,8 @@ pub struct Options {
 pub struct Store {
     adapter: Adapter,
     counting: Arc<Counting>,
+    /// What this handle and its clones own; `None` for those that have the store to themselves, such as tools.
+    held: Option<Arc<Held>>,
 }
 
 #[derive(Clone)]
@@ -86,6 +99,8 @@ struct FaultPlan {
     next: VecDeque<Option<StoreError>>,
     all: Option<StoreError>,
     reads: Option<StoreError>,
+    /// Commits that are stored and answered as if that were not known.
+    unknown: usize,
     gate: Option<Arc<Gate>>,
 }
 
@@ -140,6 +155,23 @@ impl Faults {
         self.0.lock().all = error;
     }
 
+    /// The next commit that succeeds is stored, and answered with [`StoreError::Unknown`].
+    pub fn lose_next_answer(&self) {
+        self.0.lock().unknown += 1;
+    }
+
+    /// Takes the answer of a commit that succeeded, if it is to be lost.
+    pub(crate) fn answer<T>(&self, answer: T) -> Result<T, StoreError> {
+        let mut plan = self.0.lock();
+        match plan.unknown.checked_sub(1) {
+            None => Ok(answer),
+            Some(left) => {
+                plan.unknown = left;
+                Err(StoreError::Unknown("the answer was lost".into()))
+            }
+        }
+    }
+
     /// Every look into the store fails with this until it is called with `None`.
     pub fn fail_reads(&self, error: Option<StoreError>) {
         self.0.lock().reads = error;
@@ -187,7 +219,7 @@ impl Store {
     pub fn memory_with_faults() -> (Self, Faults) {
         let faults = Faults::default();
         let adapter = Adapter::Memory(Arc::new(Memory::new(faults.clone())));
-        (Self { adapter, counting: Arc::default() }, faults)
+        (Self { adapter, counting: Arc::default(), held: None }, faults)
     }
 
     /// Opens the store of a data directory, or makes it. Blocks: it checks the file and brings its schema up to date.
@@ -199,15 +231,62 @@ impl Store {
     pub fn open(options: Options) -> Result<Self, StoreError> {
         let counting = Arc::new(Counting::default());
         let adapter = Adapter::Sqlite(Arc::new(Sqlite::open(&options, Arc::clone(&counting))?));
-        Ok(Self { adapter, counting })
+        Ok(Self { adapter, counting, held: None })
+    }
+
+    /// A handle for an owner, which writes only what it has claimed.
+    #[must_use]
+    pub fn owning(&self) -> Self {
+        Self { held: Some(Arc::default()), ..self.clone() }
+    }
+
+    /// Takes organizations over from whoever owned them: what is loaded from now on stays true until someone else does.
+    /// On a full disk an owner goes on under the claim that stands, so that a server can start there. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Deposed`] if others claim them all the time; else whatever the store says.
+    pub fn claim(&self, oids: &[Oid]) -> Result<Vec<Claim>, StoreError> {
+        for _ in 0..CLAIM_TRIES {
+            let next = |read: &mut dyn Read| {
+                let next = |oid: &Oid| Ok(Claim { oid: *oid, term: read.term(*oid)?.saturating_add(1) });
+                oids.iter().map(next).collect::<Result<Vec<_>, StoreError>>()
+            };
+            let claims = self.read_blocking(next)?;
+            let result = self.raw_blocking(claims.iter().copied().map(Write::Claim).collect());
+            match (result, &self.held) {
+                (Err(StoreError::Deposed(_)), _) => {}
+                (Err(StoreError::Full), Some(held)) => {
+                    let stands = |claim: Claim| Claim { term: claim.term - 1, ..claim };
+                    let claims: Vec<_> = claims.into_iter().map(stands).collect();
+                    held.keep(claims.iter().copied());
+                    return Ok(claims);
+                }
+                (Err(error), _) => return Err(error),
+                (Ok(_), held) => {
+                    held.iter().for_each(|held| held.keep(claims.iter().copied()));
+                    return Ok(claims);
+                }
+            }
+        }
+        Err(StoreError::Deposed(oids.first().copied().unwrap_or(Oid(Uuid::nil()))))
+    }
+
+    /// Ends when this handle has lost something that it owned; never, if it owns nothing.
+    pub async fn lost(&self) {
+        match &self.held {
+            Some(held) => held.lost().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Commits a list of changes, all or none, and answers after it is on disk.
     ///
     /// # Errors
     ///
-    /// On every error nothing of the list is stored. [`StoreError::Conflict`] if a condition did not hold,
-    /// [`StoreError::Full`] and [`StoreError::Busy`] if it may be tried again later.
+    /// On every error but [`StoreError::Unknown`] nothing of the list is stored. [`StoreError::Conflict`] if a condition did
+    /// not hold, [`StoreError::Full`] and [`StoreError::Busy`] if it may be tried again later, [`StoreError::Deposed`] if
+    /// someone else has claimed an organization that it is about.
     ///
     /// # Cancel safety
     ///
@@ -226,6 +305,15 @@ impl Store {
     ///
     /// As [`Store::commit`].
     pub async fn forget(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
+        let Some(held) = &self.held else { return self.raw(writes).await };
+        let (writes, owners) = held.fenced(writes)?;
+        let claims = claims_in(&writes);
+        let result = self.raw(writes).await;
+        held.heed(&owners, claims, result.as_ref().err());
+        result
+    }
+
+    async fn raw(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
         let result = match &self.adapter {
             Adapter::Memory(memory) => match memory.gate() {
                 None => memory.commit(&writes),
@@ -256,6 +344,15 @@ impl Store {
     ///
     /// As [`Store::commit`].
     pub fn forget_blocking(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
+        let Some(held) = &self.held else { return self.raw_blocking(writes) };
+        let (writes, owners) = held.fenced(writes)?;
+        let claims = claims_in(&writes);
+        let result = self.raw_blocking(writes);
+        held.heed(&owners, claims, result.as_ref().err());
+        result
+    }
+
+    fn raw_blocking(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
         let result = match &self.adapter {
             Adapter::Memory(memory) => memory.commit(&writes),
             Adapter::Sqlite(sqlite) => sqlite.commit_blocking(writes),
@@ -370,6 +467,8 @@ impl Store {
 pub trait Read {
     /// All configuration records of all organizations, or of one, of a kind or of all kinds.
     fn records(&mut self, oid: Option<Oid>, kind: Option<&str>) -> Result<Vec<Record>, StoreError>;
+    /// The term of the claim that stands; zero if nobody ever claimed the organization.
+    fn term(&mut self, oid: Oid) -> Result<u64, StoreError>;
     /// One configuration record.
     fn record(&mut self, oid: Oid, kind: &str, key: &str) -> Result<Option<Record>, StoreError>;
     /// Calls `each` with every sensor of every organization, by organization, then ordinal.

@@ -86,6 +86,8 @@ pub struct Dispatch {
     is_controlling: bool,
     /// Roll-outs under way, by number of the task.
     fanning: HashMap<u64, u32>,
+    /// Someone else owns the organization by now.
+    is_deposed: bool,
     is_retrying: bool,
     is_fading: bool,
     /// What the store does not know yet of by how much the clock was set.
@@ -258,6 +260,23 @@ impl Dispatch {
         }
     }
 
+    /// The organization is someone else's by now, or it is not known what is stored: ends all links, and from then on
+    /// nothing follows from anything, whatever it is told. Who asked something and was not answered does not know what
+    /// became of it; the next owner does.
+    pub fn deposed(&mut self) -> Vec<Effect> {
+        self.is_deposed = true;
+        self.out.clear();
+        self.flights.clear();
+        let links = self.links.values().map(|presence| presence.link).chain(self.arriving.iter().copied());
+        links.map(Effect::Close).collect()
+    }
+
+    /// Whether [`Dispatch::deposed`] was told.
+    #[must_use]
+    pub const fn is_deposed(&self) -> bool {
+        self.is_deposed
+    }
+
     /// Time passed: retries, paced roll-outs, expiry, fading tags. To be told several times a second.
     pub fn tick(&mut self, now: Timestamp) -> Vec<Effect> {
         self.save_clock();
@@ -279,6 +298,10 @@ impl Dispatch {
 
     /// Begins what waits for its turn, and gives the effects.
     fn settle(&mut self, now: Timestamp) -> Vec<Effect> {
+        if self.is_deposed {
+            self.out.clear();
+            return Vec::new();
+        }
         self.next_control(now);
         while let Some((job, work)) = self.turns.next() {
             match work {

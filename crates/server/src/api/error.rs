@@ -112,6 +112,14 @@ impl From<StoreError> for ApiError {
                 Self::unavailable("the server cannot use its disk now, or is stopping; nothing was changed. Try again")
             }
             StoreError::Conflict(what) => Self::conflict(format!("changed by someone else meanwhile: {what}")),
+            StoreError::Deposed(_) => Self::unavailable(
+                "another server has taken this organization over; nothing was changed. Call again, and that one answers",
+            ),
+            StoreError::Unknown(_) => Self::new(
+                ErrorCode::OutcomeUnknown,
+                "the storage broke down amid the change: it was made as a whole, or not at all. Look what is there, or \
+                 repeat the call with the same task id or x-idempotent-key",
+            ),
             StoreError::Cursor => Self::bad_request("cursor is not one that was given out"),
             other => Self::internal(other),
         }

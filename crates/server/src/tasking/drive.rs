@@ -151,6 +151,11 @@ async fn store(tasking: &Arc<Tasking>, organization: &Organization, commit: Comm
             }
             deeds
         }
+        Err(error @ (StoreError::Deposed(_) | StoreError::Unknown(_))) => {
+            tracing::error!(%oid, %error, "nothing more is done for this organization");
+            organization.deposed(&error);
+            Vec::new()
+        }
         Err(error) => {
             tracing::warn!(%oid, %error, "a change could not be stored");
             let is_conflict = matches!(error, StoreError::Conflict(_));

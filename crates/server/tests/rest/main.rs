@@ -2,6 +2,7 @@
 
 mod actions;
 mod artifacts;
+mod claims;
 mod commits;
 mod console;
 mod detections;

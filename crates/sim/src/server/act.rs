@@ -44,6 +44,17 @@ impl Server {
         }
     }
 
+    /// Someone else owns the organization, or what is stored is not known: nothing follows any more.
+    fn deposed(&mut self) {
+        if !self.dispatch.is_deposed() {
+            self.tell(|dispatch, _| dispatch.deposed());
+            self.asked.clear();
+            self.answers.clear();
+            self.site.kernel.note(|| "server: it was deposed".to_owned());
+            self.soon(10 * SECOND, Event::Replaced(self.incarnation));
+        }
+    }
+
     fn note_sending(&self, message: &Message, link: LinkId) {
         if let Message::Deliver(delivery) = message {
             self.site
@@ -105,6 +116,12 @@ impl Server {
             Some((Commit { whose: Whose::Machine(id), .. }, Ok(()))) => {
                 self.tell(|dispatch: &mut Dispatch, now| dispatch.stored(id, now));
             }
+            Some((Commit { whose: Whose::Machine(id), .. }, Err(StoreError::Deposed(_))))
+                if self.site.sabotage == Some(Sabotage::OutliveClaim) =>
+            {
+                self.tell(|dispatch, now| dispatch.stored(id, now));
+            }
+            Some((_, Err(StoreError::Deposed(_) | StoreError::Unknown(_)))) => self.deposed(),
             Some((Commit { whose: Whose::Machine(id), .. }, Err(error))) => {
                 let is_conflict = matches!(error, StoreError::Conflict(_));
                 self.tell(|dispatch, now| dispatch.failed(id, is_conflict, now));

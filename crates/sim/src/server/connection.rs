@@ -102,6 +102,9 @@ impl Server {
 
     /// Queues a message; a link whose queue is full is closed instead.
     pub(super) fn send(&mut self, link: LinkId, message: from_server::Message) {
+        if self.dispatch.is_deposed() {
+            self.site.truth.borrow_mut().fault("a server that knows that it was deposed sends something".to_owned());
+        }
         let Some(connection) = self.connections.get_mut(&link) else { return };
         if connection.waiting.len() >= WAITING_MAX {
             connection.is_closed = true;

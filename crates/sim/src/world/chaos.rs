@@ -5,6 +5,7 @@ use muster_store::StoreError;
 use super::World;
 use crate::endpoint::disk::Death;
 use crate::kernel::{Event, SECOND};
+use crate::server::OID;
 
 impl World {
     pub(super) fn break_something(&mut self) {
@@ -19,7 +20,8 @@ impl World {
                     self.site.net.borrow_mut().cut(link);
                 }
             }
-            28..42 => self.crash_server(),
+            28..38 => self.crash_server(),
+            38..42 => self.depose_server(),
             42..50 => self.endpoints[host].die(if kernel.chance(50) { Death::Killed } else { Death::PowerLost }),
             50..68 => {
                 let death = if kernel.chance(40) { Death::Killed } else { Death::PowerLost };
@@ -29,7 +31,8 @@ impl World {
             70..71 => self.copy_or_set_back(host),
             71..73 => self.cut_journal(host),
             73..79 => self.fill_store(),
-            79..84 => self.faults.fail_next(StoreError::Busy),
+            79..82 => self.faults.fail_next(StoreError::Busy),
+            82..84 => self.faults.lose_next_answer(),
             84..88 => {
                 kernel.note(|| format!("host {host}: its disk is full"));
                 self.endpoints[host].disk.borrow_mut().is_full = true;
@@ -70,6 +73,22 @@ impl World {
             server.crash();
             let kernel = &self.kernel;
             kernel.after(kernel.between(SECOND / 10, 15 * SECOND), Event::ServerUp);
+        }
+    }
+
+    /// Another server takes over in the midst of what this one does, which hears of it by its next commit.
+    fn depose_server(&mut self) {
+        // On a full disk nobody can.
+        if self.server.is_some() && self.site.store.claim(&[OID]).is_ok() {
+            self.kernel.note(|| "the server is deposed".to_owned());
+            self.truth.borrow_mut().counts.deposed += 1;
+        }
+    }
+
+    /// The server that was deposed is gone, and the next one begins.
+    pub(super) fn replace(&mut self, incarnation: u32) {
+        if self.server.as_ref().is_some_and(|server| server.incarnation == incarnation) {
+            self.crash_server();
         }
     }
 

@@ -40,6 +40,10 @@ impl Read for View<'_> {
         Ok(self.0.records.values().filter(of).cloned().collect())
     }
 
+    fn term(&mut self, oid: Oid) -> Result<u64, StoreError> {
+        Ok(self.0.terms.get(&oid).copied().unwrap_or(0))
+    }
+
     fn record(&mut self, oid: Oid, kind: &str, key: &str) -> Result<Option<Record>, StoreError> {
         Ok(self.0.records.get(&(oid, kind.to_owned(), key.to_owned())).cloned())
     }

@@ -2,8 +2,9 @@
 
 pub(super) mod entry;
 
-use super::find;
 use super::open::store_error;
+use super::{find, term};
+use crate::claim::Claim;
 use crate::row::*;
 use crate::store::StoreError;
 use muster_model::Oid;
@@ -46,6 +47,8 @@ impl<'c> Tables<'c> {
 
     pub(super) fn apply(&mut self, write: &Write) -> Result<(), StoreError> {
         match write {
+            Write::Claim(claim) => self.claim(*claim),
+            Write::Hold(claim) => self.hold(*claim),
             Write::PutRecord { record, expect } => self.put_record(record, *expect),
             Write::DeleteRecord { oid, kind, key } => self.execute(
                 "DELETE FROM record WHERE oid = ?1 AND kind = ?2 AND key = ?3",
@@ -89,6 +92,18 @@ impl<'c> Tables<'c> {
 
     fn execute(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
         self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map(drop).map_err(store_error)
+    }
+
+    fn claim(&self, claim: Claim) -> Result<(), StoreError> {
+        self.hold(Claim { term: claim.term.saturating_sub(1), ..claim })?;
+        self.execute(
+            "INSERT OR REPLACE INTO claim (oid, term) VALUES (?1, ?2)",
+            params![claim.oid.0.as_bytes(), integer(claim.term)],
+        )
+    }
+
+    fn hold(&self, claim: Claim) -> Result<(), StoreError> {
+        if term(self.conn, claim.oid)? == claim.term { Ok(()) } else { Err(StoreError::Deposed(claim.oid)) }
     }
 
     fn put_record(&self, record: &Record, expect: Expect) -> Result<(), StoreError> {

@@ -16,6 +16,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0003_sensor_sizes.sql"),
     include_str!("migrations/0004_deliveries.sql"),
     include_str!("migrations/0005_live.sql"),
+    include_str!("migrations/0006_claims.sql"),
 ];
 
 /// Files up to this size are checked as a whole at start: larger ones would hold up the start for many seconds.

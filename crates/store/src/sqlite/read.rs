@@ -1,8 +1,8 @@
 //! Each read as plain SQL.
 
 use super::apply::integer;
-use super::find;
 use super::open::store_error;
+use super::{find, term};
 use crate::page::{PageBuilder, Place, whole_seconds};
 use crate::row::*;
 use crate::store::{ENTRIES_PAGE_BYTES_MAX, ENTRIES_PAGE_MAX, OVERVIEW_SECONDS_MAX, Read, StoreError};
@@ -204,6 +204,10 @@ impl Read for View<'_> {
             ),
         }?;
         Ok(records)
+    }
+
+    fn term(&mut self, oid: Oid) -> Result<u64, StoreError> {
+        term(self.0, oid)
     }
 
     fn record(&mut self, oid: Oid, kind: &str, key: &str) -> Result<Option<Record>, StoreError> {

@@ -5,7 +5,8 @@
 //! 1. A list is answered `Ok` only after the `COMMIT` that holds it returned.
 //! 2. A list that fails leaves the others of its batch alone: the batch is begun again then, each list in a savepoint
 //!    of its own. Hardly any fails, and SQLite copies every page that is changed in a savepoint.
-//! 3. When `COMMIT` fails, every list of the batch fails, and the batch is rolled back.
+//! 3. When `COMMIT` fails, every list of the batch fails, and the batch is rolled back. Unless that was for want of room
+//!    or a lock, which is found out before anything is written, it is not known whether the batch is on the disk.
 
 use super::apply::Tables;
 use super::open::{store_error, wait_for_locks};
@@ -169,9 +170,9 @@ impl Writer<'_> {
 
     /// Commits and answers the batch.
     fn finish(&mut self, batch: Batch) {
-        let committed = self.execute("COMMIT");
+        let committed = self.execute("COMMIT").map_err(unless_refused);
         if let Err(error) = &committed {
-            tracing::error!(%error, lists = batch.len(), "a commit failed; nothing of it is stored");
+            tracing::error!(%error, lists = batch.len(), "a commit failed");
             self.roll_back();
         } else {
             let stored = batch.iter().filter(|(_, result)| result.is_ok()).count();
@@ -234,5 +235,13 @@ impl Writer<'_> {
 
     fn execute(&self, sql: &str) -> Result<(), StoreError> {
         self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map(drop).map_err(store_error)
+    }
+}
+
+/// A `COMMIT` that breaks down may have reached the disk: the log is read from it at the next start.
+fn unless_refused(error: StoreError) -> StoreError {
+    match error {
+        StoreError::Full | StoreError::Busy => error,
+        other => StoreError::Unknown(other.to_string()),
     }
 }
