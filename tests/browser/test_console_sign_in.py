@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from console import PASSWORD, Console, one_time_link
+from process import Server
 
 
 @pytest.fixture
@@ -13,8 +14,18 @@ def console(watch, server):
     return Console(watch, server)
 
 
-def test_the_first_user_comes_in_by_the_link_and_later_by_password(console):
-    page = console.page
+@pytest.fixture
+def console_of_nobody(watch, tmp_path):
+    """Of a server that nobody signed in to yet."""
+    server = Server(tmp_path / "server")
+    yield Console(watch, server)
+    # A page that is left does not complain of a server that ends.
+    watch.page.goto("about:blank")
+    server.stop()
+
+
+def test_the_first_user_comes_in_by_the_link_and_later_by_password(console_of_nobody):
+    console, page = console_of_nobody, console_of_nobody.page
     link = one_time_link(console.server)
     page.goto(link)
     page.get_by_label("User (e-mail address)").wait_for()
