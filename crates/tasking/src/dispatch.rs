@@ -61,7 +61,7 @@ use create::Follower;
 use muster_model::{Sid, Timestamp};
 use offer::FanOut;
 use sensors::{Arriving, Change, Editing};
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::Deref;
 use std::time::Duration;
 use turns::{JobId, Turns};
@@ -268,7 +268,8 @@ impl Dispatch {
         self.out.clear();
         self.flights.clear();
         let links = self.links.values().map(|presence| presence.link).chain(self.arriving.iter().copied());
-        links.map(Effect::Close).collect()
+        // In an order that does not depend on chance.
+        links.collect::<BTreeSet<_>>().into_iter().map(Effect::Close).collect()
     }
 
     /// Whether [`Dispatch::deposed`] was told.
