@@ -20,7 +20,7 @@ MAY_USE = {
     "muster-webhook": {"muster-model"},
     "muster-store": {"muster-model", "muster-selector", "muster-rules", "muster-tasking", "muster-wire"},
     "muster-console": set(),
-    "muster-api-types": set(),
+    "muster-api-types": {"muster-model"},
     "muster-server": {
         "muster-console", "muster-live", "muster-api-types",
         "muster-model", "muster-command", "muster-selector", "muster-rules", "muster-tasking", "muster-wire",

@@ -154,7 +154,7 @@ def console(_) -> Counts:
         "console-node": ["bash", "-c", get],
         "console-packages": ["bash", "-c", "cd console && { [ node_modules/.package-lock.json -nt package-lock.json ] || npm ci --no-audit --no-fund; }"],
         "console-lint": ["bash", "-c", "cd console && npx biome ci"],
-        "console-types": ["bash", "-c", "cd console && npx tsc --noEmit"],
+        "console-types": ["bash", "-c", "cd console && npm run types"],
         "console-unit": ["bash", "-c", "cd console && npx vitest run"],
     }.items():
         code, _ = run(name, argv, environment)

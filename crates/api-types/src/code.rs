@@ -1,5 +1,6 @@
 //! Codes of errors: what a program can rely on when a call fails.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -21,7 +22,7 @@ macro_rules! codes {
     ($($(#[$about:meta])+ $name:ident $word:literal $status:literal)+) => {
         /// What went wrong, as a stable word for programs: `error_code` of an answer. Each has a page
         /// `docs/errors/WORD.md` that says what to do.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[non_exhaustive]
         pub enum ErrorCode {
             $($(#[$about])+ #[serde(rename = $word)] $name,)+

@@ -10,6 +10,7 @@
 mod artifacts;
 mod call;
 mod console;
+mod content;
 mod description;
 mod error;
 mod extensions;
@@ -19,6 +20,7 @@ pub(crate) mod health;
 mod hive;
 mod insight;
 mod keys;
+mod kind;
 mod live;
 mod live_response;
 mod organizations;
@@ -35,9 +37,11 @@ mod transfers;
 mod users;
 
 pub use call::{Body, Call, Reply};
+pub use content::Content;
 pub use description::document;
 pub use error::ApiError;
 pub use form::{Form, FormError};
+pub use kind::Kind;
 pub use muster_api_types::ErrorCode;
 pub use organizations::event_types;
 pub use route::{Access, Method, Route};

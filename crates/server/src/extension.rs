@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
 use crate::records::Kind;
+use muster_api_types::schema::SchemaOf;
 use muster_model::{Oid, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -41,6 +42,13 @@ const TABLES: &[Extension] = &[tasking::TABLE, infrastructure::TABLE];
 
 fn table(name: &str) -> Result<&'static Extension, Error> {
     TABLES.iter().find(|extension| extension.name == name).ok_or_else(|| Error::NoExtension(name.to_owned()))
+}
+
+/// What is in `data` of the answers of the built-in extensions: extension, action, schema.
+#[must_use]
+pub fn answers() -> Vec<(&'static str, &'static str, SchemaOf)> {
+    let actions = TABLES.iter().flat_map(|extension| extension.actions.iter().map(|action| (extension.name, action)));
+    actions.map(|(extension, action)| (extension, action.name, action.answers)).collect()
 }
 
 /// What a built-in extension can be asked, in the published shape.

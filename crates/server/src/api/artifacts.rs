@@ -1,6 +1,6 @@
 //! Artifacts and their collection rules. Source: reference/rest-api.md section 7.10.
 
-use super::{Access, ApiError, Call, Method, Reply, Route};
+use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::access::INGESTION_KEY;
 use crate::artifact::{self, ARTIFACT, ARTIFACT_RULE, ARTIFACT_RULES_MAX, Artifact, Offer, Part};
 use crate::clock;
@@ -11,6 +11,7 @@ use crate::transfer::{self, What};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::header::AUTHORIZATION;
+use muster_api_types::{ArtifactAddress, ArtifactPage, ArtifactRules, Done, IngestedArtifact};
 use muster_model::{Oid, Timestamp};
 use muster_store::Expect;
 use serde_json::{Map, Value, json};
@@ -24,28 +25,32 @@ pub(super) fn routes() -> Vec<Route> {
     let (list_access, write_access) = (Access::May("insight.list"), Access::May("insight.ctrl"));
     vec![
         Route::new(Method::Get, "/insight/{oid}/artifacts", list_access, "Kept artifacts, newest first", list)
-            .query("start", "from this second on (Unix)")
-            .query("end", "up to and including this second (Unix)")
-            .query("cursor", "next_cursor of the page before")
-            .query("sid", "only of this sensor")
-            .query("hint", "only of this type word")
-            .query("source", "only of this source"),
+            .answers::<ArtifactPage>("artifacts_list")
+            .query("start", Kind::Seconds, "from this second on (Unix)")
+            .query("end", Kind::Seconds, "up to and including this second (Unix)")
+            .query("cursor", Kind::Text, "next_cursor of the page before")
+            .query("sid", Kind::Id, "only of this sensor")
+            .query("hint", Kind::Text, "only of this type word")
+            .query("source", Kind::Text, "only of this source"),
         Route::new(
             Method::Post,
             "/insight/{oid}/artifacts/originals/{id}",
             Access::May("insight.evt.get"),
             "A one-time URL to get an artifact",
             original,
-        ),
-        Route::new(Method::Get, "/insight/{oid}/artifacts/rules", list_access, "Collection rules", rules),
+        )
+        .answers::<ArtifactAddress>("artifact_address"),
+        Route::new(Method::Get, "/insight/{oid}/artifacts/rules", list_access, "Collection rules", rules)
+            .answers::<ArtifactRules>("artifact_rules_list"),
         Route::new(Method::Post, "/insight/{oid}/artifacts/rules", write_access, "Sets a collection rule", set_rule)
-            .needs("name", "name of the rule")
-            .form("patterns", "Paths to collect; a list")
-            .form("platforms", "Only on these platforms; a list")
-            .form("tags", "Only on sensors with these tags; a list")
-            .form("days_retention", "Days that what is collected is kept")
-            .form("is_delete_after", "Delete the file on the endpoint once it is here")
-            .form("is_ignore_cert", "Kept and given back")
+            .answers::<Done>("artifact_rule_set")
+            .needs("name", Kind::Text, "name of the rule")
+            .form("patterns", Kind::List, "Paths to collect; a list")
+            .form("platforms", Kind::List, "Only on these platforms; a list")
+            .form("tags", Kind::List, "Only on sensors with these tags; a list")
+            .form("days_retention", Kind::Whole(0, i64::MAX), "Days that what is collected is kept")
+            .form("is_delete_after", Kind::Flag, "Delete the file on the endpoint once it is here")
+            .form("is_ignore_cert", Kind::Flag, "Kept and given back")
             .open(),
         Route::new(
             Method::Delete,
@@ -54,8 +59,10 @@ pub(super) fn routes() -> Vec<Route> {
             "Deletes a collection rule",
             delete_rule,
         )
-        .needs("name", "name of the rule"),
+        .answers::<Done>("artifact_rule_delete")
+        .needs("name", Kind::Text, "name of the rule"),
         Route::new(Method::Post, "//ingest", Access::Public, "Uploads an artifact with an ingestion key", ingest)
+            .answers::<IngestedArtifact>("artifact_ingest")
             .streaming(),
     ]
 }

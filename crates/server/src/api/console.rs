@@ -1,10 +1,11 @@
 //! Signing in to the console, sessions, and one-time links. Source: reference/console.md sections 7 and 8.
 
-use super::{Access, ApiError, Call, Method, Reply, Route};
+use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::access::role_permissions;
 use crate::clock;
 use crate::console::{self, LinkFor, Purpose, SessionFrom};
 use crate::profile::{ORGANIZATION, ORGANIZATION_OWNER};
+use muster_api_types::{Done, Link, NewLink, OwnSessions, Role, Session, SignedIn, UsersWithPassword};
 use serde_json::{Value, json};
 
 /// The routes of this area.
@@ -19,19 +20,26 @@ pub(super) fn routes() -> Vec<Route> {
             "Sign in with a password; sets the cookie of a session",
             sign_in,
         )
-        .needs("user", "E-mail address")
-        .needs("password", "Password"),
+        .answers::<SignedIn>("console_sign_in")
+        .needs("user", Kind::Text, "E-mail address")
+        .needs("password", Kind::Text, "Password"),
         Route::new(Post, "//console/api/link", Public, "What a one-time link is for; does not use it", look)
-            .needs("once", "What the link holds after #once="),
+            .answers::<Link>("console_link_look")
+            .needs("once", Kind::Text, "What the link holds after #once="),
         Route::new(Post, "//console/api/link/use", Public, "Use a one-time link; sets the cookie of a session", redeem)
-            .needs("once", "What the link holds after #once=")
-            .form("user", "E-mail address, for a new user")
-            .form("password", "The password to be, unless the link only signs in"),
-        Route::new(Get, "//console/api/session", Token, "Who the caller is, and what they may do where", session),
+            .answers::<SignedIn>("console_link_use")
+            .needs("once", Kind::Text, "What the link holds after #once=")
+            .form("user", Kind::Text, "E-mail address, for a new user")
+            .form("password", Kind::Text, "The password to be, unless the link only signs in"),
+        Route::new(Get, "//console/api/session", Token, "Who the caller is, and what they may do where", session)
+            .answers::<Session>("console_session_get"),
         Route::new(Post, "//console/api/sign-out", Token, "End this session", sign_out)
-            .form("everywhere", "true: all sessions of the user"),
-        Route::new(Get, "//console/api/sessions", Token, "Sessions of the caller", sessions),
-        Route::new(Delete, "//console/api/sessions/{id}", Token, "End a session of the caller", end),
+            .answers::<Done>("console_sign_out")
+            .form("everywhere", Kind::Flag, "true: all sessions of the user"),
+        Route::new(Get, "//console/api/sessions", Token, "Sessions of the caller", sessions)
+            .answers::<OwnSessions>("console_sessions_list"),
+        Route::new(Delete, "//console/api/sessions/{id}", Token, "End a session of the caller", end)
+            .answers::<Done>("console_session_end"),
         Route::new(
             Post,
             "//console/api/password",
@@ -39,9 +47,11 @@ pub(super) fn routes() -> Vec<Route> {
             "Change the caller's password; ends their other sessions",
             password,
         )
-        .needs("present", "The present password")
-        .needs("password", "The new password"),
-        Route::new(Get, "/orgs/{oid}/users/link", May("user.ctrl"), "Users who have a password", with_password),
+        .answers::<Done>("console_password_change")
+        .needs("present", Kind::Text, "The present password")
+        .needs("password", Kind::Text, "The new password"),
+        Route::new(Get, "/orgs/{oid}/users/link", May("user.ctrl"), "Users who have a password", with_password)
+            .answers::<UsersWithPassword>("users_with_password_list"),
         Route::new(
             Post,
             "/orgs/{oid}/users/link",
@@ -49,9 +59,14 @@ pub(super) fn routes() -> Vec<Route> {
             "A one-time link into the console, for 15 minutes",
             link,
         )
-        .form("email", "The user it is for; absent makes a new one")
-        .form("purpose", "password (choose a new one; default) or sign-in")
-        .form("role", "Of a new user: Owner (default), Administrator, Operator, Viewer or Basic"),
+        .answers::<NewLink>("user_link_create")
+        .form("email", Kind::Text, "The user it is for; absent makes a new one")
+        .form("purpose", Kind::OneOf(&["password", "sign-in"]), "password (choose a new one; default) or sign-in")
+        .form(
+            "role",
+            Kind::OneOf(Role::NAMES),
+            "Of a new user: Owner (default), Administrator, Operator, Viewer or Basic",
+        ),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Extensions: subscription, schema, requests. Source: reference/rest-api.md sections 7.7 and 10.
 
-use super::{Access, ApiError, Call, Form, Method, Reply, Route};
+use super::{Access, ApiError, Call, Form, Kind, Method, Reply, Route};
 use crate::access::Caller;
 use crate::clock;
 use crate::extension::{self, BUILT_IN, SUBSCRIPTION, Subscription};
@@ -8,6 +8,7 @@ use crate::intake::event;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
+use muster_api_types::{Done, ExtensionAnswer, ExtensionSchema, Subscriptions};
 use muster_store::Expect;
 use serde_json::{Map, Value, json};
 use std::io::Read as _;
@@ -26,12 +27,17 @@ pub(super) fn routes() -> Vec<Route> {
             Member,
             "Extensions that the organization is subscribed to",
             list,
-        ),
-        Route::new(Method::Post, one, May("ext.sub"), "Subscribe to an extension", subscribe),
-        Route::new(Method::Delete, one, May("ext.sub"), "End a subscription", unsubscribe),
-        Route::new(Method::Patch, one, May("ext.sub"), "Rotate the key of an extension", rekey),
+        )
+        .answers::<Subscriptions>("extensions_list"),
+        Route::new(Method::Post, one, May("ext.sub"), "Subscribe to an extension", subscribe)
+            .answers::<Done>("extension_subscribe"),
+        Route::new(Method::Delete, one, May("ext.sub"), "End a subscription", unsubscribe)
+            .answers::<Done>("extension_unsubscribe"),
+        Route::new(Method::Patch, one, May("ext.sub"), "Rotate the key of an extension", rekey)
+            .answers::<Done>("extension_rekey"),
         Route::new(Method::Get, "/extension/schema/{name}", Member, "What an extension takes and gives", schema)
-            .query("oid", "Organization id"),
+            .answers::<ExtensionSchema>("extension_schema_get")
+            .query("oid", Kind::Id, "Organization id"),
         Route::new(
             Method::Post,
             "/extension/request/{name}",
@@ -39,12 +45,13 @@ pub(super) fn routes() -> Vec<Route> {
             "Ask an extension for something",
             request,
         )
-        .needs("oid", "Organization id")
-        .needs("action", "Name of the action")
-        .form("data", "JSON object of the action's fields")
-        .document()
-        .form("gzdata", "The same as base64 of gzip")
-        .form("impersonator_jwt", "Token of the caller as whom the extension shall act"),
+        .answers::<ExtensionAnswer>("extension_request")
+        .actions(extension::answers())
+        .needs("oid", Kind::Id, "Organization id")
+        .needs("action", Kind::Text, "Name of the action")
+        .form("data", Kind::Json, "JSON object of the action's fields")
+        .form("gzdata", Kind::Packed, "The same as base64 of gzip")
+        .form("impersonator_jwt", Kind::Text, "Token of the caller as whom the extension shall act"),
     ]
 }
 

@@ -4,7 +4,7 @@
 //! table does not have is refused. Source: reference/rest-api.md section 3.
 
 use super::route::Parameter;
-use super::{Access, ApiError, Form, FormError, Route};
+use super::{Access, ApiError, Form, FormError, Kind, Route};
 use crate::names;
 use http::{HeaderMap, header};
 use serde_json::{Map, Value};
@@ -90,7 +90,7 @@ fn push(fields: &mut Form, name: &str, value: Value, known: Option<&Parameter>) 
         Value::String(text) => fields.push(name, text)?,
         value @ (Value::Bool(_) | Value::Number(_)) => fields.push(name, value.to_string())?,
         // A field that holds a document holds its text, and so does one that the route leaves to its handler.
-        value if known.is_none_or(|parameter| parameter.is_document) => fields.push(name, value.to_string())?,
+        value if known.is_none_or(|parameter| parameter.kind == Kind::Json) => fields.push(name, value.to_string())?,
         Value::Array(items) if items.iter().all(is_plain) => {
             items.into_iter().try_for_each(|item| push(fields, name, item, known))?;
         }

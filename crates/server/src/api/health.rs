@@ -23,8 +23,8 @@ pub(crate) const READY: &str = "ready\n";
 pub(super) fn routes() -> Vec<Route> {
     let (alive, ready) = ("Whether the server runs", "Whether the server can take changes and records now; else 503");
     vec![
-        Route::new(Method::Get, "//healthz", Access::Public, alive, healthz),
-        Route::new(Method::Get, "//readyz", Access::Public, ready, readyz),
+        Route::new(Method::Get, "//healthz", Access::Public, alive, healthz).answers_bytes("health_alive", TEXT),
+        Route::new(Method::Get, "//readyz", Access::Public, ready, readyz).answers_bytes("health_ready", TEXT),
     ]
 }
 

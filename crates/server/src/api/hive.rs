@@ -6,8 +6,9 @@ mod batch;
 mod rules;
 
 use super::extensions::packed_text;
-use super::{Access, ApiError, Call, Form, Method, Reply, Route};
+use super::{Access, ApiError, Call, Form, Kind, Method, Reply, Route};
 use crate::hive::{self, Change, Hive, HiveRecord, Paging, UserMetadata, Verb};
+use muster_api_types::{BatchAnswer, Done, HiveListing, HiveSchema, WrittenRecord};
 use muster_model::Oid;
 use serde_json::{Map, Value, json};
 
@@ -24,34 +25,42 @@ pub(super) fn routes() -> Vec<Route> {
     let one = |method, path, summary| OneRoute { method, path, summary };
     let mut routes = vec![
         Route::new(Get, "/hive/{hive}/{oid}", Member, "Records of a hive", list)
-            .query("mtd_only", "Leave out the content")
-            .query("limit", "Records on a page, at most 500; makes the answer a page")
-            .query("cursor", "Where the page before ended")
-            .query("tag_prefix", "Only records with a tag that begins so")
-            .query("max_bytes", "Bytes on a page"),
+            .answers::<HiveListing>("hive_list")
+            .query("mtd_only", Kind::Flag, "Leave out the content")
+            .query("limit", Kind::Whole(0, i64::MAX), "Records on a page, at most 500; makes the answer a page")
+            .query("cursor", Kind::Text, "Where the page before ended")
+            .query("tag_prefix", Kind::Text, "Only records with a tag that begins so")
+            .query("max_bytes", Kind::Whole(1, i64::MAX), "Bytes on a page"),
         Route::new(Get, "/hive/{hive}/schema", Member, "JSON Schema of a hive's content", schema)
-            .query("oid", "Organization id"),
-        Route::new(Get, "/hive/{hive}/{oid}/{key}/data", Member, "A record", get),
-        Route::new(Get, "/hive/{hive}/{oid}/{key}/mtd", Member, "Metadata of a record", get_metadata),
+            .answers::<HiveSchema>("hive_schema_get")
+            .query("oid", Kind::Id, "Organization id"),
+        Route::new(Get, "/hive/{hive}/{oid}/{key}/data", Member, "A record", get)
+            .answers::<muster_api_types::HiveRecord>("hive_record_get"),
+        Route::new(Get, "/hive/{hive}/{oid}/{key}/mtd", Member, "Metadata of a record", get_metadata)
+            .answers::<muster_api_types::HiveRecord>("hive_metadata_get"),
         Route::new(Post, "/hive/{hive}/{oid}/{key}/rename", Member, "Gives a record another name", rename)
-            .query("new_name", "The new name; also taken from the form"),
+            .answers::<WrittenRecord>("hive_record_rename")
+            .query("new_name", Kind::Text, "The new name; also taken from the form"),
         Route::new(Post, "/hive-public/{hive}/{oid}", Member, "A record by its guid", get_by_guid)
-            .needs("guid", "The guid of the record, which it keeps when it is renamed"),
-        Route::new(Delete, "/hive/{hive}/{oid}/{key}", Member, "Deletes a record", delete),
+            .answers::<muster_api_types::HiveRecord>("hive_record_get_by_guid")
+            .needs("guid", Kind::Id, "The guid of the record, which it keeps when it is renamed"),
+        Route::new(Delete, "/hive/{hive}/{oid}/{key}", Member, "Deletes a record", delete)
+            .answers::<Done>("hive_record_delete"),
         Route::new(Post, "/hive", Member, "Several operations on records", batch::run)
-            .query("oid", "Organization id")
+            .answers::<BatchAnswer>("hive_batch")
+            .query("oid", Kind::Id, "Organization id")
             .needs(
                 "request",
+                Kind::Json,
                 "Repeated; JSON with one of get_record, get_record_mtd, set_record, set_record_mtd, delete_record",
-            )
-            .document(),
+            ),
     ];
     let data = one(Post, "/hive/{hive}/{oid}/{key}/data", "Creates or changes a record");
     let metadata = one(Post, "/hive/{hive}/{oid}/{key}/mtd", "Replaces the metadata of a record");
     let validate = one(Post, "/hive/{hive}/{oid}/{key}/validate", "Checks content without storing it");
-    routes.push(data.with_content(set));
-    routes.push(metadata.with_content(set_metadata));
-    routes.push(validate.with_content(validate_content));
+    routes.push(data.with_content(set).answers::<WrittenRecord>("hive_record_set"));
+    routes.push(metadata.with_content(set_metadata).answers::<WrittenRecord>("hive_metadata_set"));
+    routes.push(validate.with_content(validate_content).answers::<Done>("hive_record_validate"));
     routes.extend(rules::routes());
     routes
 }
@@ -69,15 +78,20 @@ impl OneRoute {
         A: Future<Output = Result<Reply, ApiError>> + Send + 'static,
     {
         Route::new(self.method, self.path, Access::Member, self.summary, handler)
-            .form("data", "Content: JSON text")
-            .document()
-            .form("gzdata", "The same as base64 of gzip")
-            .form("usr_mtd", "JSON text with enabled, expiry (Unix ms), tags, comment; replaces the stored block")
-            .document()
-            .form("etag", "Write only if this is the stored etag")
-            .form("sys_mtd", "JSON text with etag, which is read as the field etag is; the rest is the server's")
-            .document()
-            .form("arl", "Not supported: send the content as data")
+            .form("data", Kind::Json, "Content: JSON text")
+            .form("gzdata", Kind::Packed, "The same as base64 of gzip")
+            .form(
+                "usr_mtd",
+                Kind::Json,
+                "JSON text with enabled, expiry (Unix ms), tags, comment; replaces the stored block",
+            )
+            .form("etag", Kind::Text, "Write only if this is the stored etag")
+            .form(
+                "sys_mtd",
+                Kind::Json,
+                "JSON text with etag, which is read as the field etag is; the rest is the server's",
+            )
+            .form("arl", Kind::Text, "Not supported: send the content as data")
     }
 }
 

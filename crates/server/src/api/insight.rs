@@ -3,11 +3,12 @@
 //! A page is put together from the stored texts, so that what a client reads is
 //! byte for byte what was recorded.
 
-use super::{Access, ApiError, Call, Form, Method, Reply, Route};
+use super::{Access, ApiError, Call, Form, Kind, Method, Reply, Route};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use muster_api_types::{AuditPage, Detection, DetectionPage, Event, EventCount, EventPage, Jobs, Overview, Retention};
 use muster_model::{Oid, Sid, Timestamp};
 use muster_store::{ENTRIES_PAGE_MAX, Entry, EntryPage, EntryQuery, Stream};
 use serde_json::value::{RawValue, to_raw_value};
@@ -29,39 +30,52 @@ pub(super) fn routes() -> Vec<Route> {
     let events = Access::May("insight.evt.get");
     let paged = |route: Route| {
         route
-            .query("start", "from this second on (Unix)")
-            .query("end", "up to and including this second (Unix)")
-            .query("cursor", "`-` for the first page, then next_cursor of the page before")
-            .query("limit", "entries on a page, 1 to 10,000; default 1,000")
-            .query("is_forward", "oldest first (default) or newest first")
-            .query("is_compressed", "true gives the list as base64 of gzip")
+            .query("start", Kind::Seconds, "from this second on (Unix)")
+            .query("end", Kind::Seconds, "up to and including this second (Unix)")
+            .query("cursor", Kind::Text, "`-` for the first page, then next_cursor of the page before")
+            .query("limit", Kind::Whole(1, ENTRIES_PAGE_MAX as i64), "entries on a page, 1 to 10,000; default 1,000")
+            .query("is_forward", Kind::Flag, "oldest first (default) or newest first")
+            .query("is_compressed", Kind::Flag, "true gives the list as base64 of gzip")
     };
     vec![
-        Route::new(Method::Get, "/insight/{oid}", Access::Member, "Whether records are kept", retention),
-        paged(Route::new(
-            Method::Get,
-            "/insight/{oid}/detections",
-            Access::May("insight.det.get"),
-            "Detections",
-            detections,
-        ))
-        .query("cat", "only this category"),
+        Route::new(Method::Get, "/insight/{oid}", Access::Member, "Whether records are kept", retention)
+            .answers::<Retention>("retention_get"),
+        paged(
+            Route::new(
+                Method::Get,
+                "/insight/{oid}/detections",
+                Access::May("insight.det.get"),
+                "Detections",
+                detections,
+            )
+            .answers::<DetectionPage>("detections_list"),
+        )
+        .query("cat", Kind::Text, "only this category"),
         Route::new(
             Method::Get,
             "/insight/{oid}/detections/{id}",
             Access::May("insight.det.get"),
             "One detection",
             detection,
-        ),
-        paged(Route::new(Method::Get, "/insight/{oid}/audit", Access::May("audit.get"), "Audit records", audit))
-            .query("event_type", "only this kind")
-            .query("sid", "only about this sensor"),
-        paged(Route::new(Method::Get, "/insight/{oid}/{sid}", events, "Events of a sensor", sensor_events))
-            .query("event_type", "only this type"),
+        )
+        .answers::<Detection>("detection_get"),
+        paged(
+            Route::new(Method::Get, "/insight/{oid}/audit", Access::May("audit.get"), "Audit records", audit)
+                .answers::<AuditPage>("audit_list"),
+        )
+        .query("event_type", Kind::Text, "only this kind")
+        .query("sid", Kind::Id, "only about this sensor"),
+        paged(
+            Route::new(Method::Get, "/insight/{oid}/{sid}", events, "Events of a sensor", sensor_events)
+                .answers::<EventPage>("events_list"),
+        )
+        .query("event_type", Kind::Text, "only this type"),
         Route::new(Method::Get, "/insight/{oid}/{sid}/overview", events, "Seconds with events", overview)
-            .query("start", "from this second on (Unix)")
-            .query("end", "up to and including this second (Unix)"),
-        Route::new(Method::Get, "/insight/{oid}/{sid}/{atom}", events, "One event, by atom or event id", event),
+            .answers::<Overview>("events_overview")
+            .query("start", Kind::Seconds, "from this second on (Unix)")
+            .query("end", Kind::Seconds, "up to and including this second (Unix)"),
+        Route::new(Method::Get, "/insight/{oid}/{sid}/{atom}", events, "One event, by atom or event id", event)
+            .answers::<Event>("event_get"),
         Route::new(
             Method::Get,
             "/insight/{oid}/{sid}/{atom}/children",
@@ -69,22 +83,40 @@ pub(super) fn routes() -> Vec<Route> {
             "Events whose parent is this atom",
             children,
         )
-        .query("is_compressed", "true gives the list as base64 of gzip"),
+        .answers::<EventPage>("event_children_list")
+        .query("is_compressed", Kind::Flag, "true gives the list as base64 of gzip"),
         Route::new(Method::Get, "/insight/event_count/{oid}/{sid}", events, "Counts of events by type", event_count)
-            .query("start", "from this second on (Unix)")
-            .query("end", "up to and including this second (Unix)")
-            .query("is_detailed", "true adds the counts by type"),
-        Route::new(Method::Get, "/insight/{oid}/objects/{type}", events, "Object search", no_objects).open(),
-        Route::new(Method::Post, "/insight/{oid}/objects", events, "Object search in bulk", no_objects).open(),
+            .answers::<EventCount>("events_count")
+            .query("start", Kind::Seconds, "from this second on (Unix)")
+            .query("end", Kind::Seconds, "up to and including this second (Unix)")
+            .query("is_detailed", Kind::Flag, "true adds the counts by type"),
+    ]
+    .into_iter()
+    .chain(not_kept())
+    .collect()
+}
+
+/// What published clients ask for and this server does not keep: objects and jobs.
+fn not_kept() -> Vec<Route> {
+    let events = Access::May("insight.evt.get");
+    vec![
+        Route::new(Method::Get, "/insight/{oid}/objects/{type}", events, "Object search", no_objects)
+            .refuses("object_search")
+            .open(),
+        Route::new(Method::Post, "/insight/{oid}/objects", events, "Object search in bulk", no_objects)
+            .refuses("object_search_bulk")
+            .open(),
         Route::new(Method::Get, "/job/{oid}", Access::May("job.get"), "Jobs; this server has none", jobs)
-            .query("start", "From this second on (Unix)")
-            .query("end", "Up to and including this second (Unix)")
-            .query("limit", "Most jobs")
-            .query("sid", "Only of this sensor")
-            .query("with_data", "true: with their data")
-            .query("is_compressed", "true: jobs is base64 of gzip"),
-        Route::new(Method::Get, "/job/{oid}/{id}", Access::May("job.get"), "One job", no_job).open(),
-        Route::new(Method::Delete, "/job/{oid}/{id}", Access::May("job.ctrl"), "Forgets a job", no_job),
+            .answers::<Jobs>("jobs_list")
+            .query("start", Kind::Seconds, "From this second on (Unix)")
+            .query("end", Kind::Seconds, "Up to and including this second (Unix)")
+            .query("limit", Kind::Whole(1, ENTRIES_PAGE_MAX as i64), "Most jobs")
+            .query("sid", Kind::Id, "Only of this sensor")
+            .query("with_data", Kind::Flag, "true: with their data")
+            .query("is_compressed", Kind::Flag, "true: jobs is base64 of gzip"),
+        Route::new(Method::Get, "/job/{oid}/{id}", Access::May("job.get"), "One job", no_job).refuses("job_get").open(),
+        Route::new(Method::Delete, "/job/{oid}/{id}", Access::May("job.ctrl"), "Forgets a job", no_job)
+            .refuses("job_delete"),
     ]
 }
 

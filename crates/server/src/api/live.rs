@@ -1,6 +1,6 @@
 //! Live streams. Source: reference/rest-api.md section 9, reference/events.md section 13.
 
-use super::{Access, ApiError, Call, Method, Reply, Route};
+use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::access::{Caller, Exchange};
 use crate::app::App;
 use crate::clock;
@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
+use muster_api_types::StreamLine;
 use muster_model::Oid;
 use muster_store::Stream;
 use serde_json::json;
@@ -29,14 +30,19 @@ const CHECK_EVERY: Duration = Duration::from_secs(2);
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::new(Method::Post, "//{oid}", Access::Public, "Records as they happen, one JSON object per line", listen)
-            .needs("type", "event, detect, audit, deployment or artifact")
-            .form("jwt", "Token; or give api_key")
-            .form("api_key", "API key; or give jwt")
-            .form("uid", "User id, with user keys")
-            .form("inv_id", "Only this investigation id, compared up to its first /")
-            .form("tag", "Only sensors with this tag")
-            .form("cat", "Only this event type or category")
-            .form("sid", "Only this sensor"),
+            .answers_lines::<StreamLine>("stream_listen")
+            .needs(
+                "type",
+                Kind::OneOf(&["event", "detect", "audit", "deployment", "artifact"]),
+                "event, detect, audit, deployment or artifact",
+            )
+            .form("jwt", Kind::Text, "Token; or give api_key")
+            .form("api_key", Kind::Text, "API key; or give jwt")
+            .form("uid", Kind::Text, "User id, with user keys")
+            .form("inv_id", Kind::Text, "Only this investigation id, compared up to its first /")
+            .form("tag", Kind::Text, "Only sensors with this tag")
+            .form("cat", Kind::Text, "Only this event type or category")
+            .form("sid", Kind::Id, "Only this sensor"),
     ]
 }
 

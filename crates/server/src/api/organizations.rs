@@ -6,7 +6,7 @@ mod settings;
 
 pub use schema::event_types;
 
-use super::{Access, ApiError, Call, Method, Reply, Route};
+use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::access::{INSTALLATION_KEY, USER, USER_KEY, owner_permissions};
 use crate::app::App;
 use crate::config::is_published_host;
@@ -16,6 +16,7 @@ use crate::profile::{ORGANIZATION, ORGANIZATION_OWNER, Profile};
 use crate::records::{Batch, SERVER};
 use crate::{clock, random};
 use http::header;
+use muster_api_types::{Done, MadeOrganization, NameAvailable, Organization, Organizations, Urls};
 use muster_model::Oid;
 use muster_store::Expect;
 use serde_json::{Value, json};
@@ -35,24 +36,30 @@ pub(super) fn routes() -> Vec<Route> {
     use Access::{May, Public, Token};
     use Method::{Get, Post};
     let mut routes = vec![
-        Route::new(Get, "/orgs/{oid}", May("org.get"), "The organization", info),
-        Route::new(Get, "/orgs/{oid}/url", Public, "Addresses of this server, by purpose", urls),
+        Route::new(Get, "/orgs/{oid}", May("org.get"), "The organization", info)
+            .answers::<Organization>("organization_get"),
+        Route::new(Get, "/orgs/{oid}/url", Public, "Addresses of this server, by purpose", urls)
+            .answers::<Urls>("organization_urls"),
         Route::new(Post, "/orgs/{oid}/name", May("org.conf.set"), "Rename the organization", rename)
-            .needs("name", "New name")
-            .form("description", "Accepted and ignored: organizations have none"),
+            .answers::<Done>("organization_rename")
+            .needs("name", Kind::Text, "New name")
+            .form("description", Kind::Text, "Accepted and ignored: organizations have none"),
         Route::new(Get, "/user/orgs", Token, "Organizations of the caller", mine)
-            .query("offset", "Organizations to skip")
-            .query("limit", "Organizations on a page; 1 to 1,000, default 50")
-            .query("filter", "Only names that hold this text, in any case")
-            .query("sort_by", "Accepted and ignored: the order is that of the ids")
-            .query("sort_order", "Accepted and ignored")
-            .query("fields", "Accepted and ignored: every field is given"),
+            .answers::<Organizations>("organizations_list")
+            .query("offset", Kind::Whole(0, i64::MAX), "Organizations to skip")
+            .query("limit", Kind::Whole(1, PAGE_MAX), "Organizations on a page; 1 to 1,000, default 50")
+            .query("filter", Kind::Text, "Only names that hold this text, in any case")
+            .query("sort_by", Kind::Text, "Accepted and ignored: the order is that of the ids")
+            .query("sort_order", Kind::Text, "Accepted and ignored")
+            .query("fields", Kind::Text, "Accepted and ignored: every field is given"),
         Route::new(Get, "/orgs/new", Token, "Whether a name for an organization is free", is_free)
-            .query("name", "Name"),
+            .answers::<NameAvailable>("organization_name_check")
+            .query("name", Kind::Text, "Name"),
         Route::new(Post, "/orgs/new", Token, "Make an organization; its maker may do everything in it", create)
-            .needs("name", "Name")
-            .form("loc", "Accepted and ignored: there is one location")
-            .form("template", "Accepted and ignored"),
+            .answers::<MadeOrganization>("organization_create")
+            .needs("name", Kind::Text, "Name")
+            .form("loc", Kind::Text, "Accepted and ignored: there is one location")
+            .form("template", Kind::Text, "Accepted and ignored"),
     ];
     routes.extend(settings::routes());
     routes.extend(schema::routes());

@@ -1,19 +1,31 @@
 //! Outputs. Source: reference/rest-api.md section 7.6, reference/events.md section 11.1.
 
-use super::{Access, ApiError, Call, Method, Reply, Route};
+use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
+use muster_api_types::{Done, Output, Outputs};
 use serde_json::{Map, Value, json};
 
 /// The routes of this area.
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::new(Method::Get, "/outputs/{oid}", Access::May("output.list"), "All outputs", list),
+        Route::new(Method::Get, "/outputs/{oid}", Access::May("output.list"), "All outputs", list)
+            .answers::<Outputs>("outputs_list"),
         Route::new(Method::Post, "/outputs/{oid}", Access::May("output.set"), "Creates or replaces an output", set)
-            .needs("name", "name of the output")
-            .needs("module", "file, syslog, webhook or webhook_bulk")
-            .needs("type", "event, detect, audit, deployment, artifact or tailored")
+            .answers::<Output>("output_set")
+            .needs("name", Kind::Text, "name of the output")
+            .needs(
+                "module",
+                Kind::OneOf(&["file", "syslog", "webhook", "webhook_bulk"]),
+                "file, syslog, webhook or webhook_bulk",
+            )
+            .needs(
+                "type",
+                Kind::OneOf(&["event", "detect", "audit", "deployment", "artifact", "tailored"]),
+                "event, detect, audit, deployment, artifact or tailored",
+            )
             .open(),
         Route::new(Method::Delete, "/outputs/{oid}", Access::May("output.del"), "Deletes an output", delete)
-            .needs("name", "name of the output"),
+            .answers::<Done>("output_delete")
+            .needs("name", Kind::Text, "name of the output"),
     ]
 }
 

@@ -4,6 +4,7 @@ use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::files::Shelf;
 use crate::payload::{self, PAYLOAD};
 use crate::transfer::{self, What};
+use muster_api_types::{Done, GetAddress, Payloads, PutAddress};
 use serde_json::{Map, Value, json};
 
 const ACCESS: Access = Access::May("payload.ctrl");
@@ -11,10 +12,13 @@ const ACCESS: Access = Access::May("payload.ctrl");
 /// The routes of this area.
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::new(Method::Get, "/payload/{oid}", ACCESS, "All payloads", list),
-        Route::new(Method::Post, "/payload/{oid}/{name}", ACCESS, "A one-time URL to PUT a payload", put_url),
-        Route::new(Method::Get, "/payload/{oid}/{name}", ACCESS, "A one-time URL to get a payload", get_url),
-        Route::new(Method::Delete, "/payload/{oid}/{name}", ACCESS, "Deletes a payload", delete),
+        Route::new(Method::Get, "/payload/{oid}", ACCESS, "All payloads", list).answers::<Payloads>("payloads_list"),
+        Route::new(Method::Post, "/payload/{oid}/{name}", ACCESS, "A one-time URL to PUT a payload", put_url)
+            .answers::<PutAddress>("payload_put_address"),
+        Route::new(Method::Get, "/payload/{oid}/{name}", ACCESS, "A one-time URL to get a payload", get_url)
+            .answers::<GetAddress>("payload_get_address"),
+        Route::new(Method::Delete, "/payload/{oid}/{name}", ACCESS, "Deletes a payload", delete)
+            .answers::<Done>("payload_delete"),
     ]
 }
 

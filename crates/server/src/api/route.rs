@@ -1,6 +1,8 @@
 //! What the table of routes says about each route.
 
-use super::{ApiError, Call, Reply};
+use super::{ApiError, Call, Content, Kind, Reply};
+use muster_api_types::schema::{self, SchemaOf};
+use schemars::JsonSchema;
 use std::future::Future;
 use std::pin::Pin;
 
@@ -53,10 +55,10 @@ pub struct Parameter {
     pub name: &'static str,
     /// What it means, with its unit and default.
     pub about: &'static str,
+    /// What its text must be.
+    pub kind: Kind,
     /// Must be there.
     pub is_required: bool,
-    /// Its text is JSON; in a JSON body it may stand as it is.
-    pub is_document: bool,
 }
 
 /// One route.
@@ -69,8 +71,16 @@ pub struct Route {
     pub access: Access,
     /// Under which the API description lists it.
     pub area: &'static str,
+    /// Name of the operation: the room and the verb. No two routes have the same.
+    pub id: &'static str,
     /// One line for the API description.
     pub summary: &'static str,
+    /// What it answers when it did what it was asked for.
+    pub content: Content,
+    /// HTTP status of that answer.
+    pub status: u16,
+    /// Schemas of what its answer holds, by a name in the path and by the field `action`.
+    pub actions: Vec<(&'static str, &'static str, SchemaOf)>,
     /// What clients put into the query. They may put it into the body as well.
     pub query: Vec<Parameter>,
     /// What clients put into the body, as a form or a JSON object. They may put it into the query as well.
@@ -92,39 +102,86 @@ impl Route {
         A: Future<Output = Result<Reply, ApiError>> + Send + 'static,
     {
         let handler: Handler = Box::new(move |call| Box::pin(handler(call)));
-        let (query, form) = (Vec::new(), Vec::new());
-        let (is_open, takes_stream, is_keyed) = (false, false, false);
-        Self { method, path, access, area: "", summary, query, form, is_open, takes_stream, is_keyed, handler }
+        Self {
+            method,
+            path,
+            access,
+            area: "",
+            id: "",
+            summary,
+            content: Content::Unsaid,
+            status: 200,
+            actions: Vec::new(),
+            query: Vec::new(),
+            form: Vec::new(),
+            is_open: false,
+            takes_stream: false,
+            is_keyed: false,
+            handler,
+        }
     }
 
     /// Describes an optional query parameter.
     #[must_use]
-    pub fn query(mut self, name: &'static str, about: &'static str) -> Self {
-        self.query.push(Parameter { name, about, is_required: false, is_document: false });
+    pub fn query(mut self, name: &'static str, kind: Kind, about: &'static str) -> Self {
+        self.query.push(Parameter { name, about, kind, is_required: false });
         self
     }
 
     /// Describes an optional form field.
     #[must_use]
-    pub fn form(mut self, name: &'static str, about: &'static str) -> Self {
-        self.form.push(Parameter { name, about, is_required: false, is_document: false });
+    pub fn form(mut self, name: &'static str, kind: Kind, about: &'static str) -> Self {
+        self.form.push(Parameter { name, about, kind, is_required: false });
         self
     }
 
     /// Describes a form field that must be there. The handler checks it.
     #[must_use]
-    pub fn needs(mut self, name: &'static str, about: &'static str) -> Self {
-        self.form.push(Parameter { name, about, is_required: true, is_document: false });
+    pub fn needs(mut self, name: &'static str, kind: Kind, about: &'static str) -> Self {
+        self.form.push(Parameter { name, about, kind, is_required: true });
         self
     }
 
-    /// The form field described last holds JSON.
+    /// Names the operation, and says that it answers JSON of this type.
     #[must_use]
-    pub fn document(mut self) -> Self {
-        if let Some(last) = self.form.last_mut() {
-            last.is_document = true;
-        }
-        self
+    pub fn answers<T: JsonSchema>(self, id: &'static str) -> Self {
+        Self { id, content: Content::Json(schema::of::<T>), ..self }
+    }
+
+    /// Names the operation, and says that it answers lines, each JSON of this type.
+    #[must_use]
+    pub fn answers_lines<T: JsonSchema>(self, id: &'static str) -> Self {
+        Self { id, content: Content::Lines(schema::of::<T>), ..self }
+    }
+
+    /// Names the operation, and says that it answers bytes of this media type.
+    #[must_use]
+    pub fn answers_bytes(self, id: &'static str, media_type: &'static str) -> Self {
+        Self { id, content: Content::Bytes(media_type), ..self }
+    }
+
+    /// Names the operation, and says that it answers nothing, with 204.
+    #[must_use]
+    pub fn answers_nothing(self, id: &'static str) -> Self {
+        Self { id, content: Content::Nothing, status: 204, ..self }
+    }
+
+    /// Says that it answers with 201.
+    #[must_use]
+    pub fn created(self) -> Self {
+        Self { status: 201, ..self }
+    }
+
+    /// Names the operation, and says that it is refused whatever is asked: it is here because clients call it.
+    #[must_use]
+    pub fn refuses(self, id: &'static str) -> Self {
+        Self { id, content: Content::Never, ..self }
+    }
+
+    /// Says what is in `data` of the answer, for each action.
+    #[must_use]
+    pub fn actions(self, actions: Vec<(&'static str, &'static str, SchemaOf)>) -> Self {
+        Self { actions, ..self }
     }
 
     /// Takes fields beyond those described; the handler checks them.

@@ -2,9 +2,10 @@
 
 mod listing;
 
-use super::{Access, ApiError, Call, Method, Reply, Route};
+use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::sensor::{self, Flag, SensorRecord};
 use crate::tasking;
+use muster_api_types::{Done, Isolation, Seal, SensorState};
 use muster_command::Command;
 use serde_json::json;
 
@@ -17,18 +18,26 @@ pub(super) fn routes() -> Vec<Route> {
     use Method::{Delete, Get, Post};
     let mut routes = listing::routes();
     routes.extend([
-        Route::new(Get, "/{sid}", May("sensor.get"), "One sensor", get),
+        Route::new(Get, "/{sid}", May("sensor.get"), "One sensor", get).answers::<SensorState<'static>>("sensor_get"),
         Route::new(Post, "/{sid}", May("sensor.task"), "Task a sensor that is online", task)
-            .needs("tasks", "Command line; repeat for several, which run in order")
-            .form("investigation_id", "Put into routing/investigation_id of everything that answers"),
-        Route::new(Delete, "/{sid}", May("sensor.del"), "Delete a sensor", delete),
-        Route::new(Post, "/{sid}/undelete", May("sensor.del"), "Take the deletion of a sensor back", undelete),
-        Route::new(Get, "/{sid}/isolation", May("sensor.get"), "Network isolation: wanted and reported", isolation),
-        Route::new(Post, "/{sid}/isolation", May("sensor.task"), "Isolate a sensor from the network", isolate),
-        Route::new(Delete, "/{sid}/isolation", May("sensor.task"), "End the isolation of a sensor", rejoin),
-        Route::new(Get, "/{sid}/seal", May("sensor.get"), "Seal: wanted and reported", seal_state),
-        Route::new(Post, "/{sid}/seal", May("sensor.task"), "Seal a sensor against tampering", seal),
-        Route::new(Delete, "/{sid}/seal", May("sensor.task"), "End the seal of a sensor", unseal),
+            .answers::<Done>("sensor_task")
+            .needs("tasks", Kind::List, "Command line; repeat for several, which run in order")
+            .form("investigation_id", Kind::Text, "Put into routing/investigation_id of everything that answers"),
+        Route::new(Delete, "/{sid}", May("sensor.del"), "Delete a sensor", delete).answers::<Done>("sensor_delete"),
+        Route::new(Post, "/{sid}/undelete", May("sensor.del"), "Take the deletion of a sensor back", undelete)
+            .answers::<Done>("sensor_undelete"),
+        Route::new(Get, "/{sid}/isolation", May("sensor.get"), "Network isolation: wanted and reported", isolation)
+            .answers::<Isolation>("sensor_isolation_get"),
+        Route::new(Post, "/{sid}/isolation", May("sensor.task"), "Isolate a sensor from the network", isolate)
+            .answers::<Done>("sensor_isolate"),
+        Route::new(Delete, "/{sid}/isolation", May("sensor.task"), "End the isolation of a sensor", rejoin)
+            .answers::<Done>("sensor_rejoin"),
+        Route::new(Get, "/{sid}/seal", May("sensor.get"), "Seal: wanted and reported", seal_state)
+            .answers::<Seal>("sensor_seal_get"),
+        Route::new(Post, "/{sid}/seal", May("sensor.task"), "Seal a sensor against tampering", seal)
+            .answers::<Done>("sensor_seal"),
+        Route::new(Delete, "/{sid}/seal", May("sensor.task"), "End the seal of a sensor", unseal)
+            .answers::<Done>("sensor_unseal"),
     ]);
     routes
 }

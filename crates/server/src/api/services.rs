@@ -3,12 +3,13 @@
 mod registered;
 
 use super::extensions::impersonated;
-use super::{Access, ApiError, Call, Method, Reply, Route};
+use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::extension::{self, INFRASTRUCTURE, INFRASTRUCTURE_SERVICE, yaml_text};
 use crate::service;
 use crate::tasking::EXTENSION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use muster_api_types::{Services, schema};
 use serde_json::{Map, Value, json};
 
 /// Name of the older service behind which the tasking extension stands.
@@ -18,12 +19,17 @@ const RELIABLE_TASKING: &str = "reliable-tasking";
 pub(super) fn routes() -> Vec<Route> {
     let request_access = Access::May("ext.request");
     let mut routes = vec![
-        Route::new(Method::Get, "/service/{oid}", Access::Member, "Services of the organization", list),
+        Route::new(Method::Get, "/service/{oid}", Access::Member, "Services of the organization", list)
+            .answers::<Services>("services_list"),
         Route::new(Method::Post, "/service/{oid}/{service}", request_access, "Ask a service for something", request)
-            .needs("request_data", "Base64 of a JSON object with `action` and its fields, or the JSON itself")
-            .document()
-            .form("is_async", "The caller does not wait for the answer")
-            .form("jwt", "Token of the caller as whom the service shall act"),
+            .answers::<schema::Open>("service_request")
+            .needs(
+                "request_data",
+                Kind::Json,
+                "Base64 of a JSON object with `action` and its fields, or the JSON itself",
+            )
+            .form("is_async", Kind::Flag, "The caller does not wait for the answer")
+            .form("jwt", Kind::Text, "Token of the caller as whom the service shall act"),
     ];
     routes.extend(registered::routes());
     routes

@@ -1,7 +1,8 @@
 //! Tags of sensors. Source: reference/rest-api.md section 7.2, reference/sensor.md section 7.
 
-use super::{Access, ApiError, Call, Method, Reply, Route};
+use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::{clock, names, sensor};
+use muster_api_types::{Done, SensorTags, TagCarriers, Tags};
 use muster_selector::Fleet as _;
 use roaring::RoaringBitmap;
 use serde_json::{Map, Value, json};
@@ -18,15 +19,19 @@ pub(super) fn routes() -> Vec<Route> {
     use Access::May;
     use Method::{Delete, Get, Post};
     vec![
-        Route::new(Get, "/{sid}/tags", May("sensor.get"), "Tags of a sensor, with who put them on and when", get),
+        Route::new(Get, "/{sid}/tags", May("sensor.get"), "Tags of a sensor, with who put them on and when", get)
+            .answers::<SensorTags>("sensor_tags_list"),
         Route::new(Post, "/{sid}/tags", May("sensor.tag"), "Put tags on a sensor", put)
-            .needs("tags", "Tag; repeat or join by commas for several")
-            .form("ttl", "Seconds after which the tag goes away; absent is never"),
+            .answers::<Done>("sensor_tags_put")
+            .needs("tags", Kind::List, "Tag; repeat or join by commas for several")
+            .form("ttl", Kind::Whole(0, TTL_S_MAX as i64), "Seconds after which the tag goes away; absent is never"),
         Route::new(Delete, "/{sid}/tags", May("sensor.tag"), "Take tags off a sensor", take)
-            .form("tag", "One tag, taken as it is")
-            .form("tags", "Tags, joined by commas"),
-        Route::new(Get, "/tags/{oid}", May("sensor.list"), "Tags in use", in_use),
-        Route::new(Get, "/tags/{oid}/{tag}", May("sensor.list"), "Sensors that carry a tag", carriers),
+            .answers::<Done>("sensor_tags_take")
+            .form("tag", Kind::Text, "One tag, taken as it is")
+            .form("tags", Kind::List, "Tags, joined by commas"),
+        Route::new(Get, "/tags/{oid}", May("sensor.list"), "Tags in use", in_use).answers::<Tags>("tags_list"),
+        Route::new(Get, "/tags/{oid}/{tag}", May("sensor.list"), "Sensors that carry a tag", carriers)
+            .answers::<TagCarriers>("tag_carriers_list"),
     ]
 }
 

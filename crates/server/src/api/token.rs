@@ -1,8 +1,9 @@
 //! Token exchange, and who the caller is. Source: reference/rest-api.md section 5.
 
-use super::{Access, ApiError, Call, Method, Reply, Route};
+use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::access::Exchange;
 use crate::{clock, names};
+use muster_api_types::{Token, TokenOrReplay, Whoami};
 use serde_json::{Map, Value, json};
 
 /// The field that tells an exchange of a key from a replay.
@@ -15,19 +16,34 @@ const EXCHANGE: &[&str] = &[SECRET, "oid", "uid", "expiry", "perms"];
 pub(super) fn routes() -> Vec<Route> {
     let described = |route: Route| {
         route
-            .needs(SECRET, "API key")
-            .form("oid", "Organization id; `-` for a token that names only the user; absent for all of the user's")
-            .form("uid", "User id, with user keys only")
-            .form("expiry", "Unix seconds, or a validity in seconds below 10^9; default one hour")
-            .form("perms", "Comma-separated permissions to which the token is restricted")
+            .needs(SECRET, Kind::Text, "API key")
+            .form(
+                "oid",
+                Kind::Text,
+                "Organization id; `-` for a token that names only the user; absent for all of the user's",
+            )
+            .form("uid", Kind::Text, "User id, with user keys only")
+            .form(
+                "expiry",
+                Kind::Whole(0, i64::MAX),
+                "Unix seconds, or a validity in seconds below 10^9; default one hour",
+            )
+            .form("perms", Kind::List, "Comma-separated permissions to which the token is restricted")
     };
     let summary = "Exchange an API key for a token";
     let of_both = "Exchange an API key for a token; or, with a JSON body of other fields, a replay of a rule";
     vec![
-        described(Route::new(Method::Post, "//jwt", Access::Public, summary, exchange)),
+        described(
+            Route::new(Method::Post, "//jwt", Access::Public, summary, exchange).answers::<Token>("token_exchange"),
+        ),
         // The published token host is called at its root; so is the replay host, with JSON.
-        described(Route::new(Method::Post, "//", Access::Public, of_both, exchange_or_replay)).open(),
-        Route::new(Method::Get, "/who", Access::Token, "Who the token belongs to, and what it may do", who),
+        described(
+            Route::new(Method::Post, "//", Access::Public, of_both, exchange_or_replay)
+                .answers::<TokenOrReplay>("token_exchange_or_replay"),
+        )
+        .open(),
+        Route::new(Method::Get, "/who", Access::Token, "Who the token belongs to, and what it may do", who)
+            .answers::<Whoami>("token_who"),
     ]
 }
 

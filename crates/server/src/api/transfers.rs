@@ -10,8 +10,11 @@ const MEDIA_TYPE: &str = "application/octet-stream";
 /// The routes of this area.
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::new(Method::Put, "//transfer/{token}", Access::Public, "Uploads a file, once", put).streaming(),
-        Route::new(Method::Get, "//transfer/{token}", Access::Public, "Downloads a file, once", get),
+        Route::new(Method::Put, "//transfer/{token}", Access::Public, "Uploads a file, once", put)
+            .answers_bytes("transfer_put", MEDIA_TYPE)
+            .streaming(),
+        Route::new(Method::Get, "//transfer/{token}", Access::Public, "Downloads a file, once", get)
+            .answers_bytes("transfer_get", MEDIA_TYPE),
     ]
 }
 

@@ -1,9 +1,10 @@
 //! Users of the organization and what they may do. Source: reference/rest-api.md section 7.4.
 
-use super::{Access, ApiError, Call, Method, Reply, Route};
+use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::access::{USER, User, Without, checked_email, require_grantable, require_keeper, role_permissions};
 use crate::random;
 use crate::records::{Batch, SERVER};
+use muster_api_types::{Done, Role, RoleGiven, UserPermissions, Users};
 use muster_model::Oid;
 use muster_store::Expect;
 use serde_json::{Map, Value, json};
@@ -20,23 +21,33 @@ pub(super) fn routes() -> Vec<Route> {
     let users = "/orgs/{oid}/users";
     let permissions = "/orgs/{oid}/users/permissions";
     vec![
-        Route::new(Get, users, May("user.ctrl"), "E-mail addresses of the users", list),
+        Route::new(Get, users, May("user.ctrl"), "E-mail addresses of the users", list).answers::<Users>("users_list"),
         Route::new(Post, users, May("user.ctrl"), "Make someone a user of the organization", invite)
-            .needs("email", "E-mail address")
-            .form("role", "Owner, Administrator, Operator, Viewer or Basic; absent is no permission at all")
-            .form("invite_missing", "Accepted and ignored: nobody is written to"),
+            .answers::<Done>("user_add")
+            .needs("email", Kind::Text, "E-mail address")
+            .form(
+                "role",
+                Kind::OneOf(Role::NAMES),
+                "Owner, Administrator, Operator, Viewer or Basic; absent is no permission at all",
+            )
+            .form("invite_missing", Kind::Flag, "Accepted and ignored: nobody is written to"),
         Route::new(Delete, users, May("user.ctrl"), "Remove a user from the organization", remove)
-            .needs("email", "E-mail address"),
-        Route::new(Get, permissions, May("user.ctrl"), "Permissions of each user", list_permissions),
+            .answers::<Done>("user_remove")
+            .needs("email", Kind::Text, "E-mail address"),
+        Route::new(Get, permissions, May("user.ctrl"), "Permissions of each user", list_permissions)
+            .answers::<UserPermissions>("user_permissions_list"),
         Route::new(Post, permissions, May("user.ctrl"), "Give a user a permission that the caller has", grant)
-            .needs("email", "E-mail address")
-            .needs("perm", "Permission"),
+            .answers::<Done>("user_permission_give")
+            .needs("email", Kind::Text, "E-mail address")
+            .needs("perm", Kind::Text, "Permission"),
         Route::new(Delete, permissions, May("user.ctrl"), "Take a permission from a user", revoke)
-            .needs("email", "E-mail address")
-            .needs("perm", "Permission"),
+            .answers::<Done>("user_permission_take")
+            .needs("email", Kind::Text, "E-mail address")
+            .needs("perm", Kind::Text, "Permission"),
         Route::new(Put, "/orgs/{oid}/users/role", May("user.ctrl"), "Give a user the permissions of a role", set_role)
-            .needs("email", "E-mail address")
-            .needs("role", "Owner, Administrator, Operator, Viewer or Basic"),
+            .answers::<RoleGiven>("user_role_set")
+            .needs("email", Kind::Text, "E-mail address")
+            .needs("role", Kind::OneOf(Role::NAMES), "Owner, Administrator, Operator, Viewer or Basic"),
     ]
 }
 

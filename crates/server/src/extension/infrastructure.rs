@@ -29,6 +29,7 @@ use crate::hive;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
 use document::Document;
+use muster_api_types::{InfrastructureDocument, schema};
 use options::Options;
 use plan::{Plan, Planned};
 use serde_json::{Value, json};
@@ -50,6 +51,7 @@ const ACTIONS: &[Action] = &[
         is_impersonated: true,
         permission: None,
         fields: &[Field::new("options", "object", "Options", OPTIONS)],
+        answers: schema::of::<InfrastructureDocument>,
         requirements: &[],
     },
     Action {
@@ -62,6 +64,7 @@ const ACTIONS: &[Action] = &[
             Field::new("config", "yaml", "Configuration", "YAML text with version: 3 and sections"),
             Field::new("options", "object", "Options", "as for fetch, and is_dry_run, is_force, ignore_inaccessible"),
         ],
+        answers: schema::of::<schema::Open>,
         requirements: &[&["config"]],
     },
 ];

@@ -5,6 +5,7 @@
 
 use super::Error;
 use crate::names;
+use muster_api_types::schema::SchemaOf;
 use serde_json::{Map, Value, json};
 
 /// An extension.
@@ -24,6 +25,8 @@ pub(super) struct Action {
     /// What the same act needs by its direct route. An action without one checks by itself, part by part.
     pub(super) permission: Option<&'static str>,
     pub(super) fields: &'static [Field],
+    /// What is in `data` of the answer.
+    pub(super) answers: SchemaOf,
     /// One of each list must be there, says the schema.
     pub(super) requirements: &'static [&'static [&'static str]],
 }

@@ -1,5 +1,6 @@
 //! Live sessions over HTTP, with a sensor that the test plays.
 
+use crate::described;
 use crate::world::World;
 use muster_model::{Oid, Sid};
 use muster_server::access::owner_permissions;
@@ -84,7 +85,12 @@ async fn call(world: &World, method: &str, path: &str, body: &Value) -> (u16, Va
 async fn call_as(world: &World, token: &str, method: &str, path: &str, body: &Value) -> (u16, Value) {
     let request = world.request(method, path).bearer_auth(token).header("content-type", "application/json");
     let answer = request.body(if body.is_null() { String::new() } else { body.to_string() }).send().await.unwrap();
-    (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
+    let (status, answer) = (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null));
+    if !answer.is_null() {
+        let address = if path.starts_with('/') { path.to_owned() } else { format!("/v1/{path}") };
+        described::check(method, &address, None, status, &answer);
+    }
+    (status, answer)
 }
 
 async fn open(world: &World, sensor: &Played) -> String {

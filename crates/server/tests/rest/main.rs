@@ -5,6 +5,8 @@ mod artifacts;
 mod claims;
 mod commits;
 mod console;
+#[path = "../support/described.rs"]
+mod described;
 mod detections;
 mod hives;
 mod infrastructure;

@@ -1,5 +1,6 @@
 //! A server, an organization with a key, and sensors that enrolled but never connect.
 
+use crate::described;
 use muster_model::{Architecture, Iid, Oid, Platform, Sid};
 use muster_server::access::{API_KEY, ApiKey, Exchange, USER, USER_KEY, User, UserKey, owner_permissions};
 use muster_server::config::Config;
@@ -139,7 +140,7 @@ impl World {
         link
     }
 
-    /// Calls as the owner.
+    /// Calls as the owner. What is answered is compared with the API description.
     pub async fn call(&self, method: &str, path: &str, form: &[(&str, &str)]) -> (u16, Value) {
         self.call_as(Some(&self.token), method, path, form).await
     }
@@ -151,7 +152,13 @@ impl World {
         }
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
-        (status, answer.json().await.unwrap_or(Value::Null))
+        let answer: Value = answer.json().await.unwrap_or(Value::Null);
+        if !answer.is_null() {
+            let address = if path.starts_with('/') { path.to_owned() } else { format!("/v1/{path}") };
+            let action = form.iter().find(|(name, _)| *name == "action").map(|(_, action)| *action);
+            described::check(method, &address, action, status, &answer);
+        }
+        (status, answer)
     }
 
     /// A request without credentials; a path with a slash in front is outside `/v1`.

@@ -1,8 +1,9 @@
 //! The older endpoints of rules, on the same records. Source: reference/rest-api.md section 7.5.
 
 use super::allow;
-use crate::api::{Access, ApiError, Call, Method, Reply, Route};
+use crate::api::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::hive::{self, Change, FALSE_POSITIVES, Hive, UserMetadata, Verb};
+use muster_api_types::{Done, FalsePositives, Rules};
 use muster_model::Oid;
 use serde_json::{Map, Value, json};
 
@@ -10,30 +11,43 @@ pub(super) fn routes() -> Vec<Route> {
     use Access::{May, Member};
     use Method::{Delete, Get, Post};
     vec![
-        Route::new(Get, "/rules/{oid}", Member, "Rules of a namespace", list)
-            .query("namespace", "general (default), managed or service"),
+        Route::new(Get, "/rules/{oid}", Member, "Rules of a namespace", list).answers::<Rules>("rules_list").query(
+            "namespace",
+            Kind::OneOf(&["general", "managed", "service"]),
+            "general (default), managed or service",
+        ),
         Route::new(Post, "/rules/{oid}", Member, "Creates or replaces a rule", set)
-            .needs("name", "Name of the rule")
-            .needs("detection", "JSON text")
-            .document()
-            .needs("response", "JSON text")
-            .document()
-            .form("is_replace", "Replace a rule that is there")
-            .form("is_enabled", "Default true")
-            .form("expire_on", "Unix seconds")
-            .form("namespace", "general (default), managed or service"),
+            .answers::<Done>("rule_set")
+            .needs("name", Kind::Text, "Name of the rule")
+            .needs("detection", Kind::Json, "JSON text")
+            .needs("response", Kind::Json, "JSON text")
+            .form("is_replace", Kind::Flag, "Replace a rule that is there")
+            .form("is_enabled", Kind::Flag, "Default true")
+            .form("expire_on", Kind::Seconds, "Unix seconds")
+            .form(
+                "namespace",
+                Kind::OneOf(&["general", "managed", "service"]),
+                "general (default), managed or service",
+            ),
         Route::new(Delete, "/rules/{oid}", Member, "Deletes a rule", delete)
-            .needs("name", "Name of the rule")
-            .form("namespace", "general (default), managed or service"),
-        Route::new(Get, "/fp/{oid}", May("fp.ctrl"), "False-positive rules", list_false_positives),
+            .answers::<Done>("rule_delete")
+            .needs("name", Kind::Text, "Name of the rule")
+            .form(
+                "namespace",
+                Kind::OneOf(&["general", "managed", "service"]),
+                "general (default), managed or service",
+            ),
+        Route::new(Get, "/fp/{oid}", May("fp.ctrl"), "False-positive rules", list_false_positives)
+            .answers::<FalsePositives>("false_positives_list"),
         Route::new(Post, "/fp/{oid}", May("fp.ctrl"), "Creates or replaces a false-positive rule", set_false_positive)
-            .needs("name", "Name of the rule")
-            .needs("rule", "JSON text")
-            .document()
-            .form("is_replace", "Replace a rule that is there")
-            .form("expire_on", "Unix seconds"),
+            .answers::<Done>("false_positive_set")
+            .needs("name", Kind::Text, "Name of the rule")
+            .needs("rule", Kind::Json, "JSON text")
+            .form("is_replace", Kind::Flag, "Replace a rule that is there")
+            .form("expire_on", Kind::Seconds, "Unix seconds"),
         Route::new(Delete, "/fp/{oid}", May("fp.ctrl"), "Deletes a false-positive rule", delete_false_positive)
-            .needs("name", "Name of the rule"),
+            .answers::<Done>("false_positive_delete")
+            .needs("name", Kind::Text, "Name of the rule"),
     ]
 }
 

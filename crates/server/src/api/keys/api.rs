@@ -1,10 +1,11 @@
 //! API keys of the organization. Source: reference/rest-api.md sections 5.5 and 7.3.
 
-use super::super::{Access, ApiError, Call, Method, Reply, Route};
+use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use super::KEYS_MAX;
 use crate::access::{API_KEY, ApiKey, Without, require_grantable, require_keeper};
 use crate::records::Batch;
 use crate::{clock, random};
+use muster_api_types::{ApiKeys, Done, NewApiKey};
 use muster_store::Expect;
 use serde_json::{Map, Value, json};
 
@@ -13,13 +14,15 @@ pub(super) fn routes() -> Vec<Route> {
     use Method::{Delete, Get, Post};
     let path = "/orgs/{oid}/keys";
     vec![
-        Route::new(Get, path, May("apikey.ctrl"), "API keys by their hash", list),
+        Route::new(Get, path, May("apikey.ctrl"), "API keys by their hash", list).answers::<ApiKeys>("api_keys_list"),
         Route::new(Post, path, May("apikey.ctrl"), "Make an API key; it is shown this once", create)
-            .needs("key_name", "Name of the key")
-            .form("perms", "Comma-separated permissions, all of which the caller must have")
-            .form("allowed_ip_range", "CIDR from which the key may be used; absent is anywhere"),
+            .answers::<NewApiKey>("api_key_create")
+            .needs("key_name", Kind::Text, "Name of the key")
+            .form("perms", Kind::List, "Comma-separated permissions, all of which the caller must have")
+            .form("allowed_ip_range", Kind::Text, "CIDR from which the key may be used; absent is anywhere"),
         Route::new(Delete, path, May("apikey.ctrl"), "Delete an API key; its tokens end with it", delete)
-            .needs("key_hash", "Hash of the key"),
+            .answers::<Done>("api_key_delete")
+            .needs("key_hash", Kind::Text, "Hash of the key"),
     ]
 }
 

@@ -1,9 +1,10 @@
 //! Ingestion keys: who may upload artifacts and logs.
 
-use super::super::{Access, ApiError, Call, Method, Reply, Route};
+use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use super::KEYS_MAX;
 use crate::access::{INGESTION_KEY, IngestionKey};
 use crate::random;
+use muster_api_types::{Done, IngestionKeys};
 use muster_store::Expect;
 use serde_json::{Map, Value, json};
 
@@ -12,11 +13,14 @@ pub(super) fn routes() -> Vec<Route> {
     use Method::{Delete, Get, Post};
     let path = "/insight/{oid}/ingestion_keys";
     vec![
-        Route::new(Get, path, May("ingestkey.ctrl"), "Ingestion keys by name", list),
+        Route::new(Get, path, May("ingestkey.ctrl"), "Ingestion keys by name", list)
+            .answers::<IngestionKeys>("ingestion_keys_list"),
         Route::new(Post, path, May("ingestkey.ctrl"), "Make an ingestion key, or a new one of that name", create)
-            .needs("name", "Name of the key"),
+            .answers::<muster_api_types::IngestionKey>("ingestion_key_create")
+            .needs("name", Kind::Text, "Name of the key"),
         Route::new(Delete, path, May("ingestkey.ctrl"), "Delete an ingestion key", delete)
-            .query("name", "Name of the key"),
+            .answers::<Done>("ingestion_key_delete")
+            .query("name", Kind::Text, "Name of the key"),
     ]
 }
 

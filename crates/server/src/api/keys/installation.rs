@@ -1,12 +1,13 @@
 //! Installation keys: how sensors enrol. Source: reference/sensor.md section 2.
 
-use super::super::{Access, ApiError, Call, Method, Reply, Route};
+use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::access::{
     INSTALLATION_KEY, INSTALLATION_KEYS_MAX, InstallationKeyRecord, check_installation_key, fresh_installation_key,
     from_hex,
 };
 use crate::app::App;
 use crate::{SERVER_NAME, random};
+use muster_api_types::{Done, InstallationKeys, PutInstallationKey};
 use muster_model::{Iid, Oid};
 use muster_store::Expect;
 use muster_wire::InstallationKey;
@@ -17,16 +18,28 @@ pub(super) fn routes() -> Vec<Route> {
     use Method::{Delete, Get, Post};
     let all = "/installationkeys/{oid}";
     vec![
-        Route::new(Get, all, May("ikey.list"), "Installation keys", list),
-        Route::new(Get, "/installationkeys/{oid}/{iid}", May("ikey.list"), "One installation key", get),
+        Route::new(Get, all, May("ikey.list"), "Installation keys", list)
+            .answers::<InstallationKeys>("installation_keys_list"),
+        Route::new(Get, "/installationkeys/{oid}/{iid}", May("ikey.list"), "One installation key", get)
+            .answers::<muster_api_types::InstallationKey>("installation_key_get"),
         Route::new(Post, all, May("ikey.set"), "Make an installation key, or change one", put)
-            .form("desc", "For people")
-            .form("tags", "Put on every sensor that enrols; repeat or join by commas")
-            .form("iid", "Id of the key; absent is a new one")
-            .form("quota", "Sensors that may enrol with it; 0 or absent is no limit but the organization's")
-            .form("use_public_root_ca", "Kept and given back; sensors always trust the private authority alone"),
+            .answers::<PutInstallationKey>("installation_key_put")
+            .form("desc", Kind::Text, "For people")
+            .form("tags", Kind::List, "Put on every sensor that enrols; repeat or join by commas")
+            .form("iid", Kind::Id, "Id of the key; absent is a new one")
+            .form(
+                "quota",
+                Kind::Whole(0, u32::MAX as i64),
+                "Sensors that may enrol with it; 0 or absent is no limit but the organization's",
+            )
+            .form(
+                "use_public_root_ca",
+                Kind::Flag,
+                "Kept and given back; sensors always trust the private authority alone",
+            ),
         Route::new(Delete, all, May("ikey.del"), "Delete an installation key; enrolled sensors stay", delete)
-            .needs("iid", "Id of the key"),
+            .answers::<Done>("installation_key_delete")
+            .needs("iid", Kind::Id, "Id of the key"),
     ]
 }
 

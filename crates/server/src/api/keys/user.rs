@@ -1,10 +1,11 @@
 //! Keys of users: each is for the organizations in which it was made, and for those that it makes.
 
-use super::super::{Access, ApiError, Call, Method, Reply, Route};
+use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use super::KEYS_MAX;
 use crate::access::{USER, USER_KEY, UserKey, Without, require_grantable, require_keeper};
 use crate::records::{Batch, SERVER};
 use crate::{clock, random};
+use muster_api_types::{Done, NewUserKey, UserKeys};
 use muster_model::Oid;
 use muster_store::Expect;
 use serde_json::{Map, Value, json};
@@ -14,12 +15,19 @@ pub(super) fn routes() -> Vec<Route> {
     use Method::{Delete, Get, Post};
     let path = "/orgs/{oid}/users/keys";
     vec![
-        Route::new(Get, path, May("user.ctrl"), "Keys of users for this organization, by their hash", list),
+        Route::new(Get, path, May("user.ctrl"), "Keys of users for this organization, by their hash", list)
+            .answers::<UserKeys>("user_keys_list"),
         Route::new(Post, path, May("user.ctrl"), "Make a key for a user; it is shown this once", create)
-            .needs("email", "E-mail address of the user, all of whose permissions here the caller must have")
-            .needs("key_name", "Name of the key"),
+            .answers::<NewUserKey>("user_key_create")
+            .needs(
+                "email",
+                Kind::Text,
+                "E-mail address of the user, all of whose permissions here the caller must have",
+            )
+            .needs("key_name", Kind::Text, "Name of the key"),
         Route::new(Delete, path, May("user.ctrl"), "End a key of a user for this organization", delete)
-            .needs("key_hash", "Hash of the key"),
+            .answers::<Done>("user_key_delete")
+            .needs("key_hash", Kind::Text, "Hash of the key"),
     ]
 }
 

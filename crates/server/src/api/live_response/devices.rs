@@ -1,8 +1,9 @@
 //! Devices, as far as Live Response clients ask for them. Source: reference/live-response.md sections 7 and 10.6.
 
-use super::super::{Access, ApiError, Call, Form, Method, Reply, Route};
+use super::super::{Access, ApiError, Call, Form, Kind, Method, Reply, Route};
 use super::render;
 use crate::live::{Error, device_of, ordinal_of};
+use muster_api_types::{LiveDevice, LiveDeviceAnswer, LiveDevicePage, LiveDevices};
 use muster_model::{Platform, Sensor, Timestamp};
 use serde_json::{Value, json};
 
@@ -15,29 +16,30 @@ const ROWS_MAX: i64 = 10_000;
 pub(super) fn routes() -> Vec<Route> {
     let may = Access::May("sensor.list");
     let list = Route::new(Method::Get, "//integrationServices/v3/device", may, "Devices, page by page", list)
-        .query("rows", "Devices on a page; default 100")
-        .query("start", "Number of the first one, from 1")
-        .query("limit", "0: only how many there are")
-        .query("hostNameExact", "Only with this host name")
-        .query("hostName", "Only with this in their host name")
-        .query("ipAddress", "Only with this internal or external address")
-        .query("ownerName", "Nobody owns a device here: none")
-        .query("ownerNameExact", "Nobody owns a device here: none");
+        .answers::<LiveDevicePage>("live_v3_devices_list")
+        .query("rows", Kind::Whole(0, ROWS_MAX), "Devices on a page; default 100")
+        .query("start", Kind::Whole(0, i64::MAX), "Number of the first one, from 1")
+        .query("limit", Kind::Whole(0, i64::MAX), "0: only how many there are")
+        .query("hostNameExact", Kind::Text, "Only with this host name")
+        .query("hostName", Kind::Text, "Only with this in their host name")
+        .query("ipAddress", Kind::Text, "Only with this internal or external address")
+        .query("ownerName", Kind::Text, "Nobody owns a device here: none")
+        .query("ownerNameExact", Kind::Text, "Nobody owns a device here: none");
     let search =
         Route::new(Method::Post, "//appservices/v6/orgs/{oid}/devices/_search", may, "Devices, page by page", search)
-            .form("start", "Number of the first one, from 1")
-            .form("rows", "Devices on a page; default all")
-            .form("query", "Only with this in their host name")
-            .form("criteria", "Criteria; only an empty object")
-            .document()
-            .form("exclusions", "Exclusions; only an empty object")
-            .document()
-            .form("sort", "Order; devices come by their number")
-            .document();
+            .answers::<LiveDevices>("live_v6_devices_list")
+            .form("start", Kind::Whole(0, i64::MAX), "Number of the first one, from 1")
+            .form("rows", Kind::Whole(0, ROWS_MAX), "Devices on a page; default all")
+            .form("query", Kind::Text, "Only with this in their host name")
+            .form("criteria", Kind::Json, "Criteria; only an empty object")
+            .form("exclusions", Kind::Json, "Exclusions; only an empty object")
+            .form("sort", Kind::Json, "Order; devices come by their number");
     let all = vec![
-        Route::new(Method::Get, "//integrationServices/v3/device/{device}", may, "A device", get),
+        Route::new(Method::Get, "//integrationServices/v3/device/{device}", may, "A device", get)
+            .answers::<LiveDeviceAnswer>("live_v3_device_get"),
         list,
-        Route::new(Method::Get, "//appservices/v6/orgs/{oid}/devices/{device}", may, "A device", get_later),
+        Route::new(Method::Get, "//appservices/v6/orgs/{oid}/devices/{device}", may, "A device", get_later)
+            .answers::<LiveDevice>("live_v6_device_get"),
         search,
     ];
     all.into_iter().map(Route::keyed).collect()

@@ -1,6 +1,6 @@
 //! Files of sessions, for clients of both forms, and their content for sensors.
 
-use super::super::{Access, ApiError, Call, Method, Reply, Route};
+use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use super::multipart::{Multipart, MultipartError, Part};
 use super::{render, session, session_to_read, v6};
 use crate::arrival::Arrival;
@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use hyper::body::Incoming;
+use muster_api_types::LiveArrived;
 use serde_json::{Value, json};
 
 const MEDIA_TYPE: &str = "application/octet-stream";
@@ -21,7 +22,8 @@ pub(super) fn routes() -> Vec<Route> {
     let public = Access::Public;
     vec![
         Route::new(Method::Put, "//live-file/{token}", public, "Takes in content of a live session's file", receive)
-            .query("offset", "Bytes that went before")
+            .answers::<LiveArrived>("live_file_receive")
+            .query("offset", Kind::Whole(0, i64::MAX), "Bytes that went before")
             .streaming(),
         Route::new(
             Method::Post,
@@ -29,9 +31,11 @@ pub(super) fn routes() -> Vec<Route> {
             public,
             "How much of a live session's file has arrived",
             arrived,
-        ),
+        )
+        .answers::<LiveArrived>("live_file_arrived"),
         Route::new(Method::Get, "//live-file/{token}", public, "Content of a live session's file", send)
-            .query("offset", "First byte"),
+            .answers_bytes("live_file_send", MEDIA_TYPE)
+            .query("offset", Kind::Whole(0, i64::MAX), "First byte"),
     ]
 }
 

@@ -4,6 +4,7 @@ use super::super::{Access, ApiError, Call, Method, Reply, Route};
 use super::{SESSION, render};
 use crate::clock;
 use crate::live::{CommandView, Error, device_of};
+use muster_api_types::{LiveDeviceNumber, LiveTranscript};
 use serde_json::{Value, json};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -14,14 +15,16 @@ pub(super) fn routes() -> Vec<Route> {
             Access::May("audit.get"),
             "All that was done in a live session: who ordered what, what came of it, which files were moved",
             transcript,
-        ),
+        )
+        .answers::<LiveTranscript>("live_transcript_get"),
         Route::new(
             Method::Get,
             "/live/{oid}/devices/{sid}",
             Access::May(SESSION),
             "The number by which Live Response knows a sensor",
             device,
-        ),
+        )
+        .answers::<LiveDeviceNumber>("live_device_number_get"),
     ]
 }
 

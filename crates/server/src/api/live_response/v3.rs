@@ -1,40 +1,56 @@
 //! The first published form. Source: reference/live-response.md sections 3.4, 4.1 and 6.2.
 
-use super::super::{Access, ApiError, Call, Method, Reply, Route};
+use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use super::{SESSION, WAIT_MAX, fields, files, render, session, session_to_read};
 use crate::live::{Error, LiveSession, ordinal_of};
 use crate::organization::Place;
+use muster_api_types::{LiveCommandV3, LiveFile, LiveSessionV3};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use tokio::time::Instant;
 
 pub(super) fn routes() -> Vec<Route> {
-    use Method::{Delete, Get, Post, Put};
+    use Method::{Get, Post, Put};
     let may = Access::May(SESSION);
-    let file = Access::May("live.file");
     let all = vec![
-        opening(Route::new(Post, "//integrationServices/v3/cblr/session/{session}", may, "Opens a session", open)),
-        opening(Route::new(Post, "//integrationServices/v3/cblr/session", may, "Opens a session", open)),
+        opening(
+            Route::new(Post, "//integrationServices/v3/cblr/session/{session}", may, "Opens a session", open)
+                .answers::<LiveSessionV3>("live_v3_session_open"),
+        ),
+        opening(
+            Route::new(Post, "//integrationServices/v3/cblr/session", may, "Opens a session", open)
+                .answers::<LiveSessionV3>("live_v3_session_open_named"),
+        ),
         Route::new(Get, "//integrationServices/v3/cblr/session", may, "Sessions that are shown", list)
-            .query("active_only", "true: only those that are not over"),
-        Route::new(Put, "//integrationServices/v3/cblr/session", may, "Closes a session", close).open(),
+            .answers::<Vec<LiveSessionV3>>("live_v3_sessions_list")
+            .query("active_only", Kind::Flag, "true: only those that are not over"),
+        Route::new(Put, "//integrationServices/v3/cblr/session", may, "Closes a session", close)
+            .answers::<LiveSessionV3>("live_v3_session_close_named")
+            .open(),
         Route::new(Get, "//integrationServices/v3/cblr/session/{session}", may, "A session", get)
-            .query("wait", "true: answers once the sensor has come, or will not"),
-        Route::new(Put, "//integrationServices/v3/cblr/session/{session}", may, "Closes a session", close).open(),
+            .answers::<LiveSessionV3>("live_v3_session_get")
+            .query("wait", Kind::Flag, "true: answers once the sensor has come, or will not"),
+        Route::new(Put, "//integrationServices/v3/cblr/session/{session}", may, "Closes a session", close)
+            .answers::<LiveSessionV3>("live_v3_session_close")
+            .open(),
         Route::new(
             Get,
             "//integrationServices/v3/cblr/session/{session}/keepalive",
             may,
             "Keeps a session from idling",
             keep_alive,
-        ),
+        )
+        .answers::<LiveSessionV3>("live_v3_session_keep_alive"),
         Route::new(Get, "//integrationServices/v3/cblr/session/{session}/command", may, "Commands", commands)
-            .query("status", "Only these: completed, in progress, canceled, pending or error")
-            .query("count", "At most so many, from the first"),
+            .answers::<Vec<LiveCommandV3>>("live_v3_commands_list")
+            .query("status", Kind::Text, "Only these: completed, in progress, canceled, pending or error")
+            .query("count", Kind::Whole(0, i64::MAX), "At most so many, from the first"),
         Route::new(Post, "//integrationServices/v3/cblr/session/{session}/command", may, "Orders a command", issue)
+            .answers::<LiveCommandV3>("live_v3_command_issue")
             .open(),
         Route::new(Get, "//integrationServices/v3/cblr/session/{session}/command/{command}", may, "A command", command)
-            .query("wait", "true: answers once the command has ended"),
+            .answers::<LiveCommandV3>("live_v3_command_get")
+            .query("wait", Kind::Flag, "true: answers once the command has ended"),
         Route::new(
             Put,
             "//integrationServices/v3/cblr/session/{session}/command/{command}",
@@ -42,11 +58,23 @@ pub(super) fn routes() -> Vec<Route> {
             "Cancels a command that has not begun",
             cancel,
         )
+        .answers::<LiveCommandV3>("live_v3_command_cancel")
         .open(),
-        Route::new(Get, "//integrationServices/v3/cblr/session/{session}/file", may, "Files", files::list),
+    ];
+    all.into_iter().chain(of_files()).map(Route::keyed).collect()
+}
+
+fn of_files() -> Vec<Route> {
+    use Method::{Delete, Get, Post, Put};
+    let (may, file) = (Access::May(SESSION), Access::May("live.file"));
+    vec![
+        Route::new(Get, "//integrationServices/v3/cblr/session/{session}/file", may, "Files", files::list)
+            .answers::<Vec<LiveFile>>("live_v3_files_list"),
         Route::new(Post, "//integrationServices/v3/cblr/session/{session}/file", file, "Uploads a file", files::upload)
+            .answers::<LiveFile>("live_v3_file_upload")
             .streaming(),
-        Route::new(Get, "//integrationServices/v3/cblr/session/{session}/file/{file}", may, "A file", files::get),
+        Route::new(Get, "//integrationServices/v3/cblr/session/{session}/file/{file}", may, "A file", files::get)
+            .answers::<LiveFile>("live_v3_file_get"),
         Route::new(
             Put,
             "//integrationServices/v3/cblr/session/{session}/file/{file}",
@@ -54,6 +82,7 @@ pub(super) fn routes() -> Vec<Route> {
             "Deletes a file, if delete is true",
             files::put,
         )
+        .answers::<LiveFile>("live_v3_file_put")
         .open(),
         Route::new(
             Delete,
@@ -61,29 +90,38 @@ pub(super) fn routes() -> Vec<Route> {
             file,
             "Deletes a file",
             files::delete,
-        ),
+        )
+        .answers::<LiveFile>("live_v3_file_delete"),
         Route::new(
             Get,
             "//integrationServices/v3/cblr/session/{session}/file/{file}/content",
             file,
             "The content of a file",
             files::content,
-        ),
-    ];
-    all.into_iter().map(Route::keyed).collect()
+        )
+        .answers_bytes("live_v3_file_content", "application/octet-stream"),
+    ]
 }
 
 /// Describes what opening a session takes.
 fn opening(route: Route) -> Route {
     route
-        .query("wait", "true: answers once the sensor has come, or will not")
-        .form("sensor_id", "Number of the device, if the path does not say it")
-        .form("device_id", "The same")
-        .form("checkin_timeout", "Seconds that the sensor is waited for; default 900")
-        .form("check_in_timeout", "The same")
-        .form("session_timeout", "Seconds that the sensor may be away; default 900")
-        .form("sensor_wait_timeout", "Seconds in which something must be ordered; default session_timeout")
-        .form("default_command_timeout", "Seconds that a command may take which does not say so")
+        .query("wait", Kind::Flag, "true: answers once the sensor has come, or will not")
+        .form("sensor_id", Kind::Whole(0, u32::MAX as i64), "Number of the device, if the path does not say it")
+        .form("device_id", Kind::Whole(0, u32::MAX as i64), "The same")
+        .form("checkin_timeout", Kind::Whole(0, i64::MAX), "Seconds that the sensor is waited for; default 900")
+        .form("check_in_timeout", Kind::Whole(0, i64::MAX), "The same")
+        .form("session_timeout", Kind::Whole(0, i64::MAX), "Seconds that the sensor may be away; default 900")
+        .form(
+            "sensor_wait_timeout",
+            Kind::Whole(0, i64::MAX),
+            "Seconds in which something must be ordered; default session_timeout",
+        )
+        .form(
+            "default_command_timeout",
+            Kind::Whole(0, i64::MAX),
+            "Seconds that a command may take which does not say so",
+        )
 }
 
 /// The sensor that is known by a number in the organization of the call.

@@ -1,9 +1,10 @@
 //! The later form. Source: reference/live-response.md section 10.
 
-use super::super::{Access, ApiError, Call, Method, Reply, Route};
+use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use super::{SESSION, fields, files, render, session, session_to_read, v3};
 use crate::live::LiveSession;
 use bytes::Bytes;
+use muster_api_types::{LiveCommandV6, LiveFile, LiveSessionV6};
 use serde_json::Value;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -11,30 +12,44 @@ pub(super) fn routes() -> Vec<Route> {
     let may = Access::May(SESSION);
     let all = vec![
         Route::new(Post, "//appservices/v6/orgs/{oid}/liveresponse/sessions", may, "Opens a session", open)
-            .query("wait", "true: answers once the sensor has come, or will not")
-            .needs("device_id", "Number of the device")
-            .form("check_in_timeout", "Seconds that the sensor is waited for; default 900")
-            .form("session_timeout", "Seconds that the sensor may be away; default 900")
-            .form("sensor_wait_timeout", "Seconds in which something must be ordered; default session_timeout")
-            .form("default_command_timeout", "Seconds that a command may take which does not say so"),
+            .answers::<LiveSessionV6>("live_v6_session_open")
+            .created()
+            .query("wait", Kind::Flag, "true: answers once the sensor has come, or will not")
+            .needs("device_id", Kind::Whole(0, u32::MAX as i64), "Number of the device")
+            .form("check_in_timeout", Kind::Whole(0, i64::MAX), "Seconds that the sensor is waited for; default 900")
+            .form("session_timeout", Kind::Whole(0, i64::MAX), "Seconds that the sensor may be away; default 900")
+            .form(
+                "sensor_wait_timeout",
+                Kind::Whole(0, i64::MAX),
+                "Seconds in which something must be ordered; default session_timeout",
+            )
+            .form(
+                "default_command_timeout",
+                Kind::Whole(0, i64::MAX),
+                "Seconds that a command may take which does not say so",
+            ),
         Route::new(Get, "//appservices/v6/orgs/{oid}/liveresponse/sessions", may, "Sessions that are shown", list)
-            .query("active_only", "true: only those that are not over"),
+            .answers::<Vec<LiveSessionV6>>("live_v6_sessions_list")
+            .query("active_only", Kind::Flag, "true: only those that are not over"),
         Route::new(Get, "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}", may, "A session", get)
-            .query("wait", "true: answers once the sensor has come, or will not"),
+            .answers::<LiveSessionV6>("live_v6_session_get")
+            .query("wait", Kind::Flag, "true: answers once the sensor has come, or will not"),
         Route::new(
             Delete,
             "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}",
             may,
             "Closes a session",
             close,
-        ),
+        )
+        .answers_nothing("live_v6_session_close"),
         Route::new(
             Get,
             "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/keepalive",
             may,
             "Keeps a session from idling",
             keep_alive,
-        ),
+        )
+        .answers::<LiveSessionV6>("live_v6_session_keep_alive"),
         Route::new(
             Get,
             "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/commands",
@@ -42,8 +57,9 @@ pub(super) fn routes() -> Vec<Route> {
             "Commands",
             commands,
         )
-        .query("status", "Only these: completed, in progress, canceled, pending or error")
-        .query("count", "At most so many, from the first"),
+        .answers::<Vec<LiveCommandV6>>("live_v6_commands_list")
+        .query("status", Kind::Text, "Only these: completed, in progress, canceled, pending or error")
+        .query("count", Kind::Whole(0, i64::MAX), "At most so many, from the first"),
         Route::new(
             Post,
             "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/commands",
@@ -51,6 +67,8 @@ pub(super) fn routes() -> Vec<Route> {
             "Orders a command",
             issue,
         )
+        .answers::<LiveCommandV6>("live_v6_command_issue")
+        .created()
         .open(),
         Route::new(
             Get,
@@ -59,14 +77,16 @@ pub(super) fn routes() -> Vec<Route> {
             "A command",
             command,
         )
-        .query("wait", "true: answers once the command has ended"),
+        .answers::<LiveCommandV6>("live_v6_command_get")
+        .query("wait", Kind::Flag, "true: answers once the command has ended"),
         Route::new(
             Delete,
             "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/commands/{command}",
             may,
             "Cancels a command that has not begun",
             cancel,
-        ),
+        )
+        .answers_nothing("live_v6_command_cancel"),
     ];
     all.into_iter().chain(of_files()).map(Route::keyed).collect()
 }
@@ -75,7 +95,8 @@ fn of_files() -> Vec<Route> {
     use Method::{Delete, Get, Post};
     let (may, file) = (Access::May(SESSION), Access::May("live.file"));
     vec![
-        Route::new(Get, "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/files", may, "Files", files::list),
+        Route::new(Get, "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/files", may, "Files", files::list)
+            .answers::<Vec<LiveFile>>("live_v6_files_list"),
         Route::new(
             Post,
             "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/files",
@@ -83,6 +104,8 @@ fn of_files() -> Vec<Route> {
             "Uploads a file",
             files::upload_created,
         )
+        .answers::<LiveFile>("live_v6_file_upload")
+        .created()
         .streaming(),
         Route::new(
             Get,
@@ -90,21 +113,24 @@ fn of_files() -> Vec<Route> {
             may,
             "A file",
             files::get,
-        ),
+        )
+        .answers::<LiveFile>("live_v6_file_get"),
         Route::new(
             Delete,
             "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/files/{file}",
             file,
             "Deletes a file",
             files::delete_silently,
-        ),
+        )
+        .answers_nothing("live_v6_file_delete"),
         Route::new(
             Get,
             "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/files/{file}/content",
             file,
             "The content of a file",
             files::content,
-        ),
+        )
+        .answers_bytes("live_v6_file_content", "application/octet-stream"),
     ]
 }
 

@@ -1,7 +1,8 @@
 //! Event names and their fields, and the ATT&CK layer.
 //! Source: reference/events.md sections 4 to 7, reference/rest-api.md section 7.1.
 
-use super::super::{Access, ApiError, Call, Method, Reply, Route};
+use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
+use muster_api_types::{EventSchema, EventTypes, MitreLayer};
 use serde_json::{Value, json};
 
 /// Events of Linux, and fields as `<type letter>:<path below event>`; `s` text, `i` number, `o` object, `l` list. A path
@@ -221,9 +222,16 @@ pub(super) fn routes() -> Vec<Route> {
     use Method::Get;
     vec![
         Route::new(Get, "/orgs/{oid}/schema", May("org.get"), "Names of events", list)
-            .query("platform", "Only events of this platform: linux, windows, macos, chrome"),
-        Route::new(Get, "/orgs/{oid}/schema/{name}", May("org.get"), "Fields of an event", one),
-        Route::new(Get, "/mitre/{oid}", May("org.get"), "ATT&CK techniques that rules cover", mitre),
+            .answers::<EventTypes>("event_types_list")
+            .query(
+                "platform",
+                Kind::OneOf(&["linux", "windows", "macos", "chrome"]),
+                "Only events of this platform: linux, windows, macos, chrome",
+            ),
+        Route::new(Get, "/orgs/{oid}/schema/{name}", May("org.get"), "Fields of an event", one)
+            .answers::<EventSchema>("event_type_get"),
+        Route::new(Get, "/mitre/{oid}", May("org.get"), "ATT&CK techniques that rules cover", mitre)
+            .answers::<MitreLayer>("mitre_get"),
     ]
 }
 

@@ -1,12 +1,13 @@
 //! Quota, usage, errors, free-form settings, resources, sensor version. Source: reference/rest-api.md section 7.1.
 
-use super::super::{Access, ApiError, Call, Method, Reply, Route};
+use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use super::{change_profile, profile};
 use crate::app::App;
 use crate::clock;
 use crate::errors::ORG_ERROR;
 use crate::profile::Profile;
 use crate::settings::{RESOURCE, SETTING, check_resource, check_setting, require_room};
+use muster_api_types::{Done, OrgErrors, QuotaUsage, Resources, Setting, Usage};
 use muster_store::Expect;
 use serde_json::{Map, Value, json};
 
@@ -15,22 +16,32 @@ pub(super) fn routes() -> Vec<Route> {
     use Method::{Delete, Get, Post};
     let resources = "/orgs/{oid}/resources";
     vec![
-        Route::new(Get, "/configs/{oid}/{name}", May("org.conf.get"), "A setting", setting),
+        Route::new(Get, "/configs/{oid}/{name}", May("org.conf.get"), "A setting", setting)
+            .answers::<Setting>("setting_get"),
         Route::new(Post, "/configs/{oid}/{name}", May("org.conf.set"), "Change a setting", set_setting)
-            .needs("value", "Any text up to 64 KiB"),
-        Route::new(Get, "/usage/{oid}", May("org.get"), "How much the organization uses now", usage),
-        Route::new(Get, "/errors/{oid}", May("org.get"), "The last error of each component", errors),
-        Route::new(Delete, "/errors/{oid}/{component}", May("org.conf.set"), "Dismiss an error", dismiss),
-        Route::new(Get, "/quota_usage/{oid}", May("org.get"), "Sensors online, and how many may be", quota_usage),
+            .answers::<Done>("setting_set")
+            .needs("value", Kind::Text, "Any text up to 64 KiB"),
+        Route::new(Get, "/usage/{oid}", May("org.get"), "How much the organization uses now", usage)
+            .answers::<Usage>("usage_get"),
+        Route::new(Get, "/errors/{oid}", May("org.get"), "The last error of each component", errors)
+            .answers::<OrgErrors>("org_errors_list"),
+        Route::new(Delete, "/errors/{oid}/{component}", May("org.conf.set"), "Dismiss an error", dismiss)
+            .answers::<Done>("org_error_dismiss"),
+        Route::new(Get, "/quota_usage/{oid}", May("org.get"), "Sensors online, and how many may be", quota_usage)
+            .answers::<QuotaUsage>("quota_get"),
         Route::new(Post, "/orgs/{oid}/quota", May("org.set_quota"), "Change how many sensors may be online", set_quota)
-            .needs("quota", "Sensors; 0 is as many as the server allows"),
-        Route::new(Get, resources, May("org.get"), "Resources of the older subscription calls", list_resources),
+            .answers::<Done>("quota_set")
+            .needs("quota", Kind::Whole(0, u32::MAX as i64), "Sensors; 0 is as many as the server allows"),
+        Route::new(Get, resources, May("org.get"), "Resources of the older subscription calls", list_resources)
+            .answers::<Resources>("resources_list"),
         Route::new(Post, resources, May("org.conf.set"), "Subscribe to a resource", add_resource)
-            .needs("res_cat", "Category")
-            .needs("res_name", "Name"),
+            .answers::<Done>("resource_add")
+            .needs("res_cat", Kind::Text, "Category")
+            .needs("res_name", Kind::Text, "Name"),
         Route::new(Delete, resources, May("org.conf.set"), "End the subscription to a resource", remove_resource)
-            .needs("res_cat", "Category")
-            .needs("res_name", "Name"),
+            .answers::<Done>("resource_remove")
+            .needs("res_cat", Kind::Text, "Category")
+            .needs("res_name", Kind::Text, "Name"),
         Route::new(
             Post,
             "/modules/{oid}",
@@ -38,9 +49,10 @@ pub(super) fn routes() -> Vec<Route> {
             "Ask for a version of the sensors; refused, since none replaces itself",
             no_version,
         )
-        .query("specific_version", "Version; absent is the newest")
-        .query("is_fallback", "true: the version before")
-        .query("is_sleep", "true: sensors should sleep"),
+        .refuses("sensor_version_set")
+        .query("specific_version", Kind::Text, "Version; absent is the newest")
+        .query("is_fallback", Kind::Flag, "true: the version before")
+        .query("is_sleep", Kind::Flag, "true: sensors should sleep"),
     ]
 }
 

@@ -1,6 +1,6 @@
 //! Questions about many sensors. Source: reference/rest-api.md section 7.2, reference/selectors.md section 10.
 
-use super::super::{Access, ApiError, Call, Form, Method, Reply, Route};
+use super::super::{Access, ApiError, Call, Form, Kind, Method, Reply, Route};
 use crate::names;
 use crate::organization::{Organization, State};
 use crate::sensor::SensorRecord;
@@ -11,6 +11,7 @@ use flate2::{Compression, write::GzEncoder};
 use futures_util::stream;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
+use muster_api_types::{Hostnames, OnlineBySensor, OnlineCount, SensorExport, SensorList};
 use muster_model::{Sensor, Sid};
 use muster_selector::{Selector, Targeting};
 use muster_tasking::{SensorOrder, UnknownOrder};
@@ -34,42 +35,33 @@ pub(super) fn routes() -> Vec<Route> {
     use Access::May;
     use Method::{Get, Post};
     vec![
-        Route::new(Get, "/sensors/{oid}", May("sensor.list"), "Sensors, page by page", list)
-            .query("selector", "Sensor selector; blank is every sensor")
-            .query("limit", "Sensors on a page; 1 to 10,000, default 1,000")
-            .query("continuation_token", "From the page before; absent after the last one")
-            .query(
-                "offset",
-                "Sensors to pass over, instead of a token; the answer then has total, the number of all that are listed",
-            )
-            .query(
-                "sort",
-                "enrolled, hostname (in any case) or alive (those that are online last); -hostname is the reverse. \
-                 Begins at offset 0 if there is none",
-            )
-            .query("fields", "Only these fields of each sensor, joined by commas or repeated; default all")
-            .query("is_online_only", "true: only sensors that are online")
-            .query("with_ip", "Only sensors with this internal or external address")
-            .query("with_hostname_prefix", "Only hostnames that begin so, in any case")
-            .query(
-                "with_tags",
-                "false: leave out the tags of each sensor; default true. filter_tag and selector choose by tag",
-            )
-            .query("filter_tag", "Only sensors with this tag")
-            .query("is_compressed", "true: sensors is base64 of gzip of the list"),
-        Route::new(Get, "/online/{oid}", May("sensor.list"), "Number of sensors online", count_online),
-        Route::new(Post, "/online/{oid}", May("sensor.list"), "Which sensors are online", online)
-            .form("sids", "Sensor id; repeat for several; none is every sensor"),
+        Route::new(Get, "/sensors/{oid}", May("sensor.list"), "Sensors, page by page", list).answers::<SensorList<'static>>("sensors_list")
+            .query("selector", Kind::Text, "Sensor selector; blank is every sensor")
+            .query("limit", Kind::Whole(1, PAGE_MAX), "Sensors on a page; 1 to 10,000, default 1,000")
+            .query("continuation_token", Kind::Text, "From the page before; absent after the last one")
+            .query("offset", Kind::Whole(0, i64::MAX), "Sensors to pass over, instead of a token; the answer then has total, the number of all that are listed")
+            .query("sort", Kind::OneOf(&SensorOrder::NAMES), "enrolled, hostname (in any case) or alive (those that are online last); -hostname is the reverse. \
+                 Begins at offset 0 if there is none")
+            .query("fields", Kind::List, "Only these fields of each sensor, joined by commas or repeated; default all")
+            .query("is_online_only", Kind::Flag, "true: only sensors that are online")
+            .query("with_ip", Kind::Text, "Only sensors with this internal or external address")
+            .query("with_hostname_prefix", Kind::Text, "Only hostnames that begin so, in any case")
+            .query("with_tags", Kind::Flag, "false: leave out the tags of each sensor; default true. filter_tag and selector choose by tag")
+            .query("filter_tag", Kind::Text, "Only sensors with this tag")
+            .query("is_compressed", Kind::Flag, "true: sensors is base64 of gzip of the list"),
+        Route::new(Get, "/online/{oid}", May("sensor.list"), "Number of sensors online", count_online).answers::<OnlineCount>("sensors_online_count"),
+        Route::new(Post, "/online/{oid}", May("sensor.list"), "Which sensors are online", online).answers::<OnlineBySensor>("sensors_online_list")
+            .form("sids", Kind::Ids, "Sensor id; repeat for several; none is every sensor"),
         Route::new(
             Get,
             "/hostnames/{oid}",
             May("sensor.list"),
             "Sensors by the beginning of their hostname",
             hostnames,
-        )
-        .query("hostname", "Beginning of the hostname, in any case")
-        .query("as_dict", "true: objects instead of lists"),
-        Route::new(Post, "/export/{oid}/sensors", May("sensor.list"), "Every sensor in one answer", export),
+        ).answers::<Hostnames>("hostnames_list")
+        .query("hostname", Kind::Text, "Beginning of the hostname, in any case")
+        .query("as_dict", Kind::Flag, "true: objects instead of lists"),
+        Route::new(Post, "/export/{oid}/sensors", May("sensor.list"), "Every sensor in one answer", export).answers::<SensorExport<'static>>("sensors_export"),
     ]
 }
 

@@ -1,9 +1,10 @@
 //! Services of others: registered, subscribed to, looked at. Source: reference/service-protocol.md sections 12 and 14.
 
-use super::super::{Access, ApiError, Call, Method, Reply, Route};
+use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::random;
 use crate::service::{self, Changed, Error, Found, Standing, Wanted};
 use muster_api_types::ErrorCode;
+use muster_api_types::{Deliveries, Done, RegisteredService, RegisteredServices, ServiceMetadata};
 use muster_model::Oid;
 use muster_store::Delivery;
 use serde_json::{Map, Value, json};
@@ -22,20 +23,32 @@ pub(super) fn routes() -> Vec<Route> {
     let one = "/services/{oid}/{name}";
     let subscription = "/services/{oid}/{name}/subscription";
     vec![
-        Route::new(Get, "/services/{oid}", May("replicant.get"), "Services of others that can be used", list),
-        Route::new(Get, one, May("replicant.get"), "One of them", get),
+        Route::new(Get, "/services/{oid}", May("replicant.get"), "Services of others that can be used", list)
+            .answers::<RegisteredServices>("registered_services_list"),
+        Route::new(Get, one, May("replicant.get"), "One of them", get)
+            .answers::<RegisteredService>("registered_service_get"),
         Route::new(Post, one, May("ext.sub"), "Register a service", register)
-            .needs("url", "Where it listens; without a query")
-            .form("secret", "Key of the signatures; absent signs with an empty key. It is not shown again")
-            .form("perms", "Comma-separated permissions that its identity gets where it is subscribed")
-            .form("detects", "Comma-separated names of detections that it gets besides those that it asks for")
-            .form("is_public", "Offer it to every organization of the server; for owners")
-            .form("allow_private", "It may be at a private or loopback address; for owners"),
-        Route::new(Delete, one, May("ext.sub"), "Delete a registration, with all subscriptions to it", delete),
-        Route::new(Post, "/services/{oid}/{name}/health", May("replicant.get"), "Ask a service how it is", health),
-        Route::new(Post, subscription, May("ext.sub"), "Subscribe to a service", subscribe),
-        Route::new(Patch, subscription, May("ext.sub"), "Give a subscription another key", rekey),
-        Route::new(Delete, subscription, May("ext.sub"), "End a subscription", unsubscribe),
+            .answers::<Done>("registered_service_put")
+            .needs("url", Kind::Text, "Where it listens; without a query")
+            .form("secret", Kind::Text, "Key of the signatures; absent signs with an empty key. It is not shown again")
+            .form("perms", Kind::List, "Comma-separated permissions that its identity gets where it is subscribed")
+            .form(
+                "detects",
+                Kind::List,
+                "Comma-separated names of detections that it gets besides those that it asks for",
+            )
+            .form("is_public", Kind::Flag, "Offer it to every organization of the server; for owners")
+            .form("allow_private", Kind::Flag, "It may be at a private or loopback address; for owners"),
+        Route::new(Delete, one, May("ext.sub"), "Delete a registration, with all subscriptions to it", delete)
+            .answers::<Done>("registered_service_delete"),
+        Route::new(Post, "/services/{oid}/{name}/health", May("replicant.get"), "Ask a service how it is", health)
+            .answers::<ServiceMetadata>("registered_service_ask"),
+        Route::new(Post, subscription, May("ext.sub"), "Subscribe to a service", subscribe)
+            .answers::<Done>("registered_service_subscribe"),
+        Route::new(Patch, subscription, May("ext.sub"), "Give a subscription another key", rekey)
+            .answers::<Done>("registered_service_rekey"),
+        Route::new(Delete, subscription, May("ext.sub"), "End a subscription", unsubscribe)
+            .answers::<Done>("registered_service_unsubscribe"),
         Route::new(
             Get,
             "/services/{oid}/{name}/deliveries",
@@ -43,14 +56,16 @@ pub(super) fn routes() -> Vec<Route> {
             "Messages that wait for a service, or were given up; the oldest 1,000 of each",
             deliveries,
         )
-        .query("failed", "Only those that were given up"),
+        .answers::<Deliveries>("deliveries_list")
+        .query("failed", Kind::Flag, "Only those that were given up"),
         Route::new(
             Post,
             "/deliveries/{oid}/{mid}",
             May("ext.sub"),
             "Deliver a message again that was given up",
             redeliver,
-        ),
+        )
+        .answers::<Done>("delivery_repeat"),
     ]
 }
 

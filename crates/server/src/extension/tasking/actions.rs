@@ -1,6 +1,10 @@
 //! The actions of reliable tasking, and the fields of each. Source: reference/sensor.md section 12.
 
 use crate::extension::table::{Action, Extension, Field};
+use muster_api_types::{
+    CancelledTask, CreatedTask, Done, Explained, PendingTasks, TaskOverview, TaskPreview, TaskWithTargets, Untasked,
+    schema,
+};
 
 pub(in crate::extension) const TABLE: Extension =
     Extension { name: crate::tasking::EXTENSION, actions: ACTIONS, required_events: &["subscribe", "unsubscribe"] };
@@ -42,17 +46,20 @@ const ACTIONS: &[Action] = &[
             PLAT,
         ],
         requirements: &[&["sid", "tag", "selector", "plat"], &["task"]],
+        answers: schema::of::<CreatedTask>,
         ..act("task", "Hold a command for sensors until each of them ran it")
     },
-    Action { fields: TARGETS, ..ask("list", "Pending tasks") },
+    Action { fields: TARGETS, answers: schema::of::<PendingTasks>, ..ask("list", "Pending tasks") },
     Action {
         fields: &[TASK_ID, SELECTOR, SID, TAG, PLAT],
         requirements: &[&["sid", "tag", "selector", "plat", "task_id"]],
+        answers: schema::of::<Untasked>,
         ..act("untask", "Take back what was not delivered yet")
     },
     Action {
         fields: &[TASK_ID, SELECTOR, SID, TAG, PLAT],
         requirements: NEEDS_TASK,
+        answers: schema::of::<CancelledTask>,
         ..act("cancel", "End a task wherever it is: what was not delivered is taken back, what runs is stopped")
     },
     Action {
@@ -71,15 +78,21 @@ const ACTIONS: &[Action] = &[
             LIMIT,
         ],
         requirements: NEEDS_TASK,
+        answers: schema::of::<TaskWithTargets>,
         ..ask("get", "Counts per state, and a page of targets")
     },
-    Action { fields: &[LIMIT], ..ask("overview", "Every task with its counts") },
+    Action { fields: &[LIMIT], answers: schema::of::<TaskOverview>, ..ask("overview", "Every task with its counts") },
     Action {
         fields: &[TASK_ID, SID],
         requirements: &[&["task_id"], &["sid"]],
+        answers: schema::of::<Explained>,
         ..ask("explain", "Why a sensor does or does not have a task")
     },
-    Action { fields: &[SELECTOR, SID, TAG, PLAT, LIMIT], ..ask("preview", "Which sensors a request would reach") },
+    Action {
+        fields: &[SELECTOR, SID, TAG, PLAT, LIMIT],
+        answers: schema::of::<TaskPreview>,
+        ..ask("preview", "Which sensors a request would reach")
+    },
     Action { fields: ONE_TASK, requirements: NEEDS_TASK, ..act("pause", "Hold a task back") },
     Action { fields: ONE_TASK, requirements: NEEDS_TASK, ..act("resume", "Let a task go on") },
     Action {
@@ -99,7 +112,16 @@ const ACTIONS: &[Action] = &[
 /// An action that changes something.
 const fn act(name: &'static str, about: &'static str) -> Action {
     let permission = Some("sensor.task");
-    Action { name, about, is_user_facing: true, is_impersonated: false, permission, fields: &[], requirements: &[] }
+    Action {
+        name,
+        about,
+        is_user_facing: true,
+        is_impersonated: false,
+        permission,
+        fields: &[],
+        answers: schema::of::<Done>,
+        requirements: &[],
+    }
 }
 
 /// An action that tells of sensors.
