@@ -1,54 +1,22 @@
-// What the server answers, as far as the console reads it. Written by hand: docs/openapi.json has no schemas of answers yet.
+// What the server answers, as far as the console reads it: the types of the API description, by the names that the
+// console has for them. `npm run types` makes them anew from docs/openapi.json.
+import type { components } from '../../generated/api'
 
-export interface Organization {
-  oid: string
-  name: string
-  permissions: string[]
-}
-export interface Session {
-  user: string
-  organizations: Organization[]
-  version: string
-  /** Milliseconds since 1970, by the server's clock. */
-  time: number
-}
-export interface OwnSession {
-  id: string
-  is_this: boolean
-  created: number
-  seen: number
-  source: string | null
-  agent: string
-}
-export interface Link {
-  purpose: 'new-user' | 'password' | 'sign-in'
-  user: string
-  expires: number
-}
+type Schemas = components['schemas']
 
-export interface Sensor {
-  sid: string
-  hostname: string
-  plat: number
-  arch: number
-  is_online: boolean
-  alive: string
-  enroll: string
-  tags: string[]
-  int_ip: string
-  ext_ip: string
-  mac_addr: string
-  version: string
-  is_isolated: boolean
-  should_isolate: boolean
-  is_sealed: boolean
-  should_seal: boolean
-}
-export interface SensorPage {
-  sensors: Sensor[]
-  /** Of all that are listed, if asked for by offset. */
-  total: number
-}
+export type Organization = Schemas['SessionOrganization']
+export type Session = Schemas['Session']
+export type OwnSession = Schemas['OwnSession']
+export type Link = Schemas['Link']
+export type Sensor = Schemas['Sensor']
+/** A page by `offset`, which has a total. */
+export type SensorPage = Schemas['SensorPage'] & { total: number }
+export type TargetState = Schemas['TargetState']
+export type Task = Schemas['TaskSummary']
+export type Target = Schemas['Target']
+export type TargetPage = Schemas['TaskPage']
+export type Preview = Schemas['TaskPreview']
+export type Explanation = Schemas['Explained']
 
 export const STATES = [
   'queued',
@@ -64,57 +32,7 @@ export const STATES = [
   'removed',
   'cancelled',
   'doubled',
-] as const
-export type TargetState = (typeof STATES)[number]
-
-export interface Task {
-  task_id: string
-  task: string
-  sensor_selector: string
-  context: string | null
-  ttl: number
-  created: number
-  created_by: string
-  expiry: number
-  total: number
-  counts: Record<TargetState, number>
-  failures: number
-  dynamic: boolean
-  urgent: boolean
-  paused: boolean
-  stopped: boolean
-}
-export interface Target {
-  sid: string
-  hostname: string
-  state: TargetState
-  attempts: number
-  online: boolean
-  sent: number | null
-  confirmed: number | null
-  started: number | null
-  ended: number | null
-  code: number | null
-  error: string | null
-}
-export interface TargetPage extends Task {
-  targets: Target[]
-  /** Those of the state that was asked for, if asked for by offset. */
-  matching: number
-  /** Leads to the next page, if there is one. */
-  cursor?: string
-}
-export interface Preview {
-  total_sensors: number
-  online_sensors: number
-  sensors: { sid: string; hostname: string; online: boolean }[]
-  selector: string
-  explanation: string
-}
-export interface Explanation {
-  code: string
-  explanation: string
-}
+] as const satisfies readonly TargetState[]
 
 /** An event or a detection, as the server keeps it. */
 export interface Row {

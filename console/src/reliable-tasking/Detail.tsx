@@ -110,10 +110,10 @@ export function TaskDetail() {
           )
           return { rows: page.targets, total: page.matching }
         }}
-        keyOf={(target) => target.sid}
+        keyOf={(target) => target.sid ?? ''}
         columns={COLUMNS}
         sort={{ by: sort ?? '', choose: (by) => search({ sort: by || undefined }) }}
-        onOpen={(target) => search({ sid: target.sid })}
+        onOpen={(target) => search({ sid: target.sid ?? undefined })}
         onShown={(rows, window) => setShown({ rows, window })}
         empty={
           state ? (

@@ -42,7 +42,7 @@ const COLUMNS: Column<Sensor>[] = [
     name: 'Tags',
     width: 'minmax(120px, 2fr)',
     cell: (sensor) =>
-      sensor.tags.map((tag) => (
+      sensor.tags?.map((tag) => (
         <span key={tag} className="tag" title={tag}>
           {tag}
         </span>

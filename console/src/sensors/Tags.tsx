@@ -22,7 +22,7 @@ export function Tags({ info, changed }: { info: Sensor; changed: () => void }) {
     <section className="panel">
       <h2>Tags</h2>
       <div>
-        {info.tags.map((name) => (
+        {info.tags?.map((name) => (
           <span key={name} className="tag" title={name}>
             {name}
             {may('sensor.tag') && (
@@ -32,7 +32,7 @@ export function Tags({ info, changed }: { info: Sensor; changed: () => void }) {
             )}
           </span>
         ))}
-        {!info.tags.length && <span className="soft">none</span>}
+        {!info.tags?.length && <span className="soft">none</span>}
       </div>
       {may('sensor.tag') && (
         <form

@@ -58,11 +58,13 @@ pub enum TargetState {
     Removed,
     /// An operator cancelled it when the sensor had it already; `error` says whether it was begun.
     Cancelled,
+    /// Two copies of the sensor's state reported on it, and what came of it is not one thing.
+    Doubled,
 }
 
 impl TargetState {
     /// All states, in the order of the way.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Queued,
         Self::Sent,
         Self::Confirmed,
@@ -75,6 +77,7 @@ impl TargetState {
         Self::Expired,
         Self::Removed,
         Self::Cancelled,
+        Self::Doubled,
     ];
 
     /// As on the wire.
@@ -93,6 +96,7 @@ impl TargetState {
             Self::Expired => "expired",
             Self::Removed => "removed",
             Self::Cancelled => "cancelled",
+            Self::Doubled => "doubled",
         }
     }
 }

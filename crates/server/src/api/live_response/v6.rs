@@ -50,6 +50,14 @@ pub(super) fn routes() -> Vec<Route> {
             keep_alive,
         )
         .answers::<LiveSessionV6>("live_v6_session_keep_alive"),
+    ];
+    all.into_iter().chain(of_commands()).chain(of_files()).map(Route::keyed).collect()
+}
+
+fn of_commands() -> Vec<Route> {
+    use Method::{Delete, Get, Post};
+    let may = Access::May(SESSION);
+    vec![
         Route::new(
             Get,
             "//appservices/v6/orgs/{oid}/liveresponse/sessions/{session}/commands",
@@ -87,8 +95,7 @@ pub(super) fn routes() -> Vec<Route> {
             cancel,
         )
         .answers_nothing("live_v6_command_cancel"),
-    ];
-    all.into_iter().chain(of_files()).map(Route::keyed).collect()
+    ]
 }
 
 fn of_files() -> Vec<Route> {
