@@ -38,8 +38,8 @@ pub struct LiveSessionV3 {
     pub current_command_index: usize,
     /// Folder in which relative paths begin; null before the endpoint has come.
     pub current_working_directory: Option<String>,
-    /// Seconds that a command may take which does not say so.
-    pub default_command_timeout: u64,
+    /// Seconds that a command may take which does not say so; null if the session says nothing.
+    pub default_command_timeout: Option<u64>,
     /// Drives of the endpoint; null before it has come.
     pub drives: Option<Vec<String>>,
     /// Name of the endpoint; null before it has come.

@@ -58,7 +58,7 @@ pub enum TargetState {
     Removed,
     /// An operator cancelled it when the sensor had it already; `error` says whether it was begun.
     Cancelled,
-    /// Two copies of the sensor's state reported on it, and what came of it is not one thing.
+    /// Begun more than once: more than one machine has the identity of the sensor, or an earlier state of it.
     Doubled,
 }
 

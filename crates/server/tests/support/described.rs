@@ -72,7 +72,9 @@ fn fits(schema: &Value, value: &Value, at: &str) -> Result<(), String> {
             "type" => (!is_of_type(wanted, value)).then(|| format!("is no {wanted}")),
             "const" => (wanted != value).then(|| format!("is not {wanted}")),
             "enum" => (!wanted.as_array().unwrap().contains(value)).then(|| format!("is none of {wanted}")),
-            "minimum" => (value.as_f64() < wanted.as_f64()).then(|| format!("is less than {wanted}")),
+            "minimum" => {
+                (value.is_number() && value.as_f64() < wanted.as_f64()).then(|| format!("is less than {wanted}"))
+            }
             "maximum" => (value.as_f64() > wanted.as_f64()).then(|| format!("is more than {wanted}")),
             "format" => wrong_format(wanted, value),
             "items" => {
