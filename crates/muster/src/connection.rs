@@ -39,6 +39,14 @@ pub struct Global {
     pub ca_file: Option<PathBuf>,
 }
 
+impl Global {
+    /// The same for a command whose own `--url` is of something else: the server is then that of the profile or the
+    /// environment.
+    pub fn without_url(&self) -> Self {
+        Self { url: None, ..self.clone() }
+    }
+}
+
 /// Where credentials come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {

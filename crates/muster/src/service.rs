@@ -7,6 +7,7 @@ use crate::simulate::{self, Posted};
 use crate::{exit, show};
 use muster_webhook::service::{DEADLINE_S, Envelope, Etype, Verdict, judge};
 use muster_webhook::{SERVICE_HEADER, sign};
+use registered::RegisteredVerb;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ pub enum ServiceVerb {
     #[command(verbatim_doc_comment)]
     Simulate(SimulateArgs),
     #[command(flatten)]
-    Registered(registered::RegisteredVerb),
+    Registered(RegisteredVerb),
 }
 
 /// Options of `simulate`.
@@ -48,6 +49,9 @@ pub struct SimulateArgs {
 pub async fn run(verb: ServiceVerb, global: &Global) -> anyhow::Result<()> {
     match verb {
         ServiceVerb::Simulate(args) => simulate(args, global).await,
+        ServiceVerb::Registered(verb @ RegisteredVerb::Register(_)) => {
+            registered::run(verb, &connection::client(&global.without_url())?, global.json).await
+        }
         ServiceVerb::Registered(verb) => registered::run(verb, &connection::client(global)?, global.json).await,
     }
 }

@@ -58,7 +58,8 @@ pub enum RegisteredVerb {
         /// Its name
         name: String,
         /// What to ask: a JSON object
-        json: String,
+        #[arg(value_name = "JSON")]
+        data: String,
         /// Do not wait for the answer
         #[arg(long = "async")]
         is_async: bool,
@@ -83,7 +84,7 @@ pub enum RegisteredVerb {
 pub struct RegisterArgs {
     /// Its name
     name: String,
-    /// Where it listens
+    /// Where it listens; the server is that of the profile or the environment
     #[arg(long)]
     url: String,
     /// File with the secret that signs what is sent
@@ -134,7 +135,7 @@ pub async fn run(verb: RegisteredVerb, client: &Client, json: bool) -> anyhow::R
             client.delete_service(&name).await?;
             show::line("Deleted.");
         }
-        RegisteredVerb::Request { name, json: data, is_async } => {
+        RegisteredVerb::Request { name, data, is_async } => {
             let data = simulate::object("JSON", &data)?;
             show::json(&client.request_service(&name, &data, is_async).await?);
         }
