@@ -154,7 +154,7 @@ pub struct EventCount {
     pub sid: Sid,
 }
 
-/// Jobs; there are none.
+/// Jobs of services.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Jobs {
     /// By their ids.
@@ -170,6 +170,13 @@ pub enum JobsById {
     Map(Map<String, Value>),
     /// With `is_compressed`.
     Compressed(String),
+}
+
+/// One job of a service. Source: reference/service-protocol.md section 10.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct JobAnswer {
+    /// The job, or base64 of gzip of it where the call asks for that.
+    pub job: JobsById,
 }
 
 /// One line of a live stream: a record as it is stored, or a word about the stream itself (`__trace`: `connected`,

@@ -40,8 +40,8 @@ pub use file::{
     Payloads, PutAddress,
 };
 pub use history::{
-    AuditPage, AuditRecord, Detection, DetectionPage, Event, EventCount, EventPage, Jobs, JobsById, Overview, Records,
-    Retention, Routing, StreamLine,
+    AuditPage, AuditRecord, Detection, DetectionPage, Event, EventCount, EventPage, JobAnswer, Jobs, JobsById,
+    Overview, Records, Retention, Routing, StreamLine,
 };
 pub use hive::{
     BatchAnswer, BatchData, BatchResponse, FalsePositive, FalsePositives, HiveListing, HivePage, HivePlace, HiveRecord,

@@ -3,8 +3,8 @@
 use crate::connection::{self, Global};
 use crate::duration::parse_seconds;
 use crate::{
-    backup, console, doctor, event, exit, extension, file, key, organization, output, profile, reliable_task, rule,
-    sensor, serve, service, sync, tag, task, up, user,
+    backup, console, doctor, event, exit, extension, file, job, key, organization, output, profile, reliable_task,
+    rule, sensor, serve, service, sync, tag, task, up, user,
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::path::PathBuf;
@@ -107,6 +107,9 @@ pub enum Verb {
     /// Outputs: where streams are sent
     #[command(subcommand)]
     Output(output::OutputVerb),
+    /// Jobs: what services say of their work
+    #[command(subcommand)]
+    Job(job::JobVerb),
     /// Services: programs of yours and of others that the server calls; try out those that you write
     #[command(subcommand)]
     Service(service::ServiceVerb),
@@ -219,6 +222,7 @@ async fn run_waiting(verb: Verb, global: Global) -> anyhow::Result<()> {
         Verb::Key(verb) => key::run(verb, &client, json).await,
         Verb::InstallKey(verb) => key::run_install(verb, &client, json).await,
         Verb::Output(verb) => output::run(verb, &client, json).await,
+        Verb::Job(verb) => job::run(verb, &client, json).await,
         Verb::Sync(verb) => sync::run(verb, &client, json).await,
         Verb::Payload(verb) => file::run_payload(verb, &client, json).await,
         Verb::Artifact(verb) => file::run_artifact(verb, &client, json).await,

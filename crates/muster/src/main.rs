@@ -17,6 +17,7 @@ mod event;
 mod exit;
 mod extension;
 mod file;
+mod job;
 mod key;
 mod organization;
 mod output;

@@ -19,6 +19,7 @@ mod form;
 pub(crate) mod health;
 mod hive;
 mod insight;
+mod jobs;
 mod keys;
 mod kind;
 mod live;
@@ -61,6 +62,7 @@ pub fn routes() -> Vec<Route> {
         ("Tags", tags::routes()),
         ("Extensions and reliable tasking", extensions::routes()),
         ("Services", services::routes()),
+        ("Jobs", jobs::routes()),
         ("Rules and hives", hive::routes()),
         ("Outputs", outputs::routes()),
         ("Events, detections and audit", insight::routes()),

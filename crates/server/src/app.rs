@@ -197,9 +197,15 @@ fn delivery_of(
     })
 }
 
-fn services_of((store, records, secrets): Durable<'_>, feed: Arc<Feed>, config: &Config) -> Arc<Services> {
+fn services_of(
+    (store, records, secrets): Durable<'_>,
+    feed: Arc<Feed>,
+    organizations: &Arc<Organizations>,
+    config: &Config,
+) -> Arc<Services> {
     Arc::new(Services::new(service::Ports {
         feed,
+        organizations: Arc::clone(organizations),
         records: Arc::clone(records),
         store: store.clone(),
         secrets: secrets.clone(),
@@ -229,7 +235,7 @@ impl App {
         let (organizations, jobs) = (Arc::new(Organizations::default()), Jobs::default());
         let durable = (&store, &records, &secrets);
         let delivery = delivery_of(durable, outputs, &telemetry, &config);
-        let services = services_of(durable, feed, &config);
+        let services = services_of(durable, feed, &organizations, &config);
         let tasking = Arc::new(Tasking {
             store: store.clone(),
             intake: Arc::clone(&intake),

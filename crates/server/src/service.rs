@@ -2,15 +2,18 @@
 //!
 //! Who is registered and subscribed is in [`registry`]. What they are to be told waits in the [`outbox`], stored in
 //! the commit of what caused it ([`interest`] says what they want to hear of), and [`deliver`] takes it out again.
-//! How each service is, is asked by [`health`] all the time.
+//! How each service is, is asked by [`health`] all the time; periodic events come from [`cron`]; what services say of
+//! their work is kept by [`job`].
 //!
 //! Source: reference/service-protocol.md.
 
 mod change;
+mod cron;
 mod deliver;
 mod error;
 mod health;
 mod interest;
+mod job;
 mod outbox;
 mod post;
 mod registry;
@@ -18,10 +21,12 @@ mod registry;
 pub use change::{Changed, Wanted};
 pub use error::Error;
 pub use interest::Feed;
+pub use job::Kept as Job;
 pub use outbox::{Outbox, Posted, Standing, WAITING_MAX};
 pub use registry::{Found, Registration, SERVICE, SERVICES_MAX, SUBSCRIBED, Subscribed, find, subscription, visible};
 
 use crate::access::{Secrets, TOKEN_TTL_S};
+use crate::organization::Organizations;
 use crate::records::{Kind, Records};
 use crate::{clock, errors, random};
 use muster_model::{Oid, Timestamp};
@@ -56,6 +61,9 @@ pub fn target(name: &str) -> String {
 pub struct Services {
     feed: Arc<Feed>,
     records: Arc<Records>,
+    organizations: Arc<Organizations>,
+    jobs: job::Jobs,
+    cron: cron::Cron,
     store: Store,
     secrets: Secrets,
     clients: Clients,
@@ -97,6 +105,8 @@ pub struct Ports {
     pub feed: Arc<Feed>,
     /// Registrations and subscriptions.
     pub records: Arc<Records>,
+    /// Their sensors.
+    pub organizations: Arc<Organizations>,
     /// Bodies of messages.
     pub store: Store,
     /// Makes tokens.
@@ -109,9 +119,12 @@ impl Services {
     /// The services of a server.
     #[must_use]
     pub fn new(ports: Ports) -> Self {
-        let Ports { feed, records, store, secrets, allows_private } = ports;
+        let Ports { feed, records, organizations, store, secrets, allows_private } = ports;
         let services = Self {
             feed,
+            jobs: job::Jobs::load(&records),
+            cron: cron::Cron::load(&records),
+            organizations,
             records,
             store,
             secrets,
@@ -188,7 +201,7 @@ impl Services {
         registry::subscribed(&self.records, oid, name).ok_or_else(|| self.not_subscribed(oid, name))?;
         let mut posted = self.feed.outbox.put(oid, vec![message(name, Etype::Request, id, data)]);
         if !posted.overflown().is_empty() {
-            self.tell_overflow(oid, &posted).await;
+            self.tell(oid, name, TOO_MANY).await;
             posted.deliver();
             return Err(Error::Full(name.to_owned()));
         }
@@ -235,8 +248,13 @@ impl Services {
         Ok(event.of(oid, token))
     }
 
-    /// Keeps what an answer brings beside its data: an error for the operators.
+    /// Keeps what an answer brings beside its data: jobs, and an error for the operators.
     async fn take_answer(&self, oid: Oid, name: &str, answer: &Answer) -> Result<(), Error> {
+        if !answer.jobs.is_empty()
+            && let Some(refused) = self.take_jobs(oid, name, &answer.jobs).await?
+        {
+            self.tell(oid, name, &refused).await;
+        }
         if let Some(error) = &answer.error {
             self.tell(oid, name, error).await;
         }
@@ -247,14 +265,10 @@ impl Services {
     async fn tell(&self, oid: Oid, name: &str, text: &str) {
         errors::report(&self.records, oid, &target(name), text).await;
     }
-
-    async fn tell_overflow(&self, oid: Oid, posted: &Posted) {
-        for target in posted.overflown() {
-            let text = format!("too many messages wait ({WAITING_MAX}, or their bytes): new ones are dropped");
-            errors::report(&self.records, oid, &target, &text).await;
-        }
-    }
 }
+
+/// What operators are told when a lane is full.
+const TOO_MANY: &str = "too many messages wait for it (10,000, or 64 MiB of them); new ones are dropped";
 
 /// What operators are told of a service that refuses our signature.
 const SECRETS_DIFFER: &str = "the service refuses the signature: its secret is another one than the registered one; \
@@ -265,7 +279,8 @@ fn message(name: &str, etype: Etype, id: Uuid, data: &Map<String, Value>) -> Mes
     Message { target: target(name), kind: etype.to_string(), id, body }
 }
 
-/// Delivers what waits, and asks services how they are, until dropped.
+/// Delivers what waits, asks services how they are, and puts periodic events, until dropped.
 pub async fn run(services: Arc<Services>) {
-    tokio::join!(deliver::run(Arc::clone(&services)), health::run(services));
+    let (one, other) = (Arc::clone(&services), Arc::clone(&services));
+    tokio::join!(deliver::run(one), health::run(other), cron::run(services));
 }

@@ -10,6 +10,7 @@ mod interactive;
 mod job;
 mod parameter;
 mod resource;
+mod schedule;
 mod verdict;
 
 pub use answer::Answer;
@@ -20,6 +21,7 @@ pub use interactive::{Incomplete, InvestigationId, callback_key, detection_name,
 pub use job::{Attachment, Entry, Job, JobError};
 pub use parameter::{Parameter, ParameterKind, Parameters, check as check_parameters};
 pub use resource::{Names, Resource, ResourceAnswer, ResourceRequest};
+pub use schedule::{Progress, Turn};
 pub use verdict::{Verdict, judge};
 
 /// Largest body of a request: what the container transport of the framework in use accepts.

@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use muster_api_types::{AuditPage, Detection, DetectionPage, Event, EventCount, EventPage, Jobs, Overview, Retention};
+use muster_api_types::{AuditPage, Detection, DetectionPage, Event, EventCount, EventPage, Overview, Retention};
 use muster_model::{Oid, Sid, Timestamp};
 use muster_store::{ENTRIES_PAGE_MAX, Entry, EntryPage, EntryQuery, Stream};
 use serde_json::value::{RawValue, to_raw_value};
@@ -96,7 +96,7 @@ pub(super) fn routes() -> Vec<Route> {
     .collect()
 }
 
-/// What published clients ask for and this server does not keep: objects and jobs.
+/// What published clients ask for and this server does not keep.
 fn not_kept() -> Vec<Route> {
     let events = Access::May("insight.evt.get");
     vec![
@@ -106,17 +106,6 @@ fn not_kept() -> Vec<Route> {
         Route::new(Method::Post, "/insight/{oid}/objects", events, "Object search in bulk", no_objects)
             .refuses("object_search_bulk")
             .open(),
-        Route::new(Method::Get, "/job/{oid}", Access::May("job.get"), "Jobs; this server has none", jobs)
-            .answers::<Jobs>("jobs_list")
-            .query("start", Kind::Seconds, "From this second on (Unix)")
-            .query("end", Kind::Seconds, "Up to and including this second (Unix)")
-            .query("limit", Kind::Whole(1, ENTRIES_PAGE_MAX as i64), "Most jobs")
-            .query("sid", Kind::Id, "Only of this sensor")
-            .query("with_data", Kind::Flag, "true: with their data")
-            .query("is_compressed", Kind::Flag, "true: jobs is base64 of gzip"),
-        Route::new(Method::Get, "/job/{oid}/{id}", Access::May("job.get"), "One job", no_job).refuses("job_get").open(),
-        Route::new(Method::Delete, "/job/{oid}/{id}", Access::May("job.ctrl"), "Forgets a job", no_job)
-            .refuses("job_delete"),
     ]
 }
 
@@ -179,7 +168,7 @@ fn list(entries: &[Entry], is_compressed: bool) -> Result<Box<RawValue>, ApiErro
 }
 
 /// `b64gz` as a JSON string. Source: reference/rest-api.md section 3.
-fn compressed(text: &[u8]) -> Result<Box<RawValue>, ApiError> {
+pub(super) fn compressed(text: &[u8]) -> Result<Box<RawValue>, ApiError> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
     let bytes = gzip.write_all(text).and_then(|()| gzip.finish()).map_err(ApiError::internal)?;
     to_raw_value(&BASE64_STANDARD.encode(bytes)).map_err(ApiError::internal)
@@ -304,17 +293,4 @@ async fn event_count(call: Call) -> Result<Reply, ApiError> {
 
 async fn no_objects(_call: Call) -> Result<Reply, ApiError> {
     Err(ApiError::not_found("object search is not available on this server: it keeps no index of objects"))
-}
-
-async fn jobs(call: Call) -> Result<Reply, ApiError> {
-    let none = if call.fields.flag("is_compressed")? {
-        compressed(b"{}")?
-    } else {
-        RawValue::from_string("{}".into()).map_err(ApiError::internal)?
-    };
-    Ok(Reply::json(&std::collections::BTreeMap::from([("jobs", none)])))
-}
-
-async fn no_job(_call: Call) -> Result<Reply, ApiError> {
-    Err(ApiError::not_found("job not found: this server runs no jobs"))
 }

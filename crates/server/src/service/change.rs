@@ -128,6 +128,8 @@ impl Services {
             let (batch, key) = registry::add_identity(batch, &self.secrets, oid, (name, permissions), (who, now))?;
             let subscribed = Subscribed { owner: found.owner, key, created_at: now, by: who.clone(), is_ending: false };
             let batch = batch.put(oid, SUBSCRIBED, name, &subscribed, Expect::Any)?;
+            // Where periodic events stood is of the subscription before.
+            let batch = if old.is_none() { batch.and(self.cron.removals(oid, name)) } else { batch };
             if old.is_some_and(|old| !old.is_ending) {
                 return Ok(batch);
             }

@@ -7,7 +7,7 @@
 
 use super::outbox::{Lane, Next};
 use super::post::{CALL_MAX, is_too_old};
-use super::{Found, SECRETS_DIFFER, SUBSCRIBED, Services, TARGET, message, registry};
+use super::{Found, SECRETS_DIFFER, SUBSCRIBED, Services, TARGET, TOO_MANY, message, registry};
 use crate::{clock, random};
 use muster_model::Timestamp;
 use muster_store::{Delivery, Tries, Write};
@@ -53,6 +53,9 @@ pub(super) async fn run(services: Arc<Services>) {
 async fn serve(services: Arc<Services>, lane: Arc<Lane>) {
     let mut calls = JoinSet::new();
     loop {
+        if lane.has_overflown() {
+            services.tell(lane.oid, lane.target.strip_prefix(TARGET).unwrap_or_default(), TOO_MANY).await;
+        }
         let now = clock::now();
         let pause = match lane.next(now, LANE_CALLS_MAX - calls.len()) {
             Next::Deliver(deliveries) => {

@@ -27,6 +27,9 @@ pub enum Error {
     /// Too many messages wait for it already.
     #[error("too many messages wait for {0}; nothing was added. See: muster service deliveries {0}")]
     Full(String),
+    /// There is no job of this id.
+    #[error("no such job; see which there are: muster job list")]
+    NoJob,
     /// No message of this id was given up.
     #[error("no message of this id was given up")]
     NoMessage,

@@ -72,8 +72,9 @@ struct State {
     count: usize,
     bytes: u64,
     held_bytes: u64,
-    /// Dropped since the server started.
+    /// Dropped since the server started, and how many of those were told.
     dropped: u64,
+    told: u64,
     /// Someone delivers.
     is_served: bool,
 }
@@ -343,6 +344,13 @@ impl Lane {
         drop(state);
         self.changed.notify_one();
         outbox.ready.notify_one();
+    }
+
+    /// Whether messages were dropped since this was asked last.
+    pub(super) fn has_overflown(&self) -> bool {
+        let mut state = self.state.lock();
+        let dropped = state.dropped;
+        std::mem::replace(&mut state.told, dropped) < dropped
     }
 
     /// Nobody delivers any more; tells whether that is so: something may have come meanwhile.

@@ -20,6 +20,7 @@ use std::sync::LazyLock;
 
 /// Routes with other methods than GET that store nothing. Whatever else is in the table of routes is in `changes`.
 const STORES_NOTHING: &[&str] = &[
+    // Of a job that a service made, so tests/rest/services.rs is about it.
     "DELETE /job/{oid}/{id}",
     "PATCH /orgs/{oid}/subscription/extension/{name}",
     "POST //",

@@ -73,10 +73,38 @@ impl Service for Recorder {
 
     async fn on_request(self: Arc<Self>, call: Call) -> Outcome {
         self.keep(&call);
+        if call.text("do") == Some("job") {
+            let now = muster_service::now();
+            let mut job = match call.text("cause") {
+                Some(cause) => muster_service::Job::new("work/1", now, cause).unwrap(),
+                None => muster_service::Job::open("work/1"),
+            };
+            let table = muster_service::Attachment::table("t", &["a"], vec![vec![json!(1)]]);
+            job.narrate(now, call.text("say").unwrap_or_default(), vec![table]);
+            if call.text("cause").is_none() {
+                job.close(now);
+            }
+            return Ok(Answer::done().with_job(job));
+        }
         if call.text("do") == Some("fail") {
             return Ok(Answer::failed().with_error("out of paper"));
         }
         Ok(Answer::done().with("echo", json!(call.data)))
+    }
+
+    async fn every_1_hour_per_org(self: Arc<Self>, call: Call) -> Outcome {
+        self.keep(&call);
+        Ok(Answer::done())
+    }
+
+    async fn every_1_hour_globally(self: Arc<Self>, call: Call) -> Outcome {
+        self.keep(&call);
+        Ok(Answer::done())
+    }
+
+    async fn every_1_hour_per_sensor(self: Arc<Self>, call: Call) -> Outcome {
+        self.keep(&call);
+        Ok(Answer::done())
     }
 }
 
@@ -109,7 +137,10 @@ macro_rules! forward {
     };
 }
 
-forward! { on_org_installed on_org_uninstalled on_detection on_deployment_event on_request }
+forward! {
+    on_org_installed on_org_uninstalled on_detection on_deployment_event on_request every_1_hour_per_org
+    every_1_hour_globally every_1_hour_per_sensor
+}
 
 async fn running(world: &World, secret: Option<&str>) -> Running {
     let recorder = Arc::new(Recorder { got: Mutex::default(), answers: Mutex::default(), whoami: Mutex::default() });
@@ -346,4 +377,108 @@ async fn a_private_address_needs_the_word_of_the_server_or_of_the_registration()
         assert_eq!(status, expected, "{answer}");
         assert_eq!(answer["error"].as_str().unwrap_or_default().contains("private address"), status == 502, "{answer}");
     }
+}
+
+#[tokio::test]
+async fn checklist_21_1_17_jobs_are_made_continued_and_closed_by_answers_and_kept_over_a_restart() {
+    let world = World::new().await;
+    let service = running(&world, Some(SECRET)).await;
+    subscribed(&world, &service).await;
+    let ask = async |world: &World, data: Value| {
+        let data = BASE64_STANDARD.encode(data.to_string());
+        world.ok("POST", &format!("service/{}/recorder", world.oid), &[("request_data", &data)]).await;
+    };
+    ask(&world, json!({"do": "job", "cause": "a request", "say": "begun"})).await;
+    let world = world.restart().await;
+    let one = format!("job/{}/work%2F1", world.oid);
+    let running = world.ok("GET", &one, &[]).await;
+    assert_eq!((&running["job"]["cause"], running["job"].get("stopped")), (&json!("a request"), None), "{running}");
+    ask(&world, json!({"do": "job", "say": "found"})).await;
+    let job = world.ok("GET", &one, &[]).await["job"].clone();
+    assert_eq!(
+        (&job["replicant"], &job["cause"], &job["last_narration"]),
+        (&json!("recorder"), &json!("a request"), &json!("found"))
+    );
+    assert!(job["stopped"].is_i64() && job["created"].is_i64());
+    let told: Vec<&Value> = job["record"]["hist"].as_array().unwrap().iter().map(|entry| &entry["msg"]).collect();
+    assert_eq!(told, ["begun", "found"]);
+    assert_eq!(job["record"]["hist"][0]["attachments"][0]["rows"], json!([[1]]));
+
+    let listed = world
+        .ok("GET", &format!("job/{}?start=1&end=9999999999&is_compressed=true&with_data=false", world.oid), &[])
+        .await;
+    let packed = BASE64_STANDARD.decode(listed["jobs"].as_str().unwrap()).unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(packed.as_slice()), &mut text).unwrap();
+    let listed: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&listed["work/1"]["job_id"], listed["work/1"].get("record")), (&json!("work/1"), None), "{listed}");
+    world.ok("DELETE", &one, &[]).await;
+    assert_eq!(world.refused("GET", &one, &[]).await.0, 404);
+    assert_eq!(world.restart().await.refused("GET", &one, &[]).await.0, 404);
+}
+
+#[tokio::test]
+async fn checklist_21_1_20_periodic_events_come_once_per_period_also_over_a_restart() {
+    let world = World::new().await;
+    let service = running(&world, Some(SECRET)).await;
+    let sids = [world.sensor("one", &[]).await, world.sensor("two", &[]).await];
+    subscribed(&world, &service).await;
+    let now = clock::now();
+    let hour = |hours: u64| now.saturating_add(std::time::Duration::from_secs(hours * 3_600));
+    let counts = || ["sensor_per_1h", "org_per_1h", "once_per_1h"].map(|etype| service.recorder.of(etype).len());
+    world.server.app.services.put_due(now).await;
+    world.server.app.services.put_due(hour(1)).await;
+    eventually("all have their event", async || (counts() == [2, 1, 1]).then_some(())).await;
+    let mut told: Vec<String> =
+        service.recorder.of("sensor_per_1h").into_iter().map(|got| got.3["sid"].as_str().unwrap().to_owned()).collect();
+    let mut expected = sids.map(|sid| sid.to_string());
+    told.sort();
+    expected.sort();
+    assert_eq!(told, expected);
+    assert_eq!(service.recorder.of("org_per_1h")[0].2, Some(world.oid));
+    assert_eq!(service.recorder.of("once_per_1h")[0].2, None, "it belongs to no organization");
+
+    let world = world.restart().await;
+    world.server.app.services.put_due(hour(1)).await;
+    world.server.app.services.put_due(hour(3)).await;
+    eventually("the next period", async || (counts() == [4, 2, 2]).then_some(())).await;
+    eventually("nothing waits", async || deliveries(&world).await.is_empty().then_some(())).await;
+    assert_eq!(counts(), [4, 2, 2], "the second period that was left behind is not made up for");
+}
+
+#[tokio::test]
+async fn published_clients_subscribe_by_the_resource_of_the_service() {
+    let world = World::new().await;
+    let service = running(&world, Some(SECRET)).await;
+    let one = format!("services/{}/recorder", world.oid);
+    world.ok("POST", &one, &[("url", &service.url), ("secret", SECRET)]).await;
+    let (path, resource) =
+        (format!("orgs/{}/resources", world.oid), [("res_cat", "replicant"), ("res_name", "recorder")]);
+    world.ok("POST", &path, &resource).await;
+    eventually("it is told", async || service.recorder.of("org_install").pop()).await;
+    assert_eq!(world.ok("GET", &path, &[]).await["resources"], json!({"replicant": ["recorder"]}));
+    let replicants = world.ok("GET", &format!("service/{}", world.oid), &[]).await;
+    assert!(replicants["replicants"].as_array().unwrap().contains(&json!("recorder")), "{replicants}");
+    world.ok("DELETE", &path, &resource).await;
+    eventually("it is told of the end", async || service.recorder.of("org_uninstall").pop()).await;
+    assert_eq!(world.ok("GET", &path, &[]).await["resources"], json!({}));
+}
+
+#[tokio::test]
+async fn what_exceeds_the_room_of_a_lane_is_counted_and_told() {
+    let world = World::new().await;
+    let service = running(&world, Some(SECRET)).await;
+    subscribed(&world, &service).await;
+    eventually("nothing waits", async || deliveries(&world).await.is_empty().then_some(())).await;
+    let most = muster_server::service::WAITING_MAX;
+    // One commit, before which nobody can deliver any of them.
+    let records: Vec<Record> = (0..most + 2).map(|_| detection(world.oid, "bad")).collect();
+    world.server.app.intake.commit(records).await.unwrap();
+    let told = eventually("operators are told", async || {
+        let errors = world.ok("GET", &format!("errors/{}", world.oid), &[]).await.to_string();
+        errors.contains("new ones are dropped").then_some(())
+    });
+    told.await;
+    let answer = world.ok("GET", &format!("services/{}/recorder/deliveries", world.oid), &[]).await;
+    assert_eq!(answer["dropped"], 2);
 }

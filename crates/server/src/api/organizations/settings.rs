@@ -6,8 +6,10 @@ use crate::app::App;
 use crate::clock;
 use crate::errors::ORG_ERROR;
 use crate::profile::Profile;
+use crate::service;
 use crate::settings::{RESOURCE, SETTING, check_resource, check_setting, require_room};
 use muster_api_types::{Done, OrgErrors, QuotaUsage, Resources, Setting, Usage};
+use muster_model::Oid;
 use muster_store::Expect;
 use serde_json::{Map, Value, json};
 
@@ -130,6 +132,9 @@ async fn set_quota(call: Call) -> Result<Reply, ApiError> {
     .await
 }
 
+/// The category of resources that are services: to have one is to be subscribed.
+const OF_SERVICES: &str = "replicant";
+
 async fn list_resources(call: Call) -> Result<Reply, ApiError> {
     let mut by_category: Map<String, Value> = Map::new();
     for (key, _) in call.app.records.list(call.organization()?.oid, RESOURCE) {
@@ -139,7 +144,19 @@ async fn list_resources(call: Call) -> Result<Reply, ApiError> {
             names.push(json!(name));
         }
     }
+    let oid = call.organization()?.oid;
+    let services = service::visible(&call.app.records, oid).into_iter().map(|(name, _)| name);
+    for name in services.filter(|name| service::subscription(&call.app.records, oid, name).is_some()) {
+        let names = by_category.entry(OF_SERVICES).or_insert_with(|| json!([]));
+        names.as_array_mut().into_iter().for_each(|names| names.push(json!(name)));
+    }
     Ok(Reply::json(&json!({"resources": by_category})))
+}
+
+/// The service of others that a resource names, if the organization sees it.
+fn service_of(call: &Call, oid: Oid) -> Option<&str> {
+    let name = call.fields.get("res_name").filter(|_| call.fields.get("res_cat") == Some(OF_SERVICES))?;
+    service::find(&call.app.records, oid, name).map(|_| name)
 }
 
 fn resource(call: &Call) -> Result<String, ApiError> {
@@ -152,6 +169,12 @@ fn resource(call: &Call) -> Result<String, ApiError> {
 
 async fn add_resource(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
+    if let Some(name) = service_of(&call, oid) {
+        call.caller.require(oid, "ext.sub")?;
+        let by = service::Changed { actor: &call.actor(), caller: &call.caller };
+        call.app.services.subscribe(oid, name, by).await?;
+        return Ok(Reply::done());
+    }
     let key = resource(&call)?;
     require_room(&call.app.records, oid, RESOURCE, &key)?;
     let entity = json!({"type": "resource", "name": key});
@@ -162,6 +185,12 @@ async fn add_resource(call: Call) -> Result<Reply, ApiError> {
 
 async fn remove_resource(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
+    if let Some(name) = service_of(&call, oid) {
+        call.caller.require(oid, "ext.sub")?;
+        let by = service::Changed { actor: &call.actor(), caller: &call.caller };
+        call.app.services.unsubscribe(oid, name, by).await?;
+        return Ok(Reply::done());
+    }
     let key = resource(&call)?;
     if !call.app.records.has(oid, RESOURCE, &key) {
         return Err(ApiError::not_found(format!("not subscribed to {key}")));

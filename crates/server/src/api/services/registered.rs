@@ -73,7 +73,7 @@ impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         let text = error.to_string();
         match error {
-            Error::Unknown(_) | Error::NoMessage => Self::not_found(text),
+            Error::Unknown(_) | Error::NoJob | Error::NoMessage => Self::not_found(text),
             Error::Invalid(_) => Self::bad_request(text),
             Error::Taken(_) | Error::TooMany(_) => Self::conflict(text),
             Error::Grant(_) => Self::forbidden(text),
