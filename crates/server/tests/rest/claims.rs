@@ -35,7 +35,8 @@ async fn a_server_that_was_deposed_stores_tells_and_answers_nothing() {
     assert_eq!(audited().await, before);
     assert!(link.is_closed(), "its links end");
     timeout(Duration::from_secs(30), world.server.app.store.lost()).await.expect("the server knows");
-    let next = World::on(tempfile::tempdir().unwrap(), store).await;
+    // On another machine, and with an authority of its own.
+    let next = World::with(tempfile::tempdir().unwrap(), store, |config| config.new_authority = true).await;
     let stored = next.server.app.organization(oid).unwrap();
     let row = stored.state.lock().fleet.find(sid).unwrap().clone();
     assert_eq!(row.sensor.tags.iter().map(|tag| &*tag.name).collect::<Vec<_>>(), ["before"]);

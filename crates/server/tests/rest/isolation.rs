@@ -25,8 +25,10 @@ const UNCHECKED: &[&str] = &[
 /// an ingestion key, a one-time address of a file. Each has a test of its own.
 const PUBLIC: &[&str] = &[
     "GET //docs",
+    "GET //healthz",
     "GET //live-file/{token}",
     "GET //openapi.json",
+    "GET //readyz",
     "GET //transfer/{token}",
     "GET /orgs/{oid}/url",
     "POST //",
