@@ -316,7 +316,7 @@ mod tests {
     #[test]
     fn every_option_can_be_given_by_a_variable() {
         let value = |name: &str| match name {
-            "MUSTER_LISTEN" | "MUSTER_HTTP" | "MUSTER_PROXY" => "127.0.0.1:9".to_owned(),
+            "MUSTER_LISTEN" | "MUSTER_HTTP" | "MUSTER_PROXY" | "MUSTER_METRICS" => "127.0.0.1:9".to_owned(),
             "MUSTER_DATA_DIR" | "MUSTER_PUBLIC_ADDRESS" => "somewhere".to_owned(),
             "MUSTER_NAMES" => "['a', 'b']".to_owned(),
             "MUSTER_REQUIRE_TARGETING" | "MUSTER_ALLOW_PRIVATE_DESTINATIONS" => "true".to_owned(),
