@@ -3,7 +3,7 @@
 //! Source: reference/sensor.md section 12, reference/rest-api.md section 10.3.
 
 use crate::schema;
-use muster_model::{Sid, TaskId};
+use muster_model::{Sid, TargetState, TaskId};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -28,77 +28,6 @@ pub struct CreatedTask {
     /// What is odd about it, such as that nobody gets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
-}
-
-/// Where a target stands, in the order of its way; all from `finished` on are ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TargetState {
-    /// Owed, and not yet handed to a link.
-    Queued,
-    /// Handed to a link; not yet confirmed.
-    Sent,
-    /// In the journal of the sensor: it is not offered again.
-    Confirmed,
-    /// The sensor is about to run it, or running it.
-    Started,
-    /// Ran to its end; `code` says how.
-    Finished,
-    /// The sensor died between start and end; it did not run again.
-    Interrupted,
-    /// The sensor declined to run it; `error` says why.
-    Refused,
-    /// Outside the time window of its conditions.
-    NotNow,
-    /// The sensor, or its platform, does not know the command.
-    Unsupported,
-    /// Its time to live ran out before it could begin.
-    Expired,
-    /// Taken back by an operator, or the sensor was deleted or enrolled again.
-    Removed,
-    /// An operator cancelled it when the sensor had it already; `error` says whether it was begun.
-    Cancelled,
-    /// Begun more than once: more than one machine has the identity of the sensor, or an earlier state of it.
-    Doubled,
-}
-
-impl TargetState {
-    /// All states, in the order of the way.
-    pub const ALL: [Self; 13] = [
-        Self::Queued,
-        Self::Sent,
-        Self::Confirmed,
-        Self::Started,
-        Self::Finished,
-        Self::Interrupted,
-        Self::Refused,
-        Self::NotNow,
-        Self::Unsupported,
-        Self::Expired,
-        Self::Removed,
-        Self::Cancelled,
-        Self::Doubled,
-    ];
-
-    /// As on the wire.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Sent => "sent",
-            Self::Confirmed => "confirmed",
-            Self::Started => "started",
-            Self::Finished => "finished",
-            Self::Interrupted => "interrupted",
-            Self::Refused => "refused",
-            Self::NotNow => "not_now",
-            Self::Unsupported => "unsupported",
-            Self::Expired => "expired",
-            Self::Removed => "removed",
-            Self::Cancelled => "cancelled",
-            Self::Doubled => "doubled",
-        }
-    }
 }
 
 /// Schema of a number for each state.

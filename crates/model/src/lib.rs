@@ -11,6 +11,7 @@ mod hex;
 mod id;
 mod platform;
 mod sensor;
+mod target_state;
 mod time;
 
 pub use causes::causes;
@@ -18,4 +19,5 @@ pub use hex::to_hex;
 pub use id::{Did, Iid, Oid, Sid, TaskId};
 pub use platform::{Architecture, Platform};
 pub use sensor::{Sensor, Tag};
+pub use target_state::TargetState;
 pub use time::Timestamp;

@@ -1,7 +1,8 @@
 //! Why a sensor did, did not, or does not yet have a task.
 
+use crate::TargetState;
 use crate::queue::Queue;
-use crate::target::{Target, TargetState};
+use crate::target::Target;
 use crate::task::Task;
 use muster_model::Timestamp;
 

@@ -9,8 +9,9 @@ mod advance;
 mod control;
 mod wide;
 
+use crate::TargetState;
 use crate::clock::{CLOCK_JITTER, Clock};
-use crate::target::{Target, TargetState};
+use crate::target::Target;
 use crate::task::Task;
 use advance::{advance, ended};
 use muster_model::{TaskId, Timestamp};

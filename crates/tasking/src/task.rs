@@ -1,8 +1,9 @@
 //! One task in memory: its target set, and who of it stands where.
 
+use crate::TargetState;
 use crate::pace::Meter;
 use crate::spec::{Control, Spec};
-use crate::target::{Target, TargetState};
+use crate::target::Target;
 use muster_model::Timestamp;
 use roaring::RoaringBitmap;
 use std::collections::BTreeMap;

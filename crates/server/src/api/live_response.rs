@@ -12,7 +12,7 @@ mod render;
 mod v3;
 mod v6;
 
-use super::{ApiError, Call, Reply, Route};
+use super::{ApiError, Call, Kind, Reply, Route};
 use crate::live::{Error, LiveSession};
 use muster_api_types::ErrorCode;
 use muster_live::SessionId;
@@ -40,6 +40,17 @@ pub(super) fn routes() -> Vec<Route> {
     routes.extend(files::routes());
     routes.extend(ours::routes());
     routes
+}
+
+/// Describes what opening a session takes in both forms.
+fn opening(route: Route) -> Route {
+    let seconds = Kind::Whole(0, i64::MAX);
+    route
+        .query("wait", Kind::Flag, "true: answers once the sensor has come, or will not")
+        .form("check_in_timeout", seconds, "Seconds that the sensor is waited for; default 900")
+        .form("session_timeout", seconds, "Seconds that the sensor may be away; default 900")
+        .form("sensor_wait_timeout", seconds, "Seconds in which something must be ordered; default session_timeout")
+        .form("default_command_timeout", seconds, "Seconds that a command may take which does not say so")
 }
 
 /// The session in the path.

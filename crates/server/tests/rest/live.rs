@@ -17,6 +17,7 @@ const BASE: &str = "/integrationServices/v3/cblr";
 
 /// A sensor with a link.
 struct Played {
+    sid: Sid,
     place: Place,
     link: Arc<Link>,
     device: u64,
@@ -34,7 +35,7 @@ impl Played {
         let ordinal = organization.state.lock().fleet.ordinal(sid).unwrap();
         let place = Place { organization, ordinal };
         world.server.app.live.arrived(&place);
-        Self { place, link, device }
+        Self { sid, place, link, device }
     }
 
     /// What was said about live sessions since it was asked last.
@@ -99,6 +100,15 @@ async fn open(world: &World, sensor: &Played) -> String {
     session["id"].as_str().unwrap().to_owned()
 }
 
+/// A world with one sensor that is online, and a session with it that was asked for.
+async fn opened() -> (World, Played, String) {
+    let world = World::new().await;
+    let sid = world.sensor("host", &[]).await;
+    let sensor = Played::new(&world, sid).await;
+    let id = open(&world, &sensor).await;
+    (world, sensor, id)
+}
+
 #[tokio::test]
 async fn a_command_that_cannot_be_stored_is_not_answered_and_not_sent() {
     let (store, faults) = Store::memory_with_faults();
@@ -144,10 +154,7 @@ async fn a_command_that_cannot_be_stored_is_not_answered_and_not_sent() {
 
 #[tokio::test]
 async fn sessions_commands_and_results_survive_a_restart_and_their_state_stays_true() {
-    let world = World::new().await;
-    let sid = world.sensor("host", &[]).await;
-    let sensor = Played::new(&world, sid).await;
-    let id = open(&world, &sensor).await;
+    let (world, sensor, id) = opened().await;
     sensor.join(&world, 1, 1).await;
     let commands = format!("{BASE}/session/{id}/command");
     for _ in 0..3 {
@@ -157,7 +164,7 @@ async fn sessions_commands_and_results_survive_a_restart_and_their_state_stays_t
     let before = call(&world, "GET", &format!("{commands}/0"), &Value::Null).await.1;
     assert_eq!((&before["status"], &before["files"][0]["filename"]), (&json!("complete"), &json!("x")));
 
-    let device = sensor.device;
+    let (sid, device) = (sensor.sid, sensor.device);
     drop(sensor);
     let world = world.restart().await;
     assert_eq!(call(&world, "GET", &format!("{commands}/0"), &Value::Null).await.1, before);
@@ -181,10 +188,7 @@ async fn sessions_commands_and_results_survive_a_restart_and_their_state_stays_t
 
 #[tokio::test]
 async fn ids_of_another_organization_are_not_found() {
-    let world = World::new().await;
-    let sid = world.sensor("host", &[]).await;
-    let sensor = Played::new(&world, sid).await;
-    let id = open(&world, &sensor).await;
+    let (world, sensor, id) = opened().await;
     sensor.join(&world, 1, 1).await;
     let other = Oid(random::uuid());
     world.organization(other).await;
@@ -201,7 +205,7 @@ async fn ids_of_another_organization_are_not_found() {
         ("GET", format!("/appservices/v6/orgs/{}/liveresponse/sessions/{id}", world.oid)),
         ("GET", format!("/integrationServices/v3/device/{}", sensor.device)),
         ("GET", format!("/v1/live/{other}/transcripts/{id}")),
-        ("GET", format!("/v1/live/{other}/devices/{sid}")),
+        ("GET", format!("/v1/live/{other}/devices/{}", sensor.sid)),
     ] {
         let body =
             if path.ends_with("/command") && method == "POST" { json!({"name": "process list"}) } else { json!(null) };
@@ -217,10 +221,7 @@ async fn ids_of_another_organization_are_not_found() {
 /// A key needs the permission of each kind of command, and the word for that is the one of its form.
 #[tokio::test]
 async fn a_command_needs_the_permission_of_its_kind() {
-    let world = World::new().await;
-    let sid = world.sensor("host", &[]).await;
-    let sensor = Played::new(&world, sid).await;
-    let id = open(&world, &sensor).await;
+    let (world, sensor, id) = opened().await;
     sensor.join(&world, 1, 1).await;
     let poor = world.token_of(world.oid, &["live.session".to_owned(), "live.file".to_owned()]).await;
     let later = format!("/appservices/v6/orgs/{}/liveresponse/sessions/{id}/commands", world.oid);
@@ -254,10 +255,7 @@ async fn p25_sessions_have_a_limit_and_one_device_has_one() {
 /// What was done can be read afterwards, by those who may read the audit.
 #[tokio::test]
 async fn a_transcript_tells_who_ordered_what_and_what_came_of_it() {
-    let world = World::new().await;
-    let sid = world.sensor("host", &[]).await;
-    let sensor = Played::new(&world, sid).await;
-    let id = open(&world, &sensor).await;
+    let (world, sensor, id) = opened().await;
     sensor.join(&world, 1, 1).await;
     let commands = format!("{BASE}/session/{id}/command");
     call(&world, "POST", &commands, &json!({"name": "directory list", "object": "/etc/"})).await;

@@ -4,8 +4,9 @@ use super::effect::{Answer, Effect, Fact, RequestId, Write};
 use super::offer::TOLD_TARGETS_MAX;
 use super::turns::JobId;
 use super::{Dispatch, Flight, Work};
+use crate::TargetState;
 use crate::queue::Report;
-use crate::target::{Target, TargetState};
+use crate::target::Target;
 use muster_model::Timestamp;
 
 impl Dispatch {

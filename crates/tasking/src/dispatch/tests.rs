@@ -1,7 +1,7 @@
 use super::*;
+use crate::TargetState;
 use crate::queue::RETRY_FIRST;
 use crate::spec::{DEFAULT_TTL_S, Spec};
-use crate::target::TargetState;
 use muster_command::Command;
 use muster_model::{Architecture, Iid, Oid, Platform, Sid, TaskId};
 use muster_selector::Selector;

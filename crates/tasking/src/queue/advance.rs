@@ -1,7 +1,8 @@
 //! How one target goes on after a report of its sensor.
 
 use super::Report;
-use crate::target::{Target, TargetState};
+use crate::TargetState;
+use crate::target::Target;
 use muster_model::Timestamp;
 
 /// A target that ends for this reason.

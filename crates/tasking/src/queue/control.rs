@@ -7,8 +7,8 @@
 //! [`Queue::undo_change`], since each stores the whole control.
 
 use super::Queue;
+use crate::TargetState;
 use crate::spec::Control;
-use crate::target::TargetState;
 use muster_model::{TaskId, Timestamp};
 use roaring::RoaringBitmap;
 

@@ -1,7 +1,7 @@
 //! The first published form. Source: reference/live-response.md sections 3.4, 4.1 and 6.2.
 
 use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
-use super::{SESSION, WAIT_MAX, fields, files, render, session, session_to_read};
+use super::{SESSION, WAIT_MAX, fields, files, opening, render, session, session_to_read};
 use crate::live::{Error, LiveSession, ordinal_of};
 use crate::organization::Place;
 use muster_api_types::{LiveCommandV3, LiveFile, LiveSessionV3};
@@ -13,11 +13,11 @@ pub(super) fn routes() -> Vec<Route> {
     use Method::{Get, Post, Put};
     let may = Access::May(SESSION);
     let all = vec![
-        opening(
+        opening_named(
             Route::new(Post, "//integrationServices/v3/cblr/session/{session}", may, "Opens a session", open)
                 .answers::<LiveSessionV3>("live_v3_session_open"),
         ),
-        opening(
+        opening_named(
             Route::new(Post, "//integrationServices/v3/cblr/session", may, "Opens a session", open)
                 .answers::<LiveSessionV3>("live_v3_session_open_named"),
         ),
@@ -103,25 +103,12 @@ fn of_files() -> Vec<Route> {
     ]
 }
 
-/// Describes what opening a session takes.
-fn opening(route: Route) -> Route {
-    route
-        .query("wait", Kind::Flag, "true: answers once the sensor has come, or will not")
+/// Describes what opening a session takes, with the names that only this form knows.
+fn opening_named(route: Route) -> Route {
+    opening(route)
         .form("sensor_id", Kind::Whole(0, u32::MAX as i64), "Number of the device, if the path does not say it")
         .form("device_id", Kind::Whole(0, u32::MAX as i64), "The same")
-        .form("checkin_timeout", Kind::Whole(0, i64::MAX), "Seconds that the sensor is waited for; default 900")
-        .form("check_in_timeout", Kind::Whole(0, i64::MAX), "The same")
-        .form("session_timeout", Kind::Whole(0, i64::MAX), "Seconds that the sensor may be away; default 900")
-        .form(
-            "sensor_wait_timeout",
-            Kind::Whole(0, i64::MAX),
-            "Seconds in which something must be ordered; default session_timeout",
-        )
-        .form(
-            "default_command_timeout",
-            Kind::Whole(0, i64::MAX),
-            "Seconds that a command may take which does not say so",
-        )
+        .form("checkin_timeout", Kind::Whole(0, i64::MAX), "The same as check_in_timeout")
 }
 
 /// The sensor that is known by a number in the organization of the call.

@@ -1,7 +1,7 @@
 //! The later form. Source: reference/live-response.md section 10.
 
 use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
-use super::{SESSION, fields, files, render, session, session_to_read, v3};
+use super::{SESSION, fields, files, opening, render, session, session_to_read, v3};
 use crate::live::LiveSession;
 use bytes::Bytes;
 use muster_api_types::{LiveCommandV6, LiveFile, LiveSessionV6};
@@ -11,23 +11,12 @@ pub(super) fn routes() -> Vec<Route> {
     use Method::{Delete, Get, Post};
     let may = Access::May(SESSION);
     let all = vec![
-        Route::new(Post, "//appservices/v6/orgs/{oid}/liveresponse/sessions", may, "Opens a session", open)
-            .answers::<LiveSessionV6>("live_v6_session_open")
-            .created()
-            .query("wait", Kind::Flag, "true: answers once the sensor has come, or will not")
-            .needs("device_id", Kind::Whole(0, u32::MAX as i64), "Number of the device")
-            .form("check_in_timeout", Kind::Whole(0, i64::MAX), "Seconds that the sensor is waited for; default 900")
-            .form("session_timeout", Kind::Whole(0, i64::MAX), "Seconds that the sensor may be away; default 900")
-            .form(
-                "sensor_wait_timeout",
-                Kind::Whole(0, i64::MAX),
-                "Seconds in which something must be ordered; default session_timeout",
-            )
-            .form(
-                "default_command_timeout",
-                Kind::Whole(0, i64::MAX),
-                "Seconds that a command may take which does not say so",
-            ),
+        opening(
+            Route::new(Post, "//appservices/v6/orgs/{oid}/liveresponse/sessions", may, "Opens a session", open)
+                .answers::<LiveSessionV6>("live_v6_session_open")
+                .created()
+                .needs("device_id", Kind::Whole(0, u32::MAX as i64), "Number of the device"),
+        ),
         Route::new(Get, "//appservices/v6/orgs/{oid}/liveresponse/sessions", may, "Sessions that are shown", list)
             .answers::<Vec<LiveSessionV6>>("live_v6_sessions_list")
             .query("active_only", Kind::Flag, "true: only those that are not over"),
