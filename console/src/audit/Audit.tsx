@@ -7,6 +7,7 @@ import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { ListTable } from '../look/ListTable.tsx'
 import { saveFile } from '../look/saveFile.ts'
+import { TextFilter } from '../look/TextFilter.tsx'
 import { Time } from '../look/Time.tsx'
 import { counted } from '../look/words.ts'
 
@@ -42,15 +43,10 @@ export function Audit() {
   return (
     <>
       <Head title="Audit">
-        <input
-          className="grow"
-          data-filter=""
-          aria-label="Only records with this text"
-          placeholder="Only records with this text"
-          value={find}
-          onChange={(event) =>
-            void navigate({ to: '/$org/audit', params: { org }, search: { find: event.target.value || undefined }, replace: true })
-          }
+        <TextFilter
+          label="Only records with this text"
+          text={find}
+          change={(text) => void navigate({ to: '/$org/audit', params: { org }, search: { find: text || undefined }, replace: true })}
         />
         <span role="status" className="soft">
           {audit.data && `${counted(shown.length, 'record')}${all.length === SHOWN_MAX ? ' of the newest' : ''}`}

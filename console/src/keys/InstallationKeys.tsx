@@ -7,6 +7,7 @@ import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { ListTable } from '../look/ListTable.tsx'
 import { notify } from '../look/notices.tsx'
+import { Submit } from '../look/Submit.tsx'
 import { Time } from '../look/Time.tsx'
 import { useSend } from '../look/useSend.ts'
 
@@ -98,12 +99,7 @@ export function InstallationKeys() {
                 <label htmlFor="quota">Sensors at most</label>
                 <input id="quota" name="quota" type="number" min={0} placeholder="no limit" />
               </div>
-              {failure !== undefined && <Failure what="The key was not made" error={failure} />}
-              <div>
-                <button type="submit" className="prime" disabled={busy}>
-                  Make it
-                </button>
-              </div>
+              <Submit does="Make it" busy={busy} what="The key was not made" failure={failure} />
             </form>
           </section>
         )}

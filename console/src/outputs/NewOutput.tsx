@@ -1,7 +1,7 @@
 import { useId, useState } from 'react'
 import { call } from '../api/client.ts'
-import { Failure } from '../look/Failure.tsx'
 import { notify } from '../look/notices.tsx'
+import { Submit } from '../look/Submit.tsx'
 import { useSend } from '../look/useSend.ts'
 
 const STREAMS = ['detect', 'event', 'audit', 'deployment', 'artifact', 'tailored']
@@ -67,12 +67,7 @@ export function NewOutput({ path, made }: { path: string; made: () => void }) {
             />
           </div>
         ))}
-        {failure !== undefined && <Failure what="The output was not made" error={failure} />}
-        <div>
-          <button type="submit" className="prime" disabled={busy}>
-            Make it
-          </button>
-        </div>
+        <Submit does="Make it" busy={busy} what="The output was not made" failure={failure} />
       </form>
     </section>
   )

@@ -4,6 +4,7 @@ import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Row } from '../api/types.ts'
 import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { TextFilter } from '../look/TextFilter.tsx'
 import { counted } from '../look/words.ts'
 import { ProcessRow } from './ProcessRow.tsx'
 import { matching, placed, treeOf } from './tree.ts'
@@ -52,13 +53,11 @@ export function Processes({ sid, isOnline }: { sid: string; isOnline: boolean })
   return (
     <>
       <div className="head">
-        <input
-          data-filter=""
-          className="grow"
-          aria-label="Only processes with this text"
-          placeholder="Only processes with this text: path, command line, user or pid"
-          value={words}
-          onChange={(event) => setWords(event.target.value)}
+        <TextFilter
+          label="Only processes with this text"
+          hint="Only processes with this text: path, command line, user or pid"
+          text={words}
+          change={setWords}
         />
         <span role="status" className="soft">
           {read.data &&

@@ -7,6 +7,7 @@ import type { Task } from '../api/types.ts'
 import { useTopic } from '../live/useLive.ts'
 import { Empty, Failure } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
+import { TextFilter } from '../look/TextFilter.tsx'
 import { counted } from '../look/words.ts'
 import { hasEnded } from '../tasks/counts.ts'
 import { TaskTable } from '../tasks/TaskTable.tsx'
@@ -47,14 +48,7 @@ export function ReliableTasking() {
   return (
     <>
       <Head title="Reliable Tasking">
-        <input
-          className="grow"
-          data-filter=""
-          aria-label="Filter by command, selector, who or id"
-          placeholder="Filter by command, selector, who or id"
-          value={find}
-          onChange={(event) => filter({ find: event.target.value || undefined })}
-        />
+        <TextFilter label="Filter by command, selector, who or id" text={find} change={(text) => filter({ find: text || undefined })} />
         <select
           aria-label="Which tasks"
           value={isOpenOnly ? 'open' : 'all'}

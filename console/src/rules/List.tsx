@@ -5,6 +5,7 @@ import { useOrganization } from '../api/session.ts'
 import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { complain } from '../look/notices.tsx'
+import { TextFilter } from '../look/TextFilter.tsx'
 import { counted } from '../look/words.ts'
 import { type Kind, RULES, type RuleRecord } from './kinds.ts'
 import { RuleTable } from './RuleTable.tsx'
@@ -40,14 +41,7 @@ export function RuleList({ kind }: { kind: Kind }) {
   return (
     <>
       <Head title={kind.title}>
-        <input
-          className="grow"
-          data-filter=""
-          aria-label="Filter by name and content"
-          placeholder="Filter by name and content"
-          value={find}
-          onChange={(event) => filter(event.target.value)}
-        />
+        <TextFilter label="Filter by name and content" text={find} change={filter} />
         <span role="status" className="soft">
           {records.data ? counted(shown.length, 'rule') : ''}
         </span>

@@ -1,5 +1,5 @@
 import { useState } from 'react'
-import { Failure } from '../look/Failure.tsx'
+import { Submit } from '../look/Submit.tsx'
 import { useSend } from '../look/useSend.ts'
 import { dataOf, type ObjectSchema, sorted } from './form.ts'
 import { SchemaField } from './SchemaField.tsx'
@@ -29,12 +29,7 @@ export function SchemaForm({ schema, does, send }: Props) {
           {text}
         </p>
       ))}
-      {failure !== undefined && <Failure what="It was refused" error={failure} />}
-      <div>
-        <button type="submit" className="prime" disabled={busy}>
-          {does}
-        </button>
-      </div>
+      <Submit does={does} busy={busy} what="It was refused" failure={failure} />
     </form>
   )
 }

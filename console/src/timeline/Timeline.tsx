@@ -5,6 +5,7 @@ import { useOrganization } from '../api/session.ts'
 import type { Row } from '../api/types.ts'
 import { useTopic } from '../live/useLive.ts'
 import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { TextFilter } from '../look/TextFilter.tsx'
 import { Event } from './Event.tsx'
 import { add, clear, emptyFeed, type Feed, type Gap, isGap, pause, resume } from './feed.ts'
 import { KindField } from './KindField.tsx'
@@ -81,14 +82,7 @@ export function Timeline({ sid, kind, choose }: Props) {
     <>
       <div className="head">
         <KindField sid={sid} kind={kind} choose={choose} />
-        <input
-          data-filter=""
-          className="grow"
-          aria-label="Only events with this text"
-          placeholder="Only events with this text"
-          value={words}
-          onChange={(event) => setWords(event.target.value)}
-        />
+        <TextFilter label="Only events with this text" text={words} change={setWords} />
         <button
           type="button"
           aria-pressed={feed.isPaused}

@@ -6,6 +6,7 @@ import { Delete } from '../look/Delete.tsx'
 import { Failure, Forbidden } from '../look/Failure.tsx'
 import { ListTable } from '../look/ListTable.tsx'
 import { Once } from '../look/Once.tsx'
+import { Submit } from '../look/Submit.tsx'
 import { Time } from '../look/Time.tsx'
 import { useSend } from '../look/useSend.ts'
 import { counted } from '../look/words.ts'
@@ -94,12 +95,7 @@ export function ApiKeys() {
               </label>
             ))}
           </fieldset>
-          {failure !== undefined && <Failure what="The key was not made" error={failure} />}
-          <div>
-            <button type="submit" className="prime" disabled={busy}>
-              Make it
-            </button>
-          </div>
+          <Submit does="Make it" busy={busy} what="The key was not made" failure={failure} />
         </form>
       </details>
       {secret && <Once title="The new API key" secret={secret} onClose={() => setSecret(undefined)} />}
