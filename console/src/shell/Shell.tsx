@@ -167,8 +167,10 @@ function UserMenu({ user, version, org }: { user: string; version: string; org: 
     document.dispatchEvent(new Event('muster-theme'))
   }
   const signOut = async () => {
+    // What is under way would be refused. What is kept goes with the page: taken away before, it would be asked for again.
+    live.disconnect()
+    await queries.cancelQueries()
     await call('POST', '/console/api/sign-out').catch(() => {})
-    queries.clear()
     new BroadcastChannel('muster-session').postMessage('out')
     location.assign('/console/sign-in')
   }
