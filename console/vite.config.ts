@@ -16,6 +16,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     license: { fileName: 'licences.md' },
+    // Says which plugin took how long; squeeze takes longest, as it should.
+    rolldownOptions: { checks: { pluginTimings: false } },
   },
   server: { proxy: { '/v1': server, '/console/api': server, '/console/live': { target: server, ws: true } } },
 })
