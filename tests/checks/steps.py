@@ -1,7 +1,9 @@
 """What every step of ./test is made of: commands with live output, counts, and a clean end."""
 
+import hashlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,6 +67,24 @@ def run(name: str, argv: list[str], environment: dict[str, str] | None = None, c
     except BaseException:
         end([child.pid, *(pid for pid, _ in of_session(child.pid))])
         raise
+
+
+def environment_of(name: str, requirements: Path) -> Path:
+    """A virtual environment with exactly what a file of requirements lists; made once for each list."""
+    folder = CACHE / f"venv-{name}"
+    key = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
+    stamp = folder / "made-from"
+    if stamp.is_file() and stamp.read_text() == key:
+        return folder
+    shutil.rmtree(folder, ignore_errors=True)
+    code, _ = run(f"venv-{name}", [sys.executable, "-m", "venv", str(folder)])
+    install = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)]
+    if code == 0:
+        code, _ = run(f"pip-{name}", install)
+    if code:
+        raise RuntimeError(f"the packages of {requirements.relative_to(ROOT)} could not be installed")
+    stamp.write_text(key)
+    return folder
 
 
 def of_session(session: int) -> list[tuple[int, str]]:
