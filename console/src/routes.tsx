@@ -77,7 +77,7 @@ const sensors = createRoute({
   }),
   component: lazyRouteComponent(() => import('./sensors/List.tsx'), 'Sensors'),
 })
-const TABS = ['overview', 'timeline', 'processes'] as const
+const TABS = ['overview', 'timeline', 'processes', 'session'] as const
 const sensor = createRoute({
   getParentRoute: () => shell,
   path: '/sensors/$sid',
@@ -201,6 +201,32 @@ const extension = createRoute({
   validateSearch: (search: Record<string, unknown>): { action?: string | undefined } => ({ action: text(search.action) }),
   component: lazyRouteComponent(() => import('./extensions/Detail.tsx'), 'ExtensionDetail'),
 })
+const services = createRoute({
+  getParentRoute: () => shell,
+  path: '/services',
+  component: lazyRouteComponent(() => import('./services/Services.tsx'), 'Services'),
+})
+const service = createRoute({
+  getParentRoute: () => shell,
+  path: '/services/$name',
+  component: lazyRouteComponent(() => import('./services/Detail.tsx'), 'ServiceDetail'),
+})
+const jobs = createRoute({
+  getParentRoute: () => shell,
+  path: '/jobs',
+  validateSearch: find,
+  component: lazyRouteComponent(() => import('./jobs/List.tsx'), 'Jobs'),
+})
+const job = createRoute({
+  getParentRoute: () => shell,
+  path: '/jobs/$job',
+  component: lazyRouteComponent(() => import('./jobs/Detail.tsx'), 'JobDetail'),
+})
+const transcript = createRoute({
+  getParentRoute: () => shell,
+  path: '/transcripts/$session',
+  component: lazyRouteComponent(() => import('./live-response/Transcript.tsx'), 'Transcript'),
+})
 
 export const router = createRouter({
   routeTree: root.addChildren([
@@ -227,6 +253,11 @@ export const router = createRouter({
       audit,
       extensions,
       extension,
+      services,
+      service,
+      jobs,
+      job,
+      transcript,
     ]),
   ]),
   basepath: '/console',

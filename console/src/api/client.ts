@@ -35,17 +35,17 @@ export function whenSignedOut(then: () => void) {
   onSignedOut = then
 }
 
-/** Calls the server. Fields go into the query of a GET and into the form of everything else. */
-export async function call<T>(method: string, path: string, fields: Fields = {}, signal?: AbortSignal): Promise<T> {
-  const isRead = method === 'GET'
-  const form = encoded(fields)
-  const query = isRead && form.size ? `?${form}` : ''
+async function send<T>(method: string, path: string, body: BodyInit | undefined, signal?: AbortSignal): Promise<T> {
   let answer: Response
   try {
-    answer = await fetch(`${path}${query}`, {
+    answer = await fetch(path, {
       method,
-      headers: { accept: 'application/json', ...(isRead ? {} : { 'x-muster-console': '1' }) },
-      body: isRead ? undefined : form,
+      headers: {
+        accept: 'application/json',
+        ...(method === 'GET' ? {} : { 'x-muster-console': '1' }),
+        ...(typeof body === 'string' ? { 'content-type': 'application/json' } : {}),
+      },
+      body: body ?? null,
       signal: signal ?? null,
       credentials: 'same-origin',
     })
@@ -53,7 +53,8 @@ export async function call<T>(method: string, path: string, fields: Fields = {},
     if (signal?.aborted) throw error
     throw new Failure(0, '', 'the server cannot be reached')
   }
-  const value = answer.headers.get('content-type')?.includes('json') ? await answer.json() : undefined
+  const isJson = answer.status !== 204 && answer.headers.get('content-type')?.includes('json')
+  const value = isJson ? await answer.json() : undefined
   if (answer.ok) return value as T
   const failure = new Failure(
     answer.status,
@@ -64,6 +65,16 @@ export async function call<T>(method: string, path: string, fields: Fields = {},
   if (failure.isSignedOut && !path.startsWith('/console/api/sign-in')) onSignedOut()
   throw failure
 }
+
+/** Calls the server. Fields go into the query of a GET and into the form of everything else. */
+export function call<T>(method: string, path: string, fields: Fields = {}, signal?: AbortSignal): Promise<T> {
+  const form = encoded(fields)
+  if (method !== 'GET') return send<T>(method, path, form, signal)
+  return send<T>(method, form.size ? `${path}?${form}` : path, undefined, signal)
+}
+
+/** Posts what is no form of texts: a value, as JSON, or a form with files. */
+export const post = <T>(path: string, value: object) => send<T>('POST', path, value instanceof FormData ? value : JSON.stringify(value))
 
 /** Asks the extension that holds reliable tasks. */
 export const reliableTasking = <T>(oid: string, action: string, data: object, signal?: AbortSignal) =>

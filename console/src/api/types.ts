@@ -16,6 +16,12 @@ export type Task = Schemas['TaskSummary']
 export type Target = Schemas['Target']
 export type TargetPage = Schemas['TaskPage']
 export type Preview = Schemas['TaskPreview']
+export type Service = Schemas['RegisteredService']
+export type Deliveries = Schemas['Deliveries']
+export type LiveSession = Schemas['LiveSessionV6']
+export type LiveCommand = Schemas['LiveCommandV6']
+export type LiveFile = Schemas['LiveFile']
+export type LiveTranscript = Schemas['LiveTranscript']
 export type Explanation = Schemas['Explained']
 
 export const STATES = [

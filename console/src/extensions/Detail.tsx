@@ -3,9 +3,9 @@ import { Link, useParams, useSearch } from '@tanstack/react-router'
 import { useState } from 'react'
 import { call, type Failure as Refusal } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
-import { Copy } from '../look/Copy.tsx'
 import { Empty, Failure } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
+import { Answer } from '../schema/Answer.tsx'
 import type { ObjectSchema } from '../schema/form.ts'
 import { SchemaForm } from '../schema/SchemaForm.tsx'
 
@@ -68,27 +68,17 @@ export function ExtensionDetail() {
 
 function Ask({ extension, action, about }: { extension: string; action: string; about: Action }) {
   const { oid } = useOrganization()
-  const [answer, setAnswer] = useState<string>()
+  const [answer, setAnswer] = useState<unknown>()
   const send = async (data: Record<string, unknown>) => {
     setAnswer(undefined)
     const fields = { oid, action, data: JSON.stringify(data) }
-    setAnswer(JSON.stringify(await call('POST', `/v1/extension/request/${encodeURIComponent(extension)}`, fields), null, 2))
+    setAnswer(await call('POST', `/v1/extension/request/${encodeURIComponent(extension)}`, fields))
   }
   return (
     <section className="panel">
       <h2>{about.short_description || action}</h2>
       <SchemaForm schema={about.parameters ?? {}} does={`Ask: ${action}`} send={send} />
-      {answer !== undefined && (
-        <>
-          <h2>Answer</h2>
-          <pre className="code" tabIndex={0} role="region" aria-label="Answer">
-            {answer}
-          </pre>
-          <div>
-            <Copy text={answer}>Copy JSON</Copy>
-          </div>
-        </>
-      )}
+      {answer !== undefined && <Answer answer={answer} />}
     </section>
   )
 }

@@ -1,5 +1,5 @@
 import type { Row } from '../api/types.ts'
-import { visible } from './visible.ts'
+import { visible } from '../look/visible.ts'
 
 /** What programs wrote: worth reading as text. */
 const TEXTS = ['STDOUT', 'STDERR'] as const

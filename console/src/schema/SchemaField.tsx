@@ -31,6 +31,7 @@ export function SchemaField({ name, element }: { name: string; element: Element 
       ) : (
         <input
           {...shared}
+          step="any"
           type={input === 'number' ? 'number' : input === 'secret' ? 'password' : 'text'}
           autoComplete={input === 'secret' ? 'new-password' : 'off'}
           defaultValue={begin}

@@ -4,6 +4,7 @@ import { call, type Failure as Refusal } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Sensor } from '../api/types.ts'
 import { useTopic } from '../live/useLive.ts'
+import { LiveResponse } from '../live-response/LiveResponse.tsx'
 import { Empty, Failure } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { State } from '../look/State.tsx'
@@ -16,7 +17,7 @@ import { Owed } from './Owed.tsx'
 import { Protection } from './Protection.tsx'
 import { Tags } from './Tags.tsx'
 
-const TABS = { overview: 'Overview', timeline: 'Timeline', processes: 'Processes' }
+const TABS = { overview: 'Overview', timeline: 'Timeline', processes: 'Processes', session: 'Live session' }
 
 export function SensorDetail() {
   const { oid, org, may } = useOrganization()
@@ -94,6 +95,8 @@ export function SensorDetail() {
         />
       ) : tab === 'processes' ? (
         <Processes sid={sid} isOnline={info.is_online} />
+      ) : tab === 'session' ? (
+        <LiveResponse key={sid} sid={sid} host={info.hostname || sid} isOnline={info.is_online} />
       ) : (
         <Overview info={info} changed={() => void sensor.refetch()} />
       )}

@@ -18,6 +18,8 @@ export const PAGES: Page[] = [
   { name: 'D&R rules', path: 'rules', group: 'Automation', needs: 'dr.list', key: 'r' },
   { name: 'False positives', path: 'false-positives', group: 'Automation', needs: 'fp.ctrl' },
   { name: 'Extensions', path: 'extensions', group: 'Automation', needs: 'ext.request' },
+  { name: 'Services', path: 'services', group: 'Automation', needs: 'replicant.get' },
+  { name: 'Jobs', path: 'jobs', group: 'Automation', needs: 'job.get', key: 'j' },
   { name: 'Detections', path: 'detections', group: 'Findings', needs: 'insight.det.get', key: 'd' },
   { name: 'Outputs', path: 'outputs', group: 'Platform', needs: 'output.list' },
   { name: 'Installation keys', path: 'installation-keys', group: 'Platform', needs: 'ikey.list' },

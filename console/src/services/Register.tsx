@@ -1,0 +1,61 @@
+import { useId } from 'react'
+import { call } from '../api/client.ts'
+import { useOrganization } from '../api/session.ts'
+import { notify } from '../look/notices.tsx'
+import { Submit } from '../look/Submit.tsx'
+import { useSend } from '../look/useSend.ts'
+
+/** What an owner has, and nobody else by their role: such registrations reach beyond the organization. */
+const OWNERS = 'billing.ctrl'
+const FLAGS = [
+  ['is_public', 'Offer it to every organization of the server'],
+  ['allow_private', 'It may be at a private or loopback address'],
+] as const
+
+/** Makes a service known. */
+export function Register({ done }: { done: () => void }) {
+  const { oid, may } = useOrganization()
+  const id = useId()
+  const { failure, submit, busy } = useSend(async (form) => {
+    const { name, ...fields } = Object.fromEntries([...form].map(([name, value]) => [name, String(value).trim()]))
+    await call('POST', `/v1/services/${oid}/${encodeURIComponent(name ?? '')}`, fields)
+    notify(`The service ${name} is registered. Subscribe the organization to it, so that it is told of anything.`)
+    done()
+  })
+  const field = (name: string, label: string, about: string, more: React.InputHTMLAttributes<HTMLInputElement> = {}) => (
+    <div className="field">
+      <label htmlFor={`${id}${name}`}>{label}</label>
+      <input id={`${id}${name}`} name={name} autoComplete="off" aria-describedby={`${id}${name}about`} {...more} />
+      <small id={`${id}${name}about`}>{about}</small>
+    </div>
+  )
+  return (
+    <details className="panel">
+      <summary>Register a service</summary>
+      <form onSubmit={submit} className="form">
+        {field('name', 'Name', 'Of small letters, digits and -.', { required: true })}
+        {field('url', 'Address', 'Where it listens, without a query.', {
+          type: 'url',
+          required: true,
+          placeholder: 'an https address',
+        })}
+        {field('secret', 'Shared secret', 'Signs what it is told, so that it knows who says it. It is not shown again.', {
+          type: 'password',
+          autoComplete: 'new-password',
+        })}
+        {field('perms', 'Permissions', 'What it may do in an organization that subscribes, separated by commas.', {
+          placeholder: 'sensor.list, sensor.task',
+        })}
+        {field('detects', 'Detections', 'That it is told of besides those that it asks for, separated by commas.')}
+        {may(OWNERS) &&
+          FLAGS.map(([name, label]) => (
+            <label key={name} className="line">
+              <input type="checkbox" name={name} value="true" />
+              {label}
+            </label>
+          ))}
+        <Submit does="Register" busy={busy} what="The service was not registered" failure={failure} />
+      </form>
+    </details>
+  )
+}
