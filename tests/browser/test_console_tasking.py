@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import subprocess
+from datetime import datetime
 
 from playwright.sync_api import expect
 
@@ -140,6 +141,70 @@ def test_a_sensor_is_isolated_and_rejoins_as_it_reports_itself(signed_in, server
     console.check("sensor-isolated")
     page.get_by_role("button", name="Rejoin").click()
     expect(isolation).to_contain_text("wanted off, reported off")
+
+
+def test_everything_that_matches_is_isolated_and_rejoins(signed_in, server):
+    console, page = signed_in, signed_in.page
+    for name in ("bulk-1", "bulk-2"):
+        LonelySensor(server, name)
+        wait_for_sensor(console, name, "online")
+    console.open("/sensors?selector=hostname+matches+%22%5Ebulk-%22")
+    expect(page.get_by_text("all 2 that match")).to_be_visible()
+    page.get_by_role("button", name="Isolate…").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Isolate: 2 sensors")
+    console.check("bulk")
+    page.get_by_label("Type 2 to go on").fill("3")
+    page.get_by_role("dialog").get_by_role("button", name="Isolate").click()
+    page.get_by_label("Type 2 to go on").fill("2")
+    page.get_by_role("dialog").get_by_role("button", name="Isolate").click()
+    expect(page.get_by_text("Isolate: 2 sensors.")).to_be_visible()
+    for name in ("bulk-1", "bulk-2"):
+        expect(sensors_row(console, name)).to_contain_text("isolated")
+    page.get_by_role("button", name="Rejoin…").click()
+    page.get_by_label("Type 2 to go on").fill("2")
+    page.get_by_role("dialog").get_by_role("button", name="Rejoin").click()
+    for name in ("bulk-1", "bulk-2"):
+        expect(sensors_row(console, name)).not_to_contain_text("isolated")
+    page.get_by_label("Tag", exact=True).fill("both")
+    page.get_by_role("button", name="Add tag…").click()
+    page.get_by_label("Type 2 to go on").fill("2")
+    page.get_by_role("dialog").get_by_role("button", name="Tag both").click()
+    for name in ("bulk-1", "bulk-2"):
+        expect(sensors_row(console, name)).to_contain_text("both")
+
+
+def test_a_task_for_other_hours_waits_for_them_and_says_so(signed_in, server):
+    console, page = signed_in, signed_in.page
+    NamedSensor(server, "night-1")
+    wait_for_sensor(console, "night-1", "online")
+    new_task(console, "os_version", 'hostname == "night-1"')
+    hour = datetime.now().hour
+    page.get_by_text("Only at some hours").click()
+    page.get_by_label("From", exact=True).fill(f"{(hour + 12) % 24:02}:00")
+    page.get_by_label("to", exact=True).fill(f"{(hour + 13) % 24:02}:00")
+    expect(page.locator("p.note")).to_contain_text(f"between {(hour + 12) % 24:02}:00 and {(hour + 13) % 24:02}:00 of its local time")
+    console.check("task-hours")
+    page.get_by_role("button", name="Run it").click()
+    expect(page.get_by_role("button", name="not now 1")).to_be_visible()
+
+
+def test_files_that_came_from_a_sensor_stand_on_its_page(signed_in, server, tmp_path):
+    console, page = signed_in, signed_in.page
+    NamedSensor(server, "file-1")
+    wait_for_sensor(console, "file-1", "online")
+    (tmp_path / "evidence.txt").write_text("found here")
+    new_task(console, f"artifact_get {tmp_path}/evidence.txt", 'hostname == "file-1"')
+    page.get_by_role("button", name="Run it").click()
+    expect(page.get_by_role("button", name="finished 1")).to_be_visible()
+    wait_for_sensor(console, "file-1", "online")
+    sensors_row(console, "file-1").click()
+    page.get_by_role("link", name="Files", exact=True).click()
+    row = page.get_by_role("row").filter(has_text="evidence.txt")
+    expect(row).to_contain_text("10 B")
+    console.check("sensor-files")
+    with page.expect_download() as download:
+        row.get_by_role("button", name="Save").click()
+    assert download.value.path().read_text() == "found here"
 
 
 def test_a_sensor_shows_its_tags_what_it_is_owed_and_its_events_as_they_come(signed_in, server):

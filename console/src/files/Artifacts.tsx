@@ -25,14 +25,14 @@ const HEADS = [
   { name: 'Acts' },
 ]
 
-/** Files that came from machines, of the last 30 days. */
-export function Artifacts() {
+/** Files that came from machines, or from one, of the last 30 days. */
+export function Artifacts({ sid }: { sid?: string }) {
   const { oid, org, may } = useOrganization()
   const artifacts = useQuery({
-    queryKey: ['artifacts', oid],
+    queryKey: ['artifacts', oid, sid],
     queryFn: ({ signal }) => {
       const end = Math.ceil(Date.now() / 1000) + 60
-      const fields = { start: end - SPAN_S, end }
+      const fields = { start: end - SPAN_S, end, sid }
       return call<{ logs: Artifact[]; next_cursor?: string | null }>('GET', `/v1/insight/${oid}/artifacts`, fields, signal)
     },
     enabled: oid !== '' && may('insight.list'),

@@ -8,6 +8,7 @@ import { Head } from '../look/Head.tsx'
 import { counted } from '../look/words.ts'
 import { openOf } from '../tasks/counts.ts'
 import { TaskTable } from '../tasks/TaskTable.tsx'
+import { Detected } from './Detected.tsx'
 import { OwedTo } from './OwedTo.tsx'
 
 /** Numbers are asked for this often while they are shown. */
@@ -86,6 +87,7 @@ export function Overview() {
           </div>
         )}
         {isAllowed && total > 0 && <OwedTo />}
+        {may('insight.det.get') && <Detected />}
         {waiting.length > 0 && (
           <section className="panel">
             <h2>What waits</h2>

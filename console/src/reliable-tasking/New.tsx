@@ -12,7 +12,9 @@ import { State } from '../look/State.tsx'
 import { localTime } from '../look/time.ts'
 import { counted } from '../look/words.ts'
 import { SelectorField } from '../selector/SelectorField.tsx'
+import { conditionsOf } from './conditions.ts'
 import { asCommandLine, asCurl, fieldsOf, type Order, sentence } from './order.ts'
+import { type Times, When } from './When.tsx'
 
 const SPANS: [string, number][] = [
   ['1 hour', 3_600],
@@ -46,6 +48,7 @@ export function NewTask() {
   const [perSecond, setPerSecond] = useState('')
   const [dynamic, setDynamic] = useState(false)
   const [urgent, setUrgent] = useState(false)
+  const [times, setTimes] = useState<Times>({ from: '', to: '', days: [] })
   const [busy, setBusy] = useState(false)
   const [failure, setFailure] = useState<unknown>()
   // Made before the first try, so that a second try is not a second task.
@@ -68,6 +71,7 @@ export function NewTask() {
     dynamic,
     urgent,
     perSecond: Number(perSecond) || undefined,
+    conditions: conditionsOf(times.from, times.to, times.days),
   }
   const words = useDeferredValue(order)
   const create = async () => {
@@ -162,18 +166,10 @@ export function NewTask() {
             <input type="checkbox" checked={urgent} onChange={(event) => setUrgent(event.target.checked)} />
             Before all other tasks that wait
           </label>
+          <When times={times} change={setTimes} />
           {failure !== undefined && <Failure what="The task was not made" error={failure} />}
           {found && command.trim() && (
-            <p className="note">
-              {sentence(
-                order.task,
-                found.total_sensors,
-                found.online_sensors,
-                localTime(Date.now() + ttl * 1000),
-                order.perSecond,
-                dynamic,
-              )}
-            </p>
+            <p className="note">{sentence(order, found.total_sensors, found.online_sensors, localTime(Date.now() + ttl * 1000))}</p>
           )}
           <div className="actions">
             <Copy text={() => asCommandLine(words)}>Copy as CLI</Copy>

@@ -15,7 +15,7 @@ test('hostile host names stay in their cell and are no formula', () => {
 })
 
 test('the sentence says who is off and until when', () => {
-  expect(sentence('os_version', 3, 1, 'tomorrow', 50, false)).toBe(
+  expect(sentence({ task: 'os_version', selector: '*', ttl: 1, perSecond: 50 }, 3, 1, 'tomorrow')).toBe(
     'Runs “os_version” on 3 sensors (2 of them offline now: each runs it when it is back), until tomorrow; at most 50 a second.',
   )
 })

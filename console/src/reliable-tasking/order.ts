@@ -1,14 +1,16 @@
 import type { Target } from '../api/types.ts'
 import { quoted } from '../look/quoted.ts'
 import { counted } from '../look/words.ts'
+import { type Conditions, conditionOptions, conditionWords } from './conditions.ts'
 
 /** What a task does, in one sentence. */
-export function sentence(command: string, total: number, online: number, expiry: string, pace: number | undefined, dynamic: boolean) {
+export function sentence({ task, perSecond, dynamic, conditions }: Order, total: number, online: number, expiry: string) {
   const sensors = counted(total, 'sensor')
   const offline = total - online
   const off = offline ? ` (${offline.toLocaleString('en')} of them offline now: each runs it when it is back)` : ''
   const later = dynamic ? ', and on sensors that match later' : ''
-  return `Runs “${command}” on ${sensors}${off}${later}, until ${expiry}${pace ? `; at most ${pace} a second` : ''}.`
+  const when = conditions ? `, ${conditionWords(conditions)}` : ''
+  return `Runs “${task}” on ${sensors}${off}${later}${when}, until ${expiry}${perSecond ? `; at most ${perSecond} a second` : ''}.`
 }
 
 export interface Order {
@@ -19,6 +21,7 @@ export interface Order {
   dynamic?: boolean | undefined
   urgent?: boolean | undefined
   perSecond?: number | undefined
+  conditions?: Conditions | undefined
   task_id?: string
 }
 
@@ -31,6 +34,7 @@ export const fieldsOf = (order: Order) => ({
   ...(order.dynamic ? { dynamic: true } : {}),
   ...(order.urgent ? { urgent: true } : {}),
   ...(order.perSecond ? { pace: { max_per_second: order.perSecond } } : {}),
+  ...(order.conditions ? { conditions: order.conditions } : {}),
   ...(order.task_id ? { task_id: order.task_id } : {}),
 })
 
@@ -45,6 +49,7 @@ export const asCommandLine = (order: Order) =>
     order.dynamic && '--dynamic',
     order.urgent && '--urgent',
     order.perSecond && `--max-per-second ${order.perSecond}`,
+    order.conditions && conditionOptions(order.conditions),
   ]
     .filter(Boolean)
     .join(' ')

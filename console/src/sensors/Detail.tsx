@@ -3,6 +3,7 @@ import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { call, type Failure as Refusal } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Sensor } from '../api/types.ts'
+import { Artifacts } from '../files/Artifacts.tsx'
 import { useTopic } from '../live/useLive.ts'
 import { LiveResponse } from '../live-response/LiveResponse.tsx'
 import { Empty, Failure } from '../look/Failure.tsx'
@@ -12,12 +13,13 @@ import { Time } from '../look/Time.tsx'
 import { ofServer } from '../look/time.ts'
 import { Processes } from '../processes/Processes.tsx'
 import { Timeline } from '../timeline/Timeline.tsx'
+import { Activity } from './Activity.tsx'
 import { Facts } from './Facts.tsx'
 import { Owed } from './Owed.tsx'
 import { Protection } from './Protection.tsx'
 import { Tags } from './Tags.tsx'
 
-const TABS = { overview: 'Overview', timeline: 'Timeline', processes: 'Processes', session: 'Live session' }
+const TABS = { overview: 'Overview', timeline: 'Timeline', processes: 'Processes', files: 'Files', session: 'Live session' }
 
 export function SensorDetail() {
   const { oid, org, may } = useOrganization()
@@ -95,6 +97,10 @@ export function SensorDetail() {
         />
       ) : tab === 'processes' ? (
         <Processes sid={sid} isOnline={info.is_online} />
+      ) : tab === 'files' ? (
+        <div className="page">
+          <Artifacts sid={sid} />
+        </div>
       ) : tab === 'session' ? (
         <LiveResponse key={sid} sid={sid} host={info.hostname || sid} isOnline={info.is_online} />
       ) : (
@@ -113,6 +119,7 @@ function Overview({ info, changed }: { info: Sensor; changed: () => void }) {
         <Protection info={info} changed={changed} />
       </div>
       <Owed sid={info.sid} />
+      <Activity sid={info.sid} />
     </div>
   )
 }

@@ -53,7 +53,7 @@ const COLUMNS: Column<Sensor>[] = [
 ]
 
 export function Sensors() {
-  const { org, oid, may } = useOrganization()
+  const { org, oid } = useOrganization()
   const search = useSearch({ from: '/$org/sensors' })
   const navigate = useNavigate()
   const [text, setText] = useState(search.selector ?? '')
@@ -153,10 +153,11 @@ export function Sensors() {
           }
         />
       )}
-      {!mistake && shown && shown.window.total > 0 && may('ext.request') && (
+      {!mistake && shown && shown.window.total > 0 && (
         <PickBar
           picked={picked}
           selector={selector}
+          online={search.online ?? false}
           total={shown.window.total}
           clear={() => setPicked(new Set())}
           changed={() => shown.window.again()}
