@@ -1,4 +1,4 @@
-"""The server drives a service of the official framework (`lcservice` 1.8.6, container transport): checklist 21.1."""
+"""The server drives a service of the official framework (`lcservice` 1.8.6, by both transports, and 1.8.0): checklist 21.1."""
 
 import json
 import os
@@ -15,7 +15,6 @@ SECRET = "shared-secret-123"
 SOURCE = '''
 import json, sys
 from lcservice.service import Service
-from lcservice.servers import ServeCherryPy
 
 
 class Recorder(Service):
@@ -47,19 +46,29 @@ class Recorder(Service):
         return self.response(isSuccess=True, data={"echo": request.data})
 
 
-ServeCherryPy(Recorder("recorder", sys.argv[3]), interface="127.0.0.1", port=int(sys.argv[2]))
+recorder, port = Recorder("recorder", sys.argv[3]), int(sys.argv[2])
+if sys.argv[4] == "container":
+    from lcservice.servers import ServeCherryPy
+    ServeCherryPy(recorder, interface="127.0.0.1", port=port)
+else:
+    import flask
+    from wsgiref.simple_server import make_server
+    from lcservice.servers import ServeCloudFunction
+    app = flask.Flask("recorder")
+    app.post("/")(lambda: ServeCloudFunction(recorder, flask.request))
+    make_server("127.0.0.1", port, app).serve_forever()
 '''
 
 
 class Service:
     """The program, on a free port."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, framework: str = "service", transport: str = "container"):
         folder.mkdir()
         self.kept, source, port = folder / "kept", folder / "recorder.py", free_port()
         source.write_text(SOURCE)
-        python = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache")) / "venv-service" / "bin" / "python"
-        argv = [str(python), str(source), str(self.kept), str(port), SECRET]
+        python = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache")) / f"venv-{framework}" / "bin" / "python"
+        argv = [str(python), str(source), str(self.kept), str(port), SECRET, transport]
         self.process = Process(argv, folder / "service.log", plain_environment(folder / "home"))
         self.url = f"http://127.0.0.1:{port}/"
 
@@ -83,9 +92,13 @@ class Muster:
         return result.stdout
 
 
-@pytest.fixture
-def recorder(tmp_path):
-    service = Service(tmp_path / "recorder")
+# Framework and transport. 21.1.2: the oldest one checks a spelling of its own; 21.1.3: cloud functions look at the type of the body.
+DIALECTS = [("service", "container"), ("service", "cloud function"), ("service-1.8.0", "container")]
+
+
+@pytest.fixture(params=DIALECTS, ids=" ".join)
+def recorder(request, tmp_path):
+    service = Service(tmp_path / "recorder", *request.param)
     yield service
     service.process.stop()
 
