@@ -82,6 +82,8 @@ pub struct Rule {
     pub meta: RuleMeta,
     /// What loads but is probably a mistake.
     pub warnings: Vec<Warning>,
+    /// The lookups that it names.
+    pub(crate) lookups: Vec<Box<str>>,
     /// Of the first lookup that was not there when the rule was loaded.
     pub(crate) missing_lookup: Option<LoadError>,
     pub(crate) detect: Detect,
@@ -95,6 +97,12 @@ impl Rule {
     #[must_use]
     pub fn target(&self) -> Target {
         self.detect.target
+    }
+
+    /// Whether the rule looks something up in a lookup of this name.
+    #[must_use]
+    pub fn names_lookup(&self, name: &str) -> bool {
+        self.lookups.iter().any(|lookup| **lookup == *name)
     }
 
     /// What is wrong with the first lookup that the rule names and that was not there when it was loaded: the rule works,
@@ -194,6 +202,7 @@ impl<'a> RuleLoader<'a> {
             resources: self.resources,
             templates: &self.templates,
             warnings: Vec::new(),
+            lookups: Vec::new(),
             missing_lookup: None,
             nodes_left: node::NODES_MAX,
             reports_latest: false,
@@ -223,8 +232,8 @@ impl<'a> RuleLoader<'a> {
             Some(respond) if !matches!(respond.tree.kind, Kind::Null) => loader.respond(&respond, is_artifact)?,
             _ => Vec::new(),
         };
-        let Loader { warnings, missing_lookup, .. } = loader;
-        Ok(Rule { fingerprint: fingerprint(&meta, tree), meta, warnings, missing_lookup, detect, respond })
+        let Loader { warnings, lookups, missing_lookup, .. } = loader;
+        Ok(Rule { fingerprint: fingerprint(&meta, tree), meta, warnings, lookups, missing_lookup, detect, respond })
     }
 }
 
@@ -233,6 +242,7 @@ pub(super) struct Loader<'a> {
     resources: &'a dyn Resources,
     templates: &'a Templates,
     warnings: Vec<Warning>,
+    lookups: Vec<Box<str>>,
     missing_lookup: Option<LoadError>,
     nodes_left: usize,
     reports_latest: bool,

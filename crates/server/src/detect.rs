@@ -46,7 +46,7 @@ use parking_lot::{Mutex, RwLock};
 use pending::Pending;
 use pool::Pool;
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
@@ -177,7 +177,7 @@ impl Detectors {
     }
 
     /// What was changed and is not in force yet, and the number of the last change.
-    fn changed(&self, oid: Oid) -> (Vec<Place>, u64) {
+    fn changed(&self, oid: Oid) -> (BTreeSet<Place>, u64) {
         let changes = self.changes.lock();
         let of = changes.get(&oid);
         of.map(|of| (of.records.keys().cloned().collect(), of.count)).unwrap_or_default()

@@ -146,6 +146,7 @@ impl Loader<'_> {
             self.warn(missing.code, format!("{}: {}", missing.message, missing.help), resource.place.clone());
             self.missing_lookup.get_or_insert(missing);
         }
+        self.lookups.push(name.into());
         let metadata = at.get("metadata_rules").map(|rules| self.node(&rules, setting.stateless())).transpose()?;
         Ok(Op::Lookup(Box::new(Lookup {
             path,

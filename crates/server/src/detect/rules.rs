@@ -16,13 +16,19 @@ use muster_rules::{
 };
 use muster_store::{CounterRow, Read, StoreError};
 use parking_lot::{Mutex, RwLock};
+use std::collections::BTreeSet;
+use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::thread;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
 /// Suppression windows of one organization: about 80 bytes of memory each, and as much on disk.
 const WINDOWS_MAX: usize = 1_000_000;
+
+/// Rules that are loaded faster than a thread is started: about a millisecond.
+const LOADED_ALONE_MAX: usize = 64;
 
 /// Rules and lookups to be put in force.
 struct Compiled {
@@ -91,29 +97,64 @@ impl<'a> Loading<'a> {
 /// Compiles all stored rules.
 fn compile(app: &App, oid: Oid) -> Compiled {
     let lookups = Lookups::load(&app.records, oid);
-    let mut loading = Loading::new(app, oid, &lookups);
-    let mut rules = Vec::new();
+    let mut records = Vec::new();
     for hive in hive::RULE_HIVES {
-        let records = app.records.list(oid, hive.kind).into_iter();
-        rules.extend(records.filter_map(|(name, record)| loading.rule(hive, &name, record)));
+        records.extend(app.records.list(oid, hive.kind).into_iter().map(|(name, record)| (hive, name, record)));
     }
+    let (rules, mut broken) = load_rules(app, oid, &lookups, records);
+    let mut loading = Loading::new(app, oid, &lookups);
     let records = app.records.list(oid, hive::FALSE_POSITIVES.kind).into_iter();
     let false_positives = records.filter_map(|(name, record)| loading.false_positive(&name, record)).collect();
-    let broken = loading.broken;
+    broken.append(&mut loading.broken);
     Compiled { rules: Arc::new(RuleSet::new(rules, false_positives)), lookups: Arc::new(lookups), broken }
 }
 
+/// The rules of records, in their order, and what is wrong with some; many are loaded by all cores together.
+fn load_rules(
+    app: &App,
+    oid: Oid,
+    lookups: &Lookups,
+    mut records: Vec<(&Hive, String, HiveRecord)>,
+) -> (Vec<Rule>, Vec<Trouble>) {
+    let load = |records: Vec<(&Hive, String, HiveRecord)>| {
+        let mut loading = Loading::new(app, oid, lookups);
+        let rules: Vec<_> =
+            records.into_iter().filter_map(|(hive, name, record)| loading.rule(hive, &name, record)).collect();
+        (rules, loading.broken)
+    };
+    let share = records.len().div_ceil(app.detectors.pool.share()).max(LOADED_ALONE_MAX);
+    let mut shares = Vec::new();
+    while records.len() > share {
+        shares.push(records.split_off(records.len() - share));
+    }
+    let load = &load;
+    thread::scope(|scope| {
+        let others: Vec<_> = shares.into_iter().rev().map(|share| scope.spawn(move || load(share))).collect();
+        let (mut rules, mut broken) = load(records);
+        for other in others {
+            // A panic goes on here, as if one thread had loaded all.
+            let (more, more_broken) = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            rules.extend(more);
+            broken.extend(more_broken);
+        }
+        (rules, broken)
+    })
+}
+
 /// Compiles what was changed, beside the rules in force.
-fn compile_changed(app: &App, detector: &Detector, changed: &[Place]) -> Compiled {
+fn compile_changed(app: &App, detector: &Detector, mut changed: BTreeSet<Place>) -> Compiled {
     let (oid, before) = (detector.oid, Arc::clone(&detector.lookups.read()));
-    let lookups = before.after(&app.records, oid, changed);
-    if before.names().any(|name| !lookups.has_lookup(name)) {
+    let lookups = before.after(&app.records, oid, &changed);
+    let gone: Vec<&String> = before.names().filter(|name| !lookups.has_lookup(name)).collect();
+    if !gone.is_empty() {
         // Which rules name it is known when they are loaded; that is told.
-        return compile(app, oid);
+        let rules = detector.rules();
+        let of_gone = rules.rules().filter(|rule| gone.iter().any(|name| rule.names_lookup(name)));
+        changed.extend(of_gone.filter_map(|rule| place_of(rule)));
     }
     let mut loading = Loading::new(app, oid, &lookups);
     let mut edits = Edits::default();
-    for (name, key) in changed {
+    for (name, key) in &changed {
         let Some(hive) = hive::find(name) else { continue };
         let record = app.records.get(oid, hive.kind, key);
         if let Some(namespace) = hive.namespace() {
@@ -126,6 +167,12 @@ fn compile_changed(app: &App, detector: &Detector, changed: &[Place]) -> Compile
     }
     let broken = loading.broken;
     Compiled { rules: Arc::new(detector.rules().edited(edits)), lookups, broken }
+}
+
+/// The record of a rule.
+fn place_of(rule: &Rule) -> Option<Place> {
+    let hive = hive::RULE_HIVES.into_iter().find(|hive| hive.namespace() == Some(&*rule.meta.namespace))?;
+    Some((hive.name, rule.meta.name.clone()))
 }
 
 /// Puts in force what was changed, as [`super::Detectors::touch`] was told. Rules that did not change keep what they wait for.
@@ -151,9 +198,9 @@ pub async fn reload(app: &Arc<App>, oid: Oid) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn load_changed(app: &Arc<App>, detector: &Arc<Detector>, changed: Vec<Place>) -> Result<(), StoreError> {
+async fn load_changed(app: &Arc<App>, detector: &Arc<Detector>, changed: BTreeSet<Place>) -> Result<(), StoreError> {
     let (shared, of) = (Arc::clone(app), Arc::clone(detector));
-    let compiled = tokio::task::spawn_blocking(move || compile_changed(&shared, &of, &changed)).await;
+    let compiled = tokio::task::spawn_blocking(move || compile_changed(&shared, &of, changed)).await;
     let Compiled { rules, lookups, broken } = compiled.map_err(not_compiled)?;
     detector.replace(rules, Some(lookups)).await;
     merge::begin(app, detector);

@@ -5,7 +5,7 @@ use crate::records::Records;
 use muster_model::Oid;
 use muster_rules::{Resources, YamlBounds};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The YAML of a lookup: millions of entries; the bytes of a record bound it before this does.
@@ -27,7 +27,7 @@ impl Lookups {
     }
 
     /// These, with what is stored now of those that changed.
-    pub(crate) fn after(self: &Arc<Self>, records: &Records, oid: Oid, changed: &[Place]) -> Arc<Self> {
+    pub(crate) fn after(self: &Arc<Self>, records: &Records, oid: Oid, changed: &BTreeSet<Place>) -> Arc<Self> {
         let mut lookups = Arc::clone(self);
         for (_, name) in changed.iter().filter(|(hive, _)| *hive == LOOKUPS.name) {
             let after = Arc::make_mut(&mut lookups);

@@ -161,6 +161,28 @@ async fn a_lookup_is_in_force_from_its_write_to_its_deletion() {
     assert_eq!(categories(&stored(&world, Stream::Detect).await), ["2", "3", "5"]);
 }
 
+/// Goal: of the rules in force, only those that name a deleted lookup are loaded again, and operators are told which they
+/// are. Method: a rule of each kind.
+#[tokio::test]
+async fn of_a_deleted_lookup_operators_are_told_which_rules_name_it() {
+    let world = World::new().await;
+    set(&world, "lookup", "bad", json!({"lookup_data": {}})).await;
+    let looks = json!({"event": "TEST", "op": "lookup", "path": "event/X", "resource": "hive://lookup/bad"});
+    let within = json!({"op": "or", "rules": [{"op": "is", "event": "TEST", "path": "event/X", "value": "1"}, looks]});
+    let report = json!([{"action": "report", "name": "r"}]);
+    for (hive, name, detect) in [("dr-general", "outside", &looks), ("dr-managed", "inside", &within)] {
+        set(&world, hive, name, json!({"detect": detect, "respond": report})).await;
+    }
+    set(&world, "dr-general", "stranger", rule(report)).await;
+    world.ok("DELETE", &format!("hive/lookup/{}/bad", world.oid), &[]).await;
+    until("both are told of", async || {
+        let errors = world.ok("GET", &format!("errors/{}", world.oid), &[]).await.to_string();
+        assert!(!errors.contains("stranger"), "{errors}");
+        errors.contains("outside") && errors.contains("inside")
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn detections_chain_and_false_positives_vanish() {
     let world = World::new().await;
