@@ -8,9 +8,11 @@ mod fanout;
 mod idle;
 mod matching;
 mod returning;
+mod rules;
 mod sensor;
 mod status;
 mod storm;
+mod tenants;
 
 use crate::fleet::{Heard, What};
 use crate::line::ms;
@@ -36,39 +38,32 @@ const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs one benchmark, or all.
 pub async fn run(args: &Args) -> anyhow::Result<()> {
-    let is = |name| args.name == name || args.name == Name::All;
-    if is(Name::Create) {
-        create::run(args).await.context("create")?;
-    }
-    if is(Name::Fanout) {
-        fanout::run(args).await.context("fanout")?;
-    }
-    if is(Name::Return) {
-        returning::run(args).await.context("return")?;
-    }
-    if is(Name::Cpu) {
-        cpu::run(args).await.context("cpu")?;
-    }
-    if is(Name::Storm) {
-        storm::run(args).await.context("storm")?;
-        confirm::run(args).await.context("storm.confirm")?;
-    }
-    if is(Name::Idle) {
-        idle::run(args).await.context("idle")?;
-    }
-    if is(Name::Match) {
-        matching::run(args).await.context("match")?;
-    }
-    if is(Name::Status) {
-        status::run(args).await.context("status")?;
-    }
-    if is(Name::Sensor) {
-        sensor::run(args).await.context("sensor")?;
-    }
-    if is(Name::Detect) {
-        detect::run(args).await.context("detect")?;
+    let is_asked = |name: &&Name| args.name == Name::All || args.name == **name;
+    for name in Name::MEASURED.iter().filter(is_asked) {
+        Box::pin(measure(*name, args)).await.with_context(|| format!("{name:?}").to_lowercase())?;
     }
     Ok(())
+}
+
+async fn measure(name: Name, args: &Args) -> anyhow::Result<()> {
+    match name {
+        Name::Create => create::run(args).await,
+        Name::Fanout => fanout::run(args).await,
+        Name::Return => returning::run(args).await,
+        Name::Cpu => cpu::run(args).await,
+        Name::Storm => {
+            storm::run(args).await?;
+            confirm::run(args).await
+        }
+        Name::Idle => idle::run(args).await,
+        Name::Match => matching::run(args).await,
+        Name::Status => status::run(args).await,
+        Name::Sensor => sensor::run(args).await,
+        Name::Detect => detect::run(args).await,
+        Name::Rules => rules::run(args).await,
+        Name::Tenants => tenants::run(args).await,
+        Name::All | Name::ServeChild | Name::EchoChild => Ok(()),
+    }
 }
 
 /// The numbers of sensors to measure with.

@@ -44,7 +44,7 @@ pub struct Usage {
 pub fn program() -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("muster-sensor");
     if !path.exists() {
-        bail!("{} is missing: cargo build --release -p muster-sensor", path.display());
+        bail!("{} is missing: cargo build --profile dist -p muster-sensor", path.display());
     }
     Ok(path)
 }
@@ -56,15 +56,15 @@ impl Endpoint {
         let mut command = Command::new(program()?);
         command.args(["run", "--state-dir"]).arg(folder.path().join("state"));
         command.env_clear().env("MUSTER_TEST_SANDBOX", "1").env("MUSTER_TEST_BACKOFF_MS", BACKOFF_MS);
-        command.env("MUSTER_INSTALL_KEY", world.installation_key().await?).env("PATH", "/usr/bin:/bin");
+        command.env("MUSTER_INSTALL_KEY", world.rest.installation_key().await?).env("PATH", "/usr/bin:/bin");
         if let Some(gate) = gate {
             command.env("LC_PROXY", gate.address.clone());
         }
         let child = command.stdin(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
         let begun = Instant::now();
         while begun.elapsed() < PATIENCE {
-            if let Some(sid) = world.sids().await?.into_iter().next()
-                && world.is_online(sid).await?
+            if let Some(sid) = world.rest.sids().await?.into_iter().next()
+                && world.rest.is_online(sid).await?
             {
                 return Ok(Self { child, folder, sid });
             }
@@ -76,7 +76,7 @@ impl Endpoint {
     /// Waits until the server has noticed that the sensor is gone.
     pub async fn until_offline(&self, world: &World) -> anyhow::Result<()> {
         let begun = Instant::now();
-        while world.is_online(self.sid).await? {
+        while world.rest.is_online(self.sid).await? {
             if begun.elapsed() > PATIENCE {
                 bail!("the sensor is still on line");
             }

@@ -9,6 +9,7 @@
 
 mod benchmark;
 mod child;
+mod client;
 mod endpoint;
 mod fleet;
 mod limit;
@@ -42,6 +43,10 @@ enum Name {
     Sensor,
     /// An event that a rule answers with a task to the same sensor.
     Detect,
+    /// Rules that are set beside many, many that are set in a row, and all loaded again.
+    Rules,
+    /// One organization while another does its worst.
+    Tenants,
     /// All of them, one after another.
     All,
     /// A server, until its standard input ends.
@@ -50,6 +55,24 @@ enum Name {
     /// A bare TLS echo server, until its standard input ends.
     #[value(hide = true)]
     EchoChild,
+}
+
+impl Name {
+    /// Those that measure, in the order in which `all` runs them.
+    const MEASURED: [Self; 12] = [
+        Self::Create,
+        Self::Fanout,
+        Self::Return,
+        Self::Cpu,
+        Self::Storm,
+        Self::Idle,
+        Self::Match,
+        Self::Status,
+        Self::Sensor,
+        Self::Detect,
+        Self::Rules,
+        Self::Tenants,
+    ];
 }
 
 /// Measures muster, and prints one JSON object per line.
@@ -62,6 +85,12 @@ struct Args {
     /// Numbers of active requests (`match`).
     #[arg(long, num_args = 1..)]
     requests: Vec<u32>,
+    /// How many rules are stored (`rules`, `tenants`).
+    #[arg(long, default_value_t = 15_000)]
+    rules: u32,
+    /// How many records are too old to be kept (`tenants`).
+    #[arg(long, default_value_t = 1_000_000)]
+    records: u32,
     /// How often each measurement is made; the median is printed.
     #[arg(long, default_value_t = 3)]
     runs: u32,

@@ -1,10 +1,12 @@
 //! A server in its own process, with a fleet in its store.
 
+use crate::client::Client;
 use crate::fleet::{self, Fleet};
-use anyhow::{Context as _, bail};
-use muster_model::{Oid, Sid, TaskId};
+use anyhow::Context as _;
+use muster_model::{Oid, TaskId};
 use muster_server::Server;
 use muster_server::access::{API_KEY, ApiKey, owner_permissions};
+use muster_server::app::App;
 use muster_server::config::Config;
 use muster_server::extension::{SUBSCRIPTION, Subscription};
 use muster_server::profile::Profile;
@@ -14,12 +16,13 @@ use muster_store::{Expect, Options, Store, TaskRow, Write};
 use muster_tasking::{Control, Spec};
 use roaring::RoaringBitmap;
 use rustls_pki_types::CertificateDer;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
@@ -34,25 +37,24 @@ const TICKS_PER_S: f64 = 100.0;
 pub struct Ground {
     folder: TempDir,
     /// The organization.
-    pub oid: Oid,
-    api_key: String,
+    pub first: Tenant,
+    /// Another one, without sensors but those that `more` put there.
+    pub second: Tenant,
     authority: CertificateDer<'static>,
 }
 
-impl Ground {
-    /// Makes an organization with this many sensors, all offline; `more` puts further rows into the store.
-    pub async fn new(
-        scratch: &Path,
-        sensors: u32,
-        more: impl FnOnce(&Store, Oid) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Self> {
-        let folder = tempfile::Builder::new().prefix("muster-bench-").tempdir_in(scratch)?;
-        let store = Store::open(Options { path: folder.path().join("muster.db"), bytes_max: None })?;
-        let server = Server::start_on(Config::loopback(folder.path().to_owned()), store.clone()).await?;
-        let (app, now, oid) = (&server.app, clock::now(), Oid(random::uuid()));
+/// An organization, and an API key of its owner.
+pub struct Tenant {
+    /// The organization.
+    pub oid: Oid,
+    api_key: String,
+}
+
+impl Tenant {
+    async fn found(app: &App) -> anyhow::Result<Self> {
+        let (now, oid, api_key) = (clock::now(), Oid(random::uuid()), random::uuid().to_string());
         let profile = Profile { name: "bench".into(), created_at: now, sensor_quota: 0 };
         app.create_organization(oid, &profile).await?;
-        let api_key = random::uuid().to_string();
         let key = ApiKey {
             name: "bench".into(),
             permissions: owner_permissions(),
@@ -64,12 +66,36 @@ impl Ground {
         app.records.put(oid, API_KEY, &digest, &key, Expect::Any, Vec::new()).await?;
         let subscription = Subscription { created_at: now, by: "bench".into() };
         app.records.put(oid, SUBSCRIPTION, EXTENSION, &subscription, Expect::Any, Vec::new()).await?;
-        let authority = app.pki.authority.clone().into_owned();
+        Ok(Self { oid, api_key })
+    }
+}
+
+impl Ground {
+    /// Makes an organization with this many sensors, all offline; `more` puts further rows into the store.
+    pub async fn new(
+        scratch: &Path,
+        sensors: u32,
+        more: impl FnOnce(&Store, Oid) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        Self::shared(scratch, sensors, |store, first, _| more(store, first)).await
+    }
+
+    /// The same, where `more` also puts rows of a second organization.
+    pub async fn shared(
+        scratch: &Path,
+        sensors: u32,
+        more: impl FnOnce(&Store, Oid, Oid) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new().prefix("muster-bench-").tempdir_in(scratch)?;
+        let store = Store::open(Options { path: folder.path().join("muster.db"), bytes_max: None })?;
+        let server = Server::start_on(Config::loopback(folder.path().to_owned()), store.clone()).await?;
+        let (first, second) = (Tenant::found(&server.app).await?, Tenant::found(&server.app).await?);
+        let authority = server.app.pki.authority.clone().into_owned();
         server.stop().await;
-        put_sensors(&store, oid, sensors)?;
-        more(&store, oid)?;
+        put_sensors(&store, first.oid, 0..sensors)?;
+        more(&store, first.oid, second.oid)?;
         store.close();
-        Ok(Self { folder, oid, api_key, authority })
+        Ok(Self { folder, first, second, authority })
     }
 
     /// The database file.
@@ -77,15 +103,21 @@ impl Ground {
         self.folder.path().join("muster.db")
     }
 
-    /// Sensors that trust this server.
+    /// Sensors of the first organization.
     pub fn fleet(&self) -> anyhow::Result<Arc<Fleet>> {
-        Ok(Arc::new(Fleet::new(self.oid, self.authority.clone())?))
+        self.fleet_of(&self.first)
+    }
+
+    /// Sensors of an organization, which trust this server.
+    pub fn fleet_of(&self, tenant: &Tenant) -> anyhow::Result<Arc<Fleet>> {
+        Ok(Arc::new(Fleet::new(tenant.oid, self.authority.clone())?))
     }
 }
 
-fn put_sensors(store: &Store, oid: Oid, sensors: u32) -> anyhow::Result<()> {
+/// Puts sensors with these numbers into the store; no other organization may have one of the same number.
+pub fn put_sensors(store: &Store, oid: Oid, sensors: Range<u32>) -> anyhow::Result<()> {
     let public_key = fleet::public_key()?;
-    let ordinals: Vec<u32> = (0..sensors).collect();
+    let ordinals: Vec<u32> = sensors.collect();
     for some in ordinals.chunks(SENSORS_PER_COMMIT) {
         let put = |ordinal: &u32| {
             let row = fleet::row(oid, *ordinal, &public_key);
@@ -147,6 +179,12 @@ impl Process {
         Ok(Self { child, tls: address("tls").context("the child has no TLS listener")?, http: address("http") })
     }
 
+    /// The REST API for an organization.
+    pub async fn client(&self, tenant: &Tenant) -> anyhow::Result<Client> {
+        let base = format!("http://{}", self.http.context("the child has no HTTP listener")?);
+        Client::new(base, tenant.oid, &tenant.api_key).await
+    }
+
     /// CPU time that it has used, user and system.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
         let stat = self.proc_file("stat")?;
@@ -177,105 +215,26 @@ impl Process {
     }
 }
 
-/// A server, and the API key to it.
+/// A server, and the client of its first organization.
 pub struct World {
     /// The server.
     pub process: Process,
-    /// Its sensors.
+    /// The sensors of the organization.
     pub fleet: Arc<Fleet>,
-    oid: Oid,
-    http: reqwest::Client,
-    base: String,
-    token: String,
+    /// Its REST API.
+    pub rest: Client,
 }
 
 impl World {
     /// Starts a server on a data directory.
     pub async fn start(ground: &Ground) -> anyhow::Result<Self> {
         let process = Process::start("serve-child", ground).await?;
-        let base = format!("http://{}", process.http.context("the child has no HTTP listener")?);
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(120)).build()?;
-        let oid = ground.oid.to_string();
-        let exchange = [("oid", oid.as_str()), ("secret", ground.api_key.as_str())];
-        let answer: Value = http.post(format!("{base}/jwt")).form(&exchange).send().await?.json().await?;
-        let token = answer["jwt"].as_str().with_context(|| format!("no token: {answer}"))?.to_owned();
-        Ok(Self { process, fleet: ground.fleet()?, oid: ground.oid, http, base, token })
+        let rest = process.client(&ground.first).await?;
+        Ok(Self { process, fleet: ground.fleet()?, rest })
     }
 
     /// The address that sensors connect to.
     pub fn address(&self) -> SocketAddr {
         self.process.tls
-    }
-
-    /// Asks the tasking extension; gives the answer, and the time until it was there.
-    pub async fn ask(&self, action: &str, data: &Value) -> anyhow::Result<(Value, Duration)> {
-        let (oid, data) = (self.oid.to_string(), data.to_string());
-        let form = [("oid", oid.as_str()), ("action", action), ("data", data.as_str())];
-        let url = format!("{}/v1/extension/request/{EXTENSION}", self.base);
-        let began = Instant::now();
-        let answer = self.http.post(url).bearer_auth(&self.token).form(&form).send().await?;
-        let (status, mut answer) = (answer.status(), answer.json::<Value>().await?);
-        let took = began.elapsed();
-        if !status.is_success() {
-            bail!("{action}: {status} {answer}");
-        }
-        Ok((answer["data"].take(), took))
-    }
-
-    /// Asks for a task for these sensors; gives its id.
-    pub async fn task(&self, selector: &str) -> anyhow::Result<(String, Duration)> {
-        let (answer, took) = self.ask("task", &json!({"task": "os_version", "selector": selector})).await?;
-        Ok((answer["task_id"].as_str().context("no task_id")?.to_owned(), took))
-    }
-
-    /// A new installation key, as sensors are given it.
-    pub async fn installation_key(&self) -> anyhow::Result<String> {
-        let path = format!("installationkeys/{}", self.oid);
-        let url = format!("{}/v1/{path}", self.base);
-        let made: Value =
-            self.http.post(url).bearer_auth(&self.token).form(&[("desc", "bench")]).send().await?.json().await?;
-        let iid = made["iid"].as_str().with_context(|| format!("no installation key: {made}"))?;
-        let key = self.get(&format!("{path}/{iid}")).await?;
-        Ok(key["key"].as_str().with_context(|| format!("no key in {key}"))?.to_owned())
-    }
-
-    /// Ids of all sensors.
-    pub async fn sids(&self) -> anyhow::Result<Vec<Sid>> {
-        let all = self.get(&format!("sensors/{}", self.oid)).await?;
-        let sids = all["sensors"].as_array().into_iter().flatten();
-        Ok(sids.filter_map(|sensor| sensor["sid"].as_str()?.parse().ok()).collect())
-    }
-
-    /// Whether a sensor has a link.
-    pub async fn is_online(&self, sid: Sid) -> anyhow::Result<bool> {
-        Ok(self.get(&sid.to_string()).await?["is_online"] == true)
-    }
-
-    async fn get(&self, path: &str) -> anyhow::Result<Value> {
-        let answer = self.http.get(format!("{}/v1/{path}", self.base)).bearer_auth(&self.token).send().await?;
-        Ok(answer.error_for_status()?.json().await?)
-    }
-
-    /// Puts a tag on a sensor.
-    pub async fn tag(&self, ordinal: u32, tag: &str) -> anyhow::Result<()> {
-        let url = format!("{}/v1/{}/tags", self.base, fleet::sid_of(ordinal));
-        let answer = self.http.post(url).bearer_auth(&self.token).form(&[("tags", tag)]).send().await?;
-        if !answer.status().is_success() {
-            bail!("tag: {}", answer.status());
-        }
-        Ok(())
-    }
-
-    /// Sets a detection and response rule.
-    pub async fn rule(&self, name: &str, rule: &Value) -> anyhow::Result<()> {
-        let url = format!("{}/v1/hive/dr-general/{}/{name}/data", self.base, self.oid);
-        let (data, enabled) = (rule.to_string(), json!({"enabled": true}).to_string());
-        let form = [("data", data.as_str()), ("usr_mtd", enabled.as_str())];
-        let answer = self.http.post(url).bearer_auth(&self.token).form(&form).send().await?;
-        let status = answer.status();
-        if !status.is_success() {
-            bail!("rule: {status} {}", answer.text().await?);
-        }
-        Ok(())
     }
 }

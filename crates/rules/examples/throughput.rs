@@ -1,6 +1,6 @@
 //! Measures the engine: one JSON line per figure, with name, value, unit and parameters.
 //!
-//! `cargo run --release -p muster-rules --example throughput -- --rules 1500 [--events 20000] [--naive-events 2000] [--file RULES] [--events-file EVENTS]`
+//! `cargo run --profile dist -p muster-rules --example throughput -- --rules 1500 [--events 20000] [--naive-events 2000] [--file RULES] [--events-file EVENTS]`
 //!
 //! Rules and events are generated from a seed. With `--file`, rules are read instead: one JSON
 //! rule per line, or a JSON list; with `--events-file`, events, one JSON object per line. Beside

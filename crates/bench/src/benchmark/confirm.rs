@@ -85,7 +85,7 @@ async fn over_tls(args: &Args, sensors: u32) -> anyhow::Result<()> {
         tokio::spawn(async move { Box::pin(fleet.connect(address, ordinal)).await })
     };
     let links: Vec<_> = futures_util::stream::iter(0..sensors).map(connect).buffer_unordered(OPENING).collect().await;
-    world.task("*").await?;
+    world.rest.task("*").await?;
     let mut ready = Vec::new();
     for link in links {
         let mut link = link??;

@@ -42,14 +42,14 @@ async fn rounds(
     sensors: u32,
     seconds: u32,
 ) -> anyhow::Result<(Duration, Duration)> {
-    world.task("*").await?;
+    world.rest.task("*").await?;
     gather(told, What::Ended, sensors).await?;
     let mut second = interval(Duration::from_secs(1));
     second.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (cpu, began) = (world.process.cpu()?, Instant::now());
     for _ in 0..seconds {
         second.tick().await;
-        world.task("*").await?;
+        world.rest.task("*").await?;
         gather(told, What::Ended, sensors).await?;
     }
     second.tick().await;

@@ -13,7 +13,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         let world = World::start(&ground).await?;
         let mut times = Vec::new();
         for _ in 0..args.runs.max(1) {
-            times.push(ms(world.task("*").await?.1));
+            times.push(ms(world.rest.task("*").await?.1));
         }
         world.process.stop().await?;
         let bytes = stored_bytes(&ground)?;

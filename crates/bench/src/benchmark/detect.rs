@@ -39,7 +39,7 @@ async fn measure(args: &Args, others: u32) -> anyhow::Result<()> {
     let world = World::start(&ground).await?;
     let detect = json!({"event": "NEW_PROCESS", "op": "ends with", "path": "event/FILE_PATH", "value": "/answered"});
     let respond = json!([{"action": "task", "command": "os_version"}]);
-    world.rule("answer", &json!({"detect": detect, "respond": respond})).await?;
+    world.rest.rule("answer", &json!({"detect": detect, "respond": respond})).await?;
     let sent = Arc::new(AtomicU32::new(0));
     let mut senders = JoinSet::new();
     for ordinal in 1..=others {

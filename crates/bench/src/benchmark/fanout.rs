@@ -23,7 +23,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
         // Once unmeasured: the first task pays for what is set up once.
         for run in 0..=args.runs.max(1) {
             let began = Instant::now();
-            let (_, took) = world.task("*").await?;
+            let (_, took) = world.rest.task("*").await?;
             let delivered = gather(&mut told, What::Delivered, sensors).await?;
             if run > 0 {
                 let since: Vec<f64> = delivered.iter().map(|heard| ms(heard.at - began)).collect();

@@ -23,7 +23,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     for sensors in sizes(args, &[300]) {
         let ground = Ground::new(&args.scratch, sensors, |_, _| Ok(())).await?;
         let world = World::start(&ground).await?;
-        world.task("*").await?;
+        world.rest.task("*").await?;
         let times = returns(&world, sensors).await?;
         world.process.stop().await?;
         let echo = Process::start("echo-child", &ground).await?;
@@ -63,7 +63,7 @@ async fn real(args: &Args) -> anyhow::Result<()> {
     for _ in 0..RETURNS {
         gate.close();
         endpoint.until_offline(&world).await?;
-        let (answer, _) = world.ask("task", &json!({"task": command, "selector": "*"})).await?;
+        let (answer, _) = world.rest.ask("task", &json!({"task": command, "selector": "*"})).await?;
         if answer["queued_sensors"] != 1 {
             bail!("the task does not wait: {answer}");
         }

@@ -69,12 +69,12 @@ async fn pages(args: &Args, sensors: u32) -> anyhow::Result<()> {
     let world = World::start(&ground).await?;
     let (mut counts, mut pages, mut nothing) = (Vec::new(), Vec::new(), Vec::new());
     for page in 0..PAGES {
-        counts.push(ms(world.ask("get", &json!({"task_id": id, "limit": 1})).await?.1));
+        counts.push(ms(world.rest.ask("get", &json!({"task_id": id, "limit": 1})).await?.1));
         // Spread over the whole request, and not in its order.
         let place = u64::from(page) * 7_919 % u64::from(PAGES) * u64::from(sensors) / u64::from(PAGES);
         let ask = json!({"task_id": id, "limit": PAGE, "cursor": place.to_string()});
-        pages.push(ms(world.ask("get", &ask).await?.1));
-        nothing.push(ms(world.ask("signal_attempt", &json!({})).await?.1));
+        pages.push(ms(world.rest.ask("get", &ask).await?.1));
+        nothing.push(ms(world.rest.ask("signal_attempt", &json!({})).await?.1));
     }
     world.process.stop().await?;
     let nothing = percentile(&nothing, 0.5);
@@ -101,11 +101,11 @@ async fn newly(args: &Args) -> anyhow::Result<()> {
     let (tell, mut told) = unbounded_channel();
     put_to_work(&world, 0..NEWLY, &tell).await?;
     let ask = json!({"task": "os_version", "selector": "`urgent-fix` in tags", "dynamic": true});
-    world.ask("task", &ask).await?;
+    world.rest.ask("task", &ask).await?;
     let mut times = Vec::new();
     for ordinal in 0..NEWLY {
         let began = Instant::now();
-        world.tag(ordinal, "urgent-fix").await?;
+        world.rest.tag(ordinal, "urgent-fix").await?;
         loop {
             let heard = timeout(PATIENCE, told.recv()).await?.context("all links are gone")?;
             if heard.ordinal == ordinal && heard.what == What::Delivered {

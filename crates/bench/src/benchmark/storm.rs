@@ -21,7 +21,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     for sensors in online(args, &[10_000], u64::from)? {
         let ground = Ground::new(&args.scratch, sensors, |_, _| Ok(())).await?;
         let world = World::start(&ground).await?;
-        world.task("*").await?;
+        world.rest.task("*").await?;
         let (cpu, began) = (world.process.cpu()?, Instant::now());
         let mut all = JoinSet::new();
         for ordinal in 0..sensors {
