@@ -86,10 +86,16 @@ impl Hives {
         of.lock_owned().await
     }
 
+    /// The stored lookups of an organization.
+    #[must_use]
+    pub fn lookups(&self, oid: Oid) -> Arc<Lookups> {
+        self.in_force.lookups(oid)
+    }
+
     /// Checks records against the stored lookups of an organization.
     #[must_use]
     pub fn checker(&self, oid: Oid) -> Checker {
-        Checker { lookups: self.in_force.lookups(oid), anon_seed: self.secrets.anon_seed(oid) }
+        Checker { lookups: self.lookups(oid), anon_seed: self.secrets.anon_seed(oid) }
     }
 
     /// Notes that records have changed: they are in force after [`changed`].

@@ -110,7 +110,7 @@ impl Server {
         let app = App::load(config, crate::app::owned(&store)?, pki).await?;
         app.address.bind(bound);
         tidy_files(&app);
-        crate::detect::load(&app).await?;
+        crate::detect::load(&app.detect).await?;
         let door = listen::Door::new(Arc::clone(&app), files_max());
         let mut tasks = JoinSet::new();
         tasks.spawn(listen::tls(Arc::clone(&door), tls));
@@ -126,12 +126,12 @@ impl Server {
         tasks.spawn(crate::tasking::run_ticker(Arc::clone(&app.tasking)));
         tasks.spawn(crate::retention::run(Arc::clone(&app)));
         tasks.spawn(crate::output::run(Arc::clone(&app.delivery)));
-        tasks.spawn(crate::artifact::run(Arc::clone(&app)));
+        tasks.spawn(crate::artifact::run(Arc::clone(&app.artifacts)));
         tasks.spawn(crate::hive::run(Arc::clone(&app.hives)));
         tasks.spawn(crate::service::run(Arc::clone(&app.services)));
         tasks.spawn(Arc::clone(&app.live).keep_time());
-        tasks.spawn(crate::detect::run_audit(Arc::clone(&app)));
-        tasks.spawn(crate::detect::run_schedule(Arc::clone(&app)));
+        tasks.spawn(crate::detect::run_audit(Arc::clone(&app.detect)));
+        tasks.spawn(crate::detect::run_schedule(Arc::clone(&app.detect)));
         Ok(Self { app, bound, tasks })
     }
 
@@ -148,7 +148,7 @@ impl Server {
         if cut_off > 0 {
             tracing::warn!(cut_off, "requests and links that had not ended were cut off");
         }
-        crate::detect::close(&self.app).await;
+        crate::detect::close(&self.app.detect).await;
         // An empty commit is answered after all that were accepted before it.
         if let Err(error) = self.app.store.commit(Vec::new()).await {
             tracing::warn!(%error, "the last commit failed");

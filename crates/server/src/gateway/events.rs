@@ -35,7 +35,7 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events,
     while through < seq {
         let sensor = || organization.state.lock().fleet.row(place.ordinal).map(|row| row.sensor.clone());
         let Some(sid) = sensor().map(|sensor| sensor.sid) else { return };
-        let wait = detect::settled(app, organization.oid, sid).await;
+        let wait = detect::settled(&app.detect, organization.oid, sid).await;
         // Made anew after a `wait`, which is there to let changes of the sensor reach its next events.
         let Some(sensor) = sensor() else { return };
         let (records, seqs) = records_of(&sensor, &events, through, clock_offset_ms);
