@@ -3,7 +3,7 @@
 use crate::access::Secrets;
 use crate::address::Address;
 use crate::arrival::Bodies;
-use crate::artifact::{self, Artifacts};
+use crate::artifact::{self, ARTIFACT, Artifacts};
 use crate::clock;
 use crate::config::Config;
 use crate::console::{self, Console};
@@ -13,7 +13,7 @@ use crate::errors;
 use crate::extension::Extensions;
 use crate::files::Files;
 use crate::held::Waiting;
-use crate::hive::{self, Hives};
+use crate::hive::{self, HIVES, Hives};
 use crate::intake::{Intake, Streams};
 use crate::jobs::Jobs;
 use crate::live::Live;
@@ -24,6 +24,7 @@ use crate::pki::Pki;
 use crate::profile::{ORGANIZATION, ORGANIZATION_OWNER, Profile};
 use crate::records::{Batch, Kind, Records, SERVER};
 use crate::replay::Replays;
+use crate::retention::Retention;
 use crate::sensor::Sensors;
 use crate::service::{self, Feed, Services};
 use crate::tasking::{self, Tasking};
@@ -84,7 +85,7 @@ pub struct App {
     /// Files that are kept.
     pub files: Arc<Files>,
     /// One-time transfers of files.
-    pub transfers: Transfers,
+    pub transfers: Arc<Transfers>,
     /// Live sessions.
     pub live: Arc<Live>,
     /// Calls per credential.
@@ -101,6 +102,20 @@ pub struct App {
     pub tasking: Arc<Tasking>,
     /// Changes of sensors.
     pub sensors: Sensors,
+    /// What is forgotten by itself.
+    pub retention: Arc<Retention>,
+}
+
+/// The records of the server, then those of its organizations.
+fn load_records(records: &Records, store: &Store, damaged: &[Damage]) -> Result<(), StoreError> {
+    records.load(store, SERVER, damaged)?;
+    let organizations = records.list(ORGANIZATION_OWNER, ORGANIZATION).into_iter();
+    for oid in organizations.filter_map(|(oid, _)| oid.parse().ok()) {
+        records.load(store, oid, damaged)?;
+        records.index(oid, ARTIFACT);
+        HIVES.iter().for_each(|hive| records.index(oid, hive.kind));
+    }
+    Ok(())
 }
 
 /// The secrets of the server, made at its first start.
@@ -244,13 +259,13 @@ impl Ground {
         }))
     }
 
-    fn transfers(&self, console: &Arc<Console>) -> Transfers {
-        Transfers::new(transfer::Ports {
+    fn transfers(&self, console: &Arc<Console>) -> Arc<Transfers> {
+        Arc::new(Transfers::new(transfer::Ports {
             records: Arc::clone(&self.records),
             may_still: self.grants_stay(console),
             files: Arc::clone(&self.files),
             file_bytes: self.config.limits.file_bytes,
-        })
+        }))
     }
 
     /// Whether somebody who came with a key, or with a session of the console, still may do something.
@@ -259,6 +274,16 @@ impl Ground {
         Box::new(move |caller, oid, permission| match caller.in_console {
             true => console::may_still(&console, &caller, oid, permission),
             false => secrets.still(&records, caller, oid, permission).is_ok(),
+        })
+    }
+
+    fn retention(&self) -> Arc<Retention> {
+        Arc::new(Retention {
+            store: self.store.clone(),
+            organizations: Arc::clone(&self.organizations),
+            telemetry: self.telemetry.clone(),
+            days: self.config.limits.retention_days,
+            bytes: self.config.limits.retention_bytes,
         })
     }
 
@@ -282,7 +307,8 @@ impl App {
         let intake = Intake::new(store.clone(), telemetry.clone(), streams.clone(), queues, rules).and(told);
         let intake = Arc::new(intake);
         let damaged = store.read_blocking(damage::find)?;
-        let records = Arc::new(Records::load(&store, Arc::clone(&intake), &damaged)?);
+        let records = Arc::new(Records::new(Arc::clone(&intake)));
+        load_records(&records, &store, &damaged)?;
         let secrets = secrets_in(&records).await?;
         let replays = replays_in(&records, &store).await;
         outputs.load(&records, &secrets);
@@ -320,6 +346,7 @@ impl App {
             artifacts: ground.artifacts(Arc::clone(&detect)),
             transfers: ground.transfers(&console),
             live: ground.live(),
+            retention: ground.retention(),
             delivery,
             services,
             tasking,
@@ -407,6 +434,21 @@ impl App {
         self.organizations.all()
     }
 
+    /// Ends all that is done here for organizations, one after the other, that someone else has taken over. Runs until
+    /// dropped.
+    pub async fn heed_losses(self: Arc<Self>) {
+        let Some(mut losses) = self.store.losses() else { return };
+        while let Some(oid) = losses.next().await {
+            tracing::error!(%oid, "another server has taken this organization over; here it ends");
+            self.organizations.lose(oid);
+            self.records.lose(oid);
+            self.detect.detectors.end(oid);
+            self.delivery.outputs.end(oid);
+            // Whoever took one over may have taken over the whole server, which has nothing to say then.
+            self.store.confirm(SERVER).await;
+        }
+    }
+
     /// Makes an organization.
     ///
     /// # Errors
@@ -435,7 +477,7 @@ impl App {
             let batch = decide()?.put(ORGANIZATION_OWNER, ORGANIZATION, &key, profile, Expect::Absent)?;
             Ok(if self.organization(oid).is_some() { batch } else { batch.and(vec![claim]) })
         };
-        self.records.change::<E>(with).await?;
+        self.records.change::<E>(&[SERVER, oid], with).await?;
         Ok(self.organizations.insert(Organization::new(oid)))
     }
 }

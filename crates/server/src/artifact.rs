@@ -27,7 +27,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Artifacts of organizations, by payload id.
-pub const ARTIFACT: Kind<Artifact> = Kind::new("artifact");
+pub const ARTIFACT: Kind<Artifact> = Kind::expiring("artifact", |artifact| Some(artifact.expires_at));
 
 /// Artifacts per organization: their records are held in memory.
 const ARTIFACTS_MAX: usize = 100_000;
@@ -411,14 +411,11 @@ pub async fn run(artifacts: Arc<Artifacts>) {
 /// Forgets artifacts whose time is over.
 pub async fn forget_expired(artifacts: &Artifacts, now: Timestamp) {
     let Ports { records, files, .. } = &artifacts.ports;
-    for oid in records.owners(ARTIFACT) {
-        let expired = records.list(oid, ARTIFACT).into_iter().filter(|(_, artifact)| artifact.expires_at <= now);
-        for (payload_id, _) in expired {
-            let _one_at_a_time = files.placing.lock().await;
-            match records.delete(oid, ARTIFACT, &payload_id, Vec::new()).await {
-                Ok(_) => files::remove(&files.path(Shelf::Artifacts, oid, &payload_id)).await,
-                Err(error) => tracing::warn!(%oid, %error, "an old artifact could not be forgotten"),
-            }
+    for (oid, payload_id) in records.expired(ARTIFACT, now) {
+        let _one_at_a_time = files.placing.lock().await;
+        match records.delete(oid, ARTIFACT, &payload_id, Vec::new()).await {
+            Ok(_) => files::remove(&files.path(Shelf::Artifacts, oid, &payload_id)).await,
+            Err(error) => tracing::warn!(%oid, %error, "an old artifact could not be forgotten"),
         }
     }
 }

@@ -39,7 +39,7 @@ use crate::hive::{self, Hive, Hives, Lookups, Place, Reloading};
 use crate::intake::{self, Committed, Evaluator, Intake, Record, Taken, Wait, WithTaken};
 use crate::organization::Organizations;
 use crate::output::Outputs;
-use crate::records::{Kind, Records};
+use crate::records::{Kind, Records, SERVER};
 use crate::sensor::Sensors;
 use crate::service::Services;
 use crate::tasking::Tasking;
@@ -107,8 +107,8 @@ pub struct Detectors {
     audit: audit::Feed,
     readings: reading::Readings,
     changes: Mutex<HashMap<Oid, Changes>>,
-    /// Everything that works for a detector; ends with the server.
-    tasks: Mutex<JoinSet<()>>,
+    /// Everything that works for a detector, by organization: it ends with that, or with the server.
+    tasks: Mutex<HashMap<Oid, JoinSet<()>>>,
     troubles: mpsc::Sender<Trouble>,
     /// Where rules are evaluated.
     pool: Pool,
@@ -239,10 +239,18 @@ impl Detectors {
         Arc::clone(&self.changes.lock().entry(oid).or_default().reloading)
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(&self, oid: Oid, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock();
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
+        let of = tasks.entry(oid).or_default();
+        while of.try_join_next().is_some() {}
+        of.spawn(task);
+    }
+
+    /// Ends all that works for an organization which is someone else's by now: what waits, that one goes on with.
+    pub(crate) fn end(&self, oid: Oid) {
+        self.by_organization.write().remove(&oid);
+        self.changes.lock().remove(&oid);
+        drop(self.tasks.lock().remove(&oid));
     }
 }
 
@@ -328,7 +336,7 @@ impl Evaluator for Detector {
 /// Whatever the store says.
 pub async fn load(detect: &Arc<Detect>) -> Result<(), StoreError> {
     if let Some(told) = detect.detectors.told.lock().take() {
-        detect.detectors.spawn(trouble::run(Arc::downgrade(detect), told));
+        detect.detectors.spawn(SERVER, trouble::run(Arc::downgrade(detect), told));
     }
     for organization in detect.organizations.all() {
         rules::load(detect, organization.oid).await?;
@@ -340,8 +348,10 @@ pub async fn load(detect: &Arc<Detect>) -> Result<(), StoreError> {
 /// Ends everything that works for detectors. What was not stored is not stored any more, and what
 /// waits is gone on with by the next server.
 pub async fn close(detect: &Detect) {
-    let mut tasks = std::mem::take(&mut *detect.detectors.tasks.lock());
-    tasks.shutdown().await;
+    let tasks = std::mem::take(&mut *detect.detectors.tasks.lock());
+    for mut of in tasks.into_values() {
+        of.shutdown().await;
+    }
     detect.detectors.pool.close();
 }
 

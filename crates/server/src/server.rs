@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::artifact::ARTIFACT;
 use crate::config::Config;
 use crate::files::Shelf;
+use crate::gateway::{Edge, LocalOwner};
 use crate::payload::PAYLOAD;
 use crate::pki::{Pki, PkiError};
 use crate::profile::ORGANIZATION;
@@ -67,6 +68,8 @@ pub enum StartError {
 pub struct Server {
     /// What it shares.
     pub app: Arc<App>,
+    /// What has the sockets of sensors.
+    pub edge: Arc<Edge>,
     /// What it listens on.
     pub bound: Bound,
     tasks: JoinSet<()>,
@@ -111,7 +114,8 @@ impl Server {
         app.address.bind(bound);
         tidy_files(&app);
         crate::detect::load(&app.detect).await?;
-        let door = listen::Door::new(Arc::clone(&app), files_max());
+        let edge = edge(&app);
+        let door = listen::Door::new(Arc::clone(&app), Arc::clone(&edge), files_max());
         let mut tasks = JoinSet::new();
         tasks.spawn(listen::tls(Arc::clone(&door), tls));
         if let Some(http) = http {
@@ -123,8 +127,9 @@ impl Server {
         if let Some(metrics) = metrics {
             tasks.spawn(metrics::run(Arc::clone(&app), metrics));
         }
+        tasks.spawn(Arc::clone(&app).heed_losses());
         tasks.spawn(crate::tasking::run_ticker(Arc::clone(&app.tasking)));
-        tasks.spawn(crate::retention::run(Arc::clone(&app)));
+        tasks.spawn(crate::retention::run(Arc::clone(&app.retention)));
         tasks.spawn(crate::output::run(Arc::clone(&app.delivery)));
         tasks.spawn(crate::artifact::run(Arc::clone(&app.artifacts)));
         tasks.spawn(crate::hive::run(Arc::clone(&app.hives)));
@@ -132,7 +137,7 @@ impl Server {
         tasks.spawn(Arc::clone(&app.live).keep_time());
         tasks.spawn(crate::detect::run_audit(Arc::clone(&app.detect)));
         tasks.spawn(crate::detect::run_schedule(Arc::clone(&app.detect)));
-        Ok(Self { app, bound, tasks })
+        Ok(Self { app, edge, bound, tasks })
     }
 
     /// Stops: accepts nothing more, ends all links, lets requests that were begun be answered for
@@ -154,6 +159,22 @@ impl Server {
             tracing::warn!(%error, "the last commit failed");
         }
     }
+}
+
+/// Where sensors arrive; the owner of their organizations is here, too.
+fn edge(app: &App) -> Arc<Edge> {
+    let owner = LocalOwner {
+        organizations: Arc::clone(&app.organizations),
+        records: Arc::clone(&app.records),
+        intake: Arc::clone(&app.intake),
+        detect: Arc::clone(&app.detect),
+        tasking: Arc::clone(&app.tasking),
+        sensors: app.sensors.clone(),
+        live: Arc::clone(&app.live),
+        transfers: Arc::clone(&app.transfers),
+        refuse: crate::api::refusal,
+    };
+    Arc::new(Edge { owner: Arc::new(owner), waiting: app.waiting.clone(), jobs: app.jobs.clone() })
 }
 
 /// Removes files that a crash left without a record.

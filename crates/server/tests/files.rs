@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use host::{Host, OID, event, ok, record, refusal};
 use muster_model::{Iid, Timestamp};
+use muster_server::api::refusal;
 use muster_server::artifact;
 use muster_server::clock;
 use muster_server::gateway::grant_transfer;
@@ -295,7 +296,7 @@ async fn an_answer_is_found_by_the_atom_that_it_gets() {
 /// What a sensor is answered to a request for a transfer.
 fn ask(host: &Host, place: &Place, wanted: Transfer) -> TransferGrant {
     let link = Link::new(1);
-    grant_transfer(host.app(), place, &link, TransferRequest { id: 9, transfer: Some(wanted) });
+    grant_transfer(&host.app().transfers, refusal, place, &link, TransferRequest { id: 9, transfer: Some(wanted) });
     match link.take().pop_front().and_then(|message| message.message) {
         Some(from_server::Message::Grant(grant)) => grant,
         other => panic!("{other:?}"),

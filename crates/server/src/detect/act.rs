@@ -90,7 +90,7 @@ impl Failed {
 /// Has the actions of these sensors carried out.
 pub(super) fn begin(detect: &Arc<Detect>, detector: &Arc<Detector>, sids: Vec<Option<Sid>>) {
     for sid in sids {
-        detect.detectors.spawn(run(Arc::downgrade(detect), Arc::clone(detector), sid));
+        detect.detectors.spawn(detector.oid, run(Arc::downgrade(detect), Arc::clone(detector), sid));
     }
 }
 

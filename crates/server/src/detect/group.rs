@@ -65,7 +65,7 @@ impl Member {
 
 /// Has the groups of a detector handled.
 pub(super) fn begin(detect: &Arc<Detect>, detector: &Arc<Detector>, members: mpsc::Receiver<Member>) {
-    detect.detectors.spawn(run(Arc::downgrade(detect), Arc::clone(detector), members));
+    detect.detectors.spawn(detector.oid, run(Arc::downgrade(detect), Arc::clone(detector), members));
 }
 
 /// Handles groups of one detector, until the server is gone.

@@ -20,7 +20,7 @@ const QUIET_PER_RULE: Duration = Duration::from_millis(1);
 /// Begins to merge, if there is something to merge and nobody does.
 pub(super) fn begin(detect: &Arc<Detect>, detector: &Arc<Detector>) {
     if detector.rules().is_scattered() && !detector.is_merging.swap(true, Ordering::AcqRel) {
-        detect.detectors.spawn(run(Arc::downgrade(detect), Arc::clone(detector)));
+        detect.detectors.spawn(detector.oid, run(Arc::downgrade(detect), Arc::clone(detector)));
     }
 }
 

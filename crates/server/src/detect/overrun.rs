@@ -109,7 +109,7 @@ impl Overrunning {
     /// Disables the record, unless it was changed meanwhile; does not wait.
     pub(super) fn disable(self, detect: &Arc<Detect>) {
         let shared = Arc::clone(detect);
-        detect.detectors.spawn(async move {
+        detect.detectors.spawn(self.oid, async move {
             let Self { oid, hive, name, etag, text } = self;
             let Some(hive) = hive::find(&hive) else { return };
             if let Err(error) = hive::disable(&shared.hives, hive, oid, &name, &etag, &text).await {

@@ -139,7 +139,7 @@ pub(super) fn resume(detect: &Arc<Detect>, oid: Oid) {
 fn begin(detect: &Arc<Detect>, oid: Oid, planned: impl IntoIterator<Item = Planned>) {
     let mut planned = planned.into_iter().peekable();
     if planned.peek().is_some() && detect.detectors.readings.push(oid, planned) {
-        detect.detectors.spawn(run(Arc::downgrade(detect), oid));
+        detect.detectors.spawn(oid, run(Arc::downgrade(detect), oid));
     }
 }
 

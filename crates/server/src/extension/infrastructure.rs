@@ -148,7 +148,7 @@ async fn push(
         return Ok(answer);
     }
     let changes = planned.changes.and(planned.beside).about(planned.audit);
-    extensions.records.change(|| Ok::<_, Error>(changes)).await?;
+    extensions.records.change(&[oid], || Ok::<_, Error>(changes)).await?;
     if !planned.outputs.is_empty() {
         extensions.delivery.restart(oid, &planned.outputs.iter().map(String::as_str).collect::<Vec<_>>());
     }

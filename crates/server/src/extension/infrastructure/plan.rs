@@ -8,11 +8,10 @@ use crate::extension::{Error, Extensions};
 use crate::hive::Hive;
 use crate::intake::Record;
 use crate::intake::event::{self, Actor};
-use crate::records::{Batch, Kind};
+use crate::records::{Batch, Kept, Kind};
 use muster_model::Oid;
 use muster_store::{Expect, Write};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -133,7 +132,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Sets what is wanted by key, and deletes what goes: key and name. Tells the keys that really change.
-    pub(super) fn mirror<T: Serialize + DeserializeOwned>(
+    pub(super) fn mirror<T: Serialize + Kept>(
         &mut self,
         place: &Place<T>,
         wanted: BTreeMap<String, Wanted<T>>,
