@@ -12,12 +12,10 @@ pub use error::Error;
 pub use infrastructure::{EXTENSION as INFRASTRUCTURE, SERVICE as INFRASTRUCTURE_SERVICE, yaml_text};
 
 use crate::access::Caller;
-use crate::hive::Hives;
+use crate::app::App;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
-use crate::output::Delivery;
-use crate::records::{Kind, Records};
-use crate::tasking::Tasking;
+use crate::records::Kind;
 use muster_api_types::schema::SchemaOf;
 use muster_model::{Oid, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -30,16 +28,6 @@ pub const SUBSCRIPTION: Kind<Subscription> = Kind::new("subscription");
 
 /// Names of the extensions that are built in.
 pub const BUILT_IN: &[&str] = &[crate::tasking::EXTENSION, INFRASTRUCTURE];
-
-/// The rooms that the built-in extensions reach.
-pub struct Extensions {
-    pub(crate) records: Arc<Records>,
-    pub(crate) hives: Arc<Hives>,
-    pub(crate) delivery: Arc<Delivery>,
-    pub(crate) tasking: Arc<Tasking>,
-    /// Refuse tasks that name no target.
-    pub(crate) require_targeting: bool,
-}
 
 /// A subscription.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -74,8 +62,8 @@ pub fn schema(name: &str) -> Result<Value, Error> {
 
 /// Whether an organization may use an extension.
 #[must_use]
-pub fn is_subscribed(extensions: &Extensions, oid: Oid, name: &str) -> bool {
-    extensions.records.has(oid, SUBSCRIPTION, name)
+pub fn is_subscribed(app: &App, oid: Oid, name: &str) -> bool {
+    app.records.has(oid, SUBSCRIPTION, name)
 }
 
 /// Carries out an action of an extension for a caller.
@@ -85,7 +73,7 @@ pub fn is_subscribed(extensions: &Extensions, oid: Oid, name: &str) -> bool {
 /// As [`request`], and [`Error::Access`] naming a permission that the action needs: `ext.request` opens the door, and each act
 /// needs what it needs by its direct route.
 pub async fn request_by(
-    extensions: &Arc<Extensions>,
+    app: &Arc<App>,
     organization: &Arc<Organization>,
     name: &str,
     action: &str,
@@ -97,10 +85,10 @@ pub async fn request_by(
         caller.require(organization.oid, permission)?;
     }
     if name == INFRASTRUCTURE {
-        return infrastructure::request(extensions, organization, wanted, data, caller, actor).await;
+        return infrastructure::request(app, organization, wanted, data, caller, actor).await;
     }
     tasking::require_payload(caller, organization.oid, wanted.name, data)?;
-    request(extensions, organization, name, action, data, actor).await
+    request(app, organization, name, action, data, actor).await
 }
 
 /// Carries out an action of an extension for nobody in particular, such as a rule.
@@ -110,7 +98,7 @@ pub async fn request_by(
 /// [`Error::NotSubscribed`], [`Error::NoExtension`], [`Error::NeedsCaller`],
 /// else whatever the action says.
 pub async fn request(
-    extensions: &Arc<Extensions>,
+    app: &Arc<App>,
     organization: &Arc<Organization>,
     name: &str,
     action: &str,
@@ -121,8 +109,8 @@ pub async fn request(
     if name == INFRASTRUCTURE {
         return Err(Error::NeedsCaller(name.to_owned()));
     }
-    if !is_subscribed(extensions, organization.oid, name) {
+    if !is_subscribed(app, organization.oid, name) {
         return Err(Error::NotSubscribed(name.to_owned()));
     }
-    tasking::request(extensions, organization, extension.action(action)?, data, actor).await
+    tasking::request(app, organization, extension.action(action)?, data, actor).await
 }

@@ -6,11 +6,11 @@
 //! Where records of an organization exceed their bound, the sensors that take most lose first: all are cut to one
 //! level, and who is below it loses nothing. So one noisy sensor cannot push out what others have told.
 
+use crate::app::App;
 use crate::clock;
-use crate::organization::{Organization, Organizations};
-use crate::telemetry::Telemetry;
+use crate::organization::Organization;
 use muster_model::{Oid, Sid, Timestamp};
-use muster_store::{Store, StoreError, Stream, TRIM_ENTRIES_MAX, Trim, Write};
+use muster_store::{StoreError, Stream, TRIM_ENTRIES_MAX, Trim, Write};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,43 +27,32 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 const STREAMS: [Stream; 5] = [Stream::Event, Stream::Detect, Stream::Audit, Stream::Deployment, Stream::Artifact];
 
-/// What is kept of all organizations, and for how long.
-pub struct Retention {
-    pub(crate) store: Store,
-    pub(crate) organizations: Arc<Organizations>,
-    pub(crate) telemetry: Telemetry,
-    /// Days for which records are kept.
-    pub(crate) days: u32,
-    /// Bytes of each stream of an organization that are kept.
-    pub(crate) bytes: u64,
-}
-
 /// Runs until dropped.
-pub async fn run(retention: Arc<Retention>) {
+pub async fn run(app: Arc<App>) {
     let mut ticks = interval_at(tokio::time::Instant::now() + EVERY, EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        forget(&retention).await;
+        forget(&app).await;
     }
 }
 
 /// Forgets everything that is due now; gives how many records that were.
-pub async fn forget(retention: &Retention) -> usize {
+pub async fn forget(app: &App) -> usize {
     let mut works: VecDeque<Work> = VecDeque::new();
-    for organization in retention.organizations.all() {
-        forget_tasks(retention, &organization).await;
-        match Work::of(retention, organization.oid).await {
+    for organization in app.organizations() {
+        forget_tasks(app, &organization).await;
+        match Work::of(app, organization.oid).await {
             Ok(work) => works.push_back(work),
             Err(error) => tell(organization.oid, &error),
         }
     }
     let mut forgotten = 0;
     while let Some(mut work) = works.pop_front() {
-        match work.step(retention).await {
+        match work.step(app).await {
             Ok(Some(count)) => {
                 forgotten += count;
-                retention.telemetry.records_forgotten.inc_by(count as u64);
+                app.telemetry.records_forgotten.inc_by(count as u64);
                 works.push_back(work);
             }
             Ok(None) => {}
@@ -86,8 +75,8 @@ struct Work {
 }
 
 impl Work {
-    async fn of(retention: &Retention, oid: Oid) -> Result<Self, StoreError> {
-        let kept = DAY.saturating_mul(retention.days);
+    async fn of(app: &App, oid: Oid) -> Result<Self, StoreError> {
+        let kept = DAY.saturating_mul(app.config.limits.retention_days);
         let kept = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
         let before = Timestamp::from_micros(clock::now().as_micros().saturating_sub(kept));
         let trims = STREAMS.into_iter().map(|stream| (stream, Trim::Before(before))).collect();
@@ -95,13 +84,13 @@ impl Work {
     }
 
     /// One commit, or one look at a stream; gives how many records are gone, or `None` when all is done.
-    async fn step(&mut self, retention: &Retention) -> Result<Option<usize>, StoreError> {
+    async fn step(&mut self, app: &App) -> Result<Option<usize>, StoreError> {
         let Some((stream, what)) = self.trims.front().copied() else {
             let Some(stream) = self.crowded.pop_front() else { return Ok(None) };
-            self.trims = shares(retention, self.oid, stream).await?;
+            self.trims = shares(app, self.oid, stream).await?;
             return Ok(Some(0));
         };
-        let forgotten = retention.store.forget(vec![Write::Trim { oid: self.oid, stream, what }]).await?;
+        let forgotten = app.store.forget(vec![Write::Trim { oid: self.oid, stream, what }]).await?;
         if forgotten < TRIM_ENTRIES_MAX {
             self.trims.pop_front();
         }
@@ -110,9 +99,9 @@ impl Work {
 }
 
 /// What the sensors that take most of a stream have to lose, if it is above its bound.
-async fn shares(retention: &Retention, oid: Oid, stream: Stream) -> Result<VecDeque<(Stream, Trim)>, StoreError> {
-    let bytes_max = retention.bytes;
-    let sizes = retention.store.read(move |read| {
+async fn shares(app: &App, oid: Oid, stream: Stream) -> Result<VecDeque<(Stream, Trim)>, StoreError> {
+    let bytes_max = app.config.limits.retention_bytes;
+    let sizes = app.store.read(move |read| {
         let mut sizes: Vec<(Option<Sid>, u64)> = Vec::new();
         if read.stream_size(oid, stream)?.1 > bytes_max {
             read.sensor_sizes(oid, stream, &mut |sid, bytes| sizes.push((sid, bytes)))?;
@@ -140,7 +129,7 @@ fn level(mut sizes: Vec<u64>, bytes_max: u64) -> u64 {
     u64::MAX
 }
 
-async fn forget_tasks(retention: &Retention, organization: &Organization) {
+async fn forget_tasks(app: &App, organization: &Organization) {
     let now = clock::now();
     let old: Vec<u64> = {
         let state = organization.state.lock();
@@ -149,7 +138,7 @@ async fn forget_tasks(retention: &Retention, organization: &Organization) {
     };
     for task in old {
         // Each in a commit of its own: it may have a row for each of a million sensors.
-        if let Err(error) = retention.store.commit(vec![Write::DeleteTask { oid: organization.oid, task }]).await {
+        if let Err(error) = app.store.commit(vec![Write::DeleteTask { oid: organization.oid, task }]).await {
             return tell(organization.oid, &error);
         }
         organization.state.lock().dispatch().forget(task);

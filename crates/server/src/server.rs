@@ -11,7 +11,6 @@ use crate::app::App;
 use crate::artifact::ARTIFACT;
 use crate::config::Config;
 use crate::files::Shelf;
-use crate::gateway::{Edge, LocalOwner};
 use crate::payload::PAYLOAD;
 use crate::pki::{Pki, PkiError};
 use crate::profile::ORGANIZATION;
@@ -68,8 +67,6 @@ pub enum StartError {
 pub struct Server {
     /// What it shares.
     pub app: Arc<App>,
-    /// What has the sockets of sensors.
-    pub edge: Arc<Edge>,
     /// What it listens on.
     pub bound: Bound,
     tasks: JoinSet<()>,
@@ -113,9 +110,8 @@ impl Server {
         let app = App::load(config, crate::app::owned(&store)?, pki).await?;
         app.address.bind(bound);
         tidy_files(&app);
-        crate::detect::load(&app.detect).await?;
-        let edge = edge(&app);
-        let door = listen::Door::new(Arc::clone(&app), Arc::clone(&edge), files_max());
+        crate::detect::load(&app).await?;
+        let door = listen::Door::new(Arc::clone(&app), files_max());
         let mut tasks = JoinSet::new();
         tasks.spawn(listen::tls(Arc::clone(&door), tls));
         if let Some(http) = http {
@@ -127,17 +123,16 @@ impl Server {
         if let Some(metrics) = metrics {
             tasks.spawn(metrics::run(Arc::clone(&app), metrics));
         }
-        tasks.spawn(Arc::clone(&app).heed_losses());
         tasks.spawn(crate::tasking::run_ticker(Arc::clone(&app.tasking)));
-        tasks.spawn(crate::retention::run(Arc::clone(&app.retention)));
+        tasks.spawn(crate::retention::run(Arc::clone(&app)));
         tasks.spawn(crate::output::run(Arc::clone(&app.delivery)));
-        tasks.spawn(crate::artifact::run(Arc::clone(&app.artifacts)));
+        tasks.spawn(crate::artifact::run(Arc::clone(&app)));
         tasks.spawn(crate::hive::run(Arc::clone(&app.hives)));
         tasks.spawn(crate::service::run(Arc::clone(&app.services)));
         tasks.spawn(Arc::clone(&app.live).keep_time());
-        tasks.spawn(crate::detect::run_audit(Arc::clone(&app.detect)));
-        tasks.spawn(crate::detect::run_schedule(Arc::clone(&app.detect)));
-        Ok(Self { app, edge, bound, tasks })
+        tasks.spawn(crate::detect::run_audit(Arc::clone(&app)));
+        tasks.spawn(crate::detect::run_schedule(Arc::clone(&app)));
+        Ok(Self { app, bound, tasks })
     }
 
     /// Stops: accepts nothing more, ends all links, lets requests that were begun be answered for
@@ -153,28 +148,12 @@ impl Server {
         if cut_off > 0 {
             tracing::warn!(cut_off, "requests and links that had not ended were cut off");
         }
-        crate::detect::close(&self.app.detect).await;
+        crate::detect::close(&self.app).await;
         // An empty commit is answered after all that were accepted before it.
         if let Err(error) = self.app.store.commit(Vec::new()).await {
             tracing::warn!(%error, "the last commit failed");
         }
     }
-}
-
-/// Where sensors arrive; the owner of their organizations is here, too.
-fn edge(app: &App) -> Arc<Edge> {
-    let owner = LocalOwner {
-        organizations: Arc::clone(&app.organizations),
-        records: Arc::clone(&app.records),
-        intake: Arc::clone(&app.intake),
-        detect: Arc::clone(&app.detect),
-        tasking: Arc::clone(&app.tasking),
-        sensors: app.sensors.clone(),
-        live: Arc::clone(&app.live),
-        transfers: Arc::clone(&app.transfers),
-        refuse: crate::api::refusal,
-    };
-    Arc::new(Edge { owner: Arc::new(owner), waiting: app.waiting.clone(), jobs: app.jobs.clone() })
 }
 
 /// Removes files that a crash left without a record.

@@ -5,7 +5,7 @@
 //! Source: reference/rest-api.md section 7.10.
 
 use crate::access::Caller;
-use crate::artifact::{self, Offer};
+use crate::artifact::{self, Offer, Parts};
 use crate::files::{self, Files, Shelf};
 use crate::intake::event::Actor;
 use crate::organization::Place;
@@ -142,6 +142,8 @@ pub struct Ports {
 pub struct Transfers {
     ports: Ports,
     grants: Grants,
+    /// Uploads in parts.
+    pub(crate) parts: Parts,
 }
 
 #[derive(Default)]
@@ -151,7 +153,7 @@ impl Transfers {
     /// Nothing is granted yet.
     #[must_use]
     pub fn new(ports: Ports) -> Self {
-        Self { ports, grants: Grants::default() }
+        Self { ports, grants: Grants::default(), parts: Parts::default() }
     }
 
     /// Makes a token.

@@ -29,7 +29,7 @@ mod row;
 mod sqlite;
 mod store;
 
-pub use claim::{Claim, Losses};
+pub use claim::Claim;
 pub use counts::Counts;
 pub use row::*;
 pub use store::{

@@ -118,8 +118,7 @@ async fn request(call: Call) -> Result<Reply, ApiError> {
     };
     let caller = caller.as_ref().unwrap_or(&call.caller);
     let name = call.path("name");
-    let answer =
-        extension::request_by(&call.app.extensions, organization, name, action, &data, (caller, &actor)).await?;
+    let answer = extension::request_by(&call.app, organization, name, action, &data, (caller, &actor)).await?;
     Ok(Reply::json(&json!({"data": answer, "error": "", "version": 1})))
 }
 

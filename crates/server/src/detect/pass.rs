@@ -5,7 +5,8 @@ use super::group::Given;
 use super::overrun::Overrunning;
 use super::pool::Job;
 use super::trouble::Trouble;
-use super::{Detect, Detector, Role};
+use super::{Detector, Role};
+use crate::app::App;
 use crate::artifact::Artifact;
 use crate::intake::{Enqueued, Record, Wait};
 use crate::random;
@@ -39,7 +40,7 @@ pub(super) struct Pass {
 
 /// Members of a group whose lanes one thread has to itself, evaluated a slice at a time.
 pub(super) struct Share {
-    detect: Arc<Detect>,
+    app: Arc<App>,
     detector: Arc<Detector>,
     now: Timestamp,
     /// The members that are left, with their places in the group, the last one first.
@@ -52,15 +53,15 @@ pub(super) struct Share {
 
 impl Share {
     pub(super) fn new(
-        detect: &Arc<Detect>,
+        app: &Arc<App>,
         detector: &Arc<Detector>,
         mut members: Vec<(usize, Arc<Given>)>,
         now: Timestamp,
         answer: oneshot::Sender<Vec<(usize, Pass)>>,
     ) -> Self {
         members.reverse();
-        let (detect, detector) = (Arc::clone(detect), Arc::clone(detector));
-        Self { detect, detector, now, left: members, begun: None, done: Vec::new(), answer: Some(answer) }
+        let (app, detector) = (Arc::clone(app), Arc::clone(detector));
+        Self { app, detector, now, left: members, begun: None, done: Vec::new(), answer: Some(answer) }
     }
 
     /// Evaluates records of a member in order, until `until` or the end; if it heeds a `wait`, up to the first record at
@@ -74,7 +75,7 @@ impl Share {
             pass.taken = *next;
             let Some(did) = done_about(&self.detector, &given.role, record, self.now) else { continue };
             let waits = did.effects.iter().any(|decided| matches!(decided.effect, Effect::Wait { .. }));
-            pass.add(&self.detect, record, did.effects, self.now);
+            pass.add(&self.app, record, did.effects, self.now);
             for overrun in did.overruns {
                 self.detector.note(record, overrun, self.now, pass);
             }
@@ -168,7 +169,7 @@ impl Detector {
 }
 
 impl Pass {
-    fn add(&mut self, detect: &Detect, record: &Record, effects: Vec<Decided>, now: Timestamp) {
+    fn add(&mut self, app: &App, record: &Record, effects: Vec<Decided>, now: Timestamp) {
         let mut holds = false;
         for Decided { rule, effect } in effects {
             holds |= matches!(effect, Effect::Wait { .. });
@@ -182,7 +183,7 @@ impl Pass {
                 }
                 Effect::Output { name, data } => {
                     let body = serde_json::to_vec(&data).map(Bytes::from).unwrap_or_default();
-                    match detect.outputs.send_tailored(&name, &Record { body, ..record.clone() }) {
+                    match app.delivery.outputs.send_tailored(&name, &Record { body, ..record.clone() }) {
                         Some(enqueued) => self.tailored.extend(enqueued),
                         None => self.troubles.push(trouble(format!(
                             "there is no output {name:?} of type tailored; make one, or mend the rule"

@@ -1,13 +1,15 @@
 //! Taking in events of sensors: each once, in order, acknowledged when stored.
 
-use crate::detect::{self, Detect};
+use crate::app::App;
+use crate::detect;
+use crate::intake::Record;
 use crate::intake::event::of_sensor;
-use crate::intake::{Intake, Record};
 use crate::link::Link;
 use crate::organization::Place;
 use muster_model::Sensor;
 use muster_store::Write;
 use muster_wire::{Events, EventsAck, from_server};
+use std::sync::Arc;
 
 /// Takes in a batch of a sensor's spool.
 ///
@@ -20,14 +22,7 @@ use muster_wire::{Events, EventsAck, from_server};
 /// # Cancel safety
 ///
 /// What has been handed to the store is stored or not, and not acknowledged; the next link finds out.
-pub async fn receive(
-    intake: &Intake,
-    detect: &Detect,
-    place: &Place,
-    link: &Link,
-    events: Events,
-    clock_offset_ms: i64,
-) {
+pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events, clock_offset_ms: i64) {
     let organization = &place.organization;
     let (spool_id, stored_seq) = {
         let mut state = organization.state.lock();
@@ -40,7 +35,7 @@ pub async fn receive(
     while through < seq {
         let sensor = || organization.state.lock().fleet.row(place.ordinal).map(|row| row.sensor.clone());
         let Some(sid) = sensor().map(|sensor| sensor.sid) else { return };
-        let wait = detect::settled(detect, organization.oid, sid).await;
+        let wait = detect::settled(app, organization.oid, sid).await;
         // Made anew after a `wait`, which is there to let changes of the sensor reach its next events.
         let Some(sensor) = sensor() else { return };
         let (records, seqs) = records_of(&sensor, &events, through, clock_offset_ms);
@@ -55,7 +50,7 @@ pub async fn receive(
             let reached = reached.clone();
             move |taken| vec![Write::PutSpool { oid, ordinal, spool_id, seq: reached(taken), after: Some(after) }]
         };
-        through = match intake.ingest(oid, records, wait, spool).await {
+        through = match app.intake.ingest(oid, records, wait, spool).await {
             Ok(taken) => reached(taken),
             Err(error) => {
                 // Not acknowledged: the sensor keeps them, and sends them at its next connection.

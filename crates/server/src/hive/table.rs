@@ -46,7 +46,7 @@ impl Hive {
         let is_rule = matches!(content, Content::Rule(_));
         Self {
             name,
-            kind: Kind::expiring(word, HiveRecord::expires_at),
+            kind: Kind::new(word),
             is_enabled_by_default: !is_rule,
             concerns_rules: is_rule || matches!(content, Content::FalsePositive | Content::Lookup),
             content,

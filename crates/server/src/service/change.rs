@@ -70,7 +70,7 @@ impl Services {
             }
             Ok(Batch::beside(record).put(oid, SERVICE, name, &registration, Expect::Absent)?)
         };
-        records.change_all(decide).await?;
+        records.change(decide).await?;
         self.ask_at_once(oid, name);
         Ok(())
     }
@@ -97,7 +97,7 @@ impl Services {
             }
             Ok(batch)
         };
-        records.change_all(decide).await?;
+        records.change(decide).await?;
         for of in ended.iter().map(|(of, _)| *of).chain([oid]) {
             self.feed.outbox.forget(of, &target(name));
             self.reload(of);
@@ -135,7 +135,7 @@ impl Services {
             }
             Ok(batch.and(self.told(&mut posted, oid, name, Etype::OrgInstall)))
         };
-        records.change(&[oid], decide).await?;
+        records.change(decide).await?;
         self.reload(oid);
         posted.into_iter().for_each(super::Posted::deliver);
         Ok(())
@@ -156,7 +156,7 @@ impl Services {
             let batch = Batch::beside(record).put(oid, SUBSCRIBED, name, &ending, Expect::Any)?;
             Ok::<_, Error>(batch.and(self.told(&mut posted, oid, name, Etype::OrgUninstall)))
         };
-        records.change(&[oid], decide).await?;
+        records.change(decide).await?;
         self.reload(oid);
         posted.into_iter().for_each(super::Posted::deliver);
         Ok(())
@@ -190,7 +190,7 @@ impl Services {
                 None => batch,
             })
         };
-        self.records.change(&[oid], decide).await
+        self.records.change(decide).await
     }
 
     pub(super) fn reload_all(&self) {

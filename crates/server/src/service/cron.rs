@@ -66,8 +66,7 @@ pub(super) async fn run(services: Arc<Services>) {
 impl Services {
     /// Puts every periodic event that is due at this instant.
     pub async fn put_due(&self, now: Timestamp) {
-        let is_here = |oid: &Oid| self.organizations.get(*oid).is_some();
-        for oid in self.records.owners(SUBSCRIBED).into_iter().filter(is_here) {
+        for oid in self.records.owners(SUBSCRIBED) {
             for (name, subscribed) in self.records.list(oid, SUBSCRIBED) {
                 let callbacks = self.callbacks(subscribed.owner, &name);
                 if !subscribed.is_ending {
@@ -75,7 +74,7 @@ impl Services {
                 }
             }
         }
-        for owner in self.records.owners(SERVICE).into_iter().filter(is_here) {
+        for owner in self.records.owners(SERVICE) {
             for (name, _) in self.records.list(owner, SERVICE) {
                 let callbacks = self.callbacks(owner, &name);
                 self.put_of(owner, &name, &callbacks, now, |per| per == Per::Service).await;

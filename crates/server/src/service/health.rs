@@ -55,7 +55,6 @@ impl Services {
 
     fn to_be_asked(&self, now: Timestamp, most: usize) -> Vec<(Oid, String)> {
         let owners = self.records.owners(SERVICE).into_iter();
-        let owners = owners.filter(|owner| self.organizations.get(*owner).is_some());
         let all = owners.flat_map(|owner| {
             self.records.list(owner, SERVICE).into_iter().map(move |(name, _)| (owner, name)).collect::<Vec<_>>()
         });

@@ -6,7 +6,6 @@ use crate::world::World;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use muster_model::Sid;
-use muster_server::api::refusal;
 use muster_server::clock;
 use muster_server::gateway::grant_transfer;
 use muster_server::intake::event;
@@ -41,7 +40,7 @@ async fn send(world: &World, sid: Sid, hint: &str, bytes: &str) {
     let offer = ArtifactOffer { path: "/tmp/a".into(), hint: hint.into(), ..ArtifactOffer::default() };
     let request = TransferRequest { id: 1, transfer: Some(Transfer::Artifact(offer)) };
     let link = Link::new(1);
-    grant_transfer(&world.server.app.transfers, refusal, &Place { organization, ordinal }, &link, request);
+    grant_transfer(&world.server.app, &Place { organization, ordinal }, &link, request);
     let Some(from_server::Message::Grant(grant)) = link.take().pop_front().and_then(|message| message.message) else {
         panic!("a request is answered with a grant");
     };
