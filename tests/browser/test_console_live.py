@@ -77,7 +77,7 @@ def test_programs_run_files_come_and_go_and_the_transcript_tells_it(signed_in, s
     page.get_by_role("region", name="Live session").get_by_role("link", name="Transcript").click()
     orders = page.get_by_role("region", name="Orders")
     expect(orders.get_by_role("row").filter(has_text="create process").first).to_contain_text("ana@example.org")
-    expect(orders).to_contain_text("delete file")
+    expect(orders.get_by_role("row").filter(has_text="delete file").last).to_contain_text(f"{tmp_path}/kept.txt")
     expect(page.get_by_role("region", name="Files that were moved")).to_contain_text("from the machine")
     console.check("transcript")
 

@@ -160,6 +160,9 @@ def test_everything_that_matches_is_isolated_and_rejoins(signed_in, server):
     expect(page.get_by_text("Isolate: 2 sensors.")).to_be_visible()
     for name in ("bulk-1", "bulk-2"):
         expect(sensors_row(console, name)).to_contain_text("isolated")
+    sensors_row(console, "bulk-2").click()
+    expect(page.get_by_text("Network isolation: wanted")).to_contain_text("wanted on, reported on")
+    page.go_back()
     page.get_by_role("button", name="Rejoin…").click()
     page.get_by_label("Type 2 to go on").fill("2")
     page.get_by_role("dialog").get_by_role("button", name="Rejoin").click()

@@ -33,7 +33,7 @@ export function openChart(host: HTMLElement, { starts, counts }: Bins): () => vo
       legend: { show: false },
       cursor: { show: false },
       scales: { y: { range: (_, __, most) => [0, Math.max(1, most)] }, x: { range: () => [starts[0] ?? 0, (starts[0] ?? 0) + span] } },
-      series: [{}, { stroke: accent, fill: accent, ...(bars ? { paths: bars } : {}), points: { show: false } }],
+      series: [{}, { width: 0, fill: accent, ...(bars ? { paths: bars } : {}), points: { show: false } }],
       axes: [
         { ...axis, values: (_, splits) => splits.map(named) },
         { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 10_000, 100_000, 1_000_000] },

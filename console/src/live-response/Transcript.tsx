@@ -17,7 +17,8 @@ const FILES = [{ name: 'File' }, { name: 'Way' }, { name: 'Size', isNumber: true
 interface Order {
   id: number
   name: string
-  object?: unknown
+  /** As it was given: in the words of either form. */
+  obj: { object?: unknown; path?: unknown; pid?: unknown }
   by?: string
   creation_time: number
   status: string
@@ -87,7 +88,7 @@ export function Transcript() {
                     key: String(order.id),
                     cells: [
                       <span key="what">
-                        {order.name} <code>{visible(String(order.object ?? ''))}</code>
+                        {order.name} <code>{visible(String(order.obj.object ?? order.obj.path ?? order.obj.pid ?? ''))}</code>
                       </span>,
                       <Time key="when" ms={order.creation_time * 1000} />,
                       order.by,

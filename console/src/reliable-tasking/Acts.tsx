@@ -85,13 +85,13 @@ export function Acts({
             {task.paused || task.stopped ? 'Resume' : 'Pause'}
           </button>
           <button type="button" className="danger" onClick={() => setAsking(true)}>
-            Untask…
+            Stop it: untask…
           </button>
         </>
       )}
       {isAsking && (
         <Confirm
-          title="Take the task back?"
+          title="Stop the task?"
           does="Untask"
           busy={act.isPending}
           onYes={() => act.mutate('untask')}

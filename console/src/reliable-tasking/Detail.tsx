@@ -13,6 +13,7 @@ import { Time } from '../look/Time.tsx'
 import { spanOf } from '../look/time.ts'
 import { StateBar } from '../tasks/StateBar.tsx'
 import { Acts } from './Acts.tsx'
+import { conditionWords } from './conditions.ts'
 import { TargetPanel } from './TargetPanel.tsx'
 
 const COLUMNS: Column<Target>[] = [
@@ -84,6 +85,7 @@ export function TaskDetail() {
             <Time ms={task.data.expiry * 1000} /> ({spanOf(task.data.ttl)}){task.data.paused && <strong className="warn"> · paused</strong>}
             {task.data.stopped && <strong className="bad"> · stopped by its failures</strong>}
             {task.data.dynamic && ' · also on sensors that match later'}
+            {task.data.conditions && ` · only ${conditionWords(task.data.conditions)}`}
           </p>
           <StateBar task={task.data} />
           <fieldset className="counts" aria-label="Targets by state">
@@ -96,6 +98,7 @@ export function TaskDetail() {
               </button>
             ))}
           </fieldset>
+          <small className="soft">A row tells why that sensor has run it or not yet, and what it answered.</small>
         </div>
       </div>
       <Grid<Target>

@@ -1,7 +1,8 @@
 // What a machine checks just before it runs a task: here, its local time.
 
 export interface Conditions {
-  window?: { start_min: number; end_min: number; weekdays: number }
+  window?: { start_min: number; end_min: number; weekdays?: number | undefined } | null | undefined
+  payload_sha256?: string | null | undefined
 }
 
 export const DAYS = ['Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat', 'Sun']
@@ -18,13 +19,14 @@ export function conditionsOf(from: string, to: string, days: readonly number[]):
 }
 
 const clock = (min: number) => `${String(Math.floor(min / 60)).padStart(2, '0')}:${String(min % 60).padStart(2, '0')}`
-const daysOf = (weekdays: number) => DAYS.filter((_, day) => weekdays & (1 << day))
+const daysOf = (weekdays = 0) => DAYS.filter((_, day) => weekdays & (1 << day))
 
 /** In words. */
-export function conditionWords({ window }: Conditions): string {
-  if (!window) return ''
+export function conditionWords({ window, payload_sha256: payload }: Conditions): string {
+  const withPayload = payload ? `with the payload ${payload}` : ''
+  if (!window) return withPayload
   const days = daysOf(window.weekdays)
-  return `between ${clock(window.start_min)} and ${clock(window.end_min)} of its local time${days.length ? ` on ${days.join(', ')}` : ''}`
+  return `${withPayload}${payload ? ', ' : ''}between ${clock(window.start_min)} and ${clock(window.end_min)} of its local time${days.length ? ` on ${days.join(', ')}` : ''}`
 }
 
 /** The same as options of the command line. */
