@@ -49,10 +49,10 @@ SPEAKS_HTTP = {
 # The rooms of the server from the ground up: a room uses rooms that stand before it, and `app`, where all are put
 # together, is for those behind it.
 ROOMS = (
-    "clock", "random", "config", "address", "held", "telemetry", "names", "meter", "arrival", "pki", "jobs", "link", "turns",
+    "clock", "random", "sealing", "config", "address", "held", "telemetry", "names", "meter", "arrival", "pki", "jobs", "link", "turns",
     "intake", "damage", "records", "profile", "settings", "errors", "replay", "access", "files", "payload", "output",
     "organization", "service", "tasking", "sensor", "live", "hive", "detect", "artifact", "transfer", "extension", "console",
-    "app", "retention", "gateway", "api", "server",
+    "app", "control", "retention", "gateway", "api", "server",
 )
 # Arrows that still go up, by room. The list only becomes shorter: one that is not needed any more fails the check.
 STILL_UP = {

@@ -30,7 +30,7 @@ import site_weight as site  # noqa: E402
 from steps import CACHE, Counts, cargo_test_counts, end, environment_of, processes, run, say  # noqa: E402
 
 # Programs that steps need, and the Debian package each comes with.
-PROGRAMS = {"chromium": "chromium", "curl": "curl", "nft": "nftables", "ip": "iproute2", "cc": "build-essential", "c++": "build-essential", "git": "git"}
+PROGRAMS = {"chromium": "chromium", "curl": "curl", "nft": "nftables", "ip": "iproute2", "cc": "build-essential", "c++": "build-essential", "git": "git", "systemd-analyze": "systemd"}
 
 CLIENTS = ROOT / "tests" / "clients"
 

@@ -153,6 +153,8 @@ pub struct SensorState<'a> {
     pub is_online: bool,
     /// Clients take a sensor for online if this is not empty.
     pub online: OnlineState,
+    /// Events that had to wait since it connected, as it sends more than it may in a minute.
+    pub events_held_back: u64,
 }
 
 /// Since when a sensor is online; empty if it is not.

@@ -87,7 +87,7 @@ impl Ground {
         more: impl FnOnce(&Store, Oid, Oid) -> anyhow::Result<()>,
     ) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new().prefix("muster-bench-").tempdir_in(scratch)?;
-        let store = Store::open(Options { path: folder.path().join("muster.db"), bytes_max: None })?;
+        let store = Store::open(Options { path: folder.path().join("muster.db"), bytes_max: None, seal: None })?;
         let server = Server::start_on(Config::loopback(folder.path().to_owned()), store.clone()).await?;
         let (first, second) = (Tenant::found(&server.app).await?, Tenant::found(&server.app).await?);
         let authority = server.app.pki.authority.clone().into_owned();

@@ -23,6 +23,8 @@ pub struct Spec {
     pub options: &'static [Argument],
     /// What must hold between arguments.
     pub rules: &'static [Rule],
+    /// It may send files to the artifact store.
+    pub uploads: bool,
 }
 
 /// The answer to a command.
@@ -68,11 +70,24 @@ pub enum Rule {
 
 impl Spec {
     pub(crate) const fn new(name: &'static str, platforms: &'static [Platform], reply: Reply) -> Self {
-        Self { name, summary: "", platforms, reply, confirm: Confirm::Reported, options: &[], rules: &[] }
+        Self {
+            name,
+            summary: "",
+            platforms,
+            reply,
+            confirm: Confirm::Reported,
+            options: &[],
+            rules: &[],
+            uploads: false,
+        }
     }
 
     pub(crate) const fn does(self, summary: &'static str) -> Self {
         Self { summary, ..self }
+    }
+
+    pub(crate) const fn uploads(self) -> Self {
+        Self { uploads: true, ..self }
     }
 
     pub(crate) const fn takes(self, options: &'static [Argument]) -> Self {

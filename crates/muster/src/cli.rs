@@ -4,7 +4,7 @@ use crate::connection::{self, Global};
 use crate::duration::parse_seconds;
 use crate::{
     backup, console, doctor, event, exit, extension, file, job, key, organization, output, profile, reliable_task,
-    rule, sensor, serve, service, sync, tag, task, up, user,
+    rotate_keys, rule, sensor, serve, service, sync, tag, task, up, user,
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::path::PathBuf;
@@ -53,12 +53,22 @@ pub enum Verb {
     Serve(serve::ServeArgs),
     /// Copy a data directory, while its server runs or not
     ///
-    /// The copy is a data directory itself: to restore, start a server on it.
+    /// The copy is a data directory itself, but for its keys: to restore, put sealing.key into it and start a server on it.
     ///
     ///   muster backup /backup/muster-2026-01-31
+    ///   install -m 600 /safe/place/sealing.key /backup/muster-2026-01-31/
     ///   muster up --data-dir /backup/muster-2026-01-31
     #[command(verbatim_doc_comment)]
     Backup(backup::BackupArgs),
+    /// Make new keys for tokens and credentials, while the server serves
+    ///
+    /// API keys stay what they are, and so do tokens until they expire. The 15 keys of before are remembered: credentials
+    /// that are older than that are not known any more, and the answer says so.
+    ///
+    ///   muster rotate-keys
+    ///   muster rotate-keys --end-tokens      # after a backup and its key got into wrong hands
+    #[command(verbatim_doc_comment)]
+    RotateKeys(rotate_keys::RotateKeysArgs),
     /// Check store, certificates, ports, disk and clock, and say what to do
     Doctor(doctor::DoctorArgs),
     /// List sensors
@@ -184,6 +194,7 @@ pub fn run(cli: Cli) -> anyhow::Result<()> {
         // Its own runtime is as small as that of muster-sensor.
         Verb::SensorProcess(args) => up::local_sensor::run_process(&args),
         Verb::Backup(args) => backup::run(&args),
+        Verb::RotateKeys(args) => rotate_keys::run(&args),
         Verb::Profile(verb) => profile::run(verb, &global),
         Verb::Completion { shell } => {
             let mut script = Vec::new();
@@ -232,7 +243,8 @@ async fn run_waiting(verb: Verb, global: Global) -> anyhow::Result<()> {
         Verb::Whoami => organization::whoami(&client, json).await,
         Verb::Token { validity } => organization::token(&client, validity, json).await,
         // Carried out above, without a client.
-        Verb::Up(_) | Verb::Serve(_) | Verb::Doctor(_) | Verb::Backup(_) | Verb::Profile(_) | Verb::Rule(_) => Ok(()),
+        Verb::Up(_) | Verb::Serve(_) | Verb::Doctor(_) | Verb::Backup(_) | Verb::RotateKeys(_) => Ok(()),
+        Verb::Profile(_) | Verb::Rule(_) => Ok(()),
         Verb::Console(_) | Verb::Completion { .. } | Verb::SensorProcess(_) | Verb::Service(_) | Verb::Extension(_) => {
             Ok(())
         }

@@ -7,9 +7,10 @@ use crate::show;
 use crate::up::environment::Environment;
 use muster_client::OrgError;
 use muster_model::causes;
-use muster_server::damage;
-use muster_server::pki::{self, Authority, Standing, Validity};
-use muster_store::Store;
+use muster_server::app;
+use muster_server::pki::{self, Authority, PkiError, Standing, Validity};
+use muster_server::sealing::{self, KeyFrom};
+use muster_store::{Seal, Store, StoreError};
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 use std::fs;
@@ -68,8 +69,9 @@ pub async fn run(args: &DoctorArgs, json: bool) -> anyhow::Result<()> {
         let is_running = DataDir::is_taken(data_dir);
         findings.folder(data_dir);
         findings.disk(data_dir);
-        findings.store(data_dir);
-        findings.certificates(data_dir, is_running).await;
+        let seal = findings.sealing_key(data_dir);
+        findings.store(data_dir, seal.as_ref());
+        findings.certificates(data_dir, seal.as_ref(), is_running).await;
         if is_running { findings.server(data_dir).await } else { findings.ports() }
     } else {
         let text = format!("{} holds no server yet; `muster up` makes one", data_dir.display());
@@ -133,7 +135,7 @@ impl Findings {
     }
 
     fn folder(&mut self, data_dir: &Path) {
-        let secrets = ["", "env", "muster.db", "pki/ca-key.pem"];
+        let secrets = ["", "env", "muster.db", "pki/ca-key.pem", sealing::KEY_FILE];
         let is_open = |path: &&&str| {
             let metadata = fs::metadata(data_dir.join(path));
             metadata.is_ok_and(|metadata| metadata.permissions().mode() & 0o077 != 0)
@@ -163,7 +165,45 @@ impl Findings {
         }
     }
 
-    fn store(&mut self, data_dir: &Path) {
+    /// The key of what is sealed, if it is here.
+    fn sealing_key(&mut self, data_dir: &Path) -> Option<Seal> {
+        let path = data_dir.join(sealing::KEY_FILE);
+        let sealed_by = Store::sealed_by(&data_dir.join("muster.db")).ok().flatten();
+        let read = path.exists().then(|| sealing::read(&KeyFrom::File(path.clone())));
+        match (read, sealed_by) {
+            (Some(Ok(seal)), Some(name)) if name == seal.name() => {
+                let text = format!("key {name}, {}: keep a copy of it apart from the backups", path.display());
+                self.add(Verdict::Ok, "sealing", text);
+                Some(seal)
+            }
+            (Some(Ok(seal)), Some(name)) => {
+                let text = format!(
+                    "{} is the key {}, and the database is sealed by {name}: put that one back",
+                    path.display(),
+                    seal.name()
+                );
+                self.add(Verdict::Fail, "sealing", text);
+                None
+            }
+            (Some(Err(error)), _) => {
+                self.add(Verdict::Fail, "sealing", causes(&error));
+                None
+            }
+            (None, Some(name)) => {
+                let text = format!(
+                    "by the key {name}, which is not in this directory: records and the key of the CA were not looked at"
+                );
+                self.add(Verdict::Warn, "sealing", text);
+                None
+            }
+            (_, None) => {
+                self.add(Verdict::Warn, "sealing", "secrets are in the clear: the next start of the server seals them");
+                None
+            }
+        }
+    }
+
+    fn store(&mut self, data_dir: &Path, seal: Option<&Seal>) {
         let path = data_dir.join("muster.db");
         match Store::check_file(&path) {
             Ok(()) => {
@@ -172,7 +212,9 @@ impl Findings {
             }
             Err(error) => return self.add(Verdict::Fail, "store", error.to_string()),
         }
-        match Store::read_file(&path, damage::find) {
+        match Store::read_file(&path, seal, app::damaged) {
+            // Said already.
+            Err(StoreError::Sealed { .. }) => {}
             Ok(damaged) => {
                 for row in damaged {
                     self.add(Verdict::Fail, "stored row", format!("{}: {}", row.component(), row.text()));
@@ -183,9 +225,10 @@ impl Findings {
     }
 
     /// The authority on disk, and the certificate that a running server shows.
-    async fn certificates(&mut self, data_dir: &Path, is_running: bool) {
-        let authority = match Authority::read(data_dir) {
+    async fn certificates(&mut self, data_dir: &Path, seal: Option<&Seal>, is_running: bool) {
+        let authority = match Authority::read(data_dir, seal) {
             Ok(authority) => authority,
+            Err(PkiError::Sealed { .. }) if seal.is_none() => return,
             Err(error) => return self.add(Verdict::Fail, "private CA", causes(&error)),
         };
         let folder = data_dir.join("pki");

@@ -24,6 +24,7 @@ mod output;
 mod profile;
 mod reach;
 mod reliable_task;
+mod rotate_keys;
 mod rule;
 mod sensor;
 mod serve;

@@ -1,7 +1,7 @@
 //! The real program on data directories that lost something. Fault 5.6: it began anew without a word.
 
 use muster_model::{Oid, TaskId};
-use muster_store::{Expect, Options, Record, Store, TaskRow, Write};
+use muster_store::{Expect, Options, Record, Seal, Store, TaskRow, Write};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -91,21 +91,30 @@ fn five_6_a_damaged_row_does_not_keep_the_server_down_and_doctor_shows_it() {
     let env = fs::read_to_string(data_dir.join("env")).unwrap();
     let oid = env.lines().find_map(|line| line.strip_prefix("export LC_OID='")?.strip_suffix('\'')).unwrap();
     let oid: Oid = oid.parse().unwrap();
-    let store = Store::open(Options { path: data_dir.join("muster.db"), bytes_max: None }).unwrap();
+    let seal = Seal::of_text(&fs::read_to_string(data_dir.join("sealing.key")).unwrap());
+    let store = Store::open(Options { path: data_dir.join("muster.db"), bytes_max: None, seal }).unwrap();
     let id = TaskId(uuid::Uuid::from_u128(7));
     let (spec, control) = ("{\"task\": ".to_owned(), "{}".to_owned());
     let task = TaskRow { oid, number: 1, task_id: id, spec, control, targets: std::iter::empty::<u32>().collect() };
     let record = Record { oid, kind: "output".into(), key: "siem".into(), body: "{".into(), revision: 1 };
     let record = Write::PutRecord { record, expect: Expect::Any };
-    store.commit_blocking(vec![Write::CreateTask(Box::new(task)), record]).unwrap();
+    let whole = TaskId(uuid::Uuid::from_u128(8));
+    let sound = TaskRow { number: 2, task_id: whole, ..task.clone() };
+    store.commit_blocking(vec![Write::CreateTask(Box::new(task)), Write::CreateTask(Box::new(sound)), record]).unwrap();
     store.close();
+    let conn = rusqlite::Connection::open(data_dir.join("muster.db")).unwrap();
+    conn.execute("UPDATE task SET targets = x'ff00' WHERE number = 2", []).unwrap();
+    let sensor = "INSERT INTO sensor (oid, ordinal, body) VALUES (?1, 3, '{\"sensor\":')";
+    conn.execute(sensor, [oid.0.as_bytes()]).unwrap();
+    drop(conn);
 
     let running = ready(up(&data_dir));
     let mut doctor = Command::new(env!("CARGO_BIN_EXE_muster"));
     let output = doctor.arg("doctor").arg("--data-dir").arg(&data_dir).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     assert!(!output.status.success());
-    for row in [format!("store/task/{id}"), "store/output/siem".to_owned()] {
+    let shown = [format!("store/task/{id}"), "store/task/2".to_owned(), "store/sensor/3".to_owned()];
+    for row in shown.into_iter().chain(["store/output/siem".to_owned()]) {
         assert!(text.lines().any(|line| line.starts_with("fail") && line.contains(&row)), "{row}:\n{text}");
     }
     stop(running);

@@ -209,7 +209,7 @@ fn a_backup_of_a_server_that_runs_is_a_data_directory_with_the_same_identity() {
     let _up = Up::start(&data_dir, &["--no-sensor"]);
     let backup = || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
-        command.arg("backup").arg(&copy).arg("--data-dir").arg(&data_dir).output().unwrap()
+        command.arg("backup").arg("--with-keys").arg(&copy).arg("--data-dir").arg(&data_dir).output().unwrap()
     };
     let first = backup();
     assert!(first.status.success(), "{first:?}");

@@ -2,7 +2,7 @@
 //!
 //! A client exchanges an API key for a short token; the token carries the
 //! organizations and permissions. Secrets are stored as HMAC-SHA-256 under a key
-//! of this server: API keys have 122 bits of entropy, so a slow hash would only
+//! of this server ([`Secrets`]): API keys have 122 bits of entropy, so a slow hash would only
 //! help who wants to keep the server busy.
 //!
 //! Source: reference/rest-api.md section 5.
@@ -12,6 +12,7 @@ mod grant;
 mod installation;
 mod key;
 mod permission;
+mod secrets;
 mod token;
 
 pub use error::Error;
@@ -23,43 +24,9 @@ pub use key::{
 };
 pub use muster_model::to_hex;
 pub use permission::{PERMISSIONS, is_known_permission, role_permissions};
+pub use secrets::{Rotated, Secrets};
+use token::TOKEN_TTL_S_MAX;
 pub use token::{Caller, Claims, Exchange, Refused, Scope, TOKEN_TTL_S, owner_permissions};
-
-use crate::random;
-use aws_lc_rs::hmac;
-use muster_model::Oid;
-use serde::{Deserialize, Serialize};
-
-/// Secrets of this server, made at first start.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct Secrets {
-    /// Key under which stored credentials are digested, hex.
-    digest_key: String,
-    /// Key that signs tokens, hex.
-    token_key: String,
-}
-
-impl Secrets {
-    /// Fresh random secrets.
-    #[must_use]
-    pub fn generate() -> Self {
-        let hex = |bytes: [u8; 32]| to_hex(&bytes);
-        Self { digest_key: hex(random::bytes()), token_key: hex(random::bytes()) }
-    }
-
-    /// The private seed of an organization's template function `anon`.
-    #[must_use]
-    pub fn anon_seed(&self, oid: Oid) -> String {
-        self.digest(format!("anon {oid}").as_bytes())
-    }
-
-    /// What is stored of a credential, hex; equal credentials give equal digests.
-    #[must_use]
-    pub fn digest(&self, credential: &[u8]) -> String {
-        let key = hmac::Key::new(hmac::HMAC_SHA256, self.digest_key.as_bytes());
-        to_hex(hmac::sign(&key, credential).as_ref())
-    }
-}
 
 /// Reads hex; `None` if it is none.
 #[must_use]

@@ -1,7 +1,7 @@
 //! Where this server is reached: what sensors, browsers and the CONNECT proxy go by.
 
 use crate::config::Config;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::OnceLock;
 
 /// Addresses that the listeners are bound to.
@@ -15,6 +15,15 @@ pub struct Bound {
     pub proxy: Option<SocketAddr>,
     /// Metrics and health.
     pub metrics: Option<SocketAddr>,
+}
+
+/// What counts as one address: of IPv6 a network of 64 bits, which everyone who has an address has.
+#[must_use]
+pub fn counted(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from(u128::from(v6) & !u128::from(u64::MAX))),
+        v4 => v4,
+    }
 }
 
 /// Where this server is reached.

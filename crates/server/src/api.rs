@@ -11,6 +11,7 @@ mod artifacts;
 mod call;
 mod console;
 mod content;
+mod credential;
 mod description;
 mod error;
 mod extensions;

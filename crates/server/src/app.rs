@@ -1,12 +1,16 @@
 //! The object graph of one server, built by hand.
 
+mod stored;
+
+pub use stored::damaged;
+
 use crate::access::Secrets;
 use crate::address::Address;
 use crate::arrival::Bodies;
 use crate::clock;
 use crate::config::Config;
 use crate::console::{self, Console};
-use crate::damage::{self, Damage, Row};
+use crate::damage::{Damage, Row};
 use crate::detect::{self, Detectors};
 use crate::errors;
 use crate::files::Files;
@@ -16,24 +20,23 @@ use crate::intake::{Intake, Streams};
 use crate::jobs::Jobs;
 use crate::live::Live;
 use crate::meter::Meter;
-use crate::organization::{Organization, Organizations};
+use crate::organization::{Organization, Organizations, State};
 use crate::output::{Delivery, Outputs};
 use crate::pki::Pki;
 use crate::profile::{ORGANIZATION, ORGANIZATION_OWNER, Profile};
-use crate::records::{Batch, Kind, Records, SERVER};
+use crate::records::{Batch, Records, SERVER};
 use crate::replay::Replays;
 use crate::sensor::Sensors;
 use crate::service::{self, Feed, Services};
-use crate::tasking::{self, Tasking};
+use crate::tasking::{self, DirectTasks, Tasking};
 use crate::telemetry::Telemetry;
 use crate::transfer::{self, MayStill, Transfers};
 use crate::turns::ReplayTurns;
 use muster_model::Oid;
 use muster_store::{Claim, Expect, Store, StoreError, Write};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
-
-const SECRETS: Kind<Secrets> = Kind::new("secrets");
+use stored::Stored;
 
 /// Bytes of request bodies that come in at once: 32 of the longest.
 const BODIES_BYTES_MAX: usize = 256 << 20;
@@ -83,6 +86,12 @@ pub struct App {
     pub live: Arc<Live>,
     /// Calls per credential.
     pub meter: Meter,
+    /// Wrong credentials per address.
+    pub wrong_credentials: Meter,
+    /// Enrolments per installation key.
+    pub enrolments: Meter,
+    /// Events per sensor.
+    pub events: Meter,
     /// Turns of replays.
     pub replay_turns: Arc<ReplayTurns>,
     /// Tries to sign in, and live connections of browsers.
@@ -150,19 +159,9 @@ fn grants_stay(records: &Arc<Records>, secrets: &Secrets, console: &Arc<Console>
     })
 }
 
-fn transfers(config: &Config, may_still: MayStill, files: &Arc<Files>, records: &Arc<Records>) -> Transfers {
-    let (records, files, file_bytes) = (Arc::clone(records), Arc::clone(files), config.limits.file_bytes);
-    Transfers::new(transfer::Ports { records, may_still, files, file_bytes })
-}
-
-/// The secrets of the server, made at its first start.
-async fn secrets_in(records: &Records) -> Result<Secrets, StoreError> {
-    if let Some(secrets) = records.get(SERVER, SECRETS, "server") {
-        return Ok(secrets);
-    }
-    let secrets = Secrets::generate();
-    records.put(SERVER, SECRETS, "server", &secrets, Expect::Absent, Vec::new()).await?;
-    Ok(secrets)
+fn transfers(config: &Config, may_still: MayStill, files: &Arc<Files>, tasking: &Arc<Tasking>) -> Transfers {
+    let (records, files, file_bytes) = (Arc::clone(&tasking.records), Arc::clone(files), config.limits.file_bytes);
+    Transfers::new(transfer::Ports { records, may_still, files, tasking: Arc::clone(tasking), file_bytes })
 }
 
 /// The calls that are remembered; those that are too old are forgotten.
@@ -227,9 +226,9 @@ impl App {
         let (feed, told) = Feed::load(&store)?;
         let intake = Intake::new(store.clone(), telemetry.clone(), streams.clone(), queues, rules).and(told);
         let intake = Arc::new(intake);
-        let damaged = store.read_blocking(damage::find)?;
-        let records = Arc::new(Records::load(&store, Arc::clone(&intake), &damaged)?);
-        let secrets = secrets_in(&records).await?;
+        let (records, damaged) = Records::load(&store, Arc::clone(&intake))?;
+        let records = Arc::new(records);
+        let secrets = Secrets::load(&records).await?;
         let replays = replays_in(&records, &store).await;
         outputs.load(&records, &secrets);
         let (organizations, jobs) = (Arc::new(Organizations::default()), Jobs::default());
@@ -242,6 +241,7 @@ impl App {
             records: Arc::clone(&records),
             organizations: Arc::clone(&organizations),
             replays,
+            direct: DirectTasks::default(),
             jobs: jobs.clone(),
         });
         let address = Arc::new(Address::new(&config));
@@ -254,7 +254,7 @@ impl App {
             address: Arc::clone(&address),
         }));
         let files = Arc::new(Files::new(config.data_dir.clone()));
-        let transfers = transfers(&config, grants_stay(&records, &secrets, &console), &files, &records);
+        let transfers = transfers(&config, grants_stay(&records, &secrets, &console), &files, &tasking);
         let app = Arc::new_cyclic(|app| Self {
             streams,
             delivery,
@@ -270,6 +270,9 @@ impl App {
             transfers,
             live: Arc::new(Live::new(store.clone(), Arc::clone(&intake), &config.data_dir, config.limits.live.clone())),
             meter: Meter::default(),
+            wrong_credentials: Meter::default(),
+            enrolments: Meter::default(),
+            events: Meter::default(),
             replay_turns: Arc::default(),
             console,
             address,
@@ -283,7 +286,7 @@ impl App {
             secrets,
             pki,
         });
-        app.load_organizations(&damaged).await?;
+        app.load_organizations(damaged).await?;
         app.live.restore(|oid| app.organization(oid), clock::now())?;
         Ok(app)
     }
@@ -298,10 +301,8 @@ impl App {
         }
     }
 
-    async fn load_organizations(&self, damaged: &[Damage]) -> Result<(), StoreError> {
-        let is_damaged = |oid: Oid, of: u64| {
-            damaged.iter().any(|row| row.oid == oid && matches!(row.row, Row::Task { number, .. } if number == of))
-        };
+    /// Loads all organizations; tells what is damaged in them, and what was before.
+    async fn load_organizations(&self, mut damaged: Vec<Damage>) -> Result<(), StoreError> {
         let mut organizations: BTreeMap<Oid, Organization> = self
             .records
             .list(ORGANIZATION_OWNER, ORGANIZATION)
@@ -313,25 +314,24 @@ impl App {
                 let set_us = tasking::row::clock(*oid, read)?;
                 organization.state.get_mut().dispatch().restore_clock(set_us);
             }
-            read.sensors(&mut |row| {
-                if let Some(organization) = organizations.get_mut(&row.sensor.oid) {
-                    organization.state.get_mut().restore_sensor(row);
-                }
-            })?;
-            let mut rows = Vec::new();
-            read.tasks(&mut |row| rows.push(row))?;
-            for row in rows {
-                let Some(organization) = organizations.get_mut(&row.oid) else { continue };
-                let state = organization.state.get_mut();
-                match is_damaged(row.oid, row.number) {
-                    true => state.set_task_aside(row.number),
-                    false => state.restore_task(tasking::row::task(row, read)?),
-                }
-            }
-            Ok(())
+            let known: BTreeSet<Oid> = organizations.keys().copied().collect();
+            stored::each(
+                read,
+                |oid| known.contains(&oid),
+                |stored| {
+                    let oid = match &stored {
+                        Stored::Sensor(row) => row.sensor.oid,
+                        Stored::Task(oid, _) => *oid,
+                        Stored::Damaged(damage) => damage.oid,
+                    };
+                    if let Some(organization) = organizations.get_mut(&oid) {
+                        damaged.extend(restore(organization.state.get_mut(), stored));
+                    }
+                },
+            )
         })?;
         organizations.into_values().for_each(|organization| drop(self.organizations.insert(organization)));
-        self.tell_of_damage(damaged).await;
+        self.tell_of_damage(&damaged).await;
         Ok(())
     }
 
@@ -378,6 +378,23 @@ impl App {
         self.records.change::<E>(with).await?;
         Ok(self.organizations.insert(Organization::new(oid)))
     }
+}
+
+/// Takes in what is stored; what cannot be read is left out, and its number kept.
+fn restore(state: &mut State, stored: Stored) -> Option<Damage> {
+    match stored {
+        Stored::Sensor(row) => state.restore_sensor(row),
+        Stored::Task(_, task) => state.restore_task(task),
+        Stored::Damaged(damage) => {
+            match &damage.row {
+                Row::Sensor { ordinal } => state.set_sensor_aside(*ordinal),
+                Row::Task { number, .. } => state.set_task_aside(*number),
+                Row::Record { .. } => {}
+            }
+            return Some(damage);
+        }
+    }
+    None
 }
 
 /// A handle that has claimed all that a server owns: what belongs to itself, and every organization. To be had before

@@ -13,7 +13,8 @@ pub use rule::{ARTIFACT_RULE, ARTIFACT_RULES_MAX, check_rule};
 use crate::app::App;
 use crate::detect;
 use crate::files::{self, Received, Shelf, Upload};
-use crate::intake::{Beside, Record, event};
+use crate::intake::event::{self, Actor};
+use crate::intake::{Beside, Record};
 use crate::records::{Kind, Records};
 use crate::{clock, random};
 use hyper::body::Incoming;
@@ -85,8 +86,12 @@ pub struct Offer {
     hint: String,
     source: String,
     sid: Option<Sid>,
+    /// Bytes that it has, where that was said: it may have no more.
+    pub size: Option<u64>,
     retention_days: u32,
     investigation_id: String,
+    /// Who sent it, if no sensor did.
+    actor: Option<Actor>,
 }
 
 impl Offer {
@@ -99,6 +104,7 @@ impl Offer {
         let source = sid.to_string();
         let mut made = Self::new(&offer.payload_id, &offer.path, &offer.hint, &source, offer.retention_days)?;
         made.sid = Some(sid);
+        made.size = Some(offer.size);
         made.investigation_id = offer.investigation_id;
         Ok(made)
     }
@@ -120,20 +126,32 @@ impl Offer {
             hint: if hint.is_empty() { "auto".to_owned() } else { text(hint) },
             source: text(source),
             sid: None,
+            size: None,
             retention_days: retention_days.min(RETENTION_DAYS_MAX),
             investigation_id: String::new(),
+            actor: None,
         })
+    }
+
+    /// The same, which is told in the audit to come from someone with a key.
+    #[must_use]
+    pub fn sent_by(self, actor: Actor) -> Self {
+        Self { actor: Some(actor), ..self }
     }
 }
 
-/// Checks that there is no artifact of this id, and room for one.
+/// Checks that there is no artifact of this id, and room for one. Whoever gave it that id before is told that it is there,
+/// and all others that the id is taken: theirs is not kept.
 ///
 /// # Errors
 ///
-/// [`Error::Known`] or [`Error::TooMany`].
-pub fn require_new(records: &Records, oid: Oid, payload_id: &str) -> Result<(), Error> {
-    if records.has(oid, ARTIFACT, payload_id) {
-        return Err(Error::Known(payload_id.to_owned()));
+/// [`Error::Known`], [`Error::Taken`] or [`Error::TooMany`].
+pub fn require_new(records: &Records, oid: Oid, offer: &Offer) -> Result<(), Error> {
+    if let Some(known) = records.get(oid, ARTIFACT, &offer.payload_id) {
+        let is_same =
+            known.sid == offer.sid && known.path == offer.path && offer.size.is_none_or(|size| size == known.size);
+        let id = offer.payload_id.clone();
+        return Err(if is_same { Error::Known(id) } else { Error::Taken(id) });
     }
     if records.count(oid, ARTIFACT) >= ARTIFACTS_MAX {
         return Err(Error::TooMany);
@@ -148,7 +166,7 @@ pub fn require_new(records: &Records, oid: Oid, payload_id: &str) -> Result<(), 
 /// [`Error::Known`], or what kept the file or the record from being stored; nothing is kept then.
 pub async fn keep(app: &Arc<App>, oid: Oid, offer: Offer, received: Received) -> Result<String, Error> {
     let _one_at_a_time = app.files.placing.lock().await;
-    require_new(&app.records, oid, &offer.payload_id)?;
+    require_new(&app.records, oid, &offer)?;
     let now = clock::now();
     let days = if offer.retention_days == 0 { app.config.limits.retention_days } else { offer.retention_days };
     let artifact = Artifact {
@@ -165,7 +183,12 @@ pub async fn keep(app: &Arc<App>, oid: Oid, offer: Offer, received: Received) ->
     record.investigation_id = Some(offer.investigation_id).filter(|id| !id.is_empty());
     let reading = app.detectors.plan_reading(oid, &offer.payload_id, &artifact);
     let planned = reading.as_ref().map(|reading| reading.write(oid)).transpose()?;
-    let beside = Beside::from(record).and(planned);
+    let audit = offer.actor.map(|actor| {
+        let entity = json!({"type": "artifact", "name": offer.payload_id});
+        let detail = json!({"path": artifact.path, "size": artifact.size});
+        event::audit(oid, &actor, "artifact ingested", &entity, "ingest_artifact", &detail, now)
+    });
+    let beside = Beside::from([vec![record], audit.into_iter().collect()].concat()).and(planned);
     let place = app.files.path(Shelf::Artifacts, oid, &offer.payload_id);
     received.keep(&place).await?;
     match app.records.put(oid, ARTIFACT, &offer.payload_id, &artifact, Expect::Absent, beside).await {
@@ -286,7 +309,7 @@ impl Parts {
 ///
 /// [`Error::Known`], or [`Error::PartOutOfTurn`]: the upload begins again then.
 pub async fn ingest(app: &Arc<App>, oid: Oid, offer: Offer, part: Part, body: Incoming) -> Result<String, Error> {
-    require_new(&app.records, oid, &offer.payload_id)?;
+    require_new(&app.records, oid, &offer)?;
     let bytes_max = app.config.limits.file_bytes;
     let begun = match part {
         Part::Whole => None,

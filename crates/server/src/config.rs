@@ -1,5 +1,6 @@
 //! How a server is set up; one validated value, made by the operator binary.
 
+use crate::sealing::KeyFrom;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,6 +28,8 @@ pub struct Config {
     pub require_targeting: bool,
     /// Let outputs and webhooks reach loopback and private addresses.
     pub allow_private_destinations: bool,
+    /// Where the key comes from that seals secrets.
+    pub sealing_key: KeyFrom,
     /// Make a new private CA if that of a data directory in use is gone. Every sensor must then enrol again.
     pub new_authority: bool,
 }
@@ -54,6 +57,10 @@ pub struct Limits {
     pub connections_per_address: usize,
     /// Online sensors per organization; 0 is no limit.
     pub sensor_quota: u32,
+    /// Sensors that may enrol with one installation key in a minute; more are told to come back. 0 is no limit.
+    pub enrolments_per_minute: u32,
+    /// Events that one sensor may send in a minute; more wait on the sensor. 0 is no limit.
+    pub events_per_minute: u32,
     /// Days that events, detections and audit records are kept.
     pub retention_days: u32,
     /// Bytes of kept records per organization and stream; beyond, the sensors that take most lose their oldest first.
@@ -76,6 +83,8 @@ impl Default for Limits {
             connections: 8_192,
             connections_per_address: 1_024,
             sensor_quota: 0,
+            enrolments_per_minute: 1_000,
+            events_per_minute: 300_000,
             retention_days: 30,
             retention_bytes: 4 * 1024 * 1024 * 1024,
             store_bytes: 0,
@@ -125,6 +134,7 @@ impl Config {
     pub fn loopback(data_dir: PathBuf) -> Self {
         let free = SocketAddr::from(([127, 0, 0, 1], 0));
         Self {
+            sealing_key: KeyFrom::beside(&data_dir),
             data_dir,
             listen: free,
             http: Some(free),

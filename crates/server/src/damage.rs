@@ -1,9 +1,8 @@
 //! Stored rows that cannot be read any more. One of them must not keep the server from starting: it is set aside, stays in
 //! the store as it is, and is told, as an error of its organization and by `muster doctor`.
 
-use muster_model::{Oid, TaskId};
-use muster_store::{Read, StoreError, TaskRow};
-use muster_tasking::{Control, Spec};
+use muster_model::Oid;
+use muster_store::{Record, Unreadable};
 use serde::de::IgnoredAny;
 
 /// What to do about such a row.
@@ -23,12 +22,17 @@ pub struct Damage {
 /// Which row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Row {
-    /// A reliable task.
+    /// A sensor. It may enrol again, as another one.
+    Sensor {
+        /// Its number in the organization.
+        ordinal: u32,
+    },
+    /// A reliable task, or one of its targets.
     Task {
         /// Its number in the organization.
         number: u64,
-        /// Its id.
-        id: TaskId,
+        /// Its id, or its number if that cannot be read.
+        name: String,
     },
     /// A configuration record.
     Record {
@@ -44,7 +48,8 @@ impl Damage {
     #[must_use]
     pub fn component(&self) -> String {
         match &self.row {
-            Row::Task { id, .. } => format!("store/task/{id}"),
+            Row::Sensor { ordinal } => format!("store/sensor/{ordinal}"),
+            Row::Task { name, .. } => format!("store/task/{name}"),
             Row::Record { kind, key } => format!("store/{kind}/{key}"),
         }
     }
@@ -54,33 +59,26 @@ impl Damage {
     pub fn text(&self) -> String {
         format!("this stored row cannot be read ({}): {ADVICE}", self.error)
     }
-}
 
-/// Looks at every task and record of a store.
-///
-/// # Errors
-///
-/// Whatever the store says.
-pub fn find(read: &mut dyn Read) -> Result<Vec<Damage>, StoreError> {
-    let mut found = Vec::new();
-    read.tasks(&mut |row| {
-        if let Err(error) = readable(&row) {
-            let row_of = Row::Task { number: row.number, id: row.task_id };
-            found.push(Damage { oid: row.oid, row: row_of, error: error.to_string() });
-        }
-    })?;
-    for record in read.records(None, None)? {
-        if let Err(error) = serde_json::from_str::<IgnoredAny>(&record.body) {
-            let row = Row::Record { kind: record.kind, key: record.key };
-            found.push(Damage { oid: record.oid, row, error: error.to_string() });
-        }
+    /// What the store says of a sensor.
+    #[must_use]
+    pub fn of_sensor(Unreadable { oid, number, error }: Unreadable) -> Self {
+        Self { oid, row: Row::Sensor { ordinal: u32::try_from(number).unwrap_or(u32::MAX) }, error }
     }
-    Ok(found)
-}
 
-fn readable(row: &TaskRow) -> serde_json::Result<()> {
-    serde_json::from_str::<Spec>(&row.spec)?;
-    serde_json::from_str::<Control>(&row.control).map(|_| ())
+    /// What the store says of a task.
+    #[must_use]
+    pub fn of_task(Unreadable { oid, number, error }: Unreadable) -> Self {
+        Self { oid, row: Row::Task { number, name: number.to_string() }, error }
+    }
+
+    /// Whether a record is damaged: it is no JSON.
+    #[must_use]
+    pub fn of_record(record: &Record) -> Option<Self> {
+        let error = serde_json::from_str::<IgnoredAny>(&record.body).err()?;
+        let row = Row::Record { kind: record.kind.clone(), key: record.key.clone() };
+        Some(Self { oid: record.oid, row, error: error.to_string() })
+    }
 }
 
 #[cfg(test)]
@@ -91,8 +89,8 @@ mod tests {
     use crate::errors::ORG_ERROR;
     use crate::profile::Profile;
     use crate::records::Kind;
-    use muster_model::Timestamp;
-    use muster_store::{Store, Write};
+    use muster_model::{TaskId, Timestamp};
+    use muster_store::{Store, TaskRow, Write};
     use uuid::Uuid;
 
     /// Fault 5.6: one unreadable text kept the whole server from starting.

@@ -12,6 +12,7 @@ mod in_force;
 mod lookup;
 mod page;
 mod record;
+mod rights;
 mod table;
 
 pub use check::{Checker, check, schema};

@@ -17,6 +17,8 @@ pub mod artifact;
 pub mod clock;
 pub mod config;
 pub mod console;
+#[cfg(unix)]
+pub mod control;
 pub mod damage;
 pub mod detect;
 pub mod errors;
@@ -40,6 +42,7 @@ pub mod random;
 pub mod records;
 mod replay;
 pub mod retention;
+pub mod sealing;
 pub mod sensor;
 mod server;
 pub mod service;

@@ -4,7 +4,7 @@ use muster_tasking::dispatch::LinkId;
 use muster_wire::{FromServer, from_server};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tokio::sync::Notify;
 
 /// Messages that may wait for one link. A sensor that does not read is cut off.
@@ -17,13 +17,20 @@ pub struct Link {
     waiting: Mutex<VecDeque<FromServer>>,
     wake: Notify,
     closed: AtomicBool,
+    held_back: AtomicU64,
 }
 
 impl Link {
     /// A link with nothing to say.
     #[must_use]
     pub fn new(generation: u64) -> Self {
-        Self { generation, waiting: Mutex::new(VecDeque::new()), wake: Notify::new(), closed: AtomicBool::new(false) }
+        Self {
+            generation,
+            waiting: Mutex::new(VecDeque::new()),
+            wake: Notify::new(),
+            closed: AtomicBool::new(false),
+            held_back: AtomicU64::new(0),
+        }
     }
 
     /// Its number for the dispatch machine.
@@ -55,6 +62,17 @@ impl Link {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// Counts events that wait, since the sensor sends more than it may.
+    pub fn hold_back(&self, events: u64) {
+        self.held_back.fetch_add(events, Ordering::Relaxed);
+    }
+
+    /// How many events had to wait so far.
+    #[must_use]
+    pub fn held_back(&self) -> u64 {
+        self.held_back.load(Ordering::Relaxed)
     }
 
     /// Waits until there is something to do. Cancel safe: a wake-up is not lost.

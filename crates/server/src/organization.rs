@@ -149,6 +149,11 @@ impl State {
         self.dispatch.restore_sensor(row);
     }
 
+    /// Leaves out a stored sensor that cannot be read, at start.
+    pub fn set_sensor_aside(&mut self, ordinal: u32) {
+        self.dispatch.set_sensor_aside(ordinal);
+    }
+
     /// Takes in a stored task, at start.
     pub fn restore_task(&mut self, task: Task) {
         self.dispatch.restore_task(task);

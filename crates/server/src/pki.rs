@@ -7,6 +7,7 @@
 use crate::clock;
 use crate::config::Config;
 use muster_model::Timestamp;
+use muster_store::{Seal, is_sealed};
 use rcgen::PublicKeyData as _;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
@@ -72,6 +73,14 @@ pub enum PkiError {
         "{path} is missing, and the sensors of this server trust no other authority; restore it from a backup, or move the folder away and start with --new-authority to make a new one (every sensor must then enrol again)"
     )]
     Missing {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The key of the authority is sealed, and not by the key of this database.
+    #[error(
+        "{path} is sealed by another key than the database; restore both of the same backup, or put back the sealing key"
+    )]
+    Sealed {
         /// Which.
         path: PathBuf,
     },
@@ -144,12 +153,13 @@ impl Authority {
     /// # Errors
     ///
     /// [`PkiError`] says which file is the matter.
-    pub fn read(data_dir: &Path) -> Result<Self, PkiError> {
+    pub fn read(data_dir: &Path, seal: Option<&Seal>) -> Result<Self, PkiError> {
         let (path, key_path) = (data_dir.join(AUTHORITY_FILE), data_dir.join(AUTHORITY_KEY_FILE));
         let damaged = |path: &Path| PkiError::Damaged { path: path.to_owned() };
         let read =
             |path: &Path| fs::read_to_string(path).map_err(|source| PkiError::File { path: path.to_owned(), source });
-        let key = KeyPair::from_pem(&read(&key_path)?).map_err(|_| damaged(&key_path))?;
+        let key = opened(&key_path, read(&key_path)?, seal)?;
+        let key = KeyPair::from_pem(&key).map_err(|_| damaged(&key_path))?;
         let certificate = CertificateDer::from_pem_slice(read(&path)?.as_bytes()).map_err(|_| damaged(&path))?;
         let certificate = certificate.into_owned();
         let (_, parsed) = X509Certificate::from_der(&certificate).map_err(|_| damaged(&path))?;
@@ -178,7 +188,7 @@ impl Pki {
     /// # Errors
     ///
     /// [`PkiError`] says which file is the matter.
-    pub fn open(config: &Config, is_in_use: bool) -> Result<Self, PkiError> {
+    pub fn open(config: &Config, is_in_use: bool, seal: Option<&Seal>) -> Result<Self, PkiError> {
         let (authority_path, key_path) =
             (config.data_dir.join(AUTHORITY_FILE), config.data_dir.join(AUTHORITY_KEY_FILE));
         let folder = config.data_dir.join(FOLDER);
@@ -192,10 +202,11 @@ impl Pki {
             let key = KeyPair::generate()?;
             let certificate = authority_params()?.self_signed(&key)?;
             // Its key first: an authority that is there is whole.
-            write_private(&key_path, &key.serialize_pem())?;
+            write_private(&key_path, &sealed(key.serialize_pem(), seal))?;
             write_private(&authority_path, &certificate.pem())?;
         }
-        let authority = Authority::read(&config.data_dir)?;
+        let authority = Authority::read(&config.data_dir, seal)?;
+        seal_if_plain(&key_path, seal)?;
         tell_of_expiry(&authority, clock::now());
         let tls = server_tls(config, &authority.certificate, authority.key)?;
         Ok(Self { authority: authority.certificate, authority_path: authority.path, tls })
@@ -301,11 +312,42 @@ fn server_tls(
     Ok(Arc::new(tls))
 }
 
+fn sealed(key: String, seal: Option<&Seal>) -> String {
+    match seal {
+        Some(seal) => seal.seal(AUTHORITY_KEY_FILE, &key),
+        None => key,
+    }
+}
+
+fn opened(path: &Path, text: String, seal: Option<&Seal>) -> Result<String, PkiError> {
+    if !is_sealed(&text) {
+        return Ok(text);
+    }
+    let opened = seal.and_then(|seal| seal.open(AUTHORITY_KEY_FILE, &text));
+    opened.ok_or_else(|| PkiError::Sealed { path: path.to_owned() })
+}
+
+/// Takes over a key of before there was sealing.
+fn seal_if_plain(path: &Path, seal: Option<&Seal>) -> Result<(), PkiError> {
+    let at = |source| PkiError::File { path: path.to_owned(), source };
+    let plain = fs::read_to_string(path).map_err(at)?;
+    if seal.is_none() || is_sealed(&plain) {
+        return Ok(());
+    }
+    write_private(path, &sealed(plain, seal))?;
+    tracing::info!("the key of the private CA, {}, was not sealed: it is from now on", path.display());
+    Ok(())
+}
+
+/// Writes a file as a whole or not at all.
 fn write_private(path: &Path, text: &str) -> Result<(), PkiError> {
     let at = |source| PkiError::File { path: path.to_owned(), source };
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(at)?;
+    let fresh = path.with_extension("new");
+    let mut file =
+        fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh).map_err(at)?;
     file.write_all(text.as_bytes()).map_err(at)?;
-    file.sync_all().map_err(at)
+    file.sync_all().map_err(at)?;
+    fs::rename(&fresh, path).map_err(at)
 }
 
 #[cfg(test)]
@@ -342,7 +384,7 @@ mod tests {
 
         let other = KeyPair::generate().unwrap();
         fs::write(folder.path().join(AUTHORITY_KEY_FILE), other.serialize_pem()).unwrap();
-        let wrong = Pki::open(&config, true).err().unwrap().to_string();
+        let wrong = Pki::open(&config, true, None).err().unwrap().to_string();
         assert!(wrong.contains("ca-key.pem is damaged"), "a key of another authority: {wrong}");
     }
 }

@@ -4,7 +4,7 @@
 //! every request, so all of them live in memory. A [`Kind`] ties the kind word
 //! to the type of its records.
 
-use crate::damage::{Damage, Row};
+use crate::damage::Damage;
 use crate::intake::{self, Beside, Intake};
 use muster_model::Oid;
 use muster_store::{Expect, Record, Store, StoreError, Write};
@@ -142,24 +142,23 @@ pub struct Records {
 }
 
 impl Records {
-    /// Loads all records of a store but the damaged ones; they are changed through the door to it.
+    /// Loads all records of a store but the damaged ones, which it tells; they are changed through the door to it.
     ///
     /// # Errors
     ///
     /// Whatever the store says.
-    pub fn load(store: &Store, intake: Arc<Intake>, damaged: &[Damage]) -> Result<Self, StoreError> {
-        let mut cache = Cached::new();
-        let is_damaged = |record: &Record| {
-            let is_it =
-                |row: &Row| matches!(row, Row::Record { kind, key } if *kind == record.kind && *key == record.key);
-            damaged.iter().any(|damage| damage.oid == record.oid && is_it(&damage.row))
-        };
-        let mut all = store.read_blocking(|read| read.records(None, None))?;
-        all.retain(|record| !is_damaged(record));
-        for record in all {
-            cache.entry((record.oid, record.kind.clone())).or_default().insert(record.key.clone(), record);
+    pub fn load(store: &Store, intake: Arc<Intake>) -> Result<(Self, Vec<Damage>), StoreError> {
+        let (mut cache, mut damaged) = (Cached::new(), Vec::new());
+        for record in store.read_blocking(|read| read.records(None, None))? {
+            match Damage::of_record(&record) {
+                Some(damage) => damaged.push(damage),
+                None => {
+                    let kept = cache.entry((record.oid, record.kind.clone())).or_default();
+                    kept.insert(record.key.clone(), record);
+                }
+            }
         }
-        Ok(Self { intake, cache: RwLock::new(cache), writing: tokio::sync::Mutex::new(()) })
+        Ok((Self { intake, cache: RwLock::new(cache), writing: tokio::sync::Mutex::new(()) }, damaged))
     }
 
     /// One record with its revision.

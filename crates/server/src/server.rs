@@ -14,6 +14,7 @@ use crate::files::Shelf;
 use crate::payload::PAYLOAD;
 use crate::pki::{Pki, PkiError};
 use crate::profile::ORGANIZATION;
+use crate::sealing;
 use muster_store::{Options, Store, StoreError};
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -49,6 +50,9 @@ pub enum StartError {
     /// The store cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// There is no key for what is sealed.
+    #[error(transparent)]
+    Sealing(#[from] sealing::Error),
     /// The certificates cannot be used.
     #[error(transparent)]
     Pki(#[from] PkiError),
@@ -83,7 +87,9 @@ impl Server {
         std::fs::create_dir_all(&path).map_err(|source| StartError::Directory { path: path.clone(), source })?;
         require_database(&path)?;
         let bytes_max = (config.limits.store_bytes > 0).then_some(config.limits.store_bytes);
-        let store = Store::open(Options { path: path.join("muster.db"), bytes_max })?;
+        let database = path.join("muster.db");
+        let seal = Some(sealing::key_for(&database, &config.sealing_key)?);
+        let store = Store::open(Options { path: database, bytes_max, seal })?;
         Self::start_on(config, store).await
     }
 
@@ -95,7 +101,7 @@ impl Server {
     pub async fn start_on(config: Config, store: Store) -> Result<Self, StartError> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let is_in_use = !store.read_blocking(|read| read.records(None, Some(ORGANIZATION.word())))?.is_empty();
-        let pki = Pki::open(&config, is_in_use)?;
+        let pki = Pki::open(&config, is_in_use, store.seal())?;
         let tls = bind(config.listen).await?;
         let http = bind_some(config.http).await?;
         let proxy = bind_some(config.proxy).await?;
@@ -123,6 +129,8 @@ impl Server {
         if let Some(metrics) = metrics {
             tasks.spawn(metrics::run(Arc::clone(&app), metrics));
         }
+        #[cfg(unix)]
+        tasks.spawn(crate::control::run(Arc::clone(&app)));
         tasks.spawn(crate::tasking::run_ticker(Arc::clone(&app.tasking)));
         tasks.spawn(crate::retention::run(Arc::clone(&app)));
         tasks.spawn(crate::output::run(Arc::clone(&app.delivery)));

@@ -8,6 +8,10 @@ use muster_model::Oid;
 /// Free-form settings of an organization, by name.
 pub const SETTING: Kind<String> = Kind::new("setting");
 
+/// The setting by which who saves a rule must hold what its actions do; without it a rule acts for its organization,
+/// whoever saved it.
+pub const RULES_NEED_RIGHTS: &str = "rules_need_rights";
+
 /// Resources of the older subscription calls, by `category/name`; the record is when.
 pub const RESOURCE: Kind<i64> = Kind::new("resource");
 
@@ -35,6 +39,12 @@ pub enum Error {
     /// The organization has all that it may have.
     #[error("an organization has at most {SETTINGS_MAX} of these; delete some")]
     Full,
+}
+
+/// Whether a setting is `true`.
+#[must_use]
+pub fn is_on(records: &Records, oid: Oid, name: &str) -> bool {
+    records.get(oid, SETTING, name).is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
 }
 
 /// Checks a setting.

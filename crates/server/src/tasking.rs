@@ -11,6 +11,7 @@ mod drive;
 mod error;
 mod facts;
 mod inquire;
+mod moving;
 mod receive;
 pub mod row;
 mod tick;
@@ -23,6 +24,7 @@ pub use error::Error;
 pub use inquire::{
     From as TargetsFrom, TARGET_FIELDS, TargetsAsked, explain, list, overview, page_of_targets, preview, summary,
 };
+pub(crate) use moving::{DirectTasks, Moved, may_move};
 pub use muster_tasking::dispatch::Choice;
 pub use receive::receive;
 pub use tick::run as run_ticker;
@@ -49,6 +51,8 @@ pub struct Tasking {
     pub(crate) organizations: Arc<Organizations>,
     /// Calls that must not be carried out twice.
     pub(crate) replays: Replays,
+    /// What direct tasks may move.
+    pub(crate) direct: DirectTasks,
     pub(crate) jobs: Jobs,
 }
 

@@ -26,6 +26,12 @@ pub struct Telemetry {
     pub rules_disabled: Counter,
     /// Records that retention forgot.
     pub records_forgotten: Counter,
+    /// Credentials that were shown and that nobody has.
+    pub credentials_refused: Counter,
+    /// Enrolments that were refused for the bounds of their key or organization.
+    pub enrolments_refused: Counter,
+    /// Events of sensors that send more than they may in a minute: they waited, and were stored then.
+    pub events_held_back: Counter,
 }
 
 /// Where a connection was not let in.
@@ -60,6 +66,12 @@ impl Telemetry {
         let help = "Rules that were disabled since they cost too much";
         registry.register("rules_disabled", help, self.rules_disabled.clone());
         registry.register("records_forgotten", "Records that retention forgot", self.records_forgotten.clone());
+        let help = "Credentials that were shown and that nobody has";
+        registry.register("credentials_refused", help, self.credentials_refused.clone());
+        let help = "Enrolments that were refused for the bounds of their key or organization";
+        registry.register("enrolments_refused", help, self.enrolments_refused.clone());
+        let help = "Events of sensors that send more than they may in a minute: they waited, and were stored then";
+        registry.register("events_held_back", help, self.events_held_back.clone());
     }
 
     /// Records of a stream were stored.

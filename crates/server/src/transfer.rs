@@ -10,8 +10,9 @@ use crate::files::{self, Files, Shelf};
 use crate::intake::event::Actor;
 use crate::organization::Place;
 use crate::payload::PAYLOAD;
-use crate::random;
 use crate::records::Records;
+use crate::tasking::{Moved, Tasking, may_move};
+use crate::{clock, random};
 use muster_model::{Oid, Sid};
 use muster_wire::{TRANSFER_PATH, Transfer, TransferGrant, TransferRequest};
 use parking_lot::Mutex;
@@ -47,6 +48,9 @@ pub enum Error {
     /// The sensor is not known any more.
     #[error("sensor not found")]
     NoSensor,
+    /// The sensor asked for what none of its tasks moves.
+    #[error("no task that this sensor has moves this file")]
+    NoTask,
     /// There is no payload of this name.
     #[error("payload not found")]
     NoPayload,
@@ -134,6 +138,8 @@ pub struct Ports {
     pub may_still: MayStill,
     /// What is moved.
     pub files: Arc<Files>,
+    /// Which tasks sensors have.
+    pub tasking: Arc<Tasking>,
     /// Longest file, in bytes.
     pub file_bytes: u64,
 }
@@ -185,6 +191,14 @@ impl Transfers {
     ///
     /// If it asks for nothing, for what is not there, or for more than may be granted.
     pub fn grant_to(&self, place: &Place, request: TransferRequest) -> Result<TransferGrant, Error> {
+        let moved = match &request.transfer {
+            Some(Transfer::Artifact(_)) => Moved::Artifact,
+            Some(Transfer::Payload(name)) => Moved::Payload(name),
+            None => return Err(Error::NothingNamed),
+        };
+        if !may_move(&self.ports.tasking.direct, place, moved, clock::now()) {
+            return Err(Error::NoTask);
+        }
         let grant = match request.transfer {
             Some(Transfer::Artifact(offer)) => self.to_artifact(place, offer)?,
             Some(Transfer::Payload(name)) => self.of_payload(place, &name)?,
@@ -200,7 +214,7 @@ impl Transfers {
             return Err(files::Error::TooLarge(bytes_max).into());
         }
         let offer = Offer::of_sensor(sid, offer)?;
-        artifact::require_new(&self.ports.records, oid, &offer.payload_id)?;
+        artifact::require_new(&self.ports.records, oid, &offer)?;
         let payload_id = offer.payload_id.clone();
         let token = self.grants.grant(oid, Some(sid), None, What::PutArtifact(Box::new(offer)))?;
         Ok(TransferGrant { token, payload_id, ..TransferGrant::default() })

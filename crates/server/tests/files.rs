@@ -6,7 +6,7 @@ mod host;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use host::{Host, OID, event, ok, record, refusal};
-use muster_model::{Iid, Timestamp};
+use muster_model::{Architecture, Iid, Platform, Sid, Timestamp};
 use muster_server::artifact;
 use muster_server::clock;
 use muster_server::gateway::grant_transfer;
@@ -302,21 +302,85 @@ fn ask(host: &Host, place: &Place, wanted: Transfer) -> TransferGrant {
     }
 }
 
-#[tokio::test]
-async fn sensors_move_files_by_one_time_transfers() {
-    let host = Host::start().await;
+/// A Linux sensor that is online; the link must be kept.
+async fn online(host: &Host) -> (Sid, Place, Arc<Link>) {
     let organization = host.app().organization(OID).unwrap();
-    let state = SensorState { hostname: "web01".into(), ..SensorState::default() };
+    let state = SensorState {
+        hostname: "web01".into(),
+        platform: Platform::LINUX.0,
+        architecture: Architecture::X64.0.into(),
+        spool_id: vec![1; 16],
+        ..SensorState::default()
+    };
     let new =
         Enrolment { iid: Iid(Uuid::nil()), tags: &[], public_key: &[0; 32], state: &state, sid: None, source: None };
     let sid = sensor::enrol(&host.app().sensors, &organization, &new).await.unwrap().unwrap();
     let ordinal = organization.state.lock().fleet.ordinal(sid).unwrap();
     let place = Place { organization, ordinal };
+    let link = Arc::new(Link::new(7 + u64::from(ordinal)));
+    sensor::went_online(&host.app().sensors, &place, &link, &state, None).await.unwrap();
+    (sid, place, link)
+}
+
+fn offer(id: &str, size: u64) -> Transfer {
+    Transfer::Artifact(ArtifactOffer { path: "/etc/x".into(), payload_id: id.into(), size, ..Default::default() })
+}
+
+#[tokio::test]
+async fn two_7_a_sensor_gets_only_what_its_own_tasks_move() {
+    let host = Host::start().await;
+    for name in ["tool", "other"] {
+        let url =
+            host.post(&format!("payload/{{oid}}/{name}"), &json!({})).await["put_url"].as_str().unwrap().to_owned();
+        put(&host, &url, b"#!").await;
+    }
+    let (sid, place, _link) = online(&host).await;
+    let (_, neighbour, _link) = online(&host).await;
+    let status = |place: &Place, wanted: Transfer| ask(&host, place, wanted).status;
+    for wanted in [Transfer::Payload("tool".into()), offer("", 3)] {
+        assert_eq!(status(&place, wanted), 403, "it has no task");
+    }
+    host.post(&sid.to_string(), &json!({"tasks": "os_version"})).await;
+    assert_eq!(status(&place, offer("", 3)), 403, "a task that sends no file");
+    host.post(&sid.to_string(), &json!({"tasks": "run --payload-name tool"})).await;
+    assert_eq!(status(&place, Transfer::Payload("tool".into())), 0);
+    assert_eq!(status(&place, Transfer::Payload("other".into())), 403);
+    assert_eq!(status(&place, offer("", 3)), 0, "the whole of long output");
+    assert_eq!(status(&neighbour, Transfer::Payload("tool".into())), 403);
+    // A reliable task counts as long as the sensor has it.
+    let task =
+        json!({"action": "task", "data": json!({"task": "put --payload-name other", "selector": "*"}).to_string()});
+    host.post("orgs/{oid}/subscription/extension/ext-reliable-tasking", &json!({})).await;
+    host.post("extension/request/ext-reliable-tasking?oid={oid}", &task).await;
+    assert_eq!(status(&neighbour, Transfer::Payload("other".into())), 0);
+}
+
+#[tokio::test]
+async fn two_7_an_offer_may_have_no_more_bytes_than_it_said_and_a_taken_id_is_not_done() {
+    let host = Host::start().await;
+    let (sid, place, _link) = online(&host).await;
+    let (other_sid, other, _link) = online(&host).await;
+    for sid in [sid, other_sid] {
+        host.post(&sid.to_string(), &json!({"tasks": "artifact_get /etc/x"})).await;
+    }
+    let transfer_url = |grant: &TransferGrant| format!("{}/transfer/{}", host.base(), grant.token);
+    let grant = ask(&host, &place, offer("mine", 1));
+    assert_eq!(put(&host, &transfer_url(&grant), b"ab").await.0, 413);
+    assert_eq!(stored(&host, "artifacts"), 0);
+    let grant = ask(&host, &place, offer("mine", 2));
+    assert_eq!(put(&host, &transfer_url(&grant), b"ab").await.0, 200);
+    assert_eq!(ask(&host, &place, offer("mine", 2)).status, 409, "it is there already: an answer was lost");
+    assert_eq!(ask(&host, &place, offer("mine", 3)).status, 400, "another file");
+    assert_eq!(ask(&host, &other, offer("mine", 2)).status, 400, "of another sensor");
+}
+
+#[tokio::test]
+async fn sensors_move_files_by_one_time_transfers() {
+    let host = Host::start().await;
+    let (sid, place, _link) = online(&host).await;
+    host.post(&sid.to_string(), &json!({"tasks": "artifact_get /etc/x"})).await;
     let transfer_url = |grant: &TransferGrant| format!("{}/transfer/{}", host.base(), grant.token);
 
-    let offer = |id: &str, size| {
-        Transfer::Artifact(ArtifactOffer { path: "/etc/x".into(), payload_id: id.into(), size, ..Default::default() })
-    };
     let grant = ask(&host, &place, offer("", 3));
     assert_eq!((grant.id, grant.status), (9, 0), "{}", grant.error);
     assert_eq!(put(&host, &transfer_url(&grant), b"abc").await.0, 200);
@@ -326,9 +390,9 @@ async fn sensors_move_files_by_one_time_transfers() {
     assert_eq!(ask(&host, &place, offer(&grant.payload_id, 3)).status, 409);
     assert_eq!(ask(&host, &place, offer("", u64::MAX)).status, 413);
 
-    assert_eq!(ask(&host, &place, Transfer::Payload("tool".into())).status, 404);
     let url = host.post("payload/{oid}/tool", &json!({})).await["put_url"].as_str().unwrap().to_owned();
     put(&host, &url, b"#!").await;
+    host.post(&sid.to_string(), &json!({"tasks": "put --payload-name tool"})).await;
     let grant = ask(&host, &place, Transfer::Payload("tool".into()));
     assert_eq!(fetch(&host, &transfer_url(&grant)).await, (200, b"#!".to_vec()));
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"#!");

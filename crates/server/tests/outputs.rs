@@ -265,7 +265,7 @@ async fn a_compressed_file_grows_by_whole_records() {
 #[tokio::test]
 async fn what_waits_is_delivered_after_a_restart_in_order() {
     let dir = Arc::new(tempfile::tempdir().unwrap());
-    let open = || Store::open(Options { path: dir.path().join("muster.db"), bytes_max: None }).unwrap();
+    let open = || Store::open(Options { path: dir.path().join("muster.db"), bytes_max: None, seal: None }).unwrap();
     let host = Host::start_with(Arc::clone(&dir), open(), |_| ()).await;
     let (listener, address) = listener().await;
     // Accepted by the kernel, never answered: the delivery hangs until the server stops.

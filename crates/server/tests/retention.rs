@@ -30,7 +30,7 @@ fn event(sensor: u128, number: usize, at: Timestamp, bytes: usize) -> Entry {
 
 async fn host(store: Option<Store>, retention_bytes: u64) -> Host {
     let dir = Arc::new(tempfile::tempdir().unwrap());
-    let open = || Store::open(Options { path: dir.path().join("muster.db"), bytes_max: None }).unwrap();
+    let open = || Store::open(Options { path: dir.path().join("muster.db"), bytes_max: None, seal: None }).unwrap();
     let store = store.unwrap_or_else(open);
     Host::start_with(dir, store, |config| config.limits.retention_bytes = retention_bytes).await
 }

@@ -170,7 +170,7 @@ async fn an_idle_sensor_whose_offer_could_not_be_stored_gets_it_without_a_reason
 #[tokio::test(flavor = "multi_thread")]
 async fn changes_that_collide_are_stored_in_the_order_in_which_they_hold() {
     let dir = Arc::new(tempfile::tempdir().unwrap());
-    let open = || Store::open(Options { path: dir.path().join("muster.db"), bytes_max: None }).unwrap();
+    let open = || Store::open(Options { path: dir.path().join("muster.db"), bytes_max: None, seal: None }).unwrap();
     let host = Host::start_with(Arc::clone(&dir), open(), |_| ()).await;
     let mut sids = Vec::new();
     for _ in 0..24 {

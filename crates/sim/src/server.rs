@@ -80,9 +80,10 @@ pub fn load(store: &Store, seed: u64) -> Result<Dispatch, StoreError> {
     let mut dispatch = Dispatch::new(seed);
     store.read_blocking(|read| {
         dispatch.restore_clock(row::clock(OID, read)?);
-        read.sensors(&mut |row| dispatch.restore_sensor(row))?;
+        // Nothing damages rows here.
+        read.sensors(&mut |row| row.into_iter().for_each(|row| dispatch.restore_sensor(row)))?;
         let mut rows = VecDeque::new();
-        read.tasks(&mut |row| rows.push_back(row))?;
+        read.tasks(&mut |row| rows.extend(row))?;
         while let Some(row) = rows.pop_front() {
             dispatch.restore_task(row::task(row, read)?);
         }

@@ -55,7 +55,7 @@ fn raw_appends(path: &Path, rows: u64, time: Duration) -> std::io::Result<(f64, 
 /// Commits per second of `waiting` callers.
 fn commits(path: &Path, waiting: u64, time: Duration) -> Result<f64, StoreError> {
     let failed = |error: std::io::Error| StoreError::Failed(error.to_string());
-    let store = Store::open(Options { path: path.to_owned(), bytes_max: None })?;
+    let store = Store::open(Options { path: path.to_owned(), bytes_max: None, seal: None })?;
     let targets = (0..1_000_000).collect();
     let (spec, control) = ("{}".to_owned(), "{}".to_owned());
     let row = TaskRow { oid: OID, number: 1, task_id: TaskId(Uuid::nil()), spec, control, targets };

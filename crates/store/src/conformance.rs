@@ -207,7 +207,7 @@ fn sensor(owner: u128, ordinal: u32) -> SensorRow {
 
 fn sensors(store: &Store) -> Vec<SensorRow> {
     let mut rows = Vec::new();
-    read(store, |view| view.sensors(&mut |row| rows.push(row)));
+    read(store, |view| view.sensors(&mut |row| rows.push(row.expect("a sound row"))));
     rows
 }
 

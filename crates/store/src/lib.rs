@@ -26,12 +26,14 @@ mod counts;
 mod memory;
 mod page;
 mod row;
+mod seal;
 mod sqlite;
 mod store;
 
 pub use claim::Claim;
 pub use counts::Counts;
 pub use row::*;
+pub use seal::{SEAL_KEY_BYTES, Seal, is_sealed};
 pub use store::{
     ENTRIES_PAGE_BYTES_MAX, ENTRIES_PAGE_MAX, Faults, Gate, OVERVIEW_SECONDS_MAX, Options, Read, Store, StoreError,
     TRIM_ENTRIES_MAX,

@@ -271,6 +271,17 @@ pub struct Record {
     pub revision: u64,
 }
 
+/// A row that cannot be read; it stays in the store as it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Owner.
+    pub oid: Oid,
+    /// Ordinal of a sensor, or number of a task.
+    pub number: u64,
+    /// Why.
+    pub error: String,
+}
+
 /// A reliable task as stored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskRow {

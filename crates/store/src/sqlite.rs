@@ -8,10 +8,12 @@ mod apply;
 mod log;
 mod open;
 mod read;
+mod sealing;
 mod writer;
 
 use crate::counts::Counting;
 use crate::row::Write;
+use crate::seal::Seal;
 use crate::store::{Options, Read, StoreError};
 use muster_model::Oid;
 use open::{file_error, store_error};
@@ -33,6 +35,7 @@ const READERS: usize = 4;
 
 pub(crate) struct Sqlite {
     path: PathBuf,
+    seal: Option<Seal>,
     sender: SyncSender<Message>,
     thread: Mutex<Option<JoinHandle<()>>>,
     readers: Readers,
@@ -62,12 +65,14 @@ impl Sqlite {
         let conn = open::writer(options)?;
         let idle = (0..READERS).map(|_| open::reader(&options.path)).collect::<Result<_, _>>()?;
         let (sender, inbox) = sync_channel(WAITING_LISTS_MAX);
+        let seal = options.seal.clone();
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || writer::run(&conn, &inbox, &counting))
+            .spawn(move || writer::run(&conn, seal.as_ref(), &inbox, &counting))
             .map_err(|error| StoreError::Failed(format!("the writer thread cannot start: {error}")))?;
         Ok(Self {
             path: options.path.clone(),
+            seal: options.seal.clone(),
             sender,
             thread: Mutex::new(Some(thread)),
             readers: Readers { state: Mutex::new(ReadersState { idle, is_open: true }), returned: Condvar::new() },
@@ -112,7 +117,11 @@ impl Sqlite {
         let conn = reader.conn.as_ref().ok_or_else(closed)?;
         // The transaction makes it one view, and ends when it is dropped.
         let transaction = conn.unchecked_transaction().map_err(store_error)?;
-        f(&mut read::View(&transaction))
+        f(&mut read::View { conn: &transaction, seal: self.seal.as_ref() })
+    }
+
+    pub(crate) fn seal(&self) -> Option<&Seal> {
+        self.seal.as_ref()
     }
 
     pub(crate) fn backup(&self, to: &Path) -> Result<(), StoreError> {
@@ -230,9 +239,18 @@ pub(crate) fn check_file(path: &Path) -> Result<(), StoreError> {
 /// Reads a database file, which may be in use.
 pub(crate) fn read_file<T>(
     path: &Path,
+    seal: Option<&Seal>,
     f: impl FnOnce(&mut dyn Read) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
     let conn = open::reader(path)?;
+    sealing::require_key(&conn, seal)?;
     let transaction = conn.unchecked_transaction().map_err(store_error)?;
-    f(&mut read::View(&transaction))
+    // A key is no use to records that are not sealed yet.
+    let seal = seal.filter(|_| matches!(sealing::sealed_by(&conn), Ok(Some(_))));
+    f(&mut read::View { conn: &transaction, seal })
+}
+
+/// Name of the key by which a database file, which may be in use, is sealed.
+pub(crate) fn sealed_by(path: &Path) -> Result<Option<String>, StoreError> {
+    sealing::sealed_by(&open::reader(path)?)
 }

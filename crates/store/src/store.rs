@@ -4,6 +4,7 @@ use crate::claim::{Claim, Held, claims_in};
 use crate::counts::{Counting, Counts};
 use crate::memory::Memory;
 use crate::row::*;
+use crate::seal::Seal;
 use crate::sqlite::Sqlite;
 use muster_model::{Oid, Sid};
 use muster_tasking::Target;
@@ -54,6 +55,17 @@ pub enum StoreError {
     /// The file is damaged, or not a store of this version.
     #[error("the store cannot be used: {0}")]
     Corrupt(String),
+    /// The records are sealed by a key that was not given; keys are told by their names.
+    #[error(
+        "the database is sealed by the key {has}, and {}: put back the sealing key that belongs to it, from where it is kept apart from the backups",
+        .given.as_ref().map_or_else(|| "no key was given".to_owned(), |given| format!("the key given is {given}"))
+    )]
+    Sealed {
+        /// By which it is sealed.
+        has: String,
+        /// Which was given.
+        given: Option<String>,
+    },
     /// The cursor of an [`EntryQuery`] was not made by this store.
     #[error("the cursor is not one that an earlier page gave")]
     Cursor,
@@ -73,6 +85,8 @@ pub struct Options {
     pub path: PathBuf,
     /// Most bytes that the file may have; `None` is as much as the disk holds.
     pub bytes_max: Option<u64>,
+    /// Seals the bodies of records; one that is not sealed yet is, when it is opened. `None` leaves it as it is.
+    pub seal: Option<Seal>,
 }
 
 /// Durable state of one server. Cheap to clone.
@@ -429,6 +443,24 @@ impl Store {
         crate::sqlite::check_file(path)
     }
 
+    /// What seals its records, and may seal what stands beside them; a memory store has none.
+    #[must_use]
+    pub fn seal(&self) -> Option<&Seal> {
+        match &self.adapter {
+            Adapter::Memory(_) => None,
+            Adapter::Sqlite(sqlite) => sqlite.seal(),
+        }
+    }
+
+    /// Name of the key by which a database file is sealed; `None` if it is not. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] if there is no such file.
+    pub fn sealed_by(path: &Path) -> Result<Option<String>, StoreError> {
+        crate::sqlite::sealed_by(path)
+    }
+
     /// What it has done since it was opened, through this value and its clones.
     #[must_use]
     pub fn counts(&self) -> Counts {
@@ -439,9 +471,14 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// As [`Store::read_blocking`]; [`StoreError::Unavailable`] if there is no such file.
-    pub fn read_file<T>(path: &Path, f: impl FnOnce(&mut dyn Read) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        crate::sqlite::read_file(path, f)
+    /// As [`Store::read_blocking`]; [`StoreError::Unavailable`] if there is no such file, [`StoreError::Sealed`] if this
+    /// is not its key.
+    pub fn read_file<T>(
+        path: &Path,
+        seal: Option<&Seal>,
+        f: impl FnOnce(&mut dyn Read) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        crate::sqlite::read_file(path, seal, f)
     }
 
     /// Bytes that the store takes on disk; of a memory store, the bytes of the kept bodies.
@@ -471,12 +508,14 @@ pub trait Read {
     fn term(&mut self, oid: Oid) -> Result<u64, StoreError>;
     /// One configuration record.
     fn record(&mut self, oid: Oid, kind: &str, key: &str) -> Result<Option<Record>, StoreError>;
-    /// Calls `each` with every sensor of every organization, by organization, then ordinal.
-    fn sensors(&mut self, each: &mut dyn FnMut(SensorRow)) -> Result<(), StoreError>;
+    /// Calls `each` with every sensor of every organization, by organization, then ordinal; one that cannot be read is
+    /// no reason not to read the others.
+    fn sensors(&mut self, each: &mut dyn FnMut(Result<SensorRow, Unreadable>)) -> Result<(), StoreError>;
     /// Highest stored sequence number of a sensor's spool, if it is this spool.
     fn spool(&mut self, oid: Oid, ordinal: u32, spool_id: [u8; 16]) -> Result<Option<u64>, StoreError>;
     /// Calls `each` with every task of every organization, by organization, then number: oldest first in each.
-    fn tasks(&mut self, each: &mut dyn FnMut(TaskRow)) -> Result<(), StoreError>;
+    /// As for sensors, one that cannot be read is told.
+    fn tasks(&mut self, each: &mut dyn FnMut(Result<TaskRow, Unreadable>)) -> Result<(), StoreError>;
     /// Calls `each` with every stored target of a task, by ordinal.
     fn targets(&mut self, oid: Oid, task: u64, each: &mut dyn FnMut(u32, Target)) -> Result<(), StoreError>;
     /// The stored targets of a task with these ordinals (sorted); those without a row are left out.

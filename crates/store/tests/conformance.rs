@@ -20,7 +20,7 @@ fn memory_conforms() {
 fn sqlite_conforms() {
     for (name, case) in CASES {
         let folder = tempfile::tempdir().expect("a folder");
-        let options = Options { path: folder.path().join("store.db"), bytes_max: None };
+        let options = Options { path: folder.path().join("store.db"), bytes_max: None, seal: None };
         run(name, *case, &Store::open(options).expect("a new store"));
     }
 }

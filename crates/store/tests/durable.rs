@@ -14,7 +14,7 @@ const OID: Oid = Oid(Uuid::from_u128(1));
 const CRASH_PATH: &str = "MUSTER_STORE_CRASH_PATH";
 
 fn open(path: &Path) -> Result<Store, StoreError> {
-    Store::open(Options { path: path.to_owned(), bytes_max: None })
+    Store::open(Options { path: path.to_owned(), bytes_max: None, seal: None })
 }
 
 fn folder() -> (tempfile::TempDir, PathBuf) {
@@ -67,7 +67,7 @@ fn entry_count(store: &Store) -> u64 {
 #[test]
 fn a_full_store_answers_reads_and_takes_commits_again_once_there_is_room() {
     let (_folder, path) = folder();
-    let store = Store::open(Options { path, bytes_max: Some(2 << 20) }).expect("a store");
+    let store = Store::open(Options { path, bytes_max: Some(2 << 20), seal: None }).expect("a store");
     store.commit_blocking(vec![put("before", Expect::Any)]).expect("room");
     let fitted = fill(&store);
     assert!(fitted > 10, "{fitted} fitted");
@@ -84,7 +84,7 @@ fn a_full_store_answers_reads_and_takes_commits_again_once_there_is_room() {
 #[tokio::test]
 async fn lists_of_one_batch_do_not_harm_each_other() {
     let (_folder, path) = folder();
-    let store = Store::open(Options { path, bytes_max: Some(4 << 20) }).expect("a store");
+    let store = Store::open(Options { path, bytes_max: Some(4 << 20), seal: None }).expect("a store");
     store.commit(vec![put("taken", Expect::Any)]).await.expect("room");
     let mut waiting = Vec::new();
     for n in 0..300 {

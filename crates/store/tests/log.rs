@@ -12,7 +12,7 @@ const OID: Oid = Oid(Uuid::from_u128(1));
 const COMMITS: usize = 20;
 
 fn open(path: &Path) -> Result<Store, StoreError> {
-    Store::open(Options { path: path.to_owned(), bytes_max: None })
+    Store::open(Options { path: path.to_owned(), bytes_max: None, seal: None })
 }
 
 fn log_of(path: &Path) -> PathBuf {

@@ -156,6 +156,11 @@ impl Dispatch {
         self.known.fleet.put(row);
     }
 
+    /// Leaves out a sensor that is stored and cannot be read: at start. No one else gets its ordinal.
+    pub fn set_sensor_aside(&mut self, ordinal: u32) {
+        self.known.fleet.set_aside(ordinal);
+    }
+
     /// Takes in a task that is stored, with its targets: at start, before anything else.
     pub fn restore_task(&mut self, task: Task) {
         self.follow(task.number, &task.spec);

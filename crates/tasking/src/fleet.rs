@@ -41,6 +41,12 @@ impl Fleet {
         u32::try_from(self.rows.len() - 1).unwrap_or(u32::MAX)
     }
 
+    /// Keeps an ordinal from new sensors, though nothing is known of the one that has it.
+    pub fn set_aside(&mut self, ordinal: u32) {
+        let rows = self.rows.len().max(ordinal as usize + 1);
+        self.rows.resize_with(rows, || None);
+    }
+
     /// Takes in a sensor, new or changed.
     pub fn put(&mut self, row: SensorRow) {
         let ordinal = row.ordinal;

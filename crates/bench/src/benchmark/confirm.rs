@@ -32,7 +32,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
 
 async fn at_the_store(args: &Args, sensors: u32) -> anyhow::Result<()> {
     let folder = tempfile::tempdir_in(&args.scratch)?;
-    let store = Store::open(Options { path: folder.path().join("muster.db"), bytes_max: None })?;
+    let store = Store::open(Options { path: folder.path().join("muster.db"), bytes_max: None, seal: None })?;
     let oid = Oid(Uuid::from_u128(1));
     let targets: RoaringBitmap = (0..sensors).collect();
     store.commit(vec![Write::CreateTask(Box::new(task(oid, 1, targets)?))]).await?;

@@ -17,6 +17,7 @@ const C: Platform = Platform::CHROME;
 pub(super) static SPECS: &[Spec] = &[
     Spec::new("artifact_get", &[W, M, L], Reply::Receipt)
         .does("upload a file of any size to the artifact store")
+        .uploads()
         .takes(&[
             Argument::text("file", "FILE").short('f').required().or_positional(),
             Argument::text("type", "TYPE"),
@@ -225,6 +226,8 @@ pub(super) static SPECS: &[Spec] = &[
     Spec::new("restart", &[W, M, L], Reply::Nothing).does("restart the sensor").confirmed(Confirm::Written),
     Spec::new("run", &[W, M, L], Reply::Receipt)
         .does("run a payload or a shell command")
+        // Of long output, the whole.
+        .uploads()
         .takes(&[
             Argument::text("payload-name", "NAME"),
             Argument::new("arguments", "ARGS", Kind::FreeText),

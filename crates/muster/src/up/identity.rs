@@ -68,7 +68,8 @@ async fn organization(app: &App, known: Option<&str>, now: Timestamp) -> anyhow:
 }
 
 async fn api_key(app: &App, oid: Oid, known: Option<&str>, now: Timestamp) -> anyhow::Result<String> {
-    let is_alive = |key: &&str| app.records.has(oid, API_KEY, &app.secrets.digest(key.as_bytes()));
+    let is_known = |digest: &str| app.records.has(oid, API_KEY, digest);
+    let is_alive = |key: &&str| is_known(&app.secrets.stored_digest(key.as_bytes(), is_known));
     if let Some(key) = known.filter(is_alive) {
         return Ok(key.to_owned());
     }

@@ -14,7 +14,7 @@ use std::net::IpAddr;
 pub const TOKEN_TTL_S: i64 = 3_600;
 
 /// Longest validity that a client may ask for: a month.
-const TOKEN_TTL_S_MAX: i64 = 31 * 24 * 3_600;
+pub(super) const TOKEN_TTL_S_MAX: i64 = 31 * 24 * 3_600;
 
 const AUDIENCE: &str = "lce_control_plane";
 
@@ -176,7 +176,7 @@ impl Secrets {
                 ClaimedOrganizations::Listed(caller.scope.0.into_keys().collect())
             },
         };
-        let key = EncodingKey::from_secret(self.token_key.as_bytes());
+        let key = EncodingKey::from_secret(self.token_key().as_bytes());
         jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key).map_err(|_| Refused::Token)
     }
 
@@ -186,8 +186,13 @@ impl Secrets {
     ///
     /// [`Refused`], as for [`Secrets::exchange`].
     pub fn identify(&self, records: &Records, exchange: &Exchange<'_>) -> Result<Caller, Refused> {
-        let credential = self.digest(exchange.secret.as_bytes());
-        let caller = match exchange.oid.parse::<Oid>() {
+        let one = exchange.oid.parse::<Oid>();
+        let owners = one.as_ref().map_or_else(|_| records.owners(API_KEY), |oid| vec![*oid]);
+        let is_known = |digest: &str| {
+            records.has(SERVER, USER_KEY, digest) || owners.iter().any(|oid| records.has(*oid, API_KEY, digest))
+        };
+        let credential = self.stored_digest(exchange.secret.as_bytes(), is_known);
+        let caller = match one {
             Ok(oid) if exchange.uid.is_empty() => organization_caller(records, oid, credential, exchange)?,
             // A client that asks for its organizations names none; the key of one still says which.
             Err(_) if !chosen_one(exchange.oid) && !records.has(SERVER, USER_KEY, &credential) => {
@@ -225,11 +230,23 @@ impl Secrets {
     ///
     /// [`Refused::Token`] or [`Refused::Expired`].
     pub fn verify(&self, token: &str, now: Timestamp) -> Result<Caller, Refused> {
+        self.verify_until(token, now).map(|(caller, _)| caller)
+    }
+
+    /// Reads a token; also tells when it expires.
+    ///
+    /// # Errors
+    ///
+    /// As [`Secrets::verify`].
+    pub fn verify_until(&self, token: &str, now: Timestamp) -> Result<(Caller, Timestamp), Refused> {
         let mut validation = Validation::new(Algorithm::HS256);
         validation.set_audience(&[AUDIENCE]);
         validation.validate_exp = false; // The clock is an argument here.
-        let key = DecodingKey::from_secret(self.token_key.as_bytes());
-        let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation).map_err(|_| Refused::Token)?.claims;
+        let keys = self.token_keys(now);
+        let mut read = keys
+            .iter()
+            .map(|key| jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(key.as_bytes()), &validation));
+        let claims = read.find_map(Result::ok).ok_or(Refused::Token)?.claims;
         if claims.exp <= now.as_secs() {
             return Err(Refused::Expired);
         }
@@ -241,13 +258,14 @@ impl Secrets {
                 by.into_iter().map(|(oid, names)| (oid, names.into_iter().collect())).collect()
             }
         };
-        Ok(Caller {
+        let caller = Caller {
             identity: claims.email,
             uid: claims.uid,
             credential: claims.kid,
             scope: Scope(scope),
             in_console: false,
-        })
+        };
+        Ok((caller, Timestamp::from_secs(claims.exp)))
     }
 
     /// Takes from a caller what was taken from the credential or the user since the token was made.

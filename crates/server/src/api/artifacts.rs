@@ -1,12 +1,12 @@
 //! Artifacts and their collection rules. Source: reference/rest-api.md section 7.10.
 
-use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
+use super::{Access, ApiError, Call, Kind, Method, Reply, Route, credential};
 use crate::access::INGESTION_KEY;
 use crate::artifact::{self, ARTIFACT, ARTIFACT_RULE, ARTIFACT_RULES_MAX, Artifact, Offer, Part};
 use crate::clock;
 use crate::files::Shelf;
 use crate::intake::Record;
-use crate::intake::event;
+use crate::intake::event::{self, Actor};
 use crate::transfer::{self, What};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -180,8 +180,8 @@ async fn delete_rule(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::done())
 }
 
-/// The organization whose ingestion key the request carries (`Basic oid:key`).
-fn ingesting(call: &Call) -> Result<Oid, ApiError> {
+/// The organization whose ingestion key the request carries (`Basic oid:key`), and the name of the key.
+async fn ingesting(call: &Call) -> Result<(Oid, String), ApiError> {
     let refused =
         || ApiError::unauthorized("ingestion needs the header Authorization: Basic base64(oid:ingestion key)");
     let value = call.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).ok_or_else(refused)?;
@@ -192,11 +192,14 @@ fn ingesting(call: &Call) -> Result<Oid, ApiError> {
     let oid: Oid = oid.parse().map_err(|_| refused())?;
     let keys = call.app.records.list(oid, INGESTION_KEY);
     let is_one = |have: &str| bool::from(have.as_bytes().ct_eq(key.as_bytes()));
-    if keys.iter().any(|(_, have)| !have.key.is_empty() && is_one(&have.key)) { Ok(oid) } else { Err(refused()) }
+    match keys.into_iter().find(|(_, have)| !have.key.is_empty() && is_one(&have.key)) {
+        Some((name, _)) => Ok((oid, name)),
+        None => Err(credential::refused(&call.app, Some(oid), call.source, refused()).await),
+    }
 }
 
 async fn ingest(mut call: Call) -> Result<Reply, ApiError> {
-    let oid = ingesting(&call)?;
+    let (oid, key) = ingesting(&call).await?;
     let header = |name: &str| call.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let path = BASE64_STANDARD.decode(header("lc-path"));
     let path = path.map_err(|_| ApiError::bad_request("lc-path must be base64"))?;
@@ -205,7 +208,9 @@ async fn ingest(mut call: Call) -> Result<Reply, ApiError> {
         "" => 0,
         text => text.parse().map_err(|_| ApiError::bad_request("lc-retention-days must be a whole number"))?,
     };
-    let offer = Offer::new(header("lc-payload-id"), &path, header("lc-hint"), header("lc-source"), days)?;
+    let actor = Actor { identity: format!("ingestion key {key}"), origin: "api", source: call.source, called_by: None };
+    let offer =
+        Offer::new(header("lc-payload-id"), &path, header("lc-hint"), header("lc-source"), days)?.sent_by(actor);
     let part = Part::parse(Some(header("lc-part")))?;
     let body = call.stream.take().ok_or_else(|| ApiError::bad_request("the request has no body"))?;
     let payload_id = artifact::ingest(&call.app, oid, offer, part, body).await?;

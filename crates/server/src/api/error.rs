@@ -241,13 +241,14 @@ impl From<payload::Error> for ApiError {
 impl From<artifact::Error> for ApiError {
     fn from(error: artifact::Error) -> Self {
         use artifact::Error::{
-            File, Id, Known, Part, PartOutOfTurn, RuleField, RuleName, Store, TooMany, TooManyParts, TooManyRules,
+            File, Id, Known, Part, PartOutOfTurn, RuleField, RuleName, Store, Taken, TooMany, TooManyParts,
+            TooManyRules,
         };
         let text = error.to_string();
         let code = match error {
             File(error) => return error.into(),
             Store(error) => return error.into(),
-            Id | Part | RuleName | RuleField(_) => ErrorCode::BadRequest,
+            Id | Taken(_) | Part | RuleName | RuleField(_) => ErrorCode::BadRequest,
             Known(_) | PartOutOfTurn { .. } | TooManyRules => ErrorCode::Conflict,
             TooMany => ErrorCode::TooManyArtifacts,
             TooManyParts => ErrorCode::Unavailable,
@@ -258,12 +259,15 @@ impl From<artifact::Error> for ApiError {
 
 impl From<transfer::Error> for ApiError {
     fn from(error: transfer::Error) -> Self {
-        use transfer::Error::{Artifact, File, IsUpload, NoPayload, NoSensor, NothingNamed, TooManyWaiting, Unknown};
+        use transfer::Error::{
+            Artifact, File, IsUpload, NoPayload, NoSensor, NoTask, NothingNamed, TooManyWaiting, Unknown,
+        };
         let text = error.to_string();
         match error {
             TooManyWaiting => Self::unavailable(text),
             Unknown | IsUpload | NoSensor | NoPayload => Self::not_found(text),
             NothingNamed => Self::bad_request(text),
+            NoTask => Self::new(ErrorCode::Forbidden, text),
             Artifact(error) => error.into(),
             File(error) => error.into(),
         }

@@ -113,6 +113,11 @@ fn allow(call: &Call, hive: &Hive, oid: Oid, verb: Verb) -> Result<(), ApiError>
     if call.caller.may(oid, permission) { Ok(()) } else { Err(ApiError::missing_permission(permission)) }
 }
 
+/// Checks that the caller may do what a rule does, where the organization asks for that.
+fn allow_actions(call: &Call, hive: &Hive, oid: Oid, data: &Value) -> Result<(), ApiError> {
+    Ok(call.app.hives.require_rights(oid, hive, data, |permission| call.caller.may(oid, permission))?)
+}
+
 /// What every write answers.
 fn written(hive: &Hive, oid: Oid, key: &str, record: &HiveRecord) -> Value {
     json!({"guid": record.sys_mtd.guid, "hive": {"name": hive.name, "partition": oid}, "name": key})
@@ -221,7 +226,9 @@ fn change_of(form: &Form) -> Result<Change, ApiError> {
 
 async fn set(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Set)?;
-    let change = Change { data: Some(require_data(&call.fields)?), ..change_of(&call.fields)? };
+    let data = require_data(&call.fields)?;
+    allow_actions(&call, hive, oid, &data)?;
+    let change = Change { data: Some(data), ..change_of(&call.fields)? };
     let key = call.path("key");
     let record = hive::set(&call.app.hives, hive, oid, key, change, &call.actor()).await?;
     Ok(Reply::json(&written(hive, oid, key, &record)))
@@ -234,6 +241,10 @@ async fn set_metadata(call: Call) -> Result<Reply, ApiError> {
         return Err(ApiError::bad_request("usr_mtd is required"));
     }
     let key = call.path("key");
+    // To enable a rule is to have it act.
+    if let Ok(stored) = hive::get(&call.app.hives, hive, oid, key) {
+        allow_actions(&call, hive, oid, &stored.data)?;
+    }
     let record = hive::set(&call.app.hives, hive, oid, key, change, &call.actor()).await?;
     Ok(Reply::json(&written(hive, oid, key, &record)))
 }

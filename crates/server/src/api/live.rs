@@ -1,6 +1,6 @@
 //! Live streams. Source: reference/rest-api.md section 9, reference/events.md section 13.
 
-use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
+use super::{Access, ApiError, Call, Kind, Method, Reply, Route, credential};
 use crate::access::{Caller, Exchange};
 use crate::app::App;
 use crate::clock;
@@ -50,7 +50,13 @@ async fn listen(call: Call) -> Result<Reply, ApiError> {
     let not_found = || ApiError::not_found("organization not found");
     let oid: Oid = call.path("oid").parse().map_err(|_| not_found())?;
     let shown = Shown::of(&call, oid)?;
-    let caller = shown.caller(&call.app)?;
+    let caller = match shown.caller(&call.app) {
+        Ok(caller) => caller,
+        Err(error) if matches!(shown.credential, Credential::Key { .. }) => {
+            return Err(credential::refused(&call.app, Some(oid), call.source, error).await);
+        }
+        Err(error) => return Err(error),
+    };
     if !caller.is_in(oid) || call.app.organization(oid).is_none() {
         return Err(not_found());
     }

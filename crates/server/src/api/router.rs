@@ -1,7 +1,7 @@
 //! From an HTTP request to a handler: path, token, permission, body.
 
 use super::call::{Body, bare_sensor_id};
-use super::{Access, ApiError, Call, Form, Method, Reply, Route, fields, live_response};
+use super::{Access, ApiError, Call, Form, Method, Reply, Route, credential, fields, live_response};
 use crate::access::{Caller, Exchange};
 use crate::app::App;
 use crate::organization::Organization;
@@ -164,7 +164,10 @@ async fn answer(
         None => match key_of(route, &parts.headers) {
             Some(secret) => {
                 let exchange = Exchange { secret, source, ..Exchange::default() };
-                app.secrets.identify(&app.records, &exchange)?
+                match app.secrets.identify(&app.records, &exchange) {
+                    Ok(caller) => caller,
+                    Err(error) => return Err(credential::refused(&app, None, source, error.into()).await),
+                }
             }
             None => authenticate(&app, route.access, &parts.headers, source)?,
         },

@@ -50,7 +50,10 @@ async fn get(call: Call) -> Result<Reply, ApiError> {
     // Clients take a sensor for online if this object is not empty.
     let online = if is_online { json!({"is_online": true, "since": row.sensor.alive_at.as_secs()}) } else { json!({}) };
     let info = SensorRecord::new(&row.sensor, is_online);
-    Ok(Reply::json(&json!({"info": info, "online": online, "is_online": is_online})))
+    let events_held_back = state.link(place.ordinal).map_or(0, |link| link.held_back());
+    Ok(Reply::json(&json!({
+        "info": info, "online": online, "is_online": is_online, "events_held_back": events_held_back,
+    })))
 }
 
 async fn task(call: Call) -> Result<Reply, ApiError> {
@@ -71,7 +74,7 @@ async fn task(call: Call) -> Result<Reply, ApiError> {
     let fields: Vec<String> = call.fields.pairs().map(|(name, value)| format!("{name}={value:?}")).collect();
     let fields = fields.join("&");
     let parts = [call.caller.credential.as_bytes(), call.path("sid").as_bytes(), key.as_bytes(), fields.as_bytes()];
-    let digest = call.app.secrets.digest(&parts.join(&b'\n'));
+    let digest = call.app.secrets.lasting_digest(&parts.join(&b'\n'));
     tasking::send_once(&call.app.tasking, &place, &commands, investigation, &call.actor(), &digest).await?;
     Ok(Reply::done())
 }

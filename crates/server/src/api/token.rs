@@ -1,6 +1,6 @@
 //! Token exchange, and who the caller is. Source: reference/rest-api.md section 5.
 
-use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
+use super::{Access, ApiError, Call, Kind, Method, Reply, Route, credential};
 use crate::access::Exchange;
 use crate::{clock, names};
 use muster_api_types::{Token, TokenOrReplay, Whoami};
@@ -67,7 +67,13 @@ async fn exchange(call: Call) -> Result<Reply, ApiError> {
         permissions,
         source: call.source,
     };
-    let jwt = call.app.secrets.exchange(&call.app.records, &exchange, clock::now())?;
+    let (app, now) = (&call.app, clock::now());
+    let jwt = match app.secrets.exchange(&app.records, &exchange, now) {
+        Ok(jwt) => jwt,
+        Err(error) => return Err(credential::refused(app, exchange.oid.parse().ok(), call.source, error.into()).await),
+    };
+    let (caller, expires_at) = app.secrets.verify_until(&jwt, now)?;
+    credential::made(app, &caller, expires_at, call.source).await;
     Ok(Reply::json(&json!({"jwt": jwt})))
 }
 

@@ -21,11 +21,13 @@ pub(super) fn routes() -> Vec<Route> {
 async fn put(mut call: Call) -> Result<Reply, ApiError> {
     let body = call.stream.take().ok_or_else(|| ApiError::bad_request("the request has no body"))?;
     let (oid, what) = call.app.transfers.take(call.path("token"), true)?;
+    let mut bytes_max = call.app.config.limits.file_bytes;
     if let What::PutArtifact(offer) = &what {
-        artifact::require_new(&call.app.records, oid, &offer.payload_id)?;
+        artifact::require_new(&call.app.records, oid, offer)?;
+        bytes_max = offer.size.unwrap_or(bytes_max);
     }
     let mut upload = call.app.files.begin().await?;
-    upload.append(body, call.app.config.limits.file_bytes).await?;
+    upload.append(body, bytes_max).await?;
     let received = upload.finish().await?;
     match what {
         What::PutPayload { name, actor } => {

@@ -15,6 +15,9 @@ pub enum Error {
     /// There is an artifact of this id.
     #[error("artifact {0} is there already")]
     Known(String),
+    /// There is another artifact of this id.
+    #[error("payload id {0} is that of another artifact; nothing was kept: give this one another id, or none")]
+    Taken(String),
     /// The organization has all the artifacts that it may have.
     #[error("an organization may have {ARTIFACTS_MAX} artifacts; shorten their retention")]
     TooMany,

@@ -117,7 +117,8 @@ async fn store(console: &Arc<Console>, kept: &Kept, beside: impl Into<Beside>) -
 }
 
 fn digest_of(console: &Console, token: &str) -> String {
-    console.secrets.digest(format!("link {token}").as_bytes())
+    let is_known = |digest: &str| console.records.has(SERVER, LINK, digest);
+    console.secrets.stored_digest(format!("link {token}").as_bytes(), is_known)
 }
 
 /// A link for a user makes one be that user: only who may do all that they may, wherever they may, makes one.

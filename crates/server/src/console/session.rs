@@ -87,7 +87,8 @@ pub struct Opened {
 /// What is stored of a token.
 #[must_use]
 pub fn digest_of(console: &Console, token: &str) -> String {
-    console.secrets.digest(format!("session {token}").as_bytes())
+    let is_known = |digest: &str| console.records.has(SERVER, SESSION, digest);
+    console.secrets.stored_digest(format!("session {token}").as_bytes(), is_known)
 }
 
 /// `Set-Cookie` of a session. Without an age: the browser forgets it when it is closed.

@@ -4,6 +4,7 @@
 
 use crate::access::INSTALLATION_KEY;
 use crate::app::App;
+use crate::intake::event::{self, Actor};
 use crate::link::Link;
 use crate::organization::{Organization, Place, STRANGERS, message};
 use crate::sensor::Rejection;
@@ -14,6 +15,7 @@ use muster_store::StoreError;
 use muster_wire::{
     Claim, Enrol, Enrolled, Hello, Refusal, Refused, Resume, SensorState, Welcome, from_server, proof_bytes,
 };
+use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
@@ -106,11 +108,32 @@ async fn enrol_in(
         return Err(refuse(Refusal::Identity, "the public key must have 32 bytes", RETRY_REFUSED_S));
     }
     if let Some(text) = no_room(app, organization, iid, key.quota) {
-        crate::errors::report(&app.records, organization.oid, &format!("installation_keys/{iid}"), &text).await;
+        tell_of_bound(app, organization.oid, iid, &text, source).await;
         return Err(refuse(Refusal::Quota, &text, RETRY_BUSY_S * 10));
+    }
+    let most = app.config.limits.enrolments_per_minute;
+    if let Err(too_many) = app.enrolments.count(&iid.to_string(), most) {
+        let text = format!("more than {most} sensors enrol with this installation key in a minute; the others wait");
+        tell_of_bound(app, organization.oid, iid, &text, source).await;
+        return Err(refuse(Refusal::Busy, &text, too_many.retry_after_s));
     }
     let new = sensor::Enrolment { iid, tags: &key.tags, public_key: &enrol.public_key, sid: own, state, source };
     sensor::enrol(&app.sensors, organization, &new).await.map_err(|error| busy(&error))?.ok_or_else(taken)
+}
+
+/// Tells the operators that a key or the organization has met its bound, once a minute while it does.
+async fn tell_of_bound(app: &App, oid: Oid, iid: Iid, text: &str, source: Option<IpAddr>) {
+    app.telemetry.enrolments_refused.inc();
+    if !crate::errors::report(&app.records, oid, &format!("installation_keys/{iid}"), text).await {
+        return;
+    }
+    let actor = Actor { source, ..Actor::system() };
+    let entity = json!({"type": "installation_key", "name": iid});
+    let detail = json!({"error": text});
+    let told = event::audit(oid, &actor, "enrolment refused", &entity, "refuse_enrolment", &detail, clock::now());
+    if let Err(error) = app.intake.commit(told).await {
+        tracing::warn!(%error, "a refused enrolment could not be told in the audit");
+    }
 }
 
 /// Tells the operators of a sensor that has an identity of this organization which the server does not know.

@@ -10,6 +10,7 @@ use muster_model::Sensor;
 use muster_store::Write;
 use muster_wire::{Events, EventsAck, from_server};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Takes in a batch of a sensor's spool.
 ///
@@ -30,6 +31,7 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events,
         let Some(spool) = spool else { return };
         spool
     };
+    wait_for_turn(app, place, link, events.events.len()).await;
     let seq = events.events.iter().map(|event| event.seq).max().unwrap_or(0).max(stored_seq);
     let mut through = stored_seq;
     while through < seq {
@@ -62,6 +64,21 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events,
         organization.state.lock().dispatch().spooled(place.ordinal, spool_id, through);
     }
     link.send(from_server::Message::EventsAck(EventsAck { seq }));
+}
+
+/// A sensor that sends more than it may in a minute waits until that is over, and its spool with it: nothing is lost, and
+/// whatever else it says goes on beside.
+async fn wait_for_turn(app: &App, place: &Place, link: &Link, count: usize) {
+    let (oid, most) = (place.organization.oid, app.config.limits.events_per_minute);
+    let Some(sid) = place.organization.state.lock().fleet.row(place.ordinal).map(|row| row.sensor.sid) else { return };
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    while let Err(too_many) = app.events.count_many(&sid.to_string(), count.min(most), most) {
+        link.hold_back(u64::from(count));
+        app.telemetry.events_held_back.inc_by(u64::from(count));
+        let text = format!("this sensor sends more than {most} events a minute: they wait on it, and come later");
+        crate::errors::report(&app.records, oid, &format!("sensors/{sid}/events"), &text).await;
+        tokio::time::sleep(Duration::from_secs(u64::from(too_many.retry_after_s))).await;
+    }
 }
 
 /// The records of the events after a number, and their numbers.

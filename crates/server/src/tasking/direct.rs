@@ -168,7 +168,8 @@ async fn send(
         let beside = order.into_iter().flat_map(|order| order.beside);
         tasking.intake.commit(Beside::from(records).and(beside)).await?;
     }
-    for (at, line) in commands.iter().enumerate() {
+    for (at, (line, command)) in commands.iter().zip(parsed).enumerate() {
+        tasking.direct.sent(place, command);
         let id = match task_id {
             Some(first) if at > 0 => Uuid::new_v5(&first, &at.to_be_bytes()),
             Some(first) => first,

@@ -6,7 +6,7 @@ mod sensor;
 
 use host::{Host, OID, STUCK};
 use muster_store::{Options, Store};
-use muster_wire::LINK_ALPN;
+use muster_wire::{Event, Events, LINK_ALPN, from_sensor, from_server};
 use reqwest::Method;
 use sensor::Endpoint;
 use serde_json::Value;
@@ -266,7 +266,7 @@ async fn a_server_that_stops_answers_what_was_begun_and_ends_the_rest() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stops_under_load_fails_no_request() {
     let dir = Arc::new(tempfile::tempdir().unwrap());
-    let store = Store::open(Options { path: dir.path().join("muster.db"), bytes_max: None }).unwrap();
+    let store = Store::open(Options { path: dir.path().join("muster.db"), bytes_max: None, seal: None }).unwrap();
     let host = Host::start_with(dir, store, |_| ()).await;
     let url = format!("{}/v1/configs/{OID}/otx", host.base());
     let answered = Arc::new(AtomicUsize::new(0));
@@ -296,4 +296,46 @@ async fn a_server_that_stops_under_load_fails_no_request() {
     while let Some(wrong) = clients.join_next().await {
         assert_eq!(wrong.unwrap(), Vec::<reqwest::StatusCode>::new());
     }
+}
+
+fn numbered(numbers: std::ops::RangeInclusive<u64>) -> from_sensor::Message {
+    let event = |seq| Event { seq, event_type: "NEW_PROCESS".into(), body: b"{}".to_vec(), ..Event::default() };
+    from_sensor::Message::Events(Events { events: numbers.map(event).collect() })
+}
+
+/// Issue 7, points 10 and 11: one sensor took as much of the server as it liked, and nobody saw it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sensor_that_sends_more_than_it_may_waits_and_that_is_seen() {
+    let host = limited(|limits| limits.events_per_minute = 3).await;
+    let endpoint = Endpoint::enrolled(&host).await;
+    let mut link = endpoint.connect(endpoint.tls(&host, LINK_ALPN).await).await;
+    sensor::say(&mut link, numbered(1..=3)).await;
+    let acknowledged = async |link: &mut _| {
+        loop {
+            if let from_server::Message::EventsAck(ack) = sensor::hear(link).await {
+                return ack.seq;
+            }
+        }
+    };
+    assert_eq!(timeout(STUCK, acknowledged(&mut link)).await.unwrap(), 3);
+    sensor::say(&mut link, numbered(4..=5)).await;
+    let sid = endpoint.sid();
+    let held_back = async {
+        while host.get(&sid.to_string()).await["events_held_back"] != 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(STUCK, held_back).await.expect("nothing is held back");
+    let told = async {
+        loop {
+            let errors = host.get("errors/{oid}").await["errors"].clone();
+            let component = serde_json::json!(format!("sensors/{sid}/events"));
+            if errors.as_array().unwrap().iter().any(|error| error["component"] == component) {
+                return;
+            }
+        }
+    };
+    timeout(STUCK, told).await.expect("operators are not told");
+    let kept = host.get(&format!("insight/{{oid}}/{sid}?event_type=NEW_PROCESS")).await;
+    assert_eq!(kept["events"].as_array().unwrap().len(), 3, "the others wait on the sensor");
 }

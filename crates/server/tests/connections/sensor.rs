@@ -78,6 +78,11 @@ impl Endpoint {
         Self { sid, key }
     }
 
+    /// Its id.
+    pub fn sid(&self) -> Sid {
+        self.sid
+    }
+
     /// TCP and TLS.
     pub async fn tls(&self, host: &Host, alpn: &[u8]) -> TlsStream<TcpStream> {
         let tcp = TcpStream::connect(host.server.bound.tls).await.unwrap();
@@ -96,17 +101,20 @@ impl Endpoint {
             signature: self.key.sign(&proof).as_ref().to_vec(),
         };
         let hello = Hello { claim: Some(Claim::Resume(resume)), state: Some(state()) };
-        let message = FromSensor { message: Some(from_sensor::Message::Hello(Box::new(hello))) };
-        for frame in encode(&message).unwrap() {
-            socket.send(Message::Binary(frame.into())).await.unwrap();
-        }
+        say(&mut socket, from_sensor::Message::Hello(Box::new(hello))).await;
         let heard = hear(&mut socket).await;
         assert!(matches!(heard, from_server::Message::Welcome(_)), "{heard:?}");
         socket
     }
 }
 
-async fn hear<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) -> from_server::Message {
+pub async fn say<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>, message: from_sensor::Message) {
+    for frame in encode(&FromSensor { message: Some(message) }).unwrap() {
+        socket.send(Message::Binary(frame.into())).await.unwrap();
+    }
+}
+
+pub async fn hear<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) -> from_server::Message {
     let mut assembler = Assembler::default();
     loop {
         let Message::Binary(frame) = socket.next().await.unwrap().unwrap() else { continue };

@@ -288,4 +288,15 @@ async fn two_8_a_key_enrols_no_more_sensors_than_it_may() {
     .await;
     assert!(told["error"].as_str().unwrap().starts_with("1 sensors are enrolled with this installation key"), "{told}");
     assert_eq!(world.online(1).await, [sid], "who was enrolled before stays");
+    let audit = format!("insight/{}/audit", world.oid);
+    eventually("the audit tells it", async || {
+        let (_, told) = world.call("GET", &audit, &[]).await;
+        told["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|record| record["mtd"]["action"] == "refuse_enrolment")
+            .then_some(())
+    })
+    .await;
 }

@@ -37,7 +37,10 @@ async fn upload(world: &World, key: &str, (id, hint, path, source): (&str, &str,
 async fn send(world: &World, sid: Sid, hint: &str, bytes: &str) {
     let organization = world.server.app.organization(world.oid).unwrap();
     let ordinal = organization.state.lock().fleet.ordinal(sid).unwrap();
-    let offer = ArtifactOffer { path: "/tmp/a".into(), hint: hint.into(), ..ArtifactOffer::default() };
+    let _online = world.link(sid).await;
+    world.ok("POST", &sid.to_string(), &[("tasks", "artifact_get /tmp/a")]).await;
+    let size = bytes.len() as u64;
+    let offer = ArtifactOffer { path: "/tmp/a".into(), hint: hint.into(), size, ..ArtifactOffer::default() };
     let request = TransferRequest { id: 1, transfer: Some(Transfer::Artifact(offer)) };
     let link = Link::new(1);
     grant_transfer(&world.server.app, &Place { organization, ordinal }, &link, request);
@@ -104,7 +107,7 @@ async fn lines_of_selected_artifacts_are_detected() {
 #[tokio::test]
 async fn a_record_cannot_say_that_it_is_of_another_sensor() {
     let world = World::new().await;
-    let (one, two) = (world.sensor("one", &["a"]).await, world.sensor("two", &[]).await);
+    let (one, two) = (world.sensor("host", &["a"]).await, world.sensor("two", &[]).await);
     let once = json!({"action": "report", "name": "once", "suppression": {"max_count": 1, "period": "1h"}});
     set(&world, "dr-general", "r", rule(json!({"artifact type": "json"}), "user/name", "^b", once)).await;
     let chained = json!({"target": "detection", "op": "is linux"});
@@ -115,7 +118,7 @@ async fn a_record_cannot_say_that_it_is_of_another_sensor() {
     assert_eq!(found.len(), 1, "once for a sensor");
     let routing = &found[0]["routing"];
     assert_eq!((&found[0]["detect"], &routing["sid"]), (&forged, &json!(one)));
-    assert_eq!((&routing["hostname"], &routing["tags"]), (&json!("one"), &json!(["a"])));
+    assert_eq!((&routing["hostname"], &routing["tags"]), (&json!("host"), &json!(["a"])));
     let tagged = async |sid: Sid| {
         let info = world.ok("GET", &format!("{sid}/tags"), &[]).await;
         info["tags"][sid.to_string()].get("seen").is_some()

@@ -201,7 +201,7 @@ fn of_files(oid: &str) -> Vec<Change> {
     vec![
         change("POST", format!("{artifacts}/rules"), &[("name", "a"), ("patterns", "/tmp/*")]),
         change("DELETE", format!("{artifacts}/rules"), &[("name", "a")]),
-        change("POST", "/ingest", &[("lc-payload-id", "log")]).told(&[(Stream::Artifact, 1)]),
+        change("POST", "/ingest", &[("lc-payload-id", "log")]).told(&[(Stream::Artifact, 1), (Stream::Audit, 1)]),
         change("POST", format!("{artifacts}/originals/log"), &[]).told(&[(Stream::Audit, 1), (Stream::Artifact, 1)]),
         change("PUT", "/transfer/TOKEN", &[("name", "p")]),
         change("DELETE", format!("payload/{oid}/p"), &[]),

@@ -187,3 +187,95 @@ async fn two_9_reads_of_secrets_and_the_real_caller_are_in_the_audit() {
     let (_, record) = audited.last().unwrap();
     assert_eq!((&record["ident"], &record["mtd"]["called_by"]), (&json!(email), &json!("tester")), "{record}");
 }
+
+#[tokio::test]
+async fn two_1_where_the_organization_asks_for_it_who_saves_a_rule_may_do_what_it_does() {
+    let world = World::new().await;
+    let oid = world.oid.to_string();
+    let names = ["dr.set", "dr.list", "ext.request", "org.get"].map(str::to_owned);
+    let writer = world.token_of(world.oid, &names).await;
+    let tasks = json!({
+        "detect": {"event": "NEW_PROCESS", "op": "exists", "path": "event"},
+        "respond": [{"action": "task", "command": "os_version"}],
+    });
+    let reports = json!({"detect": tasks["detect"], "respond": [{"action": "report", "name": "r"}]});
+    let save = async |name: &str, rule: &Value, enabled: bool| {
+        let (rule, usr_mtd) = (rule.to_string(), json!({"enabled": enabled}).to_string());
+        let form = [("data", rule.as_str()), ("usr_mtd", usr_mtd.as_str())];
+        world.call_as(Some(&writer), "POST", &format!("hive/dr-general/{oid}/{name}/data"), &form).await
+    };
+    assert_eq!(save("before", &tasks, false).await.0, 200, "off as published");
+    world.ok("POST", &format!("configs/{oid}/rules_need_rights"), &[("value", "true")]).await;
+    let (status, answer) = save("after", &tasks, true).await;
+    assert_eq!((status, &answer["error_code"]), (401, &json!("missing_permission")), "{answer}");
+    assert!(answer["error"].as_str().unwrap().contains("sensor.task"), "{answer}");
+    assert_eq!(save("after", &reports, true).await.0, 200);
+    // Nor by the other ways: to enable one, the older route, a push.
+    let usr_mtd = json!({"enabled": true}).to_string();
+    let path = format!("hive/dr-general/{oid}/before/mtd");
+    assert_eq!(world.call_as(Some(&writer), "POST", &path, &[("usr_mtd", &usr_mtd)]).await.0, 401);
+    let (detection, response) = (tasks["detect"].to_string(), tasks["respond"].to_string());
+    let form = [("name", "old"), ("detection", detection.as_str()), ("response", response.as_str())];
+    assert_eq!(world.call_as(Some(&writer), "POST", &format!("rules/{oid}"), &form).await.0, 401);
+    world.ok("POST", &format!("orgs/{oid}/subscription/extension/ext-infrastructure"), &[]).await;
+    let config = json!({"version": 3, "hives": {"dr-general": {"pushed": {"data": tasks}}}}).to_string();
+    let data = json!({"config": config, "options": {"sync_hives": {"dr-general": true}}}).to_string();
+    let form = [("oid", oid.as_str()), ("action", "push"), ("data", data.as_str())];
+    let (_, answer) = world.call_as(Some(&writer), "POST", "extension/request/ext-infrastructure", &form).await;
+    assert!(answer.to_string().contains("sensor.task"), "{answer}");
+    let rules = world.ok("GET", &format!("hive/dr-general/{oid}"), &[]).await;
+    let mut names: Vec<&String> = rules.as_object().unwrap().keys().collect();
+    names.sort();
+    assert_eq!(names, ["after", "before"]);
+    // Whoever may task, may.
+    world.ok("POST", &path, &[("usr_mtd", &usr_mtd)]).await;
+}
+
+#[tokio::test]
+async fn two_9_tokens_and_wrong_keys_are_told_and_who_shows_many_wrong_ones_waits() {
+    let world = World::new().await;
+    let oid = world.oid.to_string();
+    let key = world.key(world.oid, &["org.get".to_owned()]).await;
+    let exchange = async |secret: &str| world.call_as(None, "POST", "/jwt", &[("oid", &oid), ("secret", secret)]).await;
+    assert_eq!(exchange(&key).await.0, 200);
+    let mut statuses = Vec::new();
+    for _ in 0..40 {
+        statuses.push(exchange(&random::uuid().to_string()).await.0);
+    }
+    assert_eq!((statuses[0], statuses[29], statuses[30], statuses[39]), (401, 401, 429, 429), "{statuses:?}");
+    assert_eq!(exchange(&key).await.0, 200, "who shows a right one never waits");
+    let audited = world.audited().await;
+    let of = |action: &str| {
+        let told = audited.iter().filter(|(have, _)| have == action);
+        told.map(|(_, record)| (record["ident"].clone(), record["mtd"]["count_this_minute"].clone()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("make_token"), vec![(json!("tester"), Value::Null); 2]);
+    assert_eq!(of("refuse_credential"), [(json!("unknown"), json!(1)), (json!("unknown"), json!(31))]);
+}
+
+#[tokio::test]
+async fn two_5_tokens_and_keys_of_before_hold_after_new_keys_were_made() {
+    let world = World::new().await;
+    let app = &world.server.app;
+    let key = world.key(world.oid, &["org.get".to_owned()]).await;
+    let before = token(&world, &key, None);
+    let who = async |jwt: &str| world.call_as(Some(jwt), "GET", "who", &[]).await.0;
+    app.secrets.rotate(&app.records, false, clock::now()).await.unwrap();
+    let after = token(&world, &key, None);
+    let made_after = world.token_of(world.oid, &["org.get".to_owned()]).await;
+    for jwt in [&before, &after, &made_after] {
+        assert_eq!(who(jwt).await, 200);
+    }
+    let stranger = [("oid", world.oid.to_string()), ("secret", random::uuid().to_string())];
+    let stranger = stranger.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(world.call_as(None, "POST", "/jwt", &stranger).await.0, 401);
+    app.secrets.rotate(&app.records, true, clock::now()).await.unwrap();
+    assert_eq!((who(&before).await, who(&after).await), (401, 401), "ended");
+    assert_eq!(who(&token(&world, &key, None)).await, 200, "by a key of two generations before");
+    // And so it is after a restart.
+    let jwt = token(&world, &key, None);
+    let world = world.restart().await;
+    assert_eq!(world.call_as(Some(&jwt), "GET", "who", &[]).await.0, 200);
+    assert_eq!(world.call_as(Some(&before), "GET", "who", &[]).await.0, 401);
+}

@@ -39,7 +39,8 @@ impl World {
     /// A world whose commits take time.
     pub async fn durable() -> Self {
         let folder = TempDir::new().unwrap();
-        let store = Store::open(Options { path: folder.path().join("muster.db"), bytes_max: None }).unwrap();
+        let store =
+            Store::open(Options { path: folder.path().join("muster.db"), bytes_max: None, seal: None }).unwrap();
         Self::on(folder, store).await
     }
 

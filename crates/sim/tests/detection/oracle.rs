@@ -154,6 +154,7 @@ fn tags(store: &Store, endpoint: &Endpoint) -> BTreeSet<String> {
     let mut tags = BTreeSet::new();
     read(store, |read| {
         read.sensors(&mut |row| {
+            let row = row.unwrap();
             if row.sensor.sid == endpoint.sid {
                 tags.extend(row.sensor.tag_names().map(str::to_owned));
             }
@@ -179,6 +180,7 @@ fn reliable(store: &Store, endpoint: &Endpoint) -> Vec<u64> {
     let mut numbers = Vec::new();
     read(store, |read| {
         read.tasks(&mut |task| {
+            let task = task.unwrap();
             let spec: Value = serde_json::from_str(&task.spec).unwrap();
             let (sid, number) = spec["context"].as_str().unwrap().split_once('/').unwrap();
             if sid == endpoint.sid.to_string() {

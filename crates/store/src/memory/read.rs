@@ -48,8 +48,8 @@ impl Read for View<'_> {
         Ok(self.0.records.get(&(oid, kind.to_owned(), key.to_owned())).cloned())
     }
 
-    fn sensors(&mut self, each: &mut dyn FnMut(SensorRow)) -> Result<(), StoreError> {
-        self.0.sensors.values().cloned().for_each(each);
+    fn sensors(&mut self, each: &mut dyn FnMut(Result<SensorRow, Unreadable>)) -> Result<(), StoreError> {
+        self.0.sensors.values().cloned().for_each(|row| each(Ok(row)));
         Ok(())
     }
 
@@ -58,8 +58,8 @@ impl Read for View<'_> {
         Ok(spool.map(|(_, seq)| *seq))
     }
 
-    fn tasks(&mut self, each: &mut dyn FnMut(TaskRow)) -> Result<(), StoreError> {
-        self.0.tasks.values().cloned().for_each(each);
+    fn tasks(&mut self, each: &mut dyn FnMut(Result<TaskRow, Unreadable>)) -> Result<(), StoreError> {
+        self.0.tasks.values().cloned().for_each(|row| each(Ok(row)));
         Ok(())
     }
 

@@ -6,6 +6,7 @@ use super::open::store_error;
 use super::{find, term};
 use crate::claim::Claim;
 use crate::row::*;
+use crate::seal::Seal;
 use crate::store::StoreError;
 use muster_model::Oid;
 use muster_tasking::Target;
@@ -18,6 +19,7 @@ const REMEMBERED_MAX: usize = 65_536;
 /// The tables, written to inside of a transaction.
 pub(super) struct Tables<'c> {
     conn: &'c Connection,
+    seal: Option<&'c Seal>,
     tasks: HashMap<(Oid, u64), i64>,
     organizations: HashMap<Oid, i64>,
     /// Records that were forgotten since [`Tables::take_forgotten`].
@@ -30,8 +32,8 @@ pub(super) fn integer(number: u64) -> i64 {
 }
 
 impl<'c> Tables<'c> {
-    pub(super) fn new(conn: &'c Connection) -> Self {
-        Self { conn, tasks: HashMap::new(), organizations: HashMap::new(), forgotten: 0 }
+    pub(super) fn new(conn: &'c Connection, seal: Option<&'c Seal>) -> Self {
+        Self { conn, seal, tasks: HashMap::new(), organizations: HashMap::new(), forgotten: 0 }
     }
 
     /// How many records were forgotten since the last call.
@@ -115,9 +117,11 @@ impl<'c> Tables<'c> {
             |row| row.get(0),
         )?;
         expect.check(have.map(i64::cast_unsigned), record)?;
+        let sealed = self.seal.map(|seal| seal.seal_record(record));
+        let body = sealed.as_ref().unwrap_or(&record.body);
         self.execute(
             "INSERT OR REPLACE INTO record (oid, kind, key, body, revision) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![oid, record.kind, record.key, record.body, have.unwrap_or(0) + 1],
+            params![oid, record.kind, record.key, body, have.unwrap_or(0) + 1],
         )
     }
 

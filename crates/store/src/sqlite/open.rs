@@ -1,6 +1,6 @@
 //! Opening the database file: is it ours, is it sound, is its schema of today.
 
-use super::log;
+use super::{log, sealing};
 use crate::store::{Options, StoreError};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::Path;
@@ -17,6 +17,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_deliveries.sql"),
     include_str!("migrations/0005_live.sql"),
     include_str!("migrations/0006_claims.sql"),
+    include_str!("migrations/0007_seal.sql"),
 ];
 
 /// Files up to this size are checked as a whole at start: larger ones would hold up the start for many seconds.
@@ -86,7 +87,9 @@ pub(super) fn writer(options: &Options) -> Result<Connection, StoreError> {
     let mut conn = Connection::open_with_flags(&options.path, flags).map_err(store_error)?;
     conn.busy_timeout(LOCK_WAIT).map_err(store_error)?;
     check(&conn, &options.path)?;
+    sealing::require_key(&conn, options.seal.as_ref())?;
     set_up(&mut conn, options).map_err(store_error)?;
+    options.seal.iter().try_for_each(|seal| sealing::take_over(&mut conn, seal))?;
     Ok(conn)
 }
 

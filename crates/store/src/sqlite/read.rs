@@ -5,6 +5,7 @@ use super::open::store_error;
 use super::{find, term};
 use crate::page::{PageBuilder, Place, whole_seconds};
 use crate::row::*;
+use crate::seal::Seal;
 use crate::store::{ENTRIES_PAGE_BYTES_MAX, ENTRIES_PAGE_MAX, OVERVIEW_SECONDS_MAX, Read, StoreError};
 use muster_model::{Oid, Sid, TaskId, Timestamp};
 use muster_tasking::{Target, TargetState};
@@ -21,7 +22,11 @@ const TARGET: &str =
     "SELECT ordinal, state, attempts, sent_at, confirmed_at, started_at, ended_at, code, error FROM target";
 
 /// One consistent view of the database: a connection inside of a transaction.
-pub(super) struct View<'c>(pub(super) &'c Connection);
+pub(super) struct View<'c> {
+    pub(super) conn: &'c Connection,
+    /// Opens the bodies of records, if they are sealed.
+    pub(super) seal: Option<&'c Seal>,
+}
 
 fn unreadable(what: &str, error: impl std::fmt::Display) -> StoreError {
     StoreError::Corrupt(format!("a stored {what} cannot be read: {error}; restore a backup made by `muster backup`"))
@@ -43,6 +48,12 @@ fn record_of(row: &Row<'_>) -> rusqlite::Result<Record> {
         body: row.get(3)?,
         revision: row.get::<_, i64>(4)?.cast_unsigned(),
     })
+}
+
+/// Owner and number of a row that begins with them: by these it is known also when the rest cannot be read.
+fn named(row: &Row<'_>) -> Result<(Oid, u64), StoreError> {
+    let read = || Ok((Oid(id_of(row, 0)?), row.get::<_, i64>(1)?.cast_unsigned()));
+    read().map_err(store_error)
 }
 
 fn target_of(row: &Row<'_>) -> Result<(u32, Target), StoreError> {
@@ -98,6 +109,13 @@ fn delivery_of(row: &Row<'_>) -> rusqlite::Result<(Oid, Delivery)> {
 }
 
 impl View<'_> {
+    fn opened(&self, record: Record) -> Record {
+        match self.seal {
+            Some(seal) => seal.opened(record),
+            None => record,
+        }
+    }
+
     /// Calls `each` with every row until it answers `false`.
     fn scan(
         &self,
@@ -105,7 +123,7 @@ impl View<'_> {
         params: impl Params,
         mut each: impl FnMut(&Row<'_>) -> Result<bool, StoreError>,
     ) -> Result<(), StoreError> {
-        let mut statement = self.0.prepare_cached(sql).map_err(store_error)?;
+        let mut statement = self.conn.prepare_cached(sql).map_err(store_error)?;
         let mut rows = statement.query(params).map_err(store_error)?;
         while let Some(row) = rows.next().map_err(store_error)? {
             if !each(row)? {
@@ -116,12 +134,12 @@ impl View<'_> {
     }
 
     fn organization(&self, oid: Oid) -> Result<Option<i64>, StoreError> {
-        find(self.0, "SELECT org FROM organization WHERE oid = ?1", params![oid.0.as_bytes()], |row| row.get(0))
+        find(self.conn, "SELECT org FROM organization WHERE oid = ?1", params![oid.0.as_bytes()], |row| row.get(0))
     }
 
     fn task_row(&self, oid: Oid, task: u64) -> Result<Option<i64>, StoreError> {
         let params = params![oid.0.as_bytes(), integer(task)];
-        find(self.0, "SELECT id FROM task WHERE oid = ?1 AND number = ?2", params, |row| row.get(0))
+        find(self.conn, "SELECT id FROM task WHERE oid = ?1 AND number = ?2", params, |row| row.get(0))
     }
 
     /// Reads entries in the order of the rows until the page is full.
@@ -186,7 +204,7 @@ impl Read for View<'_> {
     fn records(&mut self, oid: Option<Oid>, kind: Option<&str>) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::new();
         let mut each = |row: &Row<'_>| {
-            records.push(record_of(row).map_err(store_error)?);
+            records.push(self.opened(record_of(row).map_err(store_error)?));
             Ok(true)
         };
         match oid {
@@ -207,30 +225,33 @@ impl Read for View<'_> {
     }
 
     fn term(&mut self, oid: Oid) -> Result<u64, StoreError> {
-        term(self.0, oid)
+        term(self.conn, oid)
     }
 
     fn record(&mut self, oid: Oid, kind: &str, key: &str) -> Result<Option<Record>, StoreError> {
-        find(
-            self.0,
+        let record = find(
+            self.conn,
             "SELECT oid, kind, key, body, revision FROM record WHERE oid = ?1 AND kind = ?2 AND key = ?3",
             params![oid.0.as_bytes(), kind, key],
             record_of,
-        )
+        )?;
+        Ok(record.map(|record| self.opened(record)))
     }
 
-    fn sensors(&mut self, each: &mut dyn FnMut(SensorRow)) -> Result<(), StoreError> {
-        self.scan("SELECT body FROM sensor ORDER BY oid, ordinal", [], |row| {
-            let body = row.get_ref(0).map_err(store_error)?;
-            let body = body.as_str().map_err(|error| unreadable("sensor", error))?;
-            each(serde_json::from_str(body).map_err(|error| unreadable("sensor", error))?);
+    fn sensors(&mut self, each: &mut dyn FnMut(Result<SensorRow, Unreadable>)) -> Result<(), StoreError> {
+        self.scan("SELECT oid, ordinal, body FROM sensor ORDER BY oid, ordinal", [], |row| {
+            let (oid, number) = named(row)?;
+            let body = row.get_ref(2).map_err(store_error)?;
+            let sensor = body.as_str().map_err(|error| error.to_string());
+            let sensor = sensor.and_then(|body| serde_json::from_str(body).map_err(|error| error.to_string()));
+            each(sensor.map_err(|error| Unreadable { oid, number, error }));
             Ok(true)
         })
     }
 
     fn spool(&mut self, oid: Oid, ordinal: u32, spool_id: [u8; 16]) -> Result<Option<u64>, StoreError> {
         let seq: Option<i64> = find(
-            self.0,
+            self.conn,
             "SELECT seq FROM spool WHERE oid = ?1 AND ordinal = ?2 AND spool_id = ?3",
             params![oid.0.as_bytes(), ordinal, spool_id],
             |row| row.get(0),
@@ -238,23 +259,20 @@ impl Read for View<'_> {
         Ok(seq.map(i64::cast_unsigned))
     }
 
-    fn tasks(&mut self, each: &mut dyn FnMut(TaskRow)) -> Result<(), StoreError> {
+    fn tasks(&mut self, each: &mut dyn FnMut(Result<TaskRow, Unreadable>)) -> Result<(), StoreError> {
         let sql = "SELECT oid, number, task_id, spec, control, targets FROM task ORDER BY oid, number";
         self.scan(sql, [], |row| {
-            let targets = row.get_ref(5).map_err(store_error)?;
-            let targets = targets.as_blob().map_err(|error| unreadable("target set", error))?;
-            let targets = RoaringBitmap::deserialize_from(targets).map_err(|error| unreadable("target set", error))?;
-            let read = || -> rusqlite::Result<_> {
-                Ok(TaskRow {
-                    oid: Oid(id_of(row, 0)?),
-                    number: row.get::<_, i64>(1)?.cast_unsigned(),
-                    task_id: TaskId(id_of(row, 2)?),
-                    spec: row.get(3)?,
-                    control: row.get(4)?,
-                    targets,
-                })
+            let (oid, number) = named(row)?;
+            let targets = row.get_ref(5).map_err(store_error)?.as_blob().map_err(|error| error.to_string());
+            let targets = targets.and_then(|bytes| {
+                RoaringBitmap::deserialize_from(bytes).map_err(|error| format!("its target set: {error}"))
+            });
+            let read = |targets| -> rusqlite::Result<_> {
+                let (task_id, spec, control) = (TaskId(id_of(row, 2)?), row.get(3)?, row.get(4)?);
+                Ok(TaskRow { oid, number, task_id, spec, control, targets })
             };
-            each(read().map_err(store_error)?);
+            let task = targets.and_then(|targets| read(targets).map_err(|error| error.to_string()));
+            each(task.map_err(|error| Unreadable { oid, number, error }));
             Ok(true)
         })
     }
@@ -283,7 +301,7 @@ impl Read for View<'_> {
 
     fn stream_size(&mut self, oid: Oid, stream: Stream) -> Result<(u64, u64), StoreError> {
         let size: Option<(i64, i64)> = find(
-            self.0,
+            self.conn,
             "SELECT count, bytes FROM stream_size
              WHERE org = (SELECT org FROM organization WHERE oid = ?1) AND stream = ?2",
             params![oid.0.as_bytes(), stream as u8],
@@ -301,7 +319,7 @@ impl Read for View<'_> {
 
     fn entry(&mut self, oid: Oid, stream: Stream, id: Uuid) -> Result<Option<Entry>, StoreError> {
         find(
-            self.0,
+            self.conn,
             &format!(
                 "{ENTRY} INDEXED BY entry_id WHERE id = ?1 AND stream = ?2
                  AND org = (SELECT org FROM organization WHERE oid = ?3) ORDER BY arrival DESC LIMIT 1"
@@ -313,7 +331,7 @@ impl Read for View<'_> {
 
     fn entry_by_atom(&mut self, oid: Oid, sid: Sid, atom: [u8; 16]) -> Result<Option<Entry>, StoreError> {
         find(
-            self.0,
+            self.conn,
             &format!(
                 "{ENTRY} INDEXED BY entry_this WHERE sid = ?1 AND this_atom = ?2 AND stream = 0
                  AND org = (SELECT org FROM organization WHERE oid = ?3) ORDER BY time DESC, arrival DESC LIMIT 1"
@@ -339,7 +357,7 @@ impl Read for View<'_> {
         // One seek for each second, however many events it has.
         while seconds.len() < OVERVIEW_SECONDS_MAX && from <= to {
             let next = find(
-                self.0,
+                self.conn,
                 "SELECT time FROM entry INDEXED BY entry_sensor
                  WHERE org = ?1 AND sid = ?2 AND stream = 0 AND time >= ?3 AND time <= ?4 ORDER BY time LIMIT 1",
                 params![org, sid.0.as_bytes(), from.as_micros(), to.as_micros()],
@@ -408,7 +426,7 @@ impl Read for View<'_> {
 
     fn queue_size(&mut self, oid: Oid, output: &str) -> Result<(u64, u64), StoreError> {
         let size: Option<(i64, i64)> = find(
-            self.0,
+            self.conn,
             "SELECT count, bytes FROM queue WHERE oid = ?1 AND output = ?2",
             params![oid.0.as_bytes(), output],
             |row| Ok((row.get(0)?, row.get(1)?)),
@@ -431,7 +449,7 @@ impl Read for View<'_> {
         let (mut bodies, mut bytes) = (Vec::new(), 0);
         for position in positions {
             let sql = "SELECT body FROM delivery WHERE org = ?1 AND position = ?2";
-            let body: Option<Vec<u8>> = find(self.0, sql, params![org, integer(*position)], |row| row.get(0))?;
+            let body: Option<Vec<u8>> = find(self.conn, sql, params![org, integer(*position)], |row| row.get(0))?;
             let Some(body) = body else { continue };
             bytes += body.len();
             bodies.push((*position, body));
@@ -445,7 +463,7 @@ impl Read for View<'_> {
     fn counters(&mut self, oid: Oid, each: &mut dyn FnMut(CounterRow)) -> Result<(), StoreError> {
         let sql = "SELECT key, start_ms, expires_ms, count FROM counter
                    WHERE org = (SELECT org FROM organization WHERE oid = ?1) ORDER BY key";
-        let mut statement = self.0.prepare_cached(sql).map_err(store_error)?;
+        let mut statement = self.conn.prepare_cached(sql).map_err(store_error)?;
         let counter = |row: &Row<'_>| {
             Ok(CounterRow { key: row.get(0)?, start_ms: row.get(1)?, expires_ms: row.get(2)?, count: row.get(3)? })
         };
@@ -489,7 +507,7 @@ impl Read for View<'_> {
         let Some(org) = self.organization(oid)? else { return Ok(None) };
         let sql = "SELECT body FROM live WHERE org = ?1 AND session = ?2 AND part = ?3 AND item = ?4";
         let params = params![org, integer(session), part as u8, item];
-        find(self.0, sql, params, |row| Ok(LiveRow { oid, session, part, item, body: row.get(0)? }))
+        find(self.conn, sql, params, |row| Ok(LiveRow { oid, session, part, item, body: row.get(0)? }))
     }
 }
 

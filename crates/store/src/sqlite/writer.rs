@@ -12,6 +12,7 @@ use super::apply::Tables;
 use super::open::{store_error, wait_for_locks};
 use crate::counts::Counting;
 use crate::row::Write;
+use crate::seal::Seal;
 use crate::store::StoreError;
 use rusqlite::Connection;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
@@ -66,8 +67,8 @@ impl Answer {
 type Batch = Vec<(List, Outcome)>;
 
 /// Commits lists until it is told to close, or no one can send any more.
-pub(super) fn run(conn: &Connection, inbox: &Receiver<Message>, counting: &Counting) {
-    let mut writer = Writer { conn, tables: Tables::new(conn), is_tidy: true, began: Instant::now(), counting };
+pub(super) fn run(conn: &Connection, seal: Option<&Seal>, inbox: &Receiver<Message>, counting: &Counting) {
+    let mut writer = Writer { conn, tables: Tables::new(conn, seal), is_tidy: true, began: Instant::now(), counting };
     let mut is_open = true;
     while is_open {
         let wait = if writer.is_tidy { Duration::MAX } else { QUIET };

@@ -1,6 +1,6 @@
 //! The older endpoints of rules, on the same records. Source: reference/rest-api.md section 7.5.
 
-use super::allow;
+use super::{allow, allow_actions};
 use crate::api::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::hive::{self, Change, FALSE_POSITIVES, Hive, UserMetadata, Verb};
 use muster_api_types::{Done, FalsePositives, Rules};
@@ -87,6 +87,7 @@ async fn store(call: &Call, hive: &'static Hive, oid: Oid, data: Value, enabled:
     if stored.is_some() && !call.fields.flag("is_replace")? {
         return Err(ApiError::conflict(format!("there is a rule {name:?} already; replace it with is_replace")));
     }
+    allow_actions(call, hive, oid, &data)?;
     let expiry = call.fields.number("expire_on")?.unwrap_or(0).saturating_mul(1_000);
     let kept = stored.map(|stored| stored.usr_mtd).unwrap_or_default();
     let usr_mtd = Some(UserMetadata { enabled, expiry, ..kept });

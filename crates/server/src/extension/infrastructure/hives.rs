@@ -133,7 +133,8 @@ fn mirror(
             continue;
         };
         let checked = checker.check(hive, &key, &record.data);
-        if plan.accept(&at, checked).is_some() {
+        let allowed = plan.app.hives.require_rights(plan.oid, hive, &record.data, |permission| plan.has(permission));
+        if plan.accept(&at, checked).is_some() && plan.accept(&at, allowed).is_some() {
             if hive.name == LOOKUPS.name {
                 Arc::make_mut(&mut checker.lookups).put(key.clone(), &record);
             }

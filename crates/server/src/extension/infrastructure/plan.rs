@@ -116,6 +116,11 @@ impl<'a> Plan<'a> {
         }
     }
 
+    /// Whether the caller has a permission, without which an element is refused and nothing passed over.
+    pub(super) fn has(&self, permission: &str) -> bool {
+        self.rights.may(permission)
+    }
+
     /// Records of a hive are to be put in force after this push.
     pub(super) fn put_in_force(&mut self, hive: &'static Hive, keys: Vec<String>) {
         self.planned.records.extend(keys.into_iter().map(|key| (hive, key)));

@@ -1,0 +1,76 @@
+//! Which files a sensor may ask for: those that the tasks which it has move, and no others.
+
+use crate::organization::Place;
+use muster_command::Command;
+use muster_model::{Oid, Timestamp};
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::time::{Duration, Instant};
+
+/// A direct task may move its files for so long beside the time that its command line gives it: as long as a sensor lets
+/// a transfer take.
+const DIRECT_MAX: Duration = Duration::from_secs(3_600);
+
+/// Direct tasks that move files and are remembered, per sensor: more than a sensor begins within a minute.
+const DIRECT_TASKS_MAX: usize = 256;
+
+/// A file that a sensor wants to move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moved<'a> {
+    /// The payload of this name, to the endpoint.
+    Payload(&'a str),
+    /// An artifact, from it.
+    Artifact,
+}
+
+fn moves(command: &Command, moved: Moved<'_>) -> bool {
+    match moved {
+        Moved::Payload(name) => command.spec.needs_payload(&command.arguments) == Some(name),
+        Moved::Artifact => command.spec.uploads,
+    }
+}
+
+/// Direct tasks that move files, by sensor. A server that was started anew has forgotten them, as it has their answers'
+/// askers.
+#[derive(Default)]
+pub(crate) struct DirectTasks(Mutex<HashMap<(Oid, u32), VecDeque<(Instant, Command)>>>);
+
+impl DirectTasks {
+    /// A sensor was sent this.
+    pub(super) fn sent(&self, place: &Place, command: Command) {
+        if !command.spec.uploads && command.spec.needs_payload(&command.arguments).is_none() {
+            return;
+        }
+        let own = command.arguments.number("timeout").unwrap_or_default().unsigned_abs();
+        let now = Instant::now();
+        let Some(until) = now.checked_add(DIRECT_MAX + Duration::from_secs(own)) else { return };
+        let mut all = self.0.lock();
+        all.retain(|_, tasks| {
+            tasks.retain(|(until, _)| now < *until);
+            !tasks.is_empty()
+        });
+        let tasks = all.entry((place.organization.oid, place.ordinal)).or_default();
+        if tasks.len() >= DIRECT_TASKS_MAX {
+            tasks.pop_front();
+        }
+        tasks.push_back((until, command));
+    }
+
+    fn any_moves(&self, place: &Place, moved: Moved<'_>) -> bool {
+        let (now, all) = (Instant::now(), self.0.lock());
+        let tasks = all.get(&(place.organization.oid, place.ordinal));
+        tasks.into_iter().flatten().any(|(until, command)| now < *until && moves(command, moved))
+    }
+}
+
+/// Whether a task that the sensor has, or is to get, moves this file.
+pub(crate) fn may_move(direct: &DirectTasks, place: &Place, moved: Moved<'_>, now: Timestamp) -> bool {
+    let moves = |line: &str| Command::parse(line).is_ok_and(|command| moves(&command, moved));
+    let is_held = {
+        let state = place.organization.state.lock();
+        let held = state.queue.held(place.ordinal).any(|task| moves(&task.spec.command));
+        // What it confirmed may not be stored yet.
+        held || state.queue.owed(place.ordinal, now).iter().any(|task| moves(&task.spec.command))
+    };
+    is_held || direct.any_moves(place, moved)
+}
