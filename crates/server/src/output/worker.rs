@@ -292,7 +292,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let config = crate::config::Config::loopback(dir.path().to_owned());
-        let pki = crate::pki::Pki::open(&config, false).unwrap();
+        let pki = crate::pki::Pki::open(&config, false, None).unwrap();
         let app = App::load(config, muster_store::Store::memory(), pki).await.unwrap();
         let settings = serde_json::json!({"module": "file", "for": "event", "dir": "d"});
         let oid = muster_model::Oid(uuid::Uuid::from_u128(1));
