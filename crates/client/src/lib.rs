@@ -16,7 +16,6 @@ mod hive;
 mod infrastructure;
 mod job;
 mod key;
-mod live;
 mod organization;
 mod output;
 mod reliable_task;
@@ -36,7 +35,6 @@ pub use hive::{HiveChange, HiveRecord, SystemMetadata, UserMetadata};
 pub use infrastructure::{Operation, Pushed, Sections};
 pub use job::Job;
 pub use key::{ApiKey, InstallationKey, NewApiKey};
-pub use live::{LiveCommand, LiveFile, LiveMoved, LiveSession, LiveTranscript, LiveTyped};
 pub use organization::{OrgError, Whoami};
 pub use output::Output;
 pub use reliable_task::{

@@ -19,7 +19,6 @@ mod extension;
 mod file;
 mod job;
 mod key;
-mod live;
 mod organization;
 mod output;
 mod profile;

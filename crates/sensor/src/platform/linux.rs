@@ -2,7 +2,6 @@
 
 pub mod accounts;
 pub mod children;
-pub mod dump;
 pub mod host;
 pub mod installation;
 pub mod isolation;
