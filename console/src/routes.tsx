@@ -77,7 +77,7 @@ const sensors = createRoute({
   }),
   component: lazyRouteComponent(() => import('./sensors/List.tsx'), 'Sensors'),
 })
-const TABS = ['overview', 'timeline', 'processes', 'files', 'session'] as const
+const TABS = ['overview', 'timeline', 'processes', 'tasks', 'files', 'session'] as const
 const sensor = createRoute({
   getParentRoute: () => shell,
   path: '/sensors/$sid',

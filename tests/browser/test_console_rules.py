@@ -1,5 +1,6 @@
 """Automation → D&R rules and False positives, Findings → Detections."""
 
+import json
 import re
 import subprocess
 
@@ -56,6 +57,16 @@ def test_a_rule_with_a_mistake_is_marked_mended_stored_and_detects(signed_in, se
     console.check("rule-mistake")
     write(page, RULE.replace("sounds like", "contains"))
     expect(page.get_by_text("The server takes it")).to_be_visible()
+    # It is tried before it is stored: on an event of one's own, and on what was kept.
+    page.get_by_text("Try it", exact=True).click()
+    event = {"routing": {"event_type": "NEW_PROCESS", "hostname": "rule-1"}, "event": {"COMMAND_LINE": f"sh {MARK}"}}
+    page.get_by_label("Or on an event of your own, as JSON").fill(json.dumps(event))
+    page.get_by_role("button", name="Try on this event").click()
+    expect(page.get_by_text("It matches")).to_be_visible()
+    page.get_by_text("What it would do").click()
+    expect(page.get_by_role("region", name="What it would do")).to_contain_text("report")
+    page.get_by_role("button", name="Try on kept events").click()
+    expect(page.get_by_text("It does not match")).to_be_visible()
     console.check("rule-new")
     page.get_by_role("button", name="Save").click()
     expect(page.get_by_role("checkbox", name="console mark is in force")).to_be_checked()

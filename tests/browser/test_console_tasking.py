@@ -189,6 +189,12 @@ def test_a_task_for_other_hours_waits_for_them_and_says_so(signed_in, server):
     console.check("task-hours")
     page.get_by_role("button", name="Run it").click()
     expect(page.get_by_role("button", name="not now 1")).to_be_visible()
+    # The sensor's own page has it, too.
+    wait_for_sensor(console, "night-1", "online")
+    sensors_row(console, "night-1").click()
+    page.get_by_role("link", name="Tasks", exact=True).click()
+    expect(page.get_by_role("region", name="Tasks of the sensor").get_by_role("row").filter(has_text="os_version")).to_contain_text("not now")
+    console.check("sensor-tasks")
 
 
 def test_files_that_came_from_a_sensor_stand_on_its_page(signed_in, server, tmp_path):

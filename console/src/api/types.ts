@@ -22,6 +22,7 @@ export type LiveSession = Schemas['LiveSessionV6']
 export type LiveCommand = Schemas['LiveCommandV6']
 export type LiveFile = Schemas['LiveFile']
 export type LiveTranscript = Schemas['LiveTranscript']
+export type Replay = Schemas['Replay']
 export type Explanation = Schemas['Explained']
 
 export const STATES = [

@@ -7,10 +7,11 @@ import { type Problem, problemOfServer, readYaml, writeYaml } from '../editor/ya
 import { Confirm } from '../look/Dialog.tsx'
 import { Failure } from '../look/Failure.tsx'
 import { complain, notify } from '../look/notices.tsx'
-import { type Kind, type RuleRecord, WORDS } from './kinds.ts'
+import { type Kind, RULES, type RuleRecord, WORDS } from './kinds.ts'
 import { Overtaken } from './Overtaken.tsx'
 import { Problems } from './Problems.tsx'
 import { SaveDialog } from './SaveDialog.tsx'
+import { Trial } from './Trial.tsx'
 
 const Editor = lazy(() => import('../editor/Editor.tsx'))
 
@@ -113,6 +114,7 @@ export function Form({ kind, name, stored, text }: Props) {
           />
         </Suspense>
         <Problems problems={problems} />
+        {kind === RULES && <Trial text={() => now.current} />}
         <label className="line">
           <input type="checkbox" checked={isEnabled} onChange={(event) => setEnabled(event.target.checked)} />
           In force

@@ -18,8 +18,9 @@ import { Facts } from './Facts.tsx'
 import { Owed } from './Owed.tsx'
 import { Protection } from './Protection.tsx'
 import { Tags } from './Tags.tsx'
+import { Tasks } from './Tasks.tsx'
 
-const TABS = { overview: 'Overview', timeline: 'Timeline', processes: 'Processes', files: 'Files', session: 'Live session' }
+const TABS = { overview: 'Overview', timeline: 'Timeline', processes: 'Processes', tasks: 'Tasks', files: 'Files', session: 'Live session' }
 
 export function SensorDetail() {
   const { oid, org, may } = useOrganization()
@@ -97,6 +98,8 @@ export function SensorDetail() {
         />
       ) : tab === 'processes' ? (
         <Processes sid={sid} isOnline={info.is_online} />
+      ) : tab === 'tasks' ? (
+        <Tasks sid={sid} />
       ) : tab === 'files' ? (
         <div className="page">
           <Artifacts sid={sid} />

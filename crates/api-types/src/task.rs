@@ -180,6 +180,9 @@ pub struct TaskSummary {
     pub paused: bool,
     /// Which sensors, as submitted.
     pub sensor_selector: String,
+    /// Where the sensor stands that was asked for; absent if none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<TargetState>,
     /// Why it holds itself back.
     pub stopped: Option<String>,
     /// Command line.

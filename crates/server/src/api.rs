@@ -65,6 +65,7 @@ pub fn routes() -> Vec<Route> {
         ("Services", services::routes()),
         ("Jobs", jobs::routes()),
         ("Rules and hives", hive::routes()),
+        ("Replays", replay::routes()),
         ("Outputs", outputs::routes()),
         ("Events, detections and audit", insight::routes()),
         ("Artifacts", artifacts::routes()),

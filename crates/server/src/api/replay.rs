@@ -6,21 +6,24 @@
 //!
 //! The published replay host is called at its root, which is also the root of the token
 //! host: a JSON body tells them apart. The caller is checked here, since that route is public.
+//! Below an organization it is called like everything else, so that the console can.
 
 mod lookups;
 mod source;
 mod trial;
 
 use super::router::authenticate;
-use super::{Access, ApiError, Call, Reply};
+use super::{Access, ApiError, Call, Method, Reply, Route};
+use crate::access::Caller;
 use crate::hive::{self, RULE_HIVES, Verb};
 use crate::names;
 use lookups::Supplied;
+use muster_api_types::Replay;
 use muster_model::Oid;
 use muster_rules::RuleMeta;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use source::{EventSource, Events};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,9 +85,30 @@ fn without_nulls(mut request: Map<String, Value>) -> Map<String, Value> {
     request
 }
 
+/// The routes of this area.
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::new(Method::Post, "/replay/{oid}", Access::Member, "Try a rule on events, without any effect", try_rule)
+            .answers::<Replay>("rule_try")
+            .open(),
+    ]
+}
+
+async fn try_rule(call: Call) -> Result<Reply, ApiError> {
+    let mut request = call.json()?.ok_or_else(|| ApiError::bad_request("the body must be a JSON object"))?;
+    request.insert("oid".to_owned(), json!(call.organization()?.oid));
+    let caller = call.caller.clone();
+    replay(call, &caller, request).await
+}
+
+/// At the root, where the caller is not known yet.
 pub(super) async fn run(call: Call, request: Map<String, Value>) -> Result<Reply, ApiError> {
     let caller = authenticate(&call.app, Access::Member, &call.headers, call.source)?;
     call.app.meter.count(&caller.credential, call.app.config.limits.calls_per_minute)?;
+    replay(call, &caller, request).await
+}
+
+async fn replay(call: Call, caller: &Caller, request: Map<String, Value>) -> Result<Reply, ApiError> {
     let request: Request = names::read(Value::Object(without_nulls(request)))
         .map_err(|error| ApiError::bad_request(format!("the body is no replay request: {error}")))?;
     let oid = request.oid.parse::<Oid>().ok().filter(|oid| caller.is_in(*oid) && call.app.organization(*oid).is_some());

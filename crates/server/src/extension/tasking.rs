@@ -50,15 +50,14 @@ pub async fn request(
         "list" => Ok(tasking::list(organization, &selector()?)),
         "untask" => untask(app, organization, &fields, actor).await,
         "cancel" => cancel(app, organization, &fields, actor).await,
-        "overview" => Ok(tasking::overview(organization, fields.limit()?)),
+        "overview" => Ok(tasking::overview(organization, fields.limit()?, fields.sid()?)),
         "preview" => Ok(tasking::preview(organization, &selector()?, fields.number("limit")?)),
         "get" => {
             Ok(tasking::page_of_targets(&app.tasking, organization, fields.task_id()?, &fields.targets_asked()?)
                 .await?)
         }
         "explain" => {
-            let sid = fields.text("sid")?.ok_or_else(|| Error::invalid("sid is required"))?;
-            let sid: Sid = sid.parse().map_err(|_| no_sensor_id(sid))?;
+            let sid = fields.sid()?.ok_or_else(|| Error::invalid("sid is required"))?;
             Ok(tasking::explain(&app.tasking, organization, fields.task_id()?, sid).await?)
         }
         "pause" => {
@@ -325,6 +324,10 @@ impl Fields {
             Some(Value::String(text)) => text.parse().map_err(|_| wrong()),
             Some(value) => value.as_u64().ok_or_else(wrong),
         }
+    }
+
+    fn sid(&self) -> Result<Option<Sid>, Error> {
+        self.text("sid")?.map(|sid| sid.parse().map_err(|_| no_sensor_id(sid))).transpose()
     }
 
     fn task_id(&self) -> Result<TaskId, Error> {

@@ -101,13 +101,20 @@ pub fn summary(queue: &Queue, task: &Task) -> Value {
     })
 }
 
-/// Every task of the organization, newest first, with its counts.
+/// Every task of the organization, newest first, with its counts. Of one sensor, those that have it as a target, each
+/// with where it stands there.
 #[must_use]
-pub fn overview(organization: &Organization, limit: usize) -> Value {
+pub fn overview(organization: &Organization, limit: usize, sid: Option<Sid>) -> Value {
     let state = organization.state.lock();
-    let newest = state.queue.tasks().rev().take(limit.clamp(1, PAGE_MAX));
-    let requests: Vec<Value> = newest.map(|task| summary(&state.queue, task)).collect();
-    json!({"requests": requests})
+    let newest = state.queue.tasks().rev();
+    let shown = newest.filter_map(|task| {
+        let Some(sid) = sid else { return Some(summary(&state.queue, task)) };
+        let target = task.known(state.fleet.ordinal(sid)?)?;
+        let mut shown = summary(&state.queue, task);
+        shown["state"] = json!(target.state.name());
+        Some(shown)
+    });
+    json!({"requests": shown.take(limit.clamp(1, PAGE_MAX)).collect::<Vec<Value>>()})
 }
 
 /// Names of the fields of a target.

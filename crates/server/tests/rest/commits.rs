@@ -36,6 +36,8 @@ const STORES_NOTHING: &[&str] = &[
     "POST /modules/{oid}",
     "POST /online/{oid}",
     "POST /payload/{oid}/{name}",
+    // A rule is tried, and what it would do is not done.
+    "POST /replay/{oid}",
     // What a service says of itself is not a change that the caller makes.
     "POST /services/{oid}/{name}/health",
 ];

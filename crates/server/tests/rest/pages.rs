@@ -126,3 +126,28 @@ async fn seven_5_targets_of_a_task_are_paged_the_same_way() {
         assert!(status == 400 && answer["error"].as_str().unwrap().contains(text), "{wrong}: {answer}");
     }
 }
+
+async fn sid_of(world: &World, hostname: &str) -> Value {
+    let found = list(world, &format!("offset=0&selector=hostname+==+%22{hostname}%22")).await;
+    found["sensors"][0]["sid"].clone()
+}
+
+#[tokio::test]
+async fn the_tasks_of_a_sensor_are_those_that_have_it_as_a_target_with_where_it_stands() {
+    let world = world().await;
+    world.ok("POST", &format!("orgs/{}/subscription/extension/ext-reliable-tasking", world.oid), &[]).await;
+    ask(&world, "task", &json!({"task": "os_version", "selector": "*"})).await;
+    ask(&world, "task", &json!({"task": "os_packages", "selector": "hostname == \"DB-1\""})).await;
+    let (web, db) = (sid_of(&world, "web-1").await, sid_of(&world, "DB-1").await);
+    for (sid, commands) in [(web, vec!["os_version"]), (db, vec!["os_packages", "os_version"])] {
+        let (status, answer) = ask(&world, "overview", &json!({"sid": sid})).await;
+        assert_eq!(status, 200);
+        let tasks = answer["data"]["requests"].as_array().unwrap();
+        assert_eq!(tasks.iter().map(|task| task["task"].as_str().unwrap()).collect::<Vec<_>>(), commands);
+        assert!(tasks.iter().all(|task| task["state"] == "queued"), "{tasks:?}");
+    }
+    let (status, _) = ask(&world, "overview", &json!({"sid": "nobody"})).await;
+    assert_eq!(status, 400);
+    let (_, all) = ask(&world, "overview", &json!({})).await;
+    assert_eq!(all["data"]["requests"][0].get("state"), None, "it is told of one sensor alone");
+}

@@ -228,3 +228,22 @@ async fn nobody_in_line(turns: &ReplayTurns) {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn a_rule_is_tried_below_its_organization_which_the_path_names() {
+    let world = World::new().await;
+    let one = world.sensor("one", &[]).await;
+    keep(&world, one, 0..10).await;
+    let path = format!("/v1/replay/{}", world.oid);
+    let ask = async |body: &Value, token: &str| {
+        let answer = world.request("POST", &path).bearer_auth(token).json(body).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let mut body = request(&world, json!({"rule": tagging(6)}), json!({"sid": one}));
+    body.as_object_mut().unwrap().remove("oid");
+    let (status, answer) = ask(&body, &world.token).await;
+    assert_eq!((status, &answer["stats"]["n_matched"]), (200, &json!(3)), "{answer}");
+    assert_eq!(ask(&body, "nobody").await.0, 401);
+    body["oid"] = json!(random::uuid());
+    assert_eq!(ask(&body, &world.token).await.0, 400, "no other organization than that of the path");
+}

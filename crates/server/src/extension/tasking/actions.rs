@@ -81,7 +81,11 @@ const ACTIONS: &[Action] = &[
         answers: schema::of::<TaskWithTargets>,
         ..ask("get", "Counts per state, and a page of targets")
     },
-    Action { fields: &[LIMIT], answers: schema::of::<TaskOverview>, ..ask("overview", "Every task with its counts") },
+    Action {
+        fields: &[SID, LIMIT],
+        answers: schema::of::<TaskOverview>,
+        ..ask("overview", "Every task with its counts, or every one of a sensor")
+    },
     Action {
         fields: &[TASK_ID, SID],
         requirements: &[&["task_id"], &["sid"]],
