@@ -26,6 +26,7 @@ pub use outbox::{Outbox, Posted, Standing, WAITING_MAX};
 pub use registry::{Found, Registration, SERVICE, SERVICES_MAX, SUBSCRIBED, Subscribed, find, subscription, visible};
 
 use crate::access::{Secrets, TOKEN_TTL_S};
+use crate::intake::{Enqueued, Queues as _, Record};
 use crate::organization::Organizations;
 use crate::records::{Kind, Records};
 use crate::{clock, errors, random};
@@ -159,6 +160,11 @@ impl Services {
     #[must_use]
     pub fn standing(&self, oid: Oid, name: &str, most: usize) -> Standing {
         self.feed.outbox.standing(oid, &target(name), most)
+    }
+
+    /// What services get of a detection that is kept nowhere; to be stored in the commit of what caused it.
+    pub fn hear(&self, detection: &Record) -> Vec<Box<dyn Enqueued>> {
+        self.feed.enqueue(&[detection])
     }
 
     /// Asks a service for something as the identity of the subscription, and waits for the answer.

@@ -26,7 +26,7 @@ pub(super) struct Pass {
     /// How many of the records were evaluated.
     pub(super) taken: usize,
     pub(super) detections: Vec<Record>,
-    /// What goes to tailored outputs.
+    /// What goes to tailored outputs, and to services alone.
     pub(super) tailored: Vec<Box<dyn Enqueued>>,
     /// Actions, in order.
     pub(super) ordered: Vec<Ordered>,
@@ -177,9 +177,14 @@ impl Pass {
             let trouble = |text: String| Trouble::of_rule(record.oid, namespace, name, &text);
             match effect {
                 // Done already, and stored with the sensor's variables.
-                Effect::Report { published: false, .. } | Effect::AddVar { .. } | Effect::DelVar { .. } => {}
-                Effect::Report { name, detection, .. } => {
-                    self.detections.push(detection_record(record, &name, &detection, now));
+                Effect::AddVar { .. } | Effect::DelVar { .. } => {}
+                Effect::Report { name, detection, published } => {
+                    let made = detection_record(record, &name, &detection, now);
+                    match published {
+                        true => self.detections.push(made),
+                        // It is kept nowhere, and services alone hear of it.
+                        false => self.tailored.extend(app.services.hear(&made)),
+                    }
                 }
                 Effect::Output { name, data } => {
                     let body = serde_json::to_vec(&data).map(Bytes::from).unwrap_or_default();

@@ -1,6 +1,7 @@
 //! Services of others, as programs of the framework: registered, subscribed to, told, asked.
 
 use crate::actions::eventually;
+use crate::detections::{receive, rule, set, stored};
 use crate::world::World;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use muster_model::Oid;
@@ -262,6 +263,27 @@ async fn checklist_21_1_11_detections_go_to_those_that_named_them_and_new_sensor
     assert_eq!((&got.3["routing"]["event_type"], &got.3["routing"]["sid"]), (&json!("enrollment"), &json!(sid)));
     eventually("nothing waits", async || deliveries(&world).await.is_empty().then_some(())).await;
     assert_eq!(service.recorder.of("detection").len(), 1, "the other one was not asked for");
+}
+
+#[tokio::test]
+async fn checklist_21_1_9_a_detection_that_is_not_published_goes_to_services_alone() {
+    let world = World::new().await;
+    let service = running(&world, Some(SECRET)).await;
+    let form = [("url", service.url.as_str()), ("secret", SECRET), ("detects", "__hidden,quiet")];
+    world.ok("POST", &format!("services/{}/recorder", world.oid), &form).await;
+    world.ok("POST", &format!("services/{}/recorder/subscription", world.oid), &[]).await;
+    let reports =
+        json!([{"action": "report", "name": "__hidden"}, {"action": "report", "name": "quiet", "publish": false}]);
+    set(&world, "dr-general", "r", rule(reports)).await;
+    let sid = world.sensor("one", &[]).await;
+    receive(&world, sid, 1..=1).await;
+    let told = async || Some(service.recorder.of("detection")).filter(|got| got.len() == 2);
+    let told = eventually("the service hears of both", told).await;
+    let mut names: Vec<&str> = told.iter().filter_map(|got| got.3["cat"].as_str()).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["__hidden", "quiet"]);
+    assert_eq!(told[0].3["detect"]["event"]["N"], 1);
+    assert!(stored(&world, Stream::Detect).await.is_empty(), "they are kept nowhere");
 }
 
 #[tokio::test]

@@ -1,0 +1,92 @@
+"""An interactive service of the official framework (`lcservice` 1.8.6): it asks a sensor, and the answer comes back to a callback of its own."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from process import ROOT, Process, eventually, free_port, plain_environment
+from test_service_server import SECRET, Muster
+
+# What an answer is known by: it comes back as it was given.
+CONTEXT = "a/b c/é☃"
+# Without these it can neither lead answers back nor ask.
+PERMISSIONS = ["dr.list", "dr.list.managed", "dr.set.managed", "dr.del.managed", "sensor.get", "sensor.task"]
+
+SOURCE = '''
+import json, sys
+from lcservice.jobs import Job, YamlData
+from lcservice.servers import ServeCherryPy
+from lcservice.service import InteractiveService
+
+
+class Asker(InteractiveService):
+    def onRequest(self, lc, oid, request):
+        job = Job()
+        job.setCause("asked for the version of a system")
+        job.addSensor(request.data["sid"])
+        lc.sensor(request.data["sid"]).task("os_version", callback=self.versionIs, job=job, ctx=request.data["context"])
+        return self.response(isSuccess=True, data={"job": job.getId()}, jobs=[job])
+
+    def versionIs(self, lc, oid, event, job, ctx):
+        if event["routing"]["event_type"] != "OS_VERSION_REP":
+            return True
+        with open(sys.argv[1], "a") as kept:
+            kept.write(json.dumps({"sid": event["routing"]["sid"], "context": ctx, "job": job.getId()}) + "\\n")
+        job.narrate("the version is here", attachments=[YamlData("event", event["event"])], isImportant=True)
+        job.close()
+        return self.response(isSuccess=True, jobs=[job])
+
+
+ServeCherryPy(Asker("asker", sys.argv[3]), interface="127.0.0.1", port=int(sys.argv[2]))
+'''
+
+
+@pytest.fixture
+def asker(world, tmp_path):
+    """The program; it finds the server behind the vendor's host names, as it knows no other."""
+    kept, source, port = tmp_path / "kept", tmp_path / "asker.py", free_port()
+    source.write_text(SOURCE)
+    python = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache")) / "venv-service" / "bin" / "python"
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+    environment = plain_environment(tmp_path / "home") | {name: world.server.environment[name] for name in names}
+    environment |= {"https_proxy": world.server.environment["MUSTER_COMPAT_PROXY"]}
+    process = Process([str(python), str(source), str(kept), str(port), SECRET], tmp_path / "asker.log", environment)
+    yield kept, f"http://127.0.0.1:{port}/", process
+    process.stop()
+
+
+def test_21_1_8_and_9_a_sensor_is_asked_and_its_answer_finds_its_callback_and_job(world, asker, tmp_path):
+    kept, url, process = asker
+    muster, api = Muster(world, tmp_path), world.api
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    permissions = [part for name in PERMISSIONS for part in ("--permission", name)]
+    muster.ok("service", "register", "asker", "--url", url, "--allow-private", "--secret-file", str(secret), *permissions)
+    eventually("the service is well", lambda: muster.run("service", "health", "asker").returncode == 0)
+
+    # 21.1.8: installed, it has set the one rule that leads answers back; installed again, it writes nothing.
+    muster.ok("service", "subscribe", "asker")
+    rules = lambda: api("GET", f"rules/{world.server.oid}?namespace=managed")
+    rule = eventually("the rule is there", lambda: rules().get("svc-asker-ex"))
+    etag = lambda: api("GET", f"hive/dr-managed/{world.server.oid}/svc-asker-ex/mtd")["sys_mtd"]["etag"]
+    before = etag()
+    assert [action["name"] for action in rule["respond"]] == ["__svc-asker-ex"], rule
+
+    # 21.1.9: the answer comes to the callback that was named, with its context byte for byte, and closes the job.
+    request = json.dumps({"sid": world.first.sid, "context": CONTEXT})
+    job = json.loads(muster.ok("service", "request", "asker", request))["job"]
+    answers = lambda: [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    eventually("the answer is there", answers)
+    assert answers() == [{"sid": world.first.sid, "context": CONTEXT, "job": job}], process.text()
+    shown = json.loads(muster.ok("job", "get", job, "--json"))
+    assert eventually("the job is closed", lambda: json.loads(muster.ok("job", "get", job, "--json")).get("stopped")), shown
+    shown = json.loads(muster.ok("job", "get", job, "--json"))
+    assert shown["cause"] == "asked for the version of a system" and shown["last_narration"] == "the version is here", shown
+
+    # Nobody but the service sees what leads answers back.
+    assert etag() == before
+    muster.ok("service", "unsubscribe", "asker")
+    eventually("it is told of the end", lambda: json.loads(muster.ok("service", "list", "--json"))["asker"]["is_subscribed"] is False)
+    muster.ok("service", "delete", "asker", "--yes")
