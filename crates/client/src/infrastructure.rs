@@ -19,6 +19,16 @@ const SECTIONS: [(&str, &str); 6] = [
     ("installation_keys", "sync_installation_keys"),
 ];
 
+/// Sections that are pushed only: an older form of what hives hold, and those that no muster has anything for.
+const PUSHED_SECTIONS: [(&str, &str); 6] = [
+    ("rules", "sync_dr"),
+    ("fps", "sync_fp"),
+    ("integrity", "sync_integrity"),
+    ("exfil", "sync_exfil"),
+    ("yara", "sync_yara"),
+    ("net-policy", "sync_net_policies"),
+];
+
 /// Which part of a configuration is meant.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Sections {
@@ -34,11 +44,14 @@ impl Sections {
             self.sync_hives.insert(hive.to_owned(), true);
             return true;
         }
-        let section = SECTIONS.iter().find(|(section, _)| *section == name);
-        section.is_some_and(|(_, option)| self.options.insert(option, true).is_none())
+        let section = SECTIONS.iter().chain(&PUSHED_SECTIONS).find(|(section, _)| *section == name);
+        if let Some((_, option)) = section {
+            self.options.insert(option, true);
+        }
+        section.is_some()
     }
 
-    /// Names of all sections but the hives.
+    /// Names of all sections that a configuration is pulled with, but the hives.
     pub fn names() -> impl Iterator<Item = &'static str> {
         SECTIONS.iter().map(|(section, _)| *section)
     }
@@ -65,6 +78,20 @@ pub struct Pushed {
     /// Why nothing was done; empty if all was.
     #[serde(default)]
     pub errors: Vec<String>,
+    /// What the server has nothing for, and passed over as it was told to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
+}
+
+/// How a document is pushed.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PushMode {
+    /// Plan and check, and change nothing.
+    pub is_dry_run: bool,
+    /// Delete what the document does not have.
+    pub is_force: bool,
+    /// Pass over what the server has nothing for.
+    pub skip_unknown: bool,
 }
 
 impl Client {
@@ -91,12 +118,16 @@ impl Client {
         &self,
         config: &str,
         sections: &Sections,
-        is_dry_run: bool,
-        is_force: bool,
+        mode: PushMode,
     ) -> Result<Pushed, ClientError> {
-        let mut options = json!(sections);
-        options["is_dry_run"] = json!(is_dry_run);
-        options["is_force"] = json!(is_force);
+        #[derive(Serialize)]
+        struct Options<'a> {
+            #[serde(flatten)]
+            sections: &'a Sections,
+            #[serde(flatten)]
+            mode: PushMode,
+        }
+        let options = Options { sections, mode };
         self.request_extension(EXTENSION, "push", &json!({"config": config, "options": options})).await
     }
 }

@@ -32,7 +32,7 @@ pub use error::ClientError;
 pub use file::{Artifact, ArtifactContent, Payload};
 pub use history::{Historic, History, Span};
 pub use hive::{HiveChange, HiveRecord, SystemMetadata, UserMetadata};
-pub use infrastructure::{Operation, Pushed, Sections};
+pub use infrastructure::{Operation, PushMode, Pushed, Sections};
 pub use job::Job;
 pub use key::{ApiKey, InstallationKey, NewApiKey};
 pub use organization::{OrgError, Whoami};

@@ -3,6 +3,10 @@
 //! Source: reference/rest-api.md section 10.3; the actions beyond it are ours.
 
 use crate::{Client, ClientError, Rest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -275,6 +279,14 @@ struct Overview {
     requests: Vec<Summary>,
 }
 
+/// Data as extensions take it whatever its size: base64 of gzip of JSON.
+fn packed(data: &Value) -> Result<String, ClientError> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    let cannot = |error: std::io::Error| ClientError::Settings(format!("the request cannot be packed: {error}"));
+    serde_json::to_writer(&mut gzip, data).map_err(|error| cannot(error.into()))?;
+    gzip.finish().map(|bytes| STANDARD.encode(bytes)).map_err(cannot)
+}
+
 impl Client {
     /// Asks an extension for something; gives the action's own answer.
     ///
@@ -287,7 +299,7 @@ impl Client {
         action: &str,
         data: &Value,
     ) -> Result<T, ClientError> {
-        let form = vec![("oid", self.oid().to_owned()), ("action", action.to_owned()), ("data", data.to_string())];
+        let form = vec![("oid", self.oid().to_owned()), ("action", action.to_owned()), ("gzdata", packed(data)?)];
         let path = ["extension", "request", extension];
         Ok(self.call::<Envelope<T>>(Method::POST, &path, Vec::new(), form).await?.data)
     }

@@ -14,6 +14,16 @@ const NAMED_MAX: usize = 20;
 /// How often it is asked what sensors have reported.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// A sensor id as it is written on a command line.
+///
+/// # Errors
+///
+/// If it is none: what is no id must not be asked for, or it would be taken for another address.
+pub fn sensor_id(text: &str) -> Result<String, String> {
+    let id: Result<uuid::Uuid, _> = text.parse();
+    id.map(|id| id.to_string()).map_err(|_| "a sensor id is a UUID, as muster sensors lists them".to_owned())
+}
+
 /// The sensors that an act reaches.
 pub struct Reach {
     sensors: Vec<Sensor>,
@@ -52,13 +62,13 @@ impl Reach {
         self.sensors.len()
     }
 
-    /// Shows the sensors and goes on if `yes` was given or a person says so; `act` says what would be done to them,
-    /// such as "isolate".
+    /// Shows the sensors and goes on if `yes` was given or a person says so; `act` says what would be done,
+    /// such as "seal 2 sensors", from who they are.
     ///
     /// # Errors
     ///
     /// As [`confirm`].
-    pub fn ask(&self, yes: bool, act: &str) -> anyhow::Result<()> {
+    pub fn ask(&self, yes: bool, act: impl FnOnce(&str) -> String) -> anyhow::Result<()> {
         if !yes {
             for sensor in self.sensors.iter().take(NAMED_MAX) {
                 eprintln!("  {}  {}  {}", sensor.sid, show::safe(&sensor.hostname), self.state_of(&sensor.sid));
@@ -69,7 +79,7 @@ impl Reach {
         }
         let (count, online) = (self.count(), self.online.len());
         let what = if count == 1 { "1 sensor".to_owned() } else { format!("{count} sensors") };
-        confirm(yes, &format!("{act} {what}, {online} of them online now"))
+        confirm(yes, &format!("{}, {online} of them online now", act(&what)))
     }
 
     fn state_of(&self, sid: &str) -> &'static str {

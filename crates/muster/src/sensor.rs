@@ -1,7 +1,7 @@
 //! `muster sensors` and `muster sensor`.
 
 use crate::duration::parse_seconds;
-use crate::reach::Reach;
+use crate::reach::{Reach, sensor_id};
 use crate::show;
 use muster_client::{Client, Listing, Sensor};
 use muster_model::Platform;
@@ -28,6 +28,7 @@ pub enum SensorVerb {
     /// Show one sensor
     Get {
         /// Sensor id
+        #[arg(value_parser = sensor_id)]
         sid: String,
     },
     /// Forget a sensor: its record, its tags, and what it is still owed
@@ -50,7 +51,7 @@ pub enum SensorVerb {
 #[derive(clap::Args)]
 pub struct Whom {
     /// Sensor ids
-    #[arg(required_unless_present = "selector", conflicts_with = "selector")]
+    #[arg(required_unless_present = "selector", conflicts_with = "selector", value_parser = sensor_id)]
     sids: Vec<String>,
     /// Every sensor that matches this selector; '*' is every sensor
     #[arg(long, short)]
@@ -133,7 +134,7 @@ pub async fn run(verb: SensorVerb, client: &Client, json: bool) -> anyhow::Resul
         SensorVerb::Get { sid } => get(&sid, client, json).await?,
         SensorVerb::Delete(whom) => {
             let reach = Reach::find(client, &whom.sids, whom.selector).await?;
-            reach.ask(whom.yes, "delete, with all that they are still owed,")?;
+            reach.ask(whom.yes, |sensors| format!("delete {sensors}, with all that is still owed to them"))?;
             for sid in reach.sids() {
                 client.delete_sensor(sid).await?;
                 show::line(format_args!("Deleted {sid}."));
@@ -151,13 +152,16 @@ pub async fn run(verb: SensorVerb, client: &Client, json: bool) -> anyhow::Resul
 async fn set(act: Act, wanted: Wanted, client: &Client) -> anyhow::Result<()> {
     let Act { whom: Whom { sids, selector, yes }, wait } = act;
     let reach = Reach::find(client, &sids, selector).await?;
-    let (what, field, on) = match wanted {
-        Wanted::Isolation(true) => ("cut off the network", "isolated", true),
-        Wanted::Isolation(false) => ("let back into the network", "isolated", false),
-        Wanted::Seal(true) => ("seal", "is_sealed", true),
-        Wanted::Seal(false) => ("end the seal of", "is_sealed", false),
+    let (field, on) = match wanted {
+        Wanted::Isolation(on) => ("isolated", on),
+        Wanted::Seal(on) => ("is_sealed", on),
     };
-    reach.ask(yes, what)?;
+    reach.ask(yes, |sensors| match wanted {
+        Wanted::Isolation(true) => format!("cut {sensors} off the network"),
+        Wanted::Isolation(false) => format!("let {sensors} back into the network"),
+        Wanted::Seal(true) => format!("seal {sensors}"),
+        Wanted::Seal(false) => format!("end the seal of {sensors}"),
+    })?;
     for sid in reach.sids() {
         match wanted {
             Wanted::Isolation(on) => client.set_isolation(sid, on).await?,

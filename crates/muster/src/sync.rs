@@ -1,11 +1,13 @@
 //! `muster sync`: the configuration of an organization as a file.
 
+mod document;
+
 use crate::confirm::confirm;
 use crate::exit::Usage;
 use crate::show;
 use anyhow::Context as _;
-use muster_client::{Client, Operation, Sections};
-use muster_rules::{YamlBounds, YamlError, read_yaml};
+use document::Document;
+use muster_client::{Client, Operation, PushMode, Sections};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -47,11 +49,13 @@ pub enum SyncVerb {
     },
     /// Make the organization look like a file: all of it, or nothing
     ///
-    /// Shows what would be done, unless told to do it. Only sections that the file has are looked at.
+    /// Shows what would be done, unless told to do it. Only sections that the file has are looked at. Files that it
+    /// names under include belong to it; so do the older sections rules and fps.
     ///
     ///   muster sync push org.yaml
     ///   muster sync push org.yaml --no-dry-run
     ///   muster sync push org.yaml --force --no-dry-run
+    ///   muster sync push template-of-others.yaml --skip-unknown
     #[command(verbatim_doc_comment)]
     Push {
         /// The file: YAML or JSON
@@ -62,6 +66,9 @@ pub enum SyncVerb {
         /// Delete what the file does not have
         #[arg(long)]
         force: bool,
+        /// Pass over sections, hives, extensions and modules of outputs that the server does not have, and say so
+        #[arg(long)]
+        skip_unknown: bool,
         /// Really do it
         #[arg(long)]
         no_dry_run: bool,
@@ -95,34 +102,52 @@ pub async fn run(verb: SyncVerb, client: &Client, json: bool) -> anyhow::Result<
             show::line(format_args!("The configuration is in {}.", file.display()));
             Ok(())
         }
-        SyncVerb::Push { file, only, force, no_dry_run, yes } => {
-            let text = std::fs::read_to_string(&file).with_context(|| format!("{} cannot be read", file.display()))?;
-            let sections = if only.is_empty() { of_document(&text)? } else { named(&only)? };
-            let before = client.configuration(&sections).await?;
-            let planned = client.push_configuration(&text, &sections, true, force).await?;
-            let removed = planned.ops.iter().filter(|operation| operation.is_removed).count();
-            let pushed = if no_dry_run && planned.errors.is_empty() {
-                confirm(yes || removed == 0, &format!("delete {removed} that the file does not have"))?;
-                client.push_configuration(&text, &sections, false, force).await?
-            } else {
-                planned
-            };
-            if json {
-                show::json(&pushed);
-            } else {
-                pushed.ops.iter().filter_map(|operation| line_of(operation, &before)).for_each(show::line);
-                let same = pushed.ops.iter().filter(|operation| !operation.is_added && !operation.is_removed).count();
-                let changes = pushed.ops.len() - same;
-                let done = if no_dry_run { "" } else { "Nothing was done yet; add --no-dry-run to do it." };
-                if pushed.errors.is_empty() {
-                    show::line(format_args!("{changes} changes, {same} unchanged. {done}").to_string().trim_end());
-                }
-            }
-            match pushed.errors.is_empty() {
-                true => Ok(()),
-                false => Err(Usage(format!("nothing was done:\n  {}", pushed.errors.join("\n  "))).into()),
-            }
+        SyncVerb::Push { file, only, force, skip_unknown, no_dry_run, yes } => {
+            let document = Document::read(&file)?;
+            let sections = if only.is_empty() { document.sections() } else { named(&only)? };
+            let plan = PushMode { is_dry_run: true, is_force: force, skip_unknown };
+            let wanted = Wanted { text: &document.text()?, sections: &sections, plan, is_certain: yes };
+            push(client, &wanted, no_dry_run, json).await
         }
+    }
+}
+
+/// What to push.
+struct Wanted<'a> {
+    text: &'a str,
+    sections: &'a Sections,
+    plan: PushMode,
+    /// Nobody needs to be asked.
+    is_certain: bool,
+}
+
+/// Plans it and, if that is wanted, does it.
+async fn push(client: &Client, wanted: &Wanted<'_>, no_dry_run: bool, json: bool) -> anyhow::Result<()> {
+    let Wanted { text, sections, plan, is_certain } = *wanted;
+    let before = client.configuration(sections).await?;
+    let planned = client.push_configuration(text, sections, plan).await?;
+    let removed = planned.ops.iter().filter(|operation| operation.is_removed).count();
+    let pushed = if no_dry_run && planned.errors.is_empty() {
+        confirm(is_certain || removed == 0, &format!("delete {removed} that the file does not have"))?;
+        client.push_configuration(text, sections, PushMode { is_dry_run: false, ..plan }).await?
+    } else {
+        planned
+    };
+    if json {
+        show::json(&pushed);
+    } else {
+        pushed.ops.iter().filter_map(|operation| line_of(operation, &before)).for_each(show::line);
+        pushed.skipped.iter().for_each(|skipped| show::line(show::safe(&format!("passed over {skipped}"))));
+        let same = pushed.ops.iter().filter(|operation| !operation.is_added && !operation.is_removed).count();
+        let changes = pushed.ops.len() - same;
+        let done = if no_dry_run { "" } else { "Nothing was done yet; add --no-dry-run to do it." };
+        if pushed.errors.is_empty() {
+            show::line(format_args!("{changes} changes, {same} unchanged. {done}").to_string().trim_end());
+        }
+    }
+    match pushed.errors.is_empty() {
+        true => Ok(()),
+        false => Err(Usage(format!("nothing was done:\n  {}", pushed.errors.join("\n  "))).into()),
     }
 }
 
@@ -148,47 +173,13 @@ fn named(names: &[String]) -> Result<Sections, Usage> {
     Ok(sections)
 }
 
-/// How large a file may be: 15,000 rules, or lookups with millions of entries.
-const BOUNDS: YamlBounds = YamlBounds { depth: 64, values: 16_000_000, text_bytes: 256 << 20 };
-
-fn read_object(text: &str) -> Result<Map<String, Value>, Usage> {
-    match read_yaml(text, BOUNDS) {
-        Ok(Value::Object(document)) => Ok(document),
-        Ok(_) => Err(Usage("the file is no YAML object".into())),
-        Err(YamlError { message, line, column }) => {
-            Err(Usage(format!("the file is no YAML object: {message} (line {line}, column {column})")))
-        }
-    }
-}
-
-/// The sections that a document has.
-fn of_document(text: &str) -> anyhow::Result<Sections> {
-    let document: Map<String, Value> = read_object(text)?;
-    if document.contains_key("include") {
-        return Err(Usage("include is not followed here; push every file by itself".into()).into());
-    }
-    let mut sections = Sections::default();
-    for (name, section) in &document {
-        match (name.as_str(), section) {
-            ("hives", Value::Object(hives)) => {
-                for hive in hives.keys() {
-                    sections.add(&format!("hives/{hive}"));
-                }
-            }
-            ("version", _) => {}
-            _ if sections.add(name) => {}
-            _ => return Err(Usage(format!("no such section: {name}; leave it out, or name others with --only")).into()),
-        }
-    }
-    Ok(sections)
-}
-
 /// One line of the difference; none for what is the same.
 fn line_of(operation: &Operation, before: &Map<String, Value>) -> Option<String> {
     let Operation { r#type, name, is_added, is_removed } = operation;
     let section = match r#type.as_str() {
         "output" => before.get("outputs"),
-        "hives" => before.get("hives"),
+        "dr-rule" => before.get("rules"),
+        "fp-rule" => before.get("fps"),
         other => before.get(other),
     };
     let known = match r#type.as_str() {
@@ -239,7 +230,6 @@ mod tests {
         assert_eq!(line("hives", "fp/a/b", true, false).as_deref(), Some("~ hives fp/a/b"));
         assert_eq!(line("hives", "fp/c", false, true).as_deref(), Some("- hives fp/c"));
         assert_eq!(line("output", "o", false, false), None);
-        assert!(of_document("version: 3\ninclude: a").is_err());
         assert!(named(&["pigeons".into()]).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! `muster tag`.
 
 use crate::duration::parse_seconds;
-use crate::reach::Reach;
+use crate::reach::{Reach, sensor_id};
 use crate::show;
 use muster_client::Client;
 use serde_json::Value;
@@ -11,7 +11,7 @@ use serde_json::Value;
 #[group(required = true, multiple = false)]
 pub struct Whom {
     /// One sensor
-    #[arg(long)]
+    #[arg(long, value_parser = sensor_id)]
     sid: Option<String>,
     /// Every sensor that matches this selector; '*' is every sensor
     #[arg(long, short)]
@@ -51,7 +51,7 @@ pub enum TagVerb {
     /// List tags: all that are in use, or those of one sensor
     List {
         /// Only of this sensor
-        #[arg(long)]
+        #[arg(long, value_parser = sensor_id)]
         sid: Option<String>,
     },
     /// List the sensors that have a tag
@@ -115,7 +115,7 @@ pub async fn run(verb: TagVerb, client: &Client, json: bool) -> anyhow::Result<(
 async fn asked(whom: Whom, client: &Client, yes: bool, act: &str) -> anyhow::Result<Reach> {
     let is_one = whom.sid.is_some();
     let reach = Reach::find(client, whom.sid.as_slice(), whom.selector).await?;
-    reach.ask(yes || is_one, act)?;
+    reach.ask(yes || is_one, |sensors| format!("{act} {sensors}"))?;
     Ok(reach)
 }
 

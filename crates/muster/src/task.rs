@@ -3,6 +3,7 @@
 use crate::duration::parse_seconds;
 use crate::event;
 use crate::exit::Usage;
+use crate::reach::sensor_id;
 use crate::show;
 use muster_client::Client;
 use std::time::Duration;
@@ -14,6 +15,7 @@ const WAIT_S_MAX: u64 = 43_200;
 #[derive(clap::Args)]
 pub struct TaskArgs {
     /// Sensor id
+    #[arg(value_parser = sensor_id)]
     sid: String,
     /// Command line, such as 'os_version' or 'dir_list /etc *'
     command: String,

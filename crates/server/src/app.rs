@@ -38,7 +38,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Weak};
 use stored::Stored;
 
-/// Bytes of request bodies that come in at once: 32 of the longest.
+/// Bytes of request bodies that come in at once: 32 of the longest, or 3 of the longest configurations.
 const BODIES_BYTES_MAX: usize = 256 << 20;
 
 /// The same of callers without a valid token, whose bodies are short.

@@ -13,7 +13,8 @@ const GRACE: Duration = Duration::from_secs(10);
 /// What a sender must reach on average after that, in bytes per second: half of what a modem did.
 const BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
 
-/// A body that is kept in memory has arrived after this time, or is given up: 8 MiB at 28 KB/s.
+/// A body that is kept in memory has arrived after this time, or is given up: 8 MiB at 28 KB/s, or the largest
+/// configuration at 280 KB/s.
 const WHOLE_MAX: Duration = Duration::from_secs(300);
 
 /// Why a body did not arrive.

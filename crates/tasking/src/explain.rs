@@ -54,7 +54,7 @@ impl Queue {
             TargetState::Confirmed | TargetState::Started if task.is_cancelling(ordinal) => {
                 ("cancelling", cancelling(is_online).to_owned())
             }
-            TargetState::Confirmed => ("confirmed", "the sensor has it in its journal and will run it next".to_owned()),
+            TargetState::Confirmed => self.why_confirmed(ordinal),
             TargetState::Started => ("started", "the sensor runs it, or was cut off while running it".to_owned()),
             TargetState::Finished => {
                 let code = target.map_or(0, |target| target.code);
@@ -73,6 +73,19 @@ impl Queue {
             TargetState::Removed => ("removed", format!("it was taken back before the sensor had it: {why}")),
         };
         Explanation { code, text }
+    }
+
+    fn why_confirmed(&self, ordinal: u32) -> (&'static str, String) {
+        let is_running = |other: &&Task| other.state_of(ordinal) == Some(TargetState::Started);
+        match self.held(ordinal).filter(is_running).count() {
+            0 => ("confirmed", "the sensor has it in its journal and will run it next".to_owned()),
+            running => (
+                "behind_running",
+                format!(
+                    "the sensor has it in its journal; it waits its turn behind {running} that run there, which an urgent one would not"
+                ),
+            ),
+        }
     }
 
     fn why_queued(&self, task: &Task, ordinal: u32, is_online: bool, now: Timestamp) -> (&'static str, String) {

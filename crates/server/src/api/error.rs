@@ -276,10 +276,12 @@ impl From<transfer::Error> for ApiError {
 
 impl From<output::Error> for ApiError {
     fn from(error: output::Error) -> Self {
-        use output::Error::{Name, PrivateDestination, Setting, Store, TooLarge, TooMany, UnknownSetting};
+        use output::Error::{Name, PrivateDestination, Setting, Store, TooLarge, TooMany, Unavailable, UnknownSetting};
         let text = error.to_string();
         match error {
-            Name | Setting(_) | UnknownSetting(_) | TooLarge | PrivateDestination(_) => Self::bad_request(text),
+            Name | Setting(_) | Unavailable(_) | UnknownSetting(_) | TooLarge | PrivateDestination(_) => {
+                Self::bad_request(text)
+            }
             TooMany => Self::conflict(text),
             Store(error) => error.into(),
         }
@@ -306,7 +308,7 @@ impl From<hive::Error> for ApiError {
             KeyTaken(_) | Full => ErrorCode::Conflict,
             Rule(_) => ErrorCode::InvalidRule,
             Content(_) => ErrorCode::InvalidRecord,
-            TooLarge => ErrorCode::TooLarge,
+            TooLarge(_) => ErrorCode::TooLarge,
         };
         Self::new(code, text)
     }

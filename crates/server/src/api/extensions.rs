@@ -4,6 +4,7 @@ use super::{Access, ApiError, Call, Form, Kind, Method, Reply, Route};
 use crate::access::Caller;
 use crate::clock;
 use crate::extension::{self, BUILT_IN, SUBSCRIPTION, Subscription};
+use crate::hive::LISTING_BYTES_MAX;
 use crate::intake::event;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,8 +14,8 @@ use muster_store::Expect;
 use serde_json::{Map, Value, json};
 use std::io::Read as _;
 
-/// What compressed request data may grow to.
-const DATA_BYTES_MAX: u64 = 8 * 1024 * 1024;
+/// What compressed request data may grow to: the largest configuration, four times as long once it is indented YAML.
+const DATA_BYTES_MAX: u64 = 4 * LISTING_BYTES_MAX as u64;
 
 /// The routes of this area.
 pub(super) fn routes() -> Vec<Route> {
@@ -51,7 +52,8 @@ pub(super) fn routes() -> Vec<Route> {
         .needs("action", Kind::Text, "Name of the action")
         .form("data", Kind::Json, "JSON object of the action's fields")
         .form("gzdata", Kind::Packed, "The same as base64 of gzip")
-        .form("impersonator_jwt", Kind::Text, "Token of the caller as whom the extension shall act"),
+        .form("impersonator_jwt", Kind::Text, "Token of the caller as whom the extension shall act")
+        .takes_documents(),
     ]
 }
 

@@ -48,6 +48,7 @@ pub(super) fn routes() -> Vec<Route> {
             .answers::<Done>("hive_record_delete"),
         Route::new(Post, "/hive", Member, "Several operations on records", batch::run)
             .answers::<BatchAnswer>("hive_batch")
+            .takes_documents()
             .query("oid", Kind::Id, "Organization id")
             .needs(
                 "request",
@@ -58,9 +59,9 @@ pub(super) fn routes() -> Vec<Route> {
     let data = one(Post, "/hive/{hive}/{oid}/{key}/data", "Creates or changes a record");
     let metadata = one(Post, "/hive/{hive}/{oid}/{key}/mtd", "Replaces the metadata of a record");
     let validate = one(Post, "/hive/{hive}/{oid}/{key}/validate", "Checks content without storing it");
-    routes.push(data.with_content(set).answers::<WrittenRecord>("hive_record_set"));
+    routes.push(data.with_content(set).answers::<WrittenRecord>("hive_record_set").takes_documents());
     routes.push(metadata.with_content(set_metadata).answers::<WrittenRecord>("hive_metadata_set"));
-    routes.push(validate.with_content(validate_content).answers::<Done>("hive_record_validate"));
+    routes.push(validate.with_content(validate_content).answers::<Done>("hive_record_validate").takes_documents());
     routes.extend(rules::routes());
     routes
 }

@@ -89,6 +89,8 @@ pub struct Route {
     pub is_open: bool,
     /// The handler takes the body as a stream, however long it is.
     pub takes_stream: bool,
+    /// Takes configurations, which are longer than other bodies may be.
+    pub takes_documents: bool,
     /// Takes an API key itself, as Live Response clients send it (`X-Auth-Token: KEY/CONNECTOR`), as well as a token.
     pub is_keyed: bool,
     pub(super) handler: Handler,
@@ -116,6 +118,7 @@ impl Route {
             form: Vec::new(),
             is_open: false,
             takes_stream: false,
+            takes_documents: false,
             is_keyed: false,
             handler,
         }
@@ -188,6 +191,13 @@ impl Route {
     #[must_use]
     pub fn open(mut self) -> Self {
         self.is_open = true;
+        self
+    }
+
+    /// Takes bodies as long as a whole configuration.
+    #[must_use]
+    pub fn takes_documents(mut self) -> Self {
+        self.takes_documents = true;
         self
     }
 

@@ -4,6 +4,7 @@ use super::call::{Body, bare_sensor_id};
 use super::{Access, ApiError, Call, Form, Method, Reply, Route, credential, fields, live_response};
 use crate::access::{Caller, Exchange};
 use crate::app::App;
+use crate::hive::LISTING_BYTES_MAX;
 use crate::organization::Organization;
 use crate::{clock, console};
 use bytes::Bytes;
@@ -18,6 +19,9 @@ use std::sync::{Arc, LazyLock};
 
 /// Longest body of a request without a valid token, in bytes: an exchange of a key, or the form of a live stream.
 const STRANGER_BODY_BYTES_MAX: usize = 64 * 1024;
+
+/// Longest body that holds a configuration: what can be pulled, packed as badly as text can be.
+const DOCUMENT_BODY_BYTES_MAX: usize = LISTING_BYTES_MAX / 4 * 5;
 
 /// All routes, found by path and method.
 struct Router {
@@ -176,8 +180,9 @@ async fn answer(
     let (body, stream) = if route.takes_stream {
         (Bytes::new(), Some(incoming))
     } else {
+        let of_documents = if route.takes_documents { DOCUMENT_BODY_BYTES_MAX } else { 0 };
         let (bodies, bytes_max) = match is_known(&app, &caller, &parts.headers, source) {
-            true => (&app.bodies, app.config.limits.body_bytes),
+            true => (&app.bodies, app.config.limits.body_bytes.max(of_documents)),
             false => (&app.strangers_bodies, app.config.limits.body_bytes.min(STRANGER_BODY_BYTES_MAX)),
         };
         (bodies.receive(incoming, bytes_max).await?, None)

@@ -29,7 +29,8 @@ pub(super) fn routes() -> Vec<Route> {
                 "Base64 of a JSON object with `action` and its fields, or the JSON itself",
             )
             .form("is_async", Kind::Flag, "The caller does not wait for the answer")
-            .form("jwt", Kind::Text, "Token of the caller as whom the service shall act"),
+            .form("jwt", Kind::Text, "Token of the caller as whom the service shall act")
+            .takes_documents(),
     ];
     routes.extend(registered::routes());
     routes

@@ -62,7 +62,12 @@ const ACTIONS: &[Action] = &[
         permission: None,
         fields: &[
             Field::new("config", "yaml", "Configuration", "YAML text with version: 3 and sections"),
-            Field::new("options", "object", "Options", "as for fetch, and is_dry_run, is_force, ignore_inaccessible"),
+            Field::new(
+                "options",
+                "object",
+                "Options",
+                "as for fetch, and is_dry_run, is_force, ignore_inaccessible, skip_unknown",
+            ),
         ],
         answers: schema::of::<schema::Open>,
         requirements: &[&["config"]],
@@ -129,7 +134,7 @@ async fn push(
     let _one_at_a_time = app.hives.lock(oid).await;
     let (shared, actor) = (Arc::clone(app), actor.clone());
     let planning = tokio::task::spawn_blocking(move || {
-        let document = Document::parse(&config)?;
+        let document = Document::parse(&config, options.skip_unknown)?;
         let mut plan = Plan::new(&shared, oid, &options, &rights, &actor);
         sections::plan(&mut plan, &document)?;
         hives::plan(&mut plan, &document)?;
@@ -144,7 +149,10 @@ async fn push(
     if !planned.errors.is_empty() {
         return Ok(json!({"ops": [], "errors": planned.errors}));
     }
-    let answer = json!({"ops": planned.operations, "errors": []});
+    let mut answer = json!({"ops": planned.operations, "errors": []});
+    if !planned.skipped.is_empty() {
+        answer["skipped"] = json!(planned.skipped);
+    }
     if is_dry_run || planned.changes.is_empty() {
         return Ok(answer);
     }

@@ -351,7 +351,8 @@ impl Fields {
         if let Some(tag) = tag.filter(|tag| !is_tag(app, organization, tag)) {
             let known: Vec<_> = organization.state.lock().fleet.tags();
             let names: Vec<&str> = known.iter().map(|tag| &**tag).take(TAGS_SHOWN_MAX).collect();
-            return Err(Error::NoTag { tag: tag.to_owned(), known: names.join(", ") });
+            let known = if names.is_empty() { "none yet".to_owned() } else { names.join(", ") };
+            return Err(Error::NoTag { tag: tag.to_owned(), known });
         }
         Ok(())
     }

@@ -7,9 +7,6 @@ use muster_rules::{RuleLoader, RuleMeta};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-/// Largest content, in bytes of JSON: every record is kept in memory.
-pub(super) const DATA_BYTES_MAX: usize = 4 * 1024 * 1024;
-
 fn invalid(text: impl Into<String>) -> Error {
     Error::Content(text.into())
 }
@@ -44,8 +41,8 @@ impl Checker {
         if !data.is_object() {
             return Err(invalid("data must be an object"));
         }
-        if data.to_string().len() > DATA_BYTES_MAX {
-            return Err(Error::TooLarge);
+        if data.to_string().len() > hive.bytes_max() {
+            return Err(Error::TooLarge(hive.bytes_max()));
         }
         let loader = RuleLoader::new(&*self.lookups, &self.anon_seed);
         match hive.content {

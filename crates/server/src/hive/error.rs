@@ -1,6 +1,5 @@
 //! Why a record is not there, or not written.
 
-use super::check::DATA_BYTES_MAX;
 use super::{KEY_BYTES_MAX, RECORDS_MAX};
 use muster_rules::LoadError;
 use muster_store::StoreError;
@@ -42,9 +41,9 @@ pub enum Error {
     /// The content is not what the hive holds.
     #[error("{0}")]
     Content(String),
-    /// The content is too large.
-    #[error("data has more than {DATA_BYTES_MAX} bytes")]
-    TooLarge,
+    /// The content has more bytes than this.
+    #[error("data has more than {0} bytes")]
+    TooLarge(usize),
     /// What was written is stored, and the rules of before are in force.
     #[error(
         "the change is stored, but the rules could not be put in force: the earlier ones still are. The server's log says \

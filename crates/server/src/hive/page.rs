@@ -6,8 +6,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use muster_model::Oid;
 use serde_json::{Map, Value};
 
-/// Largest whole listing, in bytes of JSON; beyond, the client must ask for pages.
-pub const LISTING_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Largest whole listing, in bytes of JSON: 15,000 rules, or lookups with two million entries. Beyond, the client must ask
+/// for pages.
+pub const LISTING_BYTES_MAX: usize = 64 << 20;
 
 /// Records on one page at most, and when the client's number makes no sense.
 const PAGE_MAX: usize = 500;

@@ -60,6 +60,14 @@ impl Hive {
         self.permissions[verb as usize]
     }
 
+    /// Largest content of a record, in bytes of JSON: every record is kept in memory. A lookup has a million entries.
+    pub(super) const fn bytes_max(&self) -> usize {
+        match self.content {
+            Content::Lookup => 32 << 20,
+            _ => 4 << 20,
+        }
+    }
+
     /// The namespace of the rules in it; none if it holds no rules.
     #[must_use]
     pub const fn namespace(&self) -> Option<&'static str> {

@@ -16,6 +16,9 @@ pub enum Error {
     /// A setting is missing or wrong; the text names it and says what it must be.
     #[error("{0}")]
     Setting(String),
+    /// This server has no such module or stream; the text lists those that there are.
+    #[error("{0}")]
+    Unavailable(String),
     /// No module has this setting.
     #[error(transparent)]
     UnknownSetting(#[from] names::Unknown),

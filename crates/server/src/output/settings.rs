@@ -113,7 +113,7 @@ impl Settings<'_> {
             Some("artifact") => Ok(Feed::Of(Stream::Artifact)),
             Some("tailored") => Ok(Feed::Tailored),
             None => Err(Error::setting("type is required")),
-            Some(other) => Err(Error::setting(format!(
+            Some(other) => Err(Error::Unavailable(format!(
                 "type {other} is not available on this server; available: event, detect, audit, deployment, artifact, tailored"
             ))),
         }
@@ -151,7 +151,7 @@ impl Module {
             Some("webhook") => webhook::Settings::read(settings, false).map(Box::new).map(Self::Webhook),
             Some("webhook_bulk") => webhook::Settings::read(settings, true).map(Box::new).map(Self::Webhook),
             None => Err(Error::setting("module is required")),
-            Some(other) => Err(Error::setting(format!(
+            Some(other) => Err(Error::Unavailable(format!(
                 "module {other} is not available on this server; available: {}",
                 MODULES.join(", ")
             ))),

@@ -265,3 +265,56 @@ async fn older_clients_have_older_sections_and_texts() {
     let (status, answer) = ask(push("{}", false)).await;
     assert!(status == 400 && answer["error"].as_str().unwrap().starts_with("rules/r: invalid rule"), "{answer}");
 }
+
+#[tokio::test]
+async fn what_the_server_has_nothing_for_is_passed_over_when_that_is_asked_for_and_told() {
+    let world = World::new().await;
+    let config = "version: 3\npigeons: {a: 1}\nexfil: {list: {a: {events: [SYNC]}}}\nextensions: [ext-other]\n\
+                  outputs: {o: {module: s3, for: event, bucket: b}, p: {module: syslog, for: event, dest_host: 'h:1'}}\n\
+                  hives: {dr-mail: {r: {data: {}}}}\n";
+    let skip = |more: Value| {
+        let mut options = json!({"skip_unknown": true, "sync_installation_keys": false});
+        options.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        options
+    };
+    let answer = world.push(config, &skip(json!({}))).await;
+    assert_eq!(operations(&answer), ["+ output p"]);
+    let skipped: Vec<&str> = answer["skipped"].as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
+    let places = ["extensions/ext-other: ", "outputs/o: ", "hives/dr-mail: ", "exfil: ", "pigeons: "];
+    assert_eq!(skipped.len(), places.len(), "{skipped:?}");
+    assert!(skipped.iter().zip(places).all(|(text, place)| text.starts_with(place)), "{skipped:?}");
+
+    // A misspelled filter is a mistake, whatever is passed over.
+    let misspelled = "version: 3\noutputs: {q: {module: syslog, for: event, dest_host: 'h:1', event_whitelist: A}}";
+    assert_eq!(world.push(misspelled, &skip(json!({}))).await["errors"].as_array().unwrap().len(), 1);
+    // What is stored under the name of something that was passed over stays, also by force.
+    let other = "version: 3\noutputs: {p: {module: s3, for: event, bucket: b}}";
+    let answer = world.push(other, &skip(json!({"is_force": true}))).await;
+    assert!(operations(&answer).iter().all(|operation| !operation.starts_with("- output")), "{answer}");
+    assert_eq!(world.pull().await["outputs"]["p"]["module"], "syslog");
+}
+
+#[tokio::test]
+async fn an_older_section_counts_where_its_hive_is_asked_for() {
+    let world = World::new().await;
+    let rule = "detect: {op: exists, event: X, path: event}, respond: []";
+    let config = format!(
+        "version: 3\nrules: {{old: {{namespace: general, {rule}}}, both: {{namespace: general, {rule}}}}}\n\
+         fps: {{f: {{data: {{op: is, path: cat, value: x}}}}}}\n\
+         hives: {{dr-general: {{both: {{data: {{{rule}}}, usr_mtd: {{enabled: false}}}}}}}}"
+    );
+    let expected = ["+ hives fp/f", "+ hives dr-general/both", "+ hives dr-general/old"];
+    let sorted = |mut operations: Vec<String>| {
+        operations.sort();
+        operations
+    };
+    assert_eq!(
+        sorted(operations(&world.push(&config, &json!({})).await)),
+        sorted(expected.map(str::to_owned).to_vec())
+    );
+    let hives = world.pull().await["hives"].take();
+    assert_eq!(hives["dr-general"]["both"]["usr_mtd"]["enabled"], false, "the hive says more");
+    assert_eq!(hives["dr-general"]["old"]["usr_mtd"]["enabled"], true);
+    let again = world.push(&config, &json!({"is_force": true})).await;
+    assert!(operations(&again).iter().all(|operation| operation.starts_with('=')), "{again}");
+}

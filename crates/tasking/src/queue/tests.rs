@@ -433,6 +433,23 @@ fn a_dynamic_task_may_expire_while_a_sensor_that_joins_it_is_stored() {
 }
 
 #[test]
+fn a_task_that_waits_on_the_sensor_is_explained_by_those_that_run_there() {
+    let mut queue = Queue::default();
+    let (first, second) = (create(&mut queue, 0..1, |_| {}), create(&mut queue, 0..1, |_| {}));
+    for number in [first, second] {
+        queue.offer(0, at(0)).unwrap();
+        confirm(&mut queue, number, 0, TargetState::Confirmed, 0);
+    }
+    let explain = |queue: &Queue| queue.explain(queue.task(second).unwrap(), 0, None, true, at(1));
+    assert_eq!(explain(&queue).code, "confirmed");
+    confirm(&mut queue, first, 0, TargetState::Started, 0);
+    assert_eq!(explain(&queue).code, "behind_running");
+    assert!(explain(&queue).text.contains("behind 1 that run"), "{}", explain(&queue).text);
+    confirm(&mut queue, first, 0, TargetState::Finished, 0);
+    assert_eq!(explain(&queue).code, "confirmed");
+}
+
+#[test]
 fn a_sensor_without_room_leaves_the_task_with_the_server_which_says_why_and_tries_again() {
     let mut queue = Queue::default();
     let number = create(&mut queue, 0..1, |_| {});

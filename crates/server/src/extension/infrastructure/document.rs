@@ -18,8 +18,8 @@ const BOUNDS: YamlBounds = YamlBounds { depth: 46, values: 16_000_000, text_byte
 pub(super) struct Document(Map<String, Value>);
 
 impl Document {
-    /// Reads the text of a document.
-    pub(super) fn parse(text: &str) -> Result<Self, Error> {
+    /// Reads the text of a document; unless they are passed over, sections must be known.
+    pub(super) fn parse(text: &str, skip_unknown: bool) -> Result<Self, Error> {
         let bad = |what: String| Error::invalid(format!("config: {what}"));
         let Value::Object(document) = parse(text).map_err(bad)? else {
             return Err(bad("must be an object with version and sections".to_owned()));
@@ -29,12 +29,18 @@ impl Document {
             Some(Some(1..=VERSION_MAX)) => {}
             Some(_) => return Err(bad(format!("version is not supported; write version: {VERSION_MAX}"))),
         }
-        // What was included is in the document already; the client leaves the word behind.
-        let is_known = |name: &str| is_section(name) || ["version", "include"].contains(&name);
-        if let Some(name) = document.keys().find(|name| !is_known(name)) {
-            return Err(bad(format!("unknown section: {name}; available: {}", available())));
+        let document = Self(document);
+        let unknown = document.unknown().next().filter(|_| !skip_unknown).cloned();
+        match unknown {
+            Some(name) => Err(bad(format!("unknown section: {name}; available: {}", available()))),
+            None => Ok(document),
         }
-        Ok(Self(document))
+    }
+
+    /// Names that are no sections.
+    fn unknown(&self) -> impl Iterator<Item = &String> {
+        // What was included is in the document already; the client leaves the word behind.
+        self.0.keys().filter(|name| !is_section(name) && !["version", "include"].contains(&name.as_str()))
     }
 
     /// A section; `None` if it is absent or null.
@@ -52,13 +58,13 @@ impl Document {
         Ok(entries.into_iter().flatten())
     }
 
-    /// Refuses sections that hold something, are asked for, and have nothing behind them here.
+    /// Tells sections that hold something, are asked for, and have nothing behind them here.
     pub(super) fn check_unavailable(&self, plan: &mut Plan<'_>) {
-        for name in UNAVAILABLE {
-            if plan.options.wants(name) && self.section(name).is_some_and(|section| !is_empty(section)) {
-                let text = format!("this section is not available on this server; available: {}", available());
-                plan.error(name, &text);
-            }
+        let is_meant = |name: &str| plan.options.wants(name) && self.section(name).is_some_and(|it| !is_empty(it));
+        let unavailable: Vec<&str> = UNAVAILABLE.iter().copied().filter(|name| is_meant(name)).collect();
+        for name in unavailable.into_iter().chain(self.unknown().map(String::as_str)) {
+            let text = format!("this section is not available on this server; available: {}", available());
+            plan.unknown(name, &text);
         }
     }
 }
@@ -111,7 +117,7 @@ mod tests {
         }
         let nested = |levels: usize| format!("version: 3\nhives: {}{}", "[".repeat(levels), "]".repeat(levels));
         let deep = nested(BOUNDS.depth);
-        assert!(Document::parse(&nested(BOUNDS.depth - 1)).is_ok());
+        assert!(Document::parse(&nested(BOUNDS.depth - 1), false).is_ok());
         let cases = [
             ("[1]", "must be an object"),
             ("outputs: {}", "version is missing"),
@@ -124,7 +130,7 @@ mod tests {
             (&deep, "depth"),
         ];
         for (text, expected) in cases {
-            let error = Document::parse(text).map(|_| ()).unwrap_err();
+            let error = Document::parse(text, false).map(|_| ()).unwrap_err();
             let shown = &text[..text.len().min(60)];
             assert!(error.to_string().to_lowercase().contains(expected), "{shown}: {error}");
         }

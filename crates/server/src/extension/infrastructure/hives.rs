@@ -15,6 +15,9 @@ const OF_SERVICES: &str = "__";
 
 type Stored = BTreeMap<String, HiveRecord>;
 
+/// What the document says of the records of one hive.
+type Entries = BTreeMap<String, Entry>;
+
 /// What the document says of one record.
 struct Entry {
     data: Value,
@@ -34,20 +37,23 @@ pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error
         match hive::find(name) {
             Some(hive) => _ = known.insert(hive.name, records),
             None if records.as_object().is_none_or(serde_json::Map::is_empty) => {}
-            None => plan.error(&format!("hives/{name}"), "there is no such hive on this server"),
+            None => plan.unknown(&format!("hives/{name}"), "there is no such hive on this server"),
         }
     }
+    let mut older = Older::read(plan, document)?;
     // Lookups come first: the rules of the same document may refer to them.
     let first = |hive: &&&'static Hive| hive.name == LOOKUPS.name;
     let in_order = HIVES.iter().filter(first).chain(HIVES.iter().filter(|hive| !first(hive)));
     for hive in in_order.filter(|hive| plan.options.wants_hive(hive.name)).collect::<Vec<_>>() {
-        whole_hive(plan, &mut checker, hive, known.get(hive.name).copied())?;
+        let older = older.by_hive.remove(hive.name).unwrap_or_default();
+        whole_hive(plan, &mut checker, hive, known.get(hive.name).copied(), older)?;
     }
     if plan.options.wants("rules") {
-        rules(plan, &mut checker, document)?;
+        rules(plan, &mut checker, &mut older)?;
     }
     if plan.options.wants("fps") && !plan.options.wants_hive(FALSE_POSITIVES.name) {
-        false_positives(plan, &mut checker, document)?;
+        let entries = older.by_hive.remove(FALSE_POSITIVES.name).unwrap_or_default();
+        false_positives(plan, &mut checker, entries)?;
     }
     Ok(())
 }
@@ -87,6 +93,7 @@ fn whole_hive(
     checker: &mut Checker,
     hive: &'static Hive,
     records: Option<&Value>,
+    older: Entries,
 ) -> Result<(), Error> {
     if !plan.may(hive.permission(Verb::Get))? {
         return Ok(());
@@ -97,7 +104,8 @@ fn whole_hive(
         Some(Value::Object(records)) => Some(records),
         Some(_) => return Err(Error::invalid(format!("config: {section} must be an object"))),
     };
-    let mut entries = BTreeMap::new();
+    // Where a record stands in both, the hive says more than the older section.
+    let mut entries = older;
     for (key, value) in records.into_iter().flatten() {
         if let Some(entry) = plan.accept(&format!("{section}/{key}"), entry_of(value)) {
             entries.insert(key.clone(), entry);
@@ -113,7 +121,7 @@ fn mirror(
     checker: &mut Checker,
     hive: &'static Hive,
     (element, section): (&'static str, &str),
-    entries: BTreeMap<String, Entry>,
+    entries: Entries,
     name: &dyn Fn(&str) -> String,
     may_go: impl Fn(&str) -> bool,
 ) -> Result<(), Error> {
@@ -185,26 +193,53 @@ fn keep_metadata(plan: &Plan<'_>, hive: &Hive, key: &str, entry: &mut Entry) {
     }
 }
 
-fn rules(plan: &mut Plan<'_>, checker: &mut Checker, document: &Document) -> Result<(), Error> {
-    let mut by_hive: BTreeMap<&str, BTreeMap<String, Entry>> = BTreeMap::new();
-    let mut places = BTreeMap::new();
-    for (key, rule) in document.object("rules")? {
-        if let Some((hive, mut entry)) = plan.accept(&format!("rules/{key}"), rule_of(rule)) {
-            places.insert(key.clone(), hive);
-            keep_metadata(plan, hive, key, &mut entry);
-            by_hive.entry(hive.name).or_default().insert(key.clone(), entry);
+/// The older sections, told apart by the hive that keeps their records. Who asks for a whole hive means them, too:
+/// newer clients do not know how to ask for these sections.
+#[derive(Default)]
+struct Older {
+    by_hive: BTreeMap<&'static str, Entries>,
+    /// Where each rule is to be.
+    places: BTreeMap<String, &'static Hive>,
+}
+
+impl Older {
+    fn read(plan: &mut Plan<'_>, document: &Document) -> Result<Self, Error> {
+        let mut older = Self::default();
+        if plan.options.wants("rules") || RULE_HIVES.iter().any(|hive| plan.options.wants_hive(hive.name)) {
+            for (key, rule) in document.object("rules")? {
+                if let Some((hive, entry)) = plan.accept(&format!("rules/{key}"), rule_of(rule)) {
+                    older.places.insert(key.clone(), hive);
+                    older.put(plan, hive, key, entry);
+                }
+            }
         }
+        if plan.options.wants("fps") || plan.options.wants_hive(FALSE_POSITIVES.name) {
+            for (key, rule) in document.object("fps")? {
+                let is_same = |stored: &HiveRecord, entry: &Entry| stored.data == entry.data;
+                let usr_mtd = Some(UserMetadata { enabled: true, ..UserMetadata::default() });
+                let entry = Entry { data: rule.get("data").cloned().unwrap_or_default(), usr_mtd, is_same };
+                older.put(plan, &FALSE_POSITIVES, key, entry);
+            }
+        }
+        Ok(older)
     }
-    // Where the whole hive is asked for, it says more than this section.
+
+    fn put(&mut self, plan: &Plan<'_>, hive: &'static Hive, key: &str, mut entry: Entry) {
+        keep_metadata(plan, hive, key, &mut entry);
+        self.by_hive.entry(hive.name).or_default().insert(key.to_owned(), entry);
+    }
+}
+
+fn rules(plan: &mut Plan<'_>, checker: &mut Checker, older: &mut Older) -> Result<(), Error> {
     let hives = RULE_HIVES.into_iter().filter(|hive| !plan.options.wants_hive(hive.name)).collect::<Vec<_>>();
     for hive in hives {
-        let entries = by_hive.remove(hive.name).unwrap_or_default();
+        let entries = older.by_hive.remove(hive.name).unwrap_or_default();
         // A namespace that the caller may not see is none of this document's business.
         if entries.is_empty() && plan.may(hive.permission(Verb::Get)).is_err() {
             continue;
         }
         if plan.may(hive.permission(Verb::Get))? {
-            let (app, oid) = (plan.app, plan.oid);
+            let (app, oid, places) = (plan.app, plan.oid, &older.places);
             // A rule of this name in two namespaces stands in a document once; one that moves goes from its old place.
             let has_both = |key: &str| places.get(key).is_some_and(|place| app.records.has(oid, place.kind, key));
             let may_go = |key: &str| !key.starts_with(OF_SERVICES) && !has_both(key);
@@ -214,17 +249,9 @@ fn rules(plan: &mut Plan<'_>, checker: &mut Checker, document: &Document) -> Res
     Ok(())
 }
 
-fn false_positives(plan: &mut Plan<'_>, checker: &mut Checker, document: &Document) -> Result<(), Error> {
+fn false_positives(plan: &mut Plan<'_>, checker: &mut Checker, entries: Entries) -> Result<(), Error> {
     if !plan.may(FALSE_POSITIVES.permission(Verb::Get))? {
         return Ok(());
-    }
-    let mut entries = BTreeMap::new();
-    for (key, rule) in document.object("fps")? {
-        let is_same = |stored: &HiveRecord, entry: &Entry| stored.data == entry.data;
-        let usr_mtd = Some(UserMetadata { enabled: true, ..UserMetadata::default() });
-        let mut entry = Entry { data: rule.get("data").cloned().unwrap_or_default(), usr_mtd, is_same };
-        keep_metadata(plan, &FALSE_POSITIVES, key, &mut entry);
-        entries.insert(key.clone(), entry);
     }
     mirror(plan, checker, &FALSE_POSITIVES, ("fp-rule", "fps"), entries, &str::to_owned, |_| true)
 }

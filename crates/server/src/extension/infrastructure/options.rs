@@ -23,7 +23,7 @@ const SECTIONS: &[(&str, &str)] = &[
 ];
 
 /// Options that ask for no section.
-const FLAGS: &[&str] = &["is_dry_run", "is_force", "ignore_inaccessible"];
+const FLAGS: &[&str] = &["is_dry_run", "is_force", "ignore_inaccessible", "skip_unknown"];
 
 /// Sections that this server has nothing behind.
 pub(super) const UNAVAILABLE: &[&str] = &["integrity", "exfil", "yara", "net-policy"];
@@ -47,8 +47,10 @@ pub(super) struct Options {
     pub(super) is_force: bool,
     /// Pass over what the caller may not change.
     pub(super) ignore_inaccessible: bool,
-    /// The client reads a list of errors. Those that still know the older sections do not, and would take
-    /// it for success.
+    /// Pass over what this server has nothing for.
+    pub(super) skip_unknown: bool,
+    /// The client reads a list of errors. Those published ones that still know the older sections do not, and would
+    /// take it for success.
     pub(super) reads_errors: bool,
     sections: BTreeSet<&'static str>,
     hives: BTreeSet<String>,
@@ -82,7 +84,8 @@ impl Options {
             is_dry_run: flag("is_dry_run")?,
             is_force: flag("is_force")?,
             ignore_inaccessible: flag("ignore_inaccessible")?,
-            reads_errors: options.get("sync_dr").is_none(),
+            skip_unknown: flag("skip_unknown")?,
+            reads_errors: options.get("sync_dr").is_none() || options.get("skip_unknown").is_some(),
             sections,
             hives,
         })

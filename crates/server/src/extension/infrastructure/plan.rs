@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-/// Errors that a push tells; whoever has more, mends these first.
+/// Errors that a push tells, and elements that it passed over; whoever has more, mends these first.
 const ERRORS_MAX: usize = 100;
 
 /// One operation as clients read it.
@@ -77,6 +77,8 @@ pub(super) struct Planned {
     pub(super) operations: Vec<Operation>,
     /// Why nothing may be done.
     pub(super) errors: Vec<String>,
+    /// What was passed over, and why.
+    pub(super) skipped: Vec<String>,
     pub(super) changes: Batch,
     pub(super) audit: Vec<Record>,
     /// To be stored in the same commit.
@@ -100,6 +102,15 @@ impl<'a> Plan<'a> {
     pub(super) fn error(&mut self, place: &str, text: &str) {
         if self.planned.errors.len() < ERRORS_MAX {
             self.planned.errors.push(format!("{place}: {text}"));
+        }
+    }
+
+    /// There is nothing behind an element here: it is passed over, if that is asked for, and told.
+    pub(super) fn unknown(&mut self, place: &str, text: &str) {
+        if !self.options.skip_unknown {
+            self.error(place, text);
+        } else if self.planned.skipped.len() < ERRORS_MAX {
+            self.planned.skipped.push(format!("{place}: {text}"));
         }
     }
 

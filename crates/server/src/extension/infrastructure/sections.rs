@@ -95,11 +95,17 @@ fn outputs(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
         // Planning has a thread of its own, which may wait for a name to be resolved.
         let checking = plan.app.delivery.checked(plan.oid, name, bare_output(settings));
         let checked = tokio::runtime::Handle::current().block_on(checking);
-        if let Some(checked) = plan.accept(&at, checked) {
+        if let Err(output::Error::Unavailable(why)) = &checked {
+            plan.unknown(&at, why);
+        } else if let Some(checked) = plan.accept(&at, checked) {
             wanted.insert(name.clone(), Wanted::new(name, Some(checked)));
         }
     }
-    let goes = gone(&stored, &wanted).into_iter().filter(|(name, _)| !is_temporary(&stored[name])).collect();
+    let section = document.section("outputs");
+    // What was passed over is not what the document lacks.
+    let is_lacking = |name: &str| section.is_none_or(|section| section.get(name).is_none());
+    let goes = gone(&stored, &wanted).into_iter();
+    let goes = goes.filter(|(name, _)| is_lacking(name) && !is_temporary(&stored[name])).collect();
     let kept: Vec<String> = wanted.keys().cloned().collect();
     for name in plan.mirror(&place, wanted, goes)? {
         let is_replaced = stored.contains_key(&name) && kept.contains(&name);
@@ -170,7 +176,7 @@ fn extensions(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
     let mut wanted = BTreeMap::new();
     for name in names {
         if !BUILT_IN.contains(&name) {
-            plan.error(
+            plan.unknown(
                 &format!("extensions/{name}"),
                 &format!("no such extension; available: {}", BUILT_IN.join(", ")),
             );
