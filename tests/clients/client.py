@@ -32,6 +32,16 @@ class Result:
         return f"limacharlie {' '.join(self.argv)}\nexit {self.code}\nstdout: {self.stdout}\nstderr: {self.stderr}"
 
 
+# Both versions are told to set this; 5.x needs it for streams alone.
+WITH_PROXY = '. "$1"; export HTTPS_PROXY="$MUSTER_COMPAT_PROXY"; exec env -0'
+
+
+def sourced(file: Path, environment: dict[str, str]) -> dict[str, str]:
+    """What a shell has after it did what the documentation tells users to do."""
+    done = subprocess.run(["sh", "-ec", WITH_PROXY, "sh", file], env=environment, capture_output=True, text=True, check=True)
+    return dict(variable.split("=", 1) for variable in done.stdout.split("\0") if variable)
+
+
 class Client:
     """The console script of one version, with credentials of one server and nothing else."""
 
@@ -41,14 +51,9 @@ class Client:
         if not (self.bin / "limacharlie").is_file():
             raise FileNotFoundError(f"{self.bin}/limacharlie is missing: run ./test clients")
         self.home = home
-        names = ("LC_OID", "LC_API_KEY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NO_PROXY")
-        # Only 5.x can be pointed at a server; 4.x finds it behind the vendor's host names.
-        names += ("LC_API_URL", "LC_JWT_URL") if version == "5" else ()
-        self.environment = plain_environment(home) | {name: server.environment[name] for name in names}
-        self.environment |= {
+        self.environment = sourced(server.data_dir / "env", plain_environment(home)) | {
             "LC_CREDS_FILE": str(home / "credentials"),
             "LC_NO_JWT_CACHE": "1",
-            "HTTPS_PROXY": server.environment["MUSTER_COMPAT_PROXY"],
             "PYTHONUNBUFFERED": "1",
         }
 
