@@ -131,7 +131,8 @@ macro_rules! carried_out {
         /// Files that are carried out here.
         const CARRIED_OUT: &[&str] = &[$($file),*];
         $(
-            #[tokio::test]
+            // Commands are waited for; meanwhile another thread sees which connections the server closes.
+            #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
             async fn $test() {
                 run($file).await;
             }
