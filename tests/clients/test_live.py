@@ -4,6 +4,7 @@ The checks are functions of the scripts in `live/`, which run inside of the clie
 of reference/live-response.md section 14.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from api import Api
+from conftest import enrol
 from process import ROOT, plain_environment
 
 HERE = Path(__file__).parent / "live"
@@ -27,26 +30,60 @@ def checks() -> list:
     return [pytest.param(client, script, name, id=f"{client}-{name}") for client, script in CLIENTS.items() for name in names[script]]
 
 
+def device(api, sid: str) -> int:
+    return api("GET", f"live/{api.server.oid}/devices/{sid}")["device_id"]
+
+
+def variables_of(server, folder: Path) -> dict[str, str]:
+    names = ("CBLR_URL", "CBLR_TOKEN", "SSL_CERT_FILE", "LC_OID")
+    return plain_environment(folder / "home") | {name: server.environment[name] for name in names} | {"FOLDER": str(folder)}
+
+
+def python_of(client: str) -> str:
+    path = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache")) / f"venv-{client}" / "bin" / "python"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: run ./test clients")
+    return str(path)
+
+
 @pytest.fixture(scope="session")
 def live_variables(world):
     """What the scripts need: devices by their numbers, and keys of every type."""
-    device = lambda sid: world.api("GET", f"live/{world.server.oid}/devices/{sid}")["device_id"]
     token = lambda permissions: world.api(
         "POST", f"orgs/{world.server.oid}/keys", {"key_name": permissions, "perms": permissions}
     )["api_key"] + "/1"
     folder = Path(tempfile.mkdtemp(prefix="live", dir=world.folder))
-    names = ("CBLR_URL", "CBLR_TOKEN", "SSL_CERT_FILE", "LC_OID")
-    return plain_environment(folder / "home") | {name: world.server.environment[name] for name in names} | {
-        "DEVICE": str(device(world.first.sid)), "OFFLINE": str(device(world.asleep.sid)), "FOLDER": str(folder),
+    return variables_of(world.server, folder) | {
+        "DEVICE": str(device(world.api, world.first.sid)), "OFFLINE": str(device(world.api, world.asleep.sid)),
         "TOKEN_API": token("sensor.list"), "TOKEN_SIEM": token("audit.get"),
     }
 
 
 @pytest.mark.parametrize(("client", "script", "name"), checks())
 def test_live(live_variables, client, script, name):
-    venv = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache")) / f"venv-{client}"
-    if not (venv / "bin" / "python").is_file():
-        raise FileNotFoundError(f"{venv} is missing: run ./test clients")
-    argv = [str(venv / "bin" / "python"), str(HERE / f"{script}.py"), name]
+    argv = [python_of(client), str(HERE / f"{script}.py"), name]
     done = subprocess.run(argv, env=live_variables, capture_output=True, text=True, timeout=CHECK_MAX_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_p67_a_job_runs_on_ten_devices_some_of_which_are_asleep(lone_server, client):
+    """The client's own scheduler; those that sleep do the job when they are back."""
+    api = Api(lone_server)
+    sensors = [enrol(lone_server, api, f"device-{number}") for number in range(10)]
+    asleep = sensors[7:]
+    for sensor in asleep:
+        sensor.process.stop()
+    devices = [device(api, sensor.sid) for sensor in sensors]
+    environment = variables_of(lone_server, lone_server.folder) | {
+        "DEVICE": str(devices[0]), "OFFLINE": str(devices[-1]), "DEVICES": json.dumps(devices), "AWAKE": "7",
+    }
+    argv = [python_of(client), str(HERE / f"{CLIENTS[client]}.py"), "jobs_on_many_devices"]
+    with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as script:
+        said = []
+        for line in script.stdout:
+            said.append(line)
+            if "those that are awake are done" in line:
+                for sensor in asleep:
+                    sensor.start()
+    assert script.returncode == 0, "".join(said)

@@ -6,6 +6,7 @@ mod create;
 mod detect;
 mod fanout;
 mod idle;
+mod live;
 mod matching;
 mod returning;
 mod rules;
@@ -62,6 +63,7 @@ async fn measure(name: Name, args: &Args) -> anyhow::Result<()> {
         Name::Detect => detect::run(args).await,
         Name::Rules => rules::run(args).await,
         Name::Tenants => tenants::run(args).await,
+        Name::Live => live::run(args).await,
         Name::All | Name::ServeChild | Name::EchoChild => Ok(()),
     }
 }

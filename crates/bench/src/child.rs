@@ -20,12 +20,18 @@ pub async fn serve(data_dir: PathBuf) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A TLS server with the certificate of a data directory that sends back what it
-/// gets: the least that any server on this TLS library and runtime can cost.
-pub async fn echo(data_dir: PathBuf) -> anyhow::Result<()> {
+/// Accepts TLS with the certificate of a data directory, on which no server may run.
+pub async fn acceptor(data_dir: PathBuf) -> anyhow::Result<TlsAcceptor> {
     let server = Server::start(Config::loopback(data_dir)).await.context("the certificate cannot be read")?;
     let acceptor = TlsAcceptor::from(Arc::clone(&server.app.pki.tls));
     server.stop().await;
+    Ok(acceptor)
+}
+
+/// A TLS server with the certificate of a data directory that sends back what it
+/// gets: the least that any server on this TLS library and runtime can cost.
+pub async fn echo(data_dir: PathBuf) -> anyhow::Result<()> {
+    let acceptor = acceptor(data_dir).await?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", json!({"tls": listener.local_addr()?}));
     let accept = async {

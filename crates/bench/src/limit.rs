@@ -2,6 +2,7 @@
 
 use crate::fleet::Fleet;
 use crate::line::ms;
+use crate::world::Ground;
 use futures_util::StreamExt as _;
 use rusqlite::{Connection, params};
 use std::fs::File;
@@ -15,6 +16,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Links that are opened side by side where the point is not a storm.
 const OPENING: usize = 64;
+
+/// Bytes that are copied at a time.
+const COPY_BYTES: usize = 256 * 1024;
 
 /// Time of one append of so many bytes to a file, made durable; in milliseconds, one value per repetition.
 pub fn durable_appends(folder: &Path, bytes: usize, repetitions: u32) -> anyhow::Result<Vec<f64>> {
@@ -86,6 +90,41 @@ pub async fn loopback_broadcast(connections: u32) -> anyhow::Result<(Duration, D
         last = last.max(at);
     }
     Ok((first.unwrap_or(began) - began, last - began))
+}
+
+/// So many bytes over one TLS connection into a file that is made durable.
+pub async fn tls_copy(ground: &Ground, folder: &Path, bytes: u64) -> anyhow::Result<Duration> {
+    let (acceptor, listener) = (ground.acceptor().await?, TcpListener::bind("127.0.0.1:0").await?);
+    let (address, path) = (listener.local_addr()?, folder.join("copy"));
+    let target = path.clone();
+    let receiving = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await?;
+        let mut tls = Box::pin(acceptor.accept(stream)).await?;
+        let mut file = tokio::fs::File::create(target).await?;
+        let mut buffer = vec![0; COPY_BYTES];
+        let mut left = bytes;
+        while left > 0 {
+            let read = tls.read(&mut buffer).await?;
+            anyhow::ensure!(read > 0, "the connection ended early");
+            file.write_all(&buffer[..read]).await?;
+            left = left.saturating_sub(read as u64);
+        }
+        file.sync_all().await?;
+        anyhow::Ok(())
+    });
+    let mut stream = Box::pin(ground.fleet()?.tls(address, 0)).await?;
+    let began = Instant::now();
+    let (block, mut left) = (vec![0; COPY_BYTES], bytes);
+    while left > 0 {
+        let length = usize::try_from(left).unwrap_or(COPY_BYTES).min(COPY_BYTES);
+        stream.write_all(&block[..length]).await?;
+        left -= length as u64;
+    }
+    stream.flush().await?;
+    receiving.await??;
+    let took = began.elapsed();
+    std::fs::remove_file(path)?;
+    Ok(took)
 }
 
 /// Opens so many bare TLS connections to an echo server; each has echoed once.

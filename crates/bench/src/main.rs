@@ -47,6 +47,8 @@ enum Name {
     Rules,
     /// One organization while another does its worst.
     Tenants,
+    /// Live sessions: opening, commands, files, memory.
+    Live,
     /// All of them, one after another.
     All,
     /// A server, until its standard input ends.
@@ -59,7 +61,7 @@ enum Name {
 
 impl Name {
     /// Those that measure, in the order in which `all` runs them.
-    const MEASURED: [Self; 12] = [
+    const MEASURED: [Self; 13] = [
         Self::Create,
         Self::Fanout,
         Self::Return,
@@ -72,6 +74,7 @@ impl Name {
         Self::Detect,
         Self::Rules,
         Self::Tenants,
+        Self::Live,
     ];
 }
 

@@ -1,5 +1,6 @@
 //! A server in its own process, with a fleet in its store.
 
+use crate::child;
 use crate::client::Client;
 use crate::fleet::{self, Fleet};
 use anyhow::Context as _;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio_rustls::TlsAcceptor;
 
 /// Sensors put into the store with one commit.
 const SENSORS_PER_COMMIT: usize = 10_000;
@@ -101,6 +103,24 @@ impl Ground {
     /// The database file.
     pub fn database(&self) -> std::path::PathBuf {
         self.folder.path().join("muster.db")
+    }
+
+    /// Accepts TLS as a server on this directory does; none may run.
+    pub async fn acceptor(&self) -> anyhow::Result<TlsAcceptor> {
+        child::acceptor(self.folder.path().to_owned()).await
+    }
+
+    /// What people use for live sessions of the first organization, over TLS.
+    pub fn live_client(&self, world: &World) -> anyhow::Result<muster_client::Client> {
+        let settings = muster_client::Settings {
+            url: format!("https://{}", world.address()),
+            oid: self.first.oid.to_string(),
+            api_key: self.first.api_key.clone(),
+            uid: None,
+            ca_file: Some(self.folder.path().join("pki/ca.pem")),
+            user_agent: "bench".into(),
+        };
+        Ok(muster_client::Client::new(settings)?)
     }
 
     /// Sensors of the first organization.

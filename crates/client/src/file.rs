@@ -5,7 +5,7 @@ use crate::{Client, ClientError, Rest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
-use reqwest::{Method, Response, Url};
+use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -129,7 +129,7 @@ impl Client {
     /// If the file exists or cannot be written, 404 for an unknown payload.
     pub async fn download_payload(&self, name: &str, to: &Path) -> Result<u64, ClientError> {
         let get: Get = self.get(&["payload", self.oid(), name], Vec::new()).await?;
-        self.download(&get.get_url, to).await
+        self.download(self.http.request(Method::GET, address(&get.get_url)?), to, |_| {}).await
     }
 
     /// Deletes a payload.
@@ -172,7 +172,9 @@ impl Client {
     /// If the file exists or cannot be written, 404 for an unknown artifact.
     pub async fn download_artifact(&self, id: &str, to: &Path) -> Result<u64, ClientError> {
         match self.artifact(id).await? {
-            ArtifactContent::Address(url) => self.download(&url, to).await,
+            ArtifactContent::Address(url) => {
+                self.download(self.http.request(Method::GET, address(&url)?), to, |_| {}).await
+            }
             ArtifactContent::Inline(bytes) => {
                 let at = |source| ClientError::File { path: to.to_owned(), source };
                 let mut file = File::create_new(to).await.map_err(at)?;
@@ -205,11 +207,17 @@ impl Client {
         }
     }
 
-    async fn download(&self, url: &str, to: &Path) -> Result<u64, ClientError> {
-        let response = self.send(self.http.request(Method::GET, address(url)?)).await?;
+    /// Writes what a request gives to a new file; `moved` is told the bytes of each piece. Gives the size.
+    pub(crate) async fn download(
+        &self,
+        request: RequestBuilder,
+        to: &Path,
+        moved: impl Fn(u64),
+    ) -> Result<u64, ClientError> {
+        let response = self.send(request).await?;
         let at = |source| ClientError::File { path: to.to_owned(), source };
         let mut file = File::create_new(to).await.map_err(at)?;
-        let written = self.copy(response, &mut file).await;
+        let written = self.copy(response, &mut file, moved).await;
         match written {
             Ok(bytes) => file.sync_all().await.map(|()| bytes).map_err(at),
             Err(error) => {
@@ -220,11 +228,12 @@ impl Client {
         }
     }
 
-    async fn copy(&self, mut response: Response, file: &mut File) -> Result<u64, CopyError> {
+    async fn copy(&self, mut response: Response, file: &mut File, moved: impl Fn(u64)) -> Result<u64, CopyError> {
         let mut bytes = 0;
         while let Some(chunk) = response.chunk().await.map_err(|error| CopyError::Call(self.unreachable(&error)))? {
             file.write_all(&chunk).await.map_err(CopyError::File)?;
             bytes += chunk.len() as u64;
+            moved(chunk.len() as u64);
         }
         Ok(bytes)
     }

@@ -134,6 +134,6 @@ impl Client {
     /// 400 for an invalid rule; 503 if too many replays run.
     pub async fn replay(&self, mut request: Value) -> Result<Value, ClientError> {
         request["oid"] = self.oid().into();
-        self.call_root(&request).await
+        self.call_at(Method::POST, &[""], &[], Some(&request)).await
     }
 }

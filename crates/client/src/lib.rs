@@ -16,6 +16,7 @@ mod hive;
 mod infrastructure;
 mod job;
 mod key;
+mod live;
 mod organization;
 mod output;
 mod reliable_task;
@@ -35,6 +36,7 @@ pub use hive::{HiveChange, HiveRecord, SystemMetadata, UserMetadata};
 pub use infrastructure::{Operation, PushMode, Pushed, Sections};
 pub use job::Job;
 pub use key::{ApiKey, InstallationKey, NewApiKey};
+pub use live::{LiveCommand, LiveFile, LiveMoved, LiveSession, LiveTranscript, LiveTyped};
 pub use organization::{OrgError, Whoami};
 pub use output::Output;
 pub use reliable_task::{

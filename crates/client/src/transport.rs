@@ -169,9 +169,21 @@ impl Client {
         json_of(self.authorized(request).await?).await
     }
 
-    /// A call with a JSON body at the root, where the published replay host is.
-    pub(crate) async fn call_root<T: DeserializeOwned>(&self, body: &Value) -> Result<T, ClientError> {
-        let request = |token: &str| self.http.request(Method::POST, self.at(&[""])).bearer_auth(token).json(body);
+    /// A call with a JSON body, or none, anywhere below the root.
+    pub(crate) async fn call_at<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: &[(&str, String)],
+        body: Option<&Value>,
+    ) -> Result<T, ClientError> {
+        let request = |token: &str| {
+            let request = self.http.request(method.clone(), self.at(path)).bearer_auth(token).query(query);
+            match body {
+                Some(body) => request.json(body),
+                None => request,
+            }
+        };
         json_of(self.authorized(request).await?).await
     }
 
@@ -257,7 +269,7 @@ async fn body_of(mut response: Response) -> Result<Vec<u8>, ClientError> {
     Ok(body)
 }
 
-async fn json_of<T: DeserializeOwned>(response: Response) -> Result<T, ClientError> {
+pub(crate) async fn json_of<T: DeserializeOwned>(response: Response) -> Result<T, ClientError> {
     let body = body_of(response).await?;
     let body: &[u8] = if body.is_empty() { b"{}" } else { &body };
     serde_json::from_slice(body).map_err(|error| ClientError::Answer(error.to_string()))

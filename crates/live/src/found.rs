@@ -100,4 +100,7 @@ pub struct Dump {
     pub compressing: bool,
     /// 0 to 100.
     pub percent: u8,
+    /// Bytes that the system did not let be read; zeros stand for them.
+    #[serde(default)]
+    pub unreadable: u64,
 }

@@ -86,6 +86,9 @@ pub enum Order {
     Memdump {
         /// Where to; compressed, `.zip` is appended.
         path: String,
+        /// Of this process; else of the machine. The published form has no such field.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        pid: Option<u32>,
         /// Whether to compress it.
         compress: bool,
     },
@@ -214,7 +217,11 @@ impl Order {
                 let (offset, count) = (fields.number("offset")?, fields.number("get_count")?);
                 Self::GetFile { path: path()?, offset, count }
             }
-            Name::Memdump => Self::Memdump { path: path()?, compress: fields.flag("compress")? },
+            Name::Memdump => Self::Memdump {
+                path: path()?,
+                pid: fields.get("pid").map(|value| pid("pid", value)).transpose()?,
+                compress: fields.flag("compress")?,
+            },
             Name::CreateDirectory => Self::CreateDirectory { path: path()? },
             Name::DeleteFile => Self::DeleteFile { path: path()? },
             Name::DirectoryList => Self::DirectoryList { path: path()? },
@@ -332,13 +339,8 @@ impl Fields<'_> {
     }
 
     fn pid(&self) -> Result<u32, OrderError> {
-        let wrong = OrderError::Type("object", "the id of a process, a whole number from 1");
-        let pid = match self.get("object").or_else(|| self.get("pid")) {
-            None => return Err(OrderError::Missing(self.name.text(), "object")),
-            Some(Value::String(text)) => text.parse().ok(),
-            Some(value) => value.as_u64().and_then(|pid| u32::try_from(pid).ok()),
-        };
-        pid.filter(|pid| (1..=i32::MAX.unsigned_abs()).contains(pid)).ok_or(wrong)
+        let value = self.get("object").or_else(|| self.get("pid"));
+        pid("object", value.ok_or(OrderError::Missing(self.name.text(), "object"))?)
     }
 
     fn set_value(&self) -> Result<Order, OrderError> {
@@ -355,6 +357,16 @@ impl Fields<'_> {
         let (path, overwrite) = (self.operand()?, self.flag("overwrite")?);
         Ok(Order::RegSetValue { path, kind: kind.to_owned(), data, overwrite })
     }
+}
+
+/// The id of a process, as a number or as text.
+fn pid(field: &'static str, value: &Value) -> Result<u32, OrderError> {
+    let pid = match value {
+        Value::String(text) => text.parse().ok(),
+        value => value.as_u64().and_then(|pid| u32::try_from(pid).ok()),
+    };
+    let is_possible = |pid: &u32| (1..=i32::MAX.unsigned_abs()).contains(pid);
+    pid.filter(is_possible).ok_or(OrderError::Type(field, "the id of a process, a whole number from 1"))
 }
 
 #[cfg(test)]
@@ -389,6 +401,10 @@ mod tests {
             (json!({"name": "get file", "object": "/x", "offset": -1}), "offset must be a whole number from 0"),
             (json!({"name": "put file", "object": "/x"}), "file_id is required by \"put file\""),
             (json!({"name": "memdump", "object": "/x", "compress": 1}), "compress must be true or false"),
+            (
+                json!({"name": "memdump", "object": "/x", "pid": "all"}),
+                "pid must be the id of a process, a whole number from 1",
+            ),
             (
                 json!({"name": "reg set value", "object": "HKLM\\x", "value_data": 1, "value_type": "REG_X"}),
                 "unknown value_type \"REG_X\"",

@@ -3,8 +3,8 @@
 use crate::connection::{self, Global};
 use crate::duration::parse_seconds;
 use crate::{
-    backup, console, doctor, event, exit, extension, file, job, key, organization, output, profile, reliable_task,
-    rotate_keys, rule, sensor, serve, service, sync, tag, task, up, user,
+    backup, console, doctor, event, exit, extension, file, job, key, live, organization, output, profile,
+    reliable_task, rotate_keys, rule, sensor, serve, service, sync, tag, task, up, user,
 };
 use clap::{CommandFactory as _, Parser, Subcommand};
 use std::path::PathBuf;
@@ -85,6 +85,15 @@ pub enum Verb {
     ///   muster task SID 'dir_list /etc *' --wait 10s --json
     #[command(verbatim_doc_comment)]
     Task(task::TaskArgs),
+    /// A session with one endpoint, now: files, processes, registry, memory
+    ///
+    ///   muster live SENSOR
+    ///   muster live SENSOR -- ls /var/log          # one command; its status is that of this one
+    ///   muster live SENSOR -- exec /usr/bin/id
+    ///   muster live SENSOR --when-online -- get /var/log/auth.log
+    ///   muster live transcript 3:17
+    #[command(verbatim_doc_comment)]
+    Live(live::LiveArgs),
     /// Commands for many endpoints, held until each can carry them out
     #[command(subcommand, visible_alias = "rt")]
     ReliableTask(reliable_task::ReliableTaskVerb),
@@ -225,6 +234,7 @@ async fn run_waiting(verb: Verb, global: Global) -> anyhow::Result<()> {
         Verb::Sensors(args) => sensor::list(args, &client, json).await,
         Verb::Sensor(verb) => sensor::run(verb, &client, json).await,
         Verb::Task(args) => task::run(args, &client, json).await,
+        Verb::Live(args) => live::run(args, &client, json).await,
         Verb::ReliableTask(verb) => reliable_task::run(verb, &client, json).await,
         Verb::Events(args) => event::run(args, &client, json).await,
         Verb::Detections(args) => event::detections(args, &client, json).await,
@@ -277,6 +287,10 @@ mod tests {
             "muster reliable-task create os_version --selector plat==linux --watch",
             "muster sensors --online --json",
             "muster task 5 os_version --wait 30",
+            "muster live 5",
+            "muster live 5 --wait 1m -- exec /bin/ls -l",
+            "muster live 5 --when-online --ttl 1d -- ps",
+            "muster live transcript 1:2 --json",
             "muster events --follow",
             "muster events --sid 5 --since 1h --type NEW_PROCESS",
             "muster tag add vip --sid 5 --ttl 1h",

@@ -24,8 +24,8 @@ pub struct EventArgs {
     /// Only of sensors with this tag (with --follow)
     #[arg(long, requires = "follow")]
     tag: Option<String>,
-    /// Only with this investigation id, which is the context of a reliable task (with --follow)
-    #[arg(long, value_name = "ID", requires = "follow")]
+    /// Only with this investigation id, which is the context of a reliable task
+    #[arg(long, value_name = "ID")]
     investigation_id: Option<String>,
     /// Kept events this far back
     #[arg(long, value_name = "SPAN", value_parser = parse_seconds)]
@@ -82,7 +82,7 @@ pub fn span_since(seconds: u64) -> Span {
 /// Whatever the server says.
 pub async fn run(args: EventArgs, client: &Client, json: bool) -> anyhow::Result<()> {
     let filter = Filter {
-        investigation_id: args.investigation_id,
+        investigation_id: args.investigation_id.clone(),
         tag: args.tag,
         category: args.event_type.clone(),
         sid: args.sid.clone(),
@@ -99,7 +99,11 @@ pub async fn run(args: EventArgs, client: &Client, json: bool) -> anyhow::Result
         let span = span_since(args.since.unwrap_or(3_600));
         let of = Historic::Events { sid };
         let history = History { of, span, category: args.event_type, limit: args.limit as usize };
-        let events = client.history(&history).await?;
+        let mut events = client.history(&history).await?;
+        // The history cannot be asked for it.
+        if let Some(id) = &args.investigation_id {
+            events.retain(|event| event.pointer("/routing/investigation_id").and_then(Value::as_str) == Some(id));
+        }
         show_all(&events, json && !args.follow, json, event_line, "No events in that time.", args.follow);
     }
     match stream {

@@ -37,6 +37,18 @@ impl fmt::Display for NotDone {
 
 impl std::error::Error for NotDone {}
 
+/// A program that was run on an endpoint ended with this exit code.
+#[derive(Debug)]
+pub struct Ended(pub i64);
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "it ended with code {}", self.0)
+    }
+}
+
+impl std::error::Error for Ended {}
+
 /// Code for a wrong request; also for a command line that cannot be read.
 pub const WRONG_REQUEST: u8 = 4;
 
@@ -44,6 +56,9 @@ pub const WRONG_REQUEST: u8 = 4;
 pub fn code_of(error: &anyhow::Error) -> u8 {
     if error.chain().any(|cause| cause.is::<Usage>()) {
         return WRONG_REQUEST;
+    }
+    if let Some(Ended(code)) = error.chain().find_map(|cause| cause.downcast_ref()) {
+        return u8::try_from(*code).ok().filter(|code| *code != 0).unwrap_or(1);
     }
     let of_client = error.chain().find_map(|cause| cause.downcast_ref::<ClientError>());
     match of_client {
@@ -93,5 +108,6 @@ mod tests {
         }
         assert_eq!(code_of(&anyhow::anyhow!("other")), 1);
         assert_eq!(code_of(&Usage("wrong".into()).into()), 4);
+        assert_eq!([3, 0, 300, -1].map(|code| code_of(&Ended(code).into())), [3, 1, 1, 1]);
     }
 }

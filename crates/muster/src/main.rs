@@ -19,6 +19,7 @@ mod extension;
 mod file;
 mod job;
 mod key;
+mod live;
 mod organization;
 mod output;
 mod profile;

@@ -3,8 +3,10 @@
 //! When what begins is decided by [`muster_live::Endpoint`]. Bodies are those of tasks wherever both do the same; what
 //! differs between operating systems is in `platform::live`. Source: reference/live-response.md section 5.
 
+mod archive;
 mod failure;
 mod files;
+mod memory;
 mod processes;
 mod transfer;
 
@@ -72,6 +74,9 @@ async fn perform(job: Job) -> Outcome {
         Order::CreateProcess { ref line, wait, ref working_directory, ref output_file } => {
             let start = processes::Start { line, wait, working_directory, output_file, time };
             processes::create(&job.tools, &start).await
+        }
+        Order::Memdump { ref path, pid, compress } => {
+            memory::dump(&job, &memory::Wanted { path: files::resolved(path), pid, compress }).await
         }
         order => {
             let tools = Arc::clone(&job.tools);

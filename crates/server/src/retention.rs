@@ -1,4 +1,4 @@
-//! What is forgotten by itself: records that are too old or too many, and tasks that ended long ago.
+//! What is forgotten by itself: records that are too old or too many, tasks and live sessions that ended long ago.
 //!
 //! A run goes on until nothing is left to forget, one short commit after the other, and takes turns between
 //! organizations: neither new records nor another organization wait long for it.
@@ -20,6 +20,9 @@ use tokio::time::{MissedTickBehavior, interval_at};
 /// urgent things to write.
 const EVERY: Duration = Duration::from_secs(60);
 
+/// How often it is looked for live sessions that have to be forgotten: each look reads what is stored of all.
+const LIVE_EVERY: Duration = Duration::from_secs(3_600);
+
 /// A task and its targets are kept for this long after it expired.
 const TASK_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 
@@ -29,12 +32,38 @@ const STREAMS: [Stream; 5] = [Stream::Event, Stream::Detect, Stream::Audit, Stre
 
 /// Runs until dropped.
 pub async fn run(app: Arc<App>) {
-    let mut ticks = interval_at(tokio::time::Instant::now() + EVERY, EVERY);
+    let begun = tokio::time::Instant::now();
+    let (mut ticks, mut live) = (interval_at(begun + EVERY, EVERY), interval_at(begun + EVERY, LIVE_EVERY));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    live.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
-        forget(&app).await;
+        tokio::select! {
+            _ = ticks.tick() => {
+                forget(&app).await;
+            }
+            _ = live.tick() => {
+                forget_live(&app).await;
+            }
+        }
     }
+}
+
+/// Forgets live sessions that are as old as the audit records about them; gives how many.
+pub async fn forget_live(app: &App) -> usize {
+    match app.live.forget_before(kept_since(app)).await {
+        Ok(count) => count,
+        Err(error) => {
+            tracing::warn!(%error, "old live sessions could not be forgotten; tried again in {} s", LIVE_EVERY.as_secs());
+            0
+        }
+    }
+}
+
+/// Records are kept from this instant on.
+fn kept_since(app: &App) -> Timestamp {
+    let kept = DAY.saturating_mul(app.config.limits.retention_days);
+    let kept = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
+    Timestamp::from_micros(clock::now().as_micros().saturating_sub(kept))
 }
 
 /// Forgets everything that is due now; gives how many records that were.
@@ -76,9 +105,7 @@ struct Work {
 
 impl Work {
     async fn of(app: &App, oid: Oid) -> Result<Self, StoreError> {
-        let kept = DAY.saturating_mul(app.config.limits.retention_days);
-        let kept = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
-        let before = Timestamp::from_micros(clock::now().as_micros().saturating_sub(kept));
+        let before = kept_since(app);
         let trims = STREAMS.into_iter().map(|stream| (stream, Trim::Before(before))).collect();
         Ok(Self { oid, trims, crowded: STREAMS.into() })
     }

@@ -1,22 +1,25 @@
 """The first form of Live Response, by cbapi 1.7.10. Numbers are those of reference/live-response.md section 14."""
 
+import contextlib
 import io
 import json
 import os
 import ssl
+import subprocess
 import threading
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+from cbapi.example_helpers import CblrCli
 from cbapi.errors import ApiError, ClientError, ObjectNotFoundError, ServerError, TimeoutError, UnauthorizedError
 from cbapi.errors import ConnectionError as CbConnectionError
 from cbapi.live_response_api import LiveResponseError
 from cbapi.psc.cblr import LiveResponseSessionManager
 from cbapi.psc.defense import CbDefenseAPI, Device
 
-from checks import BASE, CA, DEVICE, FOLDER, OFFLINE, TOKEN, URL, eventually, main, raises
+from checks import BASE, CA, DEVICE, FOLDER, OFFLINE, TOKEN, URL, eventually, main, raises, run_on_many
 
 
 def api(token=TOKEN, url=URL, **more):
@@ -376,6 +379,26 @@ def p67_jobs():
     futures = [cb.live_response.submit_job(job, DEVICE) for job in (listing, failing, listing)]
     assert futures[0].result(60) > 2 and futures[2].result(60) > 2
     raises(LiveResponseError, lambda: futures[1].result(60), "ERROR_FILE_NOT_FOUND")
+
+
+def p68_the_bundled_shell():
+    by_id = lambda text: cb.select(Device, int(text))
+    by_name = lambda text: cb.select(Device).where(f"hostNameExact:{text}").first()
+    for asked in (str(DEVICE), cb.select(Device, DEVICE).name):
+        sleeper, shown = subprocess.Popen(["/bin/sleep", "60"]), io.StringIO()
+        with contextlib.redirect_stdout(shown):
+            shell = CblrCli(cb, lambda _, text: by_id(text) if text.isdigit() else by_name(text))
+            for line in (f"connect {asked}", "ps", "ps -v", f"kill {sleeper.pid}"):
+                shell.onecmd(line)
+            session_id = shell.lr_session.session_id
+            shell.onecmd("detach")
+        assert sleeper.wait(10) == -9
+        assert f"Session: {session_id}" in shown.getvalue() and "process list" in shown.getvalue(), shown.getvalue()
+        assert shell.lr_session is None
+
+
+def jobs_on_many_devices():
+    run_on_many(cb.live_response.submit_job)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What the scripts that run inside of the clients' environments share."""
 
+import json
 import os
 import sys
 import time
@@ -32,6 +33,18 @@ def raises(kind, call, text=""):
         assert text in str(error), f"{text} is not in {error!r}"
         return error
     raise AssertionError(f"{kind.__name__} was not raised")
+
+
+def run_on_many(submit):
+    """Submits a job for each of many devices; those that sleep are woken once the others are done."""
+    devices, awake = json.loads(os.environ["DEVICES"]), int(os.environ["AWAKE"])
+    jobs = [submit(lambda live: live.create_process("/bin/echo here"), device) for device in devices]
+    for job in jobs[:awake]:
+        assert job.result(100) == b"here\n"
+    assert not any(job.done() for job in jobs[awake:])
+    print("those that are awake are done", flush=True)
+    for job in jobs[awake:]:
+        assert job.result(100) == b"here\n"
 
 
 def main(names):

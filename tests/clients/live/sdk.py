@@ -10,7 +10,7 @@ from cbc_sdk.live_response_api import LiveResponseError
 from cbc_sdk.platform import Device
 from cbc_sdk.rest_api import CBCloudAPI
 
-from checks import CA, DEVICE, FOLDER, ORGANIZATION, TOKEN, URL, eventually, main, raises
+from checks import CA, DEVICE, FOLDER, ORGANIZATION, TOKEN, URL, eventually, main, raises, run_on_many
 
 cb = CBCloudAPI(url=URL, token=TOKEN, org_key=ORGANIZATION, ssl_cert_file=CA)
 IS_LATER = tuple(int(part) for part in cbc_sdk.__version__.split(".")[:2]) >= (1, 3)
@@ -78,6 +78,10 @@ def p70_what_runs_aside_and_is_cancelled():
     (FOLDER / "aside").write_bytes(b"aside")
     number, future = s.get_file(str(FOLDER / "aside"), async_mode=True)
     assert future.result(60) == b"aside"
+
+
+def jobs_on_many_devices():
+    run_on_many(cb.live_response.submit_job)
 
 
 if __name__ == "__main__":

@@ -143,6 +143,49 @@ async fn p52_to_p57_a_process_is_started_waited_for_and_its_output_kept() {
     }
 }
 
+#[tokio::test]
+async fn p63_and_p64_memory_of_a_process_is_dumped_with_progress_and_as_an_archive_and_never_a_fake() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("state")).unwrap();
+    let (tools, mut said) = toolbox(&dir.path().join("state"));
+    let bench = Bench { dir, tools: Arc::new(tools) };
+    let mark = "a mark that is in the memory of one process";
+    let mut child = std::process::Command::new("/bin/sleep").arg("300").env("MARK", mark).spawn().unwrap();
+    let dump = |path: &str, compress: bool| json!({"name": "memdump", "object": bench.path(path), "pid": child.id(), "compress": compress});
+    let (code, found) = bench.run(dump("image", false)).await;
+    let dump_found = found.dump.unwrap();
+    assert_eq!((code, dump_found.complete, dump_found.dumping, dump_found.percent), (0, true, false, 100));
+    let image = std::fs::read(bench.path("image")).unwrap();
+    assert_eq!(found.bytes, Some(image.len() as u64));
+    assert!(image.windows(mark.len()).any(|window| window == mark.as_bytes()));
+    let said = std::iter::from_fn(|| said.try_recv().ok()).find_map(|said| match said {
+        crate::executor::ToSensor::LiveProgress(1, progress) => serde_json::from_slice::<Found>(&progress.found).ok(),
+        _ => None,
+    });
+    let first = said.unwrap().dump.unwrap();
+    assert!(first.dumping && !first.complete && first.percent < 100);
+    assert_eq!(bench.run(dump("packed", true)).await.0, 0);
+    assert!(!bench.path("packed").exists());
+    let script = "import sys, zipfile; a = zipfile.ZipFile(sys.argv[1]); assert a.testzip() is None; \
+        assert a.namelist() == ['packed']; assert sys.argv[2].encode() in a.read('packed')";
+    let mut read = std::process::Command::new("python3");
+    assert!(read.args(["-c", script]).arg(bench.path("packed.zip")).arg(mark).status().unwrap().success());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let pid = child.id();
+    for (request, code) in [
+        (json!({"name": "memdump", "object": bench.path("none/x"), "pid": 1}), Code::PATH_NOT_FOUND),
+        (json!({"name": "memdump", "object": bench.path("state/x"), "pid": 1}), Code::ACCESS_DENIED),
+        (json!({"name": "memdump", "object": bench.dir.path(), "pid": 1}), Code::ACCESS_DENIED),
+        (json!({"name": "memdump", "object": bench.path("gone"), "pid": pid}), Code::INVALID_PARAMETER),
+    ] {
+        assert_eq!(bench.run(request.clone()).await.0, code.0, "{request}");
+    }
+    let left =
+        std::fs::read_dir(bench.dir.path()).unwrap().flatten().map(|entry| entry.file_name()).collect::<Vec<_>>();
+    assert_eq!(left.len(), 3, "nothing half written is left: {left:?}");
+}
+
 /// Whatever a session writes, it cannot make the sensor forget what it did, nor who it is.
 #[tokio::test]
 async fn a_session_writes_nothing_where_the_sensor_keeps_its_state() {

@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod children;
+pub mod dump;
 pub mod host;
 pub mod installation;
 pub mod isolation;

@@ -196,7 +196,7 @@ impl Live {
         attempts.mark_unchanged();
         let mut slot = filed.filling.lock().await;
         let record = filed.record();
-        if record.is_whole || record.is_upload || record.is_deleted {
+        if record.is_whole || record.is_upload || record.is_deleted || record.status != 0 {
             return Err(Error::NoFile);
         }
         if slot.is_none() {
@@ -296,6 +296,9 @@ impl Live {
         }
         *slot = None;
         record.status = Code(ended.code).hresult();
+        // What came of it is of no use, and a full disk needs its room to store that it failed.
+        self.room(oid).bytes.fetch_sub(filed.arrived.swap(0, Ordering::Relaxed), Ordering::Relaxed);
+        files::remove(&self.part_path(oid, &record.id)).await;
         Ok(record)
     }
 }

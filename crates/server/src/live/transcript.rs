@@ -1,5 +1,5 @@
 //! What was done in a session, from its beginning to its end, as it is stored. Nobody can change it: commands are
-//! never stored again but to say what became of them.
+//! never stored again but to say what became of them. It is forgotten with the audit records of its time.
 
 use super::error::Error;
 use super::file::FileRecord;
@@ -7,9 +7,9 @@ use super::room::Live;
 use super::stored;
 use crate::clock;
 use muster_live::{Command, Found, Session};
-use muster_model::Oid;
-use muster_store::LivePart;
-use std::collections::BTreeMap;
+use muster_model::{Oid, Timestamp};
+use muster_store::{LivePart, StoreError, Write};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// All that is known of a session.
 pub struct Transcript {
@@ -50,5 +50,37 @@ impl Live {
             Ok(Some(Transcript { session, found, files }))
         });
         transcript.await?.ok_or(Error::NoSession)
+    }
+
+    /// Forgets sessions that ended before an instant and are not shown any more; gives how many. The newest of each
+    /// organization stays: the next one counts on from its number.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store says; what was forgotten before stays so.
+    pub async fn forget_before(&self, before: Timestamp) -> Result<usize, StoreError> {
+        let ended = self.store.read(move |read| {
+            let (mut ended, mut newest) = (BTreeSet::new(), HashMap::<Oid, u64>::new());
+            read.live_sessions(&mut |row| {
+                let last = newest.entry(row.oid).or_default();
+                *last = row.session.max(*last);
+                let is_old = |session: Session| session.is_over() && session.ended_at().is_some_and(|at| at < before);
+                if stored::header(&row).is_ok_and(is_old) {
+                    ended.insert((row.oid, row.session));
+                }
+            })?;
+            ended.retain(|(oid, session)| newest.get(oid) != Some(session));
+            Ok(ended)
+        });
+        let mut forgotten = 0;
+        for (oid, session) in ended.await? {
+            if self.room(oid).all().iter().any(|live| live.number() == session) {
+                continue;
+            }
+            // Each in a commit of its own: it may have the answers of hundreds of commands.
+            self.store.commit(vec![Write::DeleteLive { oid, session }]).await?;
+            forgotten += 1;
+        }
+        Ok(forgotten)
     }
 }

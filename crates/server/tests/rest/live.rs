@@ -270,3 +270,123 @@ async fn a_transcript_tells_who_ordered_what_and_what_came_of_it() {
     let path = format!("live/{}/transcripts/{id}", world.oid);
     assert_eq!(world.call_as(Some(&poor), "GET", &path, &[]).await.0, 401);
 }
+
+#[tokio::test]
+async fn p25_a_hundred_sessions_at_once_each_have_their_own_results() {
+    let world = World::new().await;
+    let mut sensors = Vec::new();
+    for number in 0..100 {
+        let sid = world.sensor(&format!("host-{number}"), &[]).await;
+        sensors.push(Played::new(&world, sid).await);
+    }
+    let mut commands = Vec::new();
+    for (number, sensor) in (1..).zip(&sensors) {
+        let id = open(&world, sensor).await;
+        sensor.join(&world, number, 1).await;
+        let path = format!("{BASE}/session/{id}/command");
+        let (status, _) = call(&world, "POST", &path, &json!({"name": "directory list", "object": "/"})).await;
+        assert_eq!(status, 200);
+        commands.push(path);
+    }
+    let one_more = world.sensor("one more", &[]).await;
+    let one_more = Played::new(&world, one_more).await;
+    assert_eq!(call(&world, "POST", &format!("{BASE}/session/{}", one_more.device), &json!({})).await.0, 403);
+    // The last one answers first; what is said in the name of another session is not taken.
+    for (number, sensor) in (1..).zip(&sensors).rev() {
+        sensor.end(&world, number % 100 + 1, 0, 5).await;
+        sensor.end(&world, number, 0, u32::try_from(number % 2).unwrap()).await;
+    }
+    for (number, path) in (1..).zip(&commands) {
+        let (_, command) = call(&world, "GET", &format!("{path}/0"), &Value::Null).await;
+        let wanted = if number % 2 == 0 { "complete" } else { "error" };
+        assert_eq!(command["status"], wanted, "{path}: {command}");
+    }
+}
+
+/// What was done is part of the audit trail, and goes when the audit records of its time go.
+#[tokio::test]
+async fn sessions_are_forgotten_with_the_audit_records_of_their_time_and_numbers_are_not_used_again() {
+    let shown = std::time::Duration::ZERO;
+    let world = World::with(TempDir::new().unwrap(), Store::memory(), |config| {
+        config.limits.live.shown = shown;
+        config.limits.retention_days = 0;
+    })
+    .await;
+    let sid = world.sensor("host", &[]).await;
+    let sensor = Played::new(&world, sid).await;
+    let app = &world.server.app;
+    for number in 1..=3_u64 {
+        let id = open(&world, &sensor).await;
+        sensor.join(&world, number, 1).await;
+        call(&world, "POST", &format!("{BASE}/session/{id}/command"), &json!({"name": "process list"})).await;
+        sensor.end(&world, number, 0, 0).await;
+        assert_eq!(muster_server::retention::forget_live(app).await, 0, "what is live is kept");
+        call(&world, "PUT", &format!("{BASE}/session"), &json!({"session_id": id, "status": "CLOSE"})).await;
+    }
+    let transcript = |number: u64| format!("live/{}/transcripts/{number}", world.oid);
+    world.ok("GET", &transcript(1), &[]).await;
+    app.live.tick(muster_server::clock::now()).await;
+    assert_eq!(muster_server::retention::forget_live(app).await, 2);
+    for (number, status) in [(1, 404), (2, 404), (3, 200)] {
+        assert_eq!(world.call_as(Some(&world.token), "GET", &transcript(number), &[]).await.0, status);
+    }
+    let device = sensor.device;
+    drop(sensor);
+    let world = world.restart().await;
+    let again = Played::online(&world, sid, device).await;
+    assert_eq!(open(&world, &again).await, format!("4:{device}"));
+}
+
+/// Uploads a file; gives the status and the answer.
+async fn upload(world: &World, session: &str, name: &str, content: &[u8]) -> (u16, Value) {
+    let head = format!("--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
+    let body = [head.as_bytes(), content, b"\r\n--b--\r\n"].concat();
+    let request = world.request("POST", &format!("{BASE}/session/{session}/file")).bearer_auth(&world.token);
+    let answer = request.header("content-type", "multipart/form-data; boundary=b").body(body).send().await.unwrap();
+    (answer.status().as_u16(), answer.json().await.unwrap_or(Value::Null))
+}
+
+#[tokio::test]
+async fn files_of_an_organization_have_a_quota_which_deleting_gives_back() {
+    let world = World::with(TempDir::new().unwrap(), Store::memory(), |config| {
+        config.limits.live.bytes = 1_000;
+        config.limits.live.file_bytes = 600;
+        config.limits.live.files = 3;
+    })
+    .await;
+    let sid = world.sensor("host", &[]).await;
+    let sensor = Played::new(&world, sid).await;
+    let id = open(&world, &sensor).await;
+    sensor.join(&world, 1, 1).await;
+    assert_eq!(upload(&world, &id, "large", &[1; 601]).await.0, 413);
+    let (status, first) = upload(&world, &id, "first", &[1; 600]).await;
+    assert_eq!((status, &first["size"]), (200, &json!(600)));
+    assert_eq!(upload(&world, &id, "second", &[2; 500]).await.0, 413, "all files together have a bound");
+    let file = format!("{BASE}/session/{id}/file/{}", first["id"].as_str().unwrap());
+    assert_eq!(call(&world, "DELETE", &file, &Value::Null).await.0, 200);
+    assert_eq!(upload(&world, &id, "second", &[2; 500]).await.0, 200);
+    assert_eq!(upload(&world, &id, "third", &[2; 500]).await.0, 200);
+    let (status, _) = upload(&world, &id, "fourth", &[2; 1]).await;
+    assert!(status >= 400, "the number of files has a bound");
+}
+
+#[tokio::test]
+async fn names_that_are_too_long_and_requests_that_are_too_large_are_refused() {
+    let (world, sensor, id) = opened().await;
+    sensor.join(&world, 1, 1).await;
+    assert_eq!(upload(&world, &id, &"n".repeat(100_000), b"x").await.0, 400);
+    let commands = format!("{BASE}/session/{id}/command");
+    let long = json!({"name": "directory list", "object": "x".repeat(11 * 1_024)});
+    assert_eq!(call(&world, "POST", &commands, &long).await.0, 413);
+    for session in ["1", "1:1:1", "%00:1", "99999999999999999999:1", "1:99999999999", "..%2F1:1"] {
+        let path = format!("{BASE}/session/{session}");
+        assert_eq!(call(&world, "GET", &path, &Value::Null).await.0, 404, "{session}");
+    }
+    for file in ["..%2F..%2Fmuster.db", "%00", "x".repeat(300).as_str()] {
+        for end in ["", "/content"] {
+            let path = format!("{BASE}/session/{id}/file/{file}{end}");
+            assert_eq!(call(&world, "GET", &path, &Value::Null).await.0, 404, "{file}");
+        }
+    }
+    assert!(sensor.runs().is_empty());
+}

@@ -26,6 +26,7 @@ pub fn commands() -> Vec<Name> {
             name,
             Name::PutFile
                 | Name::GetFile
+                | Name::Memdump
                 | Name::CreateDirectory
                 | Name::DeleteFile
                 | Name::DirectoryList
@@ -172,4 +173,14 @@ pub fn code(error: &io::Error) -> Code {
         Errno::TIMEDOUT => Code::TIMEOUT,
         _ => Code::GEN_FAILURE,
     }
+}
+
+/// Bytes that may still be written to the file system of a path.
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    let facts = rustix::fs::statvfs(path)?;
+    Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
 }

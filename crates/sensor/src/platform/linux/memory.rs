@@ -63,7 +63,8 @@ pub fn walk(pid: u32, overlap: usize, mut visit: impl FnMut(usize, u64, &[u8]) -
     Ok(())
 }
 
-fn is_searched(region: &Region) -> bool {
+/// Whether a region is memory of the process's own that can be read.
+pub(super) fn is_searched(region: &Region) -> bool {
     let is_readable = matches!(region.access, 2 | 3 | 6 | 7);
     let path = region.path.as_deref().unwrap_or_default();
     is_readable && !SKIPPED.contains(&path) && !path.starts_with("/dev/")

@@ -164,7 +164,7 @@ fn dump(found: &Found) -> Value {
     let dump = found.dump.unwrap_or_default();
     json!({
         "return_code": dump.return_code, "complete": dump.complete, "dumping": dump.dumping,
-        "compressing": dump.compressing, "percentdone": dump.percent,
+        "compressing": dump.compressing, "percentdone": dump.percent, "unreadable_bytes": dump.unreadable,
     })
 }
 

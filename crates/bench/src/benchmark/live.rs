@@ -1,0 +1,185 @@
+//! Live sessions with a real sensor over loopback TLS: a command there and back, files both ways, opening, and what the
+//! server keeps in memory while many files come at once.
+
+use crate::Args;
+use crate::endpoint::Endpoint;
+use crate::limit;
+use crate::line::{Line, median, ms, percentile};
+use crate::world::{Ground, Process, World};
+use anyhow::{Context as _, bail};
+use muster_client::{Client, LiveCommand, LiveSession};
+use serde_json::{Value, json};
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+/// Commands that are measured, after as many that are not.
+const COMMANDS: usize = 100;
+/// Sessions that are opened.
+const OPENED: usize = 20;
+/// Bytes of the file that is moved alone.
+const FILE_BYTES: u64 = 512 << 20;
+/// Files that come at once, and the bytes of each.
+const FILES: usize = 10;
+const EACH_BYTES: u64 = 256 << 20;
+/// Bytes of a row of the store, about: what a command makes durable.
+const ROW_BYTES: usize = 512;
+/// How often the memory of the server is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const MIB: f64 = 1_048_576.0;
+
+pub async fn run(args: &Args) -> anyhow::Result<()> {
+    let ground = Ground::new(&args.scratch, 0, |_, _| Ok(())).await?;
+    let echo = echoes(&ground).await?;
+    let durable = median(&limit::durable_appends(&args.scratch, ROW_BYTES, 200)?);
+    let raw = mib_per_s(FILE_BYTES, limit::tls_copy(&ground, &args.scratch, FILE_BYTES).await?);
+    let world = World::start(&ground).await?;
+    let endpoint = Endpoint::start(&world, &args.scratch, None).await?;
+    let client = Arc::new(ground.live_client(&world)?);
+    let live = Live { device: client.live_device(&endpoint.sid.to_string()).await?, client };
+    live.opening().await?;
+    let session = live.open().await?.id;
+    // Client to server twice, and server to sensor; what is asked for and what came of it are each made durable first.
+    live.commands(&session, 3.0 * echo, 2.0 * durable).await?;
+    live.files(&session, &endpoint, raw).await?;
+    live.client.close_live_session(&session).await?;
+    memory(&world, &live, &endpoint).await?;
+    drop(endpoint);
+    world.process.stop().await
+}
+
+/// One message over bare TLS there and back, in milliseconds.
+async fn echoes(ground: &Ground) -> anyhow::Result<f64> {
+    let process = Process::start("echo-child", ground).await?;
+    let mut links = limit::idle_echo_links(&ground.fleet()?, process.tls, 1).await?;
+    let link = links.first_mut().context("no link")?;
+    let mut times = Vec::new();
+    for _ in 0..COMMANDS * 5 {
+        let began = Instant::now();
+        link.echo().await?;
+        times.push(ms(began.elapsed()));
+    }
+    drop(links);
+    process.stop().await?;
+    Ok(median(&times))
+}
+
+fn mib_per_s(bytes: u64, took: Duration) -> f64 {
+    bytes as f64 / MIB / took.as_secs_f64()
+}
+
+struct Live {
+    client: Arc<Client>,
+    device: u32,
+}
+
+impl Live {
+    async fn open(&self) -> anyhow::Result<LiveSession> {
+        let mut session = self.client.open_live_session(self.device, 60).await?;
+        while session.status == "PENDING" {
+            session = self.client.settled_live_session(&session.id).await?;
+        }
+        Ok(session)
+    }
+
+    /// From asking for a session to its sensor being in it.
+    async fn opening(&self) -> anyhow::Result<()> {
+        let mut times = Vec::new();
+        for _ in 0..OPENED {
+            let began = Instant::now();
+            let session = self.open().await?;
+            times.push(ms(began.elapsed()));
+            self.client.close_live_session(&session.id).await?;
+        }
+        Line::new("live.open", median(&times), "ms").with("p99_ms", percentile(&times, 0.99)).at_most(10.0).print();
+        Ok(())
+    }
+
+    /// Orders a command and waits for its end.
+    async fn command(&self, session: &str, request: &Value) -> anyhow::Result<LiveCommand> {
+        let ordered = self.client.order_live_command(session, request).await?;
+        let ended = self.client.live_command(session, ordered.id, true).await?;
+        if !ended.is_complete() {
+            bail!("{request}: {} {}", ended.status, ended.result_desc);
+        }
+        Ok(ended)
+    }
+
+    async fn commands(&self, session: &str, echoes: f64, durable: f64) -> anyhow::Result<()> {
+        let request = json!({"name": "directory list", "object": "/etc/hostname"});
+        let mut times = Vec::new();
+        for _ in 0..2 * COMMANDS {
+            let began = Instant::now();
+            self.command(session, &request).await?;
+            times.push(ms(began.elapsed()));
+        }
+        let times = &times[COMMANDS..];
+        let p50 = percentile(times, 0.5);
+        Line::new("live.command", p50, "ms")
+            .with("p99_ms", percentile(times, 0.99))
+            .with("durable_ms", durable)
+            .with("overhead_ms", p50 - echoes - durable)
+            .against("three bare TLS echoes and two durable appends", echoes + durable)
+            .at_most(echoes + durable + 0.5)
+            .print();
+        Ok(())
+    }
+
+    /// One file to the endpoint and back, by what endpoint and server do of it.
+    async fn files(&self, session: &str, endpoint: &Endpoint, raw: f64) -> anyhow::Result<()> {
+        let path = sparse(endpoint.file("large"), FILE_BYTES)?;
+        let began = Instant::now();
+        let got = self.command(session, &json!({"name": "get file", "object": path})).await?;
+        let get = mib_per_s(FILE_BYTES, began.elapsed());
+        let id = got.rest.get("file_id").and_then(Value::as_str).context("no file")?.to_owned();
+        self.client.delete_live_file(session, &id).await?;
+        let uploaded = self.client.upload_live_file(session, &path, |_| {}).await?;
+        let put = json!({"name": "put file", "object": endpoint.file("copy"), "file_id": uploaded.id});
+        let began = Instant::now();
+        self.command(session, &put).await?;
+        let put = mib_per_s(FILE_BYTES, began.elapsed());
+        self.client.delete_live_file(session, &uploaded.id).await?;
+        for (name, speed) in [("live.get", get), ("live.put", put)] {
+            Line::new(name, speed, "MiB/s")
+                .with("bytes", FILE_BYTES)
+                .against("a copy of as many bytes over TLS into a durable file", raw)
+                .at_least(0.7 * raw)
+                .print();
+        }
+        Ok(())
+    }
+}
+
+/// The server's memory while many files come at once, above what it has when nothing does.
+async fn memory(world: &World, live: &Live, endpoint: &Endpoint) -> anyhow::Result<()> {
+    let session = live.open().await?.id;
+    let path = sparse(endpoint.file("each"), EACH_BYTES)?;
+    let idle = world.process.resident_bytes()?;
+    let (client, mut most) = (Arc::clone(&live.client), idle);
+    let mut uploads = JoinSet::new();
+    for _ in 0..FILES {
+        let (client, session, path) = (Arc::clone(&client), session.clone(), path.clone());
+        uploads.spawn(async move { client.upload_live_file(&session, &path, |_| {}).await });
+    }
+    while !uploads.is_empty() {
+        tokio::select! {
+            Some(uploaded) = uploads.join_next() => drop(uploaded??),
+            () = tokio::time::sleep(LOOK_EVERY) => most = most.max(world.process.resident_bytes()?),
+        }
+    }
+    Line::new("live.memory", (most - idle) as f64 / MIB, "MiB")
+        .with("files", FILES)
+        .with("bytes_each", EACH_BYTES)
+        .with("idle_mib", idle as f64 / MIB)
+        .at_most(64.0)
+        .print();
+    Ok(())
+}
+
+/// A file of so many bytes.
+fn sparse(path: PathBuf, bytes: u64) -> anyhow::Result<PathBuf> {
+    File::create(&path)?.set_len(bytes)?;
+    Ok(path)
+}
