@@ -84,6 +84,8 @@ codes! {
     TooSlow "too_slow" 408
     /// The request contradicts what is stored.
     Conflict "conflict" 409
+    /// The sensor has as many tasks as it can keep in mind, and takes no more now.
+    SensorFull "sensor_full" 409
     /// Larger than the bound that the message names.
     TooLarge "too_large" 413
     /// A hive is too large to be listed in one answer.

@@ -29,13 +29,14 @@ mod recall;
 mod record;
 #[cfg(test)]
 mod tests;
+mod up;
 mod window;
 
 use std::time::Duration;
 
 use muster_model::{Oid, Sid, TaskId};
 use muster_wire::{
-    Deliver, Event, Flags, LiveOrder, Receipt, Receipts, ReceiptsAck, Refusal, Step, TransferGrant, Welcome,
+    Deliver, Event, EventsAck, Flags, LiveOrder, Receipt, Receipts, ReceiptsAck, Refusal, Step, TransferGrant, Welcome,
     from_sensor, from_server,
 };
 
@@ -46,11 +47,8 @@ pub use ledger::{ENDS_MAX, End, Ledger, OWED_MAX, SETTLED_MAX, task_id};
 pub use record::{Accepted, Batch, Ended, Entry, Record};
 
 use lanes::Lanes;
-use window::Window;
+use up::Up;
 
-/// Longest that an offer may seem to have been under way: far above what a slow link takes, far below what
-/// matters for a time to live. Beyond it the link is given up, and the next one measures the clocks anew.
-const DELAY_MS_MAX: i64 = 10_000;
 /// Longest readable reason in a receipt.
 const ERROR_CHARS_MAX: usize = 500;
 /// Receipts per message: far below the message limit with the longest reasons.
@@ -137,6 +135,8 @@ pub struct Setup {
     pub sid: Option<Sid>,
     /// Id of this boot.
     pub boot_id: String,
+    /// Tasks at most of which something is owed: [`OWED_MAX`], fewer in a simulation.
+    pub owed_max: usize,
     /// Looks at a command line without running it.
     pub look: fn(&str) -> Look,
 }
@@ -202,6 +202,8 @@ pub enum Effect {
     Send(from_sensor::Message),
     /// The link is up: report state, emit `CONNECTED`.
     Connected,
+    /// Report state: the sensor takes no more tasks, or takes tasks again.
+    Report,
     /// Carry out a task; tell the end with [`Agent::answered`].
     Run(Run),
     /// Have this task, which runs, end; its end is told as any other.
@@ -229,16 +231,10 @@ pub enum Effect {
 pub struct Agent {
     setup: Setup,
     ledger: Ledger,
+    is_full: bool,
     lanes: Lanes,
     link: Option<Up>,
     out: Outbox,
-}
-
-struct Up {
-    epoch: u64,
-    /// Milliseconds to add to `boot_ms` to get the server's clock.
-    server_ahead_ms: i64,
-    window: Window,
 }
 
 /// What was decided and is not durable yet.
@@ -257,7 +253,8 @@ impl Agent {
     /// only been confirmed waits to run.
     #[must_use]
     pub fn new(setup: Setup, ledger: Ledger, now: Now) -> Self {
-        let mut agent = Self { setup, ledger, lanes: Lanes::default(), link: None, out: Outbox::default() };
+        let is_full = ledger.owed() >= setup.owed_max;
+        let mut agent = Self { setup, ledger, is_full, lanes: Lanes::default(), link: None, out: Outbox::default() };
         let open: Vec<_> =
             agent.ledger.open().map(|(id, task)| (id, task.has(Step::Started), task.deliver().cloned())).collect();
         for (id, had_started, deliver) in open {
@@ -291,7 +288,7 @@ impl Agent {
             Message::Welcome(welcome) => self.welcome(&welcome, now),
             Message::Deliver(deliver) => self.deliver(deliver, now),
             Message::ReceiptsAck(ack) => self.receipts_stored(&ack),
-            Message::EventsAck(ack) => self.events_stored(ack.seq),
+            Message::EventsAck(ack) => self.events_stored(ack, now),
             Message::Flags(flags) => self.out.effects.push(Effect::Enforce(flags)),
             Message::Grant(grant) => self.out.effects.push(Effect::Granted(grant)),
             Message::Recall(recall) => self.recall(recall.task_ids, now),
@@ -314,6 +311,13 @@ impl Agent {
     /// The sensor's identity was given or taken away.
     pub fn rename(&mut self, sid: Option<Sid>) {
         self.setup.sid = sid;
+    }
+
+    /// Whether it takes no more tasks. It takes some again once there is room for many, so that this is not told
+    /// at every task.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// Time passed; call it at [`Agent::deadline`] at the latest.
@@ -372,6 +376,10 @@ impl Agent {
     /// [`StorageError`]: nothing may be done; make a new agent from the disk.
     pub fn settle(&mut self, journal: &mut impl Journal, spool: &mut impl Spool) -> Result<Vec<Effect>, StorageError> {
         let out = std::mem::take(&mut self.out);
+        let was_full = self.is_full;
+        let least =
+            if was_full { self.setup.owed_max - room_min(self.setup.owed_max) + 1 } else { self.setup.owed_max };
+        self.is_full = self.ledger.owed() >= least;
         if !out.answers.is_empty() {
             for event in out.answers {
                 spool.push(event)?;
@@ -397,6 +405,7 @@ impl Agent {
                 effects.push(Effect::Send(from_sensor::Message::Receipts(Receipts { receipts: receipts.to_vec() })));
             }
             up.window.fill(spool, &mut effects)?;
+            effects.extend((self.is_full != was_full).then_some(Effect::Report));
         }
         effects.extend(out.effects);
         Ok(effects)
@@ -407,12 +416,7 @@ impl Agent {
     }
 
     fn welcome(&mut self, welcome: &Welcome, now: Now) {
-        let boot_ms = i64::try_from(now.boot_ms).unwrap_or(i64::MAX);
-        self.link = Some(Up {
-            epoch: welcome.epoch,
-            server_ahead_ms: welcome.server_now_ms.saturating_sub(boot_ms),
-            window: Window::new(welcome.spool_seq),
-        });
+        self.link = Some(Up::new(welcome, now));
         self.out.acknowledged = Some(welcome.spool_seq);
         self.out.receipts = self.ledger.unacknowledged();
         self.out.effects.push(Effect::Connected);
@@ -422,9 +426,12 @@ impl Agent {
         self.start_due(now);
     }
 
-    fn events_stored(&mut self, seq: u64) {
+    fn events_stored(&mut self, ack: EventsAck, now: Now) {
         let Some(up) = self.link.as_mut() else { return };
-        if let Some(seq) = up.window.acknowledge(seq) {
+        if ack.server_now_ms != 0 {
+            up.measure(ack.server_now_ms, now);
+        }
+        if let Some(seq) = up.window.acknowledge(ack.seq) {
             self.out.acknowledged = Some(seq);
         }
     }
@@ -449,7 +456,7 @@ impl Agent {
             return self.answer_again(id, receipts, &deliver, now);
         }
         let Some(lifetime_ms) = lifetime_ms else { return self.doubt(id, deliver, now) };
-        let is_full = self.ledger.owed() >= OWED_MAX;
+        let is_full = self.ledger.owed() >= self.setup.owed_max;
         if is_full && deliver.wants_receipts {
             return self.decline(deliver.task_id, deliver.epoch, now);
         }
@@ -457,9 +464,10 @@ impl Agent {
         self.step(id, Step::Confirmed, 0, "", now);
         self.notify(id, &deliver, now);
         if is_full {
-            tracing::warn!(task = ?id, "a task is refused: {}", full());
-            self.tell_of_refusal(id, &deliver, events::BUSY, &full(), now);
-            self.step(id, Step::Refused, events::BUSY, &full(), now);
+            let reason = full(self.setup.owed_max);
+            tracing::warn!(task = ?id, "a task is refused: {reason}");
+            self.tell_of_refusal(id, &deliver, events::BUSY, &reason, now);
+            self.step(id, Step::Refused, events::BUSY, &reason, now);
         } else if deliver.epoch != epoch {
             let reason = format!("made for enrolment {} of this sensor, which is at {epoch}", deliver.epoch);
             self.step(id, Step::Refused, events::INVALID_PARAMETER, &reason, now);
@@ -499,9 +507,10 @@ impl Agent {
     /// Says that there is no room for a task. It stays with the server, which offers it again; so this is
     /// not journalled.
     fn decline(&mut self, task_id: Vec<u8>, epoch: u64, now: Now) {
-        tracing::warn!("a task is not taken: {}", full());
+        let error = full(self.setup.owed_max);
+        tracing::warn!("a task is not taken: {error}");
         let step = Step::Full as i32;
-        self.out.receipts.push(Receipt { task_id, step, at_ms: now.wall_ms, code: events::BUSY, error: full(), epoch });
+        self.out.receipts.push(Receipt { task_id, step, at_ms: now.wall_ms, code: events::BUSY, error, epoch });
     }
 
     fn answer_again(&mut self, id: TaskId, receipts: Vec<Receipt>, deliver: &Deliver, now: Now) {
@@ -559,34 +568,14 @@ impl Agent {
     }
 }
 
-/// Why a task is not taken.
-fn full() -> String {
-    format!(
-        "the sensor has {OWED_MAX} tasks that have not ended, or whose end the server has not acknowledged, and takes no more until some have"
-    )
+/// Tasks for which there is room when a sensor that was full says that it is not.
+fn room_min(owed_max: usize) -> usize {
+    (owed_max / 8).max(1)
 }
 
-impl Up {
-    /// The server's clock.
-    fn server_ms(&self, now: Now) -> i64 {
-        i64::try_from(now.boot_ms).unwrap_or(i64::MAX).saturating_add(self.server_ahead_ms)
-    }
-
-    /// How long from now the task may begin: the span that it was sent with, less what it took to come. `None`
-    /// if it seems to have taken longer than [`DELAY_MS_MAX`]: an offer that lay in a buffer while the endpoint
-    /// slept cannot be told from one that was sent after the server's clock was set back.
-    fn lifetime_ms(&mut self, deliver: &Deliver, now: Now) -> Option<u64> {
-        if deliver.not_after_ms == 0 {
-            return Some(deliver.lifetime_ms);
-        }
-        let lifetime_ms = i64::try_from(deliver.lifetime_ms).unwrap_or(i64::MAX);
-        let sent_ms = deliver.not_after_ms.saturating_sub(lifetime_ms);
-        let delay_ms = self.server_ms(now).saturating_sub(sent_ms);
-        if delay_ms < 0 {
-            // Nothing comes before it is sent: the server's clock is further ahead than was known.
-            self.server_ahead_ms = self.server_ahead_ms.saturating_sub(delay_ms);
-            return Some(deliver.lifetime_ms);
-        }
-        (delay_ms <= DELAY_MS_MAX).then(|| deliver.lifetime_ms.saturating_sub(delay_ms.unsigned_abs()))
-    }
+/// Why a task is not taken.
+fn full(owed_max: usize) -> String {
+    format!(
+        "the sensor has {owed_max} tasks that have not ended, or whose end the server has not acknowledged, and takes no more until some have"
+    )
 }

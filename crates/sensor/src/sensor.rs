@@ -19,14 +19,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use muster_model::{Sid, TaskId};
-use muster_wire::{Event, Flags, Hello, InstallationKey, SensorState, Step, from_sensor};
+use muster_wire::{Event, Flags, Hello, InstallationKey, Step, from_sensor};
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::agent::{self, Afterwards, Agent, Effect, Ledger, Setup, StorageError, event};
+use crate::agent::{self, Afterwards, Agent, Effect, Ledger, OWED_MAX, Setup, StorageError, event};
 use crate::executor::{ToSensor, Toolbox};
 use crate::history::History;
 use crate::identity::{self, Identity, IdentityError};
@@ -39,7 +39,6 @@ use crate::state_dir::StateDir;
 use crate::{clock, collector, commands, image};
 pub(crate) use ending::remove_state;
 use running::Running;
-use status::state_event;
 pub use status::status_file;
 use transfers::Transfers;
 
@@ -170,6 +169,8 @@ struct Sensor<'a> {
     reported: (Losses, Option<Instant>),
     /// Damage of the spool that was not reported yet.
     damage: Option<String>,
+    /// What the endpoint's clock was ahead of its time since boot when the server was last told of it.
+    told_ahead_ms: i64,
 }
 
 /// The link as the loop sees it.
@@ -196,7 +197,13 @@ impl<'a> Sensor<'a> {
         let damage = is_missing.then(|| "it was missing; it is not known what waited in it".to_owned());
         let spool = Spool::open(&dir.file("spool"), fresh_id(), Bounds::default())?;
         let boot_id = host::boot_id();
-        let setup = Setup { oid: identity.oid(), sid: identity.sid(), boot_id: boot_id.clone(), look: commands::look };
+        let setup = Setup {
+            oid: identity.oid(),
+            sid: identity.sid(),
+            boot_id: boot_id.clone(),
+            owed_max: OWED_MAX,
+            look: commands::look,
+        };
         let now = clock::now();
         if opened.journal.bytes() > COMPACTION_BYTES_MIN {
             let records = opened.ledger.compact();
@@ -235,6 +242,7 @@ impl<'a> Sensor<'a> {
             crash_at: config.crash_at,
             reported: (Losses::default(), None),
             damage,
+            told_ahead_ms: now.ahead_ms(),
         })
     }
 
@@ -400,6 +408,7 @@ impl<'a> Sensor<'a> {
 
     fn settle(&mut self) -> Result<(), StorageError> {
         self.account();
+        self.mind_clock();
         // Effects may decide more: a connection is followed by its events.
         loop {
             let effects = self.agent.settle(&mut self.journal, &mut self.spool)?;
@@ -451,6 +460,7 @@ impl<'a> Sensor<'a> {
                 tracing::info!(?task, "a task is to stop");
                 self.running.stop(task);
             }
+            Effect::Report => self.sync("SYNC"),
             Effect::Enforce(flags) => self.enforce(flags),
             Effect::Sleep(is_asleep) => self.tools.is_asleep.store(is_asleep, Ordering::Relaxed),
             Effect::Granted(grant) => self.transfers.granted(grant),
@@ -496,33 +506,6 @@ impl<'a> Sensor<'a> {
         *lock(&self.tools.wanted) = flags;
         let tools = Arc::clone(&self.tools);
         tokio::task::spawn_blocking(move || protection::enforce(&tools));
-    }
-
-    fn state(&self) -> SensorState {
-        SensorState {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            boot_id: self.boot_id.clone(),
-            hostname: host::hostname(),
-            int_ip: host::internal_ip(),
-            mac_addr: host::mac_address(),
-            platform: host::PLATFORM.0,
-            architecture: u32::from(host::ARCHITECTURE.0),
-            kernel: false,
-            isolated: self.tools.is_isolated.load(Ordering::Relaxed),
-            sealed: self.tools.is_sealed.load(Ordering::Relaxed),
-            journal_id: self.journal.id().to_vec(),
-            spool_id: self.spool.id().to_vec(),
-            now_ms: clock::now().wall_ms,
-            fingerprint: self.fingerprint.clone(),
-        }
-    }
-
-    /// Tells the server and the rules how the sensor stands.
-    fn sync(&mut self, event_type: &str) {
-        self.sync_at = Instant::now() + SYNC_EVERY;
-        let state = self.state();
-        self.agent.observed(state_event(event_type, &state));
-        self.say(from_sensor::Message::Sync(state));
     }
 }
 

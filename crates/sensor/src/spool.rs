@@ -69,6 +69,10 @@ pub struct Losses {
     pub events: u64,
     /// Bytes of dropped events.
     pub bytes: u64,
+    /// Events that no server would take: too long, nested too deep, of an impossible time.
+    pub refused_events: u64,
+    /// Bytes of them.
+    pub refused_bytes: u64,
     /// Events that were damaged or missing on disk, at most: the server may have had some of them.
     pub damaged_events: u64,
     /// Bytes of them.
@@ -79,6 +83,11 @@ impl Losses {
     fn drop_event(&mut self, bytes: u64) {
         self.events += 1;
         self.bytes += bytes;
+    }
+
+    fn refuse(&mut self, bytes: usize) {
+        self.refused_events += 1;
+        self.refused_bytes += bytes as u64;
     }
 
     fn damage(&mut self, content: Content) {
@@ -92,6 +101,8 @@ impl Losses {
         Self {
             events: self.events - earlier.events,
             bytes: self.bytes - earlier.bytes,
+            refused_events: self.refused_events - earlier.refused_events,
+            refused_bytes: self.refused_bytes - earlier.refused_bytes,
             damaged_events: self.damaged_events - earlier.damaged_events,
             damaged_bytes: self.damaged_bytes - earlier.damaged_bytes,
         }
@@ -260,9 +271,9 @@ impl Spool {
         event.seq = seq;
         let is_answer = is_answer(&event);
         let payload = event.encode_to_vec();
-        if payload.len() > EVENT_BYTES_MAX {
-            // It could never be sent, and would hold up everything behind it.
-            self.losses.drop_event(payload.len() as u64);
+        if payload.len() > EVENT_BYTES_MAX || event.check().is_err() {
+            // It could never be sent, and would hold up everything behind it; or the server would not take it.
+            self.losses.refuse(payload.len());
             return Ok(seq);
         }
         let last = self.segments.last_key_value().filter(|(_, last)| last.bytes() < self.bounds.segment_bytes);

@@ -1,14 +1,19 @@
 //! The server's end of one live link: a bounded queue of messages to the sensor.
 
+use muster_model::Timestamp;
 use muster_tasking::dispatch::LinkId;
-use muster_wire::{FromServer, from_server};
+use muster_wire::{FromServer, SensorState, from_server};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
 
 /// Messages that may wait for one link. A sensor that does not read is cut off.
 const WAITING_MAX: usize = 1_024;
+
+/// Stands for an endpoint's clock that is not known: it is taken to be right.
+const UNTOLD: i64 = i64::MIN;
 
 /// Messages on their way to one sensor.
 pub struct Link {
@@ -18,6 +23,10 @@ pub struct Link {
     wake: Notify,
     closed: AtomicBool,
     held_back: AtomicU64,
+    full: AtomicBool,
+    /// Milliseconds that the endpoint's clock is ahead of this machine's time since boot. Neither changes when the
+    /// server's clock is set. [`UNTOLD`] if the sensor does not tell it.
+    endpoint_ahead_ms: AtomicI64,
 }
 
 impl Link {
@@ -30,6 +39,30 @@ impl Link {
             wake: Notify::new(),
             closed: AtomicBool::new(false),
             held_back: AtomicU64::new(0),
+            full: AtomicBool::new(false),
+            endpoint_ahead_ms: AtomicI64::new(UNTOLD),
+        }
+    }
+
+    /// Takes in what counts for this link of what its sensor says of itself.
+    pub fn reported(&self, state: &SensorState, since_boot: Duration) {
+        self.full.store(state.full, Ordering::Relaxed);
+        let ahead_ms = if state.now_ms == 0 { UNTOLD } else { state.now_ms.saturating_sub(millis(since_boot)) };
+        self.endpoint_ahead_ms.store(ahead_ms, Ordering::Relaxed);
+    }
+
+    /// Whether the sensor takes no more tasks now.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
+    /// Server time minus endpoint time, in milliseconds.
+    #[must_use]
+    pub fn clock_offset_ms(&self, now: Timestamp, since_boot: Duration) -> i64 {
+        match self.endpoint_ahead_ms.load(Ordering::Relaxed) {
+            UNTOLD => 0,
+            ahead_ms => now.as_millis().saturating_sub(ahead_ms.saturating_add(millis(since_boot))),
         }
     }
 
@@ -84,4 +117,8 @@ impl Link {
     pub fn take(&self) -> VecDeque<FromServer> {
         std::mem::take(&mut self.waiting.lock())
     }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }

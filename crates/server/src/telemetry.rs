@@ -4,6 +4,7 @@
 //! there would be as many series as there are of them.
 
 use muster_store::Stream;
+use muster_wire::Unfit;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
@@ -17,6 +18,7 @@ pub struct Telemetry {
     records: Family<Label, Counter>,
     requests: Family<Label, Counter>,
     connections_refused: Family<Label, Counter>,
+    events_refused: Family<Label, Counter>,
     output_records: Family<Label, Counter>,
     /// Deliveries that an output tried in vain.
     pub output_failures: Counter,
@@ -59,6 +61,8 @@ impl Telemetry {
         registry.register("requests", "Requests that were answered, by class of status", self.requests.clone());
         let help = "Connections that were not let in since too many were there";
         registry.register("connections_refused", help, self.connections_refused.clone());
+        let help = "Events of sensors that were not taken in, since rules or queries could not see them";
+        registry.register("events_refused", help, self.events_refused.clone());
         registry.register("output_records", "Records that left the queue of an output", self.output_records.clone());
         registry.register("output_failures", "Deliveries tried in vain", self.output_failures.clone());
         let help = "Events on which a rule was cut off, since it cost too much";
@@ -105,6 +109,16 @@ impl Telemetry {
             Refused::Clients => "clients",
         };
         self.connections_refused.get_or_create(&[("place", place)]).inc();
+    }
+
+    /// An event of a sensor was not taken in.
+    pub fn event_refused(&self, why: Unfit) {
+        let reason = match why {
+            Unfit::Malformed => "malformed",
+            Unfit::TooDeep => "too_deep",
+            Unfit::ImpossibleTime => "impossible_time",
+        };
+        self.events_refused.get_or_create(&[("reason", reason)]).inc();
     }
 
     /// Records left the queue of an output.

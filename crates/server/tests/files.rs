@@ -259,12 +259,12 @@ async fn a_sensor_cannot_make_two_lines_of_one_record() {
     let sensor = organization.state.lock().fleet.find(sid).unwrap().sensor.clone();
     let sent = |body: &str| {
         let sent = Event { event_type: "A".into(), body: body.into(), ..Event::default() };
-        muster_server::intake::event::of_sensor(&sensor, &sent, 0)
+        muster_server::intake::event::of_sensor(&sensor, &sent, 0, clock::now())
     };
     let record = sent("{\"a\":\r\n{\n\"b\": \"x\\ny\"}}").unwrap();
     assert!(!record.body.iter().any(|byte| matches!(byte, b'\n' | b'\r')));
     assert_eq!(serde_json::from_slice::<Value>(&record.body).unwrap()["event"], json!({"a": {"b": "x\ny"}}));
-    assert!(sent("{\"a\": \"x\ny\"}").is_none(), "a line end inside a string is not JSON");
+    assert!(sent("{\"a\": \"x\ny\"}").is_err(), "a line end inside a string is not JSON");
 }
 
 #[tokio::test]
@@ -281,7 +281,8 @@ async fn an_answer_is_found_by_the_atom_that_it_gets() {
     let sensor = organization.state.lock().fleet.find(sid).unwrap().sensor.clone();
     let answer = Event { event_type: "RECEIPT".into(), body: b"{\"ERROR\": 0}".to_vec(), ..Event::default() };
     let process = Event { event_type: "NEW_PROCESS".into(), this_atom: vec![7; 16], ..answer.clone() };
-    let records = [&answer, &process].map(|event| muster_server::intake::event::of_sensor(&sensor, event, 0).unwrap());
+    let of_sensor = |event| muster_server::intake::event::of_sensor(&sensor, event, 0, clock::now()).unwrap();
+    let records = [&answer, &process].map(of_sensor);
     host.emit(&records).await;
     let listed = host.get(&format!("{path}?event_type=RECEIPT")).await["events"][0].clone();
     let atom = listed["routing"]["this"].as_str().unwrap();

@@ -5,6 +5,8 @@ mod host;
 
 use host::{Host, event};
 use muster_store::{Store, StoreError};
+use reqwest::Method;
+use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -57,6 +59,24 @@ async fn a_server_whose_store_refuses_is_alive_and_not_ready() {
         let (status, why) = ask(&host, address, "/readyz").await;
         assert!(status == 503 && why.contains("not ready"), "{status}: {why}");
         faults.fail_all(None);
+    }
+}
+
+#[tokio::test]
+async fn five_8_a_volume_that_cannot_be_written_is_503_and_is_taken_up_again_without_a_restart() {
+    let (host, faults) = watched().await;
+    let make = || host.request(Method::POST, "installationkeys/{oid}").form(&[("desc", "laptops")]).send();
+    let is_ready = || ask(&host, host.server.bound.http.unwrap(), "/readyz");
+    for _ in 0..3 {
+        faults.fail_all(Some(StoreError::Unavailable("attempt to write a readonly database".into())));
+        let refused = make().await.unwrap();
+        assert_eq!(refused.status(), 503);
+        assert!(refused.headers().contains_key("retry-after"));
+        assert_eq!(refused.json::<Value>().await.unwrap()["error_code"], "unavailable");
+        assert_eq!(is_ready().await.0, 503);
+        faults.fail_all(None);
+        assert_eq!(make().await.unwrap().status(), 200);
+        assert_eq!(is_ready().await, (200, "ready\n".to_owned()));
     }
 }
 

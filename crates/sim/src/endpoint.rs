@@ -8,7 +8,9 @@ use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use muster_model::{Platform, Sid, TaskId};
-use muster_sensor::agent::{Agent, Answer, Effect, Lane, Look, Now, RUNNING_MAX, Setup, Verdict, event, task_id};
+use muster_sensor::agent::{
+    Agent, Answer, Effect, Lane, Look, Now, OWED_MAX, RUNNING_MAX, Setup, Verdict, event, task_id,
+};
 use muster_wire::{Claim, Enrol, Hello, Resume, SensorState, from_sensor, from_server};
 use serde_json::json;
 use uuid::Uuid;
@@ -145,7 +147,7 @@ impl Endpoint {
         }
         self.incarnation += 1;
         self.disk.borrow_mut().open();
-        let setup = Setup { oid: OID, sid: self.sid, boot_id: self.boot_id.clone(), look };
+        let setup = Setup { oid: OID, sid: self.sid, boot_id: self.boot_id.clone(), owed_max: OWED_MAX, look };
         let mut agent = Agent::new(setup, self.disk.borrow().ledger(), self.now());
         agent.observed(event("STARTING_UP", json!({}), None, self.now()));
         self.kernel.note(|| format!("host {}: process {} starts", self.number, self.incarnation));
@@ -376,6 +378,10 @@ impl Endpoint {
             }
             Effect::Unknown(wait, _) | Effect::Close(wait, _) => {
                 self.hang_up(u64::try_from(wait.as_micros()).unwrap_or(SECOND))
+            }
+            Effect::Report => {
+                let state = self.state();
+                self.say(from_sensor::Message::Sync(state));
             }
             Effect::Enforce(_) | Effect::Sleep(_) | Effect::Granted(_) | Effect::Live(_) | Effect::Afterwards(_) => {}
         }

@@ -20,11 +20,13 @@
 
 #![forbid(unsafe_code)]
 
+mod event;
 mod frame;
 mod key;
 mod live;
 mod message;
 
+pub use event::{EVENT_DEPTH_MAX, EVENT_TIMES_MS, Unfit};
 pub use frame::{Assembler, FRAME_BYTES_MAX, FrameError, MESSAGE_BYTES_MAX, PROTOCOL_VERSION, encode};
 pub use key::{InstallationKey, KeyError};
 pub use live::{

@@ -173,6 +173,9 @@ pub struct SensorState {
     pub now_ms: i64,
     #[prost(string, tag = "14")]
     pub fingerprint: String,
+    /// It takes no more tasks, until some of those that it has have ended and the server knows how.
+    #[prost(bool, tag = "15")]
+    pub full: bool,
 }
 
 /// The new identity: store it, disconnect, connect again.
@@ -417,6 +420,9 @@ pub struct Event {
 pub struct EventsAck {
     #[prost(uint64, tag = "1")]
     pub seq: u64,
+    /// The server's clock, as in [`Welcome`]; 0 if it is not told. By it a link that lives for weeks stays measured.
+    #[prost(int64, tag = "2")]
+    pub server_now_ms: i64,
 }
 
 /// Asks for a one-time URL to move something too large for the link.

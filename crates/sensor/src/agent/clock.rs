@@ -17,6 +17,14 @@ pub struct Now {
     pub utc_offset_s: i32,
 }
 
+impl Now {
+    /// Milliseconds that the wall clock is ahead of the time since boot: it changes when that clock is set.
+    #[must_use]
+    pub fn ahead_ms(self) -> i64 {
+        self.wall_ms.saturating_sub(i64::try_from(self.boot_ms).unwrap_or(i64::MAX))
+    }
+}
+
 /// Whether local time is within the window of the conditions. A window that
 /// passes midnight belongs to the weekday on which it begins.
 #[must_use]

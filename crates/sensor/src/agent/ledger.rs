@@ -216,7 +216,7 @@ impl Ledger {
         self.ends.get(&id).copied()
     }
 
-    /// Tasks of which something is still owed; at [`OWED_MAX`] no further one is carried out.
+    /// Tasks of which something is still owed.
     #[must_use]
     pub fn owed(&self) -> usize {
         self.tasks.len() - self.settled.len()

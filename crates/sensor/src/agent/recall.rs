@@ -21,10 +21,11 @@ impl Agent {
         }
     }
 
-    /// What is told of a task that is known already.
+    /// What is told of a task that is known already, in the epoch in which it is asked for: a server that was set back
+    /// to an earlier state counts epochs anew.
     pub(super) fn remembered(&self, id: TaskId, epoch: u64) -> Option<Vec<Receipt>> {
         if let Some(task) = self.ledger.get(id) {
-            return Some(task.receipts().cloned().collect());
+            return Some(task.receipts().map(|receipt| Receipt { epoch, ..receipt.clone() }).collect());
         }
         let End { step, code, at_ms } = self.ledger.end(id)?;
         let receipt = |step: Step, code| Receipt {

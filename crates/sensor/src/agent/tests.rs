@@ -1,3 +1,5 @@
+mod ledger;
+
 use std::collections::VecDeque;
 
 use muster_wire::{AckedStep, Challenge, Conditions, EventsAck};
@@ -94,7 +96,8 @@ fn look(line: &str) -> Look {
 }
 
 fn setup() -> Setup {
-    Setup { oid: Oid(Uuid::from_u128(1)), sid: Some(Sid(Uuid::from_u128(2))), boot_id: "boot".to_owned(), look }
+    let (oid, sid) = (Oid(Uuid::from_u128(1)), Some(Sid(Uuid::from_u128(2))));
+    Setup { oid, sid, boot_id: "boot".to_owned(), owed_max: OWED_MAX, look }
 }
 
 fn at(boot_ms: u64) -> Now {
@@ -296,6 +299,33 @@ fn a_server_whose_clock_is_set_ahead_or_drifts_costs_no_time_to_live() {
 }
 
 #[test]
+fn five_3_a_link_that_lives_for_weeks_stays_measured_and_a_late_word_is_not_believed() {
+    let mut bench = Bench::new(Disk::default(), at(0));
+    let hear = |bench: &mut Bench, server_now_ms, now| {
+        bench.agent.hear(from_server::Message::EventsAck(EventsAck { seq: 0, server_now_ms }), now);
+    };
+    // The server's clock is slow by 100 in a million: eleven seconds within 31 hours, 259 within a month.
+    let server_ms = |boot_ms: u64| at(boot_ms).wall_ms - i64::try_from(boot_ms / 10_000).unwrap();
+    let month = 30 * 86_400_000;
+    for boot_ms in (0..=month).step_by(600_000) {
+        hear(&mut bench, server_ms(boot_ms), at(boot_ms));
+    }
+    let direct = |number, sent_ms: i64| Deliver {
+        not_after_ms: sent_ms + 60_000,
+        lifetime_ms: 60_000,
+        wants_receipts: false,
+        ..order(number)
+    };
+    assert_eq!(runs(&bench.deliver(direct(1, server_ms(month)), at(month))), 1);
+    assert!(bench.agent.is_connected());
+    // What lay in a buffer for an hour comes with an old word about the time before it.
+    let late = month + 3_600_000;
+    hear(&mut bench, server_ms(month), at(late));
+    assert_eq!(runs(&bench.deliver(direct(2, server_ms(month)), at(late))), 0);
+    assert!(!bench.agent.is_connected(), "the next link measures anew");
+}
+
+#[test]
 fn a_second_copy_is_answered_with_the_receipts_of_the_first() {
     let mut bench = Bench::new(Disk::default(), at(0));
     bench.deliver(order(1), at(0));
@@ -370,12 +400,12 @@ fn events_under_way_are_bounded_and_come_again_on_the_next_link() {
     };
     let first = sequence(&bench.settle(at(1)).unwrap());
     assert_eq!(first, (1..=512).collect::<Vec<u64>>());
-    bench.agent.hear(from_server::Message::EventsAck(EventsAck { seq: 100 }), at(2));
+    bench.agent.hear(from_server::Message::EventsAck(EventsAck { seq: 100, server_now_ms: 0 }), at(2));
     assert_eq!(sequence(&bench.settle(at(2)).unwrap()), (513..=612).collect::<Vec<u64>>());
     bench.agent.disconnected();
     welcome(&mut bench.agent, at(3));
     assert_eq!(sequence(&bench.settle(at(3)).unwrap()).first(), Some(&101));
-    bench.agent.hear(from_server::Message::EventsAck(EventsAck { seq: u64::MAX }), at(4));
+    bench.agent.hear(from_server::Message::EventsAck(EventsAck { seq: u64::MAX, server_now_ms: 0 }), at(4));
     bench.settle(at(4)).unwrap();
     assert!(!bench.disk.borrow().events.is_empty(), "what was not sent cannot be acknowledged");
 }
@@ -414,24 +444,6 @@ fn a_hundred_thousand_tasks_within_an_hour_leave_a_bounded_memory_and_journal() 
 }
 
 #[test]
-fn what_the_server_has_not_acknowledged_is_kept_whatever_comes_after() {
-    let mut ledger = Ledger::default();
-    for number in 0..2 * SETTLED_MAX as u128 {
-        let deliver = Deliver { wants_receipts: number % 2 == 0, ..order(number) };
-        ledger.apply(&Record::Accepted(Accepted { deliver: Some(deliver), ..Accepted::default() }));
-        let task_id = id(number).0.as_bytes().to_vec();
-        ledger.apply(&Record::Step(Receipt { task_id, step: Step::Finished as i32, ..Receipt::default() }));
-    }
-    let mut again = Ledger::default();
-    ledger.compact().iter().for_each(|record| again.apply(record));
-    for ledger in [&ledger, &again] {
-        assert_eq!((ledger.owed(), ledger.unacknowledged().len()), (SETTLED_MAX, SETTLED_MAX));
-        assert!(ledger.get(id(0)).is_some() && ledger.get(id(1)).is_some() && ledger.end(id(1)).is_none());
-    }
-    assert_eq!(again.compact(), ledger.compact(), "nothing is lost in a compaction");
-}
-
-#[test]
 fn a_challenge_is_answered_before_any_welcome() {
     let mut agent = Agent::new(setup(), Ledger::default(), at(0));
     agent.hear(from_server::Message::Challenge(Challenge { nonce: vec![5; 32] }), at(0));
@@ -452,6 +464,7 @@ fn a_full_sensor_says_so_and_takes_tasks_again_when_it_has_room() {
     }
     let mut bench = Bench::new(disk, at(0));
     bench.settle(at(0)).unwrap();
+    assert!(bench.agent.is_full());
     let effects = bench.deliver(order(1 << 40), at(0));
     assert_eq!(sent(&effects), [(Step::Full, events::BUSY)], "it stays with the server, which can say why");
     assert!(bench.agent.ledger().get(id(1 << 40)).is_none());
@@ -463,9 +476,17 @@ fn a_full_sensor_says_so_and_takes_tasks_again_when_it_has_room() {
     assert!(String::from_utf8_lossy(&told[1].body).contains("takes no more"));
     assert!(bench.agent.ledger().get(id(1 << 41)).unwrap().has(Step::Refused), "a copy of it does not run either");
 
-    let acked = AckedStep { task_id: id(7).0.as_bytes().to_vec(), step: Step::Finished as i32 };
-    bench.agent.hear(from_server::Message::ReceiptsAck(ReceiptsAck { steps: vec![acked] }), at(1));
-    assert_eq!(runs(&bench.deliver(order(1 << 40), at(1))), 1);
+    let acked = |number| AckedStep { task_id: id(number).0.as_bytes().to_vec(), step: Step::Finished as i32 };
+    bench.agent.hear(from_server::Message::ReceiptsAck(ReceiptsAck { steps: vec![acked(7)] }), at(1));
+    let effects = bench.deliver(order(1 << 40), at(1));
+    assert!(runs(&effects) == 1 && !effects.contains(&Effect::Report), "not told at every task");
+    let steps = (8..8 + room_min(OWED_MAX) as u128).map(acked).collect();
+    bench.agent.hear(from_server::Message::ReceiptsAck(ReceiptsAck { steps }), at(2));
+    assert!(bench.settle(at(2)).unwrap().contains(&Effect::Report) && !bench.agent.is_full());
+    for number in 0..room_min(OWED_MAX) as u128 {
+        assert!(bench.agent.is_full() || !bench.deliver(order((1 << 50) + number), at(3)).is_empty());
+    }
+    assert!(bench.agent.is_full(), "and told again when it is");
 }
 
 #[test]

@@ -70,8 +70,8 @@ pub(super) fn debug_data(job: &Job) -> Outcome {
         "LOSS_ACCOUNTING": {
             "LOSS_EVICTED_EVENTS": stats.losses.events,
             "LOSS_EVICTED_BYTES": stats.losses.bytes,
-            "LOSS_REFUSED_EVENTS": 0,
-            "LOSS_REFUSED_BYTES": 0,
+            "LOSS_REFUSED_EVENTS": stats.losses.refused_events,
+            "LOSS_REFUSED_BYTES": stats.losses.refused_bytes,
             "LOSS_QUEUED_EVENTS": stats.queued_events,
             "LOSS_QUEUED_BYTES": stats.queued_bytes,
             "LOSS_MAX_EVENTS": spool::EVENTS_MAX,

@@ -28,6 +28,10 @@ impl Sensor<'_> {
         if is_news && self.reported.1.is_none_or(|at| at.elapsed() >= LOSSES_EVERY) {
             let news = losses.since(self.reported.0);
             let mut body = json!({"LOSS_EVICTED_EVENTS": news.events, "LOSS_EVICTED_BYTES": news.bytes});
+            if news.refused_events > 0 {
+                body["LOSS_REFUSED_EVENTS"] = news.refused_events.into();
+                body["LOSS_REFUSED_BYTES"] = news.refused_bytes.into();
+            }
             if let Some(damage) = self.damage.take() {
                 body["LOSS_DAMAGED_EVENTS"] = news.damaged_events.into();
                 body["LOSS_DAMAGED_BYTES"] = news.damaged_bytes.into();

@@ -111,6 +111,20 @@ fn filled(dir: &Path) -> (usize, Vec<PathBuf>) {
 }
 
 #[test]
+fn four_4_what_no_server_would_take_is_left_out_and_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut spool = Spool::open(dir.path(), [1; 16], SMALL).unwrap();
+    let deep = Event { body: b"[".repeat(muster_wire::EVENT_DEPTH_MAX + 1), ..telemetry() };
+    let long = Event { body: vec![b'x'; EVENT_BYTES_MAX + 1], ..answer() };
+    for unfit in [deep, long, Event { time_ms: -1, ..telemetry() }, Event { time_ms: i64::MAX, ..answer() }] {
+        spool.push(unfit).unwrap();
+    }
+    assert_eq!((spool.losses().refused_events, spool.losses().events, spool.queued().0), (4, 0, 0));
+    spool.push(answer()).unwrap();
+    assert_eq!(spool.read_after(0, 10, 1 << 20).unwrap().len(), 1, "the others go on");
+}
+
+#[test]
 fn what_is_missing_or_damaged_is_counted_and_told() {
     let damages: [(&str, Damage); 5] = [
         ("is missing", |_, segments| fs::remove_file(&segments[1]).unwrap()),

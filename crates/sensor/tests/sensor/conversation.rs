@@ -295,7 +295,7 @@ async fn event(link: &mut Conversation, fits: impl Fn(&Event, &serde_json::Value
     loop {
         if let from_sensor::Message::Events(events) = link.hear().await {
             let seq = events.events.last().map_or(0, |event| event.seq);
-            link.say(from_server::Message::EventsAck(EventsAck { seq })).await;
+            link.say(from_server::Message::EventsAck(EventsAck { seq, server_now_ms: 0 })).await;
             let fitting = |event: &&Event| serde_json::from_slice(&event.body).is_ok_and(|body| fits(event, &body));
             if let Some(found) = events.events.iter().find(fitting) {
                 return found.clone();

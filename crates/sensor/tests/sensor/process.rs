@@ -80,7 +80,7 @@ async fn receipts_until(link: &mut Conversation, task: [u8; 16], step: Step) -> 
 }
 
 #[tokio::test]
-async fn a_task_during_which_the_sensor_is_killed_is_interrupted_and_not_run_again() {
+async fn five_9_what_a_killed_sensor_started_ends_before_its_task_is_told_as_interrupted_and_is_not_run_again() {
     let server = FakeServer::start().await;
     let state_dir = tempfile::tempdir().unwrap();
     let marker = state_dir.path().join("ran");
@@ -207,7 +207,8 @@ async fn a_sensor_that_is_told_to_stop_says_so_and_stops_cleanly() {
     loop {
         if let from_sensor::Message::Events(events) = link.hear().await {
             if let Some(last) = events.events.last() {
-                link.say(from_server::Message::EventsAck(muster_wire::EventsAck { seq: last.seq })).await;
+                link.say(from_server::Message::EventsAck(muster_wire::EventsAck { seq: last.seq, server_now_ms: 0 }))
+                    .await;
             }
             if events.events.iter().any(|event| event.event_type == "SHUTTING_DOWN") {
                 break;

@@ -317,8 +317,8 @@ impl From<hive::Error> for ApiError {
 impl From<tasking::Error> for ApiError {
     fn from(error: tasking::Error) -> Self {
         use tasking::Error::{
-            Command, ContextTooLong, IdTaken, Late, NoCommand, NoSensor, NoTask, Offline, Payload, Spec, Store,
-            TooManyCommands,
+            Command, ContextTooLong, IdTaken, Late, NoCommand, NoSensor, NoTask, Offline, Payload, SensorFull, Spec,
+            Store, TooManyCommands,
         };
         let text = error.to_string();
         match error {
@@ -326,6 +326,7 @@ impl From<tasking::Error> for ApiError {
             Payload(error) => error.into(),
             NoTask | NoSensor => Self::not_found(text),
             IdTaken => Self::conflict(text),
+            SensorFull => Self::new(ErrorCode::SensorFull, text),
             Command(_) | Spec(_) | Offline | Late | NoCommand | TooManyCommands | ContextTooLong => {
                 Self::bad_request(text)
             }

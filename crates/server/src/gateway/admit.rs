@@ -37,8 +37,6 @@ pub struct Admitted {
     pub link: Arc<Link>,
     /// What to tell it.
     pub welcome: Welcome,
-    /// Server time minus endpoint time.
-    pub clock_offset_ms: i64,
 }
 
 /// What a sensor is told instead of `Welcome`.
@@ -172,6 +170,7 @@ async fn resume(
     key.verify(&proof_bytes(nonce, oid, sid), &resume.signature).map_err(|_| unknown())?;
     let place = Place { organization: Arc::clone(&organization), ordinal };
     let link = Arc::new(Link::new(random::number()));
+    link.reported(state, clock::since_boot());
     let welcome =
         sensor::went_online(&app.sensors, &place, &link, state, source).await.map_err(|rejection| match rejection {
             Rejection::Deleted => refuse(Refusal::Deleted, &rejection.to_string(), RETRY_REFUSED_S),
@@ -180,8 +179,7 @@ async fn resume(
         })?;
     let now = clock::now();
     let welcome = message::welcome(&welcome, organization.state.lock().queue.steady(now));
-    let clock_offset_ms = now.as_millis().saturating_sub(state.now_ms);
-    Ok(Admitted { organization, ordinal, link, welcome, clock_offset_ms })
+    Ok(Admitted { organization, ordinal, link, welcome })
 }
 
 /// Why no more sensors may enrol with a key, if that is so. Deleted sensors do not count.

@@ -109,15 +109,15 @@ async fn open(
 }
 
 async fn run(app: Arc<App>, mut socket: Socket, admitted: Admitted) {
-    let Admitted { organization, ordinal, link, welcome, clock_offset_ms } = admitted;
+    let Admitted { organization, ordinal, link, welcome } = admitted;
     let place = Place { organization, ordinal };
     let welcome = write(&mut socket, from_server::Message::Welcome(welcome));
     let welcomed = match timeout(HANDSHAKE_MAX, Box::pin(welcome)).await {
         Ok(written) => written,
         Err(_) => Err(LinkError::Silence),
     };
-    let incoming = Incoming { app, place, link, clock_offset_ms };
-    let Incoming { app, place, link, .. } = &incoming;
+    let incoming = Incoming { app, place, link };
+    let Incoming { app, place, link } = &incoming;
     let ended = match welcomed {
         Ok(()) => {
             app.live.arrived(place);

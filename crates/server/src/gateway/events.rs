@@ -1,14 +1,15 @@
 //! Taking in events of sensors: each once, in order, acknowledged when stored.
 
 use crate::app::App;
-use crate::detect;
 use crate::intake::Record;
 use crate::intake::event::of_sensor;
 use crate::link::Link;
 use crate::organization::Place;
-use muster_model::Sensor;
+use crate::{clock, detect, errors};
+use muster_model::{Sensor, Timestamp};
 use muster_store::Write;
-use muster_wire::{Events, EventsAck, from_server};
+use muster_wire::{Events, EventsAck, Unfit, from_server};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use std::time::Duration;
 /// # Cancel safety
 ///
 /// What has been handed to the store is stored or not, and not acknowledged; the next link finds out.
-pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events, clock_offset_ms: i64) {
+pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events) {
     let organization = &place.organization;
     let (spool_id, stored_seq) = {
         let mut state = organization.state.lock();
@@ -40,7 +41,9 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events,
         let wait = detect::settled(app, organization.oid, sid).await;
         // Made anew after a `wait`, which is there to let changes of the sensor reach its next events.
         let Some(sensor) = sensor() else { return };
-        let (records, seqs) = records_of(&sensor, &events, through, clock_offset_ms);
+        let now = clock::now();
+        let clock_offset_ms = link.clock_offset_ms(now, clock::since_boot());
+        let Batch { records, seqs, unfit } = batch(&sensor, &events, through, (clock_offset_ms, now));
         let (oid, ordinal, after) = (organization.oid, place.ordinal, through);
         let reached = move |taken: usize| match taken {
             _ if taken == seqs.len() => seq,
@@ -62,8 +65,11 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events,
             }
         };
         organization.state.lock().dispatch().spooled(place.ordinal, spool_id, through);
+        let refused: Vec<Unfit> = unfit.into_iter().filter(|(seq, _)| *seq <= through).map(|(_, why)| why).collect();
+        tell_refused(app, &sensor, refused).await;
     }
-    link.send(from_server::Message::EventsAck(EventsAck { seq }));
+    let server_now_ms = organization.state.lock().queue.steady(clock::now()).as_millis();
+    link.send(from_server::Message::EventsAck(EventsAck { seq, server_now_ms }));
 }
 
 /// A sensor that sends more than it may in a minute waits until that is over, and its spool with it: nothing is lost, and
@@ -76,27 +82,50 @@ async fn wait_for_turn(app: &App, place: &Place, link: &Link, count: usize) {
         link.hold_back(u64::from(count));
         app.telemetry.events_held_back.inc_by(u64::from(count));
         let text = format!("this sensor sends more than {most} events a minute: they wait on it, and come later");
-        crate::errors::report(&app.records, oid, &format!("sensors/{sid}/events"), &text).await;
+        errors::report(&app.records, oid, &format!("sensors/{sid}/events"), &text).await;
         tokio::time::sleep(Duration::from_secs(u64::from(too_many.retry_after_s))).await;
     }
 }
 
-/// The records of the events after a number, and their numbers.
-fn records_of(sensor: &Sensor, events: &Events, after: u64, clock_offset_ms: i64) -> (Vec<Record>, Vec<u64>) {
+/// What a batch comes to.
+#[derive(Default)]
+struct Batch {
+    records: Vec<Record>,
+    /// The numbers of their events.
+    seqs: Vec<u64>,
+    /// Events of which there is no record, by their numbers.
+    unfit: Vec<(u64, Unfit)>,
+}
+
+/// The records of the events after a number.
+fn batch(sensor: &Sensor, events: &Events, after: u64, (clock_offset_ms, now): (i64, Timestamp)) -> Batch {
     let mut seq = after;
-    let (mut records, mut seqs) = (Vec::with_capacity(events.events.len()), Vec::new());
+    let mut batch = Batch::default();
     for event in &events.events {
         if event.seq <= seq {
             continue;
         }
         seq = event.seq;
-        match of_sensor(sensor, event, clock_offset_ms) {
-            Some(record) => {
-                records.push(record);
-                seqs.push(seq);
+        match of_sensor(sensor, event, clock_offset_ms, now) {
+            Ok(record) => {
+                batch.records.push(record);
+                batch.seqs.push(seq);
             }
-            None => tracing::warn!(sid = %sensor.sid, seq, "an event is not a JSON object and was dropped"),
+            Err(why) => batch.unfit.push((seq, why)),
         }
     }
-    (records, seqs)
+    batch
+}
+
+/// Counts what is not taken in, and tells the operators of it.
+async fn tell_refused(app: &App, sensor: &Sensor, refused: Vec<Unfit>) {
+    refused.iter().for_each(|why| app.telemetry.event_refused(*why));
+    for why in BTreeSet::from_iter(refused) {
+        tracing::warn!(sid = %sensor.sid, %why, "events of a sensor are refused");
+        let text = format!(
+            "events of this sensor are refused: {why}; the server counts them in muster_events_refused_total, and the \
+             endpoint sends what no sensor of this version would"
+        );
+        errors::report(&app.records, sensor.oid, &format!("sensors/{}/refused_events", sensor.sid), &text).await;
+    }
 }

@@ -4,6 +4,7 @@ use super::events;
 use super::lane::{Lane, Room, Work};
 use crate::api::ApiError;
 use crate::app::App;
+use crate::clock;
 use crate::link::Link;
 use crate::organization::Place;
 use crate::sensor;
@@ -25,14 +26,12 @@ pub(super) struct Incoming {
     pub(super) app: Arc<App>,
     pub(super) place: Place,
     pub(super) link: Arc<Link>,
-    pub(super) clock_offset_ms: i64,
 }
 
 impl Incoming {
     fn events(&self, events: Events) -> Work {
         let (app, place, link) = (Arc::clone(&self.app), self.place.clone(), Arc::clone(&self.link));
-        let clock_offset_ms = self.clock_offset_ms;
-        Box::pin(async move { events::receive(&app, &place, &link, events, clock_offset_ms).await })
+        Box::pin(async move { events::receive(&app, &place, &link, events).await })
     }
 
     /// Each in a box of its own size: a receipt must not allocate and move what only another message needs.
@@ -43,6 +42,7 @@ impl Incoming {
                 Box::pin(async move { tasking::receive(&app.tasking, &place, &link, receipts).await })
             }
             from_sensor::Message::Sync(state) => {
+                link.reported(&state, clock::since_boot());
                 Box::pin(async move { sensor::reported(&app.sensors, &place, &state).await })
             }
             from_sensor::Message::Transfer(request) => Box::pin(async move { grant(&app, &place, &link, request) }),

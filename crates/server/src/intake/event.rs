@@ -8,7 +8,7 @@ use crate::{clock, random};
 use bytes::Bytes;
 use muster_model::{Oid, Sensor, Sid, Timestamp};
 use muster_store::Stream;
-use muster_wire::Event;
+use muster_wire::{EVENT_TIMES_MS, Event, Unfit};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -72,25 +72,29 @@ struct Envelope<'a, B: Serialize> {
     event: B,
 }
 
-/// The record of an event that a sensor sent; `None` if its body is not a JSON object.
+/// The record of an event that a sensor sent.
 ///
-/// `clock_offset_ms` is server time minus endpoint time, measured at connection.
-#[must_use]
-pub fn of_sensor(sensor: &Sensor, event: &Event, clock_offset_ms: i64) -> Option<Record> {
-    let text = std::str::from_utf8(&event.body).ok()?;
-    let mut body: &RawValue = serde_json::from_str(text).ok()?;
+/// `clock_offset_ms` is server time minus endpoint time. Nothing comes before it happens: what would lie in the future
+/// even so (the endpoint's clock was set since) is of this instant.
+///
+/// # Errors
+///
+/// [`Unfit`]: rules or queries could not see it.
+pub fn of_sensor(sensor: &Sensor, event: &Event, clock_offset_ms: i64, now: Timestamp) -> Result<Record, Unfit> {
+    let text = std::str::from_utf8(&event.body).map_err(|_| Unfit::Malformed)?;
+    let mut body: &RawValue = serde_json::from_str(text).map_err(|_| Unfit::Malformed)?;
     let one_line;
     // Streams and outputs are lines: a line end between tokens would let a sensor make up records.
     if text.contains(['\n', '\r']) {
-        one_line = RawValue::from_string(text.replace(['\n', '\r'], " ")).ok()?;
+        one_line = RawValue::from_string(text.replace(['\n', '\r'], " ")).map_err(|_| Unfit::Malformed)?;
         body = &one_line;
     }
     let is_object = body.get().starts_with('{');
     if !is_object || event.event_type.is_empty() || event.event_type.len() > TYPE_BYTES_MAX {
-        return None;
+        return Err(Unfit::Malformed);
     }
-    let skewed = clock_offset_ms.unsigned_abs() > u64::try_from(CLOCK_SKEW_MAX.as_millis()).unwrap_or(u64::MAX);
-    let time_ms = if skewed { event.time_ms.saturating_add(clock_offset_ms) } else { event.time_ms };
+    event.check()?;
+    let time_ms = time_of(event.time_ms, clock_offset_ms, now)?;
     let atom = |bytes: &[u8]| <[u8; 16]>::try_from(bytes).ok();
     let hex = |bytes: &[u8]| atom(bytes).map(|atom| muster_model::to_hex(&atom));
     let investigation = Some(event.investigation_id.as_str()).filter(|id| !id.is_empty());
@@ -108,12 +112,22 @@ pub fn of_sensor(sensor: &Sensor, event: &Event, clock_offset_ms: i64) -> Option
         replayed: event.replayed.then_some(1),
         ..of_all
     };
-    Some(Record {
+    Ok(Record {
         this_atom: atom(&event.this_atom),
         parent_atom: atom(&event.parent_atom),
         investigation_id: investigation.map(str::to_owned),
         ..record(sensor, Stream::Event, &routing, body)
     })
+}
+
+/// When an event happened, by the server's clock.
+fn time_of(time_ms: i64, clock_offset_ms: i64, now: Timestamp) -> Result<i64, Unfit> {
+    let skew_max_ms = i64::try_from(CLOCK_SKEW_MAX.as_millis()).unwrap_or(i64::MAX);
+    let is_skewed = clock_offset_ms.saturating_abs() > skew_max_ms;
+    let time_ms = if is_skewed { time_ms.saturating_add(clock_offset_ms) } else { time_ms };
+    let now_ms = now.as_millis();
+    let time_ms = if time_ms > now_ms.saturating_add(skew_max_ms) { now_ms } else { time_ms };
+    if EVENT_TIMES_MS.contains(&time_ms) { Ok(time_ms) } else { Err(Unfit::ImpossibleTime) }
 }
 
 /// The id of a record that arrives now, whenever it happened.

@@ -66,7 +66,7 @@ pub async fn send_ordered(
 ///
 /// # Errors
 ///
-/// If any of them is wrong (nothing is sent then), or the sensor is offline.
+/// If any of them is wrong (nothing is sent then), or the sensor is offline or takes no more tasks.
 pub async fn send_direct(
     tasking: &Arc<Tasking>,
     place: &Place,
@@ -155,6 +155,9 @@ async fn send(
             command.spec.require_support(row.sensor.platform, row.sensor.architecture)?;
         }
         let link = state.link(place.ordinal).cloned().ok_or(Error::Offline)?;
+        if link.is_full() {
+            return Err(Error::SensorFull);
+        }
         let entity = json!({"type": "sensor", "sid": row.sensor.sid, "hostname": row.sensor.hostname});
         (link, row.epoch, entity, state.queue.steady(until))
     };

@@ -31,6 +31,12 @@ pub enum Error {
     /// Direct tasks go to sensors that are online.
     #[error("sensor not online")]
     Offline,
+    /// It has as many tasks as it can keep in mind.
+    #[error(
+        "the sensor takes no more tasks now: too many have not ended there, or it waits for word that their ends are \
+         stored. Wait, or cancel some (explain tells which states its tasks have)"
+    )]
+    SensorFull,
     /// It is too late to send it.
     #[error("the task's time had passed before it could be sent")]
     Late,

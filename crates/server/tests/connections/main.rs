@@ -2,6 +2,7 @@
 
 #[path = "../support/host.rs"]
 mod host;
+mod said;
 mod sensor;
 
 use host::{Host, OID, STUCK};

@@ -22,11 +22,12 @@ use tokio_tungstenite::tungstenite::Message;
 
 /// A sensor that enrolled.
 pub struct Endpoint {
-    sid: Sid,
+    pub sid: Sid,
     key: Ed25519KeyPair,
 }
 
-fn state() -> SensorState {
+/// What every sensor of these tests says of itself.
+pub fn state() -> SensorState {
     SensorState {
         platform: Platform::LINUX.0,
         architecture: Architecture::X64.0.into(),
@@ -108,12 +109,14 @@ impl Endpoint {
     }
 }
 
+/// Says something on a link.
 pub async fn say<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>, message: from_sensor::Message) {
     for frame in encode(&FromSensor { message: Some(message) }).unwrap() {
         socket.send(Message::Binary(frame.into())).await.unwrap();
     }
 }
 
+/// The next message of the server.
 pub async fn hear<S: AsyncRead + AsyncWrite + Unpin>(socket: &mut WebSocketStream<S>) -> from_server::Message {
     let mut assembler = Assembler::default();
     loop {

@@ -37,7 +37,7 @@ async fn receive_as(
         ..Event::default()
     };
     let events = Events { events: numbers.map(event).collect() };
-    receive_events(app, &Place { organization: Arc::clone(&organization), ordinal }, &link, events, 0).await;
+    receive_events(app, &Place { organization: Arc::clone(&organization), ordinal }, &link, events).await;
 }
 
 pub async fn stored(world: &World, stream: Stream) -> Vec<Value> {

@@ -14,7 +14,6 @@ mod isolation;
 mod live;
 mod organization;
 mod pages;
-mod permitted;
 mod replay;
 mod rights;
 mod sensors;

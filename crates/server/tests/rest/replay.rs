@@ -46,6 +46,21 @@ fn request(world: &World, rule: Value, sensor_events: Value) -> Value {
     })
 }
 
+#[tokio::test]
+async fn four_4_a_supplied_event_that_nests_too_deep_is_refused() {
+    let world = World::new().await;
+    let event = format!("{}1{}", "{\"a\":".repeat(130), "}".repeat(130));
+    let request = json!({
+        "oid": world.oid, "rule_source": {"rule": tagging(0)},
+        "event_source": {"stream": "event", "events": ["EVENT"]},
+    });
+    let body = request.to_string().replace("\"EVENT\"", &event);
+    let asked = world.request("POST", "/").bearer_auth(&world.token).header("content-type", "application/json");
+    let answer = asked.body(body).send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    assert_eq!(answer.json::<Value>().await.unwrap()["error_code"], "bad_request");
+}
+
 fn tagging(above: i64) -> Value {
     json!({
         "detect": {"event": "TEST", "op": "is greater than", "path": "event/N", "value": above},

@@ -53,7 +53,8 @@ impl Server {
     }
 
     fn acknowledge(&mut self, link: LinkId, seq: u64) {
-        self.send(link, from_server::Message::EventsAck(EventsAck { seq }));
+        let server_now_ms = self.dispatch.queue.steady(self.now()).as_millis();
+        self.send(link, from_server::Message::EventsAck(EventsAck { seq, server_now_ms }));
         self.done(link);
     }
 }

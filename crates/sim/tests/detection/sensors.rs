@@ -121,7 +121,7 @@ impl Endpoint {
         let to = (self.acknowledged + 1 + rng.draw() % 4).min(self.spool.len() as u64);
         let events = Events { events: (from + 1..=to).map(|seq| self.event(seq)).collect() };
         let (app, place, shared) = (Arc::clone(app), self.place(app, oid), Arc::clone(&link));
-        let receive = async move { receive_events(&app, &place, &shared, events, 0).await };
+        let receive = async move { receive_events(&app, &place, &shared, events).await };
         self.receiving.push((link.generation, tokio::spawn(receive)));
         from < self.acknowledged
     }
