@@ -17,6 +17,7 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 /// Less room on the disk than this is a reason to act: logs and checkpoints need it.
 const FREE_BYTES_MIN: u64 = 1 << 30;
@@ -101,7 +102,8 @@ impl Findings {
     fn clock(&mut self, data_dir: &Path) {
         let now_s = show::now_s();
         let written = fs::metadata(data_dir.join(crate::up::environment::FILE)).and_then(|file| file.modified());
-        let is_ahead = written.is_ok_and(|written| written > std::time::SystemTime::now());
+        let since = written.ok().and_then(|written| written.duration_since(UNIX_EPOCH).ok());
+        let is_ahead = since.is_some_and(|since| since.as_secs() > now_s.unsigned_abs());
         if now_s < CLOCK_MIN_S || is_ahead {
             let text =
                 format!("it says {}, which has passed already: set it, and keep it right with NTP", show::time(now_s));

@@ -13,6 +13,7 @@ const DASH: &str = "-";
 pub fn line(text: impl Display) {
     let mut out = std::io::stdout().lock();
     if let Err(error) = writeln!(out, "{text}").and_then(|()| out.flush()) {
+        #[expect(clippy::disallowed_methods, reason = "nobody is left to be told")]
         std::process::exit(if error.kind() == ErrorKind::BrokenPipe { 0 } else { 1 });
     }
 }
@@ -92,6 +93,7 @@ pub fn bytes(count: u64) -> String {
 }
 
 /// Present time in Unix seconds.
+#[expect(clippy::disallowed_methods, reason = "the one place")]
 pub fn now_s() -> i64 {
     jiff::Timestamp::now().as_second()
 }

@@ -130,6 +130,7 @@ pub fn note(text: &str) {
     eprintln!("note: {text}");
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one place of this command")]
 pub fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))

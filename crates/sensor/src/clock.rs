@@ -24,21 +24,20 @@ static ZONE: Mutex<Option<(Instant, TimeZone)>> = Mutex::new(None);
 
 /// This instant by all clocks.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place")]
 pub fn now() -> Now {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Now {
-        wall_ms: i64::try_from(wall.as_millis()).unwrap_or(i64::MAX),
-        boot_ms: host::boot_ms(),
-        utc_offset_s: utc_offset_s(),
-    }
+    let wall_ms = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
+    Now { wall_ms, boot_ms: host::boot_ms(), utc_offset_s: utc_offset_s(wall_ms) }
 }
 
-fn utc_offset_s() -> i32 {
+fn utc_offset_s(wall_ms: i64) -> i32 {
     let mut zone = ZONE.lock().unwrap_or_else(PoisonError::into_inner);
     if zone.as_ref().is_none_or(|(read, _)| read.elapsed() > ZONE_AGE_MAX) {
         *zone = Some((Instant::now(), zone_of(std::env::var("TZ").ok().as_deref())));
     }
-    zone.as_ref().map_or(0, |(_, zone)| zone.to_offset(jiff::Timestamp::now()).seconds())
+    let at = jiff::Timestamp::from_millisecond(wall_ms).unwrap_or_default();
+    zone.as_ref().map_or(0, |(_, zone)| zone.to_offset(at).seconds())
 }
 
 /// The zone that `TZ` describes, else that of the system; UTC if there is none. Source: tzset(3).

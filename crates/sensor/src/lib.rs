@@ -23,6 +23,7 @@
 //! 3. The answer of a task is on disk before its `Finished`.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod agent;
 pub mod atom;

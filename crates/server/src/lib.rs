@@ -7,6 +7,7 @@
 //! only then act on it. What happens is told by [`intake`] alone.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod access;
 pub mod address;

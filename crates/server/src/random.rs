@@ -9,6 +9,8 @@ use uuid::Uuid;
 ///
 /// If the operating system gives no randomness, without which no secret is safe.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place")]
+#[allow(clippy::expect_used, reason = "nothing goes without randomness")]
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
     aws_lc_rs::rand::fill(&mut bytes).expect("the operating system gives randomness");

@@ -123,6 +123,7 @@ pub use settings::Settings;
 
 /// Now, by the clock of this machine.
 #[must_use]
+#[expect(clippy::disallowed_methods, reason = "the one place")]
 pub fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))

@@ -48,6 +48,7 @@ impl Incremental {
     ///
     /// Never: a key of any length will do.
     #[must_use]
+    #[allow(clippy::expect_used, reason = "it cannot happen, and the type cannot say so")]
     pub fn new(secret: &str) -> Self {
         Self(Hmac::new_from_slice(secret.as_bytes()).expect("a key of any length will do"))
     }

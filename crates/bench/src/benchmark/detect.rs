@@ -63,6 +63,7 @@ async fn measure(args: &Args, others: u32) -> anyhow::Result<()> {
     let syncs = limit::durable_appends(&args.scratch, 4_096, 50)?;
     Line::new("detect", percentile(&times, 0.5), "ms")
         .with("p99_ms", percentile(&times, 0.99))
+        .with("others", others)
         .with("answered", times.len())
         .with("other_events_per_s", f64::from(sent) / elapsed)
         .with("server_cpu_share", cpu.as_secs_f64() / elapsed)

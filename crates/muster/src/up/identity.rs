@@ -6,7 +6,9 @@
 use super::environment::Environment;
 use anyhow::{Context as _, anyhow};
 use muster_model::{Iid, Oid, Timestamp};
-use muster_server::access::{API_KEY, ApiKey, INSTALLATION_KEY, InstallationKeyRecord, owner_permissions, to_hex};
+use muster_server::access::{
+    API_KEY, ApiKey, INSTALLATION_KEY, InstallationKeyRecord, from_hex, owner_permissions, to_hex,
+};
 use muster_server::app::App;
 use muster_server::extension::{BUILT_IN, SUBSCRIPTION, Subscription};
 use muster_server::profile::{ORGANIZATION, ORGANIZATION_OWNER, Profile};
@@ -122,9 +124,4 @@ async fn installation_key(app: &App, oid: Oid, known: Option<&str>, now: Timesta
         ca_der: app.pki.authority.to_vec(),
     };
     Ok(key.to_text())
-}
-
-fn from_hex(text: &str) -> Option<Vec<u8>> {
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
-    text.as_bytes().chunks(2).map(byte).collect()
 }

@@ -55,11 +55,13 @@ struct Found {
 
 impl Found {
     fn add(&mut self, region: usize, text: String) {
-        if self.region != Some(region) {
-            self.region = Some(region);
-            self.regions.push(Vec::new());
+        match self.regions.last_mut() {
+            Some(texts) if self.region == Some(region) => texts.push(text),
+            _ => {
+                self.region = Some(region);
+                self.regions.push(vec![text]);
+            }
         }
-        self.regions.last_mut().expect("a list was just made").push(text);
     }
 }
 

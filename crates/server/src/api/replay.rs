@@ -16,6 +16,7 @@ use super::router::authenticate;
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::Caller;
 use crate::hive::{self, RULE_HIVES, Verb};
+use crate::jobs::aside;
 use crate::names;
 use lookups::Supplied;
 use muster_api_types::Replay;
@@ -141,7 +142,7 @@ async fn replay(call: Call, caller: &Caller, request: Map<String, Value>) -> Res
     let answered = async {
         let turn = call.app.replay_turns.wait(oid).await?;
         let app = Arc::clone(&call.app);
-        let answer = tokio::task::spawn_blocking(move || {
+        let answer = aside(move || {
             // Until the thread has ended, also when nobody waits for it any more.
             let _turn = turn;
             trial.run(&app, events)

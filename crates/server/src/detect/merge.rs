@@ -5,10 +5,10 @@
 
 use super::Detector;
 use crate::app::App;
+use crate::jobs::aside;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 /// How often it is looked whether something is to be done, while there is.
@@ -33,7 +33,7 @@ async fn run(app: Weak<App>, detector: Arc<Detector>) {
         quiet = if Arc::ptr_eq(&rules, &seen) { quiet + LOOK_EVERY } else { Duration::ZERO };
         seen = Arc::clone(&rules);
         let is_all = quiet >= QUIET_PER_RULE * u32::try_from(rules.len()).unwrap_or(u32::MAX);
-        let Ok(Some(merged)) = spawn_blocking(move || rules.merged(is_all)).await else { continue };
+        let Ok(Some(merged)) = aside(move || rules.merged(is_all)).await else { continue };
         let Some(app) = app.upgrade() else { return };
         let one_at_a_time = app.detectors.reloading(detector.oid);
         let _one_at_a_time = one_at_a_time.lock().await;

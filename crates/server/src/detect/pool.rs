@@ -1,4 +1,4 @@
-//! Threads on which rules are evaluated, away from those that serve connections.
+//! Threads on which rules are evaluated, away from those that serve connections, and behind them in line for a processor.
 //!
 //! Their number is fixed, and all organizations share them: each has its turn, works for [`SLICE`] and goes to the end of
 //! the line. No organization has all threads, so where only one of them has much to do, the others never wait.
@@ -6,6 +6,7 @@
 //! The line is not bounded here: an organization has at most one group and one replay in work, cut into as many jobs as
 //! there are threads.
 
+use crate::jobs::stand_back;
 use muster_model::Oid;
 use parking_lot::{Condvar, Mutex};
 use std::collections::{HashMap, VecDeque};
@@ -149,6 +150,7 @@ impl Line {
     }
 
     fn serve(&self, share: usize) {
+        stand_back();
         while let Some((oid, mut job)) = self.take(share) {
             let worked = catch_unwind(AssertUnwindSafe(|| job.work(Instant::now() + SLICE)));
             let mut state = self.state.lock();

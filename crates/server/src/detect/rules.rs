@@ -8,6 +8,7 @@ use super::trouble::Trouble;
 use super::{Detector, LANES, VARIABLES, act, merge};
 use crate::app::App;
 use crate::hive::{Hive, HiveRecord, Lookups, Place};
+use crate::jobs::aside;
 use crate::{clock, hive};
 use muster_model::{Oid, Sid};
 use muster_rules::{
@@ -200,7 +201,7 @@ pub async fn reload(app: &Arc<App>, oid: Oid) -> Result<(), StoreError> {
 
 async fn load_changed(app: &Arc<App>, detector: &Arc<Detector>, changed: BTreeSet<Place>) -> Result<(), StoreError> {
     let (shared, of) = (Arc::clone(app), Arc::clone(detector));
-    let compiled = tokio::task::spawn_blocking(move || compile_changed(&shared, &of, changed)).await;
+    let compiled = aside(move || compile_changed(&shared, &of, changed)).await;
     let Compiled { rules, lookups, broken } = compiled.map_err(not_compiled)?;
     detector.replace(rules, Some(lookups)).await;
     merge::begin(app, detector);
@@ -215,7 +216,7 @@ async fn load_changed(app: &Arc<App>, detector: &Arc<Detector>, changed: BTreeSe
 /// Whatever the store says.
 pub(super) async fn load(app: &Arc<App>, oid: Oid) -> Result<(), StoreError> {
     let shared = Arc::clone(app);
-    let compiled = tokio::task::spawn_blocking(move || compile(&shared, oid)).await.map_err(not_compiled)?;
+    let compiled = aside(move || compile(&shared, oid)).await.map_err(not_compiled)?;
     match app.detectors.of(oid) {
         Some(detector) => detector.replace(Arc::clone(&compiled.rules), Some(Arc::clone(&compiled.lookups))).await,
         None => start(app, oid, &compiled).await?,

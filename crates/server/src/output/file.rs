@@ -10,7 +10,7 @@ use super::Error;
 use super::format::Format;
 use super::settings;
 use super::webhook::{PERIOD_DEFAULT_S, PERIOD_MAX_S};
-use crate::random;
+use crate::{clock, random};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use muster_model::Timestamp;
@@ -19,7 +19,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
 /// Bytes after which a new file begins, unless `max_bytes` says otherwise.
@@ -144,7 +144,9 @@ impl Sink {
 
     /// Removes files of this output's directory that are older than its retention.
     fn sweep(&self) {
-        let Some(before) = self.settings.retention.and_then(|age| SystemTime::now().checked_sub(age)) else { return };
+        let Some(age) = self.settings.retention else { return };
+        let now = UNIX_EPOCH + Duration::from_micros(clock::now().as_micros().unsigned_abs());
+        let Some(before) = now.checked_sub(age) else { return };
         if let Err(error) = sweep(&self.root.join(&self.settings.dir), before, SWEEP_DEPTH_MAX) {
             tracing::warn!(%error, "old files of an output could not be removed");
         }

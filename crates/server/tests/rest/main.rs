@@ -14,6 +14,7 @@ mod isolation;
 mod live;
 mod organization;
 mod pages;
+mod permitted;
 mod replay;
 mod rights;
 mod sensors;
