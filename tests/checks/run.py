@@ -108,8 +108,8 @@ def cargo(options) -> Counts:
 
 
 def clients(_) -> Counts:
-    """The official clients, unmodified, and the documented curl lines against a real server; services of the official framework"""
-    for name in ("5", "4", "service", "service-1.8.0", "cbapi", "cbsdk3", "cbsdk6"):
+    """The official clients, unmodified, and the documented curl lines against a real server; services and extensions of the official frameworks"""
+    for name in ("5", "4", "service", "service-1.8.0", "extension", "cbapi", "cbsdk3", "cbsdk6"):
         environment_of(name, CLIENTS / f"requirements-{name}.txt")
     return python_tests("clients", CLIENTS, environment_of("pytest", CLIENTS / "requirements-pytest.txt"))
 

@@ -117,6 +117,68 @@ pub struct RegisteredService {
     pub well_at: Option<i64>,
 }
 
+/// Extensions of others that an organization can use, by their names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RegisteredExtensions {
+    /// By their names.
+    pub extensions: BTreeMap<String, RegisteredExtension>,
+}
+
+/// An extension of others. Where it is and who registered it is told to the organization that registered it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RegisteredExtension {
+    /// Its actions, as far as known.
+    pub actions: Vec<String>,
+    /// It may be at a private or loopback address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_private: Option<bool>,
+    /// Who registered it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// When it was registered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<schema::UnixSeconds>")]
+    pub created: Option<i64>,
+    /// Why it is not well; empty if it is.
+    pub error: String,
+    /// Whether its messages are signed with a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub has_secret: Option<bool>,
+    /// Registered by this organization.
+    pub is_own: bool,
+    /// Offered to every organization of the server.
+    pub is_public: bool,
+    /// This organization is subscribed to it.
+    pub is_subscribed: bool,
+    /// It answered when it was asked last.
+    pub is_well: bool,
+    /// What it counted in this organization.
+    pub metrics: BTreeMap<String, i64>,
+    /// Its name.
+    pub name: String,
+    /// What its identity may do in an organization that subscribes.
+    pub permissions: Vec<String>,
+    /// Events that it wants.
+    pub required_events: Vec<String>,
+    /// Where it listens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// When it answered last.
+    #[schemars(with = "Option<schema::UnixSeconds>")]
+    pub well_at: Option<i64>,
+}
+
+/// An extension that can be subscribed to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ExtensionDefinition {
+    /// It is part of the server.
+    pub is_built_in: bool,
+    /// Offered to every organization of the server.
+    pub is_public: bool,
+    /// Its name.
+    pub name: String,
+}
+
 /// What a service says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ServiceMetadata {

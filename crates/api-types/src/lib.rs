@@ -32,8 +32,9 @@ pub use code::{ErrorCode, UnknownCode};
 pub use done::Done;
 pub use error::Error;
 pub use extension::{
-    Deliveries, Delivery, ExtensionAnswer, ExtensionSchema, InfrastructureDocument, RegisteredService,
-    RegisteredServices, ServiceMetadata, Services, Subscription, Subscriptions,
+    Deliveries, Delivery, ExtensionAnswer, ExtensionDefinition, ExtensionSchema, InfrastructureDocument,
+    RegisteredExtension, RegisteredExtensions, RegisteredService, RegisteredServices, ServiceMetadata, Services,
+    Subscription, Subscriptions,
 };
 pub use file::{
     Artifact, ArtifactAddress, ArtifactPage, ArtifactRule, ArtifactRules, GetAddress, IngestedArtifact, Payload,

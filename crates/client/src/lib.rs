@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod extension;
 mod file;
 mod history;
 mod hive;
@@ -30,6 +31,7 @@ mod transport;
 mod user;
 
 pub use error::ClientError;
+pub use extension::RegisteredExtension;
 pub use file::{Artifact, ArtifactContent, Payload};
 pub use history::{Historic, History, Span};
 pub use hive::{HiveChange, HiveRecord, SystemMetadata, UserMetadata};

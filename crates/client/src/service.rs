@@ -42,12 +42,24 @@ pub struct NewService {
     pub secret: Option<String>,
     /// Permissions of its identity where it is subscribed.
     pub permissions: Vec<String>,
-    /// Detections that it gets besides those that it asks for.
+    /// Detections that it gets besides those that it asks for; extensions get none.
     pub detects: Vec<String>,
     /// Offer it to every organization of the server.
     pub is_public: bool,
     /// It may be at a private address.
     pub allow_private: bool,
+}
+
+impl NewService {
+    /// What services and extensions have in common.
+    pub(crate) fn form(&self) -> Vec<(&'static str, String)> {
+        let mut form = vec![("url", self.url.clone())];
+        form.extend(self.secret.iter().map(|secret| ("secret", secret.clone())));
+        form.push(("perms", self.permissions.join(",")));
+        form.push(("is_public", self.is_public.to_string()));
+        form.push(("allow_private", self.allow_private.to_string()));
+        form
+    }
 }
 
 /// A message that waits for a service, or that was given up.
@@ -108,12 +120,8 @@ impl Client {
     ///
     /// 409 if the name is taken, 400 naming what is wrong.
     pub async fn register_service(&self, name: &str, new: &NewService) -> Result<(), ClientError> {
-        let mut form = vec![("url", new.url.clone())];
-        form.extend(new.secret.iter().map(|secret| ("secret", secret.clone())));
-        form.push(("perms", new.permissions.join(",")));
+        let mut form = new.form();
         form.push(("detects", new.detects.join(",")));
-        form.push(("is_public", new.is_public.to_string()));
-        form.push(("allow_private", new.allow_private.to_string()));
         self.act(Method::POST, &["services", self.oid(), name], form).await
     }
 

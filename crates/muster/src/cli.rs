@@ -132,7 +132,7 @@ pub enum Verb {
     /// Services: programs of yours and of others that the server calls; try out those that you write
     #[command(subcommand)]
     Service(service::ServiceVerb),
-    /// Extensions that you write: try them out
+    /// Extensions: register, subscribe, ask, configure; try out those that you write
     #[command(subcommand)]
     Extension(extension::ExtensionVerb),
     /// The configuration as a file: pull it, push it
@@ -325,6 +325,11 @@ mod tests {
             "muster service simulate http://h request --data {} --json",
             "muster extension simulate http://h request greet --data {} --config {} --plain",
             "muster extension simulate http://h heartbeat",
+            "muster extension register e --url http://h --no-secret --permission org.get --public --allow-private",
+            "muster extension request e greet {} --json",
+            "muster extension config set e file.json",
+            "muster extension config get e",
+            "muster extension schema e",
         ];
         for line in lines {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {

@@ -1,6 +1,8 @@
 //! `muster extension`.
 
-use crate::connection::Global;
+mod registered;
+
+use crate::connection::{self, Global};
 use crate::exit::Usage;
 use crate::service::conclude;
 use crate::simulate;
@@ -9,6 +11,7 @@ use muster_webhook::extension::{
     Acl, Action, ConfValidation, ErrorReport, Event, Message, Org, Subject, Verdict, judge,
 };
 use muster_webhook::{EXTENSION_HEADER, sign};
+use registered::RegisteredVerb;
 use serde_json::Map;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -28,6 +31,8 @@ pub enum ExtensionVerb {
     ///   muster extension simulate http://127.0.0.1:8080 event subscribe --with-token
     #[command(verbatim_doc_comment)]
     Simulate(SimulateArgs),
+    #[command(flatten)]
+    Registered(RegisteredVerb),
 }
 
 /// Options of `simulate`.
@@ -78,6 +83,10 @@ enum Kind {
 pub async fn run(verb: ExtensionVerb, global: &Global) -> anyhow::Result<()> {
     match verb {
         ExtensionVerb::Simulate(args) => simulate(args, global).await,
+        ExtensionVerb::Registered(verb @ RegisteredVerb::Register(_)) => {
+            registered::run(verb, &connection::client(&global.without_url())?, global.json).await
+        }
+        ExtensionVerb::Registered(verb) => registered::run(verb, &connection::client(global)?, global.json).await,
     }
 }
 

@@ -137,17 +137,34 @@ impl hive::InForce for InForce {
     }
 }
 
+/// The records of hives that extensions are given.
+struct KeptInHives(Arc<Records>);
+
+impl service::KeptFor for KeptInHives {
+    fn config(&self, oid: Oid, extension: &str) -> Option<(serde_json::Map<String, serde_json::Value>, i64)> {
+        let record = self.0.get(oid, hive::EXTENSION_CONFIG.kind, extension).filter(|record| record.usr_mtd.enabled)?;
+        Some((record.data.as_object()?.clone(), record.sys_mtd.last_mod))
+    }
+
+    fn secret(&self, oid: Oid, name: &str) -> Option<String> {
+        let record = self.0.get(oid, hive::SECRETS.kind, name).filter(|record| record.usr_mtd.enabled)?;
+        record.data.get("secret")?.as_str().map(str::to_owned)
+    }
+}
+
 fn hives(
     app: &Weak<App>,
     records: &Arc<Records>,
     secrets: &Secrets,
     jobs: &Jobs,
     detectors: &Arc<Detectors>,
+    services: &Arc<Services>,
 ) -> Arc<Hives> {
     let (detectors, records) = (Arc::clone(detectors), Arc::clone(records));
     let in_force = InForce { app: app.clone(), detectors, records: Arc::clone(&records) };
     let (secrets, jobs, in_force) = (secrets.clone(), jobs.clone(), Arc::new(in_force));
-    Arc::new(Hives::new(hive::Ports { records, secrets, jobs, in_force }))
+    let services = Arc::clone(services);
+    Arc::new(Hives::new(hive::Ports { records, secrets, jobs, in_force, services }))
 }
 
 /// Whether somebody who came with a key, or with a session of the console, still may do something.
@@ -209,6 +226,7 @@ fn services_of(
         store: store.clone(),
         secrets: secrets.clone(),
         allows_private: config.allow_private_destinations,
+        kept: Arc::new(KeptInHives(Arc::clone(records))),
     }))
 }
 
@@ -258,8 +276,8 @@ impl App {
         let app = Arc::new_cyclic(|app| Self {
             streams,
             delivery,
+            hives: hives(app, &records, &secrets, &jobs, &detectors, &services),
             services,
-            hives: hives(app, &records, &secrets, &jobs, &detectors),
             detectors,
             telemetry,
             jobs,

@@ -1,7 +1,7 @@
 //! Extensions: who is subscribed, and the actions that are built in.
 //!
-//! Requests come in through the extension route, the older service route, and
-//! rules; all of them end in [`request`].
+//! Requests come in through the extension route, the older service route, and rules. What is built in is carried out
+//! here; extensions of others are asked by [`crate::service`].
 
 mod error;
 mod infrastructure;
@@ -16,6 +16,7 @@ use crate::app::App;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
 use crate::records::Kind;
+use crate::service::{self, Asked, By, Program};
 use muster_api_types::schema::SchemaOf;
 use muster_model::{Oid, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -51,13 +52,26 @@ pub fn answers() -> Vec<(&'static str, &'static str, SchemaOf)> {
     actions.map(|(extension, action)| (extension, action.name, action.answers)).collect()
 }
 
-/// What a built-in extension can be asked, in the published shape.
+/// Whether an extension is built in.
+#[must_use]
+pub fn is_built_in(name: &str) -> bool {
+    BUILT_IN.contains(&name)
+}
+
+/// What an extension that an organization sees can be asked, in the published shape.
 ///
 /// # Errors
 ///
-/// [`Error::NoExtension`].
-pub fn schema(name: &str) -> Result<Value, Error> {
-    table(name).map(Extension::schema)
+/// [`Error::OfOthers`] if there is none of this name, or it is one of others that does not say.
+pub async fn schema(app: &App, oid: Oid, name: &str) -> Result<Value, Error> {
+    if is_built_in(name) {
+        return table(name).map(Extension::schema);
+    }
+    let extension = Program::extension(name);
+    let found = service::find(&app.records, oid, &extension);
+    let found = found.ok_or_else(|| service::Error::Unknown(extension.clone()))?;
+    let schema = app.services.schema(found.owner, &extension).await?;
+    serde_json::to_value(schema).map_err(|error| Error::Fault(error.to_string()))
 }
 
 /// Whether an organization may use an extension.
@@ -80,6 +94,11 @@ pub async fn request_by(
     data: &Value,
     (caller, actor): (&Caller, &Actor),
 ) -> Result<Value, Error> {
+    if !is_built_in(name) {
+        let data = data.as_object().cloned().unwrap_or_default();
+        let asked = Asked { action, data, inv_id: "", by: By::Caller(caller) };
+        return Ok(app.services.act(organization.oid, name, asked).await?.data);
+    }
     let wanted = table(name)?.action(action)?;
     if let Some(permission) = wanted.permission {
         caller.require(organization.oid, permission)?;
@@ -91,7 +110,7 @@ pub async fn request_by(
     request(app, organization, name, action, data, actor).await
 }
 
-/// Carries out an action of an extension for nobody in particular, such as a rule.
+/// Carries out an action of a built-in extension for nobody in particular, such as a rule.
 ///
 /// # Errors
 ///

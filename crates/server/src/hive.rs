@@ -21,13 +21,14 @@ pub use in_force::{InForce, Reloading};
 pub use lookup::{Lookups, read_lookup};
 pub use page::{LISTING_BYTES_MAX, Page, Paging, page, whole};
 pub use record::{Change, HiveRecord, SystemMetadata, UserMetadata};
-pub use table::{DR_GENERAL, FALSE_POSITIVES, HIVES, Hive, LOOKUPS, RULE_HIVES, Verb, find};
+pub use table::{DR_GENERAL, EXTENSION_CONFIG, FALSE_POSITIVES, HIVES, Hive, LOOKUPS, RULE_HIVES, SECRETS, Verb, find};
 
 use crate::access::{Secrets, to_hex};
 use crate::intake::Record;
 use crate::intake::event::{self, Actor};
 use crate::jobs::Jobs;
 use crate::records::Records;
+use crate::service::Services;
 use crate::{clock, random};
 use muster_model::{Oid, Timestamp};
 use muster_store::{Expect, StoreError};
@@ -62,6 +63,8 @@ pub struct Ports {
     pub jobs: Jobs,
     /// The rules that are in force.
     pub in_force: Arc<dyn InForce>,
+    /// Extensions, which say whether their configuration is right.
+    pub services: Arc<Services>,
 }
 
 /// The hives of all organizations.
@@ -70,6 +73,7 @@ pub struct Hives {
     secrets: Secrets,
     jobs: Jobs,
     in_force: Arc<dyn InForce>,
+    services: Arc<Services>,
     /// One change of an organization's hives at a time, so that an etag is compared with what is replaced.
     changing: Mutex<HashMap<Oid, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -77,8 +81,8 @@ pub struct Hives {
 impl Hives {
     /// Hives over these records.
     #[must_use]
-    pub fn new(Ports { records, secrets, jobs, in_force }: Ports) -> Self {
-        Self { records, secrets, jobs, in_force, changing: Mutex::default() }
+    pub fn new(Ports { records, secrets, jobs, in_force, services }: Ports) -> Self {
+        Self { records, secrets, jobs, in_force, services, changing: Mutex::default() }
     }
 
     /// Waits until nobody changes a record of an organization; until the guard is dropped, nobody else will.
@@ -147,12 +151,12 @@ pub async fn write(
     actor: &Actor,
 ) -> Result<HiveRecord, Error> {
     if let Some(data) = change.data.take() {
-        change.data = Some(check(hives, hive, oid, key, data).await?);
+        change.data = Some(check(hives, hive, oid, key, data, actor).await?);
     } else if change.usr_mtd.as_ref().is_some_and(|wanted| wanted.enabled)
         && let Ok(stored) = get(hives, hive, oid, key)
     {
         // It was right when it was set; what it refers to may be gone. Whoever replaces it meanwhile has it checked.
-        check(hives, hive, oid, key, stored.data).await?;
+        check(hives, hive, oid, key, stored.data, actor).await?;
     }
     let _one_at_a_time = hives.lock(oid).await;
     let stored: Option<HiveRecord> = hives.records.get(oid, hive.kind, key);

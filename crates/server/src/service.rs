@@ -1,13 +1,17 @@
-//! Services: programs of others behind an HTTP endpoint, told what happens and asked for things.
+//! Services and extensions: programs of others behind an HTTP endpoint, told what happens and asked for things.
 //!
-//! Who is registered and subscribed is in [`registry`]. What they are to be told waits in the [`outbox`], stored in
+//! They are one kind of thing ([`Program`]) in two protocols. Who is registered and subscribed is in [`registry`]. What they are to be told waits in the [`outbox`], stored in
 //! the commit of what caused it ([`interest`] says what they want to hear of), and [`deliver`] takes it out again.
-//! How each service is, is asked by [`health`] all the time; periodic events come from [`cron`]; what services say of
-//! their work is kept by [`job`].
+//! How each is, is asked by [`health`] all the time; periodic events come from [`cron`]; what services say of
+//! their work is kept by [`job`]. What extensions are asked is in [`action`], their configuration in
+//! [`configuration`], and what follows from their answers in [`aftermath`].
 //!
-//! Source: reference/service-protocol.md.
+//! Source: reference/service-protocol.md, reference/extension-protocol.md.
 
+mod action;
+mod aftermath;
 mod change;
+mod configuration;
 mod cron;
 mod deliver;
 mod error;
@@ -16,14 +20,20 @@ mod interest;
 mod job;
 mod outbox;
 mod post;
+mod program;
 mod registry;
+mod seen;
 
+pub use action::{Asked, By};
+pub use aftermath::Counted;
 pub use change::{Changed, Wanted};
+pub use configuration::Kept as KeptFor;
 pub use error::Error;
 pub use interest::Feed;
 pub use job::Kept as Job;
 pub use outbox::{Outbox, Posted, Standing, WAITING_MAX};
-pub use registry::{Found, Registration, SERVICE, SERVICES_MAX, SUBSCRIBED, Subscribed, find, subscription, visible};
+pub use program::{Program, Protocol};
+pub use registry::{Found, REGISTRATIONS_MAX, Registration, Subscribed, find, subscription, subscriptions, visible};
 
 use crate::access::{Secrets, TOKEN_TTL_S};
 use crate::intake::{Enqueued, Queues as _, Record};
@@ -32,33 +42,33 @@ use crate::records::{Kind, Records};
 use crate::{clock, errors, random};
 use muster_model::{Oid, Timestamp};
 use muster_store::{Store, Tries, Write};
-use muster_webhook::service::{Answer, Envelope, Etype, Metadata, Verdict};
+use muster_webhook::extension::Schema;
+use muster_webhook::service::{Answer, Envelope, Etype, Metadata};
 use outbox::Message;
 use parking_lot::Mutex;
-use post::{CALL_MAX, Clients};
+use post::{Answered, Clients, Said, Verdict, call_max};
 use serde_json::{Map, Value};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
-
-/// Begins the names of lanes, of identities and of components with errors: `service/NAME`.
-const TARGET: &str = "service/";
 
 /// What services said of themselves last, by name; owned as the registration.
 const METADATA: Kind<Metadata> = Kind::new("service_metadata");
 
-/// Calls of one service that are under way at once, over all organizations. The container transport of the framework
+/// What extensions said that they offer, by name; owned as the registration.
+const SCHEMA: Kind<Schema> = Kind::new("extension_schema");
+
+/// Kinds of messages to extensions, besides the names of events: a call of an action, and an error that the server met.
+const REQUEST: &str = "request";
+const ERROR_REPORT: &str = "error_report";
+
+/// Calls of one program that are under way at once, over all organizations. The container transport of the framework
 /// in use has 50 threads, and one must be left for health. Source: reference/service-protocol.md section 2.
 const CALLS_MAX: usize = 32;
 
-/// The name of the lane of a service.
-#[must_use]
-pub fn target(name: &str) -> String {
-    format!("{TARGET}{name}")
-}
-
-/// Everything that services share.
+/// Everything that services and extensions share.
 pub struct Services {
     feed: Arc<Feed>,
     records: Arc<Records>,
@@ -70,18 +80,22 @@ pub struct Services {
     clients: Clients,
     /// Private addresses are allowed to all.
     allows_private: bool,
-    conditions: Mutex<HashMap<(Oid, String), Arc<Condition>>>,
+    conditions: Mutex<HashMap<(Oid, Program), Arc<Condition>>>,
+    /// What hives hold for extensions.
+    kept: Arc<dyn KeptFor>,
+    /// What extensions asked to be called and counted.
+    seen: seen::Seen,
     /// Someone is to be asked how they are at once.
     ask: Notify,
 }
 
-/// What is known of one registered service, beside what is stored.
+/// What is known of one registered program, beside what is stored.
 struct Condition {
     calls: Semaphore,
     state: Mutex<State>,
 }
 
-/// How a service is.
+/// How a program is.
 #[derive(Clone, Debug, Default)]
 pub struct State {
     /// When it last said that it is well.
@@ -114,13 +128,15 @@ pub struct Ports {
     pub secrets: Secrets,
     /// Private addresses are allowed to all.
     pub allows_private: bool,
+    /// What hives hold for extensions.
+    pub kept: Arc<dyn KeptFor>,
 }
 
 impl Services {
     /// The services of a server.
     #[must_use]
     pub fn new(ports: Ports) -> Self {
-        let Ports { feed, records, organizations, store, secrets, allows_private } = ports;
+        let Ports { feed, records, organizations, store, secrets, allows_private, kept } = ports;
         let services = Self {
             feed,
             jobs: job::Jobs::load(&records),
@@ -132,22 +148,24 @@ impl Services {
             clients: Clients::default(),
             allows_private,
             conditions: Mutex::default(),
+            kept,
+            seen: seen::Seen::default(),
             ask: Notify::new(),
         };
         services.reload_all();
         services
     }
 
-    fn condition(&self, owner: Oid, name: &str) -> Arc<Condition> {
+    fn condition(&self, owner: Oid, program: &Program) -> Arc<Condition> {
         let mut conditions = self.conditions.lock();
         let new = || Arc::new(Condition { calls: Semaphore::new(CALLS_MAX), state: Mutex::default() });
-        Arc::clone(conditions.entry((owner, name.to_owned())).or_insert_with(new))
+        Arc::clone(conditions.entry((owner, program.clone())).or_insert_with(new))
     }
 
-    /// How a service is.
+    /// How a program is.
     #[must_use]
-    pub fn state(&self, owner: Oid, name: &str) -> State {
-        self.condition(owner, name).state.lock().clone()
+    pub fn state(&self, owner: Oid, program: &Program) -> State {
+        self.condition(owner, program).state.lock().clone()
     }
 
     /// What a service said of itself last.
@@ -156,10 +174,15 @@ impl Services {
         self.records.get(owner, METADATA, name)
     }
 
-    /// How the messages of an organization to a service stand.
+    /// How the messages of an organization to a program stand.
     #[must_use]
-    pub fn standing(&self, oid: Oid, name: &str, most: usize) -> Standing {
-        self.feed.outbox.standing(oid, &target(name), most)
+    pub fn standing(&self, oid: Oid, program: &Program, most: usize) -> Standing {
+        self.feed.outbox.standing(oid, &program.target(), most)
+    }
+
+    /// What services get of a detection that is kept nowhere; to be stored in the commit of what caused it.
+    pub fn hear(&self, detection: &Record) -> Vec<Box<dyn Enqueued>> {
+        self.feed.enqueue(&[detection])
     }
 
     /// What services get of a detection that is kept nowhere; to be stored in the commit of what caused it.
@@ -177,25 +200,33 @@ impl Services {
     ///
     /// A call that is dropped may have been carried out.
     pub async fn request(&self, oid: Oid, name: &str, data: Map<String, Value>) -> Result<Map<String, Value>, Error> {
-        let found = registry::subscribed(&self.records, oid, name).ok_or_else(|| self.not_subscribed(oid, name))?;
-        let failed = |reason: String| Error::Failed { name: name.to_owned(), reason };
-        let condition = self.condition(found.owner, name);
-        if condition.state.lock().is_secret_wrong {
-            return Err(failed(SECRETS_DIFFER.into()));
-        }
-        let event = self.event(oid, name, Etype::Request, random::uuid(), data)?;
-        // Closed never.
-        let _permit = condition.calls.acquire().await;
-        let verdict = self.clients.post(&found.registration, &event, self.allows_private, CALL_MAX).await;
-        match verdict.map_err(&failed)? {
-            Verdict::Done(answer) => {
-                self.take_answer(oid, name, &answer).await?;
+        let service = Program::service(name);
+        let found = self.subscribed(oid, &service)?;
+        let said = Said::Event(self.event(oid, &service, Etype::Request, random::uuid(), data)?);
+        match self.call(&found, &service, &said).await? {
+            Verdict::Done(Answered::Service(answer)) => {
+                self.take_answer(oid, &service, &answer).await?;
                 Ok(answer.data)
             }
-            Verdict::Again(reason) | Verdict::Failed(reason) => Err(failed(reason)),
-            Verdict::NotImplemented => Err(failed("it takes no requests".into())),
-            Verdict::WrongSecret => Err(failed(SECRETS_DIFFER.into())),
+            Verdict::Again(reason) | Verdict::Failed(reason) => Err(Error::failed(&service, reason)),
+            Verdict::NotImplemented | Verdict::Done(Answered::Extension(_)) => {
+                Err(Error::failed(&service, "it takes no requests"))
+            }
+            Verdict::WrongSecret => Err(Error::failed(&service, SECRETS_DIFFER)),
         }
+    }
+
+    /// Says something to a program now, as one of its calls.
+    async fn call(&self, found: &Found, program: &Program, said: &Said) -> Result<Verdict, Error> {
+        let condition = self.condition(found.owner, program);
+        if condition.state.lock().is_secret_wrong {
+            return Ok(Verdict::WrongSecret);
+        }
+        // Closed never.
+        let _permit = condition.calls.acquire().await;
+        let within = call_max(program.protocol);
+        let called = self.clients.post(&found.registration, said, self.allows_private, within).await;
+        called.map_err(|reason| Error::failed(program, reason))
     }
 
     /// Has a service asked for something later; the request is stored when this answers.
@@ -204,15 +235,21 @@ impl Services {
     ///
     /// [`Error::NotSubscribed`], [`Error::Full`], and whatever the store says.
     pub async fn request_later(&self, oid: Oid, name: &str, data: &Map<String, Value>, id: Uuid) -> Result<(), Error> {
-        registry::subscribed(&self.records, oid, name).ok_or_else(|| self.not_subscribed(oid, name))?;
-        let mut posted = self.feed.outbox.put(oid, vec![message(name, Etype::Request, id, data)]);
-        if !posted.overflown().is_empty() {
-            self.tell(oid, name, TOO_MANY).await;
-            posted.deliver();
-            return Err(Error::Full(name.to_owned()));
-        }
+        let service = Program::service(name);
+        self.subscribed(oid, &service)?;
+        self.put(oid, &service, vec![message(&service, &Etype::Request.to_string(), id, data)]).await
+    }
+
+    /// Stores messages, as far as there is room for them, and has them delivered.
+    async fn put(&self, oid: Oid, program: &Program, messages: Vec<Message>) -> Result<(), Error> {
+        let mut posted = self.feed.outbox.put(oid, messages);
+        let is_full = !posted.overflown().is_empty();
         self.store.commit(vec![posted.stored()]).await?;
         posted.deliver();
+        if is_full {
+            self.tell(oid, program, TOO_MANY).await;
+            return Err(Error::Full(program.clone()));
+        }
         Ok(())
     }
 
@@ -229,63 +266,77 @@ impl Services {
         Ok(())
     }
 
-    fn not_subscribed(&self, oid: Oid, name: &str) -> Error {
-        match registry::find(&self.records, oid, name) {
-            Some(_) => Error::NotSubscribed(name.to_owned()),
-            None => Error::Unknown(name.to_owned()),
+    fn subscribed(&self, oid: Oid, program: &Program) -> Result<Found, Error> {
+        registry::subscribed(&self.records, oid, program).ok_or_else(|| self.not_subscribed(oid, program))
+    }
+
+    fn not_subscribed(&self, oid: Oid, program: &Program) -> Error {
+        match registry::find(&self.records, oid, program) {
+            Some(_) => Error::NotSubscribed(program.clone()),
+            None => Error::Unknown(program.clone()),
         }
     }
 
     /// An event as it is sent now: with a fresh deadline, and a fresh token if it is about an organization.
-    fn event(&self, oid: Oid, name: &str, etype: Etype, id: Uuid, data: Map<String, Value>) -> Result<Envelope, Error> {
-        let now = clock::now();
-        let event = Envelope::new(etype, &id.to_string(), now, data);
-        if !etype.has_organization() {
-            return Ok(event);
-        }
-        let subscribed = self.records.get(oid, SUBSCRIBED, name);
+    fn event(
+        &self,
+        oid: Oid,
+        service: &Program,
+        etype: Etype,
+        id: Uuid,
+        data: Map<String, Value>,
+    ) -> Result<Envelope, Error> {
+        let event = Envelope::new(etype, &id.to_string(), clock::now(), data);
+        Ok(if etype.has_organization() { event.of(oid, self.token(oid, service)?) } else { event })
+    }
+
+    /// A fresh token of the identity of a subscription.
+    fn token(&self, oid: Oid, program: &Program) -> Result<String, Error> {
+        let subscribed = self.records.get(oid, program.protocol.subscriptions(), &program.name);
         let identity = subscribed.and_then(|subscribed| registry::identity(&self.records, oid, &subscribed));
-        let failed = |reason: &str| Error::Failed { name: name.to_owned(), reason: reason.to_owned() };
         let identity = identity.ok_or_else(|| {
-            failed("the API key of its subscription was deleted; make another with: muster service rekey")
+            let word = program.protocol;
+            Error::failed(
+                program,
+                format!("the API key of its subscription was deleted; make another with: muster {word} rekey"),
+            )
         })?;
-        let token =
-            self.secrets.token(identity, TOKEN_TTL_S, None, now).map_err(|_| failed("no token could be made"))?;
-        Ok(event.of(oid, token))
+        let token = self.secrets.token(identity, TOKEN_TTL_S, None, clock::now());
+        token.map_err(|_| Error::failed(program, "no token could be made"))
     }
 
     /// Keeps what an answer brings beside its data: jobs, and an error for the operators.
-    async fn take_answer(&self, oid: Oid, name: &str, answer: &Answer) -> Result<(), Error> {
+    async fn take_answer(&self, oid: Oid, service: &Program, answer: &Answer) -> Result<(), Error> {
         if !answer.jobs.is_empty()
-            && let Some(refused) = self.take_jobs(oid, name, &answer.jobs).await?
+            && let Some(refused) = self.take_jobs(oid, &service.name, &answer.jobs).await?
         {
-            self.tell(oid, name, &refused).await;
+            self.tell(oid, service, &refused).await;
         }
         if let Some(error) = &answer.error {
-            self.tell(oid, name, error).await;
+            self.tell(oid, service, error).await;
         }
         Ok(())
     }
 
-    /// Tells operators of an organization that something is wrong with a service.
-    async fn tell(&self, oid: Oid, name: &str, text: &str) {
-        errors::report(&self.records, oid, &target(name), text).await;
+    /// Tells operators of an organization that something is wrong with a program.
+    async fn tell(&self, oid: Oid, program: &Program, text: &str) {
+        errors::report(&self.records, oid, &program.target(), text).await;
     }
 }
 
 /// What operators are told when a lane is full.
 const TOO_MANY: &str = "too many messages wait for it (10,000, or 64 MiB of them); new ones are dropped";
 
-/// What operators are told of a service that refuses our signature.
-const SECRETS_DIFFER: &str = "the service refuses the signature: its secret is another one than the registered one; \
+/// What operators are told of a program that refuses our signature.
+const SECRETS_DIFFER: &str = "it refuses the signature: its secret is another one than the registered one; \
                               nothing is sent until it accepts a health check";
 
-fn message(name: &str, etype: Etype, id: Uuid, data: &Map<String, Value>) -> Message {
+fn message(to: &Program, kind: &str, id: Uuid, data: &Map<String, Value>) -> Message {
     let body = serde_json::to_vec(data).unwrap_or_default();
-    Message { target: target(name), kind: etype.to_string(), id, body }
+    Message { target: to.target(), kind: kind.to_owned(), id, body, delay: Duration::ZERO }
 }
 
-/// Delivers what waits, asks services how they are, and puts periodic events, until dropped.
+/// Delivers what waits, asks programs how they are, and puts periodic events, until dropped.
 pub async fn run(services: Arc<Services>) {
     let (one, other) = (Arc::clone(&services), Arc::clone(&services));
     tokio::join!(deliver::run(one), health::run(other), cron::run(services));

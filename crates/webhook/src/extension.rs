@@ -13,7 +13,7 @@ mod verdict;
 pub use acl::Acl;
 pub use adapter::{adapter_tag, hook_secret};
 pub use answer::{Answer, Continuation, Metric, MetricReport};
-pub use check::{Refusal, check_action, check_config};
+pub use check::{Refusal, check_action, check_config, reveal};
 pub use message::{
     Action, ConfValidation, ErrorReport, Event, Message, MessageError, Org, ResourceState, SUBSCRIBE, Subject,
     UNSUBSCRIBE, UPDATE, VERSION,

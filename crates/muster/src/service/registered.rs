@@ -14,7 +14,7 @@ pub enum RegisteredVerb {
     ///   muster service register greeter --url https://example.org/greeter --secret-file secret.txt
     ///   muster service register greeter --url http://10.0.0.5:8080 --no-secret --allow-private --permission sensor.list
     #[command(verbatim_doc_comment)]
-    Register(RegisterArgs),
+    Register(RegisterServiceArgs),
     /// List services
     List,
     /// Show one service, and how it is
@@ -81,6 +81,16 @@ pub enum RegisteredVerb {
 
 /// Options of `register`.
 #[derive(clap::Args)]
+pub struct RegisterServiceArgs {
+    #[command(flatten)]
+    common: RegisterArgs,
+    /// A detection that it gets besides those that it asks for; may be given several times
+    #[arg(long = "detect", value_name = "NAME")]
+    detects: Vec<String>,
+}
+
+/// What services and extensions have in common.
+#[derive(clap::Args)]
 pub struct RegisterArgs {
     /// Its name
     name: String,
@@ -96,15 +106,30 @@ pub struct RegisterArgs {
     /// A permission of its identity where it is subscribed; may be given several times
     #[arg(long = "permission", value_name = "P")]
     permissions: Vec<String>,
-    /// A detection that it gets besides those that it asks for; may be given several times
-    #[arg(long = "detect", value_name = "NAME")]
-    detects: Vec<String>,
     /// Offer it to every organization of the server
     #[arg(long)]
     public: bool,
     /// It may be at a private or loopback address
     #[arg(long)]
     allow_private: bool,
+}
+
+impl RegisterArgs {
+    /// Its name, and what is to be registered.
+    ///
+    /// # Errors
+    ///
+    /// If nothing is said about a secret, or its file cannot be read.
+    pub fn read(self) -> anyhow::Result<(String, NewService)> {
+        let secret = match &self.secret_file {
+            Some(path) => Some(simulate::secret_of(path)?),
+            None if self.no_secret => None,
+            None => return Err(Usage("give --secret-file FILE, or --no-secret".into()).into()),
+        };
+        let Self { name, url, permissions, public, allow_private, .. } = self;
+        let detects = Vec::new();
+        Ok((name, NewService { url, secret, permissions, detects, is_public: public, allow_private }))
+    }
 }
 
 /// Carries it out.
@@ -114,7 +139,11 @@ pub struct RegisterArgs {
 /// If the options are wrong; else whatever the server says.
 pub async fn run(verb: RegisteredVerb, client: &Client, json: bool) -> anyhow::Result<()> {
     match verb {
-        RegisteredVerb::Register(args) => register(args, client).await?,
+        RegisteredVerb::Register(args) => {
+            let (name, new) = args.common.read()?;
+            client.register_service(&name, &NewService { detects: args.detects, ..new }).await?;
+            show::line(format_args!("{name} is registered. Subscribe to it with: muster service subscribe {name}"));
+        }
         RegisteredVerb::List => list(client, json).await?,
         RegisteredVerb::Get { name } => get(&client.service(&name).await?, json),
         RegisteredVerb::Health { name } => show::json(&client.service_health(&name).await?),
@@ -145,19 +174,6 @@ pub async fn run(verb: RegisteredVerb, client: &Client, json: bool) -> anyhow::R
             show::line("It is delivered again.");
         }
     }
-    Ok(())
-}
-
-async fn register(args: RegisterArgs, client: &Client) -> anyhow::Result<()> {
-    let secret = match &args.secret_file {
-        Some(path) => Some(simulate::secret_of(path)?),
-        None if args.no_secret => None,
-        None => return Err(Usage("give --secret-file FILE, or --no-secret".into()).into()),
-    };
-    let RegisterArgs { name, url, permissions, detects, public, allow_private, .. } = args;
-    let new = NewService { url, secret, permissions, detects, is_public: public, allow_private };
-    client.register_service(&name, &new).await?;
-    show::line(format_args!("{name} is registered. Subscribe to it with: muster service subscribe {name}"));
     Ok(())
 }
 

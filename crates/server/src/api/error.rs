@@ -7,7 +7,9 @@ use crate::arrival::ArrivalError;
 use crate::meter::TooManyCalls;
 use crate::names::WrongTags;
 use crate::turns::NoTurn;
-use crate::{access, artifact, console, extension, files, hive, live, output, payload, settings, tasking, transfer};
+use crate::{
+    access, artifact, console, extension, files, hive, live, output, payload, service, settings, tasking, transfer,
+};
 use muster_api_types::ErrorCode;
 use muster_store::StoreError;
 
@@ -291,12 +293,14 @@ impl From<output::Error> for ApiError {
 impl From<hive::Error> for ApiError {
     fn from(error: hive::Error) -> Self {
         use hive::Error::{
-            Content, Cursor, EtagMismatch, Fault, Full, InvalidExpiry, Key, KeyTaken, ListingTooLarge, Metadata,
-            NotFound, NotInForce, Rule, Store, TooLarge,
+            Content, Cursor, EtagMismatch, Extension, Fault, Full, InvalidExpiry, Key, KeyTaken, ListingTooLarge,
+            Metadata, NotFound, NotInForce, Rule, Store, TooLarge,
         };
         let text = error.to_string();
         let code = match error {
             Store(error) => return error.into(),
+            Extension(service::Error::Invalid(_)) => ErrorCode::InvalidRecord,
+            Extension(error) => return error.into(),
             Fault(detail) => return Self::internal(detail),
             NotInForce => ErrorCode::NotInForce,
             NotFound(_) => ErrorCode::RecordNotFound,
@@ -337,14 +341,15 @@ impl From<tasking::Error> for ApiError {
 impl From<extension::Error> for ApiError {
     fn from(error: extension::Error) -> Self {
         use extension::Error::{
-            Access, Fault, Hive, Invalid, NeedsCaller, NoExtension, NoTag, NoTask, NotSubscribed, Selector, Store,
-            Tasking, TooLarge, UnknownField,
+            Access, Fault, Hive, Invalid, NeedsCaller, NoExtension, NoTag, NoTask, NotSubscribed, OfOthers, Selector,
+            Store, Tasking, TooLarge, UnknownField,
         };
         let text = error.to_string();
         let code = match error {
             Access(error) => return error.into(),
             Hive(error) => return error.into(),
             Tasking(error) => return error.into(),
+            OfOthers(error) => return error.into(),
             Store(error) => return error.into(),
             Fault(detail) => return Self::internal(detail),
             NoExtension(_) | NoTask(_) | NoTag { .. } => ErrorCode::NotFound,

@@ -1,15 +1,18 @@
 //! Extensions: subscription, schema, requests. Source: reference/rest-api.md sections 7.7 and 10.
 
+use super::services::registered;
 use super::{Access, ApiError, Call, Form, Kind, Method, Reply, Route};
 use crate::access::Caller;
 use crate::clock;
 use crate::extension::{self, BUILT_IN, SUBSCRIPTION, Subscription};
 use crate::hive::LISTING_BYTES_MAX;
 use crate::intake::event;
+use crate::service::{self, Protocol};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
-use muster_api_types::{Done, ExtensionAnswer, ExtensionSchema, Subscriptions};
+use muster_api_types::{Done, ExtensionAnswer, ExtensionDefinition, ExtensionSchema, Subscriptions};
+use muster_model::Timestamp;
 use muster_store::Expect;
 use serde_json::{Map, Value, json};
 use std::io::Read as _;
@@ -21,7 +24,7 @@ const DATA_BYTES_MAX: u64 = 4 * LISTING_BYTES_MAX as u64;
 pub(super) fn routes() -> Vec<Route> {
     use Access::{May, Member};
     let one = "/orgs/{oid}/subscription/extension/{name}";
-    vec![
+    let mut routes = vec![
         Route::new(
             Method::Get,
             "/orgs/{oid}/subscriptions",
@@ -54,37 +57,66 @@ pub(super) fn routes() -> Vec<Route> {
         .form("gzdata", Kind::Packed, "The same as base64 of gzip")
         .form("impersonator_jwt", Kind::Text, "Token of the caller as whom the extension shall act")
         .takes_documents(),
-    ]
+        Route::new(Method::Get, "/extension/definition", Member, "Extensions that can be subscribed to", definitions)
+            .answers::<Vec<ExtensionDefinition>>("extension_definitions_list")
+            .query("oid", Kind::Id, "Organization id"),
+        Route::new(Method::Get, "/extension/definition/{name}", Member, "One of them", definition)
+            .answers::<ExtensionDefinition>("extension_definition_get")
+            .query("oid", Kind::Id, "Organization id"),
+    ];
+    routes.extend(registered::routes_of_extensions());
+    routes
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
-    let organization = call.organization()?;
-    let subscriptions = call.app.records.list(organization.oid, SUBSCRIPTION);
-    let by_name: Map<String, Value> = subscriptions
-        .into_iter()
-        .map(|(name, subscription)| (name, json!({"by": subscription.by, "since": subscription.created_at.as_secs()})))
-        .collect();
-    Ok(Reply::json(&by_name))
+    let (records, oid) = (&call.app.records, call.organization()?.oid);
+    let shown = |by: &str, since: Timestamp| json!({"by": by, "since": since.as_secs()});
+    let built_in = records.list(oid, SUBSCRIPTION).into_iter();
+    let built_in = built_in.map(|(name, one)| (name, shown(&one.by, one.created_at)));
+    let of_others = service::subscriptions(records, oid, Protocol::Extension).into_iter().filter_map(|extension| {
+        let one = service::subscription(records, oid, &extension)?;
+        Some((extension.name, shown(&one.by, one.created_at)))
+    });
+    Ok(Reply::json(&built_in.chain(of_others).collect::<Map<String, Value>>()))
 }
 
-fn known(call: &Call) -> Result<&str, ApiError> {
+/// Every extension that the organization sees, as published clients list them.
+fn visible(call: &Call) -> Result<Vec<Value>, ApiError> {
+    let oid = call.organization()?.oid;
+    let built_in = BUILT_IN.iter().map(|name| json!({"name": name, "is_public": true, "is_built_in": true}));
+    let of_others = service::visible(&call.app.records, oid, Protocol::Extension).into_iter();
+    let of_others = of_others.map(|(extension, found)| {
+        json!({"name": extension.name, "is_public": found.registration.is_public, "is_built_in": false})
+    });
+    Ok(built_in.chain(of_others).collect())
+}
+
+async fn definitions(call: Call) -> Result<Reply, ApiError> {
+    Ok(Reply::json(&visible(&call)?))
+}
+
+async fn definition(call: Call) -> Result<Reply, ApiError> {
     let name = call.path("name");
-    if BUILT_IN.contains(&name) {
-        return Ok(name);
-    }
-    Err(ApiError::not_found(format!("no such extension: {name}; available: {}", BUILT_IN.join(", "))))
+    let found = visible(&call)?.into_iter().find(|one| one["name"] == name);
+    found.map(|one| Reply::json(&one)).ok_or_else(|| ApiError::not_found(format!("no such extension: {name}")))
 }
 
 async fn subscribe(call: Call) -> Result<Reply, ApiError> {
-    change(&call, "extension subscribed", "subscribe").await
+    match extension::is_built_in(call.path("name")) {
+        true => change(&call, "extension subscribed", "subscribe").await,
+        false => registered::subscribe(call, Protocol::Extension).await,
+    }
 }
 
 async fn unsubscribe(call: Call) -> Result<Reply, ApiError> {
-    change(&call, "extension unsubscribed", "unsubscribe").await
+    match extension::is_built_in(call.path("name")) {
+        true => change(&call, "extension unsubscribed", "unsubscribe").await,
+        false => registered::unsubscribe(call, Protocol::Extension).await,
+    }
 }
 
 async fn change(call: &Call, message: &str, action: &str) -> Result<Reply, ApiError> {
-    let name = known(call)?;
+    let name = call.path("name");
     let oid = call.organization()?.oid;
     let now = clock::now();
     let actor = call.caller.actor(call.source);
@@ -101,12 +133,15 @@ async fn change(call: &Call, message: &str, action: &str) -> Result<Reply, ApiEr
 
 /// Built-in extensions run inside the server and have no key of their own.
 async fn rekey(call: Call) -> Result<Reply, ApiError> {
-    known(&call)?;
-    Ok(Reply::done())
+    match extension::is_built_in(call.path("name")) {
+        true => Ok(Reply::done()),
+        false => registered::rekey(call, Protocol::Extension).await,
+    }
 }
 
 async fn schema(call: Call) -> Result<Reply, ApiError> {
-    Ok(Reply::json(&extension::schema(call.path("name"))?))
+    let oid = call.organization()?.oid;
+    Ok(Reply::json(&extension::schema(&call.app, oid, call.path("name")).await?))
 }
 
 async fn request(call: Call) -> Result<Reply, ApiError> {

@@ -253,7 +253,8 @@ async fn set_metadata(call: Call) -> Result<Reply, ApiError> {
 async fn validate_content(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Set)?;
     change_of(&call.fields)?;
-    hive::check(&call.app.hives, hive, oid, call.path("key"), require_data(&call.fields)?).await?;
+    let data = require_data(&call.fields)?;
+    hive::check(&call.app.hives, hive, oid, call.path("key"), data, &call.actor()).await?;
     Ok(Reply::done())
 }
 

@@ -1,11 +1,11 @@
 //! Services: the older door to extensions, and programs of others. Source: reference/rest-api.md sections 7.8 and 10.4.
 
-mod registered;
+pub(super) mod registered;
 
 use super::extensions::impersonated;
 use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::extension::{self, INFRASTRUCTURE, INFRASTRUCTURE_SERVICE, yaml_text};
-use crate::service;
+use crate::service::{self, Protocol};
 use crate::tasking::EXTENSION;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -40,9 +40,8 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let is_subscribed = extension::is_subscribed(&call.app, oid, EXTENSION);
     let names = is_subscribed.then_some(RELIABLE_TASKING).into_iter().chain([INFRASTRUCTURE_SERVICE]);
-    let visible = service::visible(&call.app.records, oid).into_iter().map(|(name, _)| name);
-    let subscribed = visible.filter(|name| service::subscription(&call.app.records, oid, name).is_some());
-    let names: Vec<String> = names.map(str::to_owned).chain(subscribed).collect();
+    let subscribed = service::subscriptions(&call.app.records, oid, Protocol::Service).into_iter();
+    let names: Vec<String> = names.map(str::to_owned).chain(subscribed.map(|service| service.name)).collect();
     Ok(Reply::json(&json!({"replicants": names})))
 }
 

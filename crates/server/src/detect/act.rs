@@ -14,6 +14,7 @@ use crate::intake::event::Actor;
 use crate::organization::Organization;
 use crate::organization::Place;
 use crate::sensor::{self, Flag};
+use crate::service::{Asked, By};
 use crate::tasking::{DIRECT_LIFETIME, EXTENSION, Order, send_ordered};
 use crate::{clock, extension, hive, tasking};
 use muster_model::Sid;
@@ -179,6 +180,14 @@ async fn act(app: &Arc<App>, organization: &Arc<Organization>, action: &Action) 
         Effect::Unseal { sid } => flag(sid, Flag::Seal, false).await,
         Effect::UndeleteSensor { sid } => {
             sensor::undelete(&app.sensors, &place_of(organization, sid)?, &actor).await.map_err(Failed::from)
+        }
+        Effect::ExtensionRequest { extension_name: name, extension_action: action, extension_request: data }
+            if !extension::is_built_in(name) =>
+        {
+            let data = data.as_object().cloned().unwrap_or_default();
+            let by = By::Rule(&ordered.namespace, &ordered.rule);
+            let asked = Asked { action, data, inv_id: "", by };
+            Ok(app.services.act_later(organization.oid, name, asked, ordered.id).await?)
         }
         Effect::ExtensionRequest { extension_name, extension_action, extension_request } => {
             let data = identified(ordered.id, extension_name, extension_action, extension_request);

@@ -2,7 +2,7 @@
 
 use super::BUILT_IN;
 use crate::hive::LISTING_BYTES_MAX;
-use crate::{access, hive, names, tasking};
+use crate::{access, hive, names, service, tasking};
 use muster_selector::SelectorError;
 use muster_store::StoreError;
 
@@ -13,6 +13,9 @@ pub enum Error {
     /// There is no such extension.
     #[error("no such extension: {0}; available: {available}", available = BUILT_IN.join(", "))]
     NoExtension(String),
+    /// One of others does not do it.
+    #[error(transparent)]
+    OfOthers(#[from] service::Error),
     /// It acts as whoever calls it, and nobody does.
     #[error("{0} acts with the permissions of a caller; rules have none")]
     NeedsCaller(String),
@@ -68,7 +71,7 @@ impl Error {
     #[must_use]
     pub fn of_store(&self) -> Option<&StoreError> {
         match self {
-            Self::Store(error) => Some(error),
+            Self::Store(error) | Self::OfOthers(service::Error::Store(error)) => Some(error),
             Self::Hive(error) => error.of_store(),
             Self::Tasking(error) => error.of_store(),
             _ => None,

@@ -2,6 +2,7 @@
 
 use super::table::Content;
 use super::{Error, Hive, Hives, Lookups, read_lookup};
+use crate::intake::event::Actor;
 use muster_model::Oid;
 use muster_rules::{RuleLoader, RuleMeta};
 use serde_json::{Value, json};
@@ -11,16 +12,28 @@ fn invalid(text: impl Into<String>) -> Error {
     Error::Content(text.into())
 }
 
-/// Checks the content of a record, on a thread where that may take its time: rules run their own unit tests. Gives it back.
+/// Checks the content of a record, on a thread where that may take its time: rules run their own unit tests. The
+/// configuration of an extension is shown to that extension. Gives the content back.
 ///
 /// # Errors
 ///
 /// An error saying what is wrong.
-pub async fn check(hives: &Hives, hive: &'static Hive, oid: Oid, key: &str, data: Value) -> Result<Value, Error> {
+pub async fn check(
+    hives: &Hives,
+    hive: &'static Hive,
+    oid: Oid,
+    key: &str,
+    data: Value,
+    actor: &Actor,
+) -> Result<Value, Error> {
     let lookups = if hive.concerns_rules { hives.in_force.lookups(oid) } else { Arc::default() };
-    let (checker, key) = (Checker { lookups, anon_seed: hives.secrets.anon_seed(oid) }, key.to_owned());
-    let checked = tokio::task::spawn_blocking(move || checker.check(hive, &key, &data).map(|()| data)).await;
-    checked.map_err(|error| Error::Fault(error.to_string()))?
+    let (checker, name) = (Checker { lookups, anon_seed: hives.secrets.anon_seed(oid) }, key.to_owned());
+    let checked = tokio::task::spawn_blocking(move || checker.check(hive, &name, &data).map(|()| data)).await;
+    let data = checked.map_err(|error| Error::Fault(error.to_string()))??;
+    if hive.content == Content::Configuration {
+        hives.services.check_config(oid, key, &data, &actor.identity).await?;
+    }
+    Ok(data)
 }
 
 /// Checks records against lookups that need not be stored yet.
@@ -56,7 +69,7 @@ impl Checker {
                 _ => Err(invalid("data must be an object with the text secret")),
             },
             Content::Lookup => read_lookup(data).map(|_| ()).map_err(invalid),
-            Content::Object => Ok(()),
+            Content::Configuration | Content::Object => Ok(()),
         }
     }
 }
@@ -81,6 +94,6 @@ pub fn schema(hive: &Hive) -> Value {
                 "yaml_content": {"type": "string"},
             },
         }),
-        Content::FalsePositive | Content::Object => any,
+        Content::FalsePositive | Content::Configuration | Content::Object => any,
     }
 }

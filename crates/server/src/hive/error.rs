@@ -1,6 +1,7 @@
 //! Why a record is not there, or not written.
 
 use super::{KEY_BYTES_MAX, RECORDS_MAX};
+use crate::service;
 use muster_rules::LoadError;
 use muster_store::StoreError;
 
@@ -53,6 +54,9 @@ pub enum Error {
     /// A fault of the server; the text is for the log alone.
     #[error("a record could not be checked: {0}")]
     Fault(String),
+    /// The extension whose configuration it is refuses it, or could not be asked.
+    #[error(transparent)]
+    Extension(#[from] service::Error),
     /// It could not be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -63,7 +67,7 @@ impl Error {
     #[must_use]
     pub fn of_store(&self) -> Option<&StoreError> {
         match self {
-            Self::Store(error) => Some(error),
+            Self::Store(error) | Self::Extension(service::Error::Store(error)) => Some(error),
             _ => None,
         }
     }

@@ -22,6 +22,8 @@ pub(super) enum Content {
     FalsePositive,
     Secret,
     Lookup,
+    /// What an organization sets in an extension, which says whether it is right.
+    Configuration,
     /// Any object.
     Object,
 }
@@ -101,7 +103,8 @@ static DR_SERVICE: Hive = Hive::new(
 );
 /// False-positive rules.
 pub static FALSE_POSITIVES: Hive = Hive::new("fp", "hive/fp", Content::FalsePositive, ["fp.ctrl"; 5]);
-static SECRET: Hive = Hive::new(
+/// Secrets, which other records refer to.
+pub static SECRETS: Hive = Hive::new(
     "secret",
     "hive/secret",
     Content::Secret,
@@ -114,7 +117,9 @@ pub static LOOKUPS: Hive = Hive::new(
     Content::Lookup,
     ["lookup.get", "lookup.set", "lookup.del", "lookup.get.mtd", "lookup.set.mtd"],
 );
-static EXTENSION_CONFIG: Hive = Hive::new("extension_config", "hive/extension_config", Content::Object, CONFIG);
+/// What organizations set in extensions.
+pub static EXTENSION_CONFIG: Hive =
+    Hive::new("extension_config", "hive/extension_config", Content::Configuration, CONFIG);
 static YARA: Hive = Hive::new(
     "yara",
     "hive/yara",
@@ -181,7 +186,7 @@ pub static HIVES: [&Hive; 16] = [
     &DR_MANAGED,
     &DR_SERVICE,
     &FALSE_POSITIVES,
-    &SECRET,
+    &SECRETS,
     &LOOKUPS,
     &EXTENSION_CONFIG,
     &YARA,

@@ -1,8 +1,9 @@
 //! Registering, subscribing, and their ends. Each is one commit, with its audit record and the message about it.
 
 use super::interest::Interest;
-use super::registry::{self, Registration, SERVICE, SERVICES_MAX, SUBSCRIBED, Subscribed};
-use super::{Error, METADATA, Services, message, target};
+use super::program::{Program, Protocol};
+use super::registry::{self, REGISTRATIONS_MAX, Registration, Subscribed};
+use super::{Error, METADATA, SCHEMA, Services, message};
 use crate::access::{API_KEY, Caller};
 use crate::intake::Record;
 use crate::intake::event::{self, Actor};
@@ -10,6 +11,7 @@ use crate::records::Batch;
 use crate::{clock, random};
 use muster_model::{Oid, Timestamp};
 use muster_store::{Expect, Write};
+use muster_webhook::extension::{SUBSCRIBE, UNSUBSCRIBE};
 use muster_webhook::service::Etype;
 use serde_json::{Map, Value, json};
 
@@ -35,43 +37,54 @@ pub struct Wanted {
 }
 
 impl Changed<'_> {
-    fn record(&self, oid: Oid, name: &str, message: &str, action: &str, detail: &Value, now: Timestamp) -> Record {
-        event::audit(oid, self.actor, message, &json!({"type": "service", "name": name}), action, detail, now)
+    /// The audit record of something that is done to a program: `verb` in the present, `done` in the past.
+    fn record(
+        &self,
+        oid: Oid,
+        program: &Program,
+        (verb, done): (&str, &str),
+        detail: &Value,
+        now: Timestamp,
+    ) -> Record {
+        let word = program.protocol.word();
+        let entity = json!({"type": word, "name": program.name});
+        event::audit(oid, self.actor, &format!("{word} {done}"), &entity, &format!("{verb}_{word}"), detail, now)
     }
 }
 
 impl Services {
-    /// Registers a service.
+    /// Registers a program.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`], [`Error::Taken`], [`Error::TooMany`], and whatever the store says.
-    pub async fn register(&self, oid: Oid, name: &str, wanted: Wanted, by: Changed<'_>) -> Result<(), Error> {
+    pub async fn register(&self, oid: Oid, program: &Program, wanted: Wanted, by: Changed<'_>) -> Result<(), Error> {
         let now = clock::now();
         let Wanted { url, secret, permissions, detects, is_public, allow_private } = wanted;
         let who = by.actor.identity.clone();
         let registration =
             Registration { url, secret, permissions, detects, is_public, allow_private, created_at: now, by: who };
-        registration.check(name)?;
+        registration.check(program)?;
         // The address stays out of the audit: it may hold a secret.
         let detail = json!({
             "permissions": registration.permissions, "is_public": is_public, "allow_private": allow_private,
             "has_secret": registration.secret.is_some(),
         });
-        let record = by.record(oid, name, "service registered", "register_service", &detail, now);
+        let record = by.record(oid, program, ("register", "registered"), &detail, now);
         let records = &self.records;
         let decide = || {
-            if registry::find(records, oid, name).is_some() {
-                return Err(Error::Taken(name.to_owned()));
+            if registry::find(records, oid, program).is_some() {
+                return Err(Error::Taken(program.clone()));
             }
             // Where nobody sees it, a public name may be taken privately; two public ones cannot be told apart.
-            if records.count(oid, SERVICE) >= SERVICES_MAX {
-                return Err(Error::TooMany(SERVICES_MAX));
+            let registrations = program.protocol.registrations();
+            if records.count(oid, registrations) >= REGISTRATIONS_MAX {
+                return Err(Error::TooMany(program.protocol, REGISTRATIONS_MAX));
             }
-            Ok(Batch::beside(record).put(oid, SERVICE, name, &registration, Expect::Absent)?)
+            Ok(Batch::beside(record).put(oid, registrations, &program.name, &registration, Expect::Absent)?)
         };
         records.change(decide).await?;
-        self.ask_at_once(oid, name);
+        self.ask_at_once(oid, program);
         Ok(())
     }
 
@@ -80,60 +93,66 @@ impl Services {
     /// # Errors
     ///
     /// [`Error::Unknown`] if the organization has registered none of this name; else whatever the store says.
-    pub async fn delete(&self, oid: Oid, name: &str, by: Changed<'_>) -> Result<(), Error> {
+    pub async fn delete(&self, oid: Oid, program: &Program, by: Changed<'_>) -> Result<(), Error> {
         let now = clock::now();
-        let record = by.record(oid, name, "service deleted", "delete_service", &json!({}), now);
+        let record = by.record(oid, program, ("delete", "deleted"), &json!({}), now);
         let (records, mut ended) = (&self.records, Vec::new());
         let decide = || {
-            if !records.has(oid, SERVICE, name) {
-                return Err(Error::Unknown(name.to_owned()));
+            let Program { protocol, name } = program;
+            if !records.has(oid, protocol.registrations(), name) {
+                return Err(Error::Unknown(program.clone()));
             }
-            let batch = Batch::beside(record).delete(oid, SERVICE, name).delete(oid, METADATA, name);
-            ended = registry::subscribers(records, oid, name);
-            let mut batch = batch.and(vec![self.feed.outbox.removal(oid, &target(name))]);
+            let batch = Batch::beside(record).delete(oid, protocol.registrations(), name);
+            let batch = match protocol {
+                Protocol::Service => batch.delete(oid, METADATA, name),
+                Protocol::Extension => batch.delete(oid, SCHEMA, name),
+            };
+            ended = registry::subscribers(records, oid, program);
+            let mut batch = batch.and(vec![self.feed.outbox.removal(oid, &program.target())]);
             for (of, subscribed) in &ended {
-                batch = batch.delete(*of, SUBSCRIBED, name).delete(*of, API_KEY, &subscribed.key);
-                batch = batch.and(vec![self.feed.outbox.removal(*of, &target(name))]);
+                batch = batch.delete(*of, protocol.subscriptions(), name).delete(*of, API_KEY, &subscribed.key);
+                batch = batch.and(vec![self.feed.outbox.removal(*of, &program.target())]);
             }
             Ok(batch)
         };
         records.change(decide).await?;
         for of in ended.iter().map(|(of, _)| *of).chain([oid]) {
-            self.feed.outbox.forget(of, &target(name));
+            self.feed.outbox.forget(of, &program.target());
             self.reload(of);
         }
-        self.conditions.lock().remove(&(oid, name.to_owned()));
+        self.conditions.lock().remove(&(oid, program.clone()));
         Ok(())
     }
 
-    /// Subscribes an organization to a service that it sees, and has the service told.
+    /// Subscribes an organization to a program that it sees, and has the program told.
     ///
     /// # Errors
     ///
     /// [`Error::Unknown`], [`Error::Grant`] for a permission that the caller has not, and whatever the store says.
-    pub async fn subscribe(&self, oid: Oid, name: &str, by: Changed<'_>) -> Result<(), Error> {
+    pub async fn subscribe(&self, oid: Oid, program: &Program, by: Changed<'_>) -> Result<(), Error> {
         let (now, records) = (clock::now(), &self.records);
+        let (subscriptions, name) = (program.protocol.subscriptions(), program.name.as_str());
         let mut posted = None;
         let decide = || {
-            let found = registry::find(records, oid, name).ok_or_else(|| Error::Unknown(name.to_owned()))?;
+            let found = registry::find(records, oid, program).ok_or_else(|| Error::Unknown(program.clone()))?;
             let permissions = &found.registration.permissions;
             if let Some(missing) = permissions.iter().find(|permission| !by.caller.may(oid, permission)) {
-                return Err(Error::Grant(missing.clone()));
+                return Err(Error::Grant(program.protocol, missing.clone()));
             }
             let detail = json!({"permissions": permissions});
-            let record = by.record(oid, name, "service subscribed", "subscribe_service", &detail, now);
-            let old = records.get(oid, SUBSCRIBED, name);
+            let record = by.record(oid, program, ("subscribe", "subscribed"), &detail, now);
+            let old = records.get(oid, subscriptions, name);
             let batch = old.iter().fold(Batch::beside(record), |batch, old| batch.delete(oid, API_KEY, &old.key));
             let who = &by.actor.identity;
-            let (batch, key) = registry::add_identity(batch, &self.secrets, oid, (name, permissions), (who, now))?;
+            let (batch, key) = registry::add_identity(batch, &self.secrets, oid, (program, permissions), (who, now))?;
             let subscribed = Subscribed { owner: found.owner, key, created_at: now, by: who.clone(), is_ending: false };
-            let batch = batch.put(oid, SUBSCRIBED, name, &subscribed, Expect::Any)?;
+            let batch = batch.put(oid, subscriptions, name, &subscribed, Expect::Any)?;
             // Where periodic events stood is of the subscription before.
-            let batch = if old.is_none() { batch.and(self.cron.removals(oid, name)) } else { batch };
+            let batch = if old.is_none() { batch.and(self.cron.removals(oid, program)) } else { batch };
             if old.is_some_and(|old| !old.is_ending) {
                 return Ok(batch);
             }
-            Ok(batch.and(self.told(&mut posted, oid, name, Etype::OrgInstall)))
+            Ok(batch.and(self.told(&mut posted, oid, program, End::Begun)))
         };
         records.change(decide).await?;
         self.reload(oid);
@@ -146,15 +165,16 @@ impl Services {
     /// # Errors
     ///
     /// [`Error::NotSubscribed`], and whatever the store says.
-    pub async fn unsubscribe(&self, oid: Oid, name: &str, by: Changed<'_>) -> Result<(), Error> {
+    pub async fn unsubscribe(&self, oid: Oid, program: &Program, by: Changed<'_>) -> Result<(), Error> {
         let (now, records) = (clock::now(), &self.records);
-        let record = by.record(oid, name, "service unsubscribed", "unsubscribe_service", &json!({}), now);
+        let record = by.record(oid, program, ("unsubscribe", "unsubscribed"), &json!({}), now);
         let mut posted = None;
         let decide = || {
-            let old = registry::subscription(records, oid, name).ok_or_else(|| self.not_subscribed(oid, name))?;
+            let old = registry::subscription(records, oid, program).ok_or_else(|| self.not_subscribed(oid, program))?;
             let ending = Subscribed { is_ending: true, ..old };
-            let batch = Batch::beside(record).put(oid, SUBSCRIBED, name, &ending, Expect::Any)?;
-            Ok::<_, Error>(batch.and(self.told(&mut posted, oid, name, Etype::OrgUninstall)))
+            let subscriptions = program.protocol.subscriptions();
+            let batch = Batch::beside(record).put(oid, subscriptions, &program.name, &ending, Expect::Any)?;
+            Ok::<_, Error>(batch.and(self.told(&mut posted, oid, program, End::Over)))
         };
         records.change(decide).await?;
         self.reload(oid);
@@ -168,25 +188,33 @@ impl Services {
     /// # Errors
     ///
     /// [`Error::NotSubscribed`], [`Error::Grant`], and whatever the store says.
-    pub async fn rekey(&self, oid: Oid, name: &str, by: Changed<'_>) -> Result<(), Error> {
-        if registry::subscription(&self.records, oid, name).is_none() {
-            return Err(self.not_subscribed(oid, name));
+    pub async fn rekey(&self, oid: Oid, program: &Program, by: Changed<'_>) -> Result<(), Error> {
+        if registry::subscription(&self.records, oid, program).is_none() {
+            return Err(self.not_subscribed(oid, program));
         }
-        self.subscribe(oid, name, by).await
+        self.subscribe(oid, program, by).await
     }
 
     /// What stores a message about a subscription; it is in `posted` then.
-    fn told(&self, posted: &mut Option<super::Posted>, oid: Oid, name: &str, etype: Etype) -> Vec<Write> {
-        let event = message(name, etype, random::uuid(), &Map::new());
+    fn told(&self, posted: &mut Option<super::Posted>, oid: Oid, program: &Program, end: End) -> Vec<Write> {
+        let kind = match (program.protocol, end) {
+            (Protocol::Service, End::Begun) => Etype::OrgInstall.to_string(),
+            (Protocol::Service, End::Over) => Etype::OrgUninstall.to_string(),
+            (Protocol::Extension, End::Begun) => SUBSCRIBE.to_owned(),
+            (Protocol::Extension, End::Over) => UNSUBSCRIBE.to_owned(),
+        };
+        let event = message(program, &kind, random::uuid(), &Map::new());
         vec![posted.insert(self.feed.outbox.put(oid, vec![event])).stored()]
     }
 
-    /// Removes the identity of a subscription that has ended, now that the service was told.
-    pub(super) async fn end(&self, oid: Oid, name: &str, delivered: Write) -> Result<(), Error> {
+    /// Removes the identity of a subscription that has ended, now that the program was told.
+    pub(super) async fn end(&self, oid: Oid, program: &Program, delivered: Write) -> Result<(), Error> {
+        let (subscriptions, name) = (program.protocol.subscriptions(), program.name.as_str());
         let decide = || {
             let batch = Batch::beside(crate::intake::Beside::writes(vec![delivered]));
-            Ok::<_, Error>(match self.records.get(oid, SUBSCRIBED, name).filter(|subscribed| subscribed.is_ending) {
-                Some(ended) => batch.delete(oid, SUBSCRIBED, name).delete(oid, API_KEY, &ended.key),
+            let ended = self.records.get(oid, subscriptions, name).filter(|subscribed| subscribed.is_ending);
+            Ok::<_, Error>(match ended {
+                Some(ended) => batch.delete(oid, subscriptions, name).delete(oid, API_KEY, &ended.key),
                 None => batch,
             })
         };
@@ -194,18 +222,27 @@ impl Services {
     }
 
     pub(super) fn reload_all(&self) {
-        self.records.owners(SUBSCRIBED).into_iter().for_each(|oid| self.reload(oid));
+        self.records.owners(Protocol::Service.subscriptions()).into_iter().for_each(|oid| self.reload(oid));
     }
 
-    /// Has the subscriptions of an organization told what they want to hear of now.
+    /// Has the subscriptions of an organization told what they want to hear of now. Extensions hear of no records.
     pub(super) fn reload(&self, oid: Oid) {
-        let subscribed = self.records.list(oid, SUBSCRIBED).into_iter();
+        self.cron.stir();
+        let subscribed = self.records.list(oid, Protocol::Service.subscriptions()).into_iter();
         let interests = subscribed.filter(|(_, one)| !one.is_ending).filter_map(|(name, one)| {
-            let registration = self.records.get(one.owner, SERVICE, &name)?;
+            let service = Program::service(&name);
+            let registration = self.records.get(one.owner, Protocol::Service.registrations(), &name)?;
             let metadata = self.metadata(one.owner, &name).unwrap_or_default();
             let detections = registration.detects.into_iter().chain(metadata.detect_subscriptions).collect();
-            Some(Interest { target: target(&name), detections, callbacks: metadata.callbacks })
+            Some(Interest { target: service.target(), detections, callbacks: metadata.callbacks })
         });
         self.feed.set(oid, interests.collect());
     }
+}
+
+/// An end of a subscription.
+#[derive(Clone, Copy)]
+enum End {
+    Begun,
+    Over,
 }

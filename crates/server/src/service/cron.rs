@@ -1,24 +1,27 @@
 //! Periodic events: put into the outbox when they are due, as far as there is room.
 //!
 //! Where each stands is stored in the commit of its events, so that a restart neither repeats nor loses any. Sensors
-//! have their turn in the order of their numbers; no list of all of them is made.
+//! have their turn in the order of their numbers; no list of all of them is made. An agenda says when each is due, so
+//! that those that are not cost nothing; it is made anew when somebody subscribes, or wants other events.
 
-use super::registry::{SERVICE, SUBSCRIBED};
-use super::{Message, Services, message, target};
+use super::program::{Program, Protocol};
+use super::{Message, Services, message};
 use crate::clock;
 use crate::random;
 use crate::records::{Kind, Records};
 use muster_model::{Oid, Sid, Timestamp};
 use muster_store::{StoreError, Write};
+use muster_webhook::extension::UPDATE;
 use muster_webhook::service::{Etype, Per, Period, Progress};
 use parking_lot::Mutex;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// Where periodic events stand, by service and event; read only when the server starts.
+/// Where periodic events stand, by program and event; read only when the server starts.
 const PROGRESS: Kind<Progress> = Kind::new("service_cron");
 
 /// How often it is looked what is due.
@@ -30,22 +33,36 @@ const PUT_MAX: usize = 1_000;
 /// Room that is left in a lane for what happens besides.
 const ROOM_LEFT: usize = super::WAITING_MAX / 2;
 
-/// Where every periodic event stands.
+/// Where every periodic event stands, and when each is due.
 #[derive(Default)]
-pub(super) struct Cron(Mutex<HashMap<(Oid, String), Progress>>);
+pub(super) struct Cron {
+    progress: Mutex<HashMap<(Oid, String), Progress>>,
+    /// Held by whoever puts what is due.
+    agenda: tokio::sync::Mutex<BTreeSet<(Timestamp, Wanted)>>,
+    /// Whether the agenda says what programs want.
+    is_current: AtomicBool,
+}
+
+/// A periodic event that a program wants, for an organization.
+type Wanted = (Oid, Program, Tick);
 
 impl Cron {
     /// What is stored.
     pub(super) fn load(records: &Records) -> Self {
         let owners = records.owners(PROGRESS).into_iter();
         let all = owners.flat_map(|oid| records.take(oid, PROGRESS).into_iter().map(move |(key, at)| ((oid, key), at)));
-        Self(Mutex::new(all.collect()))
+        Self { progress: Mutex::new(all.collect()), ..Self::default() }
     }
 
-    /// Forgets where the events of a service stand, and gives what takes that out of the store.
-    pub(super) fn removals(&self, oid: Oid, name: &str) -> Vec<Write> {
-        let mut known = self.0.lock();
-        let is_of = |key: &str| key.rsplit_once('/').is_some_and(|(of, _)| of == name);
+    /// Somebody wants other events than before.
+    pub(super) fn stir(&self) {
+        self.is_current.store(false, Ordering::Release);
+    }
+
+    /// Forgets where the events of a program stand, and gives what takes that out of the store.
+    pub(super) fn removals(&self, oid: Oid, program: &Program) -> Vec<Write> {
+        let (mut known, target) = (self.progress.lock(), program.target());
+        let is_of = |key: &str| key.rsplit_once('/').is_some_and(|(of, _)| of == target);
         let gone: Vec<String> =
             known.keys().filter(|(of, key)| *of == oid && is_of(key)).map(|(_, key)| key.clone()).collect();
         known.retain(|(of, key), _| *of != oid || !is_of(key));
@@ -63,70 +80,118 @@ pub(super) async fn run(services: Arc<Services>) {
     }
 }
 
+/// A periodic event that a program wants.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Tick {
+    /// Of the service protocol.
+    Event(Etype, Period, Per),
+    /// A day went by, says the extension protocol.
+    Update,
+}
+
+impl Tick {
+    fn span(self) -> (Period, Per) {
+        match self {
+            Self::Event(_, period, per) => (period, per),
+            Self::Update => (Period::Hour24, Per::Organization),
+        }
+    }
+
+    /// The kind of its messages.
+    fn name(self) -> String {
+        match self {
+            Self::Event(etype, ..) => etype.to_string(),
+            Self::Update => UPDATE.to_owned(),
+        }
+    }
+}
+
 impl Services {
     /// Puts every periodic event that is due at this instant.
     pub async fn put_due(&self, now: Timestamp) {
-        for oid in self.records.owners(SUBSCRIBED) {
-            for (name, subscribed) in self.records.list(oid, SUBSCRIBED) {
-                let callbacks = self.callbacks(subscribed.owner, &name);
-                if !subscribed.is_ending {
-                    self.put_of(oid, &name, &callbacks, now, |per| per != Per::Service).await;
+        let mut agenda = self.cron.agenda.lock().await;
+        if !self.cron.is_current.swap(true, Ordering::AcqRel) {
+            *agenda = self.wanted().into_iter().map(|one| (Timestamp::ZERO, one)).collect();
+        }
+        let mut due = Vec::new();
+        while agenda.first().is_some_and(|(at, _)| *at <= now) {
+            due.extend(agenda.pop_first().map(|(_, one)| one));
+        }
+        for (oid, program, tick) in due {
+            let again = self.put_one(oid, &program, tick, now).await.unwrap_or_else(|error| {
+                tracing::warn!(%oid, %program, %error, "a periodic event could not be stored");
+                now
+            });
+            // What waits for room, or for the store, is looked at again with the next look.
+            let again = again.max(now.saturating_add(Duration::from_millis(1)));
+            agenda.insert((again, (oid, program, tick)));
+        }
+    }
+
+    /// Every periodic event that somebody wants.
+    fn wanted(&self) -> Vec<Wanted> {
+        let mut wanted = Vec::new();
+        for protocol in Protocol::ALL {
+            for oid in self.records.owners(protocol.subscriptions()) {
+                for (name, subscribed) in self.records.list(oid, protocol.subscriptions()) {
+                    let program = Program { protocol, name };
+                    let ticks = if subscribed.is_ending { Vec::new() } else { self.ticks(subscribed.owner, &program) };
+                    let ticks = ticks.into_iter().filter(|tick| tick.span().1 != Per::Service);
+                    wanted.extend(ticks.map(|tick| (oid, program.clone(), tick)));
                 }
             }
         }
-        for owner in self.records.owners(SERVICE) {
-            for (name, _) in self.records.list(owner, SERVICE) {
-                let callbacks = self.callbacks(owner, &name);
-                self.put_of(owner, &name, &callbacks, now, |per| per == Per::Service).await;
+        for owner in self.records.owners(Protocol::Service.registrations()) {
+            for (name, _) in self.records.list(owner, Protocol::Service.registrations()) {
+                let service = Program::service(&name);
+                let ticks = self.ticks(owner, &service).into_iter().filter(|tick| tick.span().1 == Per::Service);
+                wanted.extend(ticks.map(|tick| (owner, service.clone(), tick)));
+            }
+        }
+        wanted
+    }
+
+    /// The periodic events that a program wants.
+    fn ticks(&self, owner: Oid, program: &Program) -> Vec<Tick> {
+        match program.protocol {
+            Protocol::Service => {
+                let callbacks = self.metadata(owner, &program.name).map(|metadata| metadata.callbacks);
+                let etypes = callbacks.unwrap_or_default().into_iter().filter_map(|callback| Etype::parse(&callback));
+                let tick = |etype| match etype {
+                    Etype::Every(period, per) => Some(Tick::Event(etype, period, per)),
+                    _ => None,
+                };
+                etypes.filter_map(tick).collect()
+            }
+            Protocol::Extension => {
+                let wants = self.schema_of(owner, &program.name);
+                let is_wanted = wants.is_some_and(|schema| schema.required_events.iter().any(|event| event == UPDATE));
+                is_wanted.then_some(Tick::Update).into_iter().collect()
             }
         }
     }
 
-    fn callbacks(&self, owner: Oid, name: &str) -> BTreeSet<String> {
-        self.metadata(owner, name).map(|metadata| metadata.callbacks).unwrap_or_default()
-    }
-
-    async fn put_of(
-        &self,
-        oid: Oid,
-        name: &str,
-        callbacks: &BTreeSet<String>,
-        now: Timestamp,
-        is_wanted: impl Fn(Per) -> bool,
-    ) {
-        for etype in callbacks.iter().filter_map(|callback| Etype::parse(callback)) {
-            let Etype::Every(period, per) = etype else { continue };
-            if is_wanted(per)
-                && let Err(error) = self.put_one(oid, name, etype, (period, per), now).await
-            {
-                tracing::warn!(%oid, name, %error, "a periodic event could not be stored");
-            }
-        }
-    }
-
-    async fn put_one(
-        &self,
-        oid: Oid,
-        name: &str,
-        etype: Etype,
-        (period, per): (Period, Per),
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let key = (oid, format!("{name}/{etype}"));
-        let Some(progress) = self.cron.0.lock().get(&key).copied() else {
-            return self.store_progress(key, Progress::begin(period, now), Vec::new()).await;
+    /// Puts an event as far as it is due; gives when it is due next.
+    async fn put_one(&self, oid: Oid, program: &Program, tick: Tick, now: Timestamp) -> Result<Timestamp, StoreError> {
+        let (period, per) = tick.span();
+        let key = (oid, format!("{}/{}", program.target(), tick.name()));
+        let Some(progress) = self.cron.progress.lock().get(&key).copied() else {
+            let begun = Progress::begin(period, now);
+            self.store_progress(key, begun, Vec::new()).await?;
+            return Ok(begun.due(period));
         };
-        let room = self.feed.outbox.room(oid, &target(name)).saturating_sub(ROOM_LEFT).min(PUT_MAX);
+        let room = self.feed.outbox.room(oid, &program.target()).saturating_sub(ROOM_LEFT).min(PUT_MAX);
         let turn = progress.turn(period, now, room, |from| self.concerned(oid, per, from).into_iter());
-        let Some(turn) = turn else { return Ok(()) };
+        let Some(turn) = turn else { return Ok(progress.due(period)) };
         let messages = turn.due.iter().filter_map(|ordinal| {
             let data = match per {
-                Per::Sensor => json!({"sid": self.sid(oid, *ordinal)?}),
-                Per::Organization | Per::Service => Value::Object(Map::new()),
+                Per::Sensor => Map::from_iter([("sid".into(), json!(self.sid(oid, *ordinal)?))]),
+                Per::Organization | Per::Service => Map::new(),
             };
-            Some(message(name, etype, random::uuid(), data.as_object()?))
+            Some(message(program, &tick.name(), random::uuid(), &data))
         });
-        self.store_progress(key, turn.progress, messages.collect()).await
+        self.store_progress(key, turn.progress, messages.collect()).await?;
+        Ok(turn.progress.due(period))
     }
 
     /// Whom an event is about, from a number on: sensors by their number, or the one organization.
@@ -154,7 +219,7 @@ impl Services {
         let body = serde_json::to_string(&progress).unwrap_or_default();
         let mut posted = self.feed.outbox.put(key.0, messages);
         self.store.commit(vec![posted.stored(), PROGRESS.write(key.0, &key.1, body)]).await?;
-        self.cron.0.lock().insert(key, progress);
+        self.cron.progress.lock().insert(key, progress);
         posted.deliver();
         Ok(())
     }

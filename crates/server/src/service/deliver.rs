@@ -1,17 +1,20 @@
 //! Taking messages out of the outbox: one worker per lane that has something, several calls at once.
 //!
-//! A message is forgotten after the service has answered that it is done, so it comes at least once. A call that
-//! failed is repeated after a pause that grows ([`pause`]), under the same id; after some tries, or a day, the
-//! message is given up and kept. A service that is not reached several times in a row is left alone for a while, and
+//! A message is forgotten after the program has answered that it is done, so it comes at least once. A call that
+//! failed is repeated after a pause that grows ([`Patience`]), under the same id; after some tries, or a day, the
+//! message is given up and kept. A program that is not reached several times in a row is left alone for a while, and
 //! one that refuses our signature until it accepts a health check.
 
+use super::action::Order;
 use super::outbox::{Lane, Next};
-use super::post::{CALL_MAX, is_too_old};
-use super::{Found, SECRETS_DIFFER, SUBSCRIBED, Services, TARGET, TOO_MANY, message, registry};
-use crate::{clock, random};
-use muster_model::Timestamp;
+use super::post::{Answered, Said, Verdict, call_max, is_too_old};
+use super::program::{Program, Protocol};
+use super::{ERROR_REPORT, Error, Found, SECRETS_DIFFER, Services, TOO_MANY, message, registry};
+use crate::{clock, errors, random};
+use muster_model::{Oid, Timestamp};
 use muster_store::{Delivery, Tries, Write};
-use muster_webhook::service::{Etype, Per, Verdict};
+use muster_webhook::extension::{UNSUBSCRIBE, UPDATE};
+use muster_webhook::service::{Etype, Per};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,14 +24,26 @@ use tokio::time::{sleep, timeout};
 /// Calls of one lane that are under way at once.
 const LANE_CALLS_MAX: usize = 16;
 
-/// Tries of one message. Source: reference/service-protocol.md section 5.
-const TRIES_MAX: u32 = 5;
+/// How often one message is tried, and the pauses between tries: at first, and at most after doubling.
+pub(super) struct Patience {
+    pub(super) tries_max: u32,
+    pause_min: Duration,
+    pause_max: Duration,
+}
 
-/// Pauses between tries: at first, and at most after doubling.
-const PAUSE_MIN: Duration = Duration::from_secs(5);
-const PAUSE_MAX: Duration = Duration::from_secs(5 * 60);
+/// Source: reference/service-protocol.md section 5.
+const WITH_SERVICES: Patience =
+    Patience { tries_max: 5, pause_min: Duration::from_secs(5), pause_max: Duration::from_secs(5 * 60) };
 
-/// After so many calls in a row that did not reach it, a service is left alone, for a time that doubles.
+/// Source: reference/extension-protocol.md section 5.3.
+const WITH_EXTENSIONS: Patience =
+    Patience { tries_max: 3, pause_min: Duration::from_secs(1), pause_max: Duration::from_secs(15) };
+
+/// For how long a program that is not reached is left alone: at first, and at most after doubling.
+const REST_MIN: Duration = Duration::from_secs(5);
+const REST_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// After so many calls in a row that did not reach it, a program is left alone, for a time that doubles.
 const FAILURES_MAX: u32 = 5;
 
 /// The store could not write or read: it is tried again after this.
@@ -54,7 +69,7 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>) {
     let mut calls = JoinSet::new();
     loop {
         if lane.has_overflown() {
-            services.tell(lane.oid, lane.target.strip_prefix(TARGET).unwrap_or_default(), TOO_MANY).await;
+            errors::report(&services.records, lane.oid, &lane.target, TOO_MANY).await;
         }
         let now = clock::now();
         let pause = match lane.next(now, LANE_CALLS_MAX - calls.len()) {
@@ -78,7 +93,7 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>) {
 }
 
 /// What becomes of a message.
-enum Outcome {
+pub(super) enum Outcome {
     /// It is forgotten.
     Done,
     /// It ended the subscription: its identity ends with it.
@@ -89,6 +104,12 @@ enum Outcome {
     Again(String),
     /// It is given up.
     Failed(String),
+}
+
+impl From<Error> for Outcome {
+    fn from(error: Error) -> Self {
+        Self::Failed(error.to_string())
+    }
 }
 
 async fn deliver(services: Arc<Services>, lane: Arc<Lane>, delivery: Delivery, body: Option<Vec<u8>>) {
@@ -112,37 +133,30 @@ async fn deliver(services: Arc<Services>, lane: Arc<Lane>, delivery: Delivery, b
     conclude(&services, &lane, delivery, outcome).await;
 }
 
-/// Calls the service, unless the message need not be sent or cannot be now.
+/// Calls the program, unless the message need not be sent or cannot be now.
 async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[u8]) -> Outcome {
-    let name = lane.target.strip_prefix(TARGET).unwrap_or_default();
-    let Some(etype) = Etype::parse(&delivery.kind) else { return Outcome::Done };
-    let Some(found) = addressee(services, lane, name, etype) else { return Outcome::Done };
-    let done = if etype == Etype::OrgUninstall { Outcome::Ended } else { Outcome::Done };
-    let condition = services.condition(found.owner, name);
-    let callbacks = services.metadata(found.owner, name).map(|metadata| metadata.callbacks);
-    let is_missing = callbacks.is_some_and(|have| !have.contains(&delivery.kind))
-        || condition.state.lock().missing.contains(&delivery.kind);
-    if is_missing {
-        let is_request = etype == Etype::Request;
-        return if is_request { Outcome::Failed("it takes no requests".into()) } else { done };
-    }
-    let Ok(Value::Object(data)) = serde_json::from_slice(body) else { return Outcome::Done };
+    let Some(program) = Program::of_target(&lane.target) else { return Outcome::Done };
+    let Some(found) = addressee(services, lane, &program, &delivery.kind) else { return Outcome::Done };
+    let done = if is_farewell(&delivery.kind) { Outcome::Ended } else { Outcome::Done };
+    let condition = services.condition(found.owner, &program);
     // Closed never.
     let _permit = condition.calls.acquire().await;
     let now = clock::now();
     {
         let state = condition.state.lock();
         if state.is_secret_wrong || state.closed_until > now {
-            let reopens = state.closed_until.max(now.saturating_add(PAUSE_MIN));
+            let reopens = state.closed_until.max(now.saturating_add(REST_MIN));
             let is_too_old = is_too_old(delivery.at, now);
             return if is_too_old { Outcome::Failed(state.error.clone()) } else { Outcome::Later(reopens) };
         }
     }
-    let event = match services.event(lane.oid, name, etype, delivery.id, data) {
-        Ok(event) => event,
-        Err(error) => return Outcome::Failed(error.to_string()),
+    let said = match services.said(&found, lane.oid, &program, delivery, body).await {
+        Ok(Some(said)) => said,
+        Ok(None) => return done,
+        Err(outcome) => return outcome,
     };
-    let called = services.clients.post(&found.registration, &event, services.allows_private, CALL_MAX).await;
+    let within = call_max(program.protocol);
+    let called = services.clients.post(&found.registration, &said, services.allows_private, within).await;
     let verdict = match called {
         Ok(verdict) => verdict,
         Err(reason) => {
@@ -152,10 +166,17 @@ async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[
     };
     condition.state.lock().reached();
     match verdict {
-        Verdict::Done(answer) => {
-            match services.take_answer(lane.oid, name, &answer).await {
+        Verdict::Done(answered) => {
+            let taken = match answered {
+                Answered::Service(answer) => services.take_answer(lane.oid, &program, &answer).await,
+                Answered::Extension(answer) => {
+                    let (key, level) = Order::key_of(delivery, body);
+                    services.take_aftermath(lane.oid, &program, (&key, level), &answer).await
+                }
+            };
+            match taken {
                 Ok(()) => done,
-                // The service did it; what it said beside could not be stored, and it will say it again.
+                // The program did it; what it said beside could not be stored, and it will say it again.
                 Err(error) => Outcome::Again(error.to_string()),
             }
         }
@@ -168,78 +189,120 @@ async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[
             let now = clock::now();
             condition.state.lock().refuses_signature(now);
             services.ask.notify_one();
-            services.tell(found.owner, name, SECRETS_DIFFER).await;
-            Outcome::Later(now.saturating_add(PAUSE_MIN))
+            services.tell(found.owner, &program, SECRETS_DIFFER).await;
+            Outcome::Later(now.saturating_add(REST_MIN))
         }
         Verdict::Again(reason) => Outcome::Again(reason),
     }
 }
 
-/// Who gets a message; nobody if the registration is gone, or the organization is not subscribed any more.
-fn addressee(services: &Services, lane: &Lane, name: &str, etype: Etype) -> Option<Found> {
-    let records = &services.records;
-    if !etype.has_organization() {
-        return registry::find(records, lane.oid, name).filter(|found| found.owner == lane.oid);
+impl Services {
+    /// What a waiting message says now; `None` if the program does not want to hear it.
+    async fn said(
+        &self,
+        found: &Found,
+        oid: Oid,
+        program: &Program,
+        delivery: &Delivery,
+        body: &[u8],
+    ) -> Result<Option<Said>, Outcome> {
+        let Ok(Value::Object(data)) = serde_json::from_slice(body) else { return Ok(None) };
+        if program.protocol == Protocol::Extension {
+            let message = self.message_to_extension(found, oid, program, delivery, data).await?;
+            return Ok(message.map(|message| Said::Message(Box::new(message))));
+        }
+        let Some(etype) = Etype::parse(&delivery.kind) else { return Ok(None) };
+        let callbacks = self.metadata(found.owner, &program.name).map(|metadata| metadata.callbacks);
+        let is_missing = callbacks.is_some_and(|have| !have.contains(&delivery.kind))
+            || self.condition(found.owner, program).state.lock().missing.contains(&delivery.kind);
+        if is_missing && etype == Etype::Request {
+            return Err(Outcome::Failed("it takes no requests".into()));
+        }
+        if is_missing {
+            return Ok(None);
+        }
+        Ok(Some(Said::Event(self.event(oid, program, etype, delivery.id, data)?)))
     }
-    let subscribed = records.get(lane.oid, SUBSCRIBED, name)?;
-    let is_heard = !subscribed.is_ending || etype == Etype::OrgUninstall;
-    let registration = records.get(subscribed.owner, registry::SERVICE, name).filter(|_| is_heard)?;
-    Some(Found { owner: subscribed.owner, registration })
+}
+
+/// Whether a message tells of the end of a subscription.
+fn is_farewell(kind: &str) -> bool {
+    kind == UNSUBSCRIBE || Etype::parse(kind) == Some(Etype::OrgUninstall)
+}
+
+/// Whether nobody needs a message later: the next one comes by itself, or it is about an error.
+fn is_passing(kind: &str) -> bool {
+    [UPDATE, ERROR_REPORT].contains(&kind) || matches!(Etype::parse(kind), Some(Etype::Every(..) | Etype::ServiceError))
+}
+
+/// Who gets a message; nobody if the registration is gone, or the organization is not subscribed any more.
+fn addressee(services: &Services, lane: &Lane, program: &Program, kind: &str) -> Option<Found> {
+    let records = &services.records;
+    let is_global = Etype::parse(kind).is_some_and(|etype| !etype.has_organization());
+    if program.protocol == Protocol::Service && is_global {
+        return registry::find(records, lane.oid, program).filter(|found| found.owner == lane.oid);
+    }
+    let subscribed = records.get(lane.oid, program.protocol.subscriptions(), &program.name)?;
+    let is_heard = !subscribed.is_ending || is_farewell(kind);
+    let registration = records.get(subscribed.owner, program.protocol.registrations(), &program.name);
+    Some(Found { owner: subscribed.owner, registration: registration.filter(|_| is_heard)? })
 }
 
 /// Stores what became of a message. The store is asked until it does: the call was made.
 async fn conclude(services: &Services, lane: &Lane, delivery: Delivery, outcome: Outcome) {
     let (oid, position, now) = (lane.oid, delivery.position, clock::now());
-    let name = lane.target.strip_prefix(TARGET).unwrap_or_default();
-    let removal = || Write::DeleteDeliveries { oid, positions: vec![position] };
+    let Some(program) = Program::of_target(&lane.target) else { return lane.done(position) };
+    let patience = Patience::with(program.protocol);
     let made = delivery.tries.made.saturating_add(1);
     let (error, is_last) = match outcome {
-        Outcome::Done => {
-            commit(services, vec![removal()]).await;
-            return lane.done(position);
-        }
-        Outcome::Ended => {
-            while let Err(error) = services.end(oid, name, removal()).await {
-                tracing::warn!(%error, "the end of a subscription could not be stored");
-                sleep(STORE_PAUSE).await;
-            }
-            return lane.done(position);
-        }
+        Outcome::Done => return forget(services, lane, position).await,
+        Outcome::Ended => return end(services, lane, &program, position).await,
         // Not stored: at worst it is tried earlier after a restart.
         Outcome::Later(due) => {
             lane.stays(position, Tries { due, ..delivery.tries });
             return;
         }
-        Outcome::Again(error) => (error, made >= TRIES_MAX || is_too_old(delivery.at, now)),
+        Outcome::Again(error) => (error, made >= patience.tries_max || is_too_old(delivery.at, now)),
         Outcome::Failed(error) => (error, true),
     };
-    let etype = Etype::parse(&delivery.kind);
-    let due = now.saturating_add(pause(made, random::number()));
-    if !is_last && !etype.is_some_and(|etype| is_overtaken(etype, delivery.at, due)) {
+    let due = now.saturating_add(patience.pause(made, random::number()));
+    if !is_last && !is_overtaken(&delivery.kind, delivery.at, due) {
         let tries = Tries { made, due, is_dead: false, error };
         commit(services, vec![Write::PutTries { oid, tries: vec![(position, tries.clone())] }]).await;
         lane.stays(position, tries);
         return;
     }
-    give_up(services, lane, delivery, (made, error)).await;
+    give_up(services, lane, &program, delivery, (made, error)).await;
 }
 
-/// Keeps a message that is not tried any more, and tells operators and the service itself of it.
-async fn give_up(services: &Services, lane: &Lane, delivery: Delivery, (made, error): (u32, String)) {
+async fn forget(services: &Services, lane: &Lane, position: u64) {
+    commit(services, vec![Write::DeleteDeliveries { oid: lane.oid, positions: vec![position] }]).await;
+    lane.done(position);
+}
+
+/// Forgets a message that told of the end of a subscription, and ends its identity with it.
+async fn end(services: &Services, lane: &Lane, program: &Program, position: u64) {
+    let removal = Write::DeleteDeliveries { oid: lane.oid, positions: vec![position] };
+    while let Err(error) = services.end(lane.oid, program, removal.clone()).await {
+        tracing::warn!(%error, "the end of a subscription could not be stored");
+        sleep(STORE_PAUSE).await;
+    }
+    lane.done(position);
+}
+
+/// Keeps a message that is not tried any more, and tells operators and the program itself of it.
+async fn give_up(
+    services: &Services,
+    lane: &Lane,
+    program: &Program,
+    delivery: Delivery,
+    (made, error): (u32, String),
+) {
     let (oid, position) = (lane.oid, delivery.position);
-    let name = lane.target.strip_prefix(TARGET).unwrap_or_default();
-    let etype = Etype::parse(&delivery.kind);
-    if etype == Some(Etype::OrgUninstall) {
-        let removal = Write::DeleteDeliveries { oid, positions: vec![position] };
-        while let Err(error) = services.end(oid, name, removal.clone()).await {
-            tracing::warn!(%error, "the end of a subscription could not be stored");
-            sleep(STORE_PAUSE).await;
-        }
-        lane.done(position);
-    } else if matches!(etype, Some(Etype::Every(..) | Etype::ServiceError)) {
-        // Nobody needs them later: the next one comes by itself.
-        commit(services, vec![Write::DeleteDeliveries { oid, positions: vec![position] }]).await;
-        lane.done(position);
+    if is_farewell(&delivery.kind) {
+        end(services, lane, program, position).await;
+    } else if is_passing(&delivery.kind) {
+        forget(services, lane, position).await;
     } else {
         let tries = Tries { made, due: clock::now(), is_dead: true, error: error.clone() };
         commit(services, vec![Write::PutTries { oid, tries: vec![(position, tries.clone())] }]).await;
@@ -247,26 +310,33 @@ async fn give_up(services: &Services, lane: &Lane, delivery: Delivery, (made, er
             commit(services, vec![Write::DeleteDeliveries { oid, positions: vec![oldest] }]).await;
         }
     }
-    services.tell(oid, name, &format!("{} was given up after {made} tries: {error}", delivery.kind)).await;
-    if etype != Some(Etype::ServiceError) {
-        tell_service(services, lane, name, &delivery, &error).await;
-    }
+    services.tell(oid, program, &format!("{} was given up after {made} tries: {error}", delivery.kind)).await;
+    services.tell_program(oid, program, (&delivery.kind, &delivery.id.to_string()), &error).await;
 }
 
-/// Tells a service of what it failed at, if it wants to know. Source: reference/service-protocol.md section 6.4.
-async fn tell_service(services: &Services, lane: &Lane, name: &str, delivery: &Delivery, error: &str) {
-    let Some(found) = registry::subscribed(&services.records, lane.oid, name) else { return };
-    let callbacks = services.metadata(found.owner, name).map(|metadata| metadata.callbacks).unwrap_or_default();
-    if !callbacks.contains(&Etype::ServiceError.to_string()) {
-        return;
-    }
-    let data = json!({"error": error, "oid": lane.oid, "etype": delivery.kind, "mid": delivery.id});
-    let data: Map<String, Value> = data.as_object().cloned().unwrap_or_default();
-    let mut posted =
-        services.feed.outbox.put(lane.oid, vec![message(name, Etype::ServiceError, random::uuid(), &data)]);
-    match services.store.commit(vec![posted.stored()]).await {
-        Ok(()) => posted.deliver(),
-        Err(error) => tracing::warn!(%error, name, "a service could not be told of an error"),
+impl Services {
+    /// Tells a program of what it failed at, if it wants to know. An error about an error helps nobody.
+    /// Source: reference/service-protocol.md section 6.4, reference/extension-protocol.md section 4.
+    pub(super) async fn tell_program(&self, oid: Oid, program: &Program, (kind, id): (&str, &str), error: &str) {
+        let service_error = Etype::ServiceError.to_string();
+        let Some(found) = registry::subscribed(&self.records, oid, program) else { return };
+        let (about, data) = match program.protocol {
+            Protocol::Service => {
+                let callbacks = self.metadata(found.owner, &program.name).map(|metadata| metadata.callbacks);
+                if !callbacks.unwrap_or_default().contains(&service_error) {
+                    return;
+                }
+                (service_error.as_str(), json!({"error": error, "oid": oid, "etype": kind, "mid": id}))
+            }
+            Protocol::Extension => (ERROR_REPORT, json!({"error": error, "oid": oid.to_string()})),
+        };
+        if kind == about {
+            return;
+        }
+        let data: Map<String, Value> = data.as_object().cloned().unwrap_or_default();
+        if let Err(error) = self.put(oid, program, vec![message(program, about, random::uuid(), &data)]).await {
+            tracing::warn!(%error, %program, "a program could not be told of an error");
+        }
     }
 }
 
@@ -277,22 +347,31 @@ async fn commit(services: &Services, writes: Vec<Write>) {
     }
 }
 
-/// How long a message waits after so many tries: it doubles, and varies by a fifth, so that what failed together does
-/// not come together. `random` is any number. Source: reference/service-protocol.md section 5.
-fn pause(made: u32, random: u64) -> Duration {
-    let doubled = PAUSE_MIN.saturating_mul(2_u32.saturating_pow(made.saturating_sub(1))).min(PAUSE_MAX);
-    let parts_per_thousand = 800 + u32::try_from(random % 401).unwrap_or(200);
-    doubled * parts_per_thousand / 1_000
+impl Patience {
+    pub(super) const fn with(protocol: Protocol) -> &'static Self {
+        match protocol {
+            Protocol::Service => &WITH_SERVICES,
+            Protocol::Extension => &WITH_EXTENSIONS,
+        }
+    }
+
+    /// How long a message waits after so many tries: it doubles, and varies by a fifth, so that what failed together does
+    /// not come back together.
+    pub(super) fn pause(&self, made: u32, random: u64) -> Duration {
+        let doubled = self.pause_min.saturating_mul(2_u32.saturating_pow(made.saturating_sub(1))).min(self.pause_max);
+        let parts_per_thousand = 800 + u32::try_from(random % 401).unwrap_or(0);
+        doubled * parts_per_thousand / 1_000
+    }
 }
 
 /// Whether the next event of the same kind comes before this one would be tried again, or it is not tried again.
-fn is_overtaken(etype: Etype, at: Timestamp, due: Timestamp) -> bool {
-    match etype {
-        Etype::Every(period, Per::Organization | Per::Service | Per::Sensor) => {
+fn is_overtaken(kind: &str, at: Timestamp, due: Timestamp) -> bool {
+    match Etype::parse(kind) {
+        Some(Etype::Every(period, Per::Organization | Per::Service | Per::Sensor)) => {
             due.since(at) >= Duration::from_secs(period.seconds())
         }
-        Etype::ServiceError => true,
-        _ => false,
+        Some(Etype::ServiceError) => true,
+        _ => kind == ERROR_REPORT,
     }
 }
 
@@ -305,7 +384,7 @@ impl super::State {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES_MAX {
             self.error = reason.to_owned();
-            let rest = PAUSE_MIN.saturating_mul(2_u32.saturating_pow(self.failures - FAILURES_MAX)).min(PAUSE_MAX);
+            let rest = REST_MIN.saturating_mul(2_u32.saturating_pow(self.failures - FAILURES_MAX)).min(REST_MAX);
             self.closed_until = now.saturating_add(rest);
         }
     }
@@ -313,31 +392,35 @@ impl super::State {
     fn refuses_signature(&mut self, now: Timestamp) {
         self.is_secret_wrong = true;
         self.error = SECRETS_DIFFER.to_owned();
-        self.ask_at = now.saturating_add(PAUSE_MIN);
+        self.ask_at = now.saturating_add(REST_MIN);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::REQUEST;
     use super::*;
     use muster_webhook::service::Period;
 
     #[test]
     fn pauses_double_up_to_a_bound_and_vary_by_a_fifth() {
-        let seconds = |made: u32, random: u64| pause(made, random).as_secs_f64();
+        let seconds = |made: u32, random: u64| WITH_SERVICES.pause(made, random).as_secs_f64();
         assert_eq!((seconds(1, 200), seconds(2, 200), seconds(3, 200)), (5.0, 10.0, 20.0));
         assert_eq!((seconds(1, 0), seconds(1, 400), seconds(1, 401)), (4.0, 6.0, 4.0));
         assert_eq!((seconds(20, 200), seconds(u32::MAX, 400)), (300.0, 360.0));
+        let of_extensions: Vec<f64> = (1..=6).map(|made| WITH_EXTENSIONS.pause(made, 200).as_secs_f64()).collect();
+        assert_eq!(of_extensions, [1.0, 2.0, 4.0, 8.0, 15.0, 15.0], "checklist 19.1.12");
     }
 
     #[test]
     fn a_periodic_event_is_not_tried_after_the_next_one_is_due() {
         let at = Timestamp::from_secs(1_000);
-        let hourly = Etype::Every(Period::Hour1, Per::Sensor);
-        assert!(!is_overtaken(hourly, at, Timestamp::from_secs(1_000 + 3_599)));
-        assert!(is_overtaken(hourly, at, Timestamp::from_secs(1_000 + 3_600)));
-        assert!(!is_overtaken(Etype::Detection, at, Timestamp::MAX));
-        assert!(is_overtaken(Etype::ServiceError, at, at), "an error about an error helps nobody");
+        let hourly = Etype::Every(Period::Hour1, Per::Sensor).to_string();
+        assert!(!is_overtaken(&hourly, at, Timestamp::from_secs(1_000 + 3_599)));
+        assert!(is_overtaken(&hourly, at, Timestamp::from_secs(1_000 + 3_600)));
+        assert!(!is_overtaken("detection", at, Timestamp::MAX) && !is_overtaken(REQUEST, at, Timestamp::MAX));
+        assert!(is_overtaken("service_error", at, at), "an error about an error helps nobody");
+        assert!(is_overtaken(ERROR_REPORT, at, at));
     }
 
     #[test]

@@ -1,12 +1,16 @@
-//! Asking services how they are, and taking over what they say of themselves.
+//! Asking programs how they are, and taking over what they say of themselves.
+//!
+//! A service is asked for its health, an extension for its schema: that tells both that it is there and what it offers.
 
-use super::post::HEALTH_MAX;
-use super::registry::{self, Found, SERVICE};
-use super::{Error, METADATA, SECRETS_DIFFER, Services, State};
+use super::post::{Answered, HEALTH_MAX, Said, Verdict};
+use super::program::{Program, Protocol};
+use super::registry::{self, Found};
+use super::{Error, METADATA, SCHEMA, SECRETS_DIFFER, Services, State};
 use crate::{clock, random};
 use muster_model::{Oid, Timestamp};
 use muster_store::Expect;
-use muster_webhook::service::{Envelope, Etype, Health, Metadata, Verdict};
+use muster_webhook::extension::{Message, Schema, Subject};
+use muster_webhook::service::{Envelope, Etype, Health, Metadata};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,30 +19,42 @@ use tokio::time::timeout;
 
 /// How often a service that is well is asked. Source: reference/service-protocol.md section 1: what it wants to hear
 /// of is known within about five minutes.
-const WELL_EVERY: Duration = Duration::from_secs(5 * 60);
+const SERVICE_EVERY: Duration = Duration::from_secs(5 * 60);
+
+/// The same of an extension. Source: reference/extension-protocol.md section 6: a schema is known for about a minute.
+const EXTENSION_EVERY: Duration = Duration::from_secs(60);
 
 /// How often one that is not well is asked.
 const ILL_EVERY: Duration = Duration::from_secs(30);
 
-/// Services that are asked at once.
+/// Programs that are asked at once.
 const ASKED_MAX: usize = 64;
 
 /// How often it is looked who is to be asked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Callbacks, detections and parameters that are taken over from one service; what says more is refused.
+/// Callbacks, detections, parameters, actions and events that are taken over from one program; what says more is refused.
 const NAMES_MAX: usize = 1_024;
+
+/// Bytes of a schema: every one is kept in memory.
+const SCHEMA_BYTES_MAX: usize = 1 << 20;
+
+/// What a program said of itself.
+enum Told {
+    Metadata(Box<Metadata>),
+    Schema(Box<Schema>),
+}
 
 /// Asks until dropped.
 pub(super) async fn run(services: Arc<Services>) {
     let mut asking = JoinSet::new();
     loop {
         let now = clock::now();
-        for (owner, name) in services.to_be_asked(now, ASKED_MAX.saturating_sub(asking.len())) {
+        for (owner, program) in services.to_be_asked(now, ASKED_MAX.saturating_sub(asking.len())) {
             let services = Arc::clone(&services);
             asking.spawn(async move {
                 // What it said is in its state.
-                let _ = services.ask(owner, &name).await;
+                let _ = services.ask(owner, &program).await;
             });
         }
         while asking.try_join_next().is_some() {}
@@ -47,80 +63,104 @@ pub(super) async fn run(services: Arc<Services>) {
 }
 
 impl Services {
-    /// Has a service asked how it is as soon as possible.
-    pub(super) fn ask_at_once(&self, owner: Oid, name: &str) {
-        self.condition(owner, name).state.lock().ask_at = Timestamp::ZERO;
+    /// Has a program asked how it is as soon as possible.
+    pub(super) fn ask_at_once(&self, owner: Oid, program: &Program) {
+        self.condition(owner, program).state.lock().ask_at = Timestamp::ZERO;
         self.ask.notify_one();
     }
 
-    fn to_be_asked(&self, now: Timestamp, most: usize) -> Vec<(Oid, String)> {
-        let owners = self.records.owners(SERVICE).into_iter();
-        let all = owners.flat_map(|owner| {
-            self.records.list(owner, SERVICE).into_iter().map(move |(name, _)| (owner, name)).collect::<Vec<_>>()
-        });
-        let mut due: Vec<(Oid, String)> = Vec::new();
-        for (owner, name) in all {
-            if due.len() == most {
-                break;
-            }
-            let condition = self.condition(owner, &name);
-            let mut state = condition.state.lock();
-            if state.ask_at <= now {
-                // Not again before this has its answer.
-                state.ask_at = now.saturating_add(HEALTH_MAX + ILL_EVERY);
-                due.push((owner, name));
+    fn to_be_asked(&self, now: Timestamp, most: usize) -> Vec<(Oid, Program)> {
+        let mut due: Vec<(Oid, Program)> = Vec::new();
+        for protocol in Protocol::ALL {
+            for owner in self.records.owners(protocol.registrations()) {
+                for (name, _) in self.records.list(owner, protocol.registrations()) {
+                    if due.len() == most {
+                        return due;
+                    }
+                    let program = Program { protocol, name };
+                    let condition = self.condition(owner, &program);
+                    let mut state = condition.state.lock();
+                    if state.ask_at <= now {
+                        // Not again before this has its answer.
+                        state.ask_at = now.saturating_add(HEALTH_MAX + ILL_EVERY);
+                        due.push((owner, program));
+                    }
+                }
             }
         }
         due
     }
 
-    /// Asks a registered service how it is now, and takes over what it says.
+    /// Asks a registered program how it is now, and takes over what it says.
     ///
     /// # Errors
     ///
     /// [`Error::Unknown`] if the organization has registered none of this name, [`Error::Failed`] if it is not well.
-    pub async fn ask(&self, owner: Oid, name: &str) -> Result<Metadata, Error> {
-        let registration = self.records.get(owner, SERVICE, name).ok_or_else(|| Error::Unknown(name.to_owned()))?;
-        let event = Envelope::new(Etype::Health, &random::uuid().to_string(), clock::now(), Map::new());
-        let verdict = self.clients.post(&registration, &event, self.allows_private, HEALTH_MAX).await;
+    pub async fn ask(&self, owner: Oid, program: &Program) -> Result<(), Error> {
+        let registration = self.records.get(owner, program.protocol.registrations(), &program.name);
+        let registration = registration.ok_or_else(|| Error::Unknown(program.clone()))?;
+        let id = random::uuid().to_string();
+        let said = match program.protocol {
+            Protocol::Service => Said::Event(Envelope::new(Etype::Health, &id, clock::now(), Map::new())),
+            Protocol::Extension => Said::Message(Box::new(Message::new(id, Subject::SchemaRequest {}))),
+        };
+        let verdict = self.clients.post(&registration, &said, self.allows_private, HEALTH_MAX).await;
         let is_secret_wrong = verdict == Ok(Verdict::WrongSecret);
         let said = match verdict {
-            Ok(Verdict::Done(answer)) => read(answer.data),
+            Ok(Verdict::Done(Answered::Service(answer))) => metadata(answer.data),
+            Ok(Verdict::Done(Answered::Extension(answer))) => schema(answer.data),
             Err(reason) | Ok(Verdict::Again(reason) | Verdict::Failed(reason)) => Err(reason),
             Ok(Verdict::NotImplemented) => Err("it does not say how it is".to_owned()),
             Ok(Verdict::WrongSecret) => Err(SECRETS_DIFFER.to_owned()),
         };
         let now = clock::now();
-        let condition = self.condition(owner, name);
+        let condition = self.condition(owner, program);
         match said {
-            Ok(metadata) => {
-                self.take_over(Found { owner, registration }, name, &metadata).await?;
-                let state = State { well_at: Some(now), ask_at: now.saturating_add(WELL_EVERY), ..State::default() };
+            Ok(told) => {
+                self.take_over(Found { owner, registration }, program, &told).await?;
+                let every = match program.protocol {
+                    Protocol::Service => SERVICE_EVERY,
+                    Protocol::Extension => EXTENSION_EVERY,
+                };
+                let state = State { well_at: Some(now), ask_at: now.saturating_add(every), ..State::default() };
                 *condition.state.lock() = state;
-                Ok(metadata)
+                Ok(())
             }
             Err(reason) => {
                 let mut state = condition.state.lock();
                 state.error.clone_from(&reason);
                 state.is_secret_wrong |= is_secret_wrong;
                 state.ask_at = now.saturating_add(ILL_EVERY);
-                Err(Error::Failed { name: name.to_owned(), reason })
+                Err(Error::failed(program, reason))
             }
         }
     }
 
-    async fn take_over(&self, found: Found, name: &str, metadata: &Metadata) -> Result<(), Error> {
-        if self.metadata(found.owner, name).as_ref() == Some(metadata) {
+    async fn take_over(&self, found: Found, program: &Program, told: &Told) -> Result<(), Error> {
+        let (owner, name) = (found.owner, program.name.as_str());
+        let is_known = match told {
+            Told::Metadata(metadata) => self.metadata(owner, name).as_ref() == Some(&**metadata),
+            Told::Schema(schema) => self.schema_of(owner, name).as_ref() == Some(&**schema),
+        };
+        if is_known {
             return Ok(());
         }
-        self.records.put(found.owner, METADATA, name, metadata, Expect::Any, Vec::new()).await?;
-        let subscribers = registry::subscribers(&self.records, found.owner, name);
-        subscribers.into_iter().for_each(|(oid, _)| self.reload(oid));
+        match told {
+            Told::Metadata(metadata) => {
+                self.records.put(owner, METADATA, name, &**metadata, Expect::Any, Vec::new()).await?;
+                let subscribers = registry::subscribers(&self.records, owner, program);
+                subscribers.into_iter().for_each(|(oid, _)| self.reload(oid));
+            }
+            Told::Schema(schema) => {
+                self.records.put(owner, SCHEMA, name, &**schema, Expect::Any, Vec::new()).await?;
+            }
+        }
+        self.cron.stir();
         Ok(())
     }
 }
 
-fn read(data: Map<String, Value>) -> Result<Metadata, String> {
+fn metadata(data: Map<String, Value>) -> Result<Told, String> {
     let health: Health = serde_json::from_value(Value::Object(data))
         .map_err(|error| format!("what it says of itself cannot be read: {error}"))?;
     let metadata = health.mtd;
@@ -128,5 +168,17 @@ fn read(data: Map<String, Value>) -> Result<Metadata, String> {
     if names.into_iter().any(|count| count > NAMES_MAX) {
         return Err(format!("it names more than {NAMES_MAX} callbacks, detections or parameters"));
     }
-    Ok(metadata)
+    Ok(Told::Metadata(Box::new(metadata)))
+}
+
+fn schema(data: Value) -> Result<Told, String> {
+    let bytes = data.to_string().len();
+    if bytes > SCHEMA_BYTES_MAX {
+        return Err(format!("its schema has {bytes} bytes; {SCHEMA_BYTES_MAX} are taken"));
+    }
+    let schema: Schema = serde_json::from_value(data).map_err(|error| format!("its schema cannot be read: {error}"))?;
+    if [schema.request_schema.len(), schema.required_events.len()].into_iter().any(|count| count > NAMES_MAX) {
+        return Err(format!("it names more than {NAMES_MAX} actions or events"));
+    }
+    Ok(Told::Schema(Box::new(schema)))
 }

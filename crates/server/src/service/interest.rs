@@ -13,6 +13,7 @@ use parking_lot::RwLock;
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Type of the deployment event that makes a sensor new. Source: reference/service-protocol.md section 6.2.
 const ENROLLMENT: &str = "enrollment";
@@ -90,6 +91,7 @@ impl Interest {
             kind: etype.to_string(),
             id: random::uuid(),
             body,
+            delay: Duration::ZERO,
         };
         let has = |etype: Etype| self.callbacks.contains(&etype.to_string());
         let mut messages = Vec::new();

@@ -12,6 +12,7 @@ use muster_store::{Delivery, Store, StoreError, Tries, Write};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -39,6 +40,8 @@ pub struct Message {
     pub id: Uuid,
     /// What it says: a JSON object as text.
     pub body: Vec<u8>,
+    /// How long it waits before it is sent.
+    pub delay: Duration,
 }
 
 /// Everything that waits.
@@ -146,7 +149,7 @@ impl Outbox {
     /// Takes messages in, as far as there is room: what is given has to be stored, and then delivered.
     pub fn put(self: &Arc<Self>, oid: Oid, messages: Vec<Message>) -> Posted {
         let (now, mut entries, mut overflown) = (clock::now(), Vec::with_capacity(messages.len()), Vec::new());
-        for Message { target, kind, id, body } in messages {
+        for Message { target, kind, id, body, delay } in messages {
             let lane = self.lane(oid, &target);
             let bytes = body.len() as u64;
             if !lane.state.lock().reserve(bytes) {
@@ -159,7 +162,7 @@ impl Outbox {
                 *last += 1;
                 *last
             };
-            let tries = Tries { due: now, ..Tries::default() };
+            let tries = Tries { due: now.saturating_add(delay), ..Tries::default() };
             entries.push((lane, Delivery { position, target, id, kind, at: now, bytes, tries }, body));
         }
         Posted { outbox: Arc::clone(self), oid, entries, overflown, is_stored: false }
@@ -414,7 +417,7 @@ mod tests {
 
     fn message(target: &str, id: u128, body: &str) -> Message {
         let (target, kind, body) = (target.to_owned(), "detection".to_owned(), body.as_bytes().to_vec());
-        Message { target, kind, id: Uuid::from_u128(id), body }
+        Message { target, kind, id: Uuid::from_u128(id), body, delay: Duration::ZERO }
     }
 
     async fn stored(outbox: &Arc<Outbox>, store: &Store, messages: Vec<Message>) {

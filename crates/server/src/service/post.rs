@@ -1,23 +1,96 @@
-//! One call of a service: sign, post, judge.
+//! One call of a program: sign, post, judge.
 
+use super::program::Protocol;
 use super::registry::Registration;
 use crate::output::destination::{Guarded, body_of};
-use http::header::CONTENT_TYPE;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use muster_model::Timestamp;
-use muster_webhook::service::{DEADLINE_S, Envelope, USER_AGENT, Verdict, judge};
-use muster_webhook::{SERVICE_HEADER, sign};
+use muster_webhook::extension::{self, Message, Subject};
+use muster_webhook::service::{self, DEADLINE_S, Envelope, USER_AGENT};
+use muster_webhook::{EXTENSION_HEADER, SERVICE_HEADER, sign};
 use reqwest::Url;
+use std::io::Write as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Largest answer that is read. Jobs and resources fit; it is held in memory for each call under way.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
 
-/// How long a service may take to say how it is.
+/// How long a program may take to say how it is.
 pub(super) const HEALTH_MAX: Duration = Duration::from_secs(30);
 
-/// How long it may take for anything else: until the deadline that it is told.
-pub(super) const CALL_MAX: Duration = Duration::from_secs(DEADLINE_S.unsigned_abs());
+/// How long an extension may take. Source: reference/extension-protocol.md section 2.
+const EXTENSION_MAX: Duration = Duration::from_secs(120);
+
+/// How long a program may take for all else: a service until the deadline that it is told.
+pub(super) const fn call_max(protocol: Protocol) -> Duration {
+    match protocol {
+        Protocol::Service => Duration::from_secs(DEADLINE_S.unsigned_abs()),
+        Protocol::Extension => EXTENSION_MAX,
+    }
+}
+
+/// What is said to a program.
+pub(super) enum Said {
+    Event(Envelope),
+    Message(Box<Message>),
+}
+
+/// What a program answered.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Answered {
+    Service(service::Answer),
+    Extension(extension::Answer),
+}
+
+/// What is to be made of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// Dealt with.
+    Done(Answered),
+    /// To be said again under the same id, for this reason.
+    Again(String),
+    /// Failed for good, for this reason.
+    Failed(String),
+    /// It has no callback for this.
+    NotImplemented,
+    /// Secrets differ.
+    WrongSecret,
+}
+
+impl Said {
+    /// The signed text, the header with the signature, and whether the text is sent compressed: published
+    /// extensions get it so, and no service understands it.
+    fn written(&self) -> (Vec<u8>, &'static str, bool) {
+        match self {
+            Self::Event(event) => (event.to_vec(), SERVICE_HEADER, false),
+            Self::Message(message) => (message.to_vec(), EXTENSION_HEADER, true),
+        }
+    }
+
+    fn judge(&self, status: u16, body: &[u8]) -> Verdict {
+        match self {
+            Self::Event(_) => match service::judge(status, body) {
+                service::Verdict::Done(answer) => Verdict::Done(Answered::Service(answer)),
+                service::Verdict::Again(reason) => Verdict::Again(reason),
+                service::Verdict::Failed(reason) => Verdict::Failed(reason),
+                service::Verdict::NotImplemented => Verdict::NotImplemented,
+                service::Verdict::WrongSecret => Verdict::WrongSecret,
+            },
+            Self::Message(message) => {
+                let is_heartbeat = matches!(message.subject, Subject::Heartbeat {});
+                match extension::judge(status, body, is_heartbeat) {
+                    extension::Verdict::Done(answer) => Verdict::Done(Answered::Extension(answer)),
+                    extension::Verdict::Again(reason) => Verdict::Again(reason),
+                    extension::Verdict::Failed(reason) => Verdict::Failed(reason),
+                    extension::Verdict::WrongSecret => Verdict::WrongSecret,
+                }
+            }
+        }
+    }
+}
 
 /// The clients: made when first needed, and kept with their connections.
 #[derive(Default)]
@@ -32,34 +105,43 @@ impl Clients {
         place.get_or_init(|| Guarded::new(allow_private)).as_ref().map_err(Clone::clone)
     }
 
-    /// Posts an event, and says what to make of the answer. `allow_private` is what the server allows to all.
+    /// Says something, and tells what to make of the answer. `allow_private` is what the server allows to all.
     ///
     /// # Errors
     ///
-    /// Why there is no answer: the service was not reached, or did not answer in time.
+    /// Why there is no answer: the program was not reached, or did not answer in time.
     ///
     /// # Cancel safety
     ///
-    /// A call that is dropped may have reached the service.
+    /// A call that is dropped may have reached the program.
     pub(super) async fn post(
         &self,
         to: &Registration,
-        event: &Envelope,
+        said: &Said,
         allow_private: bool,
         within: Duration,
     ) -> Result<Verdict, String> {
         let client = self.of(allow_private || to.allow_private)?;
         let url = Url::parse(&to.url).map_err(|error| error.to_string())?;
-        let body = event.to_vec();
-        let signature = sign(to.secret.as_deref().unwrap_or_default(), &body);
+        let (text, header, is_packed) = said.written();
+        let signature = sign(to.secret.as_deref().unwrap_or_default(), &text);
+        let body = if is_packed { packed(&text) } else { text };
         let fill = |request: reqwest::RequestBuilder| {
             let request = request.header(CONTENT_TYPE, "application/json").header("user-agent", USER_AGENT);
-            request.header(SERVICE_HEADER, signature).body(body)
+            let request = if is_packed { request.header(CONTENT_ENCODING, "gzip") } else { request };
+            request.header(header, signature).body(body)
         };
         let response = client.post(&url, within, fill).await?;
         let status = response.status().as_u16();
-        Ok(judge(status, &body_of(response, ANSWER_BYTES_MAX).await?))
+        Ok(said.judge(status, &body_of(response, ANSWER_BYTES_MAX).await?))
     }
+}
+
+fn packed(text: &[u8]) -> Vec<u8> {
+    let mut packer = GzEncoder::new(Vec::with_capacity(text.len() / 2), Compression::fast());
+    // Memory takes every byte.
+    let written = packer.write_all(text).and_then(|()| packer.finish());
+    written.unwrap_or_default()
 }
 
 /// Whether a message has waited for so long that it is not tried again.

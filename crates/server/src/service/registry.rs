@@ -7,34 +7,29 @@
 //! registration asked for when the organization subscribed. Tokens of it are handed to the service with each message,
 //! and end with the subscription.
 
-use super::{Error, TARGET};
+use super::Error;
+use super::program::{Program, Protocol};
 use crate::access::{API_KEY, ApiKey, Caller, Scope, Secrets, is_known_permission};
 use crate::random;
-use crate::records::{Batch, Kind, Records};
+use crate::records::{Batch, Records};
 use muster_model::{Oid, Timestamp};
 use muster_store::Expect;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-/// Registrations, by name; owned by the organization that made them.
-pub const SERVICE: Kind<Registration> = Kind::new("service");
-
-/// Subscriptions, by the name of the service.
-pub const SUBSCRIBED: Kind<Subscribed> = Kind::new("service_subscription");
-
-/// Registrations that one organization may have: each is asked for its health all the time.
-pub const SERVICES_MAX: usize = 64;
+/// Registrations of one protocol that an organization may have: each is asked how it is all the time.
+pub const REGISTRATIONS_MAX: usize = 64;
 
 /// Longest name: it is part of rule names and investigation ids.
 const NAME_BYTES_MAX: usize = 64;
 
-/// Longest address of a service, and longest secret.
+/// Longest address, and longest secret.
 const TEXT_BYTES_MAX: usize = 2_048;
 
 /// Detections that a registration may name besides those that the service names itself.
 const DETECTS_MAX: usize = 256;
 
-/// A service that is registered. It prints nothing: it holds a secret.
+/// A program that is registered. It prints nothing: it holds a secret.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Registration {
     /// Where it listens.
@@ -80,8 +75,8 @@ pub struct Found {
     pub registration: Registration,
 }
 
-/// Names to which messages of the built-in services go.
-const RESERVED: &[&str] = &["reliable-tasking", "infrastructure-service"];
+/// Names of what is built in.
+const RESERVED: &[&str] = &["reliable-tasking", "infrastructure-service", "ext-reliable-tasking", "ext-infrastructure"];
 
 impl Registration {
     /// Checks what someone wants to register.
@@ -89,14 +84,15 @@ impl Registration {
     /// # Errors
     ///
     /// [`Error::Invalid`] naming what is wrong.
-    pub fn check(&self, name: &str) -> Result<(), Error> {
+    pub fn check(&self, program: &Program) -> Result<(), Error> {
+        let Program { protocol, name } = program;
         let invalid = |text: String| Err(Error::Invalid(text));
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
         if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(is_plain) {
             let most = NAME_BYTES_MAX;
-            return invalid(format!("a service has a name of 1 to {most} letters, digits, and - _ ."));
+            return invalid(format!("the name of a program has 1 to {most} letters, digits, and - _ ."));
         }
-        if RESERVED.contains(&name) {
+        if RESERVED.contains(&name.as_str()) {
             return invalid(format!("{name} is built in; choose another name"));
         }
         let url = Url::parse(&self.url).ok();
@@ -114,55 +110,73 @@ impl Registration {
         if self.detects.len() > DETECTS_MAX || !self.detects.iter().all(is_name) {
             return invalid(format!("a registration names at most {DETECTS_MAX} detections"));
         }
+        if *protocol == Protocol::Extension && !self.detects.is_empty() {
+            return invalid("extensions are not told of detections; a rule can ask one for something".into());
+        }
         Ok(())
     }
 }
 
-/// The registration of a name, as an organization sees it: its own, that to which it is subscribed, or one that is
+/// The registration of a program, as an organization sees it: its own, that to which it is subscribed, or one that is
 /// offered to all.
 #[must_use]
-pub fn find(records: &Records, oid: Oid, name: &str) -> Option<Found> {
-    let of = |owner: Oid| records.get(owner, SERVICE, name).map(|registration| Found { owner, registration });
-    let subscribed = || of(records.get(oid, SUBSCRIBED, name)?.owner);
+pub fn find(records: &Records, oid: Oid, program: &Program) -> Option<Found> {
+    let registrations = program.protocol.registrations();
+    let of =
+        |owner: Oid| records.get(owner, registrations, &program.name).map(|registration| Found { owner, registration });
+    let subscribed = || of(records.get(oid, program.protocol.subscriptions(), &program.name)?.owner);
     let is_public = |owner: &Oid| of(*owner).is_some_and(|found| found.registration.is_public);
-    let offered = || of(records.owners(SERVICE).into_iter().find(is_public)?);
+    let offered = || of(records.owners(registrations).into_iter().find(is_public)?);
     of(oid).or_else(subscribed).or_else(offered)
 }
 
-/// Every registration that an organization sees, by name.
+/// Every registration of a protocol that an organization sees.
 #[must_use]
-pub fn visible(records: &Records, oid: Oid) -> Vec<(String, Found)> {
-    let owners = records.owners(SERVICE).into_iter();
+pub fn visible(records: &Records, oid: Oid, protocol: Protocol) -> Vec<(Program, Found)> {
+    let owners = records.owners(protocol.registrations()).into_iter();
     let mut names: Vec<String> = owners
         .flat_map(|owner| {
             let sees = move |registration: &Registration| owner == oid || registration.is_public;
-            records.list(owner, SERVICE).into_iter().filter(move |(_, one)| sees(one)).map(|(name, _)| name)
+            let of_owner = records.list(owner, protocol.registrations()).into_iter();
+            of_owner.filter(move |(_, one)| sees(one)).map(|(name, _)| name)
         })
-        .chain(records.list(oid, SUBSCRIBED).into_iter().map(|(name, _)| name))
+        .chain(records.list(oid, protocol.subscriptions()).into_iter().map(|(name, _)| name))
         .collect();
     names.sort_unstable();
     names.dedup();
-    names.into_iter().filter_map(|name| find(records, oid, &name).map(|found| (name, found))).collect()
+    let programs = names.into_iter().map(|name| Program { protocol, name });
+    programs.filter_map(|program| find(records, oid, &program).map(|found| (program, found))).collect()
+}
+
+/// Programs of a protocol to which an organization is subscribed.
+#[must_use]
+pub fn subscriptions(records: &Records, oid: Oid, protocol: Protocol) -> Vec<Program> {
+    let all = records.list(oid, protocol.subscriptions()).into_iter().map(|(name, _)| Program { protocol, name });
+    all.filter(|program| subscribed(records, oid, program).is_some()).collect()
 }
 
 /// A subscription that is in force.
 #[must_use]
-pub fn subscription(records: &Records, oid: Oid, name: &str) -> Option<Subscribed> {
-    records.get(oid, SUBSCRIBED, name).filter(|subscribed| !subscribed.is_ending)
+pub fn subscription(records: &Records, oid: Oid, program: &Program) -> Option<Subscribed> {
+    let subscribed = records.get(oid, program.protocol.subscriptions(), &program.name);
+    subscribed.filter(|subscribed| !subscribed.is_ending)
 }
 
 /// The registration to which an organization is subscribed, if it is.
 #[must_use]
-pub fn subscribed(records: &Records, oid: Oid, name: &str) -> Option<Found> {
-    let owner = subscription(records, oid, name)?.owner;
-    records.get(owner, SERVICE, name).map(|registration| Found { owner, registration })
+pub fn subscribed(records: &Records, oid: Oid, program: &Program) -> Option<Found> {
+    let owner = subscription(records, oid, program)?.owner;
+    records
+        .get(owner, program.protocol.registrations(), &program.name)
+        .map(|registration| Found { owner, registration })
 }
 
 /// Organizations that are subscribed to a registration, ending ones too.
 #[must_use]
-pub fn subscribers(records: &Records, owner: Oid, name: &str) -> Vec<(Oid, Subscribed)> {
-    let of = |oid: Oid| records.get(oid, SUBSCRIBED, name).filter(|subscribed| subscribed.owner == owner);
-    records.owners(SUBSCRIBED).into_iter().filter_map(|oid| Some((oid, of(oid)?))).collect()
+pub fn subscribers(records: &Records, owner: Oid, program: &Program) -> Vec<(Oid, Subscribed)> {
+    let subscriptions = program.protocol.subscriptions();
+    let of = |oid: Oid| records.get(oid, subscriptions, &program.name).filter(|one| one.owner == owner);
+    records.owners(subscriptions).into_iter().filter_map(|oid| Some((oid, of(oid)?))).collect()
 }
 
 /// Adds an identity with these permissions to a batch; gives its place among the API keys.
@@ -174,13 +188,13 @@ pub fn add_identity(
     batch: Batch,
     secrets: &Secrets,
     oid: Oid,
-    (name, permissions): (&str, &[String]),
+    (program, permissions): (&Program, &[String]),
     (by, now): (&str, Timestamp),
 ) -> Result<(Batch, String), Error> {
     // Nobody has the secret: tokens are made by the server alone.
     let key = secrets.digest(&random::bytes::<32>());
     let identity = ApiKey {
-        name: format!("{TARGET}{name}"),
+        name: program.target(),
         permissions: permissions.to_vec(),
         by: by.to_owned(),
         created_at: now,
@@ -223,16 +237,21 @@ mod tests {
     #[test]
     fn refusals_name_what_is_wrong() {
         let good = registration("https://example.org/hook");
-        assert!(good.check("a-b_c.1").is_ok());
+        let check = |name: &str| good.check(&Program::service(name));
+        assert!(check("a-b_c.1").is_ok());
         for name in ["", "a b", "a/b", "ä", &"x".repeat(65), "reliable-tasking"] {
-            assert!(matches!(good.check(name), Err(Error::Invalid(_))), "{name}");
+            assert!(matches!(check(name), Err(Error::Invalid(_))), "{name}");
         }
         for url in ["", "ftp://h", "https://", "h:80", "https://h/?q=1", "https://user@h/"] {
-            let refused = registration(url).check("a").expect_err(url).to_string();
+            let refused = registration(url).check(&Program::service("a")).expect_err(url).to_string();
             assert!(refused.contains("url must be"), "{refused}");
         }
-        let unknown = Registration { permissions: vec!["sensor.fly".into()], ..good.clone() }.check("a");
+        let unknown =
+            Registration { permissions: vec!["sensor.fly".into()], ..good.clone() }.check(&Program::service("a"));
         assert!(unknown.expect_err("unknown").to_string().contains("sensor.fly"));
-        assert!(Registration { secret: Some(String::new()), ..good }.check("a").is_err(), "empty is no secret");
+        let told = Registration { detects: vec!["bad".into()], ..good.clone() };
+        assert!(told.check(&Program::service("a")).is_ok() && told.check(&Program::extension("a")).is_err());
+        let empty = Registration { secret: Some(String::new()), ..good }.check(&Program::service("a"));
+        assert!(empty.is_err(), "empty is no secret");
     }
 }

@@ -22,13 +22,14 @@ use std::sync::LazyLock;
 const STORES_NOTHING: &[&str] = &[
     // Of a job that a service made, so tests/rest/services.rs is about it.
     "DELETE /job/{oid}/{id}",
-    "PATCH /orgs/{oid}/subscription/extension/{name}",
     "POST //",
     "POST //jwt",
     "POST //{oid}",
     // Of a message that was given up, so tests/rest/services.rs is about it.
     "POST /deliveries/{oid}/{mid}",
     "POST /export/{oid}/sensors",
+    // What an extension says of itself is not a change that the caller makes.
+    "POST /extensions/{oid}/{name}/schema",
     "POST /hive-public/{hive}/{oid}",
     "POST /hive/{hive}/{oid}/{key}/validate",
     "POST /insight/{oid}/objects",
@@ -130,11 +131,13 @@ fn changes(oid: &str, sid: &str) -> Vec<Change> {
     all
 }
 
-/// The service is at an address that takes connections and never answers: nothing comes of its messages.
+/// The programs are at an address that takes connections and never answers: nothing comes of its messages.
 fn of_services(oid: &str) -> Vec<Change> {
     static SILENT: LazyLock<TcpListener> = LazyLock::new(|| TcpListener::bind("127.0.0.1:0").unwrap());
     let url = format!("http://{}/", SILENT.local_addr().unwrap());
     let (one, subscription) = (format!("services/{oid}/silent"), format!("services/{oid}/silent/subscription"));
+    let (extension, of_extension) =
+        (format!("extensions/{oid}/silent"), format!("orgs/{oid}/subscription/extension/silent"));
     let request = BASE64_STANDARD.encode("{}");
     let request = [("request_data", request.as_str()), ("is_async", "true")];
     vec![
@@ -144,6 +147,11 @@ fn of_services(oid: &str) -> Vec<Change> {
         change("POST", format!("service/{oid}/silent"), &request).told(&[]),
         change("DELETE", subscription, &[]),
         change("DELETE", one, &[]),
+        change("POST", extension.clone(), &[("url", &url)]),
+        change("POST", of_extension.clone(), &[]),
+        change("PATCH", of_extension.clone(), &[]),
+        change("DELETE", of_extension, &[]),
+        change("DELETE", extension, &[]),
     ]
 }
 

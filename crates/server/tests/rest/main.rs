@@ -8,6 +8,7 @@ mod console;
 #[path = "../support/described.rs"]
 mod described;
 mod detections;
+mod extensions;
 mod hives;
 mod infrastructure;
 mod isolation;

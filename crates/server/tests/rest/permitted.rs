@@ -10,6 +10,8 @@ use std::collections::BTreeSet;
 
 /// Member routes that tell a member without any permission what every member may know.
 const OF_ANY_MEMBER: &[&str] = &[
+    "GET /extension/definition",
+    "GET /extension/definition/{name}",
     "GET /extension/schema/{name}",
     "GET /hive/{hive}/schema",
     "GET /insight/{oid}",

@@ -30,6 +30,36 @@ pub fn check_config(schema: &Schema, config: Map<String, Value>) -> Result<Map<S
     check(&schema.config_schema, config)
 }
 
+/// What a reference to a secret begins with.
+const SECRET_REFERENCE: &str = "hive://secret/";
+
+/// Values with secrets in place of the references to them. `secret` gives the secret of a name.
+///
+/// # Errors
+///
+/// [`Refusal`] naming a secret that is not there.
+pub fn reveal(
+    schema: &ObjectSchema,
+    mut values: Map<String, Value>,
+    secret: impl Fn(&str) -> Option<String>,
+) -> Result<Map<String, Value>, Refusal> {
+    let reveal_one = |name: &str, value: &mut Value| -> Result<(), Refusal> {
+        let Some(of) = value.as_str().and_then(|text| text.strip_prefix(SECRET_REFERENCE)) else { return Ok(()) };
+        let found = secret(of).ok_or_else(|| Refusal(format!("invalid value for {name}: no secret {of}")))?;
+        *value = Value::String(found);
+        Ok(())
+    };
+    let secrets = schema.fields.iter().filter(|(_, element)| element.data_type == DataType::Secret.word());
+    for (name, _) in secrets {
+        match values.get_mut(name) {
+            Some(Value::Array(several)) => several.iter_mut().try_for_each(|value| reveal_one(name, value))?,
+            Some(value) => reveal_one(name, value)?,
+            None => {}
+        }
+    }
+    Ok(values)
+}
+
 fn check(schema: &ObjectSchema, mut data: Map<String, Value>) -> Result<Map<String, Value>, Refusal> {
     for (name, element) in &schema.fields {
         if let (None, Some(default)) = (data.get(name), &element.default_value) {
@@ -146,6 +176,26 @@ mod tests {
         );
         assert_eq!(refused(json!({"names": [], "odd": 1})), "unknown datatype: riddle");
         assert_eq!(check_action(&schema(), "x", Map::new()), Err(Refusal("unknown request action: x".into())));
+    }
+
+    #[test]
+    fn checklist_19_1_9_secrets_take_the_place_of_their_references_in_fields_of_that_type_alone() {
+        let text = |kind| Element::new(kind, "l", "d");
+        let schema = ObjectSchema::default()
+            .field("key", text(DataType::Secret))
+            .field("keys", text(DataType::Secret).list())
+            .field("note", text(DataType::String));
+        let revealed = |values: Value| {
+            let Value::Object(values) = values else { unreachable!("an object") };
+            reveal(&schema, values, |name| (name == "a").then(|| "s3cret".to_owned())).map(Value::Object)
+        };
+        let reference = "hive://secret/a";
+        assert_eq!(
+            revealed(json!({"key": reference, "keys": [reference, "plain"], "note": reference})),
+            Ok(json!({"key": "s3cret", "keys": ["s3cret", "plain"], "note": reference}))
+        );
+        let refused = revealed(json!({"key": "hive://secret/b"})).expect_err("there is none");
+        assert_eq!(refused.0, "invalid value for key: no secret b");
     }
 
     #[test]

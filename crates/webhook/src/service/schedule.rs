@@ -33,6 +33,18 @@ impl Progress {
         Self { period: number(period, now), next: None }
     }
 
+    /// When somebody's event is due next; long past if somebody is waiting for theirs.
+    #[must_use]
+    pub fn due(self, period: Period) -> Timestamp {
+        match self.next {
+            Some(_) => Timestamp::ZERO,
+            None => {
+                let seconds = i64::try_from(period.seconds()).unwrap_or(i64::MAX);
+                Timestamp::from_secs(self.period.saturating_add(1).saturating_mul(seconds))
+            }
+        }
+    }
+
     /// Whose event is due now, at most so many; `None` if nobody's. `from` gives those who are there, from a number
     /// on and sorted.
     pub fn turn<I: Iterator<Item = u32>>(
@@ -62,6 +74,17 @@ mod tests {
 
     const START: i64 = 1_700_000_000;
     const HOUR: i64 = 3_600;
+
+    #[test]
+    fn an_event_is_due_when_its_period_begins_or_while_somebody_waits_for_theirs() {
+        let begun = Progress::begin(Period::Hour3, Timestamp::from_secs(START));
+        let due = begun.due(Period::Hour3);
+        assert_eq!(due.as_secs() % (3 * HOUR), 0);
+        assert!((START + 1..=START + 3 * HOUR).contains(&due.as_secs()));
+        assert_eq!(begun.turn(Period::Hour3, Timestamp::from_secs(due.as_secs() - 1), 9, |from| from..2), None);
+        let turn = begun.turn(Period::Hour3, due, 1, |from| from..2).expect("it is due");
+        assert_eq!((turn.due, turn.progress.due(Period::Hour3)), (vec![0], Timestamp::ZERO));
+    }
 
     /// A month in steps of ten minutes, at most 300 events a step; the server is killed before every 50th step is stored, and the
     /// clock jumps five hours ahead once and two hours back once.

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::clock;
 use crate::errors::ORG_ERROR;
 use crate::profile::Profile;
-use crate::service;
+use crate::service::{self, Program, Protocol};
 use crate::settings::{RESOURCE, SETTING, check_resource, check_setting, require_room};
 use muster_api_types::{Done, OrgErrors, QuotaUsage, Resources, Setting, Usage};
 use muster_model::Oid;
@@ -145,18 +145,17 @@ async fn list_resources(call: Call) -> Result<Reply, ApiError> {
         }
     }
     let oid = call.organization()?.oid;
-    let services = service::visible(&call.app.records, oid).into_iter().map(|(name, _)| name);
-    for name in services.filter(|name| service::subscription(&call.app.records, oid, name).is_some()) {
+    for service in service::subscriptions(&call.app.records, oid, Protocol::Service) {
         let names = by_category.entry(OF_SERVICES).or_insert_with(|| json!([]));
-        names.as_array_mut().into_iter().for_each(|names| names.push(json!(name)));
+        names.as_array_mut().into_iter().for_each(|names| names.push(json!(service.name)));
     }
     Ok(Reply::json(&json!({"resources": by_category})))
 }
 
 /// The service of others that a resource names, if the organization sees it.
-fn service_of(call: &Call, oid: Oid) -> Option<&str> {
+fn service_of(call: &Call, oid: Oid) -> Option<Program> {
     let name = call.fields.get("res_name").filter(|_| call.fields.get("res_cat") == Some(OF_SERVICES))?;
-    service::find(&call.app.records, oid, name).map(|_| name)
+    Some(Program::service(name)).filter(|service| service::find(&call.app.records, oid, service).is_some())
 }
 
 fn resource(call: &Call) -> Result<String, ApiError> {
@@ -169,10 +168,10 @@ fn resource(call: &Call) -> Result<String, ApiError> {
 
 async fn add_resource(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    if let Some(name) = service_of(&call, oid) {
+    if let Some(service) = service_of(&call, oid) {
         call.caller.require(oid, "ext.sub")?;
         let by = service::Changed { actor: &call.actor(), caller: &call.caller };
-        call.app.services.subscribe(oid, name, by).await?;
+        call.app.services.subscribe(oid, &service, by).await?;
         return Ok(Reply::done());
     }
     let key = resource(&call)?;
@@ -185,10 +184,10 @@ async fn add_resource(call: Call) -> Result<Reply, ApiError> {
 
 async fn remove_resource(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    if let Some(name) = service_of(&call, oid) {
+    if let Some(service) = service_of(&call, oid) {
         call.caller.require(oid, "ext.sub")?;
         let by = service::Changed { actor: &call.actor(), caller: &call.caller };
-        call.app.services.unsubscribe(oid, name, by).await?;
+        call.app.services.unsubscribe(oid, &service, by).await?;
         return Ok(Reply::done());
     }
     let key = resource(&call)?;
