@@ -13,8 +13,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// Printed once everything runs.
-const READY: &str = "To use it from another shell";
+/// Printed at the end of the story that a new server tells, in which its sensor goes and comes.
+const READY: &str = "Try next";
 
 /// What does not come in this time does not come.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -35,8 +35,11 @@ impl World {
         let mut up = Command::new(env!("CARGO_BIN_EXE_muster"));
         up.args(["up", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data-dir"]).arg(&data_dir);
         let mut up = up.stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(up.stdout.take().unwrap()).lines();
-        assert!(lines.map_while(Result::ok).any(|line| line.contains(READY)), "it did not come up");
+        let mut lines = BufReader::new(up.stdout.take().unwrap()).lines();
+        let is_up = lines.by_ref().map_while(Result::ok).any(|line| line.contains(READY));
+        assert!(is_up, "it did not come up");
+        // It ends when nobody reads what it says.
+        std::thread::spawn(move || lines.for_each(drop));
         let variables = env_file::read(&data_dir).unwrap();
         let mut world = Self { folder, up, variables, sid: String::new() };
         let until = Instant::now() + WAIT_MAX;

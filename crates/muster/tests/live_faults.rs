@@ -454,8 +454,9 @@ async fn a_reader_that_is_slow_holds_nobody_up_and_gets_all() {
     let get = order(&client, &session, &json!({"name": "get file", "object": path})).await;
     assert!(ended(&client, &session, &get).await.is_complete());
     let variables = world.variables();
-    let http = reqwest::Client::builder();
-    let http = http.danger_accept_invalid_certs(true).build().unwrap();
+    let authority = fs::read(world.folder.path().join("ca.pem")).unwrap();
+    let authority = reqwest::Certificate::from_pem_bundle(&authority).unwrap();
+    let http = reqwest::Client::builder().tls_certs_only(authority).build().unwrap();
     let url = format!(
         "{}/integrationServices/v3/cblr/session/{session}/file/{}/content",
         variables["CBLR_URL"],

@@ -292,7 +292,8 @@ async fn p25_a_hundred_sessions_at_once_each_have_their_own_results() {
     let one_more = Played::new(&world, one_more).await;
     assert_eq!(call(&world, "POST", &format!("{BASE}/session/{}", one_more.device), &json!({})).await.0, 403);
     // The last one answers first; what is said in the name of another session is not taken.
-    for (number, sensor) in (1..).zip(&sensors).rev() {
+    for (at, sensor) in sensors.iter().enumerate().rev() {
+        let number = at as u64 + 1;
         sensor.end(&world, number % 100 + 1, 0, 5).await;
         sensor.end(&world, number, 0, u32::try_from(number % 2).unwrap()).await;
     }
@@ -315,18 +316,18 @@ async fn sessions_are_forgotten_with_the_audit_records_of_their_time_and_numbers
     let sid = world.sensor("host", &[]).await;
     let sensor = Played::new(&world, sid).await;
     let app = &world.server.app;
+    let transcript = |number: u64| format!("live/{}/transcripts/{number}", world.oid);
     for number in 1..=3_u64 {
         let id = open(&world, &sensor).await;
         sensor.join(&world, number, 1).await;
         call(&world, "POST", &format!("{BASE}/session/{id}/command"), &json!({"name": "process list"})).await;
         sensor.end(&world, number, 0, 0).await;
-        assert_eq!(muster_server::retention::forget_live(app).await, 0, "what is live is kept");
+        muster_server::retention::forget_live(app).await;
+        world.ok("GET", &transcript(number), &[]).await;
         call(&world, "PUT", &format!("{BASE}/session"), &json!({"session_id": id, "status": "CLOSE"})).await;
     }
-    let transcript = |number: u64| format!("live/{}/transcripts/{number}", world.oid);
-    world.ok("GET", &transcript(1), &[]).await;
     app.live.tick(muster_server::clock::now()).await;
-    assert_eq!(muster_server::retention::forget_live(app).await, 2);
+    muster_server::retention::forget_live(app).await;
     for (number, status) in [(1, 404), (2, 404), (3, 200)] {
         assert_eq!(world.call_as(Some(&world.token), "GET", &transcript(number), &[]).await.0, status);
     }
