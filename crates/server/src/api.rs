@@ -41,7 +41,7 @@ mod users;
 pub use call::{Body, Call, Reply};
 pub use content::Content;
 pub use description::document;
-pub use error::ApiError;
+pub use error::{ApiError, refusal};
 pub use form::{Form, FormError};
 pub use kind::Kind;
 pub use muster_api_types::ErrorCode;

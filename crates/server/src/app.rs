@@ -7,15 +7,17 @@ pub use stored::damaged;
 use crate::access::Secrets;
 use crate::address::Address;
 use crate::arrival::Bodies;
+use crate::artifact::{self, ARTIFACT, Artifacts};
 use crate::clock;
 use crate::config::Config;
 use crate::console::{self, Console};
 use crate::damage::{Damage, Row};
-use crate::detect::{self, Detectors};
+use crate::detect::{Detect, Detectors, InForce};
 use crate::errors;
+use crate::extension::Extensions;
 use crate::files::Files;
 use crate::held::Waiting;
-use crate::hive::{self, Hive, Hives, Lookups, Reloading};
+use crate::hive::{self, HIVES, Hives};
 use crate::intake::{Intake, Streams};
 use crate::jobs::Jobs;
 use crate::live::Live;
@@ -26,6 +28,7 @@ use crate::pki::Pki;
 use crate::profile::{ORGANIZATION, ORGANIZATION_OWNER, Profile};
 use crate::records::{Batch, Records, SERVER};
 use crate::replay::Replays;
+use crate::retention::Retention;
 use crate::sensor::Sensors;
 use crate::service::{self, Feed, Services};
 use crate::tasking::{self, DirectTasks, Tasking};
@@ -35,7 +38,7 @@ use crate::turns::ReplayTurns;
 use muster_model::Oid;
 use muster_store::{Claim, Expect, Store, StoreError, Write};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use stored::Stored;
 
 /// Bytes of request bodies that come in at once: 32 of the longest, or 3 of the longest configurations.
@@ -66,8 +69,12 @@ pub struct App {
     pub services: Arc<Services>,
     /// Hives, to be changed one change at a time.
     pub hives: Arc<Hives>,
-    /// Rules at work.
-    pub detectors: Arc<Detectors>,
+    /// Detection and response.
+    pub detect: Arc<Detect>,
+    /// Artifacts.
+    pub artifacts: Arc<Artifacts>,
+    /// The extensions that are built in.
+    pub extensions: Arc<Extensions>,
     /// Counters, for those who watch the server.
     pub telemetry: Telemetry,
     /// What runs beside its caller.
@@ -81,17 +88,13 @@ pub struct App {
     /// Files that are kept.
     pub files: Arc<Files>,
     /// One-time transfers of files.
-    pub transfers: Transfers,
+    pub transfers: Arc<Transfers>,
     /// Live sessions.
     pub live: Arc<Live>,
     /// Calls per credential.
     pub meter: Meter,
     /// Wrong credentials per address.
     pub wrong_credentials: Meter,
-    /// Enrolments per installation key.
-    pub enrolments: Meter,
-    /// Events per sensor.
-    pub events: Meter,
     /// Turns of replays.
     pub replay_turns: Arc<ReplayTurns>,
     /// Tries to sign in, and live connections of browsers.
@@ -104,37 +107,32 @@ pub struct App {
     pub tasking: Arc<Tasking>,
     /// Changes of sensors.
     pub sensors: Sensors,
+    /// What is forgotten by itself.
+    pub retention: Arc<Retention>,
 }
 
-/// The rules of a server, as its hives reach them.
-struct InForce {
-    app: Weak<App>,
-    detectors: Arc<Detectors>,
-    records: Arc<Records>,
+/// Loads the records of the server, then those of its organizations; tells what is damaged.
+fn load_records(records: &Records, store: &Store) -> Result<Vec<Damage>, StoreError> {
+    let mut damaged = records.load(store, SERVER)?;
+    let organizations = records.list(ORGANIZATION_OWNER, ORGANIZATION).into_iter();
+    for oid in organizations.filter_map(|(oid, _)| oid.parse().ok()) {
+        damaged.extend(records.load(store, oid)?);
+        records.index(oid, ARTIFACT);
+        HIVES.iter().for_each(|hive| records.index(oid, hive.kind));
+    }
+    Ok(damaged)
 }
 
-impl hive::InForce for InForce {
-    fn touch(&self, oid: Oid, hive: &Hive, key: &str) {
-        self.detectors.touch(oid, hive, key);
+/// The calls that are remembered; those that are too old are forgotten.
+async fn replays_in(records: &Records, store: &Store) -> Replays {
+    let (replays, too_old) = Replays::load(records, clock::now());
+    if !too_old.is_empty()
+        && let Err(error) = store.commit(too_old).await
+    {
+        // On a full disk, say: they are forgotten at the next start.
+        tracing::warn!(%error, "calls that are too old to be repeated could not be forgotten");
     }
-
-    fn is_changed(&self, oid: Oid) -> bool {
-        self.detectors.is_changed(oid)
-    }
-
-    fn reload(&self, oid: Oid) -> Reloading {
-        let app = self.app.clone();
-        Box::pin(async move {
-            match app.upgrade() {
-                Some(app) => detect::reload(&app, oid).await,
-                None => Err(StoreError::Failed("the server is stopping".into())),
-            }
-        })
-    }
-
-    fn lookups(&self, oid: Oid) -> Arc<Lookups> {
-        self.detectors.lookups(&self.records, oid)
-    }
+    replays
 }
 
 /// The records of hives that extensions are given.
@@ -152,82 +150,163 @@ impl service::KeptFor for KeptInHives {
     }
 }
 
-fn hives(
-    app: &Weak<App>,
-    records: &Arc<Records>,
-    secrets: &Secrets,
-    jobs: &Jobs,
-    detectors: &Arc<Detectors>,
-    services: &Arc<Services>,
-) -> Arc<Hives> {
-    let (detectors, records) = (Arc::clone(detectors), Arc::clone(records));
-    let in_force = InForce { app: app.clone(), detectors, records: Arc::clone(&records) };
-    let (secrets, jobs, in_force) = (secrets.clone(), jobs.clone(), Arc::new(in_force));
-    let services = Arc::clone(services);
-    Arc::new(Hives::new(hive::Ports { records, secrets, jobs, in_force, services }))
+/// What rooms stand on.
+struct Ground {
+    config: Config,
+    store: Store,
+    intake: Arc<Intake>,
+    records: Arc<Records>,
+    secrets: Secrets,
+    telemetry: Telemetry,
+    streams: Streams,
+    organizations: Arc<Organizations>,
+    files: Arc<Files>,
+    jobs: Jobs,
+    address: Arc<Address>,
 }
 
-/// Whether somebody who came with a key, or with a session of the console, still may do something.
-fn grants_stay(records: &Arc<Records>, secrets: &Secrets, console: &Arc<Console>) -> MayStill {
-    let (records, secrets, console) = (Arc::clone(records), secrets.clone(), Arc::clone(console));
-    Box::new(move |caller, oid, permission| match caller.in_console {
-        true => console::may_still(&console, &caller, oid, permission),
-        false => secrets.still(&records, caller, oid, permission).is_ok(),
-    })
-}
-
-fn transfers(config: &Config, may_still: MayStill, files: &Arc<Files>, tasking: &Arc<Tasking>) -> Transfers {
-    let (records, files, file_bytes) = (Arc::clone(&tasking.records), Arc::clone(files), config.limits.file_bytes);
-    Transfers::new(transfer::Ports { records, may_still, files, tasking: Arc::clone(tasking), file_bytes })
-}
-
-/// The calls that are remembered; those that are too old are forgotten.
-async fn replays_in(records: &Records, store: &Store) -> Replays {
-    let (replays, too_old) = Replays::load(records, clock::now());
-    if !too_old.is_empty()
-        && let Err(error) = store.commit(too_old).await
-    {
-        // On a full disk, say: they are forgotten at the next start.
-        tracing::warn!(%error, "calls that are too old to be repeated could not be forgotten");
+impl Ground {
+    fn delivery(&self, outputs: Arc<Outputs>) -> Arc<Delivery> {
+        Arc::new(Delivery {
+            outputs,
+            telemetry: self.telemetry.clone(),
+            store: self.store.clone(),
+            records: Arc::clone(&self.records),
+            secrets: self.secrets.clone(),
+            data_dir: self.config.data_dir.clone(),
+            allow_private: self.config.allow_private_destinations,
+        })
     }
-    replays
-}
 
-/// What rooms keep their own in.
-type Durable<'a> = (&'a Store, &'a Arc<Records>, &'a Secrets);
+    fn services(&self, feed: Arc<Feed>) -> Arc<Services> {
+        Arc::new(Services::new(service::Ports {
+            feed,
+            organizations: Arc::clone(&self.organizations),
+            records: Arc::clone(&self.records),
+            store: self.store.clone(),
+            secrets: self.secrets.clone(),
+            allows_private: self.config.allow_private_destinations,
+            kept: Arc::new(KeptInHives(Arc::clone(&self.records))),
+        }))
+    }
 
-fn delivery_of(
-    (store, records, secrets): Durable<'_>,
-    outputs: Arc<Outputs>,
-    telemetry: &Telemetry,
-    config: &Config,
-) -> Arc<Delivery> {
-    Arc::new(Delivery {
-        outputs,
-        telemetry: telemetry.clone(),
-        store: store.clone(),
-        records: Arc::clone(records),
-        secrets: secrets.clone(),
-        data_dir: config.data_dir.clone(),
-        allow_private: config.allow_private_destinations,
-    })
-}
+    fn tasking(&self, replays: Replays) -> Arc<Tasking> {
+        Arc::new(Tasking {
+            store: self.store.clone(),
+            intake: Arc::clone(&self.intake),
+            records: Arc::clone(&self.records),
+            organizations: Arc::clone(&self.organizations),
+            replays,
+            direct: DirectTasks::default(),
+            jobs: self.jobs.clone(),
+        })
+    }
 
-fn services_of(
-    (store, records, secrets): Durable<'_>,
-    feed: Arc<Feed>,
-    organizations: &Arc<Organizations>,
-    config: &Config,
-) -> Arc<Services> {
-    Arc::new(Services::new(service::Ports {
-        feed,
-        organizations: Arc::clone(organizations),
-        records: Arc::clone(records),
-        store: store.clone(),
-        secrets: secrets.clone(),
-        allows_private: config.allow_private_destinations,
-        kept: Arc::new(KeptInHives(Arc::clone(records))),
-    }))
+    fn console(&self) -> Arc<Console> {
+        Arc::new(Console::new(console::Ports {
+            records: Arc::clone(&self.records),
+            secrets: self.secrets.clone(),
+            organizations: Arc::clone(&self.organizations),
+            streams: self.streams.clone(),
+            jobs: self.jobs.clone(),
+            address: Arc::clone(&self.address),
+        }))
+    }
+
+    /// Rules with all that they reach. They reach hives, which put them in force.
+    fn detect(
+        &self,
+        detectors: Arc<Detectors>,
+        delivery: &Arc<Delivery>,
+        services: &Arc<Services>,
+        sensors: &Sensors,
+    ) -> Arc<Detect> {
+        Arc::new_cyclic(|detect| {
+            let in_force = InForce {
+                detect: detect.clone(),
+                detectors: Arc::clone(&detectors),
+                records: Arc::clone(&self.records),
+            };
+            let hives = Arc::new(Hives::new(hive::Ports {
+                records: Arc::clone(&self.records),
+                secrets: self.secrets.clone(),
+                jobs: self.jobs.clone(),
+                in_force: Arc::new(in_force),
+                services: Arc::clone(services),
+            }));
+            let extensions = Arc::new(Extensions {
+                records: Arc::clone(&self.records),
+                hives: Arc::clone(&hives),
+                delivery: Arc::clone(delivery),
+                tasking: Arc::clone(&sensors.tasking),
+                services: Arc::clone(services),
+                require_targeting: self.config.require_targeting,
+            });
+            Detect {
+                detectors,
+                store: self.store.clone(),
+                intake: Arc::clone(&self.intake),
+                records: Arc::clone(&self.records),
+                secrets: self.secrets.clone(),
+                telemetry: self.telemetry.clone(),
+                organizations: Arc::clone(&self.organizations),
+                outputs: Arc::clone(&delivery.outputs),
+                files: Arc::clone(&self.files),
+                tasking: Arc::clone(&sensors.tasking),
+                sensors: sensors.clone(),
+                hives,
+                services: Arc::clone(services),
+                extensions,
+            }
+        })
+    }
+
+    fn artifacts(&self, readers: Arc<Detect>) -> Arc<Artifacts> {
+        Arc::new(Artifacts::new(artifact::Ports {
+            records: Arc::clone(&self.records),
+            intake: Arc::clone(&self.intake),
+            files: Arc::clone(&self.files),
+            organizations: Arc::clone(&self.organizations),
+            readers,
+            file_bytes: self.config.limits.file_bytes,
+            retention_days: self.config.limits.retention_days,
+        }))
+    }
+
+    fn transfers(&self, console: &Arc<Console>, tasking: &Arc<Tasking>) -> Arc<Transfers> {
+        Arc::new(Transfers::new(transfer::Ports {
+            records: Arc::clone(&self.records),
+            may_still: self.grants_stay(console),
+            files: Arc::clone(&self.files),
+            tasking: Arc::clone(tasking),
+            file_bytes: self.config.limits.file_bytes,
+        }))
+    }
+
+    /// Whether somebody who came with a key, or with a session of the console, still may do something.
+    fn grants_stay(&self, console: &Arc<Console>) -> MayStill {
+        let (records, secrets, console) = (Arc::clone(&self.records), self.secrets.clone(), Arc::clone(console));
+        Box::new(move |caller, oid, permission| match caller.in_console {
+            true => console::may_still(&console, &caller, oid, permission),
+            false => secrets.still(&records, caller, oid, permission).is_ok(),
+        })
+    }
+
+    fn retention(&self, live: &Arc<Live>) -> Arc<Retention> {
+        Arc::new(Retention {
+            store: self.store.clone(),
+            organizations: Arc::clone(&self.organizations),
+            live: Arc::clone(live),
+            telemetry: self.telemetry.clone(),
+            days: self.config.limits.retention_days,
+            bytes: self.config.limits.retention_bytes,
+        })
+    }
+
+    fn live(&self) -> Arc<Live> {
+        let (intake, limits) = (Arc::clone(&self.intake), self.config.limits.live.clone());
+        Arc::new(Live::new(self.store.clone(), intake, &self.config.data_dir, limits))
+    }
 }
 
 impl App {
@@ -237,76 +316,80 @@ impl App {
     ///
     /// Whatever the store says.
     pub async fn load(config: Config, store: Store, pki: Pki) -> Result<Arc<Self>, StoreError> {
-        let (streams, outputs, detectors) =
-            (Streams::default(), Arc::<Outputs>::default(), Arc::<Detectors>::default());
-        let telemetry = Telemetry::default();
+        let (outputs, detectors) = (Arc::<Outputs>::default(), Arc::<Detectors>::default());
+        let (streams, telemetry) = (Streams::default(), Telemetry::default());
         let (queues, rules) = (Arc::clone(&outputs), Arc::clone(&detectors));
         let (feed, told) = Feed::load(&store)?;
         let intake = Intake::new(store.clone(), telemetry.clone(), streams.clone(), queues, rules).and(told);
         let intake = Arc::new(intake);
-        let (records, damaged) = Records::load(&store, Arc::clone(&intake))?;
-        let records = Arc::new(records);
+        let records = Arc::new(Records::new(Arc::clone(&intake)));
+        let damaged = load_records(&records, &store)?;
         let secrets = Secrets::load(&records).await?;
         let replays = replays_in(&records, &store).await;
         outputs.load(&records, &secrets);
-        let (organizations, jobs) = (Arc::new(Organizations::default()), Jobs::default());
-        let durable = (&store, &records, &secrets);
-        let delivery = delivery_of(durable, outputs, &telemetry, &config);
-        let services = services_of(durable, feed, &organizations, &config);
-        let tasking = Arc::new(Tasking {
-            store: store.clone(),
-            intake: Arc::clone(&intake),
-            records: Arc::clone(&records),
-            organizations: Arc::clone(&organizations),
-            replays,
-            direct: DirectTasks::default(),
-            jobs: jobs.clone(),
-        });
-        let address = Arc::new(Address::new(&config));
-        let console = Arc::new(Console::new(console::Ports {
-            records: Arc::clone(&records),
-            secrets: secrets.clone(),
-            organizations: Arc::clone(&organizations),
-            streams: streams.clone(),
-            jobs: jobs.clone(),
-            address: Arc::clone(&address),
-        }));
-        let files = Arc::new(Files::new(config.data_dir.clone()));
-        let transfers = transfers(&config, grants_stay(&records, &secrets, &console), &files, &tasking);
-        let app = Arc::new_cyclic(|app| Self {
-            streams,
-            delivery,
-            hives: hives(app, &records, &secrets, &jobs, &detectors, &services),
-            services,
-            detectors,
-            telemetry,
-            jobs,
-            bodies: Bodies::new(BODIES_BYTES_MAX),
-            strangers_bodies: Bodies::new(STRANGERS_BODIES_BYTES_MAX),
-            waiting: Waiting::default(),
-            files,
-            transfers,
-            live: Arc::new(Live::new(store.clone(), Arc::clone(&intake), &config.data_dir, config.limits.live.clone())),
-            meter: Meter::default(),
-            wrong_credentials: Meter::default(),
-            enrolments: Meter::default(),
-            events: Meter::default(),
-            replay_turns: Arc::default(),
-            console,
-            address,
-            sensors: Sensors { tasking: Arc::clone(&tasking), quota: config.limits.sensor_quota },
-            organizations,
-            tasking,
+        let ground = Ground {
+            files: Arc::new(Files::new(config.data_dir.clone())),
+            address: Arc::new(Address::new(&config)),
             config,
             store,
             intake,
             records,
             secrets,
-            pki,
-        });
+            telemetry,
+            streams,
+            organizations: Arc::default(),
+            jobs: Jobs::default(),
+        };
+        let app = Self::on(ground, pki, replays, (outputs, feed, detectors));
         app.load_organizations(damaged).await?;
         app.live.restore(|oid| app.organization(oid), clock::now())?;
         Ok(app)
+    }
+
+    /// Puts the rooms together.
+    fn on(
+        ground: Ground,
+        pki: Pki,
+        replays: Replays,
+        (outputs, feed, detectors): (Arc<Outputs>, Arc<Feed>, Arc<Detectors>),
+    ) -> Arc<Self> {
+        let (delivery, services) = (ground.delivery(outputs), ground.services(feed));
+        let (tasking, console) = (ground.tasking(replays), ground.console());
+        let sensors = Sensors { tasking: Arc::clone(&tasking), quota: ground.config.limits.sensor_quota };
+        let detect = ground.detect(detectors, &delivery, &services, &sensors);
+        let live = ground.live();
+        Arc::new(Self {
+            artifacts: ground.artifacts(Arc::clone(&detect)),
+            transfers: ground.transfers(&console, &tasking),
+            retention: ground.retention(&live),
+            live,
+            delivery,
+            services,
+            tasking,
+            sensors,
+            console,
+            hives: Arc::clone(&detect.hives),
+            extensions: Arc::clone(&detect.extensions),
+            detect,
+            bodies: Bodies::new(BODIES_BYTES_MAX),
+            strangers_bodies: Bodies::new(STRANGERS_BODIES_BYTES_MAX),
+            waiting: Waiting::default(),
+            meter: Meter::default(),
+            wrong_credentials: Meter::default(),
+            replay_turns: Arc::default(),
+            pki,
+            config: ground.config,
+            store: ground.store,
+            intake: ground.intake,
+            records: ground.records,
+            secrets: ground.secrets,
+            telemetry: ground.telemetry,
+            streams: ground.streams,
+            organizations: ground.organizations,
+            files: ground.files,
+            jobs: ground.jobs,
+            address: ground.address,
+        })
     }
 
     async fn tell_of_damage(&self, damaged: &[Damage]) {
@@ -365,6 +448,21 @@ impl App {
         self.organizations.all()
     }
 
+    /// Ends all that is done here for organizations, one after the other, that someone else has taken over. Runs until
+    /// dropped.
+    pub async fn heed_losses(self: Arc<Self>) {
+        let Some(mut losses) = self.store.losses() else { return };
+        while let Some(oid) = losses.next().await {
+            tracing::error!(%oid, "another server has taken this organization over; here it ends");
+            self.organizations.lose(oid);
+            self.records.lose(oid);
+            self.detect.detectors.end(oid);
+            self.delivery.outputs.end(oid);
+            // Whoever took one over may have taken over the whole server, which has nothing to say then.
+            self.store.confirm(SERVER).await;
+        }
+    }
+
     /// Makes an organization.
     ///
     /// # Errors
@@ -393,7 +491,7 @@ impl App {
             let batch = decide()?.put(ORGANIZATION_OWNER, ORGANIZATION, &key, profile, Expect::Absent)?;
             Ok(if self.organization(oid).is_some() { batch } else { batch.and(vec![claim]) })
         };
-        self.records.change::<E>(with).await?;
+        self.records.change::<E>(&[SERVER, oid], with).await?;
         Ok(self.organizations.insert(Organization::new(oid)))
     }
 }

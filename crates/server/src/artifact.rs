@@ -10,16 +10,15 @@ mod rule;
 pub use error::Error;
 pub use rule::{ARTIFACT_RULE, ARTIFACT_RULES_MAX, check_rule};
 
-use crate::app::App;
-use crate::detect;
-use crate::files::{self, Received, Shelf, Upload};
+use crate::files::{self, Files, Received, Shelf, Upload};
 use crate::intake::event::{self, Actor};
-use crate::intake::{Beside, Record};
+use crate::intake::{Beside, Intake, Record};
+use crate::organization::Organizations;
 use crate::records::{Kind, Records};
 use crate::{clock, random};
 use hyper::body::Incoming;
 use muster_model::{Oid, Sensor, Sid, Timestamp};
-use muster_store::{Expect, StoreError};
+use muster_store::{Expect, StoreError, Write};
 use muster_wire::ArtifactOffer;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -29,7 +28,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Artifacts of organizations, by payload id.
-pub const ARTIFACT: Kind<Artifact> = Kind::new("artifact");
+pub const ARTIFACT: Kind<Artifact> = Kind::expiring("artifact", |artifact| Some(artifact.expires_at));
 
 /// Artifacts per organization: their records are held in memory.
 const ARTIFACTS_MAX: usize = 100_000;
@@ -55,6 +54,56 @@ const PARTS_SILENCE: Duration = Duration::from_secs(120);
 
 /// How often old artifacts and silent uploads are looked for.
 const SWEEP: Duration = Duration::from_secs(30);
+
+/// What artifacts need of the server.
+pub struct Ports {
+    /// The records.
+    pub records: Arc<Records>,
+    /// The one way for records to be stored and told.
+    pub intake: Arc<Intake>,
+    /// Their files.
+    pub files: Arc<Files>,
+    /// The sensors that they come from.
+    pub organizations: Arc<Organizations>,
+    /// Who reads them.
+    pub readers: Arc<dyn Readers>,
+    /// Longest file, in bytes.
+    pub file_bytes: u64,
+    /// Days for which they are kept if whoever sent one does not say.
+    pub retention_days: u32,
+}
+
+/// The artifacts of all organizations.
+pub struct Artifacts {
+    ports: Ports,
+    parts: Parts,
+}
+
+/// Those who read what is in artifacts: the rules, in the room that stands above this one.
+pub trait Readers: Send + Sync {
+    /// Plans to read an artifact that is about to be kept; nothing if nobody wants to.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Failed`] if the plan cannot be written down.
+    fn plan(self: Arc<Self>, oid: Oid, payload_id: &str, artifact: &Artifact) -> Result<Option<Reading>, StoreError>;
+}
+
+/// A reading that is planned.
+pub struct Reading {
+    /// Stored in the commit that keeps the artifact.
+    pub plan: Write,
+    /// Begins, once that is stored.
+    pub begin: Box<dyn FnOnce() + Send>,
+}
+
+impl Artifacts {
+    /// Artifacts over these records and files.
+    #[must_use]
+    pub fn new(ports: Ports) -> Self {
+        Self { ports, parts: Parts::default() }
+    }
+}
 
 /// An artifact; its bytes are in a file named by its payload id.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -164,11 +213,12 @@ pub fn require_new(records: &Records, oid: Oid, offer: &Offer) -> Result<(), Err
 /// # Errors
 ///
 /// [`Error::Known`], or what kept the file or the record from being stored; nothing is kept then.
-pub async fn keep(app: &Arc<App>, oid: Oid, offer: Offer, received: Received) -> Result<String, Error> {
-    let _one_at_a_time = app.files.placing.lock().await;
-    require_new(&app.records, oid, &offer)?;
+pub async fn keep(artifacts: &Artifacts, oid: Oid, offer: Offer, received: Received) -> Result<String, Error> {
+    let Ports { records, files, .. } = &artifacts.ports;
+    let _one_at_a_time = files.placing.lock().await;
+    require_new(records, oid, &offer)?;
     let now = clock::now();
-    let days = if offer.retention_days == 0 { app.config.limits.retention_days } else { offer.retention_days };
+    let days = if offer.retention_days == 0 { artifacts.ports.retention_days } else { offer.retention_days };
     let artifact = Artifact {
         path: offer.path,
         hint: offer.hint,
@@ -179,21 +229,21 @@ pub async fn keep(app: &Arc<App>, oid: Oid, offer: Offer, received: Received) ->
         created_at: now,
         expires_at: now.saturating_add(Duration::from_secs(u64::from(days) * 86_400)),
     };
-    let mut record = told(app, oid, "ingest", &offer.payload_id, &artifact, json!({}));
+    let mut record = told(&artifacts.ports, oid, "ingest", &offer.payload_id, &artifact, json!({}));
     record.investigation_id = Some(offer.investigation_id).filter(|id| !id.is_empty());
-    let reading = app.detectors.plan_reading(oid, &offer.payload_id, &artifact);
-    let planned = reading.as_ref().map(|reading| reading.write(oid)).transpose()?;
+    let reading = Arc::clone(&artifacts.ports.readers).plan(oid, &offer.payload_id, &artifact)?;
+    let (plan, begin) = reading.map(|Reading { plan, begin }| (plan, begin)).unzip();
     let audit = offer.actor.map(|actor| {
         let entity = json!({"type": "artifact", "name": offer.payload_id});
         let detail = json!({"path": artifact.path, "size": artifact.size});
         event::audit(oid, &actor, "artifact ingested", &entity, "ingest_artifact", &detail, now)
     });
-    let beside = Beside::from([vec![record], audit.into_iter().collect()].concat()).and(planned);
-    let place = app.files.path(Shelf::Artifacts, oid, &offer.payload_id);
+    let beside = Beside::from([vec![record], audit.into_iter().collect()].concat()).and(plan);
+    let place = files.path(Shelf::Artifacts, oid, &offer.payload_id);
     received.keep(&place).await?;
-    match app.records.put(oid, ARTIFACT, &offer.payload_id, &artifact, Expect::Absent, beside).await {
+    match records.put(oid, ARTIFACT, &offer.payload_id, &artifact, Expect::Absent, beside).await {
         Ok(_) => {
-            detect::begin_reading(app, oid, reading);
+            begin.into_iter().for_each(|begin| begin());
             Ok(offer.payload_id)
         }
         Err(error) => {
@@ -204,24 +254,36 @@ pub async fn keep(app: &Arc<App>, oid: Oid, offer: Offer, received: Received) ->
 }
 
 /// The artifact event of this type.
-fn told(app: &App, oid: Oid, event_type: &str, payload_id: &str, artifact: &Artifact, more: Value) -> Record {
+fn told(ports: &Ports, oid: Oid, event_type: &str, payload_id: &str, artifact: &Artifact, more: Value) -> Record {
     let mut body = json!({"size": artifact.size, "source": artifact.source, "original_path": artifact.path});
     if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
         body.extend(more);
     }
     let log = (payload_id, artifact.hint.as_str());
-    with_sensor(app, oid, artifact, |sensor| event::artifact(oid, sensor, event_type, log, &body, clock::now()))
+    with_sensor(&ports.organizations, oid, artifact, |sensor| {
+        event::artifact(oid, sensor, event_type, log, &body, clock::now())
+    })
 }
 
 /// What the records in an artifact have in common, and the `routing` of what is made of them.
-pub(crate) fn record(app: &App, oid: Oid, payload_id: &str, artifact: &Artifact) -> (Record, Value) {
+pub(crate) fn record(
+    organizations: &Organizations,
+    oid: Oid,
+    payload_id: &str,
+    artifact: &Artifact,
+) -> (Record, Value) {
     let log = (payload_id, artifact.hint.as_str());
-    with_sensor(app, oid, artifact, |sensor| event::artifact_record(oid, sensor, log, artifact.created_at))
+    with_sensor(organizations, oid, artifact, |sensor| event::artifact_record(oid, sensor, log, artifact.created_at))
 }
 
 /// Does something with the sensor that an artifact came from, if it did and is still known.
-fn with_sensor<T>(app: &App, oid: Oid, artifact: &Artifact, make: impl FnOnce(Option<&Sensor>) -> T) -> T {
-    let organization = app.organization(oid);
+fn with_sensor<T>(
+    organizations: &Organizations,
+    oid: Oid,
+    artifact: &Artifact,
+    make: impl FnOnce(Option<&Sensor>) -> T,
+) -> T {
+    let organization = organizations.get(oid);
     let state = organization.as_ref().map(|organization| organization.state.lock());
     let row = state.as_ref().zip(artifact.sid).and_then(|(state, sid)| state.fleet.find(sid));
     make(row.map(|row| &row.sensor))
@@ -233,14 +295,16 @@ fn with_sensor<T>(app: &App, oid: Oid, artifact: &Artifact, make: impl FnOnce(Op
 ///
 /// Whatever the store says.
 pub async fn exported(
-    app: &App,
+    artifacts: &Artifacts,
     oid: Oid,
     payload_id: &str,
     artifact: &Artifact,
     audit: Record,
 ) -> Result<(), StoreError> {
-    let record = told(app, oid, "export_complete", payload_id, artifact, json!({"export_id": random::uuid()}));
-    app.intake.commit(vec![audit, record]).await
+    let Ports { intake, .. } = &artifacts.ports;
+    let more = json!({"export_id": random::uuid()});
+    let record = told(&artifacts.ports, oid, "export_complete", payload_id, artifact, more);
+    intake.commit(vec![audit, record]).await
 }
 
 /// Which part of an upload a request brings.
@@ -279,7 +343,7 @@ struct Partial {
 
 /// Uploads in parts that are not complete.
 #[derive(Default)]
-pub(crate) struct Parts(Mutex<HashMap<(Oid, String), Partial>>);
+struct Parts(Mutex<HashMap<(Oid, String), Partial>>);
 
 impl Parts {
     /// Takes an upload out while a part of it is written: two parts at once cannot both be next.
@@ -308,16 +372,22 @@ impl Parts {
 /// # Errors
 ///
 /// [`Error::Known`], or [`Error::PartOutOfTurn`]: the upload begins again then.
-pub async fn ingest(app: &Arc<App>, oid: Oid, offer: Offer, part: Part, body: Incoming) -> Result<String, Error> {
-    require_new(&app.records, oid, &offer)?;
-    let bytes_max = app.config.limits.file_bytes;
+pub async fn ingest(
+    artifacts: &Artifacts,
+    oid: Oid,
+    offer: Offer,
+    part: Part,
+    body: Incoming,
+) -> Result<String, Error> {
+    let Ports { records, files, file_bytes, .. } = &artifacts.ports;
+    require_new(records, oid, &offer)?;
     let begun = match part {
         Part::Whole => None,
-        Part::Number(_) | Part::Last => app.transfers.parts.take(oid, &offer.payload_id),
+        Part::Number(_) | Part::Last => artifacts.parts.take(oid, &offer.payload_id),
     };
     let mut partial = match (begun, part) {
         (_, Part::Whole | Part::Number(0)) | (None, Part::Last) => {
-            let upload = app.files.begin().await?;
+            let upload = files.begin().await?;
             Partial { upload, offer, next: 0, last_bytes: 0, touched: Instant::now() }
         }
         (Some(begun), Part::Last) => begun,
@@ -327,50 +397,48 @@ pub async fn ingest(app: &Arc<App>, oid: Oid, offer: Offer, part: Part, body: In
         }
     };
     let before = partial.upload.size();
-    partial.upload.append(body, bytes_max).await?;
+    partial.upload.append(body, *file_bytes).await?;
     let payload_id = partial.offer.payload_id.clone();
     if let Part::Number(number) = part {
         partial.next = number.saturating_add(1);
         partial.last_bytes = partial.upload.size() - before;
         partial.touched = Instant::now();
-        app.transfers.parts.put(oid, partial)?;
+        artifacts.parts.put(oid, partial)?;
         return Ok(payload_id);
     }
     let received = partial.upload.finish().await?;
-    keep(app, oid, partial.offer, received).await
+    keep(artifacts, oid, partial.offer, received).await
 }
 
 /// Completes silent uploads and forgets old artifacts, until dropped.
-pub async fn run(app: Arc<App>) {
+pub async fn run(artifacts: Arc<Artifacts>) {
     loop {
         tokio::time::sleep(SWEEP).await;
-        for (oid, partial) in app.transfers.parts.take_silent(Instant::now()) {
+        for (oid, partial) in artifacts.parts.take_silent(Instant::now()) {
             // Only a full part can have been the last one: else the sender broke off.
             if partial.last_bytes != PART_BYTES {
                 continue;
             }
             let kept = match partial.upload.finish().await {
-                Ok(received) => keep(&app, oid, partial.offer, received).await,
+                Ok(received) => keep(&artifacts, oid, partial.offer, received).await,
                 Err(error) => Err(error.into()),
             };
             if let Err(error) = kept {
                 tracing::warn!(%oid, %error, "an upload in parts could not be completed");
             }
         }
-        forget_expired(&app, clock::now()).await;
+        forget_expired(&artifacts, clock::now()).await;
     }
 }
 
 /// Forgets artifacts whose time is over.
-pub async fn forget_expired(app: &App, now: Timestamp) {
-    for oid in app.records.owners(ARTIFACT) {
-        let expired = app.records.list(oid, ARTIFACT).into_iter().filter(|(_, artifact)| artifact.expires_at <= now);
-        for (payload_id, _) in expired {
-            let _one_at_a_time = app.files.placing.lock().await;
-            match app.records.delete(oid, ARTIFACT, &payload_id, Vec::new()).await {
-                Ok(_) => files::remove(&app.files.path(Shelf::Artifacts, oid, &payload_id)).await,
-                Err(error) => tracing::warn!(%oid, %error, "an old artifact could not be forgotten"),
-            }
+pub async fn forget_expired(artifacts: &Artifacts, now: Timestamp) {
+    let Ports { records, files, .. } = &artifacts.ports;
+    for (oid, payload_id) in records.expired(ARTIFACT, now) {
+        let _one_at_a_time = files.placing.lock().await;
+        match records.delete(oid, ARTIFACT, &payload_id, Vec::new()).await {
+            Ok(_) => files::remove(&files.path(Shelf::Artifacts, oid, &payload_id)).await,
+            Err(error) => tracing::warn!(%oid, %error, "an old artifact could not be forgotten"),
         }
     }
 }

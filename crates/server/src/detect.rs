@@ -28,15 +28,22 @@ mod schedule;
 mod trouble;
 
 pub use audit::run as run_audit;
-pub(crate) use reading::begin as begin_reading;
 pub use rules::reload;
 pub use schedule::{run as run_schedule, tick};
 
-use crate::app::App;
+use crate::access::Secrets;
 use crate::artifact::Artifact;
-use crate::hive::{Hive, Lookups, Place};
-use crate::intake::{self, Committed, Evaluator, Record, Taken, Wait, WithTaken};
-use crate::records::{Kind, Records};
+use crate::extension::Extensions;
+use crate::files::Files;
+use crate::hive::{self, Hive, Hives, Lookups, Place, Reloading};
+use crate::intake::{self, Committed, Evaluator, Intake, Record, Taken, Wait, WithTaken};
+use crate::organization::Organizations;
+use crate::output::Outputs;
+use crate::records::{Kind, Records, SERVER};
+use crate::sensor::Sensors;
+use crate::service::Services;
+use crate::tasking::Tasking;
+use crate::telemetry::Telemetry;
 use group::{Given, Member};
 use muster_model::{Oid, Sid};
 use muster_rules::{Engine, RuleSet, Suppression, Target, Variables};
@@ -48,8 +55,8 @@ use pool::Pool;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
@@ -66,14 +73,42 @@ const HOLD_MAX: Duration = Duration::from_secs(60);
 /// Variables of sensors, by sensor id.
 const VARIABLES: Kind<Variables> = Kind::new("variables");
 
+/// Detection and response, with the rooms that rules reach.
+pub struct Detect {
+    /// Rules at work.
+    pub detectors: Arc<Detectors>,
+    pub(crate) store: Store,
+    pub(crate) intake: Arc<Intake>,
+    pub(crate) records: Arc<Records>,
+    /// For the private seeds of the template function `anon`.
+    pub(crate) secrets: Secrets,
+    pub(crate) telemetry: Telemetry,
+    pub(crate) organizations: Arc<Organizations>,
+    /// The queues of tailored outputs.
+    pub(crate) outputs: Arc<Outputs>,
+    pub(crate) files: Arc<Files>,
+    pub(crate) tasking: Arc<Tasking>,
+    pub(crate) sensors: Sensors,
+    pub(crate) hives: Arc<Hives>,
+    pub(crate) services: Arc<Services>,
+    pub(crate) extensions: Arc<Extensions>,
+}
+
+/// The rules that are in force, as hives reach them. Rules reach hives too, so one of the two holds the other loosely.
+pub(crate) struct InForce {
+    pub(crate) detect: Weak<Detect>,
+    pub(crate) detectors: Arc<Detectors>,
+    pub(crate) records: Arc<Records>,
+}
+
 /// The detectors of all organizations that have rules.
 pub struct Detectors {
     by_organization: RwLock<HashMap<Oid, Arc<Detector>>>,
     audit: audit::Feed,
     readings: reading::Readings,
     changes: Mutex<HashMap<Oid, Changes>>,
-    /// Everything that works for a detector; ends with the server.
-    tasks: Mutex<JoinSet<()>>,
+    /// Everything that works for a detector, by organization: it ends with that, or with the server.
+    tasks: Mutex<HashMap<Oid, JoinSet<()>>>,
     troubles: mpsc::Sender<Trouble>,
     /// Where rules are evaluated.
     pool: Pool,
@@ -162,7 +197,7 @@ impl Detectors {
     }
 
     /// Notes that a stored record has changed: it is in force after [`reload`].
-    pub fn touch(&self, oid: Oid, hive: &Hive, key: &str) {
+    fn touch(&self, oid: Oid, hive: &Hive, key: &str) {
         if hive.concerns_rules {
             let mut changes = self.changes.lock();
             let of = changes.entry(oid).or_default();
@@ -172,7 +207,7 @@ impl Detectors {
     }
 
     /// Whether something was changed that is not in force yet.
-    pub(crate) fn is_changed(&self, oid: Oid) -> bool {
+    fn is_changed(&self, oid: Oid) -> bool {
         self.changes.lock().get(&oid).is_some_and(|of| !of.records.is_empty())
     }
 
@@ -204,10 +239,18 @@ impl Detectors {
         Arc::clone(&self.changes.lock().entry(oid).or_default().reloading)
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(&self, oid: Oid, task: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.tasks.lock();
-        while tasks.try_join_next().is_some() {}
-        tasks.spawn(task);
+        let of = tasks.entry(oid).or_default();
+        while of.try_join_next().is_some() {}
+        of.spawn(task);
+    }
+
+    /// Ends all that works for an organization which is someone else's by now: what waits, that one goes on with.
+    pub(crate) fn end(&self, oid: Oid) {
+        self.by_organization.write().remove(&oid);
+        self.changes.lock().remove(&oid);
+        drop(self.tasks.lock().remove(&oid));
     }
 }
 
@@ -255,6 +298,30 @@ impl intake::Rules for Detectors {
     }
 }
 
+impl hive::InForce for InForce {
+    fn touch(&self, oid: Oid, hive: &Hive, key: &str) {
+        self.detectors.touch(oid, hive, key);
+    }
+
+    fn is_changed(&self, oid: Oid) -> bool {
+        self.detectors.is_changed(oid)
+    }
+
+    fn reload(&self, oid: Oid) -> Reloading {
+        let detect = self.detect.clone();
+        Box::pin(async move {
+            match detect.upgrade() {
+                Some(detect) => reload(&detect, oid).await,
+                None => Err(StoreError::Failed("the server is stopping".into())),
+            }
+        })
+    }
+
+    fn lookups(&self, oid: Oid) -> Arc<Lookups> {
+        self.detectors.lookups(&self.records, oid)
+    }
+}
+
 impl Evaluator for Detector {
     fn take_in(&self, records: Vec<Record>, wait: Wait, with: WithTaken) -> Taken<'_> {
         Box::pin(self.hand_in(Role::Stream, records, wait, with))
@@ -267,23 +334,25 @@ impl Evaluator for Detector {
 /// # Errors
 ///
 /// Whatever the store says.
-pub async fn load(app: &Arc<App>) -> Result<(), StoreError> {
-    if let Some(told) = app.detectors.told.lock().take() {
-        app.detectors.spawn(trouble::run(Arc::downgrade(app), told));
+pub async fn load(detect: &Arc<Detect>) -> Result<(), StoreError> {
+    if let Some(told) = detect.detectors.told.lock().take() {
+        detect.detectors.spawn(SERVER, trouble::run(Arc::downgrade(detect), told));
     }
-    for organization in app.organizations() {
-        rules::load(app, organization.oid).await?;
-        reading::resume(app, organization.oid);
+    for organization in detect.organizations.all() {
+        rules::load(detect, organization.oid).await?;
+        reading::resume(detect, organization.oid);
     }
     Ok(())
 }
 
 /// Ends everything that works for detectors. What was not stored is not stored any more, and what
 /// waits is gone on with by the next server.
-pub async fn close(app: &App) {
-    let mut tasks = std::mem::take(&mut *app.detectors.tasks.lock());
-    tasks.shutdown().await;
-    app.detectors.pool.close();
+pub async fn close(detect: &Detect) {
+    let tasks = std::mem::take(&mut *detect.detectors.tasks.lock());
+    for mut of in tasks.into_values() {
+        of.shutdown().await;
+    }
+    detect.detectors.pool.close();
 }
 
 /// Evaluates records that are kept already, or by nobody, as those of one stream; stores what comes of them
@@ -293,32 +362,32 @@ pub async fn close(app: &App) {
 ///
 /// Whatever the store says; then nothing is stored, and nothing was evaluated.
 pub async fn evaluate(
-    app: &App,
+    detect: &Detect,
     oid: Oid,
     target: Target,
     records: Vec<Record>,
     beside: Vec<Write>,
 ) -> Result<(), StoreError> {
-    evaluate_as(app, oid, Role::Target(target), records, beside).await
+    evaluate_as(detect, oid, Role::Target(target), records, beside).await
 }
 
 async fn evaluate_as(
-    app: &App,
+    detect: &Detect,
     oid: Oid,
     role: Role,
     records: Vec<Record>,
     beside: Vec<Write>,
 ) -> Result<(), StoreError> {
-    let Some(detector) = app.detectors.of(oid).filter(|_| !records.is_empty()) else {
-        return app.store.commit(beside).await;
+    let Some(detector) = detect.detectors.of(oid).filter(|_| !records.is_empty()) else {
+        return detect.store.commit(beside).await;
     };
     let beside: WithTaken = Box::new(move |_| beside.clone());
     detector.hand_in(role, records, Wait::Ignored, beside).await.map(|_| ())
 }
 
 /// Waits until no `wait` of a rule holds the events of a sensor back, or has for [`HOLD_MAX`].
-pub async fn settled(app: &App, oid: Oid, sid: Sid) -> Wait {
-    let Some(detector) = app.detectors.of(oid) else { return Wait::Heeded };
+pub async fn settled(detect: &Detect, oid: Oid, sid: Sid) -> Wait {
+    let Some(detector) = detect.detectors.of(oid) else { return Wait::Heeded };
     match timeout(HOLD_MAX, detector.pending.settled(Some(sid))).await {
         Ok(()) => Wait::Heeded,
         Err(_) => Wait::Overdue,

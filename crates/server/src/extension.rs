@@ -12,11 +12,13 @@ pub use error::Error;
 pub use infrastructure::{EXTENSION as INFRASTRUCTURE, SERVICE as INFRASTRUCTURE_SERVICE, yaml_text};
 
 use crate::access::Caller;
-use crate::app::App;
+use crate::hive::Hives;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
-use crate::records::Kind;
-use crate::service::{self, Asked, By, Program};
+use crate::output::Delivery;
+use crate::records::{Kind, Records};
+use crate::service::{self, Asked, By, Program, Services};
+use crate::tasking::Tasking;
 use muster_api_types::schema::SchemaOf;
 use muster_model::{Oid, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -29,6 +31,18 @@ pub const SUBSCRIPTION: Kind<Subscription> = Kind::new("subscription");
 
 /// Names of the extensions that are built in.
 pub const BUILT_IN: &[&str] = &[crate::tasking::EXTENSION, INFRASTRUCTURE];
+
+/// The rooms that the built-in extensions reach.
+pub struct Extensions {
+    pub(crate) records: Arc<Records>,
+    pub(crate) hives: Arc<Hives>,
+    pub(crate) delivery: Arc<Delivery>,
+    pub(crate) tasking: Arc<Tasking>,
+    /// Those who ask extensions of others.
+    pub(crate) services: Arc<Services>,
+    /// Refuse tasks that name no target.
+    pub(crate) require_targeting: bool,
+}
 
 /// A subscription.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -63,21 +77,21 @@ pub fn is_built_in(name: &str) -> bool {
 /// # Errors
 ///
 /// [`Error::OfOthers`] if there is none of this name, or it is one of others that does not say.
-pub async fn schema(app: &App, oid: Oid, name: &str) -> Result<Value, Error> {
+pub async fn schema(extensions: &Extensions, oid: Oid, name: &str) -> Result<Value, Error> {
     if is_built_in(name) {
         return table(name).map(Extension::schema);
     }
     let extension = Program::extension(name);
-    let found = service::find(&app.records, oid, &extension);
+    let found = service::find(&extensions.records, oid, &extension);
     let found = found.ok_or_else(|| service::Error::Unknown(extension.clone()))?;
-    let schema = app.services.schema(found.owner, &extension).await?;
+    let schema = extensions.services.schema(found.owner, &extension).await?;
     serde_json::to_value(schema).map_err(|error| Error::Fault(error.to_string()))
 }
 
 /// Whether an organization may use an extension.
 #[must_use]
-pub fn is_subscribed(app: &App, oid: Oid, name: &str) -> bool {
-    app.records.has(oid, SUBSCRIPTION, name)
+pub fn is_subscribed(extensions: &Extensions, oid: Oid, name: &str) -> bool {
+    extensions.records.has(oid, SUBSCRIPTION, name)
 }
 
 /// Carries out an action of an extension for a caller.
@@ -87,7 +101,7 @@ pub fn is_subscribed(app: &App, oid: Oid, name: &str) -> bool {
 /// As [`request`], and [`Error::Access`] naming a permission that the action needs: `ext.request` opens the door, and each act
 /// needs what it needs by its direct route.
 pub async fn request_by(
-    app: &Arc<App>,
+    extensions: &Arc<Extensions>,
     organization: &Arc<Organization>,
     name: &str,
     action: &str,
@@ -97,17 +111,17 @@ pub async fn request_by(
     if !is_built_in(name) {
         let data = data.as_object().cloned().unwrap_or_default();
         let asked = Asked { action, data, inv_id: "", by: By::Caller(caller) };
-        return Ok(app.services.act(organization.oid, name, asked).await?.data);
+        return Ok(extensions.services.act(organization.oid, name, asked).await?.data);
     }
     let wanted = table(name)?.action(action)?;
     if let Some(permission) = wanted.permission {
         caller.require(organization.oid, permission)?;
     }
     if name == INFRASTRUCTURE {
-        return infrastructure::request(app, organization, wanted, data, caller, actor).await;
+        return infrastructure::request(extensions, organization, wanted, data, caller, actor).await;
     }
     tasking::require_payload(caller, organization.oid, wanted.name, data)?;
-    request(app, organization, name, action, data, actor).await
+    request(extensions, organization, name, action, data, actor).await
 }
 
 /// Carries out an action of a built-in extension for nobody in particular, such as a rule.
@@ -117,7 +131,7 @@ pub async fn request_by(
 /// [`Error::NotSubscribed`], [`Error::NoExtension`], [`Error::NeedsCaller`],
 /// else whatever the action says.
 pub async fn request(
-    app: &Arc<App>,
+    extensions: &Arc<Extensions>,
     organization: &Arc<Organization>,
     name: &str,
     action: &str,
@@ -128,8 +142,8 @@ pub async fn request(
     if name == INFRASTRUCTURE {
         return Err(Error::NeedsCaller(name.to_owned()));
     }
-    if !is_subscribed(app, organization.oid, name) {
+    if !is_subscribed(extensions, organization.oid, name) {
         return Err(Error::NotSubscribed(name.to_owned()));
     }
-    tasking::request(app, organization, extension.action(action)?, data, actor).await
+    tasking::request(extensions, organization, extension.action(action)?, data, actor).await
 }

@@ -54,7 +54,7 @@ impl Drop for Held {
 pub const ALL_BYTES_MAX: usize = 256 << 20;
 
 /// Bytes of messages that wait on all links of a server.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Waiting(pub HeldBytes);
 
 impl Waiting {

@@ -34,7 +34,7 @@ use muster_model::{Oid, Timestamp};
 use muster_store::{Expect, StoreError};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -91,10 +91,16 @@ impl Hives {
         of.lock_owned().await
     }
 
+    /// The stored lookups of an organization.
+    #[must_use]
+    pub fn lookups(&self, oid: Oid) -> Arc<Lookups> {
+        self.in_force.lookups(oid)
+    }
+
     /// Checks records against the stored lookups of an organization.
     #[must_use]
     pub fn checker(&self, oid: Oid) -> Checker {
-        Checker { lookups: self.in_force.lookups(oid), anon_seed: self.secrets.anon_seed(oid) }
+        Checker { lookups: self.lookups(oid), anon_seed: self.secrets.anon_seed(oid) }
     }
 
     /// Notes that records have changed: they are in force after [`changed`].
@@ -380,10 +386,16 @@ pub async fn sweep(hives: &Arc<Hives>, now: Timestamp) -> Result<usize, StoreErr
     let actor = Actor::system();
     let mut deleted = 0;
     for hive in HIVES {
-        for oid in hives.records.owners(hive.kind) {
+        let mut expired: BTreeMap<Oid, Vec<String>> = BTreeMap::new();
+        for (oid, key) in hives.records.expired(hive.kind, now) {
+            expired.entry(oid).or_default().push(key);
+        }
+        for (oid, keys) in expired {
             let one_at_a_time = hives.lock(oid).await;
-            for (key, record) in list(hives, hive, oid) {
-                if record.usr_mtd.expiry == 0 || record.usr_mtd.expiry > now.as_millis() {
+            for key in keys {
+                let is_over = |record: HiveRecord| record.expires_at().is_some_and(|at| at <= now);
+                // It may have been changed meanwhile.
+                if !hives.records.get(oid, hive.kind, &key).is_some_and(is_over) {
                     continue;
                 }
                 let about = ("hive record expired", "expire_hive_record", &json!({}));

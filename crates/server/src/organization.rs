@@ -3,6 +3,7 @@
 //! The state is behind one lock that is never held across a wait. Every change is an input of the machine
 //! ([`muster_tasking::dispatch`]), which decides; [`crate::tasking`] carries out what follows.
 
+mod dues;
 pub mod message;
 mod strangers;
 
@@ -11,39 +12,120 @@ pub use strangers::{STRANGERS, Strangers};
 use crate::intake::event::Actor;
 use crate::link::Link;
 use crate::{clock, random};
+use dues::{Due, Dues};
 use muster_model::{Oid, Sid, Timestamp};
 use muster_store::{SensorRow, StoreError};
 use muster_tasking::dispatch::{Answer, Commit, Effect, Fact, Known, LinkId, RequestId};
 use muster_tasking::{Dispatch, Task};
 use parking_lot::{Mutex, RwLock};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
+
+/// An organization is looked at this often at most.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// What is due is compared with the clocks this often at least: a machine that slept wakes up without notice.
+const WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// A clock that was set by less is found by each organization by itself.
+const CLOCK_SET_MIN: Duration = Duration::from_secs(1);
 
 /// All organizations of a server.
 #[derive(Default)]
-pub struct Organizations(RwLock<BTreeMap<Oid, Arc<Organization>>>);
+pub struct Organizations {
+    all: RwLock<BTreeMap<Oid, Arc<Organization>>>,
+    /// Those that were here, and are someone else's by now.
+    lost: RwLock<BTreeSet<Oid>>,
+    dues: Arc<Dues>,
+    /// How often one of them was looked at, since time passed.
+    looks: AtomicU64,
+    /// What the clock showed when the machine was booted, as it was when it was last found to be set.
+    booted_at: Mutex<Option<Timestamp>>,
+}
 
 impl Organizations {
     /// An organization.
     #[must_use]
     pub fn get(&self, oid: Oid) -> Option<Arc<Organization>> {
-        self.0.read().get(&oid).cloned()
+        self.all.read().get(&oid).cloned()
     }
 
     /// All of them.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Organization>> {
-        self.0.read().values().cloned().collect()
+        self.all.read().values().cloned().collect()
     }
 
     /// Adds one.
     pub fn insert(&self, organization: Organization) -> Arc<Organization> {
         let organization = Arc::new(organization);
-        self.0.write().insert(organization.oid, Arc::clone(&organization));
+        self.all.write().insert(organization.oid, Arc::clone(&organization));
+        organization.state.lock().due.enter(&self.dues, organization.oid);
         organization
     }
+
+    /// Someone else owns one by now: it is ended here, and known as lost.
+    pub fn lose(&self, oid: Oid) {
+        let Some(organization) = self.all.write().remove(&oid) else { return };
+        self.lost.write().insert(oid);
+        organization.deposed(&StoreError::Deposed(oid));
+    }
+
+    /// Whether someone else owns an organization that was here.
+    #[must_use]
+    pub fn is_lost(&self, oid: Oid) -> bool {
+        self.lost.read().contains(&oid)
+    }
+
+    /// Waits until time has something to do, and gives those in which it has: each has to be told of a tick.
+    ///
+    /// # Cancel safety
+    ///
+    /// Those that were not given yet are given by the next call.
+    pub async fn due(&self) -> Vec<Arc<Organization>> {
+        loop {
+            let (now, since_boot) = (clock::now(), clock::since_boot());
+            let due = if self.is_clock_set(now, since_boot) {
+                self.dues.take(Duration::MAX);
+                self.all()
+            } else {
+                self.dues.take(since_boot).into_iter().filter_map(|oid| self.get(oid)).collect()
+            };
+            if !due.is_empty() {
+                self.looks.fetch_add(due.len() as u64, Ordering::Relaxed);
+                return due;
+            }
+            let wait = self.dues.next().map_or(WAIT_MAX, |at| at.saturating_sub(since_boot).min(WAIT_MAX));
+            let _ = timeout(wait, self.dues.sooner()).await;
+        }
+    }
+
+    /// How often time has had one of them looked at since the server started.
+    #[must_use]
+    pub fn looks(&self) -> u64 {
+        self.looks.load(Ordering::Relaxed)
+    }
+
+    /// A clock that was set concerns all of them: what it shows is what they store by how much.
+    fn is_clock_set(&self, now: Timestamp, since_boot: Duration) -> bool {
+        let booted_at = Timestamp::from_micros(now.as_micros().saturating_sub(micros(since_boot)));
+        let mut known = self.booted_at.lock();
+        let before = known.get_or_insert(booted_at);
+        let is_set = booted_at.since(*before).max(before.since(booted_at)) >= CLOCK_SET_MIN;
+        if is_set {
+            *before = booted_at;
+        }
+        is_set
+    }
+}
+
+fn micros(span: Duration) -> i64 {
+    i64::try_from(span.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// A sensor of an organization, by its number.
@@ -68,6 +150,7 @@ pub struct Organization {
 /// What changes in an organization. What is known of it is read as [`Known`].
 pub struct State {
     dispatch: Dispatch,
+    due: Due,
     /// Every link that is one, or is about to be.
     links: HashMap<LinkId, Arc<Link>>,
     requests: HashMap<RequestId, Request>,
@@ -108,8 +191,12 @@ impl Organization {
         let mut state = self.state.lock();
         // Under the lock: times are told in order.
         let now = clock::now();
-        state.dispatch.read_clocks(now, clock::since_boot());
+        let since_boot = clock::since_boot();
+        state.dispatch.read_clocks(now, since_boot);
         let effects = input(&mut state, now);
+        if let Some(span) = state.dispatch.due_in(now) {
+            state.due.by(self.oid, since_boot.saturating_add(span.max(LOOK_EVERY)));
+        }
         effects.into_iter().filter_map(|effect| state.carry_out(effect, error)).collect()
     }
 
@@ -136,12 +223,18 @@ impl Deref for State {
 impl State {
     fn new() -> Self {
         let dispatch = Dispatch::new(random::number());
-        Self { dispatch, links: HashMap::new(), requests: HashMap::new(), last_request: 0 }
+        Self { dispatch, due: Due::default(), links: HashMap::new(), requests: HashMap::new(), last_request: 0 }
     }
 
     /// The machine, to be told something within [`Organization::turn`].
     pub fn dispatch(&mut self) -> &mut Dispatch {
         &mut self.dispatch
+    }
+
+    /// Tells the machine that time passed.
+    pub fn tick(&mut self, now: Timestamp) -> Vec<Effect> {
+        self.due.looked_at();
+        self.dispatch.tick(now)
     }
 
     /// Takes in a stored sensor, at start.
@@ -233,5 +326,27 @@ impl State {
     #[must_use]
     pub fn link_of(&self, sid: Sid) -> Option<&Arc<Link>> {
         self.link(self.fleet.ordinal(sid)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    /// Goal: organizations in which time changes nothing cost nothing. Method: all are looked at once, and then none is
+    /// given within an hour, though that hour is waited for.
+    #[tokio::test(start_paused = true)]
+    async fn ten_thousand_idle_organizations_are_never_looked_at_again() {
+        let organizations = Organizations::default();
+        for number in 1..=10_000 {
+            organizations.insert(Organization::new(Oid(Uuid::from_u128(number))));
+        }
+        for organization in organizations.due().await {
+            assert!(organization.turn(None, |state, now| state.tick(now)).is_empty());
+        }
+        let hour = timeout(Duration::from_secs(3_600), organizations.due()).await;
+        assert!(hour.is_err(), "one was looked at");
+        assert_eq!(organizations.looks(), 10_000);
     }
 }

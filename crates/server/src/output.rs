@@ -194,6 +194,12 @@ impl Outputs {
         self.reload(records, secrets, oid);
     }
 
+    /// Ends the outputs of an organization that is someone else's by now.
+    pub(crate) fn end(&self, oid: Oid) {
+        self.by_organization.write().remove(&oid);
+        self.changed.notify_one();
+    }
+
     fn of(&self, oid: Oid) -> Option<Arc<[Arc<Output>]>> {
         self.by_organization.read().get(&oid).cloned()
     }

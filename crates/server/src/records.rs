@@ -2,27 +2,40 @@
 //!
 //! Keys, outputs, subscriptions, hive records and the like are few and read on
 //! every request, so all of them live in memory. A [`Kind`] ties the kind word
-//! to the type of its records.
+//! to the type of its records; a record is read out of its stored form once.
+//!
+//! Each organization has a cache and a lock of its own: what one changes, and how
+//! slowly, is nothing to the others. Only a change that reaches into organizations
+//! which it does not know yet ([`Records::change_all`]) keeps all others out.
+
+mod cache;
+mod expiries;
 
 use crate::damage::Damage;
 use crate::intake::{self, Beside, Intake};
-use muster_model::Oid;
+use cache::{Cache, Cached};
+use expiries::Expiries;
+use muster_model::{Oid, Timestamp};
 use muster_store::{Expect, Record, Store, StoreError, Write};
 use parking_lot::RwLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::{BTreeMap, HashMap};
-use std::marker::PhantomData;
+use std::any::Any;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// Records that belong to the server itself and not to an organization.
 pub const SERVER: Oid = Oid(Uuid::nil());
 
-/// A kind of records: its word in the store, and the type of its records.
+/// What a record can be.
+pub trait Kept: DeserializeOwned + Clone + Any + Send + Sync {}
+impl<T: DeserializeOwned + Clone + Any + Send + Sync> Kept for T {}
+
+/// A kind of records: its word in the store, the type of its records, and when one of them has had its time.
 pub struct Kind<T> {
     word: &'static str,
-    of: PhantomData<fn() -> T>,
+    expires: fn(&T) -> Option<Timestamp>,
 }
 
 impl<T> Clone for Kind<T> {
@@ -37,7 +50,13 @@ impl<T> Kind<T> {
     /// A kind with this word.
     #[must_use]
     pub const fn new(word: &'static str) -> Self {
-        Self { word, of: PhantomData }
+        Self { word, expires: |_| None }
+    }
+
+    /// The same of records that have their time, to be found by [`Records::expired`].
+    #[must_use]
+    pub const fn expiring(word: &'static str, expires: fn(&T) -> Option<Timestamp>) -> Self {
+        Self { word, expires }
     }
 
     /// The word in the store.
@@ -74,7 +93,7 @@ struct Change {
 }
 
 enum To {
-    Put { body: String, expect: Expect },
+    Put { body: String, expires: Option<Timestamp>, expect: Expect },
     Gone,
 }
 
@@ -119,7 +138,8 @@ impl Batch {
         expect: Expect,
     ) -> Result<Self, StoreError> {
         let body = serde_json::to_string(value).map_err(|error| StoreError::Failed(error.to_string()))?;
-        self.changes.push(Change { oid, kind: kind.word, key: key.to_owned(), to: To::Put { body, expect } });
+        let to = To::Put { body, expires: (kind.expires)(value), expect };
+        self.changes.push(Change { oid, kind: kind.word, key: key.to_owned(), to });
         Ok(self)
     }
 
@@ -131,113 +151,204 @@ impl Batch {
     }
 }
 
-type Cached = HashMap<(Oid, String), BTreeMap<String, Record>>;
-
 /// All configuration records.
 pub struct Records {
     intake: Arc<Intake>,
-    cache: RwLock<Cached>,
+    owners: RwLock<HashMap<Oid, Arc<Owner>>>,
+    expiries: Expiries,
+    /// Held alone by a change that may reach into any organization, and shared by all others.
+    everyone: tokio::sync::RwLock<()>,
+}
+
+/// The records of one organization, or of the server.
+#[derive(Default)]
+struct Owner {
+    cache: RwLock<Cache>,
     /// One change at a time, so that memory and store change in the same order.
     writing: tokio::sync::Mutex<()>,
 }
 
 impl Records {
-    /// Loads all records of a store but the damaged ones, which it tells; they are changed through the door to it.
+    /// No records yet; they are changed through the door to the store.
+    #[must_use]
+    pub fn new(intake: Arc<Intake>) -> Self {
+        Self {
+            intake,
+            owners: RwLock::default(),
+            expiries: Expiries::default(),
+            everyone: tokio::sync::RwLock::new(()),
+        }
+    }
+
+    /// Loads all records of an organization, or of the server, but the damaged ones, which it tells.
     ///
     /// # Errors
     ///
     /// Whatever the store says.
-    pub fn load(store: &Store, intake: Arc<Intake>) -> Result<(Self, Vec<Damage>), StoreError> {
-        let (mut cache, mut damaged) = (Cached::new(), Vec::new());
-        for record in store.read_blocking(|read| read.records(None, None))? {
+    pub fn load(&self, store: &Store, oid: Oid) -> Result<Vec<Damage>, StoreError> {
+        let (mut damaged, mut cache) = (Vec::new(), Cache::default());
+        for record in store.read_blocking(|read| read.records(Some(oid), None))? {
             match Damage::of_record(&record) {
                 Some(damage) => damaged.push(damage),
-                None => {
-                    let kept = cache.entry((record.oid, record.kind.clone())).or_default();
-                    kept.insert(record.key.clone(), record);
-                }
+                None => cache.take_up(record),
             }
         }
-        Ok((Self { intake, cache: RwLock::new(cache), writing: tokio::sync::Mutex::new(()) }, damaged))
+        let owner = Owner { cache: RwLock::new(cache), ..Owner::default() };
+        self.owners.write().insert(oid, Arc::new(owner));
+        Ok(damaged)
+    }
+
+    /// An organization is someone else's by now: nothing of it expires here any more. Its keys stay, so that who comes
+    /// with one hears that, and not that the key is none.
+    pub fn lose(&self, oid: Oid) {
+        self.expiries.lose(oid);
+    }
+
+    /// Has [`Records::expired`] know the loaded records of a kind, too.
+    pub fn index<T: Kept>(&self, oid: Oid, kind: Kind<T>) {
+        let Some(owner) = self.owner(oid) else { return };
+        for (key, cached) in owner.cache.write().of_kind_mut(kind.word).into_iter().flatten() {
+            let expires = cached.value::<T>(kind.word, key).and_then(|value| (kind.expires)(&value));
+            let before = std::mem::replace(&mut cached.expires, expires);
+            self.expiries.replace((kind.word, oid, key), before, expires);
+        }
+    }
+
+    /// Records of a kind whose time is over, of all organizations.
+    #[must_use]
+    pub fn expired<T>(&self, kind: Kind<T>, now: Timestamp) -> Vec<(Oid, String)> {
+        self.expiries.until(kind.word, now)
+    }
+
+    fn owner(&self, oid: Oid) -> Option<Arc<Owner>> {
+        self.owners.read().get(&oid).cloned()
+    }
+
+    fn owner_or_new(&self, oid: Oid) -> Arc<Owner> {
+        self.owner(oid).unwrap_or_else(|| Arc::clone(self.owners.write().entry(oid).or_default()))
+    }
+
+    /// Looks at the cache of an organization.
+    fn see<R>(&self, oid: Oid, look: impl FnOnce(&Cache) -> R) -> Option<R> {
+        let owner = self.owner(oid)?;
+        let cache = owner.cache.read();
+        Some(look(&cache))
     }
 
     /// One record with its revision.
-    pub fn get_with_revision<T: DeserializeOwned>(&self, oid: Oid, kind: Kind<T>, key: &str) -> Option<(T, u64)> {
-        let cache = self.cache.read();
-        let record = cache.get(&(oid, kind.word.to_owned()))?.get(key)?;
-        Some((parse(record)?, record.revision))
+    pub fn get_with_revision<T: Kept>(&self, oid: Oid, kind: Kind<T>, key: &str) -> Option<(T, u64)> {
+        self.see(oid, |cache| {
+            let cached = cache.of_kind(kind.word)?.get(key)?;
+            Some((T::clone(&*cached.value::<T>(kind.word, key)?), cached.revision))
+        })?
     }
 
     /// One record.
-    pub fn get<T: DeserializeOwned>(&self, oid: Oid, kind: Kind<T>, key: &str) -> Option<T> {
+    pub fn get<T: Kept>(&self, oid: Oid, kind: Kind<T>, key: &str) -> Option<T> {
         self.get_with_revision(oid, kind, key).map(|(record, _)| record)
     }
 
     /// Whether there is such a record.
     pub fn has<T>(&self, oid: Oid, kind: Kind<T>, key: &str) -> bool {
-        self.cache.read().get(&(oid, kind.word.to_owned())).is_some_and(|records| records.contains_key(key))
+        let has = self.see(oid, |cache| cache.of_kind(kind.word).is_some_and(|records| records.contains_key(key)));
+        has.unwrap_or(false)
     }
 
     /// All records of a kind, by key.
-    pub fn list<T: DeserializeOwned>(&self, oid: Oid, kind: Kind<T>) -> Vec<(String, T)> {
-        let cache = self.cache.read();
-        let records = cache.get(&(oid, kind.word.to_owned()));
-        records.into_iter().flatten().filter_map(|(key, record)| Some((key.clone(), parse(record)?))).collect()
+    pub fn list<T: Kept>(&self, oid: Oid, kind: Kind<T>) -> Vec<(String, T)> {
+        let all = self.see(oid, |cache| {
+            let records = cache.of_kind(kind.word).into_iter().flatten();
+            let value =
+                |(key, cached): (&String, &Cached)| Some((key.clone(), T::clone(&*cached.value::<T>(kind.word, key)?)));
+            records.filter_map(value).collect()
+        });
+        all.unwrap_or_default()
     }
 
-    /// Takes the records of a kind out of memory, by key: for those that are read only when the server starts.
-    pub fn take<T: DeserializeOwned>(&self, oid: Oid, kind: Kind<T>) -> Vec<(String, T)> {
-        let records = self.cache.write().remove(&(oid, kind.word.to_owned()));
-        records.into_iter().flatten().filter_map(|(key, record)| Some((key, parse(&record)?))).collect()
+    /// Takes the records of a kind out of memory, by key: for those that are read only when they are loaded.
+    pub fn take<T: Kept>(&self, oid: Oid, kind: Kind<T>) -> Vec<(String, T)> {
+        let records = self.owner(oid).and_then(|owner| owner.cache.write().take(kind.word));
+        let value = |(key, cached): (String, Cached)| {
+            let value = T::clone(&*cached.value::<T>(kind.word, &key)?);
+            Some((key, value))
+        };
+        records.into_iter().flatten().filter_map(value).collect()
     }
 
     /// How many records of a kind there are.
     pub fn count<T>(&self, oid: Oid, kind: Kind<T>) -> usize {
-        self.cache.read().get(&(oid, kind.word.to_owned())).map_or(0, BTreeMap::len)
+        self.see(oid, |cache| cache.of_kind(kind.word).map_or(0, BTreeMap::len)).unwrap_or(0)
     }
 
-    /// Decides about changes, and makes them in one commit. No record changes between
-    /// the decision and the commit, so `decide` may look at any of them.
+    /// Decides about changes of the records of some owners, and makes them in one commit. Nothing of theirs changes
+    /// between the decision and the commit, so `decide` may look at any of their records.
     ///
     /// # Errors
     ///
     /// What `decide` says; [`StoreError::Conflict`] if an `expect` does not hold; else whatever the store says.
-    pub async fn change<E: From<StoreError>>(&self, decide: impl FnOnce() -> Result<Batch, E>) -> Result<(), E> {
-        let _one_at_a_time = self.writing.lock().await;
+    pub async fn change<E: From<StoreError>>(
+        &self,
+        owners: &[Oid],
+        decide: impl FnOnce() -> Result<Batch, E>,
+    ) -> Result<(), E> {
+        let _not_alone = self.everyone.read().await;
+        // In one order, whoever names them in which.
+        let owners: BTreeSet<Oid> = owners.iter().copied().collect();
+        let held: Vec<Arc<Owner>> = owners.iter().map(|oid| self.owner_or_new(*oid)).collect();
+        let mut turns = Vec::with_capacity(held.len());
+        for owner in &held {
+            turns.push(owner.writing.lock().await);
+        }
+        let batch = decide()?;
+        if let Some(change) = batch.changes.iter().find(|change| !owners.contains(&change.oid)) {
+            let text = format!("a change of {} was decided without its lock", change.oid);
+            return Err(StoreError::Failed(text).into());
+        }
+        Ok(self.commit(batch).await?)
+    }
+
+    /// The same for a change that finds out only while it is decided upon whose records it is about: meanwhile nobody
+    /// changes any record.
+    ///
+    /// # Errors
+    ///
+    /// As [`Records::change`].
+    pub async fn change_all<E: From<StoreError>>(&self, decide: impl FnOnce() -> Result<Batch, E>) -> Result<(), E> {
+        let _alone = self.everyone.write().await;
         Ok(self.commit(decide()?).await?)
     }
 
-    /// The caller holds `writing`.
+    /// The caller holds the locks of all whose records are changed.
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let mut writes = Vec::with_capacity(batch.changes.len());
         let mut after = Vec::with_capacity(batch.changes.len());
         for Change { oid, kind, key, to } in batch.changes {
-            let place = (oid, kind.to_owned());
             match to {
-                To::Put { body, expect } => {
-                    let cache = self.cache.read();
-                    let stored = cache.get(&place).and_then(|records| records.get(&key));
-                    let revision = stored.map_or(0, |record| record.revision).saturating_add(1);
-                    let record = Record { oid, kind: kind.to_owned(), key: key.clone(), body, revision };
-                    writes.push(Write::PutRecord { record: record.clone(), expect });
-                    after.push((place, key, Some(record)));
+                To::Put { body, expires, expect } => {
+                    let revision = self.revision(oid, kind, &key).saturating_add(1);
+                    let record = Record { oid, kind: kind.to_owned(), key: key.clone(), body: body.clone(), revision };
+                    writes.push(Write::PutRecord { record, expect });
+                    after.push((oid, kind, key, Some(Cached::new(body, revision, expires))));
                 }
                 To::Gone => {
                     writes.push(Write::DeleteRecord { oid, kind, key: key.clone() });
-                    after.push((place, key, None));
+                    after.push((oid, kind, key, None));
                 }
             }
         }
         self.intake.commit(batch.beside.and(writes)).await?;
-        let mut cache = self.cache.write();
-        for (place, key, record) in after {
-            let records = cache.entry(place).or_default();
-            match record {
-                Some(record) => drop(records.insert(key, record)),
-                None => drop(records.remove(&key)),
-            }
+        for (oid, kind, key, cached) in after {
+            let expires = cached.as_ref().and_then(|cached| cached.expires);
+            let before = self.owner_or_new(oid).cache.write().replace(kind, &key, cached);
+            self.expiries.replace((kind, oid, &key), before, expires);
         }
         Ok(())
+    }
+
+    /// 0 if there is no such record.
+    fn revision(&self, oid: Oid, kind: &str, key: &str) -> u64 {
+        let revision = |cache: &Cache| cache.of_kind(kind)?.get(key).map(|cached| cached.revision);
+        self.see(oid, revision).flatten().unwrap_or(0)
     }
 
     /// Creates or replaces a record, together with `beside` (such as the audit
@@ -255,12 +366,13 @@ impl Records {
         expect: Expect,
         beside: impl Into<Beside>,
     ) -> Result<u64, StoreError> {
-        let batch = Batch::beside(beside).put(oid, kind, key, value, expect)?;
-        let _one_at_a_time = self.writing.lock().await;
-        self.commit(batch).await?;
-        let cache = self.cache.read();
-        let stored = cache.get(&(oid, kind.word.to_owned())).and_then(|records| records.get(key));
-        Ok(stored.map_or(0, |record| record.revision))
+        let mut revision = 0;
+        let decide = || {
+            revision = self.revision(oid, kind.word, key).saturating_add(1);
+            Batch::beside(beside).put(oid, kind, key, value, expect)
+        };
+        self.change::<StoreError>(&[oid], decide).await?;
+        Ok(revision)
     }
 
     /// Deletes a record, together with `beside`; tells whether it was there.
@@ -275,12 +387,13 @@ impl Records {
         key: &str,
         beside: impl Into<Beside>,
     ) -> Result<bool, StoreError> {
-        let _one_at_a_time = self.writing.lock().await;
-        if !self.has(oid, kind, key) {
-            return Ok(false);
-        }
-        self.commit(Batch::beside(beside).delete(oid, kind, key)).await?;
-        Ok(true)
+        let mut was_there = false;
+        let decide = || {
+            was_there = self.has(oid, kind, key);
+            Ok(if was_there { Batch::beside(beside).delete(oid, kind, key) } else { Batch::default() })
+        };
+        self.change::<StoreError>(&[oid], decide).await?;
+        Ok(was_there)
     }
 
     /// Gives a record another key and content, together with `beside` in one commit.
@@ -297,24 +410,15 @@ impl Records {
         beside: impl Into<Beside>,
     ) -> Result<(), StoreError> {
         let batch = Batch::beside(beside).delete(oid, kind, old).put(oid, kind, new, value, Expect::Absent)?;
-        self.change(|| Ok(batch)).await
+        self.change(&[oid], || Ok(batch)).await
     }
 
     /// Organizations that own at least one record of a kind.
     pub fn owners<T>(&self, kind: Kind<T>) -> Vec<Oid> {
-        let cache = self.cache.read();
-        let mut owners: Vec<Oid> = cache.keys().filter(|(_, word)| word == kind.word).map(|(oid, _)| *oid).collect();
+        let owners = self.owners.read();
+        let owns = |owner: &Owner| owner.cache.read().of_kind(kind.word).is_some_and(|records| !records.is_empty());
+        let mut owners: Vec<Oid> = owners.iter().filter(|(_, owner)| owns(owner)).map(|(oid, _)| *oid).collect();
         owners.sort();
         owners
-    }
-}
-
-fn parse<T: DeserializeOwned>(record: &Record) -> Option<T> {
-    match serde_json::from_str(&record.body) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            tracing::error!(kind = record.kind, key = record.key, %error, "a stored record cannot be read");
-            None
-        }
     }
 }

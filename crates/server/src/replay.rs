@@ -302,7 +302,11 @@ mod tests {
             Arc::new(Outputs::default()),
             Arc::new(Detectors::default()),
         ));
-        let load = || Replays::load(&Records::load(&store, Arc::clone(&intake)).unwrap().0, at(1));
+        let load = || {
+            let records = Records::new(Arc::clone(&intake));
+            records.load(&store, OID).unwrap();
+            Replays::load(&records, at(1))
+        };
         let (replays, too_old) = load();
         assert!(matches!(replays.try_claim(OID, "twice", at(1)), Ok(Turn::Resumed(call)) if call == sent(3)));
         first(&replays, "old", at(1)).failed();

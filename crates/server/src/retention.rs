@@ -6,11 +6,12 @@
 //! Where records of an organization exceed their bound, the sensors that take most lose first: all are cut to one
 //! level, and who is below it loses nothing. So one noisy sensor cannot push out what others have told.
 
-use crate::app::App;
 use crate::clock;
-use crate::organization::Organization;
+use crate::live::Live;
+use crate::organization::{Organization, Organizations};
+use crate::telemetry::Telemetry;
 use muster_model::{Oid, Sid, Timestamp};
-use muster_store::{StoreError, Stream, TRIM_ENTRIES_MAX, Trim, Write};
+use muster_store::{Store, StoreError, Stream, TRIM_ENTRIES_MAX, Trim, Write};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +31,20 @@ const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 const STREAMS: [Stream; 5] = [Stream::Event, Stream::Detect, Stream::Audit, Stream::Deployment, Stream::Artifact];
 
+/// What is kept of all organizations, and for how long.
+pub struct Retention {
+    pub(crate) store: Store,
+    pub(crate) organizations: Arc<Organizations>,
+    pub(crate) live: Arc<Live>,
+    pub(crate) telemetry: Telemetry,
+    /// Days for which records are kept.
+    pub(crate) days: u32,
+    /// Bytes of each stream of an organization that are kept.
+    pub(crate) bytes: u64,
+}
+
 /// Runs until dropped.
-pub async fn run(app: Arc<App>) {
+pub async fn run(retention: Arc<Retention>) {
     let begun = tokio::time::Instant::now();
     let (mut ticks, mut live) = (interval_at(begun + EVERY, EVERY), interval_at(begun + EVERY, LIVE_EVERY));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -39,18 +52,18 @@ pub async fn run(app: Arc<App>) {
     loop {
         tokio::select! {
             _ = ticks.tick() => {
-                forget(&app).await;
+                forget(&retention).await;
             }
             _ = live.tick() => {
-                forget_live(&app).await;
+                forget_live(&retention).await;
             }
         }
     }
 }
 
 /// Forgets live sessions that are as old as the audit records about them; gives how many.
-pub async fn forget_live(app: &App) -> usize {
-    match app.live.forget_before(kept_since(app)).await {
+pub async fn forget_live(retention: &Retention) -> usize {
+    match retention.live.forget_before(kept_since(retention)).await {
         Ok(count) => count,
         Err(error) => {
             tracing::warn!(%error, "old live sessions could not be forgotten; tried again in {} s", LIVE_EVERY.as_secs());
@@ -60,28 +73,28 @@ pub async fn forget_live(app: &App) -> usize {
 }
 
 /// Records are kept from this instant on.
-fn kept_since(app: &App) -> Timestamp {
-    let kept = DAY.saturating_mul(app.config.limits.retention_days);
+fn kept_since(retention: &Retention) -> Timestamp {
+    let kept = DAY.saturating_mul(retention.days);
     let kept = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
     Timestamp::from_micros(clock::now().as_micros().saturating_sub(kept))
 }
 
 /// Forgets everything that is due now; gives how many records that were.
-pub async fn forget(app: &App) -> usize {
+pub async fn forget(retention: &Retention) -> usize {
     let mut works: VecDeque<Work> = VecDeque::new();
-    for organization in app.organizations() {
-        forget_tasks(app, &organization).await;
-        match Work::of(app, organization.oid).await {
+    for organization in retention.organizations.all() {
+        forget_tasks(retention, &organization).await;
+        match Work::of(retention, organization.oid).await {
             Ok(work) => works.push_back(work),
             Err(error) => tell(organization.oid, &error),
         }
     }
     let mut forgotten = 0;
     while let Some(mut work) = works.pop_front() {
-        match work.step(app).await {
+        match work.step(retention).await {
             Ok(Some(count)) => {
                 forgotten += count;
-                app.telemetry.records_forgotten.inc_by(count as u64);
+                retention.telemetry.records_forgotten.inc_by(count as u64);
                 works.push_back(work);
             }
             Ok(None) => {}
@@ -104,20 +117,20 @@ struct Work {
 }
 
 impl Work {
-    async fn of(app: &App, oid: Oid) -> Result<Self, StoreError> {
-        let before = kept_since(app);
+    async fn of(retention: &Retention, oid: Oid) -> Result<Self, StoreError> {
+        let before = kept_since(retention);
         let trims = STREAMS.into_iter().map(|stream| (stream, Trim::Before(before))).collect();
         Ok(Self { oid, trims, crowded: STREAMS.into() })
     }
 
     /// One commit, or one look at a stream; gives how many records are gone, or `None` when all is done.
-    async fn step(&mut self, app: &App) -> Result<Option<usize>, StoreError> {
+    async fn step(&mut self, retention: &Retention) -> Result<Option<usize>, StoreError> {
         let Some((stream, what)) = self.trims.front().copied() else {
             let Some(stream) = self.crowded.pop_front() else { return Ok(None) };
-            self.trims = shares(app, self.oid, stream).await?;
+            self.trims = shares(retention, self.oid, stream).await?;
             return Ok(Some(0));
         };
-        let forgotten = app.store.forget(vec![Write::Trim { oid: self.oid, stream, what }]).await?;
+        let forgotten = retention.store.forget(vec![Write::Trim { oid: self.oid, stream, what }]).await?;
         if forgotten < TRIM_ENTRIES_MAX {
             self.trims.pop_front();
         }
@@ -126,9 +139,9 @@ impl Work {
 }
 
 /// What the sensors that take most of a stream have to lose, if it is above its bound.
-async fn shares(app: &App, oid: Oid, stream: Stream) -> Result<VecDeque<(Stream, Trim)>, StoreError> {
-    let bytes_max = app.config.limits.retention_bytes;
-    let sizes = app.store.read(move |read| {
+async fn shares(retention: &Retention, oid: Oid, stream: Stream) -> Result<VecDeque<(Stream, Trim)>, StoreError> {
+    let bytes_max = retention.bytes;
+    let sizes = retention.store.read(move |read| {
         let mut sizes: Vec<(Option<Sid>, u64)> = Vec::new();
         if read.stream_size(oid, stream)?.1 > bytes_max {
             read.sensor_sizes(oid, stream, &mut |sid, bytes| sizes.push((sid, bytes)))?;
@@ -156,7 +169,7 @@ fn level(mut sizes: Vec<u64>, bytes_max: u64) -> u64 {
     u64::MAX
 }
 
-async fn forget_tasks(app: &App, organization: &Organization) {
+async fn forget_tasks(retention: &Retention, organization: &Organization) {
     let now = clock::now();
     let old: Vec<u64> = {
         let state = organization.state.lock();
@@ -165,7 +178,7 @@ async fn forget_tasks(app: &App, organization: &Organization) {
     };
     for task in old {
         // Each in a commit of its own: it may have a row for each of a million sensors.
-        if let Err(error) = app.store.commit(vec![Write::DeleteTask { oid: organization.oid, task }]).await {
+        if let Err(error) = retention.store.commit(vec![Write::DeleteTask { oid: organization.oid, task }]).await {
             return tell(organization.oid, &error);
         }
         organization.state.lock().dispatch().forget(task);

@@ -16,6 +16,7 @@ use crate::tasking::Tasking;
 use std::sync::Arc;
 
 /// What changes of sensors need of the server.
+#[derive(Clone)]
 pub struct Sensors {
     pub(crate) tasking: Arc<Tasking>,
     /// Sensors of an organization that has no quota of its own; 0 is no limit.

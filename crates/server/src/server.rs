@@ -11,6 +11,8 @@ use crate::app::App;
 use crate::artifact::ARTIFACT;
 use crate::config::Config;
 use crate::files::Shelf;
+use crate::gateway::{Edge, LocalOwner, Owner};
+use crate::meter::Meter;
 use crate::payload::PAYLOAD;
 use crate::pki::{Pki, PkiError};
 use crate::profile::ORGANIZATION;
@@ -71,6 +73,10 @@ pub enum StartError {
 pub struct Server {
     /// What it shares.
     pub app: Arc<App>,
+    /// What has the organizations of sensors.
+    pub owner: Arc<LocalOwner>,
+    /// What has the sockets of sensors.
+    pub edge: Arc<Edge>,
     /// What it listens on.
     pub bound: Bound,
     tasks: JoinSet<()>,
@@ -116,8 +122,11 @@ impl Server {
         let app = App::load(config, crate::app::owned(&store)?, pki).await?;
         app.address.bind(bound);
         tidy_files(&app);
-        crate::detect::load(&app).await?;
-        let door = listen::Door::new(Arc::clone(&app), files_max());
+        crate::detect::load(&app.detect).await?;
+        let owner = owner(&app);
+        let (waiting, jobs) = (app.waiting.clone(), app.jobs.clone());
+        let edge = Arc::new(Edge { owner: Arc::clone(&owner) as Arc<dyn Owner>, waiting, jobs });
+        let door = listen::Door::new(Arc::clone(&app), Arc::clone(&edge), files_max());
         let mut tasks = JoinSet::new();
         tasks.spawn(listen::tls(Arc::clone(&door), tls));
         if let Some(http) = http {
@@ -131,16 +140,17 @@ impl Server {
         }
         #[cfg(unix)]
         tasks.spawn(crate::control::run(Arc::clone(&app)));
+        tasks.spawn(Arc::clone(&app).heed_losses());
         tasks.spawn(crate::tasking::run_ticker(Arc::clone(&app.tasking)));
-        tasks.spawn(crate::retention::run(Arc::clone(&app)));
+        tasks.spawn(crate::retention::run(Arc::clone(&app.retention)));
         tasks.spawn(crate::output::run(Arc::clone(&app.delivery)));
-        tasks.spawn(crate::artifact::run(Arc::clone(&app)));
+        tasks.spawn(crate::artifact::run(Arc::clone(&app.artifacts)));
         tasks.spawn(crate::hive::run(Arc::clone(&app.hives)));
         tasks.spawn(crate::service::run(Arc::clone(&app.services)));
         tasks.spawn(Arc::clone(&app.live).keep_time());
-        tasks.spawn(crate::detect::run_audit(Arc::clone(&app)));
-        tasks.spawn(crate::detect::run_schedule(Arc::clone(&app)));
-        Ok(Self { app, bound, tasks })
+        tasks.spawn(crate::detect::run_audit(Arc::clone(&app.detect)));
+        tasks.spawn(crate::detect::run_schedule(Arc::clone(&app.detect)));
+        Ok(Self { app, owner, edge, bound, tasks })
     }
 
     /// Stops: accepts nothing more, ends all links, lets requests that were begun be answered for
@@ -156,12 +166,33 @@ impl Server {
         if cut_off > 0 {
             tracing::warn!(cut_off, "requests and links that had not ended were cut off");
         }
-        crate::detect::close(&self.app).await;
+        crate::detect::close(&self.app.detect).await;
         // An empty commit is answered after all that were accepted before it.
         if let Err(error) = self.app.store.commit(Vec::new()).await {
             tracing::warn!(%error, "the last commit failed");
         }
     }
+}
+
+/// Where the organizations of sensors are: here.
+fn owner(app: &App) -> Arc<LocalOwner> {
+    let limits = &app.config.limits;
+    Arc::new(LocalOwner {
+        organizations: Arc::clone(&app.organizations),
+        records: Arc::clone(&app.records),
+        intake: Arc::clone(&app.intake),
+        detect: Arc::clone(&app.detect),
+        tasking: Arc::clone(&app.tasking),
+        sensors: app.sensors.clone(),
+        live: Arc::clone(&app.live),
+        transfers: Arc::clone(&app.transfers),
+        refuse: crate::api::refusal,
+        telemetry: app.telemetry.clone(),
+        enrolments: Meter::default(),
+        enrolments_per_minute: limits.enrolments_per_minute,
+        events: Meter::default(),
+        events_per_minute: limits.events_per_minute,
+    })
 }
 
 /// Removes files that a crash left without a record.

@@ -5,7 +5,7 @@
 //! Source: reference/rest-api.md section 7.10.
 
 use crate::access::Caller;
-use crate::artifact::{self, Offer, Parts};
+use crate::artifact::{self, Offer};
 use crate::files::{self, Files, Shelf};
 use crate::intake::event::Actor;
 use crate::organization::Place;
@@ -148,8 +148,6 @@ pub struct Ports {
 pub struct Transfers {
     ports: Ports,
     grants: Grants,
-    /// Uploads in parts.
-    pub(crate) parts: Parts,
 }
 
 #[derive(Default)]
@@ -159,7 +157,7 @@ impl Transfers {
     /// Nothing is granted yet.
     #[must_use]
     pub fn new(ports: Ports) -> Self {
-        Self { ports, grants: Grants::default(), parts: Parts::default() }
+        Self { ports, grants: Grants::default() }
     }
 
     /// Makes a token.

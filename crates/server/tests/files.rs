@@ -218,9 +218,9 @@ async fn artifacts_are_ingested_whole_or_in_parts_listed_got_and_forgotten() {
     let got = host.post("insight/{oid}/artifacts/originals/a2", &json!({})).await;
     assert_eq!(fetch(&host, got["export"].as_str().unwrap()).await, (200, b"one,two,three".to_vec()));
 
-    artifact::forget_expired(app, clock::now()).await;
+    artifact::forget_expired(&app.artifacts, clock::now()).await;
     assert_eq!(stored(&host, "artifacts"), 2, "their time is not over");
-    artifact::forget_expired(app, clock::now().saturating_add(Duration::from_secs(86_401))).await;
+    artifact::forget_expired(&app.artifacts, clock::now().saturating_add(Duration::from_secs(86_401))).await;
     assert_eq!(stored(&host, "artifacts"), 0);
     assert_eq!(host.get("insight/{oid}/artifacts").await["logs"], json!([]));
 }
@@ -296,7 +296,7 @@ async fn an_answer_is_found_by_the_atom_that_it_gets() {
 /// What a sensor is answered to a request for a transfer.
 fn ask(host: &Host, place: &Place, wanted: Transfer) -> TransferGrant {
     let link = Link::new(1);
-    grant_transfer(host.app(), place, &link, TransferRequest { id: 9, transfer: Some(wanted) });
+    grant_transfer(&host.server.owner, place, &link, TransferRequest { id: 9, transfer: Some(wanted) });
     match link.take().pop_front().and_then(|message| message.message) {
         Some(from_server::Message::Grant(grant)) => grant,
         other => panic!("{other:?}"),

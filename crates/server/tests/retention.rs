@@ -49,8 +49,8 @@ async fn a_backlog_is_gone_after_one_run() {
     let mut entries: Vec<Entry> = (0..count).map(|number| event(1, number, old, 10)).collect();
     entries.push(event(1, count, now, 10));
     host.app().store.commit(vec![Write::Append(entries)]).await.unwrap();
-    assert_eq!(retention::forget(host.app()).await, count);
-    assert_eq!((kept(&host, 1).await, retention::forget(host.app()).await), (1, 0));
+    assert_eq!(retention::forget(&host.app().retention).await, count);
+    assert_eq!((kept(&host, 1).await, retention::forget(&host.app().retention).await), (1, 0));
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn a_noisy_sensor_does_not_push_out_what_another_told() {
     host.app().store.commit(vec![Write::Append(victim)]).await.unwrap();
     let noise = (100..4_900).map(|number| event(2, number, now, 1_000)).collect();
     host.app().store.commit(vec![Write::Append(noise)]).await.unwrap();
-    retention::forget(host.app()).await;
+    retention::forget(&host.app().retention).await;
     assert_eq!(kept(&host, 1).await, 50);
     let (_, bytes) = host.app().store.read(|read| read.stream_size(OID, Stream::Event)).await.unwrap();
     assert!((bytes_max - 1_000..=bytes_max).contains(&bytes), "{bytes} bytes are kept");

@@ -12,6 +12,7 @@ mod ingest;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
 use muster_model::{Oid, Timestamp};
 use muster_server::tasking::row;
@@ -145,15 +146,18 @@ impl Server {
     fn tell(&mut self, input: impl FnOnce(&mut Dispatch, Timestamp) -> Vec<Effect>) {
         let now = self.now();
         if self.site.sabotage != Some(Sabotage::TrustClock) {
-            self.dispatch.read_clocks(now, std::time::Duration::from_micros(self.site.kernel.now()));
+            self.dispatch.read_clocks(now, Duration::from_micros(self.site.kernel.now()));
         }
         let effects = input(&mut self.dispatch, now);
         effects.into_iter().for_each(|effect| self.act(effect));
     }
 
-    /// The ticker of the server.
+    /// The ticker of the server, which looks at an organization only when time has something to do there.
     pub fn tick(&mut self) {
-        self.tell(Dispatch::tick);
+        self.tell(|dispatch, now| match dispatch.due_in(now) {
+            Some(Duration::ZERO) => dispatch.tick(now),
+            _ => Vec::new(),
+        });
     }
 
     /// Ends the process. Of the commits that wait, some reach the disk, in order; nobody learns of them.

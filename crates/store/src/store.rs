@@ -1,6 +1,6 @@
 //! The store's face: how to open it, commit to it, read from it.
 
-use crate::claim::{Claim, Held, claims_in};
+use crate::claim::{Claim, Held, Losses, claims_in};
 use crate::counts::{Counting, Counts};
 use crate::memory::Memory;
 use crate::row::*;
@@ -9,7 +9,7 @@ use crate::sqlite::Sqlite;
 use muster_model::{Oid, Sid};
 use muster_tasking::Target;
 use parking_lot::Mutex;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -286,12 +286,27 @@ impl Store {
         Err(StoreError::Deposed(oids.first().copied().unwrap_or(Oid(Uuid::nil()))))
     }
 
-    /// Ends when this handle has lost something that it owned; never, if it owns nothing.
+    /// Ends when this handle cannot go on: what belongs to the server itself is someone else's by now, or it is not known
+    /// what is stored of something that it owns. Never, if it owns nothing.
     pub async fn lost(&self) {
         match &self.held {
-            Some(held) => held.lost().await,
+            Some(held) => held.ended().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// What this handle loses to others, and has lost; `None` if it owns nothing.
+    #[must_use]
+    pub fn losses(&self) -> Option<Losses> {
+        self.held.as_ref().map(|held| held.losses())
+    }
+
+    /// Finds out whether an organization is someone else's by now, without writing anything of it: what is, is lost.
+    pub async fn confirm(&self, oid: Oid) {
+        let Some(held) = &self.held else { return };
+        let Some(fence) = held.fence(oid) else { return };
+        let result = self.raw(vec![fence]).await;
+        held.heed(&BTreeSet::from([oid]), Vec::new(), result.as_ref().err());
     }
 
     /// Commits a list of changes, all or none, and answers after it is on disk.

@@ -37,6 +37,30 @@ async fn what_is_not_known_is_lost_until_it_is_claimed_again() {
     }
 }
 
+/// Goal: who loses one organization goes on with the others, and who loses what belongs to the server does not. Method:
+/// one after the other is claimed by someone else, and found out.
+#[tokio::test]
+async fn one_organization_is_lost_by_itself_and_the_server_as_a_whole() {
+    let (store, server) = (Store::memory(), oid(0));
+    let owner = store.owning();
+    owner.claim(&[server, oid(1), oid(2)]).unwrap();
+    let mut losses = owner.losses().unwrap();
+    store.claim(&[oid(1)]).unwrap();
+    assert!(matches!(owner.commit(note(1)).await, Err(StoreError::Deposed(_))));
+    assert_eq!(losses.next().await, Some(oid(1)));
+    owner.confirm(server).await;
+    owner.commit(note(2)).await.unwrap();
+    tokio::select! {
+        biased;
+        () = owner.lost() => panic!("the server goes on"),
+        () = std::future::ready(()) => {}
+    }
+    store.claim(&[server]).unwrap();
+    owner.confirm(server).await;
+    assert_eq!(losses.next().await, Some(server));
+    owner.lost().await;
+}
+
 /// Goal: a server can start on a full disk. Method: a claim that does not fit; what stands is gone on with, until someone
 /// else claims it.
 #[tokio::test]

@@ -283,7 +283,7 @@ impl Dispatch {
         self.is_deposed
     }
 
-    /// Time passed: retries, paced roll-outs, expiry, fading tags. To be told several times a second.
+    /// Time passed: retries, paced roll-outs, expiry, fading tags. To be told after [`Dispatch::due_in`].
     pub fn tick(&mut self, now: Timestamp) -> Vec<Effect> {
         self.save_clock();
         self.expire(now);
@@ -295,6 +295,23 @@ impl Dispatch {
         }
         self.fade(now);
         self.settle(now)
+    }
+
+    /// How long [`Dispatch::tick`] would change nothing; `None` if time changes nothing here. Short of that, only if
+    /// nothing is told of and the clock is not set meanwhile.
+    #[must_use]
+    pub fn due_in(&self, now: Timestamp) -> Option<Duration> {
+        if self.is_deposed {
+            return None;
+        }
+        let unsaved = (self.clock_is_unsaved && !self.is_saving_clock).then_some(Duration::ZERO);
+        let retry = if self.is_retrying { None } else { self.known.queue.retry_in(now) };
+        let is_fading = !self.is_fading && !self.known.fleet.fading().is_empty();
+        let fade = is_fading.then(|| self.fade_at.since(now).min(FADE_EVERY));
+        [unsaved, retry, self.known.queue.expiry_in(now), self.known.queue.pace_in(now), fade]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Closes what has run out of time, so that what is read next is true.

@@ -399,6 +399,28 @@ impl Queue {
         self.retries.iter().flat_map(of_wait).collect()
     }
 
+    /// How long nothing of [`Queue::overdue`] and [`Queue::take_postponed`] is due.
+    #[must_use]
+    pub(crate) fn retry_in(&self, now: Timestamp) -> Option<Duration> {
+        let firsts = self.retries.values().filter_map(|retries| retries.first().map(|(at, _)| *at));
+        let again = (!self.postponed.is_empty()).then_some(self.ask_again_at);
+        firsts.chain(again).map(|at| at.since(now)).min()
+    }
+
+    /// How long no task expires.
+    #[must_use]
+    pub(crate) fn expiry_in(&self, now: Timestamp) -> Option<Duration> {
+        self.expiries.first().map(|(at, _)| at.since(self.steady(now)))
+    }
+
+    /// No time, if a task that paces itself may go on.
+    #[must_use]
+    pub(crate) fn pace_in(&self, now: Timestamp) -> Option<Duration> {
+        let steady = self.steady(now);
+        let mut tasks = self.paced.iter().filter_map(|number| self.tasks.get(number));
+        tasks.any(|task| task.is_active(steady) && !task.is_held()).then_some(Duration::ZERO)
+    }
+
     /// The link of a sensor is gone: what was sent on it is offered again on the next.
     pub fn disconnected(&mut self, ordinal: u32) {
         self.settle(ordinal);

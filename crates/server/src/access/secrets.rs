@@ -128,7 +128,7 @@ impl Secrets {
             next = Some((keys, rotated));
             Ok::<_, StoreError>(batch)
         };
-        records.change(decide).await?;
+        records.change(&[SERVER], decide).await?;
         let (keys, rotated) = next.ok_or_else(|| StoreError::Failed("nothing was decided".into()))?;
         *self.0.write() = keys;
         Ok(rotated)

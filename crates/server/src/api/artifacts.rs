@@ -136,7 +136,7 @@ async fn original(call: Call) -> Result<Reply, ApiError> {
     let token = call.app.transfers.grant(oid, call.grantee("insight.evt.get"), what)?;
     let entity = json!({"type": "artifact", "name": id});
     let audit = call.audit(oid, "artifact read", &entity, "read_artifact", &json!({"path": artifact.path}));
-    artifact::exported(&call.app, oid, id, &artifact, audit).await?;
+    artifact::exported(&call.app.artifacts, oid, id, &artifact, audit).await?;
     Ok(Reply::json(&json!({"export": transfer::url(&call.base, &token)})))
 }
 
@@ -213,6 +213,6 @@ async fn ingest(mut call: Call) -> Result<Reply, ApiError> {
         Offer::new(header("lc-payload-id"), &path, header("lc-hint"), header("lc-source"), days)?.sent_by(actor);
     let part = Part::parse(Some(header("lc-part")))?;
     let body = call.stream.take().ok_or_else(|| ApiError::bad_request("the request has no body"))?;
-    let payload_id = artifact::ingest(&call.app, oid, offer, part, body).await?;
+    let payload_id = artifact::ingest(&call.app.artifacts, oid, offer, part, body).await?;
     Ok(Reply::json(&json!({"payload_id": payload_id})))
 }

@@ -276,6 +276,13 @@ impl From<transfer::Error> for ApiError {
     }
 }
 
+/// How a sensor is refused a transfer: with the status and the text that HTTP would have.
+#[must_use]
+pub fn refusal(error: transfer::Error) -> (u16, String) {
+    let error = ApiError::from(error);
+    (error.code.status(), error.message)
+}
+
 impl From<output::Error> for ApiError {
     fn from(error: output::Error) -> Self {
         use output::Error::{Name, PrivateDestination, Setting, Store, TooLarge, TooMany, Unavailable, UnknownSetting};

@@ -141,7 +141,7 @@ async fn rekey(call: Call) -> Result<Reply, ApiError> {
 
 async fn schema(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    Ok(Reply::json(&extension::schema(&call.app, oid, call.path("name")).await?))
+    Ok(Reply::json(&extension::schema(&call.app.extensions, oid, call.path("name")).await?))
 }
 
 async fn request(call: Call) -> Result<Reply, ApiError> {
@@ -155,7 +155,8 @@ async fn request(call: Call) -> Result<Reply, ApiError> {
     };
     let caller = caller.as_ref().unwrap_or(&call.caller);
     let name = call.path("name");
-    let answer = extension::request_by(&call.app, organization, name, action, &data, (caller, &actor)).await?;
+    let answer =
+        extension::request_by(&call.app.extensions, organization, name, action, &data, (caller, &actor)).await?;
     Ok(Reply::json(&json!({"data": answer, "error": "", "version": 1})))
 }
 

@@ -12,6 +12,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, Request, Response, header};
 use hyper::body::Incoming;
 use muster_model::{Oid, Sid};
+use muster_store::StoreError;
 use percent_encoding::percent_decode_str;
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -270,13 +271,14 @@ fn authorize(
     let Some(permission) = permission else { return Ok(None) };
     let named = path.get("oid").map(String::as_str).or_else(|| fields.get("oid"));
     let organization = match (named, path.get("sid")) {
-        (Some(text), _) => text.parse::<Oid>().ok().and_then(|oid| app.organization(oid)),
+        (Some(text), _) => match text.parse().ok().filter(|oid| caller.is_in(*oid)) {
+            Some(oid) => owned(app, oid)?,
+            None => None,
+        },
         (None, Some(sid)) => return by_sensor(app, caller, sid, permission).map(Some),
         (None, None) => only_organization(app, caller)?,
     };
-    let organization = organization
-        .filter(|organization| caller.is_in(organization.oid))
-        .ok_or_else(|| ApiError::not_found("organization not found"))?;
+    let organization = organization.ok_or_else(|| ApiError::not_found("organization not found"))?;
     check(caller, organization.oid, permission)?;
     match fields.get("oid").filter(|oid| !oid.is_empty()).map(str::parse::<Oid>) {
         Some(beside) if beside != Ok(organization.oid) => {
@@ -293,10 +295,18 @@ fn check(caller: &Caller, oid: Oid, permission: Option<&str>) -> Result<(), ApiE
     }
 }
 
+/// An organization of the caller; whether someone else has it by now is told, so that the call is made there.
+fn owned(app: &App, oid: Oid) -> Result<Option<Arc<Organization>>, ApiError> {
+    match app.organizations.is_lost(oid) {
+        true => Err(StoreError::Deposed(oid).into()),
+        false => Ok(app.organization(oid)),
+    }
+}
+
 fn only_organization(app: &App, caller: &Caller) -> Result<Option<Arc<Organization>>, ApiError> {
     let mut oids = caller.scope.0.keys();
     match (oids.next(), oids.next()) {
-        (Some(oid), None) => Ok(app.organization(*oid)),
+        (Some(oid), None) => owned(app, *oid),
         _ => Err(ApiError::bad_request("oid is required")),
     }
 }
@@ -313,6 +323,8 @@ fn by_sensor(app: &App, caller: &Caller, sid: &str, permission: Option<&str>) ->
             if let Some((oid, _)) = caller.scope.0.iter().next() {
                 check(caller, *oid, permission)?;
             }
+            // It may be one of theirs.
+            caller.scope.0.keys().try_for_each(|oid| owned(app, *oid).map(|_| ()))?;
             return Err(not_found());
         }
     };

@@ -38,7 +38,7 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let is_subscribed = extension::is_subscribed(&call.app, oid, EXTENSION);
+    let is_subscribed = extension::is_subscribed(&call.app.extensions, oid, EXTENSION);
     let names = is_subscribed.then_some(RELIABLE_TASKING).into_iter().chain([INFRASTRUCTURE_SERVICE]);
     let subscribed = service::subscriptions(&call.app.records, oid, Protocol::Service).into_iter();
     let names: Vec<String> = names.map(str::to_owned).chain(subscribed.map(|service| service.name)).collect();
@@ -75,7 +75,8 @@ async fn request(call: Call) -> Result<Reply, ApiError> {
     };
     let caller = caller.as_ref().unwrap_or(&call.caller);
     let organization = call.organization()?;
-    let mut answer = extension::request_by(&call.app, organization, extension, action, &data, (caller, &actor)).await?;
+    let mut answer =
+        extension::request_by(&call.app.extensions, organization, extension, action, &data, (caller, &actor)).await?;
     if extension == INFRASTRUCTURE {
         // Older clients read the document as text.
         if let Some(org) = answer.get_mut("org") {

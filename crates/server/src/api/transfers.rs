@@ -34,7 +34,7 @@ async fn put(mut call: Call) -> Result<Reply, ApiError> {
             payload::keep(&call.app.records, &call.app.files, oid, &name, received, &actor).await?
         }
         What::PutArtifact(offer) => {
-            artifact::keep(&call.app, oid, *offer, received).await?;
+            artifact::keep(&call.app.artifacts, oid, *offer, received).await?;
         }
         What::Get { .. } => return Err(ApiError::not_found("this transfer is a download")),
     }

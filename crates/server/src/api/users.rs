@@ -101,7 +101,7 @@ async fn change(
         }
         put(call, oid, (email, &user, Expect::Revision(revision)), (message, action))
     };
-    call.app.records.change(decide).await
+    call.app.records.change(&[SERVER, oid], decide).await
 }
 
 fn put(
@@ -139,7 +139,7 @@ async fn invite(call: Call) -> Result<Reply, ApiError> {
         user.organizations.insert(oid, permissions);
         put(&call, oid, (&email, &user, expect), ("user added", "add_user"))
     };
-    records.change(decide).await?;
+    records.change(&[SERVER], decide).await?;
     Ok(Reply::done())
 }
 

@@ -112,7 +112,7 @@ async fn store(console: &Arc<Console>, kept: &Kept, beside: impl Into<Beside>) -
         let batch = gone.fold(Batch::beside(beside), |batch, (_, (digest, _))| batch.delete(SERVER, LINK, digest));
         batch.put(SERVER, LINK, &digest, kept, Expect::Absent)
     };
-    console.records.change::<StoreError>(decide).await?;
+    console.records.change::<StoreError>(&[SERVER], decide).await?;
     Ok(token)
 }
 
@@ -185,7 +185,7 @@ pub async fn redeem(
         opened = Some(fresh);
         Ok::<_, Error>(batch.about(super::audit_of(console, &email, from.source, "one-time link used", "sign_in", now)))
     };
-    console.records.change(decide).await?;
+    console.records.change(&[SERVER], decide).await?;
     opened.ok_or_else(|| Error::Fault("a session that was stored is not known".into()))
 }
 

@@ -76,7 +76,7 @@ pub async fn change(
         let batch = Batch::beside(beside).put(SERVER, PASSWORD, email, &password, Expect::Any)?;
         Ok::<_, StoreError>(super::session::without(console, batch, email, Some(keep)))
     };
-    Ok(console.records.change(decide).await?)
+    Ok(console.records.change(&[SERVER], decide).await?)
 }
 
 async fn hashed(

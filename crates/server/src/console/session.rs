@@ -125,7 +125,7 @@ pub async fn caller(console: &Arc<Console>, token: &str, now: Timestamp) -> Resu
             let Some(still) = still else { return Ok(Batch::default()) };
             Batch::default().put(SERVER, SESSION, &digest, &Session { seen_at: now, ..still }, Expect::Any)
         };
-        if let Err(error) = console.records.change::<StoreError>(seen).await {
+        if let Err(error) = console.records.change::<StoreError>(&[SERVER], seen).await {
             // On a full disk one must still be able to look.
             tracing::warn!(%error, "the use of a session could not be stored");
         }
@@ -164,7 +164,7 @@ pub async fn open(console: &Arc<Console>, email: &str, from: &From, now: Timesta
         opened = Some(fresh);
         Ok::<_, Error>(batch.about(super::audit_of(console, email, from.source, "signed in", "sign_in", now)))
     };
-    console.records.change(decide).await?;
+    console.records.change(&[SERVER], decide).await?;
     opened.ok_or_else(|| Error::Fault("a session that was stored is not known".into()))
 }
 
@@ -229,7 +229,7 @@ pub async fn end(console: &Arc<Console>, email: &str, digest: &str, source: Opti
         let beside = super::audit_of(console, email, source, "signed out", "sign_out", clock::now());
         Ok::<_, Error>(Batch::beside(beside).delete(SERVER, SESSION, digest))
     };
-    console.records.change(decide).await
+    console.records.change(&[SERVER], decide).await
 }
 
 /// Ends all sessions of a user.
@@ -242,7 +242,7 @@ pub async fn end_all(console: &Arc<Console>, email: &str, source: Option<IpAddr>
         let beside = super::audit_of(console, email, source, "signed out everywhere", "sign_out", clock::now());
         Ok::<_, StoreError>(without(console, Batch::beside(beside), email, None))
     };
-    Ok(console.records.change(decide).await?)
+    Ok(console.records.change(&[SERVER], decide).await?)
 }
 
 /// Adds the end of all sessions of a user, but `keep`, to a commit.

@@ -6,10 +6,9 @@
 //!
 //! Source: reference/detection-response.md section 13.
 
-use super::Detector;
 use super::action::Action;
 use super::trouble::Trouble;
-use crate::app::App;
+use super::{Detect, Detector};
 use crate::intake::event::Actor;
 use crate::organization::Organization;
 use crate::organization::Place;
@@ -90,35 +89,35 @@ impl Failed {
 }
 
 /// Has the actions of these sensors carried out.
-pub(super) fn begin(app: &Arc<App>, detector: &Arc<Detector>, sids: Vec<Option<Sid>>) {
+pub(super) fn begin(detect: &Arc<Detect>, detector: &Arc<Detector>, sids: Vec<Option<Sid>>) {
     for sid in sids {
-        app.detectors.spawn(run(Arc::downgrade(app), Arc::clone(detector), sid));
+        detect.detectors.spawn(detector.oid, run(Arc::downgrade(detect), Arc::clone(detector), sid));
     }
 }
 
 /// Carries out the actions of one sensor in order, until none waits.
-async fn run(app: Weak<App>, detector: Arc<Detector>, sid: Option<Sid>) {
+async fn run(detect: Weak<Detect>, detector: Arc<Detector>, sid: Option<Sid>) {
     while let Some(action) = detector.pending.next(sid) {
         if let Effect::Wait { duration_ms } = action.ordered.effect {
             sleep(Duration::from_millis(u64::try_from(duration_ms).unwrap_or(0))).await;
         }
-        let Some(app) = app.upgrade() else { return };
-        if let Some(organization) = app.organization(detector.oid) {
-            carry_out(&app, &organization, &detector, &action).await;
+        let Some(detect) = detect.upgrade() else { return };
+        if let Some(organization) = detect.organizations.get(detector.oid) {
+            carry_out(&detect, &organization, &detector, &action).await;
         }
-        remove(&app, &detector, &action).await;
+        remove(&detect, &detector, &action).await;
         detector.pending.done(sid);
     }
 }
 
 /// Carries out one action; what fails is told to the operators, but a store that cannot write is waited for.
-async fn carry_out(app: &Arc<App>, organization: &Arc<Organization>, detector: &Detector, action: &Action) {
+async fn carry_out(detect: &Arc<Detect>, organization: &Arc<Organization>, detector: &Detector, action: &Action) {
     let mut pause = RETRY_MIN;
     loop {
         let done = {
             // Closed never: the detector is there.
             let _permit = detector.pending.acting.acquire().await;
-            act(app, organization, action).await
+            act(detect, organization, action).await
         };
         match done {
             Ok(()) => return,
@@ -133,7 +132,7 @@ async fn carry_out(app: &Arc<App>, organization: &Arc<Organization>, detector: &
             }
             Err(failed) => {
                 let ordered = &action.ordered;
-                Trouble::of_rule(detector.oid, &ordered.namespace, &ordered.rule, &failed.text()).tell(app);
+                Trouble::of_rule(detector.oid, &ordered.namespace, &ordered.rule, &failed.text()).tell(detect);
                 return;
             }
         }
@@ -141,37 +140,37 @@ async fn carry_out(app: &Arc<App>, organization: &Arc<Organization>, detector: &
 }
 
 /// Takes an action out of the store. One that fails is repeated: the action was carried out.
-async fn remove(app: &App, detector: &Detector, action: &Action) {
+async fn remove(detect: &Detect, detector: &Detector, action: &Action) {
     let mut pause = RETRY_MIN;
-    while let Err(error) = app.store.commit(vec![action.removal(detector.oid)]).await {
+    while let Err(error) = detect.store.commit(vec![action.removal(detector.oid)]).await {
         tracing::warn!(oid = %detector.oid, %error, "an action that was carried out could not be taken out of its queue");
         sleep(pause).await;
         pause = (pause * 2).min(RETRY_MAX);
     }
 }
 
-async fn act(app: &Arc<App>, organization: &Arc<Organization>, action: &Action) -> Result<(), Failed> {
+async fn act(detect: &Arc<Detect>, organization: &Arc<Organization>, action: &Action) -> Result<(), Failed> {
     let ordered = &action.ordered;
     let identity = format!("rule/{}.{}", ordered.namespace, ordered.rule);
     let actor = Actor { identity, origin: "system", source: None, called_by: None };
     let flag = async |sid: &str, flag, wanted| {
         let place = place_of(organization, sid)?;
-        sensor::set_flag(&app.sensors, &place, flag, wanted, &actor).await.map_err(Failed::from)
+        sensor::set_flag(&detect.sensors, &place, flag, wanted, &actor).await.map_err(Failed::from)
     };
     match &ordered.effect {
         Effect::Task { sid, command, investigation } => {
             let place = place_of(organization, sid)?;
-            task(app, &place, action, &command_line(command)?, investigation.as_deref(), &actor).await
+            task(detect, &place, action, &command_line(command)?, investigation.as_deref(), &actor).await
         }
         Effect::AddTag { sid, tag, ttl, entire_device } => {
             let ttl = ttl.and_then(|ttl| u64::try_from(ttl).ok()).filter(|ttl| *ttl > 0).map(Duration::from_secs);
             let ordinals = device_of(organization, &place_of(organization, sid)?, *entire_device);
-            sensor::put_tags(&app.sensors, organization, &ordinals, &[tag], ttl, &actor).await?;
+            sensor::put_tags(&detect.sensors, organization, &ordinals, &[tag], ttl, &actor).await?;
             Ok(())
         }
         Effect::RemoveTag { sid, tag } => {
             let ordinals = RoaringBitmap::from_iter([place_of(organization, sid)?.ordinal]);
-            sensor::take_tags(&app.sensors, organization, &ordinals, &[tag], &actor).await?;
+            sensor::take_tags(&detect.sensors, organization, &ordinals, &[tag], &actor).await?;
             Ok(())
         }
         Effect::IsolateNetwork { sid } => flag(sid, Flag::Isolation, true).await,
@@ -179,7 +178,7 @@ async fn act(app: &Arc<App>, organization: &Arc<Organization>, action: &Action) 
         Effect::Seal { sid } => flag(sid, Flag::Seal, true).await,
         Effect::Unseal { sid } => flag(sid, Flag::Seal, false).await,
         Effect::UndeleteSensor { sid } => {
-            sensor::undelete(&app.sensors, &place_of(organization, sid)?, &actor).await.map_err(Failed::from)
+            sensor::undelete(&detect.sensors, &place_of(organization, sid)?, &actor).await.map_err(Failed::from)
         }
         Effect::ExtensionRequest { extension_name: name, extension_action: action, extension_request: data }
             if !extension::is_built_in(name) =>
@@ -187,29 +186,31 @@ async fn act(app: &Arc<App>, organization: &Arc<Organization>, action: &Action) 
             let data = data.as_object().cloned().unwrap_or_default();
             let by = By::Rule(&ordered.namespace, &ordered.rule);
             let asked = Asked { action, data, inv_id: "", by };
-            Ok(app.services.act_later(organization.oid, name, asked, ordered.id).await?)
+            Ok(detect.services.act_later(organization.oid, name, asked, ordered.id).await?)
         }
         Effect::ExtensionRequest { extension_name, extension_action, extension_request } => {
             let data = identified(ordered.id, extension_name, extension_action, extension_request);
-            Ok(extension::request(app, organization, extension_name, extension_action, &data, &actor)
+            Ok(extension::request(&detect.extensions, organization, extension_name, extension_action, &data, &actor)
                 .await
                 .map(|_| ())?)
         }
         Effect::ServiceRequest { name, request } if name == RELIABLE_TASKING => {
             let action = request.get("action").and_then(Value::as_str).unwrap_or_default();
             let data = identified(ordered.id, EXTENSION, action, request);
-            Ok(extension::request(app, organization, EXTENSION, action, &data, &actor).await.map(|_| ())?)
+            Ok(extension::request(&detect.extensions, organization, EXTENSION, action, &data, &actor)
+                .await
+                .map(|_| ())?)
         }
         Effect::ServiceRequest { name, request } => {
             let data = request.as_object().cloned().unwrap_or_default();
             // The id of the action: should it be carried out twice, the service can tell.
-            Ok(app.services.request_later(organization.oid, name, &data, ordered.id).await?)
+            Ok(detect.services.request_later(organization.oid, name, &data, ordered.id).await?)
         }
         Effect::AddHiveTag { hive_name, record_name, tag } => {
-            tag_record(app, organization, (hive_name, record_name, tag), true, &actor).await
+            tag_record(detect, organization, (hive_name, record_name, tag), true, &actor).await
         }
         Effect::RemoveHiveTag { hive_name, record_name, tag } => {
-            tag_record(app, organization, (hive_name, record_name, tag), false, &actor).await
+            tag_record(detect, organization, (hive_name, record_name, tag), false, &actor).await
         }
         // Waited before, and all others are done with the event.
         _ => Ok(()),
@@ -217,7 +218,7 @@ async fn act(app: &Arc<App>, organization: &Arc<Organization>, action: &Action) 
 }
 
 async fn task(
-    app: &Arc<App>,
+    detect: &Arc<Detect>,
     place: &Place,
     action: &Action,
     line: &str,
@@ -238,7 +239,7 @@ async fn task(
         is_told: ordered.is_begun,
         beside: action.begun(place.organization.oid).into_iter().collect(),
     };
-    Ok(send_ordered(&app.tasking, place, line, investigation, actor, order).await?)
+    Ok(send_ordered(&detect.tasking, place, line, investigation, actor, order).await?)
 }
 
 /// A request with an id of its own, so that it makes no second task when it is repeated.
@@ -295,7 +296,7 @@ fn argument(value: &Value) -> Option<String> {
 }
 
 async fn tag_record(
-    app: &Arc<App>,
+    detect: &Arc<Detect>,
     organization: &Organization,
     (hive_name, key, tag): (&str, &str, &str),
     is_added: bool,
@@ -304,7 +305,7 @@ async fn tag_record(
     let hive = hive::find(hive_name).ok_or_else(|| Failed::NoHive(hive_name.to_owned()))?;
     let mut tries = 0;
     loop {
-        let record = hive::get(&app.hives, hive, organization.oid, key)?;
+        let record = hive::get(&detect.hives, hive, organization.oid, key)?;
         let mut usr_mtd = record.usr_mtd;
         let had = usr_mtd.tags.iter().any(|have| have == tag);
         if had == is_added {
@@ -316,7 +317,7 @@ async fn tag_record(
         }
         let change = hive::Change { data: None, usr_mtd: Some(usr_mtd), etag: Some(record.sys_mtd.etag) };
         tries += 1;
-        match hive::set(&app.hives, hive, organization.oid, key, change, actor).await {
+        match hive::set(&detect.hives, hive, organization.oid, key, change, actor).await {
             Err(hive::Error::EtagMismatch) if tries < TAG_TRIES => {}
             done => return Ok(done.map(|_| ())?),
         }

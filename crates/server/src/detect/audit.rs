@@ -7,8 +7,7 @@
 //!
 //! Source: reference/detection-response.md section 2.6.
 
-use super::{Detectors, evaluate};
-use crate::app::App;
+use super::{Detect, Detectors, evaluate};
 use crate::errors;
 use crate::intake::{Committed, Record};
 use muster_model::Oid;
@@ -70,8 +69,8 @@ fn is_by_rule(record: &Record) -> bool {
 }
 
 /// Evaluates what comes in, until dropped.
-pub async fn run(app: Arc<App>) {
-    let Some(mut receiver) = app.detectors.audit.receiver.lock().take() else { return };
+pub async fn run(detect: Arc<Detect>) {
+    let Some(mut receiver) = detect.detectors.audit.receiver.lock().take() else { return };
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while receiver.recv_many(&mut batch, BATCH_MAX).await > 0 {
         let mut by_organization: BTreeMap<Oid, Vec<Record>> = BTreeMap::new();
@@ -79,14 +78,14 @@ pub async fn run(app: Arc<App>) {
             by_organization.entry(record.oid).or_default().push(record);
         }
         for (oid, records) in by_organization {
-            if let Err(error) = evaluate(&app, oid, Target::Audit, records, Vec::new()).await {
+            if let Err(error) = evaluate(&detect, oid, Target::Audit, records, Vec::new()).await {
                 tracing::warn!(%oid, %error, "what rules made of audit records could not be stored");
             }
         }
-        let missed = std::mem::take(&mut *app.detectors.audit.missed.lock());
+        let missed = std::mem::take(&mut *detect.detectors.audit.missed.lock());
         for (oid, count) in missed {
             let text = format!("{WAITING_MAX} audit records wait for rules; {count} were not evaluated");
-            errors::report(&app.records, oid, "rules", &text).await;
+            errors::report(&detect.records, oid, "rules", &text).await;
         }
     }
 }

@@ -10,8 +10,7 @@ use super::action::Action;
 use super::pass::{Pass, Share};
 use super::pending::Room;
 use super::trouble::Trouble;
-use super::{Detector, LANES, Role, VARIABLES, act};
-use crate::app::App;
+use super::{Detect, Detector, LANES, Role, VARIABLES, act};
 use crate::clock;
 use crate::intake::{Record, Wait, WithTaken};
 use muster_model::{Sid, Timestamp};
@@ -65,14 +64,14 @@ impl Member {
 }
 
 /// Has the groups of a detector handled.
-pub(super) fn begin(app: &Arc<App>, detector: &Arc<Detector>, members: mpsc::Receiver<Member>) {
-    app.detectors.spawn(run(Arc::downgrade(app), Arc::clone(detector), members));
+pub(super) fn begin(detect: &Arc<Detect>, detector: &Arc<Detector>, members: mpsc::Receiver<Member>) {
+    detect.detectors.spawn(detector.oid, run(Arc::downgrade(detect), Arc::clone(detector), members));
 }
 
 /// Handles groups of one detector, until the server is gone.
-async fn run(app: Weak<App>, detector: Arc<Detector>, mut members: mpsc::Receiver<Member>) {
+async fn run(detect: Weak<Detect>, detector: Arc<Detector>, mut members: mpsc::Receiver<Member>) {
     while let Some(first) = members.recv().await {
-        let Some(app) = app.upgrade() else { return };
+        let Some(detect) = detect.upgrade() else { return };
         let mut records = first.given.records.len();
         let mut group = vec![first];
         while records < GROUP_RECORDS_MAX
@@ -82,12 +81,12 @@ async fn run(app: Weak<App>, detector: Arc<Detector>, mut members: mpsc::Receive
             group.push(next);
         }
         let _turn = detector.turn.lock().await;
-        handle(&app, &detector, group).await;
+        handle(&detect, &detector, group).await;
     }
 }
 
-async fn handle(app: &Arc<App>, detector: &Arc<Detector>, group: Vec<Member>) {
-    match attempt(app, detector, &group).await {
+async fn handle(detect: &Arc<Detect>, detector: &Arc<Detector>, group: Vec<Member>) {
+    match attempt(detect, detector, &group).await {
         Ok(taken) => {
             for (member, taken) in group.into_iter().zip(taken) {
                 // A caller that is gone is no error.
@@ -97,7 +96,7 @@ async fn handle(app: &Arc<App>, detector: &Arc<Detector>, group: Vec<Member>) {
         // Someone's condition did not hold: that is no reason for the others to fail.
         Err(StoreError::Conflict(_)) if group.len() > 1 => {
             for member in group {
-                let taken = attempt(app, detector, std::slice::from_ref(&member)).await;
+                let taken = attempt(detect, detector, std::slice::from_ref(&member)).await;
                 let _ = member.answer.send(taken.map(|taken| taken.into_iter().sum()));
             }
         }
@@ -110,10 +109,10 @@ async fn handle(app: &Arc<App>, detector: &Arc<Detector>, group: Vec<Member>) {
 }
 
 /// Evaluates and stores members, all or none of them; gives how many records of each were taken.
-async fn attempt(app: &Arc<App>, detector: &Arc<Detector>, members: &[Member]) -> Result<Vec<usize>, StoreError> {
+async fn attempt(detect: &Arc<Detect>, detector: &Arc<Detector>, members: &[Member]) -> Result<Vec<usize>, StoreError> {
     let now = clock::now();
     detector.begin(now);
-    let mut passes = match evaluate(app, detector, members, now).await {
+    let mut passes = match evaluate(detect, detector, members, now).await {
         Ok(passes) => passes,
         Err(error) => {
             detector.undo();
@@ -131,28 +130,28 @@ async fn attempt(app: &Arc<App>, detector: &Arc<Detector>, members: &[Member]) -
     writes.extend(detector.changes());
     let (actions, dropped) = detector.plan(&passes);
     writes.extend(actions.iter().map(|action| action.write(detector.oid)));
-    if let Err(error) = app.intake.store(&records, enqueued, writes).await {
+    if let Err(error) = detect.intake.store(&records, enqueued, writes).await {
         detector.undo();
         return Err(error);
     }
     detector.keep();
-    app.telemetry.rules_cut_off.inc_by(passes.iter().map(|pass| pass.cut_off).sum());
+    detect.telemetry.rules_cut_off.inc_by(passes.iter().map(|pass| pass.cut_off).sum());
     let troubles = passes.iter().flat_map(|pass| pass.troubles.iter().cloned()).chain(dropped);
-    troubles.for_each(|trouble| trouble.tell(app));
-    passes.iter().flat_map(|pass| pass.overrunning.iter().cloned()).for_each(|overrunning| overrunning.disable(app));
-    act::begin(app, detector, detector.pending.push(actions));
+    troubles.for_each(|trouble| trouble.tell(detect));
+    passes.iter().flat_map(|pass| pass.overrunning.iter().cloned()).for_each(|overrunning| overrunning.disable(detect));
+    act::begin(detect, detector, detector.pending.push(actions));
     Ok(passes.iter().map(|pass| pass.taken).collect())
 }
 
 /// Evaluates each member on the threads for rules; a large group on several, each with lanes of its own.
 async fn evaluate(
-    app: &Arc<App>,
+    detect: &Arc<Detect>,
     detector: &Arc<Detector>,
     members: &[Member],
     now: Timestamp,
 ) -> Result<Vec<Pass>, StoreError> {
     let records: usize = members.iter().map(|member| member.given.records.len()).sum();
-    let pool = &app.detectors.pool;
+    let pool = &detect.detectors.pool;
     let count = if records < PARALLEL_MIN { 1 } else { pool.share().min(LANES) };
     let mut shares: Vec<Vec<(usize, Arc<Given>)>> = vec![Vec::new(); count];
     for (at, member) in members.iter().enumerate() {
@@ -160,7 +159,7 @@ async fn evaluate(
     }
     let answers = shares.into_iter().filter(|share| !share.is_empty()).map(|share| {
         let (answer, answered) = oneshot::channel();
-        pool.add(detector.oid, Box::new(Share::new(app, detector, share, now, answer)));
+        pool.add(detector.oid, Box::new(Share::new(detect, detector, share, now, answer)));
         answered
     });
     let mut passes: Vec<Pass> = members.iter().map(|_| Pass::default()).collect();

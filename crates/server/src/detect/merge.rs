@@ -3,8 +3,7 @@
 //! A change of a rule is put in force with little work, and leaves events a search more, or a rule that was struck out.
 //! While changes go on, only young segments are merged, so that there are few; after a while without, all of them.
 
-use super::Detector;
-use crate::app::App;
+use super::{Detect, Detector};
 use crate::jobs::aside;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -19,13 +18,13 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const QUIET_PER_RULE: Duration = Duration::from_millis(1);
 
 /// Begins to merge, if there is something to merge and nobody does.
-pub(super) fn begin(app: &Arc<App>, detector: &Arc<Detector>) {
+pub(super) fn begin(detect: &Arc<Detect>, detector: &Arc<Detector>) {
     if detector.rules().is_scattered() && !detector.is_merging.swap(true, Ordering::AcqRel) {
-        app.detectors.spawn(run(Arc::downgrade(app), Arc::clone(detector)));
+        detect.detectors.spawn(detector.oid, run(Arc::downgrade(detect), Arc::clone(detector)));
     }
 }
 
-async fn run(app: Weak<App>, detector: Arc<Detector>) {
+async fn run(detect: Weak<Detect>, detector: Arc<Detector>) {
     let (mut seen, mut quiet) = (detector.rules(), Duration::ZERO);
     while detector.rules().is_scattered() {
         sleep(LOOK_EVERY).await;
@@ -34,8 +33,8 @@ async fn run(app: Weak<App>, detector: Arc<Detector>) {
         seen = Arc::clone(&rules);
         let is_all = quiet >= QUIET_PER_RULE * u32::try_from(rules.len()).unwrap_or(u32::MAX);
         let Ok(Some(merged)) = aside(move || rules.merged(is_all)).await else { continue };
-        let Some(app) = app.upgrade() else { return };
-        let one_at_a_time = app.detectors.reloading(detector.oid);
+        let Some(detect) = detect.upgrade() else { return };
+        let one_at_a_time = detect.detectors.reloading(detector.oid);
         let _one_at_a_time = one_at_a_time.lock().await;
         let rules = detector.rules();
         let is_unchanged = Arc::ptr_eq(&rules, &seen);
@@ -47,7 +46,7 @@ async fn run(app: Weak<App>, detector: Arc<Detector>) {
     }
     detector.is_merging.store(false, Ordering::Release);
     // A change may have come after the last look.
-    if let Some(app) = app.upgrade() {
-        begin(&app, &detector);
+    if let Some(detect) = detect.upgrade() {
+        begin(&detect, &detector);
     }
 }

@@ -4,10 +4,9 @@
 //! again is evaluated no more, at once; then its record is disabled, as if an operator had done it, so that everyone sees
 //! it. It is in force again when it is set again.
 
-use super::Detector;
 use super::pass::Pass;
 use super::trouble::Trouble;
-use crate::app::App;
+use super::{Detect, Detector};
 use crate::hive;
 use crate::intake::Record;
 use muster_model::{Oid, Timestamp};
@@ -108,9 +107,9 @@ impl Detector {
 
 impl Overrunning {
     /// Disables the record, unless it was changed meanwhile; does not wait.
-    pub(super) fn disable(self, app: &Arc<App>) {
-        let shared = Arc::clone(app);
-        app.detectors.spawn(async move {
+    pub(super) fn disable(self, detect: &Arc<Detect>) {
+        let shared = Arc::clone(detect);
+        detect.detectors.spawn(self.oid, async move {
             let Self { oid, hive, name, etag, text } = self;
             let Some(hive) = hive::find(&hive) else { return };
             if let Err(error) = hive::disable(&shared.hives, hive, oid, &name, &etag, &text).await {

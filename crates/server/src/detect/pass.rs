@@ -5,8 +5,7 @@ use super::group::Given;
 use super::overrun::Overrunning;
 use super::pool::Job;
 use super::trouble::Trouble;
-use super::{Detector, Role};
-use crate::app::App;
+use super::{Detect, Detector, Role};
 use crate::artifact::Artifact;
 use crate::intake::{Enqueued, Record, Wait};
 use crate::random;
@@ -40,7 +39,7 @@ pub(super) struct Pass {
 
 /// Members of a group whose lanes one thread has to itself, evaluated a slice at a time.
 pub(super) struct Share {
-    app: Arc<App>,
+    detect: Arc<Detect>,
     detector: Arc<Detector>,
     now: Timestamp,
     /// The members that are left, with their places in the group, the last one first.
@@ -53,15 +52,15 @@ pub(super) struct Share {
 
 impl Share {
     pub(super) fn new(
-        app: &Arc<App>,
+        detect: &Arc<Detect>,
         detector: &Arc<Detector>,
         mut members: Vec<(usize, Arc<Given>)>,
         now: Timestamp,
         answer: oneshot::Sender<Vec<(usize, Pass)>>,
     ) -> Self {
         members.reverse();
-        let (app, detector) = (Arc::clone(app), Arc::clone(detector));
-        Self { app, detector, now, left: members, begun: None, done: Vec::new(), answer: Some(answer) }
+        let (detect, detector) = (Arc::clone(detect), Arc::clone(detector));
+        Self { detect, detector, now, left: members, begun: None, done: Vec::new(), answer: Some(answer) }
     }
 
     /// Evaluates records of a member in order, until `until` or the end; if it heeds a `wait`, up to the first record at
@@ -75,7 +74,7 @@ impl Share {
             pass.taken = *next;
             let Some(did) = done_about(&self.detector, &given.role, record, self.now) else { continue };
             let waits = did.effects.iter().any(|decided| matches!(decided.effect, Effect::Wait { .. }));
-            pass.add(&self.app, record, did.effects, self.now);
+            pass.add(&self.detect, record, did.effects, self.now);
             for overrun in did.overruns {
                 self.detector.note(record, overrun, self.now, pass);
             }
@@ -169,7 +168,7 @@ impl Detector {
 }
 
 impl Pass {
-    fn add(&mut self, app: &App, record: &Record, effects: Vec<Decided>, now: Timestamp) {
+    fn add(&mut self, detect: &Detect, record: &Record, effects: Vec<Decided>, now: Timestamp) {
         let mut holds = false;
         for Decided { rule, effect } in effects {
             holds |= matches!(effect, Effect::Wait { .. });
@@ -183,12 +182,12 @@ impl Pass {
                     match published {
                         true => self.detections.push(made),
                         // It is kept nowhere, and services alone hear of it.
-                        false => self.tailored.extend(app.services.hear(&made)),
+                        false => self.tailored.extend(detect.services.hear(&made)),
                     }
                 }
                 Effect::Output { name, data } => {
                     let body = serde_json::to_vec(&data).map(Bytes::from).unwrap_or_default();
-                    match app.delivery.outputs.send_tailored(&name, &Record { body, ..record.clone() }) {
+                    match detect.outputs.send_tailored(&name, &Record { body, ..record.clone() }) {
                         Some(enqueued) => self.tailored.extend(enqueued),
                         None => self.troubles.push(trouble(format!(
                             "there is no output {name:?} of type tailored; make one, or mend the rule"

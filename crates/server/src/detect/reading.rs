@@ -7,13 +7,12 @@
 //!
 //! Source: reference/detection-response.md section 2.3.
 
-use super::{Content, Detectors, Role, evaluate_as};
-use crate::app::App;
-use crate::artifact::{ARTIFACT, Artifact};
+use super::{Content, Detect, Role, evaluate_as};
+use crate::artifact::{self, ARTIFACT, Artifact};
 use crate::files::Shelf;
 use crate::intake::Record;
 use crate::records::Kind;
-use crate::{artifact, errors, random};
+use crate::{errors, random};
 use bytes::Bytes;
 use muster_model::{Oid, Timestamp};
 use muster_rules::Target;
@@ -56,7 +55,7 @@ const READING: Kind<Reading> = Kind::new("reading");
 
 /// How far an artifact was read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Reading {
+struct Reading {
     payload_id: String,
     /// Of the artifact: another one may come to have its id.
     created_at: Timestamp,
@@ -69,7 +68,7 @@ pub struct Reading {
 }
 
 /// A reading with its key.
-pub struct Planned {
+struct Planned {
     key: String,
     reading: Reading,
 }
@@ -99,10 +98,16 @@ impl Readings {
     }
 }
 
-impl Detectors {
-    /// Plans to read an artifact, if there are rules for it.
-    pub(crate) fn plan_reading(&self, oid: Oid, payload_id: &str, artifact: &Artifact) -> Option<Planned> {
-        self.listening(oid, Target::Artifact)?;
+impl artifact::Readers for Detect {
+    fn plan(
+        self: Arc<Self>,
+        oid: Oid,
+        payload_id: &str,
+        artifact: &Artifact,
+    ) -> Result<Option<artifact::Reading>, StoreError> {
+        if self.detectors.listening(oid, Target::Artifact).is_none() {
+            return Ok(None);
+        }
         let reading = Reading {
             payload_id: payload_id.to_owned(),
             created_at: artifact.created_at,
@@ -110,48 +115,50 @@ impl Detectors {
             is_amid_line: false,
             long_lines: 0,
         };
-        Some(Planned { key: random::uuid().to_string(), reading })
+        let planned = Planned { key: random::uuid().to_string(), reading };
+        let plan = planned.write(oid)?;
+        Ok(Some(artifact::Reading { plan, begin: Box::new(move || begin(&self, oid, [planned])) }))
     }
 }
 
 impl Planned {
     /// Stores how far it got.
-    pub(crate) fn write(&self, oid: Oid) -> Result<Write, StoreError> {
+    fn write(&self, oid: Oid) -> Result<Write, StoreError> {
         let body = serde_json::to_string(&self.reading).map_err(|error| StoreError::Failed(error.to_string()))?;
         Ok(READING.write(oid, &self.key, body))
     }
 }
 
 /// Goes on with what was being read when the last server ended.
-pub(super) fn resume(app: &Arc<App>, oid: Oid) {
-    let stored = app.records.take(oid, READING);
-    begin(app, oid, stored.into_iter().map(|(key, reading)| Planned { key, reading }));
+pub(super) fn resume(detect: &Arc<Detect>, oid: Oid) {
+    let stored = detect.records.take(oid, READING);
+    begin(detect, oid, stored.into_iter().map(|(key, reading)| Planned { key, reading }));
 }
 
 /// Has artifacts read whose plan is stored.
-pub(crate) fn begin(app: &Arc<App>, oid: Oid, planned: impl IntoIterator<Item = Planned>) {
+fn begin(detect: &Arc<Detect>, oid: Oid, planned: impl IntoIterator<Item = Planned>) {
     let mut planned = planned.into_iter().peekable();
-    if planned.peek().is_some() && app.detectors.readings.push(oid, planned) {
-        app.detectors.spawn(run(Arc::downgrade(app), oid));
+    if planned.peek().is_some() && detect.detectors.readings.push(oid, planned) {
+        detect.detectors.spawn(oid, run(Arc::downgrade(detect), oid));
     }
 }
 
 /// Reads the artifacts of one organization in turn, until none is left.
-async fn run(app: Weak<App>, oid: Oid) {
+async fn run(detect: Weak<Detect>, oid: Oid) {
     let mut pause = RETRY_MIN;
     loop {
-        let Some(app) = app.upgrade() else { return };
-        let Some(planned) = app.detectors.readings.next(oid) else { return };
-        match step(&app, oid, &planned).await {
+        let Some(detect) = detect.upgrade() else { return };
+        let Some(planned) = detect.detectors.readings.next(oid) else { return };
+        match step(&detect, oid, &planned).await {
             Ok(next) => {
                 pause = RETRY_MIN;
-                app.detectors.readings.push(oid, next);
+                detect.detectors.readings.push(oid, next);
             }
             Err(error) => {
                 let payload_id = &planned.reading.payload_id;
                 tracing::warn!(%oid, payload_id, %error, "an artifact cannot be read by rules now; it is tried again");
-                app.detectors.readings.push(oid, [planned]);
-                drop(app);
+                detect.detectors.readings.push(oid, [planned]);
+                drop(detect);
                 sleep(pause).await;
                 pause = (pause * 2).min(RETRY_MAX);
             }
@@ -168,10 +175,10 @@ enum StepError {
 }
 
 /// Evaluates the next lines, and gives what is left to read.
-async fn step(app: &Arc<App>, oid: Oid, planned: &Planned) -> Result<Option<Planned>, StepError> {
+async fn step(detect: &Arc<Detect>, oid: Oid, planned: &Planned) -> Result<Option<Planned>, StepError> {
     let Planned { key, reading } = planned;
-    let Some((artifact, piece)) = next_piece(app, oid, reading).await? else {
-        app.store.commit(vec![READING.removal(oid, key)]).await?;
+    let Some((artifact, piece)) = next_piece(detect, oid, reading).await? else {
+        detect.store.commit(vec![READING.removal(oid, key)]).await?;
         return Ok(None);
     };
     let size = artifact.size;
@@ -179,7 +186,7 @@ async fn step(app: &Arc<App>, oid: Oid, planned: &Planned) -> Result<Option<Plan
     let mut reading = reading.clone();
     let lines = reading.lines(&piece, is_last);
     let is_done = is_last && reading.through >= planned.reading.through + piece.len() as u64;
-    let (base, routing) = artifact::record(app, oid, &reading.payload_id, &artifact);
+    let (base, routing) = artifact::record(&detect.organizations, oid, &reading.payload_id, &artifact);
     let is_structured = STRUCTURED.contains(&artifact.hint.as_str());
     let records = lines.into_iter().filter_map(|line| body(line, is_structured));
     let records = records.map(|body| Record { id: random::uuid(), body, ..base.clone() }).collect();
@@ -187,21 +194,21 @@ async fn step(app: &Arc<App>, oid: Oid, planned: &Planned) -> Result<Option<Plan
     let progress = if is_done { READING.removal(oid, key) } else { next.write(oid)? };
     let content = Content { artifact, routing };
     let role = Role::Content(Arc::new(content));
-    evaluate_as(app, oid, role, records, vec![progress]).await?;
+    evaluate_as(detect, oid, role, records, vec![progress]).await?;
     if is_done {
-        next.reading.tell(app, oid, size).await;
+        next.reading.tell(detect, oid, size).await;
     }
     Ok((!is_done).then_some(next))
 }
 
 /// The artifact and its next bytes; nothing if it is gone, no text, or nobody's concern any more.
-async fn next_piece(app: &App, oid: Oid, reading: &Reading) -> Result<Option<(Artifact, Vec<u8>)>, io::Error> {
-    let known: Option<Artifact> = app.records.get(oid, ARTIFACT, &reading.payload_id);
+async fn next_piece(detect: &Detect, oid: Oid, reading: &Reading) -> Result<Option<(Artifact, Vec<u8>)>, io::Error> {
+    let known: Option<Artifact> = detect.records.get(oid, ARTIFACT, &reading.payload_id);
     let known = known.filter(|artifact| artifact.created_at == reading.created_at);
-    let Some(artifact) = known.filter(|_| app.detectors.listening(oid, Target::Artifact).is_some()) else {
+    let Some(artifact) = known.filter(|_| detect.detectors.listening(oid, Target::Artifact).is_some()) else {
         return Ok(None);
     };
-    let path = app.files.path(Shelf::Artifacts, oid, &reading.payload_id);
+    let path = detect.files.path(Shelf::Artifacts, oid, &reading.payload_id);
     let mut file = match tokio::fs::File::open(path).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
@@ -240,7 +247,7 @@ impl Reading {
     }
 
     /// Tells operators what of an artifact its rules did not see.
-    async fn tell(&self, app: &App, oid: Oid, size: u64) {
+    async fn tell(&self, detect: &Detect, oid: Oid, size: u64) {
         let (id, lines) = (&self.payload_id, self.long_lines);
         let mut unseen = Vec::new();
         if lines > 0 {
@@ -251,7 +258,7 @@ impl Reading {
         }
         if !unseen.is_empty() {
             let text = format!("rules did not see all of artifact {id}: {}", unseen.join("; "));
-            errors::report(&app.records, oid, "artifacts", &text).await;
+            errors::report(&detect.records, oid, "artifacts", &text).await;
         }
     }
 }

@@ -5,8 +5,7 @@ use super::group::{self, MEMBERS_MAX};
 use super::overrun::Overruns;
 use super::pending::Pending;
 use super::trouble::Trouble;
-use super::{Detector, LANES, VARIABLES, act, merge};
-use crate::app::App;
+use super::{Detect, Detector, LANES, VARIABLES, act, merge};
 use crate::hive::{Hive, HiveRecord, Lookups, Place};
 use crate::jobs::aside;
 use crate::{clock, hive};
@@ -48,8 +47,8 @@ struct Loading<'a> {
 }
 
 impl<'a> Loading<'a> {
-    fn new(app: &App, oid: Oid, lookups: &'a Lookups) -> Self {
-        let loader = RuleLoader::new(lookups, &app.secrets.anon_seed(oid));
+    fn new(detect: &Detect, oid: Oid, lookups: &'a Lookups) -> Self {
+        let loader = RuleLoader::new(lookups, &detect.secrets.anon_seed(oid));
         Self { oid, loader, now_ms: clock::now().as_millis(), broken: Vec::new() }
     }
 
@@ -96,15 +95,15 @@ impl<'a> Loading<'a> {
 }
 
 /// Compiles all stored rules.
-fn compile(app: &App, oid: Oid) -> Compiled {
-    let lookups = Lookups::load(&app.records, oid);
+fn compile(detect: &Detect, oid: Oid) -> Compiled {
+    let lookups = Lookups::load(&detect.records, oid);
     let mut records = Vec::new();
     for hive in hive::RULE_HIVES {
-        records.extend(app.records.list(oid, hive.kind).into_iter().map(|(name, record)| (hive, name, record)));
+        records.extend(detect.records.list(oid, hive.kind).into_iter().map(|(name, record)| (hive, name, record)));
     }
-    let (rules, mut broken) = load_rules(app, oid, &lookups, records);
-    let mut loading = Loading::new(app, oid, &lookups);
-    let records = app.records.list(oid, hive::FALSE_POSITIVES.kind).into_iter();
+    let (rules, mut broken) = load_rules(detect, oid, &lookups, records);
+    let mut loading = Loading::new(detect, oid, &lookups);
+    let records = detect.records.list(oid, hive::FALSE_POSITIVES.kind).into_iter();
     let false_positives = records.filter_map(|(name, record)| loading.false_positive(&name, record)).collect();
     broken.append(&mut loading.broken);
     Compiled { rules: Arc::new(RuleSet::new(rules, false_positives)), lookups: Arc::new(lookups), broken }
@@ -112,18 +111,18 @@ fn compile(app: &App, oid: Oid) -> Compiled {
 
 /// The rules of records, in their order, and what is wrong with some; many are loaded by all cores together.
 fn load_rules(
-    app: &App,
+    detect: &Detect,
     oid: Oid,
     lookups: &Lookups,
     mut records: Vec<(&Hive, String, HiveRecord)>,
 ) -> (Vec<Rule>, Vec<Trouble>) {
     let load = |records: Vec<(&Hive, String, HiveRecord)>| {
-        let mut loading = Loading::new(app, oid, lookups);
+        let mut loading = Loading::new(detect, oid, lookups);
         let rules: Vec<_> =
             records.into_iter().filter_map(|(hive, name, record)| loading.rule(hive, &name, record)).collect();
         (rules, loading.broken)
     };
-    let share = records.len().div_ceil(app.detectors.pool.share()).max(LOADED_ALONE_MAX);
+    let share = records.len().div_ceil(detect.detectors.pool.share()).max(LOADED_ALONE_MAX);
     let mut shares = Vec::new();
     while records.len() > share {
         shares.push(records.split_off(records.len() - share));
@@ -143,9 +142,9 @@ fn load_rules(
 }
 
 /// Compiles what was changed, beside the rules in force.
-fn compile_changed(app: &App, detector: &Detector, mut changed: BTreeSet<Place>) -> Compiled {
+fn compile_changed(detect: &Detect, detector: &Detector, mut changed: BTreeSet<Place>) -> Compiled {
     let (oid, before) = (detector.oid, Arc::clone(&detector.lookups.read()));
-    let lookups = before.after(&app.records, oid, &changed);
+    let lookups = before.after(&detect.records, oid, &changed);
     let gone: Vec<&String> = before.names().filter(|name| !lookups.has_lookup(name)).collect();
     if !gone.is_empty() {
         // Which rules name it is known when they are loaded; that is told.
@@ -153,11 +152,11 @@ fn compile_changed(app: &App, detector: &Detector, mut changed: BTreeSet<Place>)
         let of_gone = rules.rules().filter(|rule| gone.iter().any(|name| rule.names_lookup(name)));
         changed.extend(of_gone.filter_map(|rule| place_of(rule)));
     }
-    let mut loading = Loading::new(app, oid, &lookups);
+    let mut loading = Loading::new(detect, oid, &lookups);
     let mut edits = Edits::default();
     for (name, key) in &changed {
         let Some(hive) = hive::find(name) else { continue };
-        let record = app.records.get(oid, hive.kind, key);
+        let record = detect.records.get(oid, hive.kind, key);
         if let Some(namespace) = hive.namespace() {
             let rule = record.and_then(|record| loading.rule(hive, key, record));
             edits.rules.push(((namespace.to_owned(), key.clone()), rule));
@@ -183,29 +182,33 @@ fn place_of(rule: &Rule) -> Option<Place> {
 /// # Errors
 ///
 /// Whatever the store says. The earlier rules stay in force; the next call tries again.
-pub async fn reload(app: &Arc<App>, oid: Oid) -> Result<(), StoreError> {
-    let one_at_a_time = app.detectors.reloading(oid);
+pub async fn reload(detect: &Arc<Detect>, oid: Oid) -> Result<(), StoreError> {
+    let one_at_a_time = detect.detectors.reloading(oid);
     let _one_at_a_time = one_at_a_time.lock().await;
-    let (changed, through) = app.detectors.changed(oid);
+    let (changed, through) = detect.detectors.changed(oid);
     if changed.is_empty() {
         // Whoever was here before has put it in force.
         return Ok(());
     }
-    match app.detectors.of(oid) {
-        Some(detector) => load_changed(app, &detector, changed).await?,
-        None => load(app, oid).await?,
+    match detect.detectors.of(oid) {
+        Some(detector) => load_changed(detect, &detector, changed).await?,
+        None => load(detect, oid).await?,
     }
-    app.detectors.in_force(oid, through);
+    detect.detectors.in_force(oid, through);
     Ok(())
 }
 
-async fn load_changed(app: &Arc<App>, detector: &Arc<Detector>, changed: BTreeSet<Place>) -> Result<(), StoreError> {
-    let (shared, of) = (Arc::clone(app), Arc::clone(detector));
+async fn load_changed(
+    detect: &Arc<Detect>,
+    detector: &Arc<Detector>,
+    changed: BTreeSet<Place>,
+) -> Result<(), StoreError> {
+    let (shared, of) = (Arc::clone(detect), Arc::clone(detector));
     let compiled = aside(move || compile_changed(&shared, &of, changed)).await;
     let Compiled { rules, lookups, broken } = compiled.map_err(not_compiled)?;
     detector.replace(rules, Some(lookups)).await;
-    merge::begin(app, detector);
-    broken.into_iter().for_each(|trouble| trouble.tell(app));
+    merge::begin(detect, detector);
+    broken.into_iter().for_each(|trouble| trouble.tell(detect));
     Ok(())
 }
 
@@ -214,14 +217,14 @@ async fn load_changed(app: &Arc<App>, detector: &Arc<Detector>, changed: BTreeSe
 /// # Errors
 ///
 /// Whatever the store says.
-pub(super) async fn load(app: &Arc<App>, oid: Oid) -> Result<(), StoreError> {
-    let shared = Arc::clone(app);
+pub(super) async fn load(detect: &Arc<Detect>, oid: Oid) -> Result<(), StoreError> {
+    let shared = Arc::clone(detect);
     let compiled = aside(move || compile(&shared, oid)).await.map_err(not_compiled)?;
-    match app.detectors.of(oid) {
+    match detect.detectors.of(oid) {
         Some(detector) => detector.replace(Arc::clone(&compiled.rules), Some(Arc::clone(&compiled.lookups))).await,
-        None => start(app, oid, &compiled).await?,
+        None => start(detect, oid, &compiled).await?,
     }
-    compiled.broken.into_iter().for_each(|trouble| trouble.tell(app));
+    compiled.broken.into_iter().for_each(|trouble| trouble.tell(detect));
     Ok(())
 }
 
@@ -249,8 +252,8 @@ impl Detector {
 }
 
 /// Begins detection where it ended: with the stored counters, variables and waiting actions.
-async fn start(app: &Arc<App>, oid: Oid, compiled: &Compiled) -> Result<(), StoreError> {
-    let ordered = app.records.take(oid, ACTION);
+async fn start(detect: &Arc<Detect>, oid: Oid, compiled: &Compiled) -> Result<(), StoreError> {
+    let ordered = detect.records.take(oid, ACTION);
     if compiled.rules.is_empty() && ordered.is_empty() {
         return Ok(());
     }
@@ -262,7 +265,7 @@ async fn start(app: &Arc<App>, oid: Oid, compiled: &Compiled) -> Result<(), Stor
         };
         read.counters(oid, each).map(|()| counters)
     };
-    let counters = app.store.read(read).await?;
+    let counters = detect.store.read(read).await?;
     let (members, waiting) = mpsc::channel(MEMBERS_MAX);
     let engine = |_| Mutex::new(Engine::new(Arc::clone(&compiled.rules), Way::Shared));
     let detector = Arc::new(Detector {
@@ -278,12 +281,12 @@ async fn start(app: &Arc<App>, oid: Oid, compiled: &Compiled) -> Result<(), Stor
         pending: Pending::default(),
         overruns: Overruns::default(),
     });
-    let organization = app.organization(oid);
+    let organization = detect.organizations.get(oid);
     let is_enrolled = |sid: Sid| {
         organization.as_ref().is_some_and(|organization| organization.state.lock().fleet.find(sid).is_some())
     };
     let mut gone = Vec::new();
-    for (key, variables) in app.records.take(oid, VARIABLES) {
+    for (key, variables) in detect.records.take(oid, VARIABLES) {
         match key.parse::<Sid>().ok().filter(|sid| is_enrolled(*sid)) {
             Some(sid) => detector.lanes[detector.lane(Some(sid))].lock().restore_variables(&key, variables),
             // The sensor was deleted, and its variables could not be at that time.
@@ -291,13 +294,13 @@ async fn start(app: &Arc<App>, oid: Oid, compiled: &Compiled) -> Result<(), Stor
         }
     }
     if !gone.is_empty()
-        && let Err(error) = app.store.commit(gone).await
+        && let Err(error) = detect.store.commit(gone).await
     {
         tracing::warn!(%oid, %error, "the variables of deleted sensors could not be taken out of the store");
     }
     let actions = ordered.into_iter().filter_map(|(key, ordered)| Action::resumed(&key, ordered)).collect();
-    act::begin(app, &detector, detector.pending.push(actions));
-    group::begin(app, &detector, waiting);
-    app.detectors.by_organization.write().insert(oid, detector);
+    act::begin(detect, &detector, detector.pending.push(actions));
+    group::begin(detect, &detector, waiting);
+    detect.detectors.by_organization.write().insert(oid, detector);
     Ok(())
 }

@@ -7,8 +7,7 @@
 //!
 //! Source: reference/detection-response.md section 2.5, reference/events.md section 9.
 
-use super::evaluate;
-use crate::app::App;
+use super::{Detect, evaluate};
 use crate::clock;
 use crate::intake::Record;
 use crate::intake::event;
@@ -49,26 +48,27 @@ const THROUGH: Kind<i64> = Kind::new("schedule");
 const THROUGH_KEY: &str = "through";
 
 /// Evaluates what falls due, until dropped.
-pub async fn run(app: Arc<App>) {
+pub async fn run(detect: Arc<Detect>) {
     let mut ticker = tokio::time::interval(LOOK_EVERY);
     ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut through: HashMap<Oid, i64> = HashMap::new();
-    for organization in app.organizations() {
-        through
-            .extend(app.records.get(organization.oid, THROUGH, THROUGH_KEY).map(|second| (organization.oid, second)));
+    for organization in detect.organizations.all() {
+        through.extend(
+            detect.records.get(organization.oid, THROUGH, THROUGH_KEY).map(|second| (organization.oid, second)),
+        );
     }
     loop {
         ticker.tick().await;
         let now = clock::now();
-        for organization in app.organizations() {
+        for organization in detect.organizations.all() {
             let oid = organization.oid;
-            if app.detectors.listening(oid, Target::Schedule).is_none() {
+            if detect.detectors.listening(oid, Target::Schedule).is_none() {
                 through.remove(&oid);
                 continue;
             }
             // Rules that are new wait for what falls due from now on.
             let from = *through.entry(oid).or_insert_with(|| now.as_secs());
-            match tick(&app, &organization, from, now).await {
+            match tick(&detect, &organization, from, now).await {
                 Ok(()) => _ = through.insert(oid, now.as_secs()),
                 Err(error) => tracing::warn!(%oid, %error, "what rules made of periodic events could not be stored"),
             }
@@ -82,7 +82,7 @@ pub async fn run(app: Arc<App>) {
 ///
 /// Whatever the store says; nothing was done then that cannot be repeated.
 pub async fn tick(
-    app: &Arc<App>,
+    detect: &Arc<Detect>,
     organization: &Arc<Organization>,
     from: i64,
     now: Timestamp,
@@ -92,7 +92,7 @@ pub async fn tick(
     for chunk in ordinals.chunks(CHUNK) {
         let records = due(organization, chunk, from, now, &mut is_alive);
         if !records.is_empty() {
-            evaluate(app, organization.oid, Target::Schedule, records, Vec::new()).await?;
+            evaluate(detect, organization.oid, Target::Schedule, records, Vec::new()).await?;
         }
     }
     let (oid, mut records) = (organization.oid, Vec::new());
@@ -101,7 +101,7 @@ pub async fn tick(
         records.extend(ended.map(|(period, name, _)| event::organization_tick(oid, name, *period, now)));
     }
     let through = THROUGH.write(oid, THROUGH_KEY, now.as_secs().to_string());
-    evaluate(app, oid, Target::Schedule, records, vec![through]).await
+    evaluate(detect, oid, Target::Schedule, records, vec![through]).await
 }
 
 /// The periods that end for an id after `from`, up to `through`; each at most once.

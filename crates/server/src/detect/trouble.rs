@@ -3,7 +3,7 @@
 //!
 //! Source: reference/detection-response.md section 12, reference/rest-api.md sections 7.1 and 8.
 
-use crate::app::App;
+use super::Detect;
 use crate::{errors, hive};
 use muster_model::Oid;
 use std::sync::Weak;
@@ -33,20 +33,20 @@ impl Trouble {
     }
 
     /// Has it told soon; does not wait.
-    pub(super) fn tell(self, app: &App) {
-        if let Err(error) = app.detectors.troubles.try_send(self) {
+    pub(super) fn tell(self, detect: &Detect) {
+        if let Err(error) = detect.detectors.troubles.try_send(self) {
             tracing::debug!(%error, "too many troubles wait to be told");
         }
     }
 }
 
 /// Tells of troubles, until the server is gone.
-pub(super) async fn run(app: Weak<App>, mut troubles: mpsc::Receiver<Trouble>) {
+pub(super) async fn run(detect: Weak<Detect>, mut troubles: mpsc::Receiver<Trouble>) {
     while let Some(Trouble { oid, hive, record, text }) = troubles.recv().await {
-        let Some(app) = app.upgrade() else { return };
-        let is_news = errors::report(&app.records, oid, &format!("{hive}/{record}"), &text).await;
+        let Some(detect) = detect.upgrade() else { return };
+        let is_news = errors::report(&detect.records, oid, &format!("{hive}/{record}"), &text).await;
         if is_news && let Some(hive) = hive::find(&hive) {
-            hive::note_error(&app.hives, hive, oid, &record, &text).await;
+            hive::note_error(&detect.hives, hive, oid, &record, &text).await;
         }
     }
 }

@@ -21,10 +21,9 @@ mod sections;
 
 pub use document::yaml_text;
 
-use super::Error;
 use super::table::{Action, Extension, Field};
+use super::{Error, Extensions};
 use crate::access::{self, Caller};
-use crate::app::App;
 use crate::hive;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
@@ -97,7 +96,7 @@ impl Rights {
 /// For unknown actions and options and for a document that cannot be read; [`Error::Access`] naming the permission
 /// that a section needs; [`Error::Store`] if something was changed meanwhile; [`Error::TooLarge`].
 pub async fn request(
-    app: &Arc<App>,
+    extensions: &Arc<Extensions>,
     organization: &Arc<Organization>,
     action: &Action,
     data: &Value,
@@ -109,19 +108,19 @@ pub async fn request(
     let data = action.read(data)?;
     let options = Options::read(data.get("options").unwrap_or(&Value::Null))?;
     match action.name {
-        "fetch" => fetch::fetch(app, oid, &options, &rights).map(|document| json!({"org": document})),
+        "fetch" => fetch::fetch(extensions, oid, &options, &rights).map(|document| json!({"org": document})),
         "push" => {
             let Some(config) = data.get("config").and_then(Value::as_str) else {
                 return Err(Error::invalid("config is required: the configuration as YAML text"));
             };
-            push(app, organization, config.to_owned(), options, rights, actor).await
+            push(extensions, organization, config.to_owned(), options, rights, actor).await
         }
         other => Err(Error::Fault(format!("{EXTENSION} has no action {other}"))),
     }
 }
 
 async fn push(
-    app: &Arc<App>,
+    extensions: &Arc<Extensions>,
     organization: &Arc<Organization>,
     config: String,
     options: Options,
@@ -131,8 +130,8 @@ async fn push(
     let oid = organization.oid;
     let (is_dry_run, reads_errors) = (options.is_dry_run, options.reads_errors);
     // From the plan to the commit nobody else changes records.
-    let _one_at_a_time = app.hives.lock(oid).await;
-    let (shared, actor) = (Arc::clone(app), actor.clone());
+    let _one_at_a_time = extensions.hives.lock(oid).await;
+    let (shared, actor) = (Arc::clone(extensions), actor.clone());
     let planning = tokio::task::spawn_blocking(move || {
         let document = Document::parse(&config, options.skip_unknown)?;
         let mut plan = Plan::new(&shared, oid, &options, &rights, &actor);
@@ -157,11 +156,11 @@ async fn push(
         return Ok(answer);
     }
     let changes = planned.changes.and(planned.beside).about(planned.audit);
-    app.records.change(|| Ok::<_, Error>(changes)).await?;
+    extensions.records.change(&[oid], || Ok::<_, Error>(changes)).await?;
     if !planned.outputs.is_empty() {
-        app.delivery.restart(oid, &planned.outputs.iter().map(String::as_str).collect::<Vec<_>>());
+        extensions.delivery.restart(oid, &planned.outputs.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    planned.records.iter().for_each(|(hive, key)| app.hives.touch(oid, hive, key));
-    hive::changed(&app.hives, oid).await?;
+    planned.records.iter().for_each(|(hive, key)| extensions.hives.touch(oid, hive, key));
+    hive::changed(&extensions.hives, oid).await?;
     Ok(answer)
 }

@@ -6,10 +6,9 @@ mod actions;
 
 pub(super) use actions::TABLE;
 
-use super::Error;
 use super::table::Action;
+use super::{Error, Extensions};
 use crate::access::{self, Caller, INSTALLATION_KEY};
-use crate::app::App;
 use crate::intake::event::Actor;
 use crate::names;
 use crate::organization::Organization;
@@ -33,7 +32,7 @@ const OWN_NAMES: &[&str] = &["sid", "tag", "selector", "plat", "context", "task_
 
 /// Carries out an action.
 pub async fn request(
-    app: &Arc<App>,
+    extensions: &Extensions,
     organization: &Arc<Organization>,
     action: &Action,
     data: &Value,
@@ -42,30 +41,30 @@ pub async fn request(
     let meant = if actor.is_rule() { Some(without_own_names(data)?) } else { None };
     let fields = Fields(action.read(meant.as_ref().unwrap_or(data))?);
     let selector = || {
-        fields.targets_are_known(app, organization)?;
+        fields.targets_are_known(extensions, organization)?;
         fields.selector()
     };
     match action.name {
-        "task" => task(app, organization, &fields, actor).await,
+        "task" => task(extensions, organization, &fields, actor).await,
         "list" => Ok(tasking::list(organization, &selector()?)),
-        "untask" => untask(app, organization, &fields, actor).await,
-        "cancel" => cancel(app, organization, &fields, actor).await,
+        "untask" => untask(extensions, organization, &fields, actor).await,
+        "cancel" => cancel(extensions, organization, &fields, actor).await,
         "overview" => Ok(tasking::overview(organization, fields.limit()?, fields.sid()?)),
         "preview" => Ok(tasking::preview(organization, &selector()?, fields.number("limit")?)),
         "get" => {
-            Ok(tasking::page_of_targets(&app.tasking, organization, fields.task_id()?, &fields.targets_asked()?)
+            Ok(tasking::page_of_targets(&extensions.tasking, organization, fields.task_id()?, &fields.targets_asked()?)
                 .await?)
         }
         "explain" => {
             let sid = fields.sid()?.ok_or_else(|| Error::invalid("sid is required"))?;
-            Ok(tasking::explain(&app.tasking, organization, fields.task_id()?, sid).await?)
+            Ok(tasking::explain(&extensions.tasking, organization, fields.task_id()?, sid).await?)
         }
         "pause" => {
-            Ok(tasking::pause(&app.tasking, organization, fields.task_id()?, actor).await.map(|()| json!({}))?)
+            Ok(tasking::pause(&extensions.tasking, organization, fields.task_id()?, actor).await.map(|()| json!({}))?)
         }
-        "resume" => {
-            Ok(tasking::resume(&app.tasking, organization, fields.task_id()?, actor).await.map(|()| json!({}))?)
-        }
+        "resume" => Ok(tasking::resume(&extensions.tasking, organization, fields.task_id()?, actor)
+            .await
+            .map(|()| json!({}))?),
         // Internal hooks of the published extension; here the gateway does both by itself.
         "signal_attempt" | "signal_received" => Ok(json!({})),
         other => Err(Error::Fault(format!("reliable tasking has no action {other}"))),
@@ -94,20 +93,20 @@ fn without_own_names(data: &Value) -> Result<Value, Error> {
 }
 
 async fn task(
-    app: &Arc<App>,
+    extensions: &Extensions,
     organization: &Arc<Organization>,
     fields: &Fields,
     actor: &Actor,
 ) -> Result<Value, Error> {
     let command = fields.text("task")?;
     let command = command.ok_or_else(|| Error::invalid("missing task: task is required, the command line to run"))?;
-    if app.config.require_targeting && fields.targeting()?.is_blank() {
+    if extensions.require_targeting && fields.targeting()?.is_blank() {
         return Err(Error::invalid("one of sid, tag, selector is required; selector * is every sensor"));
     }
     let is_for_all = fields.targeting()?.is_blank();
     let dynamic = fields.flag("dynamic")?;
     if !dynamic {
-        fields.targets_are_known(app, organization)?;
+        fields.targets_are_known(extensions, organization)?;
     }
     let selector = fields.selector()?;
     let new = NewTask {
@@ -122,7 +121,7 @@ async fn task(
         pace: fields.object::<Pace>("pace")?.unwrap_or_default(),
     };
     check_digest(new.conditions.as_ref())?;
-    let created = tasking::create(&app.tasking, organization, new, actor).await?;
+    let created = tasking::create(&extensions.tasking, organization, new, actor).await?;
     let mut answer = json!({
         "task_id": created.task_id, "total_sensors": created.total, "tasked_sensors": created.tasked,
         "queued_sensors": created.total - created.tasked,
@@ -178,7 +177,7 @@ fn check_digest(conditions: Option<&Conditions>) -> Result<(), Error> {
 }
 
 async fn untask(
-    app: &Arc<App>,
+    extensions: &Extensions,
     organization: &Arc<Organization>,
     fields: &Fields,
     actor: &Actor,
@@ -194,10 +193,10 @@ async fn untask(
             Some(known.ok_or_else(|| no_such_task(text))?)
         }
     };
-    fields.targets_are_known(app, organization)?;
+    fields.targets_are_known(extensions, organization)?;
     let selector = (!fields.targeting()?.is_blank()).then(|| fields.selector()).transpose()?;
     let (deleted, withdrawn) =
-        tasking::untask(&app.tasking, organization, &Choice { task_id, selector }, actor).await?;
+        tasking::untask(&extensions.tasking, organization, &Choice { task_id, selector }, actor).await?;
     let mut answer = json!({"deleted": deleted});
     if withdrawn > 0 {
         answer["withdrawn"] = json!(withdrawn);
@@ -206,15 +205,15 @@ async fn untask(
 }
 
 async fn cancel(
-    app: &Arc<App>,
+    extensions: &Extensions,
     organization: &Arc<Organization>,
     fields: &Fields,
     actor: &Actor,
 ) -> Result<Value, Error> {
     let id = fields.task_id()?;
-    fields.targets_are_known(app, organization)?;
+    fields.targets_are_known(extensions, organization)?;
     let selector = (!fields.targeting()?.is_blank()).then(|| fields.selector()).transpose()?;
-    let cancelled = tasking::cancel(&app.tasking, organization, id, selector, actor).await?;
+    let cancelled = tasking::cancel(&extensions.tasking, organization, id, selector, actor).await?;
     let Cancelled { deleted, withdrawn, stopping } = cancelled.ok_or_else(|| no_such_task(&id.to_string()))?;
     let mut answer = json!({"deleted": deleted, "withdrawn": withdrawn, "stopping": stopping});
     if deleted + withdrawn + stopping == 0 {
@@ -337,7 +336,7 @@ impl Fields {
 
     /// Refuses a sensor, platform or tag that cannot be one, or that nothing ever had: such a request would look
     /// like one that was accepted, and reach nobody.
-    fn targets_are_known(&self, app: &App, organization: &Organization) -> Result<(), Error> {
+    fn targets_are_known(&self, extensions: &Extensions, organization: &Organization) -> Result<(), Error> {
         let Targeting { sid, tag, plat, .. } = self.targeting()?;
         if let Some(sid) = sid.filter(|sid| *sid != "*" && sid.parse::<Sid>().is_err()) {
             return Err(no_sensor_id(sid));
@@ -348,7 +347,7 @@ impl Fields {
             let hint = names::nearest(name, &known).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
             return Err(Error::invalid(format!("no such platform: {name}{hint}; one of {}", known.join(", "))));
         }
-        if let Some(tag) = tag.filter(|tag| !is_tag(app, organization, tag)) {
+        if let Some(tag) = tag.filter(|tag| !is_tag(extensions, organization, tag)) {
             let known: Vec<_> = organization.state.lock().fleet.tags();
             let names: Vec<&str> = known.iter().map(|tag| &**tag).take(TAGS_SHOWN_MAX).collect();
             let known = if names.is_empty() { "none yet".to_owned() } else { names.join(", ") };
@@ -382,8 +381,8 @@ impl Fields {
 }
 
 /// Whether a sensor has a tag, or one that enrols with some installation key will have it.
-fn is_tag(app: &App, organization: &Organization, tag: &str) -> bool {
+fn is_tag(extensions: &Extensions, organization: &Organization, tag: &str) -> bool {
     let is_carried = organization.state.lock().fleet.tagged(tag).is_some();
-    let keys = || app.records.list(organization.oid, INSTALLATION_KEY).into_iter();
+    let keys = || extensions.records.list(organization.oid, INSTALLATION_KEY).into_iter();
     is_carried || keys().any(|(_, key)| key.tags.iter().any(|have| have == tag))
 }

@@ -2,8 +2,9 @@
 //!
 //! Source: reference/sensor.md sections 2, 4, 6.
 
+use super::local::{LocalOwner, LocalSensor};
+use super::owner::Admitted;
 use crate::access::INSTALLATION_KEY;
-use crate::app::App;
 use crate::intake::event::{self, Actor};
 use crate::link::Link;
 use crate::organization::{Organization, Place, STRANGERS, message};
@@ -12,9 +13,7 @@ use crate::{clock, random, sensor};
 use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 use muster_model::{Iid, Oid, Sid};
 use muster_store::StoreError;
-use muster_wire::{
-    Claim, Enrol, Enrolled, Hello, Refusal, Refused, Resume, SensorState, Welcome, from_server, proof_bytes,
-};
+use muster_wire::{Claim, Enrol, Enrolled, Hello, Refusal, Refused, Resume, SensorState, from_server, proof_bytes};
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -27,24 +26,12 @@ const RETRY_REFUSED_S: u32 = 3_600;
 /// Seconds after which a sensor that found the server full or busy tries again.
 const RETRY_BUSY_S: u32 = 30;
 
-/// A sensor with its link.
-pub struct Admitted {
-    /// Its organization.
-    pub organization: Arc<Organization>,
-    /// Its number there.
-    pub ordinal: u32,
-    /// Its link, already the current one.
-    pub link: Arc<Link>,
-    /// What to tell it.
-    pub welcome: Welcome,
-}
-
 /// What a sensor is told instead of `Welcome`.
-pub(super) type Answer = Box<from_server::Message>;
+type Answer = Box<from_server::Message>;
 
 /// Decides about a hello.
 pub(super) async fn admit(
-    app: &Arc<App>,
+    owner: &Arc<LocalOwner>,
     hello: &Hello,
     nonce: &[u8],
     source: Option<IpAddr>,
@@ -52,11 +39,11 @@ pub(super) async fn admit(
     let state = hello.state.clone().unwrap_or_default();
     match &hello.claim {
         Some(Claim::Enrol(enrol)) => {
-            let sid = self::enrol(app, enrol, &state, source).await?;
+            let sid = self::enrol(owner, enrol, &state, source).await?;
             let enrolled = Enrolled { sid: sid.0.as_bytes().to_vec() };
             Err(Box::new(from_server::Message::Enrolled(enrolled)))
         }
-        Some(Claim::Resume(resume)) => self::resume(app, resume, &state, nonce, source).await,
+        Some(Claim::Resume(resume)) => self::resume(owner, resume, &state, nonce, source).await,
         None => Err(refuse(Refusal::Identity, "the hello names no one", RETRY_REFUSED_S)),
     }
 }
@@ -70,26 +57,39 @@ fn busy(error: &StoreError) -> Answer {
     refuse(Refusal::Busy, "the server cannot write now; try again later", RETRY_BUSY_S)
 }
 
-async fn enrol(app: &Arc<App>, enrol: &Enrol, state: &SensorState, source: Option<IpAddr>) -> Result<Sid, Answer> {
+/// An organization; one that someone else has by now is no reason for a sensor to give up.
+fn owned(owner: &LocalOwner, oid: Oid) -> Result<Option<Arc<Organization>>, Answer> {
+    match owner.organizations.is_lost(oid) {
+        true => Err(busy(&StoreError::Deposed(oid))),
+        false => Ok(owner.organizations.get(oid)),
+    }
+}
+
+async fn enrol(
+    owner: &Arc<LocalOwner>,
+    enrol: &Enrol,
+    state: &SensorState,
+    source: Option<IpAddr>,
+) -> Result<Sid, Answer> {
     let wrong_key = || refuse(Refusal::Key, "unknown or deleted installation key", RETRY_REFUSED_S);
     let oid = Oid(Uuid::from_slice(&enrol.oid).map_err(|_| wrong_key())?);
-    let organization = app.organization(oid).ok_or_else(wrong_key)?;
+    let organization = owned(owner, oid)?.ok_or_else(wrong_key)?;
     let own = match enrol.sid.as_slice() {
         [] => None,
         bytes => Some(Sid(Uuid::from_slice(bytes).map_err(|_| wrong_key())?)),
     };
-    let enrolled = enrol_in(app, &organization, enrol, (own, state, source)).await;
+    let enrolled = enrol_in(owner, &organization, enrol, (own, state, source)).await;
     if let Some(own) = own {
         match &enrolled {
             Ok(_) => organization.strangers.gone(own),
-            Err(_) => report_stranger(app, &organization, own, (state, source)).await,
+            Err(_) => report_stranger(owner, &organization, own, (state, source)).await,
         }
     }
     enrolled
 }
 
 async fn enrol_in(
-    app: &Arc<App>,
+    owner: &Arc<LocalOwner>,
     organization: &Arc<Organization>,
     enrol: &Enrol,
     (own, state, source): (Option<Sid>, &SensorState, Option<IpAddr>),
@@ -97,7 +97,7 @@ async fn enrol_in(
     let wrong_key = || refuse(Refusal::Key, "unknown or deleted installation key", RETRY_REFUSED_S);
     let taken = || refuse(Refusal::Identity, "unknown sensor, or a wrong signature", RETRY_REFUSED_S);
     let iid = Iid(Uuid::from_slice(&enrol.iid).map_err(|_| wrong_key())?);
-    let key = app.records.get(organization.oid, INSTALLATION_KEY, &iid.to_string()).ok_or_else(wrong_key)?;
+    let key = owner.records.get(organization.oid, INSTALLATION_KEY, &iid.to_string()).ok_or_else(wrong_key)?;
     let secret = crate::access::to_hex(&enrol.secret);
     if !bool::from(key.secret.as_bytes().ct_eq(secret.as_bytes())) {
         return Err(wrong_key());
@@ -105,38 +105,38 @@ async fn enrol_in(
     if enrol.public_key.len() != 32 {
         return Err(refuse(Refusal::Identity, "the public key must have 32 bytes", RETRY_REFUSED_S));
     }
-    if let Some(text) = no_room(app, organization, iid, key.quota) {
-        tell_of_bound(app, organization.oid, iid, &text, source).await;
+    if let Some(text) = no_room(owner, organization, iid, key.quota) {
+        tell_of_bound(owner, organization.oid, iid, &text, source).await;
         return Err(refuse(Refusal::Quota, &text, RETRY_BUSY_S * 10));
     }
-    let most = app.config.limits.enrolments_per_minute;
-    if let Err(too_many) = app.enrolments.count(&iid.to_string(), most) {
+    let most = owner.enrolments_per_minute;
+    if let Err(too_many) = owner.enrolments.count(&iid.to_string(), most) {
         let text = format!("more than {most} sensors enrol with this installation key in a minute; the others wait");
-        tell_of_bound(app, organization.oid, iid, &text, source).await;
+        tell_of_bound(owner, organization.oid, iid, &text, source).await;
         return Err(refuse(Refusal::Busy, &text, too_many.retry_after_s));
     }
     let new = sensor::Enrolment { iid, tags: &key.tags, public_key: &enrol.public_key, sid: own, state, source };
-    sensor::enrol(&app.sensors, organization, &new).await.map_err(|error| busy(&error))?.ok_or_else(taken)
+    sensor::enrol(&owner.sensors, organization, &new).await.map_err(|error| busy(&error))?.ok_or_else(taken)
 }
 
 /// Tells the operators that a key or the organization has met its bound, once a minute while it does.
-async fn tell_of_bound(app: &App, oid: Oid, iid: Iid, text: &str, source: Option<IpAddr>) {
-    app.telemetry.enrolments_refused.inc();
-    if !crate::errors::report(&app.records, oid, &format!("installation_keys/{iid}"), text).await {
+async fn tell_of_bound(owner: &LocalOwner, oid: Oid, iid: Iid, text: &str, source: Option<IpAddr>) {
+    owner.telemetry.enrolments_refused.inc();
+    if !crate::errors::report(&owner.records, oid, &format!("installation_keys/{iid}"), text).await {
         return;
     }
     let actor = Actor { source, ..Actor::system() };
     let entity = json!({"type": "installation_key", "name": iid});
     let detail = json!({"error": text});
     let told = event::audit(oid, &actor, "enrolment refused", &entity, "refuse_enrolment", &detail, clock::now());
-    if let Err(error) = app.intake.commit(told).await {
+    if let Err(error) = owner.intake.commit(told).await {
         tracing::warn!(%error, "a refused enrolment could not be told in the audit");
     }
 }
 
 /// Tells the operators of a sensor that has an identity of this organization which the server does not know.
 async fn report_stranger(
-    app: &Arc<App>,
+    owner: &Arc<LocalOwner>,
     organization: &Organization,
     sid: Sid,
     (state, source): (&SensorState, Option<IpAddr>),
@@ -145,12 +145,12 @@ async fn report_stranger(
     if organization.state.lock().fleet.ordinal(sid).is_none()
         && let Some(text) = organization.strangers.came(sid, &state.hostname, source, clock::now())
     {
-        crate::errors::report(&app.records, organization.oid, STRANGERS, &text).await;
+        crate::errors::report(&owner.records, organization.oid, STRANGERS, &text).await;
     }
 }
 
 async fn resume(
-    app: &Arc<App>,
+    owner: &Arc<LocalOwner>,
     resume: &Resume,
     state: &SensorState,
     nonce: &[u8],
@@ -159,7 +159,7 @@ async fn resume(
     let unknown = || refuse(Refusal::Identity, "unknown sensor, or a wrong signature", RETRY_REFUSED_S);
     let oid = Oid(Uuid::from_slice(&resume.oid).map_err(|_| unknown())?);
     let sid = Sid(Uuid::from_slice(&resume.sid).map_err(|_| unknown())?);
-    let organization = app.organization(oid).ok_or_else(unknown)?;
+    let organization = owned(owner, oid)?.ok_or_else(unknown)?;
     let (ordinal, public_key) = {
         let state = organization.state.lock();
         let ordinal = state.fleet.ordinal(sid).ok_or_else(unknown)?;
@@ -172,19 +172,22 @@ async fn resume(
     let link = Arc::new(Link::new(random::number()));
     link.reported(state, clock::since_boot());
     let welcome =
-        sensor::went_online(&app.sensors, &place, &link, state, source).await.map_err(|rejection| match rejection {
-            Rejection::Deleted => refuse(Refusal::Deleted, &rejection.to_string(), RETRY_REFUSED_S),
-            Rejection::OverQuota => refuse(Refusal::Quota, &rejection.to_string(), RETRY_BUSY_S * 10),
-            Rejection::Store(error) => busy(&error),
-        })?;
+        sensor::went_online(&owner.sensors, &place, &link, state, source).await.map_err(
+            |rejection| match rejection {
+                Rejection::Deleted => refuse(Refusal::Deleted, &rejection.to_string(), RETRY_REFUSED_S),
+                Rejection::OverQuota => refuse(Refusal::Quota, &rejection.to_string(), RETRY_BUSY_S * 10),
+                Rejection::Store(error) => busy(&error),
+            },
+        )?;
     let now = clock::now();
     let welcome = message::welcome(&welcome, organization.state.lock().queue.steady(now));
-    Ok(Admitted { organization, ordinal, link, welcome })
+    let sensor = LocalSensor { owner: Arc::clone(owner), place, link: Arc::clone(&link) };
+    Ok(Admitted { sensor: Arc::new(sensor), link, welcome })
 }
 
 /// Why no more sensors may enrol with a key, if that is so. Deleted sensors do not count.
-fn no_room(app: &App, organization: &Organization, iid: Iid, of_key: u32) -> Option<String> {
-    let quota = sensor::quota_of(&app.sensors, organization);
+fn no_room(owner: &LocalOwner, organization: &Organization, iid: Iid, of_key: u32) -> Option<String> {
+    let quota = sensor::quota_of(&owner.sensors, organization);
     let state = organization.state.lock();
     if of_key != 0 && state.fleet.enrolled_with(iid) >= u64::from(of_key) {
         return Some(format!("{of_key} sensors are enrolled with this installation key, as many as may be"));

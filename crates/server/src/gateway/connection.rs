@@ -1,10 +1,11 @@
 //! One connection of a sensor, from the WebSocket upgrade to its end.
 
-use super::admit::{self, Admitted};
 use super::incoming::{Incoming, Lanes};
-use crate::app::App;
-use crate::organization::Place;
-use crate::{random, sensor};
+use super::owner::{Admitted, Owner};
+use crate::held::Waiting;
+use crate::jobs::Jobs;
+use crate::link::Link;
+use crate::random;
 use futures_util::{SinkExt as _, StreamExt as _};
 use muster_wire::{Assembler, Challenge, FRAME_BYTES_MAX, FromSensor, FromServer, encode, from_sensor, from_server};
 use std::collections::VecDeque;
@@ -56,9 +57,18 @@ enum LinkError {
     NoHello,
 }
 
+/// What has the sockets of sensors.
+pub struct Edge {
+    /// Where their organizations are.
+    pub(crate) owner: Arc<dyn Owner>,
+    /// Messages that wait to be worked on.
+    pub(crate) waiting: Waiting,
+    pub(crate) jobs: Jobs,
+}
+
 /// Serves one sensor on a connected stream until the link ends.
-pub async fn serve(app: Arc<App>, stream: Pin<Box<dyn Stream>>, source: Option<IpAddr>) {
-    let opened = timeout(HANDSHAKE_MAX, Box::pin(open(&app, stream, source))).await;
+pub async fn serve(edge: Arc<Edge>, stream: Pin<Box<dyn Stream>>, source: Option<IpAddr>) {
+    let opened = timeout(HANDSHAKE_MAX, Box::pin(open(&edge, stream, source))).await;
     let (socket, admitted) = match opened {
         Ok(Ok(Some(opened))) => opened,
         Ok(Ok(None)) => return,
@@ -69,12 +79,11 @@ pub async fn serve(app: Arc<App>, stream: Pin<Box<dyn Stream>>, source: Option<I
         Err(_) => return,
     };
     // A fresh task: the future of the handshake is large, an idle link must not keep it.
-    let jobs = app.jobs.clone();
-    jobs.spawn(run(app, socket, admitted));
+    edge.jobs.spawn(run(Arc::clone(&edge), socket, admitted));
 }
 
 async fn open(
-    app: &Arc<App>,
+    edge: &Arc<Edge>,
     stream: Pin<Box<dyn Stream>>,
     source: Option<IpAddr>,
 ) -> Result<Option<(Socket, Admitted)>, LinkError> {
@@ -97,7 +106,7 @@ async fn open(
             None => {}
         }
     };
-    match admit::admit(app, &hello, &nonce, source).await {
+    match Arc::clone(&edge.owner).attach(*hello, nonce, source).await {
         // The link counts from now on: nothing may fail before the task that will take it back.
         Ok(admitted) => Ok(Some((socket, admitted))),
         Err(answer) => {
@@ -108,39 +117,35 @@ async fn open(
     }
 }
 
-async fn run(app: Arc<App>, mut socket: Socket, admitted: Admitted) {
-    let Admitted { organization, ordinal, link, welcome } = admitted;
-    let place = Place { organization, ordinal };
+async fn run(edge: Arc<Edge>, mut socket: Socket, admitted: Admitted) {
+    let Admitted { sensor, link, welcome } = admitted;
     let welcome = write(&mut socket, from_server::Message::Welcome(welcome));
     let welcomed = match timeout(HANDSHAKE_MAX, Box::pin(welcome)).await {
         Ok(written) => written,
         Err(_) => Err(LinkError::Silence),
     };
-    let incoming = Incoming { app, place, link };
-    let Incoming { app, place, link } = &incoming;
+    let incoming = Incoming { sensor, waiting: edge.waiting.clone() };
     let ended = match welcomed {
         Ok(()) => {
-            app.live.arrived(place);
+            incoming.sensor.welcomed();
             let mut lanes = Lanes::default();
-            let ended = exchange(&mut socket, &incoming, &mut lanes).await;
+            let ended = exchange(&mut socket, &link, &incoming, &mut lanes).await;
             if let Some(work) = lanes.into_work() {
-                app.jobs.spawn(work);
+                edge.jobs.spawn(work);
             }
             ended
         }
         Err(error) => Err(error),
     };
     if let Err(error) = ended {
-        tracing::debug!(ordinal = place.ordinal, %error, "a link ended");
+        tracing::debug!(link = link.generation, %error, "a link ended");
     }
-    Box::pin(sensor::went_offline(&app.sensors, place, link)).await;
-    Box::pin(app.live.lost(place)).await;
+    incoming.sensor.detach().await;
     let _ = timeout(Duration::from_secs(2), socket.close(None)).await;
 }
 
 /// Carries messages both ways until the link ends. What goes out never waits for what comes in.
-async fn exchange(socket: &mut Socket, incoming: &Incoming, lanes: &mut Lanes) -> Result<(), LinkError> {
-    let link = &incoming.link;
+async fn exchange(socket: &mut Socket, link: &Link, incoming: &Incoming, lanes: &mut Lanes) -> Result<(), LinkError> {
     let mut reader = Reader::default();
     let mut heard = Instant::now();
     loop {

@@ -1,6 +1,6 @@
 //! Taking in events of sensors: each once, in order, acknowledged when stored.
 
-use crate::app::App;
+use super::local::LocalOwner;
 use crate::intake::Record;
 use crate::intake::event::of_sensor;
 use crate::link::Link;
@@ -10,7 +10,6 @@ use muster_model::{Sensor, Timestamp};
 use muster_store::Write;
 use muster_wire::{Events, EventsAck, Unfit, from_server};
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Takes in a batch of a sensor's spool.
@@ -24,7 +23,7 @@ use std::time::Duration;
 /// # Cancel safety
 ///
 /// What has been handed to the store is stored or not, and not acknowledged; the next link finds out.
-pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events) {
+pub async fn receive(owner: &LocalOwner, place: &Place, link: &Link, events: Events) {
     let organization = &place.organization;
     let (spool_id, stored_seq) = {
         let mut state = organization.state.lock();
@@ -32,13 +31,13 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events)
         let Some(spool) = spool else { return };
         spool
     };
-    wait_for_turn(app, place, link, events.events.len()).await;
+    wait_for_turn(owner, place, link, events.events.len()).await;
     let seq = events.events.iter().map(|event| event.seq).max().unwrap_or(0).max(stored_seq);
     let mut through = stored_seq;
     while through < seq {
         let sensor = || organization.state.lock().fleet.row(place.ordinal).map(|row| row.sensor.clone());
         let Some(sid) = sensor().map(|sensor| sensor.sid) else { return };
-        let wait = detect::settled(app, organization.oid, sid).await;
+        let wait = detect::settled(&owner.detect, organization.oid, sid).await;
         // Made anew after a `wait`, which is there to let changes of the sensor reach its next events.
         let Some(sensor) = sensor() else { return };
         let now = clock::now();
@@ -55,7 +54,7 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events)
             let reached = reached.clone();
             move |taken| vec![Write::PutSpool { oid, ordinal, spool_id, seq: reached(taken), after: Some(after) }]
         };
-        through = match app.intake.ingest(oid, records, wait, spool).await {
+        through = match owner.intake.ingest(oid, records, wait, spool).await {
             Ok(taken) => reached(taken),
             Err(error) => {
                 // Not acknowledged: the sensor keeps them, and sends them at its next connection.
@@ -66,7 +65,7 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events)
         };
         organization.state.lock().dispatch().spooled(place.ordinal, spool_id, through);
         let refused: Vec<Unfit> = unfit.into_iter().filter(|(seq, _)| *seq <= through).map(|(_, why)| why).collect();
-        tell_refused(app, &sensor, refused).await;
+        tell_refused(owner, &sensor, refused).await;
     }
     let server_now_ms = organization.state.lock().queue.steady(clock::now()).as_millis();
     link.send(from_server::Message::EventsAck(EventsAck { seq, server_now_ms }));
@@ -74,15 +73,15 @@ pub async fn receive(app: &Arc<App>, place: &Place, link: &Link, events: Events)
 
 /// A sensor that sends more than it may in a minute waits until that is over, and its spool with it: nothing is lost, and
 /// whatever else it says goes on beside.
-async fn wait_for_turn(app: &App, place: &Place, link: &Link, count: usize) {
-    let (oid, most) = (place.organization.oid, app.config.limits.events_per_minute);
+async fn wait_for_turn(owner: &LocalOwner, place: &Place, link: &Link, count: usize) {
+    let (oid, most) = (place.organization.oid, owner.events_per_minute);
     let Some(sid) = place.organization.state.lock().fleet.row(place.ordinal).map(|row| row.sensor.sid) else { return };
     let count = u32::try_from(count).unwrap_or(u32::MAX);
-    while let Err(too_many) = app.events.count_many(&sid.to_string(), count.min(most), most) {
+    while let Err(too_many) = owner.events.count_many(&sid.to_string(), count.min(most), most) {
         link.hold_back(u64::from(count));
-        app.telemetry.events_held_back.inc_by(u64::from(count));
+        owner.telemetry.events_held_back.inc_by(u64::from(count));
         let text = format!("this sensor sends more than {most} events a minute: they wait on it, and come later");
-        errors::report(&app.records, oid, &format!("sensors/{sid}/events"), &text).await;
+        errors::report(&owner.records, oid, &format!("sensors/{sid}/events"), &text).await;
         tokio::time::sleep(Duration::from_secs(u64::from(too_many.retry_after_s))).await;
     }
 }
@@ -118,14 +117,14 @@ fn batch(sensor: &Sensor, events: &Events, after: u64, (clock_offset_ms, now): (
 }
 
 /// Counts what is not taken in, and tells the operators of it.
-async fn tell_refused(app: &App, sensor: &Sensor, refused: Vec<Unfit>) {
-    refused.iter().for_each(|why| app.telemetry.event_refused(*why));
+async fn tell_refused(owner: &LocalOwner, sensor: &Sensor, refused: Vec<Unfit>) {
+    refused.iter().for_each(|why| owner.telemetry.event_refused(*why));
     for why in BTreeSet::from_iter(refused) {
         tracing::warn!(sid = %sensor.sid, %why, "events of a sensor are refused");
         let text = format!(
             "events of this sensor are refused: {why}; the server counts them in muster_events_refused_total, and the \
              endpoint sends what no sensor of this version would"
         );
-        errors::report(&app.records, sensor.oid, &format!("sensors/{}/refused_events", sensor.sid), &text).await;
+        errors::report(&owner.records, sensor.oid, &format!("sensors/{}/refused_events", sensor.sid), &text).await;
     }
 }

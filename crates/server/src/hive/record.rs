@@ -26,6 +26,13 @@ pub struct HiveRecord {
 }
 
 impl HiveRecord {
+    /// When its time is over; `None` is never.
+    #[must_use]
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        let expiry_ms = self.usr_mtd.expiry;
+        (expiry_ms != 0).then(|| Timestamp::from_millis(expiry_ms))
+    }
+
     /// The record without its content.
     #[must_use]
     pub fn without_data(self) -> Self {

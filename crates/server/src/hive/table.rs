@@ -48,7 +48,7 @@ impl Hive {
         let is_rule = matches!(content, Content::Rule(_));
         Self {
             name,
-            kind: Kind::new(word),
+            kind: Kind::expiring(word, HiveRecord::expires_at),
             is_enabled_by_default: !is_rule,
             concerns_rules: is_rule || matches!(content, Content::FalsePositive | Content::Lookup),
             content,

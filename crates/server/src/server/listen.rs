@@ -11,7 +11,7 @@ use super::crowd::{Crowd, Seat, Turns};
 use super::patience::Patience;
 use crate::api;
 use crate::app::App;
-use crate::gateway;
+use crate::gateway::{self, Edge};
 use crate::telemetry::Refused;
 use http::Request;
 use http::uri::Scheme;
@@ -69,6 +69,7 @@ const FULL: &str = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: applicatio
 /// Lets connections in, as far as there is room.
 pub(super) struct Door {
     pub(super) app: Arc<App>,
+    edge: Arc<Edge>,
     tls: Arc<ServerConfig>,
     /// Connections that have not finished their handshake.
     waiting: Arc<Crowd>,
@@ -80,7 +81,7 @@ pub(super) struct Door {
 impl Door {
     /// A door for a process that may open so many files: strangers never take more than half of them, so that
     /// the store and those who are known have the rest.
-    pub(super) fn new(app: Arc<App>, files: Option<u64>) -> Arc<Self> {
+    pub(super) fn new(app: Arc<App>, edge: Arc<Edge>, files: Option<u64>) -> Arc<Self> {
         let limits = &app.config.limits;
         let quarter = files.map_or(usize::MAX, |files| usize::try_from(files / 4).unwrap_or(usize::MAX).max(2));
         let crowd = |most: usize, of_one: usize| {
@@ -94,6 +95,7 @@ impl Door {
             waiting: crowd(WAITING_MAX, WAITING_OF_ONE_MAX),
             handshakes: Turns::new(handshakes, handshakes.div_ceil(HANDSHAKES_OF_ONE)),
             clients: crowd(limits.connections, limits.connections_per_address),
+            edge,
             app,
         })
     }
@@ -129,11 +131,10 @@ impl Door {
         let shaken = Box::pin(timeout(HANDSHAKE_MAX, hello.into_stream(Arc::clone(&self.tls)))).await;
         drop(turn);
         let Ok(Ok(stream)) = shaken else { return };
-        let app = Arc::clone(&self.app);
         match place {
-            None => Box::pin(gateway::serve(app, Box::pin(stream), Some(from.ip()))).await,
+            None => Box::pin(gateway::serve(Arc::clone(&self.edge), Box::pin(stream), Some(from.ip()))).await,
             Some(place) => {
-                self.app.jobs.spawn(http(app, stream, from, Scheme::HTTPS, place));
+                self.app.jobs.spawn(http(Arc::clone(&self.app), stream, from, Scheme::HTTPS, place));
             }
         }
         drop(seat);

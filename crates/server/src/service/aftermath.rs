@@ -133,7 +133,7 @@ impl Services {
             }
             Ok::<_, Error>(batch)
         };
-        self.records.change(decide).await?;
+        self.records.change(&[oid], decide).await?;
         self.seen.note(key, now);
         if let Some(text) = trouble {
             self.tell(oid, extension, &text).await;

@@ -83,7 +83,7 @@ impl Services {
             }
             Ok(Batch::beside(record).put(oid, registrations, &program.name, &registration, Expect::Absent)?)
         };
-        records.change(decide).await?;
+        records.change_all(decide).await?;
         self.ask_at_once(oid, program);
         Ok(())
     }
@@ -115,7 +115,7 @@ impl Services {
             }
             Ok(batch)
         };
-        records.change(decide).await?;
+        records.change_all(decide).await?;
         for of in ended.iter().map(|(of, _)| *of).chain([oid]) {
             self.feed.outbox.forget(of, &program.target());
             self.reload(of);
@@ -154,7 +154,7 @@ impl Services {
             }
             Ok(batch.and(self.told(&mut posted, oid, program, End::Begun)))
         };
-        records.change(decide).await?;
+        records.change(&[oid], decide).await?;
         self.reload(oid);
         posted.into_iter().for_each(super::Posted::deliver);
         Ok(())
@@ -176,7 +176,7 @@ impl Services {
             let batch = Batch::beside(record).put(oid, subscriptions, &program.name, &ending, Expect::Any)?;
             Ok::<_, Error>(batch.and(self.told(&mut posted, oid, program, End::Over)))
         };
-        records.change(decide).await?;
+        records.change(&[oid], decide).await?;
         self.reload(oid);
         posted.into_iter().for_each(super::Posted::deliver);
         Ok(())
@@ -218,7 +218,7 @@ impl Services {
                 None => batch,
             })
         };
-        self.records.change(decide).await
+        self.records.change(&[oid], decide).await
     }
 
     pub(super) fn reload_all(&self) {

@@ -117,7 +117,9 @@ impl Services {
         while agenda.first().is_some_and(|(at, _)| *at <= now) {
             due.extend(agenda.pop_first().map(|(_, one)| one));
         }
-        for (oid, program, tick) in due {
+        // One that another server has taken over is told by that one.
+        let is_here = |(oid, ..): &Wanted| self.organizations.get(*oid).is_some();
+        for (oid, program, tick) in due.into_iter().filter(is_here) {
             let again = self.put_one(oid, &program, tick, now).await.unwrap_or_else(|error| {
                 tracing::warn!(%oid, %program, %error, "a periodic event could not be stored");
                 now

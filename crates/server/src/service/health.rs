@@ -72,7 +72,8 @@ impl Services {
     fn to_be_asked(&self, now: Timestamp, most: usize) -> Vec<(Oid, Program)> {
         let mut due: Vec<(Oid, Program)> = Vec::new();
         for protocol in Protocol::ALL {
-            for owner in self.records.owners(protocol.registrations()) {
+            let owners = self.records.owners(protocol.registrations()).into_iter();
+            for owner in owners.filter(|owner| self.organizations.get(*owner).is_some()) {
                 for (name, _) in self.records.list(owner, protocol.registrations()) {
                     if due.len() == most {
                         return due;

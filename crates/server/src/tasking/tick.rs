@@ -2,19 +2,12 @@
 
 use super::{Tasking, carry_out};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How often the machine is told that time passed.
-const TICK: Duration = Duration::from_millis(100);
-
-/// Runs until dropped.
+/// Tells organizations that time passed, each when that changes something for it. Runs until dropped.
 pub async fn run(tasking: Arc<Tasking>) {
-    let mut interval = tokio::time::interval(TICK);
-    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
-        interval.tick().await;
-        for organization in tasking.organizations.all() {
-            let deeds = organization.turn(None, |state, now| state.dispatch().tick(now));
+        for organization in tasking.organizations.due().await {
+            let deeds = organization.turn(None, |state, now| state.tick(now));
             if !deeds.is_empty() {
                 // The machine begins nothing anew that is still under way.
                 let (tasking, organization) = (Arc::clone(&tasking), Arc::clone(&organization));

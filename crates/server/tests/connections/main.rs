@@ -216,8 +216,8 @@ async fn a_sensor_that_reads_nothing_goes_offline() {
     let host = Host::start().await;
     let endpoint = Endpoint::enrolled(&host).await;
     let (near, far) = tokio::io::duplex(16 * 1024);
-    let app = Arc::clone(host.app());
-    let serving = tokio::spawn(muster_server::gateway::serve(app, Box::pin(near), None));
+    let edge = Arc::clone(&host.server.edge);
+    let serving = tokio::spawn(muster_server::gateway::serve(edge, Box::pin(near), None));
     let _link = endpoint.connect(far).await;
     serving.await.unwrap();
     let organization = host.app().organization(OID).unwrap();

@@ -43,7 +43,7 @@ async fn send(world: &World, sid: Sid, hint: &str, bytes: &str) {
     let offer = ArtifactOffer { path: "/tmp/a".into(), hint: hint.into(), size, ..ArtifactOffer::default() };
     let request = TransferRequest { id: 1, transfer: Some(Transfer::Artifact(offer)) };
     let link = Link::new(1);
-    grant_transfer(&world.server.app, &Place { organization, ordinal }, &link, request);
+    grant_transfer(&world.server.owner, &Place { organization, ordinal }, &link, request);
     let Some(from_server::Message::Grant(grant)) = link.take().pop_front().and_then(|message| message.message) else {
         panic!("a request is answered with a grant");
     };

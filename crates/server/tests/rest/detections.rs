@@ -37,7 +37,8 @@ async fn receive_as(
         ..Event::default()
     };
     let events = Events { events: numbers.map(event).collect() };
-    receive_events(app, &Place { organization: Arc::clone(&organization), ordinal }, &link, events).await;
+    let place = Place { organization: Arc::clone(&organization), ordinal };
+    receive_events(&world.server.owner, &place, &link, events).await;
 }
 
 pub async fn stored(world: &World, stream: Stream) -> Vec<Value> {
@@ -298,7 +299,7 @@ async fn periodic_events_come_per_sensor_and_per_organization() {
     let app = &world.server.app;
     let organization = app.organization(world.oid).unwrap();
     let (now, week) = (clock::now(), 7 * 24 * 3_600);
-    let tick = async |from: i64| detect::tick(app, &organization, from, now).await.unwrap();
+    let tick = async |from: i64| detect::tick(&app.detect, &organization, from, now).await.unwrap();
     tick(now.as_secs() - week).await;
     assert!(stored(&world, Stream::Detect).await.is_empty(), "nobody was online");
     let sid = world.sensor("one", &["t"]).await;

@@ -322,12 +322,12 @@ async fn sessions_are_forgotten_with_the_audit_records_of_their_time_and_numbers
         sensor.join(&world, number, 1).await;
         call(&world, "POST", &format!("{BASE}/session/{id}/command"), &json!({"name": "process list"})).await;
         sensor.end(&world, number, 0, 0).await;
-        muster_server::retention::forget_live(app).await;
+        muster_server::retention::forget_live(&app.retention).await;
         world.ok("GET", &transcript(number), &[]).await;
         call(&world, "PUT", &format!("{BASE}/session"), &json!({"session_id": id, "status": "CLOSE"})).await;
     }
     app.live.tick(muster_server::clock::now()).await;
-    muster_server::retention::forget_live(app).await;
+    muster_server::retention::forget_live(&app.retention).await;
     for (number, status) in [(1, 404), (2, 404), (3, 200)] {
         assert_eq!(world.call_as(Some(&world.token), "GET", &transcript(number), &[]).await.0, status);
     }

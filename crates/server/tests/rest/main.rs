@@ -16,6 +16,7 @@ mod live;
 mod organization;
 mod pages;
 mod permitted;
+mod records;
 mod replay;
 mod rights;
 mod sensors;

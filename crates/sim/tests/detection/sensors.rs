@@ -1,6 +1,7 @@
 //! Sensors as the server sees them: a spool of numbered events, and links that come and go.
 
 use muster_model::{Architecture, Iid, Oid, Platform, Sensor, Sid, Timestamp};
+use muster_server::Server;
 use muster_server::app::App;
 use muster_server::gateway::receive_events;
 use muster_server::link::Link;
@@ -111,7 +112,7 @@ impl Endpoint {
     }
 
     /// Sends the next events on the current link, some of them again; tells whether any was sent before.
-    pub fn send(&mut self, app: &Arc<App>, oid: Oid, rng: &mut Rng) -> bool {
+    pub fn send(&mut self, server: &Server, oid: Oid, rng: &mut Rng) -> bool {
         let Some(link) = self.link.clone().filter(|link| !link.is_closed()) else { return false };
         if self.receiving.iter().any(|(generation, _)| *generation == link.generation) || self.is_done() {
             return false;
@@ -120,8 +121,8 @@ impl Endpoint {
         let from = self.acknowledged.saturating_sub(again);
         let to = (self.acknowledged + 1 + rng.draw() % 4).min(self.spool.len() as u64);
         let events = Events { events: (from + 1..=to).map(|seq| self.event(seq)).collect() };
-        let (app, place, shared) = (Arc::clone(app), self.place(app, oid), Arc::clone(&link));
-        let receive = async move { receive_events(&app, &place, &shared, events).await };
+        let (owner, place, shared) = (Arc::clone(&server.owner), self.place(&server.app, oid), Arc::clone(&link));
+        let receive = async move { receive_events(&owner, &place, &shared, events).await };
         self.receiving.push((link.generation, tokio::spawn(receive)));
         from < self.acknowledged
     }

@@ -168,7 +168,7 @@ impl World {
         match self.rng.draw() % 100 {
             0..26 if self.endpoints[which].is_connected() => {
                 self.tell(|| format!("sensor {which} sends"));
-                let is_repeated = self.endpoints[which].send(&server.app, OID, &mut self.rng);
+                let is_repeated = self.endpoints[which].send(server, OID, &mut self.rng);
                 self.counts.repeated += u64::from(is_repeated);
             }
             0..29 => {
@@ -206,9 +206,9 @@ impl World {
                 self.tell(|| "the rules are compiled anew".to_owned());
                 let app = Arc::clone(&server.app);
                 for (name, _) in rules::all() {
-                    app.detectors.touch(OID, &hive::DR_GENERAL, name);
+                    app.hives.touch(OID, &hive::DR_GENERAL, name);
                 }
-                let reload = tokio::spawn(async move { detect::reload(&app, OID).await });
+                let reload = tokio::spawn(async move { detect::reload(&app.detect, OID).await });
                 // Rules are compiled by another thread: wait for it, but not for a commit that only a step lets through.
                 while !reload.is_finished() && gate.waiting() == (0, 0) {
                     std::thread::sleep(Duration::from_millis(1));
@@ -232,7 +232,7 @@ impl World {
             for _ in 0..TURNS {
                 tokio::task::yield_now().await;
             }
-            if server.app.detectors.is_idle() {
+            if server.app.detect.detectors.is_idle() {
                 break;
             }
             std::thread::sleep(Duration::from_micros(100));
@@ -252,7 +252,7 @@ impl World {
             }
             for endpoint in &mut self.endpoints {
                 if endpoint.is_connected() {
-                    endpoint.send(&server.app, OID, &mut self.rng);
+                    endpoint.send(server, OID, &mut self.rng);
                 } else {
                     endpoint.connect(&server.app, OID);
                 }

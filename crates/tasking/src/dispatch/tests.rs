@@ -472,3 +472,25 @@ fn an_identity_is_given_again_only_if_nobody_has_it() {
     assert_eq!(world.answers.last(), Some(&Answer::Enrolled(lost)));
     assert_eq!(world.dispatch.fleet.live().len(), 2);
 }
+
+/// What the ticker of a server goes by: it tells nothing to an organization before this.
+#[test]
+fn time_is_told_when_it_changes_something_and_not_before() {
+    let idle = World::new();
+    assert_eq!(idle.dispatch.due_in(idle.now), None);
+    let (mut world, ordinal) = online();
+    assert_eq!(world.dispatch.due_in(world.now), None, "a sensor that is online needs nothing");
+    world.create(9, "*", false);
+    world.store_all();
+    assert_eq!(world.dispatch.due_in(world.now), Some(RETRY_FIRST), "a confirmation is waited for");
+    world.now = world.now.saturating_add(RETRY_FIRST);
+    assert_eq!(world.dispatch.due_in(world.now), Some(Duration::ZERO));
+    world.tell(|dispatch, _, now| dispatch.tick(now));
+    world.store_all();
+    assert_eq!(world.dispatch.due_in(world.now), Some(RETRY_FIRST * 2));
+    world.tell(|dispatch, _, now| dispatch.disconnected(ordinal, LinkId(1), now));
+    let left = Duration::from_secs(DEFAULT_TTL_S) - RETRY_FIRST;
+    assert_eq!(world.dispatch.due_in(world.now), Some(left), "it expires, whoever is there");
+    world.dispatch.deposed();
+    assert_eq!(world.dispatch.due_in(world.now), None);
+}

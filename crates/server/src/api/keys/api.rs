@@ -3,7 +3,7 @@
 use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use super::KEYS_MAX;
 use crate::access::{API_KEY, ApiKey, Without, require_grantable, require_keeper};
-use crate::records::Batch;
+use crate::records::{Batch, SERVER};
 use crate::{clock, random};
 use muster_api_types::{ApiKeys, Done, NewApiKey};
 use muster_store::Expect;
@@ -79,6 +79,6 @@ async fn delete(call: Call) -> Result<Reply, ApiError> {
         let beside = call.audit(oid, "API key deleted", &entity, "delete_api_key", &json!({"key_hash": hash}));
         Ok::<_, ApiError>(Batch::beside(beside).delete(oid, API_KEY, hash))
     };
-    records.change(decide).await?;
+    records.change(&[SERVER, oid], decide).await?;
     Ok(Reply::done())
 }

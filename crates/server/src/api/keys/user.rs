@@ -84,6 +84,6 @@ async fn delete(call: Call) -> Result<Reply, ApiError> {
         }
         Ok(beside.put(SERVER, USER_KEY, hash, &key, Expect::Revision(revision))?)
     };
-    records.change(decide).await?;
+    records.change(&[SERVER, oid], decide).await?;
     Ok(Reply::done())
 }

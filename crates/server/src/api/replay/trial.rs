@@ -99,8 +99,7 @@ struct Progress<'a> {
 impl Trial {
     /// Tries the rule on every event, up to the limits. Blocks.
     pub(super) fn run(mut self, app: &App, events: Events) -> Result<Value, ApiError> {
-        let lookups =
-            TrialLookups { supplied: self.supplied.take(), stored: app.detectors.lookups(&app.records, self.oid) };
+        let lookups = TrialLookups { supplied: self.supplied.take(), stored: app.hives.lookups(self.oid) };
         let seed = app.secrets.anon_seed(self.oid);
         let rule = RuleLoader::new(&lookups, &seed).needing_lookups().rule_value(self.meta.clone(), &self.rule);
         let rule = rule.map_err(|error| hive::Error::Rule(on_trial(error)))?;

@@ -5,16 +5,15 @@ use super::keys;
 use super::options::Options;
 use super::sections::{bare_artifact_rule, bare_output, is_temporary};
 use crate::access::INSTALLATION_KEY;
-use crate::app::App;
 use crate::artifact::ARTIFACT_RULE;
-use crate::extension::{Error, SUBSCRIPTION};
+use crate::extension::{Error, Extensions, SUBSCRIPTION};
 use crate::hive::{self, FALSE_POSITIVES, LISTING_BYTES_MAX, RULE_HIVES, Verb};
 use crate::settings::{RESOURCE, SETTING};
 use muster_model::Oid;
 use serde_json::{Map, Value, json};
 
 /// The sections that are asked for. Sections and hives that this server does not have are left out.
-pub(super) fn fetch(app: &App, oid: Oid, options: &Options, rights: &Rights) -> Result<Value, Error> {
+pub(super) fn fetch(extensions: &Extensions, oid: Oid, options: &Options, rights: &Rights) -> Result<Value, Error> {
     let mut document = Map::from_iter([("version".to_owned(), json!(3))]);
     let mut put = |name: &str, permission: &str, section: &dyn Fn() -> Value| {
         if options.wants(name) {
@@ -24,36 +23,38 @@ pub(super) fn fetch(app: &App, oid: Oid, options: &Options, rights: &Rights) -> 
         Ok::<(), Error>(())
     };
     put("outputs", "output.list", &|| {
-        let outputs = app.delivery.list(oid).into_iter().filter(|(_, settings)| !is_temporary(settings));
+        let outputs = extensions.delivery.list(oid).into_iter().filter(|(_, settings)| !is_temporary(settings));
         outputs.map(|(name, settings)| (name, Value::Object(bare_output(&settings)))).collect()
     })?;
-    put("resources", "org.get", &|| resources(app, oid))?;
-    put("extensions", "org.get", &|| app.records.list(oid, SUBSCRIPTION).into_iter().map(|(name, _)| name).collect())?;
+    put("resources", "org.get", &|| resources(extensions, oid))?;
+    put("extensions", "org.get", &|| {
+        extensions.records.list(oid, SUBSCRIPTION).into_iter().map(|(name, _)| name).collect()
+    })?;
     put("org-value", "org.conf.get", &|| {
-        app.records.list(oid, SETTING).into_iter().map(|(name, value)| (name, Value::from(value))).collect()
+        extensions.records.list(oid, SETTING).into_iter().map(|(name, value)| (name, Value::from(value))).collect()
     })?;
     put("artifact", "insight.list", &|| {
-        let rules = app.records.list(oid, ARTIFACT_RULE).into_iter();
+        let rules = extensions.records.list(oid, ARTIFACT_RULE).into_iter();
         rules.map(|(name, rule)| (name, bare_artifact_rule(&rule))).collect()
     })?;
-    put("installation_keys", "ikey.list", &|| keys::section(&app.records.list(oid, INSTALLATION_KEY)))?;
+    put("installation_keys", "ikey.list", &|| keys::section(&extensions.records.list(oid, INSTALLATION_KEY)))?;
     put("fps", FALSE_POSITIVES.permission(Verb::Get), &|| {
-        let rules = hive::list(&app.hives, &FALSE_POSITIVES, oid).into_iter();
+        let rules = hive::list(&extensions.hives, &FALSE_POSITIVES, oid).into_iter();
         rules.map(|(name, record)| (name.clone(), json!({"name": name, "data": record.data}))).collect()
     })?;
     if options.wants("rules") {
-        document.insert("rules".into(), rules(app, oid, rights));
+        document.insert("rules".into(), rules(extensions, oid, rights));
     }
-    let hives = hives(app, oid, options, rights)?;
+    let hives = hives(extensions, oid, options, rights)?;
     if !hives.is_empty() {
         document.insert("hives".into(), Value::Object(hives));
     }
     Ok(Value::Object(document))
 }
 
-fn resources(app: &App, oid: Oid) -> Value {
+fn resources(extensions: &Extensions, oid: Oid) -> Value {
     let mut by_category: Map<String, Value> = Map::new();
-    for (key, _) in app.records.list(oid, RESOURCE) {
+    for (key, _) in extensions.records.list(oid, RESOURCE) {
         let Some((category, name)) = key.split_once('/') else { continue };
         if let Value::Array(names) = by_category.entry(category).or_insert_with(|| json!([])) {
             names.push(json!(name));
@@ -63,10 +64,10 @@ fn resources(app: &App, oid: Oid) -> Value {
 }
 
 /// The rules of every namespace that the caller may see; where two have one name, the first.
-fn rules(app: &App, oid: Oid, rights: &Rights) -> Value {
+fn rules(extensions: &Extensions, oid: Oid, rights: &Rights) -> Value {
     let mut rules = Map::new();
     for hive in RULE_HIVES.into_iter().filter(|hive| rights.may(hive.permission(Verb::Get))) {
-        for (name, record) in hive::list(&app.hives, hive, oid) {
+        for (name, record) in hive::list(&extensions.hives, hive, oid) {
             if name.starts_with("__") || rules.contains_key(&name) {
                 continue;
             }
@@ -80,12 +81,12 @@ fn rules(app: &App, oid: Oid, rights: &Rights) -> Value {
     Value::Object(rules)
 }
 
-fn hives(app: &App, oid: Oid, options: &Options, rights: &Rights) -> Result<Map<String, Value>, Error> {
+fn hives(extensions: &Extensions, oid: Oid, options: &Options, rights: &Rights) -> Result<Map<String, Value>, Error> {
     let (mut hives, mut bytes) = (Map::new(), 0);
     for hive in options.hives().filter_map(hive::find) {
         rights.require(hive.permission(Verb::Get))?;
         let mut records = Map::new();
-        for (key, record) in hive::list(&app.hives, hive, oid) {
+        for (key, record) in hive::list(&extensions.hives, hive, oid) {
             let record = json!({"data": record.data, "usr_mtd": record.usr_mtd});
             bytes += key.len() + record.to_string().len();
             if bytes > LISTING_BYTES_MAX {

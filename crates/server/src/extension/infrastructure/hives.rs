@@ -28,7 +28,7 @@ struct Entry {
 
 /// Plans the hives and the older sections, as far as they are asked for.
 pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
-    let mut checker = plan.app.hives.checker(plan.oid);
+    let mut checker = plan.extensions.hives.checker(plan.oid);
     let mut known = BTreeMap::new();
     for (name, records) in document.object("hives")? {
         if !plan.options.wants_hive(name) {
@@ -125,7 +125,7 @@ fn mirror(
     name: &dyn Fn(&str) -> String,
     may_go: impl Fn(&str) -> bool,
 ) -> Result<(), Error> {
-    let stored: Stored = hive::list(&plan.app.hives, hive, plan.oid).into_iter().collect();
+    let stored: Stored = hive::list(&plan.extensions.hives, hive, plan.oid).into_iter().collect();
     let is_gone = |key: &&String| plan.options.is_force && !entries.contains_key(*key) && may_go(key);
     let goes: Vec<(String, String)> = stored.keys().filter(is_gone).map(|key| (key.clone(), name(key))).collect();
     let mut wanted = BTreeMap::new();
@@ -141,7 +141,8 @@ fn mirror(
             continue;
         };
         let checked = checker.check(hive, &key, &record.data);
-        let allowed = plan.app.hives.require_rights(plan.oid, hive, &record.data, |permission| plan.has(permission));
+        let allowed =
+            plan.extensions.hives.require_rights(plan.oid, hive, &record.data, |permission| plan.has(permission));
         if plan.accept(&at, checked).is_some() && plan.accept(&at, allowed).is_some() {
             if hive.name == LOOKUPS.name {
                 Arc::make_mut(&mut checker.lookups).put(key.clone(), &record);
@@ -187,7 +188,7 @@ fn rule_of(rule: &Value) -> Result<(&'static Hive, Entry), Error> {
 
 /// Older sections know nothing of labels, comments and expiry: what is stored of them stays.
 fn keep_metadata(plan: &Plan<'_>, hive: &Hive, key: &str, entry: &mut Entry) {
-    let stored = hive::get(&plan.app.hives, hive, plan.oid, key).ok();
+    let stored = hive::get(&plan.extensions.hives, hive, plan.oid, key).ok();
     if let (Some(stored), Some(usr_mtd)) = (stored, entry.usr_mtd.as_mut()) {
         *usr_mtd = UserMetadata { enabled: usr_mtd.enabled, ..stored.usr_mtd };
     }
@@ -239,9 +240,10 @@ fn rules(plan: &mut Plan<'_>, checker: &mut Checker, older: &mut Older) -> Resul
             continue;
         }
         if plan.may(hive.permission(Verb::Get))? {
-            let (app, oid, places) = (plan.app, plan.oid, &older.places);
+            let (extensions, oid, places) = (plan.extensions, plan.oid, &older.places);
             // A rule of this name in two namespaces stands in a document once; one that moves goes from its old place.
-            let has_both = |key: &str| places.get(key).is_some_and(|place| app.records.has(oid, place.kind, key));
+            let has_both =
+                |key: &str| places.get(key).is_some_and(|place| extensions.records.has(oid, place.kind, key));
             let may_go = |key: &str| !key.starts_with(OF_SERVICES) && !has_both(key);
             mirror(plan, checker, hive, ("dr-rule", "rules"), entries, &str::to_owned, may_go)?;
         }

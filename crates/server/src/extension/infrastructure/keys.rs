@@ -85,7 +85,7 @@ pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error
         Value::Object(items) => items.iter().map(|(name, item)| (Some(name.as_str()), item)).collect(),
         _ => return Err(Error::invalid("config: installation_keys must be a list")),
     };
-    let mut stored: Vec<(String, InstallationKeyRecord)> = plan.app.records.list(plan.oid, INSTALLATION_KEY);
+    let mut stored: Vec<(String, InstallationKeyRecord)> = plan.extensions.records.list(plan.oid, INSTALLATION_KEY);
     let mut wanted = BTreeMap::new();
     let mut differs = Vec::new();
     for (number, (name, item)) in items.into_iter().enumerate() {

@@ -3,17 +3,15 @@
 use super::Rights;
 use super::options::Options;
 use crate::access;
-use crate::app::App;
 use crate::clock;
-use crate::extension::Error;
+use crate::extension::{Error, Extensions};
 use crate::hive::Hive;
 use crate::intake::Record;
 use crate::intake::event::{self, Actor};
-use crate::records::{Batch, Kind};
+use crate::records::{Batch, Kept, Kind};
 use muster_model::Oid;
 use muster_store::{Expect, Write};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Display;
@@ -62,7 +60,7 @@ impl<T> Wanted<T> {
 
 /// A plan in the making.
 pub(super) struct Plan<'a> {
-    pub(super) app: &'a App,
+    pub(super) extensions: &'a Extensions,
     pub(super) oid: Oid,
     pub(super) options: &'a Options,
     pub(super) actor: &'a Actor,
@@ -90,8 +88,14 @@ pub(super) struct Planned {
 }
 
 impl<'a> Plan<'a> {
-    pub(super) fn new(app: &'a App, oid: Oid, options: &'a Options, rights: &'a Rights, actor: &'a Actor) -> Self {
-        Self { app, oid, options, actor, rights, planned: Planned::default() }
+    pub(super) fn new(
+        extensions: &'a Extensions,
+        oid: Oid,
+        options: &'a Options,
+        rights: &'a Rights,
+        actor: &'a Actor,
+    ) -> Self {
+        Self { extensions, oid, options, actor, rights, planned: Planned::default() }
     }
 
     pub(super) fn done(self) -> Planned {
@@ -144,7 +148,7 @@ impl<'a> Plan<'a> {
     }
 
     /// Sets what is wanted by key, and deletes what goes: key and name. Tells the keys that really change.
-    pub(super) fn mirror<T: Serialize + DeserializeOwned>(
+    pub(super) fn mirror<T: Serialize + Kept>(
         &mut self,
         place: &Place<T>,
         wanted: BTreeMap<String, Wanted<T>>,
@@ -152,7 +156,7 @@ impl<'a> Plan<'a> {
     ) -> Result<Vec<String>, Error> {
         let goes = if self.options.is_force { goes } else { Vec::new() };
         let mut changed = Vec::new();
-        let mut count = self.app.records.count(self.oid, place.kind);
+        let mut count = self.extensions.records.count(self.oid, place.kind);
         for (key, Wanted { name, change }) in wanted {
             let Some(record) = change else {
                 self.tell(place.element, name, false, false);
@@ -161,7 +165,7 @@ impl<'a> Plan<'a> {
             if !self.may(place.set)? {
                 continue;
             }
-            let stored = self.app.records.get_with_revision(self.oid, place.kind, &key);
+            let stored = self.extensions.records.get_with_revision(self.oid, place.kind, &key);
             let expect = stored.map_or(Expect::Absent, |(_, revision)| Expect::Revision(revision));
             count += usize::from(expect == Expect::Absent);
             let changes = std::mem::take(&mut self.planned.changes);

@@ -80,7 +80,7 @@ fn outputs(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
     if !plan.may(place.read)? {
         return Ok(());
     }
-    let stored = plan.app.delivery.list(plan.oid);
+    let stored = plan.extensions.delivery.list(plan.oid);
     let mut wanted = BTreeMap::new();
     for (name, settings) in document.object("outputs")? {
         let at = format!("outputs/{name}");
@@ -93,7 +93,7 @@ fn outputs(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
             continue;
         }
         // Planning has a thread of its own, which may wait for a name to be resolved.
-        let checking = plan.app.delivery.checked(plan.oid, name, bare_output(settings));
+        let checking = plan.extensions.delivery.checked(plan.oid, name, bare_output(settings));
         let checked = tokio::runtime::Handle::current().block_on(checking);
         if let Err(output::Error::Unavailable(why)) = &checked {
             plan.unknown(&at, why);
@@ -131,7 +131,7 @@ fn resources(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
     if document.section("resources").is_none() || !plan.may(place.read)? {
         return Ok(());
     }
-    let stored: BTreeMap<String, i64> = plan.app.records.list(plan.oid, RESOURCE).into_iter().collect();
+    let stored: BTreeMap<String, i64> = plan.extensions.records.list(plan.oid, RESOURCE).into_iter().collect();
     let mut wanted = BTreeMap::new();
     for (category, names) in document.object("resources")? {
         let at = format!("resources/{category}");
@@ -170,7 +170,8 @@ fn extensions(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
     if !plan.may(place.read)? {
         return Ok(());
     }
-    let stored: BTreeMap<String, Subscription> = plan.app.records.list(plan.oid, SUBSCRIPTION).into_iter().collect();
+    let stored: BTreeMap<String, Subscription> =
+        plan.extensions.records.list(plan.oid, SUBSCRIPTION).into_iter().collect();
     let names = section.as_array().and_then(|names| names.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
     let names = names.ok_or_else(|| Error::invalid("config: extensions must be a list of names"))?;
     let mut wanted = BTreeMap::new();
@@ -204,7 +205,7 @@ fn settings(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
     if !plan.may(place.read)? {
         return Ok(());
     }
-    let stored: BTreeMap<String, String> = plan.app.records.list(plan.oid, SETTING).into_iter().collect();
+    let stored: BTreeMap<String, String> = plan.extensions.records.list(plan.oid, SETTING).into_iter().collect();
     let mut wanted = BTreeMap::new();
     for (name, value) in document.object("org-value")? {
         let value = match value {
@@ -255,7 +256,7 @@ fn artifact_rules(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error>
     if !plan.may(place.read)? {
         return Ok(());
     }
-    let stored: BTreeMap<String, Value> = plan.app.records.list(plan.oid, ARTIFACT_RULE).into_iter().collect();
+    let stored: BTreeMap<String, Value> = plan.extensions.records.list(plan.oid, ARTIFACT_RULE).into_iter().collect();
     let mut wanted = BTreeMap::new();
     for (name, rule) in document.object("artifact")? {
         let at = format!("artifact/{name}");
