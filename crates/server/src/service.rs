@@ -185,11 +185,6 @@ impl Services {
         self.feed.enqueue(&[detection])
     }
 
-    /// What services get of a detection that is kept nowhere; to be stored in the commit of what caused it.
-    pub fn hear(&self, detection: &Record) -> Vec<Box<dyn Enqueued>> {
-        self.feed.enqueue(&[detection])
-    }
-
     /// Asks a service for something as the identity of the subscription, and waits for the answer.
     ///
     /// # Errors
