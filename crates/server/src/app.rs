@@ -500,7 +500,7 @@ impl App {
 fn restore(state: &mut State, stored: Stored) -> Option<Damage> {
     match stored {
         Stored::Sensor(row) => state.restore_sensor(row),
-        Stored::Task(_, task) => state.restore_task(task),
+        Stored::Task(_, task) => state.restore_task(*task),
         Stored::Damaged(damage) => {
             match &damage.row {
                 Row::Sensor { ordinal } => state.set_sensor_aside(*ordinal),

@@ -9,7 +9,7 @@ use muster_tasking::Task;
 /// One row, or why it cannot be read.
 pub(super) enum Stored {
     Sensor(SensorRow),
-    Task(Oid, Task),
+    Task(Oid, Box<Task>),
     Damaged(Damage),
 }
 
@@ -37,7 +37,7 @@ pub(super) fn each(
         };
         let (oid, number, name) = (row.oid, row.number, row.task_id.to_string());
         match tasking::row::task(row, read) {
-            Ok(task) => each(Stored::Task(oid, task)),
+            Ok(task) => each(Stored::Task(oid, Box::new(task))),
             Err(StoreError::Corrupt(error)) => {
                 each(Stored::Damaged(Damage { oid, row: Row::Task { number, name }, error }));
             }

@@ -4,9 +4,12 @@ use muster_model::{Oid, Timestamp};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// The key of one record, after when its time is over.
+type Expiry = (Timestamp, Oid, String);
+
 /// Of all organizations, by kind.
 #[derive(Default)]
-pub(super) struct Expiries(Mutex<BTreeMap<&'static str, BTreeSet<(Timestamp, Oid, String)>>>);
+pub(super) struct Expiries(Mutex<BTreeMap<&'static str, BTreeSet<Expiry>>>);
 
 impl Expiries {
     /// A record is over at another instant than before, or never.

@@ -16,6 +16,9 @@ use muster_webhook::extension::{
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+/// When each record that an extension is told of was changed last, by its address.
+type ResourceStates = BTreeMap<String, ResourceState>;
+
 /// What hives hold for extensions.
 pub trait Kept: Send + Sync {
     /// The configuration of an extension that is in force, and when it was changed last, in milliseconds since 1970.
@@ -57,7 +60,7 @@ impl Services {
         oid: Oid,
         program: &Program,
         schema: &Schema,
-    ) -> Result<(Map<String, Value>, BTreeMap<String, ResourceState>), Error> {
+    ) -> Result<(Map<String, Value>, ResourceStates), Error> {
         let Some((stored, changed_ms)) = self.kept.config(oid, &program.name) else { return Ok(Default::default()) };
         // It was right when it was written; the schema may have changed since.
         let config = check_config(schema, stored.clone()).unwrap_or(stored);

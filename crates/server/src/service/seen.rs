@@ -43,8 +43,9 @@ impl Known {
     fn forget(&mut self, now: Timestamp) {
         let is_over = |(at, _): &(Timestamp, String)| now.since(*at) >= REMEMBERED;
         while self.in_order.len() >= KEYS_MAX || self.in_order.front().is_some_and(is_over) {
-            let oldest = self.in_order.pop_front();
-            oldest.into_iter().for_each(|(_, oldest)| drop(self.keys.remove(&oldest)));
+            if let Some((_, oldest)) = self.in_order.pop_front() {
+                self.keys.remove(&oldest);
+            }
         }
     }
 }

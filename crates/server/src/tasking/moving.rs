@@ -30,10 +30,13 @@ fn moves(command: &Command, moved: Moved<'_>) -> bool {
     }
 }
 
+/// The direct tasks of one sensor, the oldest first, with when each was sent.
+type Sent = VecDeque<(Instant, Command)>;
+
 /// Direct tasks that move files, by sensor. A server that was started anew has forgotten them, as it has their answers'
 /// askers.
 #[derive(Default)]
-pub(crate) struct DirectTasks(Mutex<HashMap<(Oid, u32), VecDeque<(Instant, Command)>>>);
+pub(crate) struct DirectTasks(Mutex<HashMap<(Oid, u32), Sent>>);
 
 impl DirectTasks {
     /// A sensor was sent this.
