@@ -9,7 +9,7 @@ use std::fs;
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream as BlockingStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader as AsyncBufReader};
@@ -63,8 +63,8 @@ pub enum Answer {
 /// Opens the socket of a data directory, and carries out orders, one at a time.
 pub async fn run(app: Arc<App>) {
     let path = app.config.data_dir.join(SOCKET);
-    let listener = match open(&path) {
-        Ok(listener) => listener,
+    let (listener, _removed_at_the_end) = match open(&path) {
+        Ok(listener) => (listener, Socket(path)),
         // Its path may be too long for a socket, say: everything else works.
         Err(error) => {
             return tracing::warn!(%error, "{} cannot be opened: `muster rotate-keys` will not work", path.display());
@@ -82,6 +82,16 @@ pub async fn run(app: Arc<App>) {
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// The file of the socket, which a server that stops takes away: copies of the directory would stumble over it.
+struct Socket(PathBuf);
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // One that stays is replaced at the next start.
+        let _ = fs::remove_file(&self.0);
     }
 }
 
