@@ -499,7 +499,7 @@ impl App {
 /// Takes in what is stored; what cannot be read is left out, and its number kept.
 fn restore(state: &mut State, stored: Stored) -> Option<Damage> {
     match stored {
-        Stored::Sensor(row) => state.restore_sensor(row),
+        Stored::Sensor(row) => state.restore_sensor(*row),
         Stored::Task(_, task) => state.restore_task(*task),
         Stored::Damaged(damage) => {
             match &damage.row {

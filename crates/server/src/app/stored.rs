@@ -8,7 +8,7 @@ use muster_tasking::Task;
 
 /// One row, or why it cannot be read.
 pub(super) enum Stored {
-    Sensor(SensorRow),
+    Sensor(Box<SensorRow>),
     Task(Oid, Box<Task>),
     Damaged(Damage),
 }
@@ -20,7 +20,7 @@ pub(super) fn each(
     mut each: impl FnMut(Stored),
 ) -> Result<(), StoreError> {
     read.sensors(&mut |row| match row {
-        Ok(row) if wanted(row.sensor.oid) => each(Stored::Sensor(row)),
+        Ok(row) if wanted(row.sensor.oid) => each(Stored::Sensor(Box::new(row))),
         Ok(_) => {}
         Err(row) => each(Stored::Damaged(Damage::of_sensor(row))),
     })?;
