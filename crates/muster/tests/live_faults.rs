@@ -328,29 +328,27 @@ async fn a_server_that_is_killed_during_a_command_gets_its_result_and_it_ran_onc
     assert_eq!(fs::read_to_string(effects).unwrap(), "x\n");
 }
 
+/// Gives twenty orders one after the other; gives their numbers.
+async fn twenty_orders(client: &Client, session: &str) -> Vec<u32> {
+    let mut numbers = Vec::new();
+    for number in 0..20 {
+        let line = json!({"name": "create process", "object": format!("/bin/sh -c 'exit {number}'"), "wait": true});
+        let command = order(client, session, &line).await;
+        let end = ended(client, session, &command).await;
+        assert_eq!(end.rest["return_code"], number, "each gets the result of its own command");
+        numbers.push(command.id);
+    }
+    numbers
+}
+
 #[tokio::test]
 async fn two_operators_on_one_device_share_a_session_and_either_may_close_it() {
     let world = World::new();
     let (one, other) = (world.client(), world.client());
     let session = world.open(&one).await.id;
     assert_eq!(world.open(&other).await.id, session);
-    let mut orders = tokio::task::JoinSet::new();
-    for client in [world.client(), world.client()] {
-        let session = session.clone();
-        orders.spawn(async move {
-            let mut numbers = Vec::new();
-            for number in 0..20 {
-                let line =
-                    json!({"name": "create process", "object": format!("/bin/sh -c 'exit {number}'"), "wait": true});
-                let command = order(&client, &session, &line).await;
-                let end = ended(&client, &session, &command).await;
-                assert_eq!(end.rest["return_code"], number, "each gets the result of its own command");
-                numbers.push(command.id);
-            }
-            numbers
-        });
-    }
-    let mut numbers = orders.join_all().await.concat();
+    let (mut numbers, more) = tokio::join!(twenty_orders(&one, &session), twenty_orders(&other, &session));
+    numbers.extend(more);
     numbers.sort_unstable();
     assert_eq!(numbers, (0..40).collect::<Vec<_>>());
     other.close_live_session(&session).await.unwrap();

@@ -124,7 +124,10 @@ impl Editor {
                     say("^C\r\n")?;
                     (line, past) = (Line::default(), self.history.len());
                 }
-                Key::Tab => offer(&mut line, complete(&line.before()))?,
+                Key::Tab => {
+                    let offered = complete(&line.before());
+                    offer(&mut line, offered)?;
+                }
                 Key::Up if past > 0 => {
                     past -= 1;
                     line = Line::of(&self.history[past]);
