@@ -286,19 +286,19 @@ mod tests {
             "muster up --data-dir d --listen 127.0.0.1:0 --http 127.0.0.1:0 --no-sensor",
             "muster reliable-task create os_version --selector plat==linux --watch",
             "muster sensors --online --json",
-            "muster task 5 os_version --wait 30",
+            "muster task SID os_version --wait 30",
             "muster live 5",
             "muster live 5 --wait 1m -- exec /bin/ls -l",
             "muster live 5 --when-online --ttl 1d -- ps",
             "muster live transcript 1:2 --json",
             "muster events --follow",
             "muster events --sid 5 --since 1h --type NEW_PROCESS",
-            "muster tag add vip --sid 5 --ttl 1h",
+            "muster tag add vip --sid SID --ttl 1h",
             "muster tag add vip --selector * --yes",
             "muster org create other",
             "muster user add eve@example.com --role Operator",
             "muster user key eve@example.com --name laptop",
-            "muster sensor isolate 5 6 --yes --wait",
+            "muster sensor isolate SID SID --yes --wait",
             "muster sensor seal --selector * --wait=10m",
             "muster reliable-task create os_version --yes",
             "muster key create ci --permissions sensor.list,sensor.task",
@@ -331,7 +331,7 @@ mod tests {
             "muster extension config get e",
             "muster extension schema e",
         ];
-        for line in lines {
+        for line in lines.map(|line| line.replace("SID", "6e5c9b9e-3d6a-4d53-9d5f-6a5d4c3b2a10")) {
             if let Err(error) = Cli::try_parse_from(line.split(' ')) {
                 panic!("{line}: {error}");
             }

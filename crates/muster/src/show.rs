@@ -32,8 +32,9 @@ pub fn json_line(value: &impl Serialize) {
 pub fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>, none: &str) {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(headings.to_vec());
-    let is_terminal = std::io::stdout().is_terminal();
-    table.set_content_arrangement(if is_terminal { ContentArrangement::Dynamic } else { ContentArrangement::Disabled });
+    // A terminal that nobody has given a size has no columns.
+    let has_columns = std::io::stdout().is_terminal() && table.width().is_some_and(|columns| columns > 0);
+    table.set_content_arrangement(if has_columns { ContentArrangement::Dynamic } else { ContentArrangement::Disabled });
     for row in rows {
         table.add_row(row.iter().map(|cell| safe(cell)));
     }

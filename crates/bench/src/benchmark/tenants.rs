@@ -127,7 +127,9 @@ async fn worst(other: Client, fleet: Arc<Fleet>, address: SocketAddr) -> anyhow:
     let mut all = JoinSet::new();
     let deaf = TcpListener::bind("127.0.0.1:0").await?;
     let to = format!("http://{}", deaf.local_addr()?);
-    other.output(&[("name", "deaf"), ("module", "webhook"), ("type", "event"), ("dest_host", &to)]).await?;
+    let deaf_output =
+        [("name", "deaf"), ("module", "webhook"), ("type", "event"), ("dest_host", &to), ("secret_key", "key")];
+    other.output(&deaf_output).await?;
     all.spawn(async move {
         let mut taken = Vec::new();
         while let Ok((connection, _)) = deaf.accept().await {
