@@ -192,7 +192,7 @@ async fn checklist_19_1_5_and_6_a_configuration_is_shown_to_the_extension_and_re
     }
     let right = json!({"token": "hive://secret/token"});
     assert_eq!(write(right.clone(), "validate").await.0, 200);
-    assert_eq!(world.call("GET", &format!("{one}/data"), &[]).await.0, 404, "nothing was stored");
+    assert_eq!(world.call("GET", &format!("{one}/data"), &[]).await.0, 400, "nothing was stored");
     assert_eq!(write(right.clone(), "data").await.0, 200);
     assert_eq!(world.ok("GET", &format!("{one}/data"), &[]).await["data"], right, "it stays as it was written");
     let validated = extension.of("validate");
