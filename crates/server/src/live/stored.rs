@@ -43,7 +43,7 @@ fn read_row<T: DeserializeOwned>(row: &LiveRow) -> Result<T, StoreError> {
         .map_err(|error| StoreError::Corrupt(format!("a row of live session {} cannot be read: {error}", row.session)))
 }
 
-/// Rows of one part of a session, by their number.
+/// Rows of one part of a session, by their number. What a command found has no body if it found nothing.
 pub(super) fn part<T: DeserializeOwned>(
     read: &mut dyn Read,
     (oid, session): (Oid, u64),
@@ -51,7 +51,8 @@ pub(super) fn part<T: DeserializeOwned>(
 ) -> Result<BTreeMap<u32, T>, StoreError> {
     let mut rows = Vec::new();
     read.live(oid, session, part, &mut |row| rows.push(row))?;
-    rows.iter().map(|row| Ok((row.item, read_row(row)?))).collect()
+    let is_told = |row: &&LiveRow| part != LivePart::Found || !row.body.is_empty();
+    rows.iter().filter(is_told).map(|row| Ok((row.item, read_row(row)?))).collect()
 }
 
 /// A session as it was stored, without its commands.
