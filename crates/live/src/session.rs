@@ -417,7 +417,8 @@ impl Session {
                 continue;
             }
             command.end(match (command.state(), is_closed) {
-                (State::Pending, true) => Ended::cancelled_by_close(now),
+                // One that was sent may have begun: nobody can say any more that it was cancelled.
+                (State::Pending, true) if !command.is_sent => Ended::cancelled_by_close(now),
                 (State::Pending, false) if !command.is_sent => Ended::never_ran(now),
                 _ => Ended::lost(now),
             });
