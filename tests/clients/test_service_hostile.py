@@ -2,11 +2,11 @@
 
 import gzip
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from listener import Listener
 from process import eventually
 from test_service_server import Muster
 
@@ -85,15 +85,8 @@ class Hostile:
             def log_message(self, *_):
                 pass
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_):
-                """The server hangs up on what is too much."""
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = Listener(Handler)
+        self.url = self.server.url
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ import threading
 import time
 import zlib
 from collections import defaultdict
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 from api import Api
+from listener import Listener
 from process import eventually
 from test_service_server import Muster
 
@@ -65,15 +66,8 @@ class Receiver:
             def log_message(self, *_):
                 pass
 
-        class Server(ThreadingHTTPServer):
-            daemon_threads = True
-
-            def handle_error(self, *_):
-                """Connections of a server that was killed break."""
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.server = Listener(Handler)
+        self.url = self.server.url
 
 
 def stored(server, api) -> set[str]:

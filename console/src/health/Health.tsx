@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { call } from '../api/client.ts'
 import { sessionQuery, useOrganization } from '../api/session.ts'
 import { Delete } from '../look/Delete.tsx'
+import { FactList } from '../look/FactList.tsx'
 import { Failure, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { ListTable } from '../look/ListTable.tsx'
@@ -95,14 +96,7 @@ export function Health() {
         {facts.error && <Failure what="The organization could not be read" error={facts.error} again={() => void facts.refetch()} />}
         <section className="panel">
           <h2>What there is</h2>
-          <dl className="facts">
-            {told.map(([name, value]) => (
-              <div key={name}>
-                <dt>{name}</dt>
-                <dd>{value}</dd>
-              </div>
-            ))}
-          </dl>
+          <FactList facts={told} />
           <p className="soft">Store, certificates, ports, disk and clock of the server: muster doctor.</p>
         </section>
       </div>

@@ -4,6 +4,7 @@ import { call, reliableTasking } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Explanation, Row, Target, Task } from '../api/types.ts'
 import { Dialog } from '../look/Dialog.tsx'
+import { FactList } from '../look/FactList.tsx'
 import { Failure } from '../look/Failure.tsx'
 import { State } from '../look/State.tsx'
 import { Time } from '../look/Time.tsx'
@@ -53,16 +54,7 @@ export function TargetPanel({ task, sid, onClose }: { task: Task; sid: string; o
           <span>{explained.data.explanation}</span>
         </p>
       )}
-      {target && (
-        <dl className="facts">
-          {facts(target).map(([name, value]) => (
-            <div key={name}>
-              <dt>{name}</dt>
-              <dd>{value}</dd>
-            </div>
-          ))}
-        </dl>
-      )}
+      {target && <FactList facts={facts(target)} />}
       {answers.error && <Failure what="Its answer could not be read" error={answers.error} again={() => void answers.refetch()} />}
       {found.slice(0, ANSWERS_MAX).map((row, at) => (
         <Answer key={row.routing?.event_id ?? at} row={row} />

@@ -1,4 +1,5 @@
 import type { Sensor } from '../api/types.ts'
+import { FactList } from '../look/FactList.tsx'
 import { Time } from '../look/Time.tsx'
 import { ofServer } from '../look/time.ts'
 import { architectureOf, platformOf } from './platform.ts'
@@ -17,14 +18,7 @@ export function Facts({ info }: { info: Sensor }) {
   return (
     <section className="panel">
       <h2>Machine</h2>
-      <dl className="facts">
-        {facts.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <FactList facts={facts} />
     </section>
   )
 }

@@ -4,6 +4,7 @@ import { call, type Failure as Refusal } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Service } from '../api/types.ts'
 import { Delete } from '../look/Delete.tsx'
+import { FactList } from '../look/FactList.tsx'
 import { Empty, Failure } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { complain, notify } from '../look/notices.tsx'
@@ -116,14 +117,7 @@ function Facts({ service }: { service: Service }) {
   return (
     <section className="panel">
       <h2>What it is</h2>
-      <dl className="facts">
-        {facts.map(([name, value]) => (
-          <div key={name}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
-        ))}
-      </dl>
+      <FactList facts={facts} />
     </section>
   )
 }

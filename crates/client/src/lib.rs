@@ -20,6 +20,7 @@ mod key;
 mod live;
 mod organization;
 mod output;
+mod program;
 mod reliable_task;
 mod rule;
 mod sensor;
@@ -31,7 +32,6 @@ mod transport;
 mod user;
 
 pub use error::ClientError;
-pub use extension::RegisteredExtension;
 pub use file::{Artifact, ArtifactContent, Payload};
 pub use history::{Historic, History, Span};
 pub use hive::{HiveChange, HiveRecord, SystemMetadata, UserMetadata};
@@ -41,12 +41,13 @@ pub use key::{ApiKey, InstallationKey, NewApiKey};
 pub use live::{LiveCommand, LiveFile, LiveMoved, LiveSession, LiveTranscript, LiveTyped};
 pub use organization::{OrgError, Whoami};
 pub use output::Output;
+pub use program::{NewProgram, Protocol, RegisteredProgram};
 pub use reliable_task::{
     Cancelled, Conditions, Created, Explained, FailureLimit, NewTask, Pace, Preview, Previewed, Summary, Target,
     TargetPage, Targeting, Untasked, Window,
 };
 pub use sensor::{Listing, Sensor, SensorState};
-pub use service::{NewService, RegisteredService, ServiceDeliveries, ServiceDelivery};
+pub use service::{ServiceDeliveries, ServiceDelivery};
 pub use stream::{Filter, RecordStream, StreamKind};
 pub use transport::{Client, Settings};
 pub use user::{ConsoleLink, NewUserKey};

@@ -23,6 +23,7 @@ mod live;
 mod organization;
 mod output;
 mod profile;
+mod program;
 mod reach;
 mod reliable_task;
 mod rotate_keys;

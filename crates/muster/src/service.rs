@@ -7,7 +7,6 @@ use crate::simulate::{self, Posted};
 use crate::{exit, show};
 use muster_webhook::service::{DEADLINE_S, Envelope, Etype, Verdict, judge};
 use muster_webhook::{SERVICE_HEADER, sign};
-pub use registered::RegisterArgs;
 use registered::RegisteredVerb;
 use serde_json::Value;
 use std::time::Duration;

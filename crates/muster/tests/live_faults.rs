@@ -249,6 +249,17 @@ async fn under_way(client: &Client, session: &str, command: &LiveCommand) {
     panic!("nothing came");
 }
 
+/// A world in which a large file is on its way from the endpoint: the session, the file, and the command that gets it.
+async fn getting() -> (World, Client, String, PathBuf, LiveCommand) {
+    let world = World::new();
+    let client = world.client();
+    let session = world.open(&client).await.id;
+    let path = world.file("large", LARGE_BYTES);
+    let get = order(&client, &session, &json!({"name": "get file", "object": path})).await;
+    under_way(&client, &session, &get).await;
+    (world, client, session, path, get)
+}
+
 fn sha256(path: &Path) -> String {
     let output = Command::new("sha256sum").arg(path).output().unwrap();
     String::from_utf8(output.stdout).unwrap()[..64].to_owned()
@@ -261,12 +272,7 @@ async fn moved(client: &Client, session: &str, command: &LiveCommand) -> String 
 
 #[tokio::test]
 async fn p24_a_sensor_that_is_killed_during_a_transfer_leaves_a_true_state_and_comes_back() {
-    let mut world = World::new();
-    let client = world.client();
-    let session = world.open(&client).await.id;
-    let path = world.file("large", LARGE_BYTES);
-    let get = order(&client, &session, &json!({"name": "get file", "object": path})).await;
-    under_way(&client, &session, &get).await;
+    let (mut world, client, session, path, get) = getting().await;
     world.kill_sensor();
     while client.live_sessions().await.unwrap()[0].status != "INACTIVE" {
         tokio::time::sleep(BETWEEN_TRIES).await;
@@ -284,12 +290,7 @@ async fn p24_a_sensor_that_is_killed_during_a_transfer_leaves_a_true_state_and_c
 
 #[tokio::test]
 async fn a_server_that_is_killed_during_transfers_goes_on_with_them_where_they_were_cut() {
-    let mut world = World::new();
-    let client = world.client();
-    let session = world.open(&client).await.id;
-    let path = world.file("large", LARGE_BYTES);
-    let get = order(&client, &session, &json!({"name": "get file", "object": path})).await;
-    under_way(&client, &session, &get).await;
+    let (mut world, client, session, path, get) = getting().await;
     world.kill_server();
     assert!(ended(&client, &session, &get).await.is_complete());
     assert_eq!(moved(&client, &session, &get).await, sha256(&path));

@@ -1,10 +1,9 @@
 //! `muster extension` for extensions that the server calls.
 
-use crate::confirm::confirm;
-use crate::service::RegisterArgs;
+use crate::program::{self, ProgramVerb, RegisterArgs};
 use crate::{show, simulate};
 use anyhow::Context as _;
-use muster_client::{Client, HiveChange, RegisteredExtension};
+use muster_client::{Client, HiveChange, Protocol};
 use serde_json::Value;
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -21,40 +20,12 @@ pub enum RegisteredVerb {
     ///   muster extension register greeter --url http://10.0.0.5:8080 --no-secret --allow-private
     #[command(verbatim_doc_comment)]
     Register(RegisterArgs),
-    /// List extensions of others
-    List,
-    /// Show one extension, and how it is
-    Get {
-        /// Its name
-        name: String,
-    },
-    /// Subscribe the organization to an extension
-    Subscribe {
-        /// Its name
-        name: String,
-    },
-    /// End the organization's subscription
-    Unsubscribe {
-        /// Its name
-        name: String,
-    },
-    /// Give the subscription another key: tokens that the extension has end
-    Rekey {
-        /// Its name
-        name: String,
-    },
+    #[command(flatten)]
+    Program(ProgramVerb),
     /// Show what an extension takes and gives
     Schema {
         /// Its name
         name: String,
-    },
-    /// Delete a registration, with all subscriptions to it
-    Delete {
-        /// Its name
-        name: String,
-        /// Do not ask
-        #[arg(long, short)]
-        yes: bool,
     },
     /// Ask an extension for something; prints the data of its answer
     ///
@@ -99,30 +70,10 @@ pub enum ConfigVerb {
 pub async fn run(verb: RegisteredVerb, client: &Client, json: bool) -> anyhow::Result<()> {
     match verb {
         RegisteredVerb::Register(args) => {
-            let (name, new) = args.read()?;
-            client.register_extension(&name, &new).await?;
-            show::line(format_args!("{name} is registered. Subscribe to it with: muster extension subscribe {name}"));
+            program::register(Protocol::Extension, args, Vec::new(), client).await?;
         }
-        RegisteredVerb::List => list(client, json).await?,
-        RegisteredVerb::Get { name } => get(&client.extension(&name).await?, json),
+        RegisteredVerb::Program(verb) => program::run(Protocol::Extension, verb, client, json).await?,
         RegisteredVerb::Schema { name } => show::json(&client.extension_schema(&name).await?),
-        RegisteredVerb::Subscribe { name } => {
-            client.subscribe_extension(&name).await?;
-            show::line("Subscribed; the extension is told if it wants to know.");
-        }
-        RegisteredVerb::Unsubscribe { name } => {
-            client.unsubscribe_extension(&name).await?;
-            show::line("Unsubscribed; its identity ends when the extension has been told.");
-        }
-        RegisteredVerb::Rekey { name } => {
-            client.rekey_extension(&name).await?;
-            show::line("Done: tokens that the extension had are not valid any more.");
-        }
-        RegisteredVerb::Delete { name, yes } => {
-            confirm(yes, &format!("delete the extension {name} with all subscriptions to it"))?;
-            client.delete_extension(&name).await?;
-            show::line("Deleted.");
-        }
         RegisteredVerb::Request { name, action, data } => {
             let data = Value::Object(simulate::object("JSON", &data)?);
             show::json(&client.request_extension::<Value>(&name, &action, &data).await?);
@@ -145,47 +96,4 @@ pub async fn run(verb: RegisteredVerb, client: &Client, json: bool) -> anyhow::R
         }
     }
     Ok(())
-}
-
-async fn list(client: &Client, json: bool) -> anyhow::Result<()> {
-    let extensions = client.extensions().await?;
-    if json {
-        show::json(&extensions);
-        return Ok(());
-    }
-    let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
-    let row = |one: &RegisteredExtension| {
-        vec![
-            show::safe(&one.name),
-            yes(one.is_subscribed),
-            yes(one.is_well),
-            yes(one.is_public),
-            show::safe(&one.error),
-        ]
-    };
-    let headings = ["NAME", "SUBSCRIBED", "WELL", "PUBLIC", "ERROR"];
-    show::table(&headings, extensions.values().map(row), "No extensions of others.");
-    Ok(())
-}
-
-fn get(extension: &RegisteredExtension, json: bool) {
-    if json {
-        return show::json(extension);
-    }
-    let text = |name: &str| match extension.rest.get(name) {
-        Some(Value::String(text)) => show::safe(text),
-        Some(other) => show::safe(&other.to_string()),
-        None => String::new(),
-    };
-    show::fields(&[
-        ("name", show::safe(&extension.name)),
-        ("url", text("url")),
-        ("subscribed", extension.is_subscribed.to_string()),
-        ("well", extension.is_well.to_string()),
-        ("error", show::safe(&extension.error)),
-        ("permissions", text("permissions")),
-        ("actions", show::safe(&extension.actions.join(", "))),
-        ("events", text("required_events")),
-        ("metrics", text("metrics")),
-    ]);
 }

@@ -12,39 +12,19 @@
 //! `MUSTER_SEEDS=5000` runs more seeds, `MUSTER_FIRST_SEED=2000` begins later, `MUSTER_SEED=123` runs one, with its trace.
 
 mod endpoint;
-#[path = "../shared/seeds.rs"]
-mod seeds;
 mod world;
+#[path = "../shared/worlds.rs"]
+mod worlds;
 
-use seeds::{chosen, judge, number, run_all};
-use std::panic::catch_unwind;
-use std::sync::Mutex;
 use world::{Counts, run};
+use worlds::run_worlds;
 
 /// Seeds of an ordinary run.
 const SEEDS: u64 = 120;
 
 #[test]
 fn a_command_has_its_effect_at_most_once_and_its_end_is_known_whatever_breaks() {
-    if let Some(seed) = number("MUSTER_SEED") {
-        let (counts, faults) = run(seed, true);
-        println!("seed {seed}: {counts:?}");
-        assert!(faults.is_empty(), "seed {seed}: {faults:#?}");
-        return;
-    }
-    let seeds = chosen(SEEDS);
-    let (sum, failed) = (Mutex::new(Counts::default()), Mutex::new(Vec::new()));
-    run_all(seeds.clone(), |seed| {
-        // A panic is a fault like any other, and must name its seed.
-        let (counts, faults) = catch_unwind(|| run(seed, false))
-            .unwrap_or_else(|_| (Counts::default(), vec!["it panicked; see above".to_owned()]));
-        sum.lock().unwrap().add(counts);
-        failed.lock().unwrap().extend(faults.into_iter().next().map(|fault| (seed, fault)));
-        true
-    });
-    let sum = sum.into_inner().unwrap();
-    println!("seeds {seeds:?}: {sum:?}");
-    judge(failed.into_inner().unwrap(), "live -- --nocapture");
+    let Some(sum) = run_worlds(SEEDS, "live -- --nocapture", run, Counts::add) else { return };
     let shows_something = sum.server_crashes > 0
         && sum.sensor_crashes > 0
         && sum.full_disks > 0
