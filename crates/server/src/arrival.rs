@@ -2,6 +2,7 @@
 
 use crate::held::HeldBytes;
 use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, StreamExt as _, future};
 use http_body_util::BodyExt as _;
 use hyper::body::Body;
 use std::time::Duration;
@@ -16,6 +17,10 @@ const BYTES_PER_SECOND_MIN: u64 = 4 * 1024;
 /// A body that is kept in memory has arrived after this time, or is given up: 8 MiB at 28 KB/s, or the largest
 /// configuration at 280 KB/s.
 const WHOLE_MAX: Duration = Duration::from_secs(300);
+
+/// How much of a body that was refused is still read, and for how long.
+const REFUSED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+const REFUSED_MAX: Duration = Duration::from_secs(10);
 
 /// Why a body did not arrive.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +76,18 @@ impl Arrival {
     }
 }
 
+/// Reads what still comes of a body that is refused, and keeps nothing of it. Who sends all of a body before reading the
+/// answer would else find a broken connection, not the reason, and send it again.
+pub async fn read_past<E>(pieces: impl Stream<Item = Result<Bytes, E>>) {
+    let mut left = REFUSED_BYTES_MAX;
+    let come = pieces.take_while(|piece| {
+        left = left.saturating_sub(piece.as_ref().map_or(u64::MAX, |piece| piece.len() as u64));
+        future::ready(left > 0)
+    });
+    // The refusal is told whether or not all has come by then.
+    let _ = timeout_at(Instant::now() + REFUSED_MAX, come.for_each(|_| future::ready(()))).await;
+}
+
 /// Bytes of bodies that are in memory while they come in.
 pub struct Bodies {
     bytes: HeldBytes,
@@ -119,8 +136,8 @@ impl Bodies {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use futures_util::{StreamExt as _, stream};
-    use http_body_util::{Full, StreamBody};
+    use futures_util::stream;
+    use http_body_util::{BodyDataStream, Full, StreamBody};
     use hyper::body::Frame;
     use std::convert::Infallible;
     use tokio::time::sleep;
@@ -157,6 +174,18 @@ mod tests {
         while began.elapsed() < WHOLE_MAX * 3 {
             assert!(arrival.next(&mut body).await.unwrap().is_some());
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_is_read_past_for_so_long_and_so_far() {
+        let began = Instant::now();
+        let slow = BodyDataStream::new(endless(1));
+        read_past(slow).await;
+        assert_eq!(began.elapsed(), REFUSED_MAX);
+        let mut read = 0;
+        let piece = Bytes::from(vec![b'x'; 1024 * 1024]);
+        read_past(stream::repeat(piece).inspect(|_| read += 1).map(Ok::<_, Infallible>)).await;
+        assert_eq!(read, REFUSED_BYTES_MAX / (1024 * 1024));
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,13 +4,13 @@
 //! its name it is whole or not there. What was received and never named goes
 //! when the upload is dropped, or at the next start.
 
-use crate::arrival::{Arrival, ArrivalError};
+use crate::arrival::{Arrival, ArrivalError, read_past};
 use crate::random;
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::{Bytes, BytesMut};
 use futures_util::stream;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, StreamBody};
+use http_body_util::{BodyDataStream, BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use muster_model::{Oid, to_hex};
 use std::io;
@@ -150,11 +150,19 @@ impl Upload {
     ///
     /// [`Error::TooLarge`] above `bytes_max` in all, [`Error::DiskFull`], or [`Error::Arrival`] if the sender breaks off.
     pub async fn append(&mut self, mut body: Incoming, bytes_max: u64) -> Result<(), Error> {
-        if hyper::body::Body::size_hint(&body).lower().saturating_add(self.size) > bytes_max {
+        let taken = self.take(&mut body, bytes_max).await;
+        if matches!(&taken, Err(error) if !matches!(error, Error::Arrival(_))) {
+            read_past(BodyDataStream::new(body)).await;
+        }
+        taken
+    }
+
+    async fn take(&mut self, body: &mut Incoming, bytes_max: u64) -> Result<(), Error> {
+        if hyper::body::Body::size_hint(body).lower().saturating_add(self.size) > bytes_max {
             return Err(Error::TooLarge(bytes_max));
         }
         let mut arrival = Arrival::begin();
-        while let Some(data) = arrival.next(&mut body).await? {
+        while let Some(data) = arrival.next(body).await? {
             self.size = self.size.saturating_add(data.len() as u64);
             if self.size > bytes_max {
                 return Err(Error::TooLarge(bytes_max));

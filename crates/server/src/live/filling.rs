@@ -6,13 +6,14 @@ use super::room::{Live, put_file};
 use super::session::LiveSession;
 use super::stored;
 use crate::access::to_hex;
-use crate::arrival::Arrival;
+use crate::arrival::{Arrival, read_past};
 use crate::files::{self, Content};
 use crate::intake::Beside;
 use crate::intake::event::Actor;
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
+use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
 use muster_live::{Code, Found};
 use muster_model::Oid;
@@ -146,6 +147,7 @@ impl Live {
             Ok((size, sha256)) => (record.size, record.sha256, record.is_whole) = (size, sha256, true),
             Err(error) => {
                 self.give_up(live, &filed).await;
+                read_past(pieces).await;
                 return Err(error);
             }
         }
@@ -214,7 +216,12 @@ impl Live {
                 _ = attempts.changed() => return Err(Error::Offset(filling.size)),
             };
             let Some(piece) = piece else { break };
-            self.append(oid, &filed, filling, &piece).await?;
+            if let Err(error) = self.append(oid, &filed, filling, &piece).await {
+                // Another attempt need not wait for that.
+                drop(slot);
+                read_past(BodyDataStream::new(body)).await;
+                return Err(error);
+            }
         }
         filling.file.sync_all().await?;
         Ok(Sent { size: filling.size })
