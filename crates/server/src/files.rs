@@ -152,6 +152,8 @@ impl Upload {
     pub async fn append(&mut self, mut body: Incoming, bytes_max: u64) -> Result<(), Error> {
         let taken = self.take(&mut body, bytes_max).await;
         if matches!(&taken, Err(error) if !matches!(error, Error::Arrival(_))) {
+            // What came is of no use any more, and a full disk needs its room.
+            let _ = self.file.set_len(0).await;
             read_past(BodyDataStream::new(body)).await;
         }
         taken

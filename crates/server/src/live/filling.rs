@@ -174,10 +174,13 @@ impl Live {
 
     /// Takes back an upload that did not come to be.
     async fn give_up(&self, live: &LiveSession, filed: &Filed) {
-        let oid = live.oid();
-        let arrived = filed.arrived.swap(0, Ordering::Relaxed);
-        self.room(oid).bytes.fetch_sub(arrived, Ordering::Relaxed);
         self.drop_file(live, filed.item);
+        self.remove_part(live.oid(), filed).await;
+    }
+
+    /// Removes what came of a file that will not be whole.
+    async fn remove_part(&self, oid: Oid, filed: &Filed) {
+        self.room(oid).bytes.fetch_sub(filed.arrived.swap(0, Ordering::Relaxed), Ordering::Relaxed);
         files::remove(&self.part_path(oid, &filed.record().id)).await;
     }
 
@@ -217,7 +220,12 @@ impl Live {
             };
             let Some(piece) = piece else { break };
             if let Err(error) = self.append(oid, &filed, filling, &piece).await {
-                // Another attempt need not wait for that.
+                if matches!(error, Error::DiskFull) {
+                    // It needs the room to store anything at all, such as that this failed.
+                    *slot = None;
+                    self.remove_part(oid, &filed).await;
+                }
+                // Another attempt need not wait for the rest.
                 drop(slot);
                 read_past(BodyDataStream::new(body)).await;
                 return Err(error);
@@ -303,9 +311,7 @@ impl Live {
         }
         *slot = None;
         record.status = Code(ended.code).hresult();
-        // What came of it is of no use, and a full disk needs its room to store that it failed.
-        self.room(oid).bytes.fetch_sub(filed.arrived.swap(0, Ordering::Relaxed), Ordering::Relaxed);
-        files::remove(&self.part_path(oid, &record.id)).await;
+        self.remove_part(oid, filed).await;
         Ok(record)
     }
 }
