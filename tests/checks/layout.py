@@ -1,4 +1,4 @@
-"""Length and names of source files."""
+"""Length and names of source files, and the numbers of decisions."""
 
 import subprocess
 
@@ -6,6 +6,17 @@ from steps import ROOT, Counts
 
 LINES_MAX = 600
 FORBIDDEN = {"utils", "util", "common", "helpers", "helper", "misc", "mod"}
+
+
+def decisions() -> list[str]:
+    """Each decision has a number of its own, the same in its name and its heading, and none is left out."""
+    problems = []
+    for number, path in enumerate(sorted((ROOT / "docs" / "adr").glob("*.md")), start=1):
+        if not path.name.startswith(f"{number:04}-"):
+            problems.append(f"{path.name} should have the number {number:04}")
+        if not path.read_text().startswith(f"# {number}. "):
+            problems.append(f"{path.name} should begin with '# {number}. '")
+    return problems
 
 
 def check() -> Counts:
@@ -30,4 +41,5 @@ def check() -> Counts:
     counts.record("file length", too_long)
     counts.record("file names", misnamed)
     counts.record("ignored tests", unfinished)
+    counts.record("numbers of decisions", decisions())
     return counts
