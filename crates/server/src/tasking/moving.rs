@@ -30,13 +30,38 @@ fn moves(command: &Command, moved: Moved<'_>) -> bool {
     }
 }
 
-/// The direct tasks of one sensor, the oldest first, with when each was sent.
+/// Sensors with such tasks that are kept before it is looked for the first time whose time is over.
+const SWEEP_MIN: usize = 1_024;
+
+/// The direct tasks of one sensor, the oldest first, with until when each may move files.
 type Sent = VecDeque<(Instant, Command)>;
 
 /// Direct tasks that move files, by sensor. A server that was started anew has forgotten them, as it has their answers'
 /// askers.
 #[derive(Default)]
-pub(crate) struct DirectTasks(Mutex<HashMap<(Oid, u32), Sent>>);
+pub(crate) struct DirectTasks(Mutex<BySensor>);
+
+#[derive(Default)]
+struct BySensor {
+    tasks: HashMap<(Oid, u32), Sent>,
+    /// How many sensors were left by the last sweep.
+    swept: usize,
+}
+
+impl BySensor {
+    /// Forgets tasks whose time is over. It looks at all sensors, so only when they have doubled since: a task to a whole
+    /// fleet must not look at the whole fleet for each sensor.
+    fn sweep(&mut self, now: Instant) {
+        if self.tasks.len() < SWEEP_MIN.max(self.swept.saturating_mul(2)) {
+            return;
+        }
+        self.tasks.retain(|_, tasks| {
+            tasks.retain(|(until, _)| now < *until);
+            !tasks.is_empty()
+        });
+        self.swept = self.tasks.len();
+    }
+}
 
 impl DirectTasks {
     /// A sensor was sent this.
@@ -48,11 +73,8 @@ impl DirectTasks {
         let now = Instant::now();
         let Some(until) = now.checked_add(DIRECT_MAX + Duration::from_secs(own)) else { return };
         let mut all = self.0.lock();
-        all.retain(|_, tasks| {
-            tasks.retain(|(until, _)| now < *until);
-            !tasks.is_empty()
-        });
-        let tasks = all.entry((place.organization.oid, place.ordinal)).or_default();
+        all.sweep(now);
+        let tasks = all.tasks.entry((place.organization.oid, place.ordinal)).or_default();
         if tasks.len() >= DIRECT_TASKS_MAX {
             tasks.pop_front();
         }
@@ -61,19 +83,19 @@ impl DirectTasks {
 
     fn any_moves(&self, place: &Place, moved: Moved<'_>) -> bool {
         let (now, all) = (Instant::now(), self.0.lock());
-        let tasks = all.get(&(place.organization.oid, place.ordinal));
+        let tasks = all.tasks.get(&(place.organization.oid, place.ordinal));
         tasks.into_iter().flatten().any(|(until, command)| now < *until && moves(command, moved))
     }
 }
 
 /// Whether a task that the sensor has, or is to get, moves this file.
 pub(crate) fn may_move(direct: &DirectTasks, place: &Place, moved: Moved<'_>, now: Timestamp) -> bool {
-    let moves = |line: &str| Command::parse(line).is_ok_and(|command| moves(&command, moved));
+    let line_moves = |line: &str| Command::parse(line).is_ok_and(|command| moves(&command, moved));
     let is_held = {
         let state = place.organization.state.lock();
-        let held = state.queue.held(place.ordinal).any(|task| moves(&task.spec.command));
+        let held = state.queue.held(place.ordinal).any(|task| line_moves(&task.spec.command));
         // What it confirmed may not be stored yet.
-        held || state.queue.owed(place.ordinal, now).iter().any(|task| moves(&task.spec.command))
+        held || state.queue.owed(place.ordinal, now).iter().any(|task| line_moves(&task.spec.command))
     };
     is_held || direct.any_moves(place, moved)
 }
