@@ -35,7 +35,7 @@ PROGRAMS = {"chromium": "chromium", "curl": "curl", "nft": "nftables", "ip": "ip
 CLIENTS = ROOT / "tests" / "clients"
 
 # How much more the slow variants do.
-LONG = {"MUSTER_SEEDS": "5000", "MUSTER_KILL_EXECUTIONS": "5000", "PROPTEST_CASES": "4096"}
+LONG = {"MUSTER_SEEDS": "5000", "MUSTER_KILL_EXECUTIONS": "20000", "PROPTEST_CASES": "4096"}
 
 
 def tools(_) -> Counts:
@@ -94,7 +94,7 @@ def one_command(name: str, argv: list[str], cwd: Path = ROOT) -> Counts:
 
 def cargo(options) -> Counts:
     """cargo test: unit, golden, property, simulation and end-to-end tests"""
-    build = one_command("build", ["cargo", "build", "--workspace", "--bins", "--locked"])
+    build = programs()
     if build.failed:
         return build
     environment = LONG if options.long else {}
@@ -105,6 +105,11 @@ def cargo(options) -> Counts:
     if code and not counts.failed:
         counts.record("cargo test", [f"exit {code}; see .cache/log/cargo.log"])
     return counts
+
+
+def programs() -> Counts:
+    """Builds all there is: with fewer targets cargo would join other features, and compile nearly everything once more."""
+    return one_command("build", ["cargo", "build", "--workspace", "--all-targets", "--locked"])
 
 
 def clients(_) -> Counts:
@@ -146,7 +151,7 @@ def console(_) -> Counts:
 
 def python_tests(name: str, folder: Path, environment: Path) -> Counts:
     """Tests in Python that start the programs, which are built first."""
-    build = one_command("build", ["cargo", "build", "-p", "muster", "-p", "muster-sensor", "-p", "muster-service", "--bins", "--examples", "--locked"])
+    build = programs()
     if build.failed:
         return build
     report = CACHE / f"{name}.xml"

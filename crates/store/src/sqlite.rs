@@ -233,7 +233,7 @@ fn copy(from: &Connection, to: &Path) -> Result<(), StoreError> {
 
 /// Looks whether a database file, which may be in use, is ours and sound; changes nothing.
 pub(crate) fn check_file(path: &Path) -> Result<(), StoreError> {
-    open::check(&open::reader(path)?, path)
+    open::check(&mut open::reader(path)?, path, None)
 }
 
 /// Reads a database file, which may be in use.

@@ -23,7 +23,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 const SENSORS: usize = 6;
-const EXECUTIONS_DEFAULT: u64 = 10_000;
+const EXECUTIONS_DEFAULT: u64 = 3_000;
 
 /// Requests and looks are repeated while the server is down; two minutes of it are a failure.
 const TRIES_MAX: u32 = 1_200;

@@ -4,7 +4,7 @@ use super::{log, sealing};
 use crate::store::{Options, StoreError};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Marks the file as ours: "mstr".
 const APPLICATION_ID: i32 = 0x6d73_7472;
@@ -20,8 +20,12 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_seal.sql"),
 ];
 
-/// Files up to this size are checked as a whole at start: larger ones would hold up the start for many seconds.
-const CHECKED_BYTES_MAX: u64 = 1 << 30;
+/// The check of the pages at start ends after this long, so that a large file does not hold up the start: damage that it
+/// did not reach is found where it is read.
+const CHECK_MAX: Duration = Duration::from_secs(2);
+
+/// Steps of SQLite's machine between two looks at the clock: well under a millisecond.
+const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 
 /// How long to wait for another program that looks into the file, such as a copying tool.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
@@ -86,7 +90,7 @@ pub(super) fn writer(options: &Options) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut conn = Connection::open_with_flags(&options.path, flags).map_err(store_error)?;
     conn.busy_timeout(LOCK_WAIT).map_err(store_error)?;
-    check(&conn, &options.path)?;
+    check(&mut conn, &options.path, Some(CHECK_MAX))?;
     sealing::require_key(&conn, options.seal.as_ref())?;
     set_up(&mut conn, options).map_err(store_error)?;
     options.seal.iter().try_for_each(|seal| sealing::take_over(&mut conn, seal))?;
@@ -107,8 +111,9 @@ pub(super) fn wait_for_locks(conn: &Connection, wait: Option<Duration>) -> Resul
     conn.busy_timeout(wait.unwrap_or(LOCK_WAIT))
 }
 
-/// Refuses files that are not ours or not sound. Changes nothing: a file of another program stays as it is.
-pub(super) fn check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
+/// Refuses files that are not ours or not sound, as far as that shows within `patience`. Changes nothing: a file of
+/// another program stays as it is.
+pub(super) fn check(conn: &mut Connection, path: &Path, patience: Option<Duration>) -> Result<(), StoreError> {
     let unusable = |why: String| StoreError::Corrupt(format!("{}: {why}", path.display()));
     let ask = |error| match store_error(error) {
         StoreError::Corrupt(why) => unusable(why),
@@ -131,14 +136,25 @@ pub(super) fn check(conn: &Connection, path: &Path) -> Result<(), StoreError> {
             "made by a newer muster (schema {version}, this one knows up to {known}); use that version, or {ADVICE}"
         )));
     }
-    let size = std::fs::metadata(path).map_err(|error| file_error(path, &error))?.len();
-    if size <= CHECKED_BYTES_MAX {
-        let verdict: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(ask)?;
-        if verdict != "ok" {
-            return Err(unusable(format!("damaged ({verdict}); {ADVICE}")));
-        }
+    match verdict_on_pages(conn, patience).map_err(ask)?.as_deref() {
+        None => tracing::warn!(file = %path.display(), "the database is large: it was checked in part"),
+        Some("ok") => {}
+        Some(verdict) => return Err(unusable(format!("damaged ({verdict}); {ADVICE}"))),
     }
     Ok(())
+}
+
+/// What SQLite says of the pages of the file; `None` if it could not say within `patience`.
+fn verdict_on_pages(conn: &mut Connection, patience: Option<Duration>) -> Result<Option<String>, rusqlite::Error> {
+    let begun = Instant::now();
+    let is_over = patience.map(|patience| move || begun.elapsed() > patience);
+    conn.progress_handler(STEPS_BETWEEN_LOOKS, is_over)?;
+    let verdict = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+    conn.progress_handler(0, None::<fn() -> bool>)?;
+    match verdict {
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted) => Ok(None),
+        verdict => verdict.map(Some),
+    }
 }
 
 fn set_up(conn: &mut Connection, options: &Options) -> Result<(), rusqlite::Error> {
@@ -178,6 +194,21 @@ fn migrate(conn: &mut Connection) -> Result<(), rusqlite::Error> {
 mod tests {
     use super::*;
     use rusqlite::ffi;
+
+    /// Goal: a large file does not hold up the start. Method: a check that has no time at all is told from one that found
+    /// nothing, and from one that has its time.
+    #[test]
+    fn the_check_of_the_pages_ends_when_its_time_is_over() {
+        let mut conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch(
+            "CREATE TABLE numbers (n INTEGER PRIMARY KEY) STRICT;
+             WITH RECURSIVE up(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < 20000)
+             INSERT INTO numbers SELECT n FROM up",
+        )
+        .unwrap();
+        assert_eq!(verdict_on_pages(&mut conn, Some(Duration::ZERO)).unwrap(), None);
+        assert_eq!(verdict_on_pages(&mut conn, None).unwrap().as_deref(), Some("ok"));
+    }
 
     /// Fault 5.8: callers are told to come back, and not that the server is broken.
     #[test]
