@@ -65,15 +65,16 @@ const account = createRoute({
 const text = (value: unknown) => (typeof value === 'string' && value ? value : undefined)
 /** Orders that the server keeps. */
 const SORTS = ['hostname', '-hostname', 'alive', '-alive']
+const STATES = ['online', 'offline'] as const
 const sensors = createRoute({
   getParentRoute: () => shell,
   path: '/sensors',
   validateSearch: (
     search: Record<string, unknown>,
-  ): { selector?: string | undefined; sort?: string | undefined; online?: boolean | undefined } => ({
+  ): { selector?: string | undefined; sort?: string | undefined; state?: (typeof STATES)[number] | undefined } => ({
     selector: text(search.selector),
     sort: SORTS.find((sort) => sort === search.sort),
-    online: search.online === true || undefined,
+    state: STATES.find((state) => state === search.state),
   }),
   component: lazyRouteComponent(() => import('./sensors/List.tsx'), 'Sensors'),
 })
@@ -118,9 +119,10 @@ const task = createRoute({
   component: lazyRouteComponent(() => import('./reliable-tasking/Detail.tsx'), 'TaskDetail'),
 })
 const find = (search: Record<string, unknown>): { find?: string | undefined } => ({ find: text(search.find) })
-const edited = (search: Record<string, unknown>): { name?: string | undefined; from?: string | undefined } => ({
+const edited = (search: Record<string, unknown>): { name?: string | undefined; from?: string | undefined; sid?: string | undefined } => ({
   name: text(search.name),
   from: text(search.from),
+  sid: text(search.sid),
 })
 const rules = createRoute({
   getParentRoute: () => shell,

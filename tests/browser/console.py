@@ -21,10 +21,12 @@ document.addEventListener("securitypolicyviolation", (event) =>
 """
 
 
-def one_time_link(server: Server, *arguments: str) -> str:
-    """What `muster console` prints."""
+def one_time_link(server: Server, *arguments: str, path: str = "") -> str:
+    """What `muster console` prints; programs are looked for in `path` first."""
     argv = [program("muster"), "console", "--data-dir", str(server.data_dir), *arguments]
     environment = plain_environment(server.folder / "home")
+    if path:
+        environment["PATH"] = f"{path}:{environment['PATH']}"
     ran = subprocess.run(argv, capture_output=True, text=True, timeout=60, env=environment, check=False)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout.strip()
@@ -53,6 +55,39 @@ class Console:
             self.page.get_by_label("The same again").fill(PASSWORD)
         button.click()
         expect(self.page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+
+    def sign_in_by_password(self, email: str = "ana@example.org") -> None:
+        """On the page that asks for it."""
+        self.page.get_by_label("User (e-mail address)").fill(email)
+        self.page.get_by_label("Password").fill(PASSWORD)
+        self.page.get_by_role("button", name="Sign in").click()
+        expect(self.page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+
+    def call(self, method: str, path: str, form: dict[str, str]) -> dict:
+        """A call of the API as whoever is signed in."""
+        script = """async ([method, path, form]) => {
+          const answer = await fetch(path, {method, headers: {"x-muster-console": "1"}, body: new URLSearchParams(form)})
+          return answer.json()
+        }"""
+        return self.page.evaluate(script, [method, path, form])
+
+    def sign_in_as(self, email: str, role: str) -> None:
+        """Adds somebody with a role, and comes in as them by the link for a password."""
+        users = f"/v1/orgs/{self.server.oid}/users"
+        self.call("POST", users, {"email": email, "role": role})
+        link = self.call("POST", f"{users}/link", {"email": email, "purpose": "password"})
+        self.page.goto(self.root.removesuffix("/console") + link["path"])
+        self.page.get_by_label("Password", exact=True).fill(PASSWORD)
+        self.page.get_by_label("The same again").fill(PASSWORD)
+        self.page.get_by_role("button", name="Sign in").click()
+        expect(self.page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+
+    def remove(self, email: str) -> None:
+        """Signs them out, and takes them out of the organization: the other tests sign in as the only user."""
+        self.page.get_by_role("button", name=f"Account of {email}").click()
+        self.page.get_by_role("button", name="Sign out").click()
+        self.sign_in_by_password()
+        self.call("DELETE", f"/v1/orgs/{self.server.oid}/users", {"email": email})
 
     def check(self, name: str) -> None:
         """No policy violation, nothing that axe objects to, no sideways scrolling; pictures in light, dark and on a phone."""

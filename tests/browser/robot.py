@@ -1,6 +1,7 @@
-"""A service for the console's tests: it takes what it is told, answers requests, and keeps a job with evidence."""
+"""Programs of others for the console's tests: a service with jobs and evidence, and an extension with forms."""
 
 import base64
+import gzip
 import json
 import threading
 import time
@@ -9,22 +10,23 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 HOSTILE = '<img src=x onerror="alert(1)">'
 
 
-class Robot:
-    """On a free port of the loopback; `is_refusing` makes it refuse what it is told."""
+class Hook:
+    """A program of others on a free port of the loopback; what it answers is told by `answer`."""
 
     def __init__(self):
-        self.is_refusing = False
-        robot = self
+        hook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
-                said = json.loads(self.rfile.read(int(self.headers["content-length"])))
-                body = json.dumps(robot.answer(said)).encode()
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if self.headers.get("content-encoding") == "gzip":
+                    body = gzip.decompress(body)
+                answer = json.dumps(hook.answer(json.loads(body))).encode()
                 self.send_response(200)
                 self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
+                self.send_header("content-length", str(len(answer)))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(answer)
 
             def log_message(self, *_):
                 pass
@@ -36,6 +38,12 @@ class Robot:
     def stop(self) -> None:
         self.server.shutdown()
         self.server.server_close()
+
+
+class Robot(Hook):
+    """A service; `is_refusing` makes it refuse what it is told."""
+
+    is_refusing = False
 
     def answer(self, said: dict) -> dict:
         if said["etype"] == "health":
@@ -66,3 +74,43 @@ class Robot:
             {"ts": now, "msg": f"found something {HOSTILE}", "attachments": evidence, "is_important": True},
         ]
         return {"id": "6a1cbb1e-0000-4000-8000-00000000000a", "start": now - 2000, "cause": "look for paper", "sid": [], "hist": history, "end": now}
+
+
+class Greeter(Hook):
+    """An extension whose every word is hostile; it takes any configuration but the level 9."""
+
+    def __init__(self):
+        super().__init__()
+        self.configurations: list[dict] = []
+
+    def answer(self, said: dict) -> dict:
+        if "schema_request" in said:
+            return {"version": 1, "data": self.schema()}
+        if "conf_validation" in said:
+            self.configurations.append(said["conf_validation"]["conf"])
+            if self.configurations[-1].get("level") == 9:
+                return {"version": 1, "data": {}, "error": f"level 9 is too much {HOSTILE}", "retriable": False}
+        if "request" in said:
+            return {"version": 1, "data": {"greeted": said["request"]["data"], "with": HOSTILE}}
+        return {"version": 1, "data": {}}
+
+    @staticmethod
+    def schema() -> dict:
+        def element(data_type: str, label: str, index: int, **more) -> dict:
+            about = {"label": f"{label} {HOSTILE}", "description": f"about {label} {HOSTILE}", "placeholder": HOSTILE}
+            return {"data_type": data_type, "display_index": index, "is_list": False, **about, **more}
+
+        parameters = {
+            "who": element("string", "Who", 1),
+            "tone": element("complex_enum", "Tone", 2, complex_enum_values=[{"label": f"warm {HOSTILE}", "value": "warm"}]),
+            "since": element("time", "Since", 3),
+        }
+        settings = {"level": element("integer", "Level", 1, default_value=1), "token": element("secret", "Token", 2)}
+        greet = {
+            "is_user_facing": True, "label": f"Greet {HOSTILE}", "short_description": f"says hello {HOSTILE}",
+            "parameters": {"fields": parameters, "requirements": [["who"]]},
+        }
+        return {
+            "views": [], "config_schema": {"fields": settings, "requirements": []}, "request_schema": {"greet": greet},
+            "required_events": [],
+        }

@@ -100,28 +100,3 @@ def test_health_tells_what_there_is(signed_in):
     expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
     expect(page.get_by_text("Version of the server")).to_be_visible()
     console.check("health")
-
-
-def test_an_extension_is_asked_by_the_form_of_its_own_schema(signed_in):
-    console, page = signed_in, signed_in.page
-    console.open("/extensions")
-    page.get_by_label("Subscribe to").fill("ext-of-nobody")
-    with console.watch.expecting(re.compile("404")):
-        page.get_by_role("button", name="Subscribe", exact=True).click()
-        expect(page.get_by_role("alert")).to_contain_text("no such extension")
-    page.get_by_label("Subscribe to").fill("ext-reliable-tasking")
-    page.get_by_role("button", name="Subscribe", exact=True).click()
-    page.get_by_role("link", name="ext-reliable-tasking").click()
-    page.get_by_role("link", name="explain", exact=True).click()
-    page.get_by_role("button", name="Ask: explain").click()
-    expect(page.get_by_role("alert").first).to_have_text("Task is needed.")
-    console.check("extension-lacks")
-    page.get_by_role("link", name="preview", exact=True).click()
-    page.get_by_label("Selector").fill("plat == linux")
-    page.get_by_label("Limit").fill("3")
-    page.get_by_role("button", name="Ask: preview").click()
-    expect(page.get_by_role("region", name="Answer")).to_contain_text("total_sensors")
-    console.check("extension")
-    console.open("/extensions")
-    expect(page.get_by_role("row").filter(has_text="ext-reliable-tasking")).to_be_visible()
-    console.check("extensions")

@@ -131,3 +131,34 @@ def test_saving_shows_the_difference_and_a_change_by_somebody_else_is_not_overwr
     expect(page.get_by_role("dialog")).to_contain_text("event/THEIRS")
     page.get_by_role("dialog").get_by_role("button", name="Save").click()
     expect(page.get_by_role("link", name="shared")).to_be_visible()
+
+
+def test_what_was_written_and_not_saved_is_there_again_until_it_is_given_up(signed_in):
+    console, page = signed_in, signed_in.page
+    console.open("/rules/edit")
+    write(page, RULE.replace("sounds like", "contains"))
+    expect(page.get_by_text("The server takes it")).to_be_visible()
+    console.open("/rules")
+    page.get_by_role("link", name="New rule").first.click()
+    expect(page.get_by_text("This is what you wrote and did not save")).to_be_visible()
+    expect(page.locator(".cm-content")).to_contain_text(MARK)
+    console.check("rule-draft")
+    page.get_by_role("button", name="Give it up").click()
+    expect(page.locator(".cm-content")).to_contain_text("/whoami")
+    page.reload()
+    expect(page.locator(".cm-content")).to_contain_text("/whoami")
+
+
+def test_a_rule_begins_with_an_event_of_the_timeline(signed_in, server):
+    console, page = signed_in, signed_in.page
+    NamedSensor(server, "begin-1")
+    wait_for_sensor(console, "begin-1", "online")
+    sensors_row(console, "begin-1").click()
+    page.get_by_role("link", name="Timeline").click()
+    page.get_by_label("Kind of event").select_option("CONNECTED")
+    events = page.get_by_role("region", name="Events")
+    events.locator("summary").first.click()
+    console.check("event")
+    events.get_by_role("link", name="Rule from this…").first.click()
+    expect(page.locator(".cm-content")).to_contain_text("event: CONNECTED")
+    expect(page.get_by_text("The server takes it")).to_be_visible()

@@ -64,6 +64,54 @@ def test_the_first_user_comes_in_by_the_link_and_later_by_password(console_of_no
     console.check("account")
 
 
+def test_the_link_is_opened_in_the_browser_of_the_machine(console, tmp_path):
+    # In place of the browser, a program that keeps what it is given.
+    (tmp_path / "xdg-open").write_text(f'#!/bin/sh\nprintf %s "$1" > {tmp_path}/opened\n')
+    (tmp_path / "xdg-open").chmod(0o755)
+    console.sign_in()
+    printed = one_time_link(console.server, "--open", path=str(tmp_path))
+    assert (tmp_path / "opened").read_text() == printed
+    console.page.context.clear_cookies()
+    console.page.goto("about:blank")
+    console.page.goto(printed)
+    console.page.get_by_role("button", name="Sign in").click()
+    expect(console.page.get_by_role("heading", level=1, name="Overview")).to_be_visible()
+
+
+def test_who_guesses_passwords_is_told_how_long_to_wait(console_of_nobody):
+    console, page = console_of_nobody, console_of_nobody.page
+    page.goto(f"{console.root}/sign-in")
+    with console.watch.expecting(re.compile("401|429")):
+        for number in range(6):
+            page.get_by_label("User (e-mail address)").fill("ana@example.org")
+            page.get_by_label("Password").fill(f"guess number {number}")
+            page.get_by_role("button", name="Sign in").click()
+            expect(page.get_by_role("alert")).to_be_visible()
+            expect(page.get_by_label("Password")).to_have_value("")
+        expect(page.get_by_role("alert")).to_contain_text(re.compile(r"Too many tries\. The next one is possible in \d+ s\."))
+        expect(page.get_by_role("button", name="Sign in")).to_be_disabled()
+        console.check("too-many-tries")
+
+
+def test_a_user_makes_another_organization_and_goes_from_one_to_the_other(console_of_nobody):
+    console, page = console_of_nobody, console_of_nobody.page
+    console.sign_in()
+    page.get_by_role("button", name="Account of ana@example.org").click()
+    page.get_by_role("button", name="New organization…").click()
+    page.get_by_label("Name", exact=True).fill("second")
+    console.check("organization-new")
+    page.get_by_role("button", name="Make it").click()
+    switch = page.get_by_role("combobox", name="Organization")
+    expect(switch).to_have_value("second")
+    expect(page).to_have_url(f"{console.root}/second")
+    expect(page.get_by_text("Begin with a sensor.")).to_be_visible()
+    page.get_by_role("link", name="Reliable Tasking").click()
+    expect(page.get_by_text("No tasks yet.")).to_be_visible()
+    console.check("organizations")
+    switch.select_option("muster")
+    expect(page).to_have_url(f"{console.root}/muster")
+
+
 def test_a_spent_link_says_so(console):
     page = console.page
     console.sign_in()

@@ -140,7 +140,7 @@ def test_a_task_with_100_000_targets_is_made_looked_through_and_taken_back(conso
     page.get_by_label("Command").fill("os_version")
     page.get_by_role("combobox", name="On which sensors").fill("plat == linux")
     expect(page.get_by_text("(100,000 of them offline now")).to_be_visible()
-    page.get_by_role("button", name="Run it").click()
+    page.get_by_role("button", name="Run it", exact=True).click()
     expect(page.get_by_role("button", name="queued 100,000")).to_be_visible()
     scroll(console, "targets")
     console.check("task-large")

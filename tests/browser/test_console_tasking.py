@@ -36,14 +36,18 @@ def test_a_task_for_a_machine_that_is_off_runs_when_it_is_back_and_its_output_is
     expect(sensors_row(console, "web-1")).to_contain_text("offline")
     console.check("sensors")
 
-    # From the machines to the command, as somebody would who never saw the console.
-    sensors_row(console, "web-1").get_by_role("checkbox").check()
+    # From the machines to the command, as somebody would who never saw the console: those that are off, and no others.
+    page.get_by_label("State").select_option("offline")
+    page.get_by_role("combobox", name="Selector").fill('hostname == "web-1"')
+    page.get_by_role("button", name="Apply").click()
+    expect(page.get_by_text("all 1 that match")).to_be_visible()
     page.get_by_role("button", name="Run a command on them…").click()
+    expect(page.get_by_role("combobox", name="On which sensors")).to_have_value(re.compile("^sid == "))
     expect(page.get_by_role("status").filter(has_text="of them online")).to_contain_text("1 sensor matches, 0 of them online.")
     page.get_by_label("Command").fill('run --shell-command "echo all is well"')
     expect(page.locator("p.note")).to_contain_text("1 of them offline now: each runs it when it is back")
     console.check("task-new")
-    page.get_by_role("button", name="Run it").click()
+    page.get_by_role("button", name="Run it", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text('run --shell-command "echo all is well"')
     expect(page.get_by_role("button", name="queued 1")).to_be_visible()
     sensors_row(console, "web-1").click()
@@ -79,7 +83,7 @@ def test_a_task_that_is_taken_back_never_runs_and_the_page_says_so_at_once(signe
     sensor.process.stop()
     expect(sensors_row(console, "db-1")).to_contain_text("offline")
     new_task(console, "os_version", 'hostname == "db-1"')
-    page.get_by_role("button", name="Run it").click()
+    page.get_by_role("button", name="Run it", exact=True).click()
     expect(page.get_by_role("button", name="queued 1")).to_be_visible()
     # The overview names the machine, and what it will run.
     console.open()
@@ -104,6 +108,22 @@ def test_a_task_that_is_taken_back_never_runs_and_the_page_says_so_at_once(signe
     assert page.get_by_role("button", name=re.compile("finished")).count() == 0
 
 
+def test_a_task_that_runs_is_stopped_where_it_runs_if_one_asks_for_that(signed_in, server):
+    console, page = signed_in, signed_in.page
+    NamedSensor(server, "busy-1")
+    wait_for_sensor(console, "busy-1", "online")
+    new_task(console, 'run --shell-command "sleep 300"', 'hostname == "busy-1"')
+    page.get_by_role("button", name="Run it", exact=True).click()
+    expect(page.get_by_role("button", name="started 1")).to_be_visible()
+    page.get_by_role("button", name="Untask…").click()
+    expect(page.get_by_role("dialog")).to_contain_text("Past recall, since they have it already and may still run it: 1 sensor.")
+    page.get_by_label("Stop it there, too").check()
+    console.check("task-stop")
+    page.get_by_role("dialog").get_by_role("button", name="Untask").click()
+    expect(page.get_by_text("1 sensor will be told to stop it.")).to_be_visible()
+    expect(page.get_by_role("button", name="cancelled 1")).to_be_visible()
+
+
 def test_a_selector_with_a_mistake_is_marked_at_its_column(signed_in):
     console, page = signed_in, signed_in.page
     with console.watch.expecting(re.compile("400")):
@@ -112,7 +132,7 @@ def test_a_selector_with_a_mistake_is_marked_at_its_column(signed_in):
     place = page.locator("pre.where").inner_text().split("\n")
     assert place[0] == "plat = linux"
     assert place[1].index("^") == 5
-    expect(page.get_by_role("button", name="Run it")).to_be_disabled()
+    expect(page.get_by_role("button", name="Run it", exact=True)).to_be_disabled()
     console.check("selector-mistake")
     # What is not finished is a mistake, too, until it is.
     with console.watch.expecting(re.compile("400"), at_least=0):
@@ -120,6 +140,24 @@ def test_a_selector_with_a_mistake_is_marked_at_its_column(signed_in):
         page.get_by_role("option", name="linux", exact=True).click()
         expect(page.get_by_role("combobox", name="On which sensors")).to_have_value("plat == linux")
         expect(page.get_by_role("alert")).not_to_be_visible()
+
+
+def test_a_command_with_a_mistake_is_told_before_it_is_sent_and_one_that_is_known_is_explained(signed_in):
+    console, page = signed_in, signed_in.page
+    with console.watch.expecting(re.compile("400")):
+        new_task(console, "os_versoin", "")
+        expect(page.get_by_role("alert")).to_contain_text("os_version")
+        expect(page.get_by_role("button", name="Run it", exact=True)).to_be_disabled()
+        # A line of a shell is a program of the machine.
+        page.get_by_label("Command").fill("uname -a")
+        page.get_by_role("button", name="Run it as a program of the machine").click()
+        expect(page.get_by_label("Command")).to_have_value('run --shell-command "uname -a"')
+    page.get_by_label("Command").fill("os_kill_process --pid 4")
+    expect(page.get_by_text(re.compile("Sensors of .*linux.* have it"))).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    page.get_by_text("How it is written").click()
+    expect(page.get_by_text("usage: os_kill_process")).to_be_visible()
+    console.check("task-command")
 
 
 def test_a_sensor_is_isolated_and_rejoins_as_it_reports_itself(signed_in, server):
@@ -187,7 +225,7 @@ def test_a_task_for_other_hours_waits_for_them_and_says_so(signed_in, server):
     page.get_by_label("to", exact=True).fill(f"{(hour + 13) % 24:02}:00")
     expect(page.locator("p.note")).to_contain_text(f"between {(hour + 12) % 24:02}:00 and {(hour + 13) % 24:02}:00 of its local time")
     console.check("task-hours")
-    page.get_by_role("button", name="Run it").click()
+    page.get_by_role("button", name="Run it", exact=True).click()
     expect(page.get_by_role("button", name="not now 1")).to_be_visible()
     # The sensor's own page has it, too.
     wait_for_sensor(console, "night-1", "online")
@@ -203,7 +241,7 @@ def test_files_that_came_from_a_sensor_stand_on_its_page(signed_in, server, tmp_
     wait_for_sensor(console, "file-1", "online")
     (tmp_path / "evidence.txt").write_text("found here")
     new_task(console, f"artifact_get {tmp_path}/evidence.txt", 'hostname == "file-1"')
-    page.get_by_role("button", name="Run it").click()
+    page.get_by_role("button", name="Run it", exact=True).click()
     expect(page.get_by_role("button", name="finished 1")).to_be_visible()
     wait_for_sensor(console, "file-1", "online")
     sensors_row(console, "file-1").click()

@@ -12,6 +12,10 @@ export class Failure extends Error {
   get isSignedOut() {
     return this.status === 401 && this.code !== 'missing_permission' && this.code !== 'wrong_password'
   }
+  /** What was asked for is not there, or not any more. Hives say so with a status of their own. */
+  get isGone() {
+    return this.status === 404 || this.code === 'RECORD_NOT_FOUND'
+  }
   /** The name of a permission that is missing. */
   get missing() {
     return this.code === 'missing_permission' ? this.message.replace(/^missing permission: /, '') : ''

@@ -17,6 +17,11 @@ export type Target = Schemas['Target']
 export type TargetPage = Schemas['TaskPage']
 export type Preview = Schemas['TaskPreview']
 export type Service = Schemas['RegisteredService']
+export type Definition = Schemas['ExtensionDefinition']
+export type Extension = Schemas['RegisteredExtension']
+/** A program of others: a service or an extension. */
+export type Program = Service | Extension
+export type Command = Schemas['TaskCommand']
 export type Deliveries = Schemas['Deliveries']
 export type LiveSession = Schemas['LiveSessionV6']
 export type LiveCommand = Schemas['LiveCommandV6']

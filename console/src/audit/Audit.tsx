@@ -3,9 +3,10 @@ import { useNavigate, useSearch } from '@tanstack/react-router'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Row } from '../api/types.ts'
-import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { Empty, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { ListTable } from '../look/ListTable.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { saveFile } from '../look/saveFile.ts'
 import { TextFilter } from '../look/TextFilter.tsx'
 import { Time } from '../look/Time.tsx'
@@ -57,7 +58,7 @@ export function Audit() {
       </Head>
       <div className="page">
         {!may('audit.get') && <Forbidden permission="audit.get" />}
-        {audit.error && <Failure what="The audit could not be read" error={audit.error} again={() => void audit.refetch()} />}
+        <Reading of={audit} what="The audit" />
         {audit.data && !shown.length && <Empty title="Nothing of this text in the last 30 days." />}
         {shown.length > 0 && (
           <ListTable

@@ -5,7 +5,7 @@ import { useOrganization } from '../api/session.ts'
 import type { Row } from '../api/types.ts'
 import { Copy } from '../look/Copy.tsx'
 import { Dialog } from '../look/Dialog.tsx'
-import { Failure } from '../look/Failure.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { Time } from '../look/Time.tsx'
 
 /** One detection: the event that made it, and where to go from it. */
@@ -20,7 +20,7 @@ export function DetectionPanel({ id, onClose }: { id: string; onClose: () => voi
   const rule = typeof row?.source_rule === 'string' ? row.source_rule.replace(/^general\./, '') : undefined
   return (
     <Dialog title={row ? String(row.cat) : 'Detection'} onClose={onClose}>
-      {read.error && <Failure what="The detection could not be read" error={read.error} again={() => void read.refetch()} />}
+      <Reading of={read} what="The detection" gone="There is no such detection." />
       {row && (
         <>
           <dl className="facts">

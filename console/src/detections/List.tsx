@@ -5,11 +5,13 @@ import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Row } from '../api/types.ts'
 import { useTopic } from '../live/useLive.ts'
-import { Copy } from '../look/Copy.tsx'
-import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { CopyAs } from '../look/CopyAs.tsx'
+import { Empty, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { quoted } from '../look/quoted.ts'
+import { Reading } from '../look/Reading.tsx'
 import { counted } from '../look/words.ts'
+import { Course } from './Course.tsx'
 import { DetectionPanel } from './DetectionPanel.tsx'
 import { DetectionTable } from './DetectionTable.tsx'
 
@@ -28,13 +30,13 @@ export function Detections() {
   const { cat = '', since = '1d', id } = search
   const navigate = useNavigate()
   const isAllowed = oid !== '' && may('insight.det.get')
+  const asked = () => {
+    const end = Math.ceil(Date.now() / 1000) + 60
+    return { start: end - SPANS[since], end, limit: SHOWN_MAX, is_forward: false, cat }
+  }
   const kept = useQuery({
     queryKey: ['detections', oid, since, cat],
-    queryFn: ({ signal }) => {
-      const end = Math.ceil(Date.now() / 1000) + 60
-      const fields = { start: end - SPANS[since], end, limit: SHOWN_MAX, is_forward: false, cat }
-      return call<{ detects: Row[] }>('GET', `/v1/insight/${oid}/detections`, fields, signal)
-    },
+    queryFn: ({ signal }) => call<{ detects: Row[] }>('GET', `/v1/insight/${oid}/detections`, asked(), signal),
     enabled: isAllowed,
   })
   const [news, setNews] = useState<Row[]>([])
@@ -47,14 +49,17 @@ export function Detections() {
   const read = kept.data?.detects ?? []
   const known = new Set(read.map(idOf))
   const all = [...news.filter((row) => !known.has(idOf(row)) && (!cat || row.cat === cat)), ...read].slice(0, SHOWN_MAX)
-  const cats = [...new Set([...all.map((row) => String(row.cat)), ...(cat ? [cat] : [])])].sort()
+  const counts = new Map(cat ? [[cat, 0]] : [])
+  for (const row of all) counts.set(String(row.cat), (counts.get(String(row.cat)) ?? 0) + 1)
   return (
     <>
       <Head title="Detections">
         <select aria-label="Kind of detection" value={cat} onChange={(event) => change({ cat: event.target.value || undefined })}>
           <option value="">every kind</option>
-          {cats.map((one) => (
-            <option key={one}>{one}</option>
+          {[...counts].sort().map(([one, count]) => (
+            <option key={one} value={one}>
+              {one} ({count.toLocaleString('en')})
+            </option>
           ))}
         </select>
         <select aria-label="Since when" value={since} onChange={(event) => change({ since: event.target.value as Span })}>
@@ -64,7 +69,11 @@ export function Detections() {
             </option>
           ))}
         </select>
-        <Copy text={() => `muster detections --since ${since}${cat ? ` --category ${quoted(cat)}` : ''}`}>Copy as CLI</Copy>
+        <CopyAs
+          cli={() => `muster detections --since ${since}${cat ? ` --category ${quoted(cat)}` : ''}`}
+          path={`/v1/insight/${oid}/detections`}
+          fields={asked}
+        />
         <span role="status" className="soft">
           {kept.data &&
             (all.length === SHOWN_MAX
@@ -74,7 +83,7 @@ export function Detections() {
       </Head>
       <div className="page">
         {!may('insight.det.get') && <Forbidden permission="insight.det.get" />}
-        {kept.error && <Failure what="Detections could not be read" error={kept.error} again={() => void kept.refetch()} />}
+        <Reading of={kept} what="Detections" />
         {kept.data && !all.length && (
           <Empty title={cat ? 'No detection of this kind in this time.' : 'No detections in this time.'}>
             {cat ? (
@@ -86,6 +95,7 @@ export function Detections() {
             )}
           </Empty>
         )}
+        {all.length > 0 && <Course rows={all} span={SPANS[since]} />}
         {all.length > 0 && <DetectionTable rows={all} open={(row) => change({ id: idOf(row) })} />}
       </div>
       {id && <DetectionPanel id={id} onClose={() => change({ id: undefined }, true)} />}

@@ -1,84 +1,83 @@
 import { useQuery } from '@tanstack/react-query'
-import { Link, useParams, useSearch } from '@tanstack/react-router'
-import { useState } from 'react'
-import { call, type Failure as Refusal } from '../api/client.ts'
+import { useParams, useSearch } from '@tanstack/react-router'
+import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
-import { Empty, Failure } from '../look/Failure.tsx'
+import type { Definition, Extension } from '../api/types.ts'
+import { FactList } from '../look/FactList.tsx'
 import { Head } from '../look/Head.tsx'
-import { Answer } from '../schema/Answer.tsx'
-import type { ObjectSchema } from '../schema/form.ts'
-import { SchemaForm } from '../schema/SchemaForm.tsx'
+import { Reading } from '../look/Reading.tsx'
+import { Acts } from '../programs/Acts.tsx'
+import { Deliveries } from '../programs/Deliveries.tsx'
+import { registration } from '../programs/registration.tsx'
+import { Wellness } from '../programs/Wellness.tsx'
+import { Actions } from './Actions.tsx'
+import { Configuration } from './Configuration.tsx'
+import { useSchema } from './schema.ts'
 
-interface Action {
-  is_user_facing?: boolean | null
-  short_description?: string | null
-  parameters?: ObjectSchema | null
-}
-interface Schema {
-  request_schema?: Record<string, Action> | null
-}
+const AGAIN_MS = 5_000
 
-/** What an extension can be asked for, each with a form of its own. */
+/** An extension: how it is, what the organization sets in it, and what it can be asked for. */
 export function ExtensionDetail() {
-  const { oid, org } = useOrganization()
+  const { oid, may } = useOrganization()
   const { name } = useParams({ from: '/$org/extensions/$name' })
   const { action } = useSearch({ from: '/$org/extensions/$name' })
-  const schema = useQuery({
-    queryKey: ['schema', oid, name],
-    queryFn: ({ signal }) =>
-      call<{ schema?: Schema } & Schema>('GET', `/v1/extension/schema/${encodeURIComponent(name)}`, { oid }, signal).then(
-        (answer) => answer.schema ?? answer,
-      ),
+  const path = `/v1/extensions/${oid}/${encodeURIComponent(name)}`
+  const definition = useQuery({
+    queryKey: ['definition', oid, name],
+    queryFn: ({ signal }) => call<Definition>('GET', `/v1/extension/definition/${encodeURIComponent(name)}`, { oid }, signal),
     enabled: oid !== '',
-    staleTime: Infinity,
   })
-  const actions = Object.entries(schema.data?.request_schema ?? {}).filter(([, one]) => one.is_user_facing !== false)
-  const chosen = actions.find(([one]) => one === action)
-  return (
-    <>
-      <Head title={name} within="Extensions" />
-      <div className="page">
-        {schema.error &&
-          ((schema.error as Refusal).status === 404 ? (
-            <Empty title="There is no such extension." />
-          ) : (
-            <Failure what="Its schema could not be read" error={schema.error} again={() => void schema.refetch()} />
-          ))}
-        {actions.length > 0 && (
-          <nav className="line" aria-label="Actions">
-            {actions.map(([one]) => (
-              <Link
-                key={one}
-                className="button"
-                to="/$org/extensions/$name"
-                params={{ org, name }}
-                search={{ action: one }}
-                aria-current={one === action ? 'page' : undefined}
-              >
-                {one}
-              </Link>
-            ))}
-          </nav>
-        )}
-        {chosen && <Ask key={chosen[0]} extension={name} action={chosen[0]} about={chosen[1]} />}
-      </div>
-    </>
-  )
-}
-
-function Ask({ extension, action, about }: { extension: string; action: string; about: Action }) {
-  const { oid } = useOrganization()
-  const [answer, setAnswer] = useState<unknown>()
-  const send = async (data: Record<string, unknown>) => {
-    setAnswer(undefined)
-    const fields = { oid, action, data: JSON.stringify(data) }
-    setAnswer(await call('POST', `/v1/extension/request/${encodeURIComponent(extension)}`, fields))
+  const subscriptions = useQuery({
+    queryKey: ['subscriptions', oid],
+    queryFn: ({ signal }) => call<Record<string, unknown>>('GET', `/v1/orgs/${oid}/subscriptions`, {}, signal),
+    enabled: oid !== '',
+  })
+  const isOfOthers = definition.data?.is_built_in === false
+  const registered = useQuery({
+    queryKey: ['extension', oid, name],
+    queryFn: ({ signal }) => call<Extension>('GET', path, {}, signal),
+    enabled: isOfOthers && may('ext.sub'),
+    refetchInterval: AGAIN_MS,
+  })
+  const isSubscribed = Boolean(subscriptions.data?.[name])
+  const schema = useSchema(name, definition.data !== undefined)
+  const program = registered.data
+  const changed = () => {
+    for (const one of [definition, subscriptions, schema]) void one.refetch()
+    if (isOfOthers) void registered.refetch()
   }
   return (
-    <section className="panel">
-      <h2>{about.short_description || action}</h2>
-      <SchemaForm schema={about.parameters ?? {}} does={`Ask: ${action}`} send={send} />
-      {answer !== undefined && <Answer answer={answer} />}
-    </section>
+    <>
+      <Head title={name} within="Extensions">
+        {program && <Wellness program={program} />}
+        <span className="grow" />
+        {definition.data && subscriptions.data && (
+          <Acts kind="extension" name={name} program={program} isSubscribed={isSubscribed} changed={changed} />
+        )}
+      </Head>
+      <div className="page">
+        <Reading of={definition} what="The extension" gone="There is no such extension." />
+        <Reading of={registered} what="The registration" />
+        {definition.data && <Reading of={schema} what="What it offers" />}
+        {schema.data && isSubscribed && may('ext.request') && <Actions name={name} schema={schema.data} chosen={action} />}
+        {schema.data && isSubscribed && <Configuration name={name} schema={schema.data.config_schema ?? {}} />}
+        {schema.data && subscriptions.data && !isSubscribed && (
+          <p className="soft">Once the organization is subscribed to it, it can be set up and asked here.</p>
+        )}
+        {program && (
+          <section className="panel">
+            <h2>What it is</h2>
+            <FactList
+              facts={[
+                ...registration(program),
+                ['Hears of', program.required_events.join(', ') || '–'],
+                ...Object.entries(program.metrics).map(([counted, value]): [string, string] => [counted, value.toLocaleString('en')]),
+              ]}
+            />
+          </section>
+        )}
+        {program && <Deliveries path={path} />}
+      </div>
+    </>
   )
 }

@@ -1,79 +1,102 @@
-import { useQuery } from '@tanstack/react-query'
+import { useMutation, useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
-import { Delete } from '../look/Delete.tsx'
-import { Empty, Failure } from '../look/Failure.tsx'
+import type { Definition, Extension } from '../api/types.ts'
+import { Empty } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { ListTable } from '../look/ListTable.tsx'
-import { notify } from '../look/notices.tsx'
+import { complain, notify } from '../look/notices.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { Time } from '../look/Time.tsx'
-import { useSend } from '../look/useSend.ts'
+import { Register } from '../programs/Register.tsx'
+import { Wellness } from '../programs/Wellness.tsx'
 
 interface Subscription {
   by: string
   since: number
 }
-const HEADS = [{ name: 'Extension' }, { name: 'By', isWide: true }, { name: 'Since', isWide: true }, { name: 'Acts' }]
+/** Extensions become well and ill by themselves. */
+const AGAIN_MS = 5_000
+const HEADS = [{ name: 'Extension' }, { name: 'How it is' }, { name: 'Subscribed' }, { name: 'By', isWide: true }, { name: 'Acts' }]
 
-/** Extensions that the organization is subscribed to. */
+/** Extensions that the organization can use, and those it is subscribed to. */
 export function Extensions() {
   const { oid, org, may } = useOrganization()
-  const path = (name: string) => `/v1/orgs/${oid}/subscription/extension/${encodeURIComponent(name)}`
+  const definitions = useQuery({
+    queryKey: ['definitions', oid],
+    queryFn: ({ signal }) => call<Definition[]>('GET', '/v1/extension/definition', { oid }, signal),
+    enabled: oid !== '',
+  })
   const subscriptions = useQuery({
     queryKey: ['subscriptions', oid],
     queryFn: ({ signal }) => call<Record<string, Subscription>>('GET', `/v1/orgs/${oid}/subscriptions`, {}, signal),
     enabled: oid !== '',
   })
-  const again = () => void subscriptions.refetch()
-  const { failure, submit, busy } = useSend(async (form) => {
-    const name = String(form.get('name')).trim()
-    await call('POST', path(name))
-    notify(`The organization is subscribed to ${name}.`)
-    again()
+  const registered = useQuery({
+    queryKey: ['extensions', oid],
+    queryFn: ({ signal }) =>
+      call<{ extensions: Record<string, Extension> }>('GET', `/v1/extensions/${oid}`, {}, signal).then((answer) => answer.extensions),
+    enabled: oid !== '' && may('ext.sub'),
+    refetchInterval: AGAIN_MS,
   })
-  const all = Object.entries(subscriptions.data ?? {}).sort(([a], [b]) => a.localeCompare(b))
+  const again = () => {
+    for (const one of [definitions, subscriptions, registered]) void one.refetch()
+  }
+  const subscribe = useMutation({
+    mutationFn: (name: string) => call('POST', `/v1/orgs/${oid}/subscription/extension/${encodeURIComponent(name)}`),
+    onSuccess: (_, name) => notify(`The organization is subscribed to ${name}.`),
+    onError: (error) => complain('There is no subscription', error),
+    onSettled: again,
+  })
+  const all = [...(definitions.data ?? [])].sort((a, b) => a.name.localeCompare(b.name))
   return (
     <>
       <Head title="Extensions" />
       <div className="page">
-        {subscriptions.error && <Failure what="Subscriptions could not be read" error={subscriptions.error} again={again} />}
-        {subscriptions.data && !all.length && (
-          <Empty title="No subscriptions.">
-            <p>An extension adds actions that people, rules and programs ask for.</p>
-          </Empty>
-        )}
+        <p className="soft">An extension adds actions that people, rules and programs ask for.</p>
+        <Reading of={definitions} what="Extensions" />
+        <Reading of={subscriptions} what="Subscriptions" />
+        {definitions.data && !all.length && <Empty title="No extensions." />}
         {all.length > 0 && (
           <ListTable
             label="Extensions"
             heads={HEADS}
-            rows={all.map(([name, subscription]) => ({
-              key: name,
-              cells: [
-                <Link key="name" to="/$org/extensions/$name" params={{ org, name }}>
-                  {name}
-                </Link>,
-                subscription.by,
-                <Time key="since" ms={subscription.since * 1000} />,
-                may('ext.sub') && (
-                  <Delete key="end" name={name} does="Unsubscribe" remove={() => call('DELETE', path(name))} then={again}>
-                    Rules and people can ask it for nothing more.
-                  </Delete>
-                ),
-              ],
-            }))}
+            rows={all.map(({ name, is_built_in }) => {
+              const program = registered.data?.[name]
+              const subscription = subscriptions.data?.[name]
+              return {
+                key: name,
+                cells: [
+                  <Link key="name" to="/$org/extensions/$name" params={{ org, name }}>
+                    {name}
+                  </Link>,
+                  is_built_in ? 'part of the server' : program && <Wellness key="well" program={program} />,
+                  subscription ? (
+                    <>
+                      since <Time ms={subscription.since * 1000} />
+                    </>
+                  ) : (
+                    'no'
+                  ),
+                  subscription?.by,
+                  subscriptions.data && !subscription && may('ext.sub') && (
+                    <button
+                      key="subscribe"
+                      type="button"
+                      aria-label={`Subscribe to ${name}`}
+                      disabled={subscribe.isPending}
+                      onClick={() => subscribe.mutate(name)}
+                    >
+                      Subscribe
+                    </button>
+                  ),
+                ],
+              }
+            })}
           />
         )}
-        {may('ext.sub') && (
-          <form onSubmit={submit} className="line">
-            <label htmlFor="extension">Subscribe to</label>
-            <input id="extension" name="name" required placeholder="name of the extension" />
-            <button type="submit" disabled={busy}>
-              Subscribe
-            </button>
-          </form>
-        )}
-        {failure !== undefined && <Failure what="There is no subscription" error={failure} />}
+        {may('ext.sub') && <Register kind="extension" done={again} />}
       </div>
     </>
   )

@@ -2,9 +2,10 @@ import { useMutation, useQuery } from '@tanstack/react-query'
 import { Link } from '@tanstack/react-router'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
-import { Failure, Forbidden } from '../look/Failure.tsx'
+import { Forbidden } from '../look/Failure.tsx'
 import { ListTable } from '../look/ListTable.tsx'
 import { complain } from '../look/notices.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { sizeOf } from '../look/size.ts'
 import { Time } from '../look/Time.tsx'
 
@@ -48,7 +49,7 @@ export function Artifacts({ sid }: { sid?: string }) {
   return (
     <section className="panel">
       <h2>Artifacts</h2>
-      {artifacts.error && <Failure what="Artifacts could not be read" error={artifacts.error} again={() => void artifacts.refetch()} />}
+      <Reading of={artifacts} what="Artifacts" />
       {artifacts.data && !all.length && <p className="soft">None in the last 30 days. The command artifact_get PATH makes some.</p>}
       {all.length > 0 && (
         <ListTable

@@ -6,6 +6,7 @@ import { Delete } from '../look/Delete.tsx'
 import { Failure, Forbidden } from '../look/Failure.tsx'
 import { ListTable } from '../look/ListTable.tsx'
 import { notify } from '../look/notices.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { sizeOf } from '../look/size.ts'
 import { Time } from '../look/Time.tsx'
 import { useSend } from '../look/useSend.ts'
@@ -52,7 +53,7 @@ export function Payloads() {
   return (
     <section className="panel">
       <h2>Payloads</h2>
-      {payloads.error && <Failure what="Payloads could not be read" error={payloads.error} again={again} />}
+      <Reading of={payloads} what="Payloads" />
       {payloads.data?.length === 0 && <p className="soft">None yet. Tasks bring them to machines: run --payload-name NAME.</p>}
       {payloads.data && payloads.data.length > 0 && (
         <ListTable

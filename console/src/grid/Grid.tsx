@@ -33,7 +33,8 @@ interface Props<T> {
   empty: React.ReactNode
   sort?: Sorting
   picked?: ReadonlySet<string>
-  pick?: (key: string) => void
+  /** One row is taken in, or out again; several are taken in. */
+  pick?: (keys: readonly string[]) => void
   /** Told of what is on the screen, and how to change it. */
   onShown?: (rows: T[], window: Shown<T>) => void
   /** Told of a list that cannot be read; it is not shown here then. */
@@ -55,6 +56,8 @@ export function Grid<T>(props: Props<T>) {
   const rows = useMemo(() => new RowWindow<T>((...asked) => latest.current.fetch(...asked), keyOf, changed), [of])
   const scroller = useRef<HTMLDivElement>(null)
   const [at, setAt] = useState(-1)
+  // From where a range is selected: the row that was picked last.
+  const from = useRef(-1)
   const isPhone = usePhone()
   const height = isPhone ? PHONE_ROW_PX : ROW_PX
   const virtual = useVirtualizer({
@@ -88,6 +91,11 @@ export function Grid<T>(props: Props<T>) {
     })
   }, [keys, rows, rows.total])
 
+  const pickAt = (index: number) => {
+    const row = rows.row(index)
+    from.current = index
+    if (row && pick) pick([keyOf(row)])
+  }
   const press = (event: KeyboardEvent) => {
     if (event.target !== scroller.current || event.ctrlKey || event.metaKey || event.altKey) return
     const row = rows.row(at)
@@ -96,7 +104,8 @@ export function Grid<T>(props: Props<T>) {
       setAt(next)
       virtual.scrollToIndex(next)
     } else if (event.key === 'Enter' && row) onOpen(row)
-    else if (event.key === 'x' && row && pick) pick(keyOf(row))
+    else if (event.key === 'x' && row && pick) pickAt(at)
+    else if (event.key === 'X' && pick) pick(rows.between(Math.min(from.current, at), Math.max(from.current, at)).map(keyOf))
     else return
     event.preventDefault()
   }
@@ -148,7 +157,7 @@ export function Grid<T>(props: Props<T>) {
               isAt={item.index === at}
               isPicked={row !== undefined && (picked?.has(keyOf(row)) ?? false)}
               open={() => row && onOpen(row)}
-              pick={pick && (() => row && pick(keyOf(row)))}
+              pick={pick && (() => pickAt(item.index))}
             />
           )
         })}

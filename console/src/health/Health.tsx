@@ -3,9 +3,10 @@ import { call } from '../api/client.ts'
 import { sessionQuery, useOrganization } from '../api/session.ts'
 import { Delete } from '../look/Delete.tsx'
 import { FactList } from '../look/FactList.tsx'
-import { Failure, Forbidden } from '../look/Failure.tsx'
+import { Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { ListTable } from '../look/ListTable.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { Time } from '../look/Time.tsx'
 
 interface Facts {
@@ -61,7 +62,7 @@ export function Health() {
       <Head title="Health" />
       <div className="page">
         {!may('org.get') && <Forbidden permission="org.get" />}
-        {errors.error && <Failure what="Errors could not be read" error={errors.error} again={() => void errors.refetch()} />}
+        <Reading of={errors} what="Errors" />
         <section className="panel">
           <h2>Errors</h2>
           {errors.data?.length === 0 && <p className="ok">Nothing is wrong.</p>}
@@ -93,7 +94,7 @@ export function Health() {
             />
           )}
         </section>
-        {facts.error && <Failure what="The organization could not be read" error={facts.error} again={() => void facts.refetch()} />}
+        <Reading of={facts} what="The organization" />
         <section className="panel">
           <h2>What there is</h2>
           <FactList facts={told} />

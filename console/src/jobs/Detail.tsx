@@ -1,10 +1,10 @@
 import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useParams } from '@tanstack/react-router'
-import { call, type Failure as Refusal } from '../api/client.ts'
+import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import { Delete } from '../look/Delete.tsx'
-import { Empty, Failure } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { saveFile } from '../look/saveFile.ts'
 import { Time } from '../look/Time.tsx'
 import { Evidence } from './Evidence.tsx'
@@ -47,12 +47,7 @@ export function JobDetail() {
         )}
       </Head>
       <div className="page">
-        {read.error &&
-          ((read.error as Refusal).status === 404 ? (
-            <Empty title="There is no such job." />
-          ) : (
-            <Failure what="The job could not be read" error={read.error} again={() => void read.refetch()} />
-          ))}
+        <Reading of={read} what="The job" gone="There is no such job." />
         {job && (
           <>
             <dl className="facts">

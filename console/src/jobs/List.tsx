@@ -2,9 +2,10 @@ import { useQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
-import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { Empty, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { ListTable } from '../look/ListTable.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { TextFilter } from '../look/TextFilter.tsx'
 import { Time } from '../look/Time.tsx'
 import { counted } from '../look/words.ts'
@@ -48,7 +49,7 @@ export function Jobs() {
       </Head>
       <div className="page">
         {!may('job.get') && <Forbidden permission="job.get" />}
-        {jobs.error && <Failure what="Jobs could not be read" error={jobs.error} again={() => void jobs.refetch()} />}
+        <Reading of={jobs} what="Jobs" />
         {jobs.data && !shown.length && (
           <Empty title={find ? 'No job with this text.' : 'No jobs yet.'}>
             {find ? (

@@ -3,10 +3,11 @@ import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import { Copy } from '../look/Copy.tsx'
 import { Delete } from '../look/Delete.tsx'
-import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { Empty, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { ListTable } from '../look/ListTable.tsx'
 import { notify } from '../look/notices.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { Submit } from '../look/Submit.tsx'
 import { Time } from '../look/Time.tsx'
 import { useSend } from '../look/useSend.ts'
@@ -49,7 +50,7 @@ export function InstallationKeys() {
       <Head title="Installation keys" />
       <div className="page">
         {!may('ikey.list') && <Forbidden permission="ikey.list" />}
-        {keys.error && <Failure what="Keys could not be read" error={keys.error} again={() => void keys.refetch()} />}
+        <Reading of={keys} what="Keys" />
         {keys.data && !all.length && (
           <Empty title="No installation keys yet.">
             <p>A sensor enrols with such a key. Whoever has one can enrol machines, and read nothing.</p>

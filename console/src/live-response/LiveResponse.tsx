@@ -6,7 +6,9 @@ import { useOrganization } from '../api/session.ts'
 import type { LiveSession } from '../api/types.ts'
 import { Failure, Forbidden } from '../look/Failure.tsx'
 import { ListTable } from '../look/ListTable.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { Time } from '../look/Time.tsx'
+import { ofSids } from '../selector/ofSids.ts'
 import { sessionsPath } from './conversation.ts'
 import { Desk } from './Desk.tsx'
 
@@ -54,6 +56,7 @@ export function LiveResponse({ sid, host, isOnline }: { sid: string; host: strin
       {begun && <Desk session={begun} host={host} again={() => open.mutate()} />}
       <div className={begun ? 'page below' : 'page'}>
         {device.error && <Failure what="The machine could not be found" error={device.error} again={() => void device.refetch()} />}
+        <Reading of={sessions} what="Sessions" />
         {open.error && <Failure what="No session was opened" error={open.error} again={() => open.mutate()} />}
         {!begun && (
           <section className="panel">
@@ -65,7 +68,7 @@ export function LiveResponse({ sid, host, isOnline }: { sid: string; host: strin
             {!isOnline && (
               <p className="warn">
                 The machine is offline: a session waits for it a quarter of an hour. What can wait longer is better run{' '}
-                <Link to="/$org/reliable-tasking/new" params={{ org }} search={{ selector: `sid == "${sid}"` }}>
+                <Link to="/$org/reliable-tasking/new" params={{ org }} search={{ selector: ofSids([sid]) }}>
                   when it is back
                 </Link>
                 .

@@ -1,11 +1,12 @@
 import { useQuery } from '@tanstack/react-query'
 import { useParams } from '@tanstack/react-router'
-import { call, type Failure as Refusal } from '../api/client.ts'
+import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { LiveTranscript } from '../api/types.ts'
-import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { ListTable } from '../look/ListTable.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { saveFile } from '../look/saveFile.ts'
 import { sizeOf } from '../look/size.ts'
 import { Time } from '../look/Time.tsx'
@@ -58,12 +59,7 @@ export function Transcript() {
       </Head>
       <div className="page">
         {!may('audit.get') && <Forbidden permission="audit.get" />}
-        {read.error &&
-          ((read.error as Refusal).status === 404 ? (
-            <Empty title="There is no such session." />
-          ) : (
-            <Failure what="The transcript could not be read" error={read.error} again={() => void read.refetch()} />
-          ))}
+        <Reading of={read} what="The transcript" gone="There is no such session." />
         {told && (
           <>
             <p>

@@ -1,4 +1,5 @@
 import { Failure as Refusal } from '../api/client.ts'
+import { Remedy } from './Remedy.tsx'
 
 /** What failed, the server's own sentence, and what to do: in place of the part of the page that it concerns. */
 export function Failure({ what, error, again }: { what: string; error: unknown; again?: () => void }) {
@@ -10,11 +11,7 @@ export function Failure({ what, error, again }: { what: string; error: unknown; 
         <strong>{what}</strong>
       </p>
       <p>{error instanceof Error ? error.message : String(error)}</p>
-      {refusal?.code && (
-        <p className="soft">
-          <code>{refusal.code}</code>: docs/errors/{refusal.code}.md says what to do.
-        </p>
-      )}
+      {refusal?.code && <Remedy code={refusal.code} />}
       {again && (
         <button type="button" onClick={again}>
           Try again

@@ -4,8 +4,10 @@ interface Notice {
   id: number
   text: string
   isBad: boolean
-  to?: { href: string; text: string } | undefined
+  next?: Next | undefined
 }
+/** What can follow: a page that shows what came of it, or an act that takes it back. */
+type Next = { text: string } & ({ href: string } | { act: () => void })
 const SHOWN_MS = 10_000
 const SHOWN_MAX = 4
 let notices: Notice[] = []
@@ -16,10 +18,10 @@ const say = (changed: Notice[]) => {
   for (const watcher of watchers) watcher()
 }
 
-/** Says what came of something the user did, with a link to it. */
-export function notify(text: string, to?: { href: string; text: string }, isBad = false) {
+/** Says what came of something the user did, and what can follow. */
+export function notify(text: string, next?: Next, isBad = false) {
   const id = nextId++
-  say([...notices, { id, text, isBad, to }].slice(-SHOWN_MAX))
+  say([...notices, { id, text, isBad, next }].slice(-SHOWN_MAX))
   if (!isBad) setTimeout(() => dismiss(id), SHOWN_MS)
 }
 export const complain = (what: string, error: unknown) =>
@@ -42,7 +44,8 @@ export function Notices() {
         <div key={notice.id} className={`note ${notice.isBad ? 'bad-note' : ''}`}>
           <p>{notice.text}</p>
           <div className="line">
-            {notice.to && <a href={notice.to.href}>{notice.to.text}</a>}
+            {notice.next && 'href' in notice.next && <a href={notice.next.href}>{notice.next.text}</a>}
+            {notice.next && 'act' in notice.next && <Act id={notice.id} text={notice.next.text} act={notice.next.act} />}
             <button type="button" className="plain" onClick={() => dismiss(notice.id)}>
               Dismiss
             </button>
@@ -50,5 +53,17 @@ export function Notices() {
         </div>
       ))}
     </div>
+  )
+}
+
+function Act({ id, text, act }: { id: number; text: string; act: () => void }) {
+  const take = () => {
+    dismiss(id)
+    act()
+  }
+  return (
+    <button type="button" onClick={take}>
+      {text}
+    </button>
   )
 }

@@ -2,9 +2,10 @@ import { useQuery } from '@tanstack/react-query'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import { Delete } from '../look/Delete.tsx'
-import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { Empty, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { ListTable } from '../look/ListTable.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { NewOutput } from './NewOutput.tsx'
 
 type Output = Record<string, unknown> & { module: string; for: string }
@@ -27,7 +28,7 @@ export function Outputs() {
       <Head title="Outputs" />
       <div className="page">
         {!may('output.list') && <Forbidden permission="output.list" />}
-        {outputs.error && <Failure what="Outputs could not be read" error={outputs.error} again={again} />}
+        <Reading of={outputs} what="Outputs" />
         {outputs.data && !all.length && (
           <Empty title="No outputs yet.">
             <p>An output sends events, detections or the audit on: to files, to syslog, to a web hook.</p>

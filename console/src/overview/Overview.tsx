@@ -3,8 +3,10 @@ import { Link } from '@tanstack/react-router'
 import { call, reliableTasking } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Preview, Task } from '../api/types.ts'
-import { Failure } from '../look/Failure.tsx'
+import { FirstSensor } from '../enrol/FirstSensor.tsx'
+import { Empty } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { counted } from '../look/words.ts'
 import { openOf } from '../tasks/counts.ts'
 import { TaskTable } from '../tasks/TaskTable.tsx'
@@ -46,12 +48,19 @@ export function Overview() {
   const isNew = fleet.data && total === 0
   return (
     <>
-      <Head title="Overview" within={name} />
+      <Head title="Overview" within={name}>
+        <span className="grow" />
+        {isAllowed && total > 0 && (
+          <Link className="button prime" to="/$org/reliable-tasking/new" params={{ org }}>
+            Run a command…
+          </Link>
+        )}
+      </Head>
       <div className="page">
         <div className="tiles">
           {fleet.data && (
             <>
-              <Link className="tile" to="/$org/sensors" params={{ org }} search={{ online: true }}>
+              <Link className="tile" to="/$org/sensors" params={{ org }} search={{ state: 'online' }}>
                 <span className="big">{fleet.data.online_sensors.toLocaleString('en')}</span> of {counted(total, 'sensor')} online
               </Link>
               <Link className="tile" to="/$org/reliable-tasking" params={{ org }} search={{ open: true }}>
@@ -67,24 +76,18 @@ export function Overview() {
             </>
           )}
           {online.data && (
-            <Link className="tile" to="/$org/sensors" params={{ org }} search={{ online: true }}>
+            <Link className="tile" to="/$org/sensors" params={{ org }} search={{ state: 'online' }}>
               <span className="big">{online.data.count.toLocaleString('en')}</span> sensors online
             </Link>
           )}
         </div>
-        {tasks.error && <Failure what="Tasks could not be read" error={tasks.error} again={() => void tasks.refetch()} />}
-        {isNew && (
-          <div className="note">
-            <p>
-              <strong>Begin with a sensor.</strong>
-            </p>
-            <p>
-              A sensor is a small program on each machine that carries out what you ask for, also later, if the machine is off now. It
-              enrols with an installation key:
-            </p>
-            <code>muster install-key create "first machines"</code>
-            <code>muster-sensor run --key KEY --state-dir DIR</code>
-          </div>
+        <Reading of={tasks} what="Tasks" />
+        <Reading of={fleet} what="Sensors" />
+        {isNew && <FirstSensor title="Begin with a sensor." />}
+        {isAllowed && total > 0 && tasks.data && !all.length && (
+          <Empty title="Nothing was run yet.">
+            <p>A command can be run on any machine that has a sensor. For one that is off it is kept, and runs when the machine is back.</p>
+          </Empty>
         )}
         {isAllowed && total > 0 && <OwedTo />}
         {may('insight.det.get') && <Detected />}

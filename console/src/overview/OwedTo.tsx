@@ -3,10 +3,11 @@ import { Link } from '@tanstack/react-router'
 import { call, reliableTasking } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { SensorPage } from '../api/types.ts'
-import { Failure } from '../look/Failure.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { Time } from '../look/Time.tsx'
 import { ofServer } from '../look/time.ts'
 import { counted } from '../look/words.ts'
+import { ofSids } from '../selector/ofSids.ts'
 
 /** Sensors named; the tasks name all. */
 const NAMED_MAX = 20
@@ -27,7 +28,7 @@ export function OwedTo() {
       const { tasks } = await reliableTasking<Pending>(oid, 'list', { selector: '*' }, signal)
       const sids = Object.keys(tasks).slice(0, ASKED_MAX)
       if (!sids.length) return []
-      const selector = sids.map((sid) => `sid == "${sid}"`).join(' or ')
+      const selector = ofSids(sids)
       const { sensors } = await call<SensorPage>('GET', `/v1/sensors/${oid}`, { selector }, signal)
       return sensors
         .filter((sensor) => !sensor.is_online && tasks[sensor.sid])
@@ -35,7 +36,7 @@ export function OwedTo() {
     },
     refetchInterval: AGAIN_MS,
   })
-  if (owed.error) return <Failure what="What is owed could not be read" error={owed.error} again={() => void owed.refetch()} />
+  if (owed.error) return <Reading of={owed} what="What is owed" />
   if (!owed.data?.length) return null
   const more = owed.data.length - NAMED_MAX
   return (

@@ -3,7 +3,8 @@ import { useMemo, useState } from 'react'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Row } from '../api/types.ts'
-import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { Empty, Forbidden } from '../look/Failure.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { TextFilter } from '../look/TextFilter.tsx'
 import { counted } from '../look/words.ts'
 import { ProcessRow } from './ProcessRow.tsx'
@@ -68,7 +69,7 @@ export function Processes({ sid, isOnline }: { sid: string; isOnline: boolean })
         </button>
       </div>
       <div className="page">
-        {read.error && <Failure what="Processes could not be read" error={read.error} again={() => void read.refetch()} />}
+        <Reading of={read} what="Processes" />
         {read.data && !rows.length && (
           <Empty title={words ? 'No process with this text.' : 'No process began in the last day.'}>
             {words && (

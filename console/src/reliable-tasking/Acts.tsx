@@ -41,17 +41,18 @@ export function Acts({
 }) {
   const { oid, org } = useOrganization()
   const [isAsking, setAsking] = useState(false)
+  const [isWhole, setWhole] = useState(false)
   const act = useMutation({
-    mutationFn: (action: 'pause' | 'resume' | 'untask') =>
-      reliableTasking<{ deleted?: number; withdrawn?: number }>(oid, action, { task_id: task.task_id }),
+    mutationFn: (action: 'pause' | 'resume' | 'untask' | 'cancel') =>
+      reliableTasking<{ deleted?: number; stopping?: number }>(oid, action, { task_id: task.task_id }),
     onSuccess: (answer, action) => {
       setAsking(false)
       notify(
-        action === 'untask'
-          ? `Taken back for ${counted(answer.deleted ?? 0, 'sensor')}.`
-          : action === 'pause'
-            ? 'Paused: nothing more is sent.'
-            : 'It goes on.',
+        action === 'pause'
+          ? 'Paused: nothing more is sent.'
+          : action === 'resume'
+            ? 'It goes on.'
+            : `Taken back for ${counted(answer.deleted ?? 0, 'sensor')}.${answer.stopping ? ` ${counted(answer.stopping, 'sensor')} will be told to stop it.` : ''}`,
       )
       changed()
     },
@@ -94,11 +95,19 @@ export function Acts({
           title="Stop the task?"
           does="Untask"
           busy={act.isPending}
-          onYes={() => act.mutate('untask')}
+          onYes={() => act.mutate(isWhole ? 'cancel' : 'untask')}
           onClose={() => setAsking(false)}
         >
           <p>Not yet sent, and never run: {counted(open - past, 'sensor')}.</p>
-          {past > 0 && <p className="warn">Past recall, since they have it already and may still run it: {counted(past, 'sensor')}.</p>}
+          {past > 0 && (
+            <>
+              <p className="warn">Past recall, since they have it already and may still run it: {counted(past, 'sensor')}.</p>
+              <label className="line">
+                <input type="checkbox" checked={isWhole} onChange={(event) => setWhole(event.target.checked)} />
+                Stop it there, too: what has begun is ended where it stands
+              </label>
+            </>
+          )}
           <p>What has ended stays as it is.</p>
         </Confirm>
       )}

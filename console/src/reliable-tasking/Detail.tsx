@@ -1,13 +1,14 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useNavigate, useParams, useSearch } from '@tanstack/react-router'
 import { useState } from 'react'
-import { type Failure as Refusal, reliableTasking } from '../api/client.ts'
+import { reliableTasking } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import { STATES, type Target, type TargetPage, type Task } from '../api/types.ts'
 import { type Column, Grid, type Shown } from '../grid/Grid.tsx'
 import { useTopic } from '../live/useLive.ts'
-import { Empty, Failure } from '../look/Failure.tsx'
+import { Empty } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
+import { isGone, Reading } from '../look/Reading.tsx'
 import { State } from '../look/State.tsx'
 import { Time } from '../look/Time.tsx'
 import { spanOf } from '../look/time.ts'
@@ -55,22 +56,15 @@ export function TaskDetail() {
   })
   const search = (changed: { state?: string | undefined; sid?: string | undefined; sort?: string | undefined }) =>
     void navigate({ to: '/$org/reliable-tasking/$task', params: { org, task: id }, search: { state, sid, sort, ...changed } })
-  if (task.error) {
-    const isGone = (task.error as Refusal).status === 404
+  if (!task.data || isGone(task))
     return (
       <>
         <Head title="Task" within="Reliable Tasking" />
         <div className="page">
-          {isGone ? (
-            <Empty title="There is no such task." />
-          ) : (
-            <Failure what="The task could not be read" error={task.error} again={() => void task.refetch()} />
-          )}
+          <Reading of={task} what="The task" gone="There is no such task." />
         </div>
       </>
     )
-  }
-  if (!task.data) return <Head title="Task" within="Reliable Tasking" />
   const counts = STATES.filter((name) => task.data.counts[name])
   return (
     <>

@@ -5,8 +5,9 @@ import { reliableTasking } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Task } from '../api/types.ts'
 import { useTopic } from '../live/useLive.ts'
-import { Empty, Failure } from '../look/Failure.tsx'
+import { Empty } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { TextFilter } from '../look/TextFilter.tsx'
 import { counted } from '../look/words.ts'
 import { hasEnded } from '../tasks/counts.ts'
@@ -67,7 +68,7 @@ export function ReliableTasking() {
         )}
       </Head>
       <div className="page">
-        {tasks.error && <Failure what="Tasks could not be read" error={tasks.error} again={() => void tasks.refetch()} />}
+        <Reading of={tasks} what="Tasks" />
         {tasks.data && !all.length && (
           <Empty title="No tasks yet.">
             <p>

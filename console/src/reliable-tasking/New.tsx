@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
-import { useNavigate, useSearch } from '@tanstack/react-router'
-import { useDeferredValue, useEffect, useId, useState } from 'react'
+import { Link, useNavigate, useSearch } from '@tanstack/react-router'
+import { useDeferredValue, useId, useState } from 'react'
 import { type Failure as Refusal, reliableTasking } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Preview } from '../api/types.ts'
@@ -12,8 +12,11 @@ import { State } from '../look/State.tsx'
 import { localTime } from '../look/time.ts'
 import { counted } from '../look/words.ts'
 import { SelectorField } from '../selector/SelectorField.tsx'
+import { CommandField } from './CommandField.tsx'
 import { conditionsOf } from './conditions.ts'
 import { asCommandLine, asCurl, fieldsOf, type Order, sentence } from './order.ts'
+import { useCommand } from './useCommand.ts'
+import { useSettled } from './useSettled.ts'
 import { type Times, When } from './When.tsx'
 
 const SPANS: [string, number][] = [
@@ -23,19 +26,12 @@ const SPANS: [string, number][] = [
   ['30 days', 2_592_000],
 ]
 const WEEK_S = 604_800
+const SELECTORS = `plat == linux                          every Linux machine
+hostname matches "^web-"               names that begin with web-
+"prod" in tags and not isolated        with the tag prod, and not cut off
+plat == windows or plat == macos       one of several`
 /** A selector that is being typed is tried after this time. */
 const TRY_AFTER_MS = 150
-const EXAMPLES = ['os_version', 'os_packages', 'run --shell-command "uname -a"', 'dir_list /etc *', 'netstat']
-
-/** A value that stands still for a moment. */
-function useSettled<T>(value: T, ms: number): T {
-  const [settled, setSettled] = useState(value)
-  useEffect(() => {
-    const timer = setTimeout(() => setSettled(value), ms)
-    return () => clearTimeout(timer)
-  }, [value, ms])
-  return settled
-}
 
 export function NewTask() {
   const { org, oid, may } = useOrganization()
@@ -53,6 +49,7 @@ export function NewTask() {
   const [failure, setFailure] = useState<unknown>()
   // Made before the first try, so that a second try is not a second task.
   const [taskId] = useState(() => crypto.randomUUID())
+  const judged = useCommand(command)
   const tried = useSettled(selector, TRY_AFTER_MS)
   const preview = useQuery({
     queryKey: ['preview', oid, tried],
@@ -100,33 +97,24 @@ export function NewTask() {
             void create()
           }}
         >
-          <div className="field">
-            <label htmlFor={`${id}command`}>Command</label>
-            <input
-              id={`${id}command`}
-              className="mono"
-              required
-              list={`${id}examples`}
-              autoComplete="off"
-              spellCheck={false}
-              placeholder={'run --shell-command "uname -a"'}
-              aria-describedby={`${id}help`}
-              value={command}
-              onChange={(event) => setCommand(event.target.value)}
-            />
-            <datalist id={`${id}examples`}>
-              {EXAMPLES.map((example) => (
-                <option key={example} value={example} />
-              ))}
-            </datalist>
-            <small id={`${id}help`}>
-              To run a program of the machine: <code>run --shell-command "…"</code>. The server checks the line before anything is kept.
-            </small>
-          </div>
+          <CommandField value={command} judged={judged} change={setCommand} />
           <div className="field">
             <span className="label">On which sensors</span>
             <SelectorField label="On which sensors" value={selector} onChange={setSelector} mistake={mistake} />
-            <small>Sensors that are offline are included: each runs it when it is back.</small>
+            <small>
+              Sensors that are offline are included: each runs it when it is back. One by one, or only those that are offline now, they are
+              chosen in the list of{' '}
+              <Link to="/$org/sensors" params={{ org }} search={{ selector: selector.trim() || undefined }}>
+                Sensors
+              </Link>
+              .
+            </small>
+            <details>
+              <summary>How it is written</summary>
+              <pre className="code" tabIndex={0}>
+                {SELECTORS}
+              </pre>
+            </details>
           </div>
           <Matches preview={found} />
           <div className="columns">
@@ -168,7 +156,7 @@ export function NewTask() {
           </label>
           <When times={times} change={setTimes} />
           {failure !== undefined && <Failure what="The task was not made" error={failure} />}
-          {found && command.trim() && (
+          {found && command.trim() && !judged.mistake && (
             <p className="note">{sentence(order, found.total_sensors, found.online_sensors, localTime(Date.now() + ttl * 1000))}</p>
           )}
           <div className="actions">
@@ -177,7 +165,14 @@ export function NewTask() {
             <button
               className="prime"
               type="submit"
-              disabled={busy || !command.trim() || !found || found.total_sensors + Number(dynamic) === 0 || !may('ext.request')}
+              disabled={
+                busy ||
+                !command.trim() ||
+                judged.mistake !== undefined ||
+                !found ||
+                found.total_sensors + Number(dynamic) === 0 ||
+                !may('ext.request')
+              }
             >
               Run it
             </button>

@@ -5,7 +5,7 @@ import { useOrganization } from '../api/session.ts'
 import type { Explanation, Row, Target, Task } from '../api/types.ts'
 import { Dialog } from '../look/Dialog.tsx'
 import { FactList } from '../look/FactList.tsx'
-import { Failure } from '../look/Failure.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { State } from '../look/State.tsx'
 import { Time } from '../look/Time.tsx'
 import { Answer } from './Answer.tsx'
@@ -45,9 +45,7 @@ export function TargetPanel({ task, sid, onClose }: { task: Task; sid: string; o
   const found = answersTo(task, answers.data?.events ?? [])
   return (
     <Dialog title={target?.hostname || sid} onClose={onClose}>
-      {explained.error && (
-        <Failure what="The explanation could not be read" error={explained.error} again={() => void explained.refetch()} />
-      )}
+      <Reading of={explained} what="The explanation" />
       {explained.data && (
         <p className="note">
           {target && <State of={target.state} />}
@@ -55,7 +53,7 @@ export function TargetPanel({ task, sid, onClose }: { task: Task; sid: string; o
         </p>
       )}
       {target && <FactList facts={facts(target)} />}
-      {answers.error && <Failure what="Its answer could not be read" error={answers.error} again={() => void answers.refetch()} />}
+      <Reading of={answers} what="Its answer" />
       {found.slice(0, ANSWERS_MAX).map((row, at) => (
         <Answer key={row.routing?.event_id ?? at} row={row} />
       ))}

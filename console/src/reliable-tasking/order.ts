@@ -1,4 +1,5 @@
 import type { Target } from '../api/types.ts'
+import { curlOf } from '../look/curl.ts'
 import { quoted } from '../look/quoted.ts'
 import { counted } from '../look/words.ts'
 import { type Conditions, conditionOptions, conditionWords } from './conditions.ts'
@@ -54,13 +55,9 @@ export const asCommandLine = (order: Order) =>
     .filter(Boolean)
     .join(' ')
 
-/** The same for curl; the token is made by the command line. */
+/** The same for curl. */
 export const asCurl = (order: Order, root: string, oid: string) =>
-  [
-    `curl -H "Authorization: Bearer $(muster token)" ${quoted(`${root}/v1/extension/request/ext-reliable-tasking`)}`,
-    `--data-urlencode oid=${oid} --data-urlencode action=task`,
-    `--data-urlencode ${quoted(`data=${JSON.stringify(fieldsOf(order))}`)}`,
-  ].join(' \\\n  ')
+  curlOf(root, 'POST', '/v1/extension/request/ext-reliable-tasking', { oid, action: 'task', data: JSON.stringify(fieldsOf(order)) })
 
 const cell = (value: unknown) => {
   const text = value === null || value === undefined ? '' : String(value)

@@ -7,6 +7,8 @@ import { type Problem, problemOfServer, readYaml, writeYaml } from '../editor/ya
 import { Confirm } from '../look/Dialog.tsx'
 import { Failure } from '../look/Failure.tsx'
 import { complain, notify } from '../look/notices.tsx'
+import { Time } from '../look/Time.tsx'
+import { draftOf, dropDraft, keepDraft } from './draft.ts'
 import { type Kind, RULES, type RuleRecord, WORDS } from './kinds.ts'
 import { Overtaken } from './Overtaken.tsx'
 import { Problems } from './Problems.tsx'
@@ -35,7 +37,9 @@ export function Form({ kind, name, stored, text }: Props) {
   const [problems, setProblems] = useState<Problem[]>()
   const [asking, setAsking] = useState<'save' | 'delete'>()
   const [failure, setFailure] = useState<unknown>()
-  const now = useRef(text)
+  const [draft, setDraft] = useState(() => draftOf(oid, kind.hive, name ?? ''))
+  const begin = draft?.text ?? text
+  const now = useRef(begin)
   const id = useId()
   const path = (name: string, part: string) => `/v1/hive/${kind.hive}/${oid}/${encodeURIComponent(name)}${part}`
 
@@ -69,6 +73,7 @@ export function Form({ kind, name, stored, text }: Props) {
     } finally {
       setAsking(undefined)
     }
+    dropDraft(oid, kind.hive, name ?? '')
     notify(`${chosen.trim()} is stored${isEnabled ? ' and in force' : '; it is not in force'}.`)
     await queries.invalidateQueries({ queryKey: ['hive', oid, kind.hive] })
     void navigate({ to: `/$org/${kind.path}`, params: { org } })
@@ -76,6 +81,7 @@ export function Form({ kind, name, stored, text }: Props) {
   const remove = async () => {
     try {
       await call('DELETE', path(chosen, ''))
+      dropDraft(oid, kind.hive, chosen)
       notify(`${chosen} is deleted.`)
       await queries.invalidateQueries({ queryKey: ['hive', oid, kind.hive] })
       void navigate({ to: `/$org/${kind.path}`, params: { org } })
@@ -101,14 +107,33 @@ export function Form({ kind, name, stored, text }: Props) {
             <input id={`${id}name`} required autoComplete="off" value={chosen} onChange={(event) => setChosen(event.target.value)} />
           </div>
         )}
+        {draft && (
+          <div className="note">
+            <p>
+              This is what you wrote and did not save, <Time ms={draft.at} ago />.
+            </p>
+            <button
+              type="button"
+              onClick={() => {
+                dropDraft(oid, kind.hive, name ?? '')
+                setDraft(undefined)
+                now.current = text
+              }}
+            >
+              Give it up
+            </button>
+          </div>
+        )}
         <Suspense fallback={<div className="edit" aria-busy="true" />}>
           <Editor
-            text={text}
+            key={begin}
+            text={begin}
             label={`${kind.one} as YAML`}
             words={WORDS}
             check={check}
             changed={(written) => {
               now.current = written
+              keepDraft(oid, kind.hive, name ?? '', written)
               setProblems(undefined)
             }}
           />
@@ -125,6 +150,10 @@ export function Form({ kind, name, stored, text }: Props) {
             keep={(theirs) => {
               setBase(theirs)
               setFailure(undefined)
+            }}
+            giveUp={() => {
+              dropDraft(oid, kind.hive, name ?? '')
+              location.reload()
             }}
           />
         ) : (

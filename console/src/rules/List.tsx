@@ -2,9 +2,10 @@ import { useMutation, useQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
-import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { Empty, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { complain } from '../look/notices.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { TextFilter } from '../look/TextFilter.tsx'
 import { counted } from '../look/words.ts'
 import { type Kind, RULES, type RuleRecord } from './kinds.ts'
@@ -49,7 +50,7 @@ export function RuleList({ kind }: { kind: Kind }) {
       </Head>
       <div className="page">
         {!may(kind.see) && <Forbidden permission={kind.see} />}
-        {records.error && <Failure what="Rules could not be read" error={records.error} again={() => void records.refetch()} />}
+        <Reading of={records} what="Rules" />
         {records.data && !all.length && (
           <Empty title={kind === RULES ? 'No rules yet.' : 'No false-positive rules yet.'}>
             <p>{kind.about}</p>

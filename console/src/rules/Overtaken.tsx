@@ -6,10 +6,12 @@ interface Props {
   read: () => Promise<RuleRecord>
   /** Goes on from the text of the other. */
   keep: (theirs: RuleRecord) => void
+  /** Forgets one's own text. */
+  giveUp: () => void
 }
 
 /** Somebody else stored the rule meanwhile: what they wrote, and how to go on. Nothing typed is lost. */
-export function Overtaken({ read, keep }: Props) {
+export function Overtaken({ read, keep, giveUp }: Props) {
   const theirs = useQuery({ queryKey: ['overtaken'], queryFn: read, gcTime: 0, staleTime: 0 })
   return (
     <div className="note warn-note" role="alert">
@@ -25,7 +27,7 @@ export function Overtaken({ read, keep }: Props) {
             <button type="button" onClick={() => keep(theirs.data)}>
               Go on with mine in place of theirs
             </button>
-            <button type="button" onClick={() => location.reload()}>
+            <button type="button" onClick={giveUp}>
               Take theirs, and give mine up
             </button>
           </div>

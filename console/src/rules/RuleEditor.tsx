@@ -1,27 +1,18 @@
 import { useQuery } from '@tanstack/react-query'
 import { useSearch } from '@tanstack/react-router'
-import { call, type Failure as Refusal } from '../api/client.ts'
+import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Row } from '../api/types.ts'
 import { writeYaml } from '../editor/yaml.ts'
-import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { Form } from './Form.tsx'
 import { FALSE_POSITIVES, type Kind, RULES, type RuleRecord } from './kinds.ts'
 
-/** A false-positive rule for what a detection was. */
-const against = (detection: Row) =>
-  writeYaml({
-    op: 'and',
-    rules: [
-      { op: 'is', path: 'cat', value: detection.cat },
-      { op: 'is', path: 'routing/hostname', value: detection.routing?.hostname },
-    ],
-  })
-
 function Edit({ kind }: { kind: Kind }) {
   const { oid, may } = useOrganization()
-  const { name, from } = useSearch({ strict: false }) as { name?: string; from?: string }
+  const { name, from, sid } = useSearch({ strict: false }) as { name?: string; from?: string; sid?: string }
   const isAllowed = oid !== '' && may(kind.see)
   const record = useQuery({
     queryKey: ['rule', oid, kind.hive, name],
@@ -32,37 +23,32 @@ function Edit({ kind }: { kind: Kind }) {
     gcTime: 0,
     refetchOnWindowFocus: false,
   })
-  const detection = useQuery({
-    queryKey: ['detection', oid, from],
-    queryFn: ({ signal }) => call<Row>('GET', `/v1/insight/${oid}/detections/${from}`, {}, signal),
+  // A rule begins with an event of a sensor, a false-positive rule with a detection.
+  const source = useQuery({
+    queryKey: ['source', oid, sid, from],
+    queryFn: ({ signal }) => call<Row>('GET', `/v1/insight/${oid}/${sid ?? 'detections'}/${from}`, {}, signal),
     enabled: isAllowed && name === undefined && from !== undefined,
     staleTime: Infinity,
   })
-  const read = name === undefined ? (from === undefined ? undefined : detection) : record
+  const read = name === undefined ? (from === undefined ? undefined : source) : record
   const title = name ?? `New ${kind.one}`
-  if (!read?.data && read?.error)
-    return (
-      <>
-        <Head title={title} within={kind.title} />
-        <div className="page">
-          {(read.error as Refusal).status === 404 ? (
-            <Empty title={name === undefined ? 'There is no such detection.' : 'There is no such rule.'} />
-          ) : (
-            <Failure what="It could not be read" error={read.error} again={() => void read.refetch()} />
-          )}
-        </div>
-      </>
-    )
   return (
     <>
       <Head title={title} within={kind.title} />
       <div className="page">
         {!may(kind.see) && <Forbidden permission={kind.see} />}
+        {read && (
+          <Reading
+            of={read}
+            what="It"
+            gone={name === undefined ? 'What it begins with is not there any more.' : 'There is no such rule.'}
+          />
+        )}
         {name !== undefined && record.data && (
           <Form key={name} kind={kind} name={name} stored={record.data} text={writeYaml(record.data.data)} />
         )}
-        {may(kind.see) && name === undefined && (from === undefined || detection.data) && (
-          <Form kind={kind} text={detection.data ? against(detection.data) : kind.template} />
+        {may(kind.see) && name === undefined && (from === undefined || source.data) && (
+          <Form kind={kind} text={source.data ? writeYaml(kind.begin(source.data)) : kind.template} />
         )}
       </div>
     </>

@@ -1,5 +1,8 @@
 // Two kinds of rules are written, checked and kept in the same way: in a hive each.
 
+import type { Row } from '../api/types.ts'
+import { against, toFind } from './begin.ts'
+
 export interface Kind {
   hive: string
   /** Below the organization. */
@@ -13,6 +16,8 @@ export interface Kind {
   /** The same on the command line. */
   line: string
   template: string
+  /** The rule that begins with something that happened. */
+  begin: (row: Row) => unknown
 }
 
 export const RULES: Kind = {
@@ -34,6 +39,7 @@ respond:
   - action: report
     name: whoami ran
 `,
+  begin: toFind,
 }
 
 export const FALSE_POSITIVES: Kind = {
@@ -55,6 +61,7 @@ rules:
     path: routing/hostname
     value: build-1
 `,
+  begin: against,
 }
 
 /** A record of a hive, as the server keeps it. */

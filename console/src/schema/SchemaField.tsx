@@ -1,17 +1,23 @@
 import { useId } from 'react'
-import { type Element, inputOf, labelOf } from './form.ts'
+import { choicesOf, type Element, inputOf, labelOf, written } from './form.ts'
+
+interface Props {
+  name: string
+  element: Element
+  /** What is stored already. */
+  value?: unknown
+}
 
 /** One field of a form, by its type. */
-export function SchemaField({ name, element }: { name: string; element: Element }) {
+export function SchemaField({ name, element, value }: Props) {
   const id = useId()
   const input = inputOf(element)
   const shared = { id, name, 'aria-describedby': `${id}about`, placeholder: element.placeholder ?? '' }
-  const given = element.default_value ?? ''
-  const begin = typeof given === 'string' ? given : JSON.stringify(given)
+  const begin = written(element, value)
   if (input === 'check')
     return (
       <label className="line" title={element.description ?? ''}>
-        <input type="checkbox" name={name} defaultChecked={element.default_value === true} />
+        <input type="checkbox" name={name} defaultChecked={begin === 'true'} />
         {labelOf(name, element)}
         <span className="soft">{element.description}</span>
       </label>
@@ -22,8 +28,10 @@ export function SchemaField({ name, element }: { name: string; element: Element 
       {input === 'choice' ? (
         <select id={id} name={name} aria-describedby={`${id}about`} defaultValue={begin}>
           <option value="">–</option>
-          {(element.enum_values ?? []).map((value) => (
-            <option key={String(value)}>{String(value)}</option>
+          {choicesOf(element).map((choice) => (
+            <option key={choice.value} value={choice.value}>
+              {choice.label}
+            </option>
           ))}
         </select>
       ) : input === 'lines' || input === 'json' ? (
@@ -31,8 +39,8 @@ export function SchemaField({ name, element }: { name: string; element: Element 
       ) : (
         <input
           {...shared}
-          step="any"
-          type={input === 'number' ? 'number' : input === 'secret' ? 'password' : 'text'}
+          step={input === 'number' ? 'any' : 1}
+          type={{ number: 'number', secret: 'password', time: 'datetime-local', text: 'text' }[input]}
           autoComplete={input === 'secret' ? 'new-password' : 'off'}
           defaultValue={begin}
         />
@@ -40,7 +48,9 @@ export function SchemaField({ name, element }: { name: string; element: Element 
       <small id={`${id}about`}>
         {element.description}
         {element.is_list && input === 'lines' && ' One a line.'}
+        {element.data_type === 'duration' && ' In milliseconds.'}
         {input === 'json' && ' As JSON.'}
+        {input === 'secret' && value !== undefined && ' One is stored; it stays unless you write another.'}
       </small>
     </div>
   )

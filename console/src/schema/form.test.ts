@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { inputOf, missing, readValue, sorted } from './form.ts'
+import { choicesOf, dataOf, inputOf, missing, readValue, sorted, written } from './form.ts'
 
 test('fields stand in their order, and missing keys and nulls mean the same', () => {
   const schema = {
@@ -27,4 +27,28 @@ test('requirements are an and of ors, said in words', () => {
   const schema = { fields: { sid: { data_type: 'sid', label: 'Sensor' } }, requirements: [['sid', 'tag'], ['task']] }
   expect(missing(schema, {})).toEqual(['One of Sensor, tag is needed.', 'task is needed.'])
   expect(missing(schema, { tag: 'x', task: 'y' })).toEqual([])
+})
+
+test('what the form does not show stays as it is stored', () => {
+  const schema = {
+    fields: { token: { data_type: 'secret' }, level: { data_type: 'integer' }, loud: { data_type: 'bool' }, note: { data_type: 'string' } },
+  }
+  const stored = { token: 'hive://secret/a', level: 3, loud: true, note: 'old', older: 1 }
+  expect(written(schema.fields.token, stored.token)).toBe('')
+  const typed: Record<string, string> = { level: '4' }
+  const kept = dataOf(schema, (name) => typed[name] ?? '', stored)
+  expect(kept).toEqual({ data: { token: 'hive://secret/a', level: 4, loud: false, older: 1 }, wrong: [] })
+})
+
+test('each type has the field that suits it, and its value goes there and back', () => {
+  expect(choicesOf({ data_type: 'complex_enum', complex_enum_values: [{ value: 'a', label: 'An A' }] })).toEqual([
+    { value: 'a', label: 'An A' },
+  ])
+  expect(inputOf({ data_type: 'platform' })).toBe('choice')
+  // The server takes JSON and YAML as text.
+  expect(readValue({ data_type: 'json' }, '{"a": 1}')).toBe('{"a": 1}')
+  const time = { data_type: 'time' }
+  expect(readValue(time, written(time, 1_700_000_000_000))).toBe(1_700_000_000_000)
+  const list = { data_type: 'integer', is_list: true }
+  expect(readValue(list, written(list, [1, 2]))).toEqual([1, 2])
 })

@@ -9,6 +9,7 @@ export interface Element {
   display_index?: number | null
   default_value?: unknown
   enum_values?: unknown[] | null
+  complex_enum_values?: { value: unknown; label?: string | null }[] | null
 }
 export interface ObjectSchema {
   fields?: Record<string, Element> | null
@@ -23,18 +24,48 @@ export const sorted = (schema: ObjectSchema): [string, Element][] =>
 export const labelOf = (name: string, element: Element | undefined) => element?.label || name
 
 /** Written as JSON, since there is no better field for it. */
-const isJson = (element: Element) => /^(json|object|record|yaml)$/.test(element.data_type) || element.data_type === ''
+const isJson = (element: Element) => /^(object|record)$/.test(element.data_type)
 const NUMBERS = new Set(['integer', 'duration', 'time'])
+/** Texts of several lines; what language they are in is the extension's business. */
+const LINES = new Set(['text', 'code', 'json', 'yaml', 'yara_rule'])
+const PLATFORMS = ['windows', 'linux', 'macos', 'ios', 'android', 'chrome']
+const ARCHITECTURES = ['x86', 'x64', 'arm', 'arm64']
+
+/** What may be chosen, if the field lists it. */
+export function choicesOf(element: Element): { value: string; label: string }[] {
+  const plain = (values: readonly unknown[]) => values.map((value) => ({ value: String(value), label: String(value) }))
+  if (element.complex_enum_values?.length)
+    return element.complex_enum_values.map(({ value, label }) => ({ value: String(value), label: label || String(value) }))
+  if (element.enum_values?.length) return plain(element.enum_values)
+  return plain({ platform: PLATFORMS, architecture: ARCHITECTURES }[element.data_type] ?? [])
+}
 
 /** How a field is asked for. */
-export function inputOf(element: Element): 'check' | 'choice' | 'number' | 'secret' | 'lines' | 'json' | 'text' {
+export function inputOf(element: Element): 'check' | 'choice' | 'number' | 'secret' | 'time' | 'lines' | 'json' | 'text' {
   if (element.is_list) return isJson(element) ? 'json' : 'lines'
   if (element.data_type === 'bool') return 'check'
-  if (element.enum_values?.length) return 'choice'
+  if (choicesOf(element).length) return 'choice'
+  if (element.data_type === 'time') return 'time'
   if (NUMBERS.has(element.data_type)) return 'number'
   if (element.data_type === 'secret') return 'secret'
-  if (element.data_type === 'text' || element.data_type === 'code') return 'lines'
+  if (LINES.has(element.data_type)) return 'lines'
   return isJson(element) ? 'json' : 'text'
+}
+
+const two = (number: number) => String(number).padStart(2, '0')
+/** Local time, as a field for it wants to be given it. */
+const ofField = (at: Date) =>
+  `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}T${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`
+
+/** A value, or the default, as the field shows it. A secret is not shown. */
+export function written(element: Element, value: unknown): string {
+  const shown = value ?? element.default_value ?? ''
+  const input = inputOf(element)
+  if (shown === '' || input === 'secret') return ''
+  if (input === 'time') return ofField(new Date(Number(shown)))
+  if (input === 'json') return JSON.stringify(shown, null, 2)
+  if (Array.isArray(shown)) return shown.join('\n')
+  return typeof shown === 'object' ? JSON.stringify(shown) : String(shown)
 }
 
 /** The value of a field as it was typed; undefined if it was left empty. */
@@ -43,6 +74,7 @@ export function readValue(element: Element, typed: string): unknown {
   if (input === 'check') return typed === 'on' ? true : undefined
   if (!typed.trim()) return undefined
   if (input === 'number') return Number(typed)
+  if (input === 'time') return new Date(typed).getTime()
   if (input === 'json') return JSON.parse(typed)
   if (element.is_list) {
     const parts = typed.split('\n').flatMap((line) => line.trim() || [])
@@ -60,13 +92,18 @@ export function missing(schema: ObjectSchema, data: Record<string, unknown>): st
   })
 }
 
-/** What was typed, as the data to send, and what keeps it from being sent. */
-export function dataOf(schema: ObjectSchema, typed: (name: string) => string) {
-  const data: Record<string, unknown> = {}
+/**
+ * What was typed, as the data to send, and what keeps it from being sent. Of `stored` values those stay that the form does
+ * not show: secrets that were not written anew, and what the schema does not know any more.
+ */
+export function dataOf(schema: ObjectSchema, typed: (name: string) => string, stored: Record<string, unknown> = {}) {
+  const data: Record<string, unknown> = { ...stored }
   for (const [name, element] of sorted(schema)) {
     try {
       const value = readValue(element, typed(name))
       if (value !== undefined) data[name] = value
+      else if (inputOf(element) === 'check' && (stored[name] ?? element.default_value)) data[name] = false
+      else if (inputOf(element) !== 'secret') delete data[name]
     } catch (error) {
       return { data, wrong: [`${labelOf(name, element)} is no JSON: ${(error as Error).message}`] }
     }

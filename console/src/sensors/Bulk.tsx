@@ -1,38 +1,18 @@
 import { useQuery } from '@tanstack/react-query'
 import { useRef, useState } from 'react'
-import { call } from '../api/client.ts'
-import type { SensorPage } from '../api/types.ts'
 import { Confirm, Dialog } from '../look/Dialog.tsx'
-import { Failure } from '../look/Failure.tsx'
 import { notify } from '../look/notices.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { counted } from '../look/words.ts'
 import { each, type Progress } from './each.ts'
+import { sidsOf } from './sidsOf.ts'
+import type { Which } from './which.ts'
 
-export interface Which {
-  oid: string
-  picked: readonly string[]
-  selector: string
-  online: boolean
-}
 export interface BulkAct {
   /** What it does, as on its button. */
   does: string
   means: string
   act: (sid: string) => Promise<unknown>
-}
-
-const PAGE = 1_000
-
-/** The sensors that are meant, all of them, as of now. */
-async function sidsOf({ oid, picked, selector, online }: Which, signal: AbortSignal): Promise<string[]> {
-  if (picked.length) return [...picked]
-  const sids: string[] = []
-  for (;;) {
-    const fields = { selector, is_online_only: online || undefined, offset: sids.length, limit: PAGE, fields: 'sid' }
-    const page = await call<SensorPage>('GET', `/v1/sensors/${oid}`, fields, signal)
-    sids.push(...page.sensors.map((sensor) => sensor.sid))
-    if (!page.sensors.length || sids.length >= page.total) return sids
-  }
 }
 
 /** Asks, and then does one thing to each of many sensors: to those that matched when it asked, and no others. */
@@ -60,8 +40,7 @@ export function Bulk({ which, bulk, close, changed }: { which: Which; bulk: Bulk
   if (!sids || progress)
     return (
       <Dialog title={bulk.does} onClose={close}>
-        {found.error && <Failure what="The sensors could not be read" error={found.error} again={() => void found.refetch()} />}
-        {!sids && !found.error && <p role="status">Looking which sensors match…</p>}
+        <Reading of={found} what="The sensors" />
         {sids && progress && (
           <>
             <p role="status">

@@ -1,17 +1,18 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { Link, useNavigate, useParams, useSearch } from '@tanstack/react-router'
-import { call, type Failure as Refusal } from '../api/client.ts'
+import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Sensor } from '../api/types.ts'
 import { Artifacts } from '../files/Artifacts.tsx'
 import { useTopic } from '../live/useLive.ts'
 import { LiveResponse } from '../live-response/LiveResponse.tsx'
-import { Empty, Failure } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
+import { isGone, Reading } from '../look/Reading.tsx'
 import { State } from '../look/State.tsx'
 import { Time } from '../look/Time.tsx'
 import { ofServer } from '../look/time.ts'
 import { Processes } from '../processes/Processes.tsx'
+import { ofSids } from '../selector/ofSids.ts'
 import { Timeline } from '../timeline/Timeline.tsx'
 import { Activity } from './Activity.tsx'
 import { Facts } from './Facts.tsx'
@@ -40,22 +41,15 @@ export function SensorDetail() {
     },
     gap: () => void sensor.refetch(),
   })
-  if (sensor.error) {
-    const isGone = (sensor.error as Refusal).status === 404
+  if (!sensor.data || isGone(sensor))
     return (
       <>
         <Head title="Sensor" within="Sensors" />
         <div className="page">
-          {isGone ? (
-            <Empty title="There is no such sensor." />
-          ) : (
-            <Failure what="The sensor could not be read" error={sensor.error} again={() => void sensor.refetch()} />
-          )}
+          <Reading of={sensor} what="The sensor" gone="There is no such sensor." />
         </div>
       </>
     )
-  }
-  if (!sensor.data) return <Head title="Sensor" within="Sensors" />
   const info = sensor.data
   return (
     <>
@@ -68,7 +62,7 @@ export function SensorDetail() {
         )}
         <span className="grow" />
         {may('ext.request') && (
-          <Link className="button" to="/$org/reliable-tasking/new" params={{ org }} search={{ selector: `sid == "${sid}"` }}>
+          <Link className="button" to="/$org/reliable-tasking/new" params={{ org }} search={{ selector: ofSids([sid]) }}>
             Run a command…
           </Link>
         )}

@@ -3,6 +3,7 @@ import { useEffect, useState } from 'react'
 import { call, type Failure as Refusal } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Sensor, SensorPage } from '../api/types.ts'
+import { FirstSensor } from '../enrol/FirstSensor.tsx'
 import { type Column, Grid, type Shown } from '../grid/Grid.tsx'
 import { useTopic } from '../live/useLive.ts'
 import { Empty } from '../look/Failure.tsx'
@@ -14,6 +15,7 @@ import { counted } from '../look/words.ts'
 import { SelectorField } from '../selector/SelectorField.tsx'
 import { PickBar } from './PickBar.tsx'
 import { platformOf } from './platform.ts'
+import { fieldsOf, type Which } from './which.ts'
 
 const LIVE_MAX = 400
 /** How often the list looks for new sensors. */
@@ -63,7 +65,7 @@ export function Sensors() {
   const selector = search.selector ?? ''
   // Back and forward change the address, and with it the field.
   useEffect(() => setText(selector), [selector])
-  const apply = (changed: { selector?: string | undefined; sort?: string | undefined; online?: boolean | undefined }) => {
+  const apply = (changed: { selector?: string | undefined; sort?: string | undefined; state?: Which['state'] }) => {
     setFailure(null)
     setPicked(new Set())
     void navigate({ to: '/$org/sensors', params: { org }, search: { ...search, ...changed } })
@@ -79,12 +81,12 @@ export function Sensors() {
     const timer = setInterval(() => again?.(), AGAIN_MS)
     return () => clearInterval(timer)
   }, [again])
-  const pick = (sid: string) => {
+  const pick = (sids: readonly string[]) => {
     const next = new Set(picked)
-    if (!next.delete(sid)) next.add(sid)
-    setPicked(next)
+    const isOut = sids.length === 1 && sids.every((sid) => next.delete(sid))
+    setPicked(isOut ? next : new Set([...next, ...sids]))
   }
-  const isFiltered = Boolean(selector || search.online)
+  const isFiltered = Boolean(selector || search.state)
   const mistake = failure && text === selector ? (failure as Refusal).message : undefined
   return (
     <>
@@ -100,14 +102,15 @@ export function Sensors() {
         <button type="button" onClick={() => apply({ selector: text.trim() || undefined })}>
           Apply
         </button>
-        <label className="line">
-          <input
-            type="checkbox"
-            checked={search.online ?? false}
-            onChange={(event) => apply({ online: event.target.checked || undefined })}
-          />
-          online only
-        </label>
+        <select
+          aria-label="State"
+          value={search.state ?? ''}
+          onChange={(event) => apply({ state: (event.target.value || undefined) as Which['state'] })}
+        >
+          <option value="">online and offline</option>
+          <option value="online">online now</option>
+          <option value="offline">offline now</option>
+        </select>
         <span role="status" className="soft">
           {shown && shown.window.total >= 0 && !mistake ? counted(shown.window.total, 'sensor') : ''}
         </span>
@@ -121,9 +124,9 @@ export function Sensors() {
       ) : (
         <Grid<Sensor>
           label="Sensors"
-          of={`${oid} ${selector} ${search.sort ?? ''} ${search.online ?? ''}`}
+          of={`${oid} ${selector} ${search.sort ?? ''} ${search.state ?? ''}`}
           fetch={async (offset, limit, signal) => {
-            const fields = { selector, offset, limit, sort: search.sort, is_online_only: search.online || undefined }
+            const fields = { ...fieldsOf({ selector, state: search.state }), offset, limit, sort: search.sort }
             const page = await call<SensorPage>('GET', `/v1/sensors/${oid}`, fields, signal)
             return { rows: page.sensors, total: page.total }
           }}
@@ -138,17 +141,13 @@ export function Sensors() {
           empty={
             isFiltered ? (
               <Empty title="No sensor matches.">
-                <code>{selector}</code>
-                <button type="button" onClick={() => apply({ selector: undefined, online: undefined })}>
+                {selector && <code>{selector}</code>}
+                <button type="button" onClick={() => apply({ selector: undefined, state: undefined })}>
                   Clear
                 </button>
               </Empty>
             ) : (
-              <Empty title="No sensors yet.">
-                <p>A sensor is a small program on each machine. It enrols with an installation key:</p>
-                <code>muster install-key create "first machines"</code>
-                <code>muster-sensor run --key KEY --state-dir DIR</code>
-              </Empty>
+              <FirstSensor title="No sensors yet." />
             )
           }
         />
@@ -157,7 +156,7 @@ export function Sensors() {
         <PickBar
           picked={picked}
           selector={selector}
-          online={search.online ?? false}
+          state={search.state}
           total={shown.window.total}
           clear={() => setPicked(new Set())}
           changed={() => shown.window.again()}

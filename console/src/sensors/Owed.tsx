@@ -3,7 +3,7 @@ import { Link } from '@tanstack/react-router'
 import { reliableTasking } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Task } from '../api/types.ts'
-import { Failure } from '../look/Failure.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { Time } from '../look/Time.tsx'
 
 /** Tasks are asked for this often while they are shown: they end by themselves. */
@@ -23,7 +23,7 @@ export function Owed({ sid }: { sid: string }) {
   return (
     <section className="panel">
       <h2>What it is owed</h2>
-      {owed.error && <Failure what="Its tasks could not be read" error={owed.error} again={() => void owed.refetch()} />}
+      <Reading of={owed} what="Its tasks" />
       {owed.data && !owed.data.requests.length && <p className="soft">Nothing waits for it.</p>}
       {owed.data && owed.data.requests.length > 0 && (
         <ul>

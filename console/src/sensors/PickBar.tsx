@@ -2,18 +2,25 @@ import { useNavigate } from '@tanstack/react-router'
 import { useState } from 'react'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
-import { Copy } from '../look/Copy.tsx'
+import { CopyAs } from '../look/CopyAs.tsx'
+import { complain } from '../look/notices.tsx'
 import { quoted } from '../look/quoted.ts'
+import { ofSids } from '../selector/ofSids.ts'
 import { Bulk, type BulkAct } from './Bulk.tsx'
+import { sidsOf } from './sidsOf.ts'
+import { fieldsOf, type Which } from './which.ts'
 
 interface Props {
   picked: ReadonlySet<string>
   selector: string
-  online: boolean
+  state: Which['state']
   total: number
   clear: () => void
   changed: () => void
 }
+
+/** Sensors that are named one by one, at most. */
+const NAMED_MAX = 100
 
 const ISOLATE: BulkAct = {
   does: 'Isolate',
@@ -33,24 +40,26 @@ const tagging = (tag: string): BulkAct => ({
 })
 
 /** What can be done with the sensors that are selected, or with all that match. */
-export function PickBar({ picked, selector, online, total, clear, changed }: Props) {
+export function PickBar({ picked, selector, state, total, clear, changed }: Props) {
   const { org, oid, may } = useOrganization()
   const navigate = useNavigate()
   const [tag, setTag] = useState('')
   const [bulk, setBulk] = useState<BulkAct>()
   const sids = [...picked]
-  const asSelector = sids.length ? sids.map((sid) => `sid == "${sid}"`).join(' or ') : selector
+  const asSelector = sids.length ? ofSids(sids) : selector
+  const which: Which = { oid, picked: sids, selector, state }
+  // A selector knows nothing of who is online, so those that are meant are named; so many that their names still fit into an address.
+  const isNamed = state !== undefined && !sids.length && total <= NAMED_MAX
+  const run = async () => {
+    const meant = isNamed ? ofSids(await sidsOf(which)) : asSelector
+    await navigate({ to: '/$org/reliable-tasking/new', params: { org }, search: { selector: meant || undefined } })
+  }
   return (
     <div className="pick-bar">
       <span role="status">{sids.length ? `${sids.length} selected` : `all ${total.toLocaleString('en')} that match`}</span>
       {may('ext.request') && (
-        <button
-          type="button"
-          onClick={() =>
-            void navigate({ to: '/$org/reliable-tasking/new', params: { org }, search: { selector: asSelector || undefined } })
-          }
-        >
-          Run a command on them…
+        <button type="button" className="prime" onClick={() => run().catch((error) => complain('The sensors could not be read', error))}>
+          {state === undefined || sids.length || isNamed ? 'Run a command on them…' : 'Run a command on all that the selector means…'}
         </button>
       )}
       {may('sensor.task') &&
@@ -67,17 +76,28 @@ export function PickBar({ picked, selector, online, total, clear, changed }: Pro
             setBulk(tagging(tag.trim()))
           }}
         >
-          <input aria-label="Tag" placeholder="tag" required value={tag} onChange={(event) => setTag(event.target.value)} />
+          <input
+            className="short"
+            aria-label="Tag"
+            placeholder="tag"
+            required
+            value={tag}
+            onChange={(event) => setTag(event.target.value)}
+          />
           <button type="submit">Add tag…</button>
         </form>
       )}
-      <Copy text={() => `muster sensors${asSelector ? ` --selector ${quoted(asSelector)}` : ''}`}>Copy as CLI</Copy>
+      <CopyAs
+        cli={() => `muster sensors${asSelector ? ` --selector ${quoted(asSelector)}` : ''}${state ? ` --${state}` : ''}`}
+        path={`/v1/sensors/${oid}`}
+        fields={() => fieldsOf({ selector: asSelector, state })}
+      />
       {sids.length > 0 && (
         <button type="button" className="plain" onClick={clear}>
           Clear selection
         </button>
       )}
-      {bulk && <Bulk which={{ oid, picked: sids, selector, online }} bulk={bulk} close={() => setBulk(undefined)} changed={changed} />}
+      {bulk && <Bulk which={which} bulk={bulk} close={() => setBulk(undefined)} changed={changed} />}
     </div>
   )
 }

@@ -3,17 +3,22 @@ import { useState } from 'react'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Sensor } from '../api/types.ts'
-import { complain } from '../look/notices.tsx'
+import { complain, notify } from '../look/notices.tsx'
+
+interface Change {
+  method: 'POST' | 'DELETE'
+  name: string
+}
 
 /** The tags of a sensor, edited in place. */
 export function Tags({ info, changed }: { info: Sensor; changed: () => void }) {
   const { may } = useOrganization()
   const [tag, setTag] = useState('')
   const change = useMutation({
-    mutationFn: ({ method, name }: { method: 'POST' | 'DELETE'; name: string }) =>
-      call(method, `/v1/${info.sid}/tags`, method === 'POST' ? { tags: name } : { tag: name }),
-    onSuccess: () => {
-      setTag('')
+    mutationFn: ({ method, name }: Change) => call(method, `/v1/${info.sid}/tags`, method === 'POST' ? { tags: name } : { tag: name }),
+    onSuccess: (_, { method, name }) => {
+      if (method === 'POST') setTag('')
+      else notify(`The tag ${name} is removed.`, { text: 'Undo', act: () => change.mutate({ method: 'POST', name }) })
       changed()
     },
     onError: (error) => complain('The tags were not changed', error),

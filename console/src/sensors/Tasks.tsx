@@ -3,8 +3,9 @@ import { Link } from '@tanstack/react-router'
 import { reliableTasking } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Task } from '../api/types.ts'
-import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { Empty, Forbidden } from '../look/Failure.tsx'
 import { ListTable } from '../look/ListTable.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { State } from '../look/State.tsx'
 import { Time } from '../look/Time.tsx'
 
@@ -27,7 +28,7 @@ export function Tasks({ sid }: { sid: string }) {
   return (
     <div className="page">
       {!may('ext.request') && <Forbidden permission="ext.request" />}
-      {read.error && <Failure what="Its tasks could not be read" error={read.error} again={() => void read.refetch()} />}
+      <Reading of={read} what="Its tasks" />
       {read.data && !all.length && (
         <Empty title="No task had this sensor among its targets.">
           <p>A task that is made now waits for it, if it is off.</p>

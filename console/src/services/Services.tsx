@@ -3,11 +3,12 @@ import { Link } from '@tanstack/react-router'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Service } from '../api/types.ts'
-import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { Empty, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { ListTable } from '../look/ListTable.tsx'
-import { Register } from './Register.tsx'
-import { Wellness } from './Wellness.tsx'
+import { Reading } from '../look/Reading.tsx'
+import { Register } from '../programs/Register.tsx'
+import { Wellness } from '../programs/Wellness.tsx'
 
 /** Services become well and ill by themselves. */
 const AGAIN_MS = 5_000
@@ -30,7 +31,7 @@ export function Services() {
       <Head title="Services" />
       <div className="page">
         {!may('replicant.get') && <Forbidden permission="replicant.get" />}
-        {services.error && <Failure what="Services could not be read" error={services.error} again={again} />}
+        <Reading of={services} what="Services" />
         {services.data && !all.length && (
           <Empty title="No services yet.">
             <p>A service is a program of yours. It is told of detections and events that it asks for, answers requests, and keeps jobs.</p>
@@ -47,14 +48,14 @@ export function Services() {
                 <Link key="name" to="/$org/services/$name" params={{ org, name }}>
                   {name}
                 </Link>,
-                <Wellness key="well" service={service} />,
+                <Wellness key="well" program={service} />,
                 service.is_subscribed ? 'yes' : 'no',
                 service.callbacks.join(', '),
               ],
             }))}
           />
         )}
-        {may('ext.sub') && <Register done={again} />}
+        {may('ext.sub') && <Register kind="service" done={again} />}
       </div>
     </>
   )

@@ -3,9 +3,9 @@ import { useActionState } from 'react'
 import { call } from '../api/client.ts'
 import { sessionQuery } from '../api/session.ts'
 import type { OwnSession } from '../api/types.ts'
-import { Failure } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { complain, notify } from '../look/notices.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { Time } from '../look/Time.tsx'
 
 export function Account() {
@@ -41,7 +41,7 @@ function Sessions() {
   return (
     <section className="panel">
       <h2>Where you are signed in</h2>
-      {sessions.error && <Failure what="Sessions could not be read" error={sessions.error} again={() => void sessions.refetch()} />}
+      <Reading of={sessions} what="Sessions" />
       <div className="scroll">
         <table>
           <thead>

@@ -9,6 +9,8 @@ const KEYS: [string, string][] = [
   ['↑ ↓ Page Up Page Down Home End', 'move in a list'],
   ['Enter', 'open'],
   ['x', 'select (in a list)'],
+  ['Shift x', 'select from the row that was selected last'],
+  ['F6', 'leave the terminal'],
   ['Esc', 'close what is open'],
   ['?', 'this help'],
 ]

@@ -11,6 +11,7 @@ import { Notices } from '../look/notices.tsx'
 import { localTime } from '../look/time.ts'
 import { KeyHelp } from './KeyHelp.tsx'
 import { useKeys } from './keys.ts'
+import { NewOrganization } from './NewOrganization.tsx'
 import { GROUPS, pagesFor } from './pages.ts'
 import { PasswordForm } from './SignIn.tsx'
 import { applyTheme, chosenTheme, type Theme } from './settings.ts'
@@ -35,7 +36,7 @@ export function Shell() {
 
 function Frame({ session, isKnown }: { session: Session; isKnown: boolean }) {
   const { may, org } = useOrganization()
-  const [dialog, setDialog] = useState<'palette' | 'keys' | ''>('')
+  const [dialog, setDialog] = useState<'palette' | 'keys' | 'organization' | ''>('')
   const [isMenuShown, setMenuShown] = useState(false)
   const navigate = useNavigate()
   const path = useRouterState({ select: (state) => state.location.pathname })
@@ -69,7 +70,7 @@ function Frame({ session, isKnown }: { session: Session; isKnown: boolean }) {
             Go to… <kbd className="hint">Ctrl K</kbd>
           </button>
           <LiveLine />
-          <UserMenu user={session.user} version={session.version} org={org} />
+          <UserMenu user={session.user} version={session.version} org={org} makeOrganization={() => setDialog('organization')} />
         </header>
         <nav className={`side ${isMenuShown ? 'shown' : ''}`} aria-label="Pages">
           {groups.map(({ group, pages }) =>
@@ -93,6 +94,7 @@ function Frame({ session, isKnown }: { session: Session; isKnown: boolean }) {
           <Palette onClose={() => setDialog('')} />
         </Suspense>
       )}
+      {dialog === 'organization' && <NewOrganization onClose={() => setDialog('')} />}
       {dialog === 'keys' && <KeyHelp onClose={() => setDialog('')} />}
       {isSignedOut && <SignedOut />}
     </>
@@ -158,7 +160,14 @@ function LiveLine() {
   )
 }
 
-function UserMenu({ user, version, org }: { user: string; version: string; org: string }) {
+interface UserMenuProps {
+  user: string
+  version: string
+  org: string
+  makeOrganization: () => void
+}
+
+function UserMenu({ user, version, org, makeOrganization }: UserMenuProps) {
   const queries = useQueryClient()
   const [theme, setTheme] = useState(chosenTheme)
   const choose = (chosen: Theme) => {
@@ -186,6 +195,9 @@ function UserMenu({ user, version, org }: { user: string; version: string; org: 
         <Link to="/$org/account" params={{ org }}>
           Password and sessions
         </Link>
+        <button type="button" className="plain" popoverTarget="user-menu" popoverTargetAction="hide" onClick={makeOrganization}>
+          New organization…
+        </button>
         <label className="line">
           Theme
           <select value={theme} onChange={(event) => choose(event.target.value as Theme)}>

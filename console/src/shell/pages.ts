@@ -17,7 +17,7 @@ export const PAGES: Page[] = [
   { name: 'Reliable Tasking', path: 'reliable-tasking', group: 'Automation', needs: 'ext.request', key: 't' },
   { name: 'D&R rules', path: 'rules', group: 'Automation', needs: 'dr.list', key: 'r' },
   { name: 'False positives', path: 'false-positives', group: 'Automation', needs: 'fp.ctrl' },
-  { name: 'Extensions', path: 'extensions', group: 'Automation', needs: 'ext.request' },
+  { name: 'Extensions', path: 'extensions', group: 'Automation' },
   { name: 'Services', path: 'services', group: 'Automation', needs: 'replicant.get' },
   { name: 'Jobs', path: 'jobs', group: 'Automation', needs: 'job.get', key: 'j' },
   { name: 'Detections', path: 'detections', group: 'Findings', needs: 'insight.det.get', key: 'd' },

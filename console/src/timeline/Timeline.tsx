@@ -4,7 +4,8 @@ import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Row } from '../api/types.ts'
 import { useTopic } from '../live/useLive.ts'
-import { Empty, Failure, Forbidden } from '../look/Failure.tsx'
+import { Empty, Forbidden } from '../look/Failure.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { TextFilter } from '../look/TextFilter.tsx'
 import { Event } from './Event.tsx'
 import { add, clear, emptyFeed, type Feed, type Gap, isGap, pause, resume } from './feed.ts'
@@ -99,7 +100,7 @@ export function Timeline({ sid, kind, choose }: Props) {
         {feed.isPaused && byScroll && <span role="status">Paused because you scrolled.</span>}
       </div>
       <div className="page" ref={box} onScroll={scrolled} tabIndex={0} role="region" aria-label="Events">
-        {kept.error && <Failure what="Kept events could not be read" error={kept.error} again={() => void kept.refetch()} />}
+        <Reading of={kept} what="Kept events" />
         {kept.data && !feed.rows.length && (
           <Empty title="No events of the last day.">
             <p>New ones appear here as they come.</p>

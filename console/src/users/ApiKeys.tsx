@@ -3,9 +3,10 @@ import { useId, useState } from 'react'
 import { call } from '../api/client.ts'
 import { organizationOf, sessionQuery, useOrganization } from '../api/session.ts'
 import { Delete } from '../look/Delete.tsx'
-import { Failure, Forbidden } from '../look/Failure.tsx'
+import { Forbidden } from '../look/Failure.tsx'
 import { ListTable } from '../look/ListTable.tsx'
 import { Once } from '../look/Once.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { Submit } from '../look/Submit.tsx'
 import { Time } from '../look/Time.tsx'
 import { useSend } from '../look/useSend.ts'
@@ -53,7 +54,7 @@ export function ApiKeys() {
   return (
     <section className="panel">
       <h2>API keys</h2>
-      {keys.error && <Failure what="Keys could not be read" error={keys.error} again={again} />}
+      <Reading of={keys} what="Keys" />
       {keys.data && (
         <ListTable
           label="API keys"

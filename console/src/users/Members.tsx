@@ -3,10 +3,11 @@ import { useState } from 'react'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import { Delete } from '../look/Delete.tsx'
-import { Failure, Forbidden } from '../look/Failure.tsx'
+import { Forbidden } from '../look/Failure.tsx'
 import { ListTable } from '../look/ListTable.tsx'
 import { complain, notify } from '../look/notices.tsx'
 import { Once } from '../look/Once.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { counted } from '../look/words.ts'
 import { Invite } from './Invite.tsx'
 import { ROLES } from './roles.ts'
@@ -42,7 +43,7 @@ export function Members() {
   return (
     <section className="panel">
       <h2>Users</h2>
-      {users.error && <Failure what="Users could not be read" error={users.error} again={again} />}
+      <Reading of={users} what="Users" />
       {users.data && (
         <ListTable
           label="Users"

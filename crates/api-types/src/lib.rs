@@ -70,8 +70,8 @@ pub use sensor::{
 };
 pub use task::{
     CancelledTask, Conditions, CreatedTask, Explained, FailureLimit, NewTask, Pace, PendingRequest, PendingTask,
-    PendingTasks, PreviewedSensor, Target, TargetFields, Targeting, TaskFieldsPage, TaskOverview, TaskPage,
-    TaskPreview, TaskSummary, TaskWithTargets, Untasked, Window,
+    PendingTasks, PreviewedSensor, Target, TargetFields, Targeting, TaskCommand, TaskCommands, TaskFieldsPage,
+    TaskOverview, TaskPage, TaskPreview, TaskSummary, TaskWithTargets, Untasked, Window,
 };
 pub use token::{Token, TokenOrReplay, Whoami};
 pub use user::{

@@ -339,6 +339,26 @@ pub struct TaskPreview {
     pub total_sensors: u64,
 }
 
+/// A command that tasks can run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskCommand {
+    /// With which its line begins.
+    pub name: String,
+    /// Platforms whose sensors can carry it out.
+    pub platforms: Vec<String>,
+    /// One line for people.
+    pub summary: String,
+    /// How it is written: the syntax in one line, then each argument.
+    pub usage: String,
+}
+
+/// What tasks can run: the answer of `commands`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskCommands {
+    /// All, by name; the one of the line if one was asked about.
+    pub commands: Vec<TaskCommand>,
+}
+
 /// What was taken back: the answer of `untask`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Untasked {

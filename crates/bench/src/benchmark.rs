@@ -13,6 +13,7 @@ mod rules;
 mod sensor;
 mod status;
 mod storm;
+mod tabs;
 mod tenants;
 
 use crate::fleet::{Heard, What};
@@ -64,6 +65,7 @@ async fn measure(name: Name, args: &Args) -> anyhow::Result<()> {
         Name::Rules => rules::run(args).await,
         Name::Tenants => tenants::run(args).await,
         Name::Live => live::run(args).await,
+        Name::Tabs => tabs::run(args).await,
         Name::All | Name::ServeChild | Name::EchoChild => Ok(()),
     }
 }

@@ -31,6 +31,29 @@ impl Client {
         Ok(Self { oid, http, base, token })
     }
 
+    /// `http://host:port` of the server.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// The organization.
+    pub fn oid(&self) -> Oid {
+        self.oid
+    }
+
+    /// Signs the first user in to the console, as a page of it does; gives the cookie of the session.
+    pub async fn sign_in(&self) -> anyhow::Result<String> {
+        let made = self.post(&format!("orgs/{}/users/link", self.oid), &[]).await?;
+        let path = made["path"].as_str().with_context(|| format!("no link: {made}"))?;
+        let (_, once) = path.split_once("#once=").with_context(|| format!("no link: {path}"))?;
+        let form = [("once", once), ("user", "bench@example.org"), ("password", "correct horse battery")];
+        let request = self.http.post(format!("{}/console/api/link/use", self.base)).form(&form);
+        let answer = request.header("origin", &self.base).header("x-muster-console", "1").send().await?;
+        let cookie = answer.headers().get("set-cookie").and_then(|cookie| cookie.to_str().ok());
+        let cookie = cookie.with_context(|| format!("no session: {}", answer.status()))?;
+        Ok(cookie.split(';').next().unwrap_or_default().to_owned())
+    }
+
     /// Asks the tasking extension; gives the answer, and the time until it was there.
     pub async fn ask(&self, action: &str, data: &Value) -> anyhow::Result<(Value, Duration)> {
         let (oid, data) = (self.oid.to_string(), data.to_string());

@@ -14,6 +14,7 @@ mod endpoint;
 mod fleet;
 mod limit;
 mod line;
+mod tab;
 mod world;
 
 use anyhow::Context as _;
@@ -49,6 +50,8 @@ enum Name {
     Tenants,
     /// Live sessions: opening, commands, files, memory.
     Live,
+    /// Open tabs of the console: memory of each, and what they cost a task for online sensors.
+    Tabs,
     /// All of them, one after another.
     All,
     /// A server, until its standard input ends.
@@ -61,7 +64,7 @@ enum Name {
 
 impl Name {
     /// Those that measure, in the order in which `all` runs them.
-    const MEASURED: [Self; 13] = [
+    const MEASURED: [Self; 14] = [
         Self::Create,
         Self::Fanout,
         Self::Return,
@@ -75,6 +78,7 @@ impl Name {
         Self::Rules,
         Self::Tenants,
         Self::Live,
+        Self::Tabs,
     ];
 }
 
@@ -94,6 +98,9 @@ struct Args {
     /// How many records are too old to be kept (`tenants`).
     #[arg(long, default_value_t = 1_000_000)]
     records: u32,
+    /// How many tabs of the console are open (`tabs`).
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    tabs: u32,
     /// How often each measurement is made; the median is printed.
     #[arg(long, default_value_t = 3)]
     runs: u32,

@@ -54,6 +54,8 @@ pub struct Listing {
     pub selector: Option<String>,
     /// Only those with a live link.
     pub online_only: bool,
+    /// Only those without one.
+    pub offline_only: bool,
     /// At most so many; `None` is all.
     pub limit: Option<usize>,
 }
@@ -78,6 +80,7 @@ impl Client {
             let mut query = Vec::new();
             query.extend(listing.selector.clone().map(|selector| ("selector", selector)));
             query.extend(listing.online_only.then(|| ("is_online_only", "true".to_owned())));
+            query.extend(listing.offline_only.then(|| ("is_offline_only", "true".to_owned())));
             query.extend(listing.limit.map(|limit| ("limit", (limit - sensors.len()).to_string())));
             query.extend(continuation.clone().map(|token| ("continuation_token", token)));
             let page: Page = self.get(&["sensors", self.oid()], query).await?;

@@ -17,6 +17,9 @@ pub struct ListArgs {
     /// Only sensors that are online now
     #[arg(long)]
     online: bool,
+    /// Only sensors that are offline now
+    #[arg(long, conflicts_with = "online")]
+    offline: bool,
     /// At most so many
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     limit: Option<u32>,
@@ -86,7 +89,9 @@ enum Wanted {
 /// Whatever the server says.
 pub async fn list(args: ListArgs, client: &Client, json: bool) -> anyhow::Result<()> {
     let limit = args.limit.map(|limit| limit as usize);
-    let sensors = client.sensors(&Listing { selector: args.selector, online_only: args.online, limit }).await?;
+    let listing =
+        Listing { selector: args.selector, online_only: args.online, offline_only: args.offline, limit };
+    let sensors = client.sensors(&listing).await?;
     if json {
         show::json(&sensors);
         return Ok(());

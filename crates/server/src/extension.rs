@@ -16,11 +16,12 @@ use crate::hive::Hives;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
 use crate::output::Delivery;
-use crate::records::{Kind, Records};
+use crate::records::{Batch, Kind, Records};
 use crate::service::{self, Asked, By, Program, Services};
 use crate::tasking::Tasking;
 use muster_api_types::schema::SchemaOf;
 use muster_model::{Oid, Timestamp};
+use muster_store::{Expect, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::sync::Arc;
@@ -70,6 +71,15 @@ pub fn answers() -> Vec<(&'static str, &'static str, SchemaOf)> {
 #[must_use]
 pub fn is_built_in(name: &str) -> bool {
     BUILT_IN.contains(&name)
+}
+
+/// Adds the subscriptions with which an organization begins: to all that is built in.
+///
+/// # Errors
+///
+/// As [`Batch::put`].
+pub fn first_subscriptions(batch: Batch, oid: Oid, subscription: &Subscription) -> Result<Batch, StoreError> {
+    BUILT_IN.iter().try_fold(batch, |batch, name| batch.put(oid, SUBSCRIPTION, name, subscription, Expect::Any))
 }
 
 /// What an extension that an organization sees can be asked, in the published shape.

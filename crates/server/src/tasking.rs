@@ -22,7 +22,8 @@ pub use direct::{DIRECT_LIFETIME, Order, send_direct, send_once, send_ordered};
 pub(crate) use drive::{ask, carry_out, tell};
 pub use error::Error;
 pub use inquire::{
-    From as TargetsFrom, TARGET_FIELDS, TargetsAsked, explain, list, overview, page_of_targets, preview, summary,
+    From as TargetsFrom, TARGET_FIELDS, TargetsAsked, commands, explain, list, overview, page_of_targets, preview,
+    summary,
 };
 pub(crate) use moving::{DirectTasks, Moved, may_move};
 pub use muster_tasking::dispatch::Choice;

@@ -10,11 +10,11 @@ use muster_server::access::{
     API_KEY, ApiKey, INSTALLATION_KEY, InstallationKeyRecord, from_hex, owner_permissions, to_hex,
 };
 use muster_server::app::App;
-use muster_server::extension::{BUILT_IN, SUBSCRIPTION, Subscription};
+use muster_server::extension::{self, Subscription};
 use muster_server::profile::{ORGANIZATION, ORGANIZATION_OWNER, Profile};
 use muster_server::records::Batch;
 use muster_server::{SERVER_NAME, clock, random};
-use muster_store::{Expect, StoreError};
+use muster_store::Expect;
 use muster_wire::InstallationKey;
 
 /// Who made what `muster up` makes, as records show it.
@@ -59,11 +59,7 @@ async fn organization(app: &App, known: Option<&str>, now: Timestamp) -> anyhow:
     let profile = Profile { name: "muster".into(), created_at: now, sensor_quota: 0 };
     let subscribed = || {
         let subscription = Subscription { created_at: now, by: MAKER.into() };
-        let mut all = Batch::default();
-        for name in BUILT_IN {
-            all = all.put(oid, SUBSCRIPTION, name, &subscription, Expect::Any)?;
-        }
-        Ok::<_, StoreError>(all)
+        extension::first_subscriptions(Batch::default(), oid, &subscription)
     };
     app.create_organization_with(oid, &profile, subscribed).await?;
     Ok((oid, true))

@@ -10,6 +10,7 @@ use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::access::{INSTALLATION_KEY, USER, USER_KEY, owner_permissions};
 use crate::app::App;
 use crate::config::is_published_host;
+use crate::extension::{self, Subscription};
 use crate::hive::{self, RULE_HIVES};
 use crate::output::OUTPUT;
 use crate::profile::{ORGANIZATION, ORGANIZATION_OWNER, Profile};
@@ -202,14 +203,20 @@ async fn create(call: Call) -> Result<Reply, ApiError> {
     }
     let email = &call.caller.identity;
     let oid = Oid(random::uuid());
-    let profile = Profile { name: name.to_owned(), created_at: clock::now(), sensor_quota: 0 };
+    let now = clock::now();
+    let profile = Profile { name: name.to_owned(), created_at: now, sensor_quota: 0 };
+    let subscription = Subscription { created_at: now, by: email.clone() };
     let with_maker = || {
         let stored = call.app.records.get_with_revision(SERVER, USER, email);
         let (mut user, revision) = stored.ok_or_else(|| ApiError::forbidden("the user of this token was removed"))?;
         user.organizations.insert(oid, owner_permissions());
         let entity = json!({"type": "organization", "name": name});
         let beside = call.audit(oid, "organization created", &entity, "create_organization", &json!({}));
-        let batch = Batch::beside(beside).put(SERVER, USER, email, &user, Expect::Revision(revision))?;
+        let batch = extension::first_subscriptions(Batch::beside(beside), oid, &subscription)?;
+        let batch = batch.put(SERVER, USER, email, &user, Expect::Revision(revision))?;
+        if call.caller.in_console {
+            return Ok(batch);
+        }
         let hash = &call.caller.credential;
         let stored = call.app.records.get_with_revision(SERVER, USER_KEY, hash);
         let (mut key, revision) = stored.ok_or_else(|| ApiError::forbidden("the key of this token was deleted"))?;

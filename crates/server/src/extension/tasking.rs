@@ -51,6 +51,7 @@ pub async fn request(
         "cancel" => cancel(extensions, organization, &fields, actor).await,
         "overview" => Ok(tasking::overview(organization, fields.limit()?, fields.sid()?)),
         "preview" => Ok(tasking::preview(organization, &selector()?, fields.number("limit")?)),
+        "commands" => Ok(tasking::commands(fields.text("task")?)?),
         "get" => {
             Ok(tasking::page_of_targets(&extensions.tasking, organization, fields.task_id()?, &fields.targets_asked()?)
                 .await?)

@@ -3,6 +3,7 @@
 use super::{Error, Tasking};
 use crate::organization::{Organization, State};
 use crate::{clock, names};
+use muster_command::Command;
 use muster_model::{Sid, TaskId, Timestamp};
 use muster_selector::Selector;
 use muster_tasking::{Queue, SensorOrder, Target, TargetState, Task};
@@ -259,4 +260,19 @@ pub fn preview(organization: &Organization, selector: &Selector, limit: Option<u
         "total_sensors": targets.len(), "online_sensors": targets.intersection_len(&state.online),
         "sensors": first, "selector": selector.text(), "explanation": selector.explain(),
     })
+}
+
+/// The commands that tasks can run, or the one that a line calls.
+///
+/// # Errors
+///
+/// [`Error::Command`] if the line is wrong.
+pub fn commands(line: Option<&str>) -> Result<Value, Error> {
+    let one = line.map(Command::parse).transpose()?.map(|command| command.spec);
+    let all = one.map_or(muster_command::commands(), std::slice::from_ref);
+    let shown = all.iter().map(|spec| {
+        let platforms: Vec<_> = spec.platforms.iter().map(|platform| platform.name()).collect();
+        json!({"name": spec.name, "summary": spec.summary, "usage": spec.usage(), "platforms": platforms})
+    });
+    Ok(json!({"commands": shown.collect::<Vec<_>>()}))
 }

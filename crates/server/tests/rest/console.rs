@@ -81,6 +81,22 @@ async fn the_first_user_comes_in_by_a_link_that_works_once_and_later_with_a_pass
 }
 
 #[tokio::test]
+async fn who_is_signed_in_makes_an_organization_and_is_in_it_at_once() {
+    let world = World::new().await;
+    let ana = Browser::of_owner(&world, "ana@example.org").await;
+    let (status, made) = ana.call("POST", "orgs/new", &[("name", "second")]).await;
+    assert_eq!(status, 200, "{made}");
+    let oid = made["data"]["oid"].as_str().unwrap();
+    let (_, session) = ana.call("GET", "/console/api/session", &[]).await;
+    let of_session = session["organizations"].as_array().unwrap();
+    assert!(of_session.iter().any(|one| one["oid"] == oid && one["name"] == "second"), "{session}");
+    assert_eq!(ana.call("GET", &format!("orgs/{oid}"), &[]).await.0, 200, "without signing in again");
+    let preview = [("oid", oid), ("action", "preview"), ("data", "{}")];
+    let (status, answer) = ana.call("POST", "extension/request/ext-reliable-tasking", &preview).await;
+    assert_eq!((status, &answer["data"]["total_sensors"]), (200, &0.into()), "{answer}");
+}
+
+#[tokio::test]
 async fn a_file_travels_for_a_session_and_not_after_it() {
     let world = World::new().await;
     let ana = Browser::of_owner(&world, "ana@example.org").await;

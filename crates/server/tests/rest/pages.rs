@@ -36,6 +36,7 @@ async fn seven_5_sensors_are_paged_by_place_in_an_order_with_a_total() {
         ("offset=1&filter_tag=a", vec!["web-1"], 2),
         ("offset=0&sort=hostname&selector=tags+contains+%22b%22", vec!["DB-1"], 1),
         ("offset=0&is_online_only=true", vec!["host"], 1),
+        ("sort=hostname&is_offline_only=true", vec!["DB-1", "web-1"], 2),
     ] {
         let answer = list(&world, query).await;
         assert_eq!((hostnames(&answer["sensors"]), &answer["total"]), (page, &json!(total)), "{query}");

@@ -59,6 +59,21 @@ async fn one_1_an_unknown_field_of_an_action_is_refused_and_nobody_is_tasked() {
 }
 
 #[tokio::test]
+async fn commands_are_listed_and_a_line_is_checked_before_anybody_is_tasked() {
+    let world = subscribed().await;
+    let (status, all) = ask(&world, "commands", &json!({})).await;
+    assert!(status == 200 && all["commands"].as_array().is_some_and(|all| all.len() > 40), "{all}");
+    let (_, one) = ask(&world, "commands", &json!({"task": "os_kill_process --pid 4"})).await;
+    let [one] = one["commands"].as_array().unwrap().as_slice() else { panic!("{one}") };
+    assert_eq!(one["name"], "os_kill_process");
+    assert!(one["usage"].as_str().unwrap().contains("--pid") && one["platforms"][0].is_string(), "{one}");
+    for (line, expected) in [("os_versoin", "os_version"), ("os_kill_process", "--pid"), ("run \"x", "quotation")] {
+        let (status, error) = refused(&world, "commands", &json!({"task": line})).await;
+        assert!(status == 400 && error.contains(expected), "{line}: {status} {error}");
+    }
+}
+
+#[tokio::test]
 async fn one_1_the_name_that_lists_print_targets_and_no_target_is_everyone_and_says_so() {
     let world = subscribed().await;
     world.sensor("one", &[]).await;

@@ -44,6 +44,7 @@ pub(super) fn routes() -> Vec<Route> {
                  Begins at offset 0 if there is none")
             .query("fields", Kind::List, "Only these fields of each sensor, joined by commas or repeated; default all")
             .query("is_online_only", Kind::Flag, "true: only sensors that are online")
+            .query("is_offline_only", Kind::Flag, "true: only sensors that are not online")
             .query("with_ip", Kind::Text, "Only sensors with this internal or external address")
             .query("with_hostname_prefix", Kind::Text, "Only hostnames that begin so, in any case")
             .query("with_tags", Kind::Flag, "false: leave out the tags of each sensor; default true. filter_tag and selector choose by tag")
@@ -74,6 +75,7 @@ fn selector(text: Option<&str>) -> Result<Selector, ApiError> {
 /// What narrows a list beside the selector.
 struct Narrow<'a> {
     online_only: bool,
+    offline_only: bool,
     ip: Option<&'a str>,
     hostname_prefix: Option<String>,
     tag: Option<&'a str>,
@@ -84,6 +86,7 @@ impl<'a> Narrow<'a> {
         let text = |name| query.get(name).filter(|value| !value.is_empty());
         Ok(Self {
             online_only: query.flag("is_online_only")?,
+            offline_only: query.flag("is_offline_only")?,
             ip: text("with_ip"),
             hostname_prefix: text("with_hostname_prefix").map(str::to_lowercase),
             tag: text("filter_tag"),
@@ -186,6 +189,9 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
         let mut selected = selector.select(&state.fleet);
         if narrow.online_only {
             selected &= &state.online;
+        }
+        if narrow.offline_only {
+            selected -= &state.online;
         }
         let admits = |ordinal: &u32| state.fleet.row(*ordinal).is_some_and(|row| narrow.admits(&row.sensor));
         match from {

@@ -2,8 +2,8 @@
 
 use crate::extension::table::{Action, Extension, Field};
 use muster_api_types::{
-    CancelledTask, CreatedTask, Done, Explained, PendingTasks, TaskOverview, TaskPreview, TaskWithTargets, Untasked,
-    schema,
+    CancelledTask, CreatedTask, Done, Explained, PendingTasks, TaskCommands, TaskOverview, TaskPreview,
+    TaskWithTargets, Untasked, schema,
 };
 
 pub(in crate::extension) const TABLE: Extension =
@@ -96,6 +96,11 @@ const ACTIONS: &[Action] = &[
         fields: &[SELECTOR, SID, TAG, PLAT, LIMIT],
         answers: schema::of::<TaskPreview>,
         ..ask("preview", "Which sensors a request would reach")
+    },
+    Action {
+        fields: &[Field::new("task", "string", "Command", "only the command of this line, once the line is checked")],
+        answers: schema::of::<TaskCommands>,
+        ..ask("commands", "The commands that there are, with how each is written and where it runs")
     },
     Action { fields: ONE_TASK, requirements: NEEDS_TASK, ..act("pause", "Hold a task back") },
     Action { fields: ONE_TASK, requirements: NEEDS_TASK, ..act("resume", "Let a task go on") },

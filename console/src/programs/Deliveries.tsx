@@ -2,9 +2,9 @@ import { useMutation, useQuery } from '@tanstack/react-query'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Deliveries as Told } from '../api/types.ts'
-import { Failure } from '../look/Failure.tsx'
 import { ListTable } from '../look/ListTable.tsx'
 import { complain, notify } from '../look/notices.tsx'
+import { Reading } from '../look/Reading.tsx'
 import { sizeOf } from '../look/size.ts'
 import { Time } from '../look/Time.tsx'
 import { counted } from '../look/words.ts'
@@ -20,12 +20,12 @@ const HEADS = [
   { name: 'Acts' },
 ]
 
-/** What waits for a service, and what was given up. */
-export function Deliveries({ name }: { name: string }) {
+/** What waits for a program, and what was given up. */
+export function Deliveries({ path }: { path: string }) {
   const { oid, may } = useOrganization()
   const read = useQuery({
-    queryKey: ['deliveries', oid, name],
-    queryFn: ({ signal }) => call<Told>('GET', `/v1/services/${oid}/${encodeURIComponent(name)}/deliveries`, {}, signal),
+    queryKey: ['deliveries', path],
+    queryFn: ({ signal }) => call<Told>('GET', `${path}/deliveries`, {}, signal),
     refetchInterval: AGAIN_MS,
   })
   const again = useMutation({
@@ -38,7 +38,7 @@ export function Deliveries({ name }: { name: string }) {
   return (
     <section className="panel">
       <h2>What waits for it</h2>
-      {read.error && <Failure what="Deliveries could not be read" error={read.error} again={() => void read.refetch()} />}
+      <Reading of={read} what="Deliveries" />
       {read.data && !all.length && <p className="soft">Nothing: it has taken all that it was told.</p>}
       {read.data && read.data.dropped > 0 && (
         <p className="bad">{counted(read.data.dropped, 'message')} dropped since the server started, because too many waited.</p>

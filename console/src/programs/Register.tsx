@@ -12,14 +12,14 @@ const FLAGS = [
   ['allow_private', 'It may be at a private or loopback address'],
 ] as const
 
-/** Makes a service known. */
-export function Register({ done }: { done: () => void }) {
+/** Makes a program of others known: a service, or an extension. */
+export function Register({ kind, done }: { kind: 'service' | 'extension'; done: () => void }) {
   const { oid, may } = useOrganization()
   const id = useId()
   const { failure, submit, busy } = useSend(async (form) => {
     const { name, ...fields } = Object.fromEntries([...form].map(([name, value]) => [name, String(value).trim()]))
-    await call('POST', `/v1/services/${oid}/${encodeURIComponent(name ?? '')}`, fields)
-    notify(`The service ${name} is registered. Subscribe the organization to it, so that it is told of anything.`)
+    await call('POST', `/v1/${kind}s/${oid}/${encodeURIComponent(name ?? '')}`, fields)
+    notify(`The ${kind} ${name} is registered. Subscribe the organization to it: until then it is told of nothing.`)
     done()
   })
   const field = (name: string, label: string, about: string, more: React.InputHTMLAttributes<HTMLInputElement> = {}) => (
@@ -31,7 +31,7 @@ export function Register({ done }: { done: () => void }) {
   )
   return (
     <details className="panel">
-      <summary>Register a service</summary>
+      <summary>Register {kind === 'service' ? 'a service' : 'an extension'}</summary>
       <form onSubmit={submit} className="form">
         {field('name', 'Name', 'Of small letters, digits and -.', { required: true })}
         {field('url', 'Address', 'Where it listens, without a query.', {
@@ -46,7 +46,7 @@ export function Register({ done }: { done: () => void }) {
         {field('perms', 'Permissions', 'What it may do in an organization that subscribes, separated by commas.', {
           placeholder: 'sensor.list, sensor.task',
         })}
-        {field('detects', 'Detections', 'That it is told of besides those that it asks for, separated by commas.')}
+        {kind === 'service' && field('detects', 'Detections', 'That it is told of besides those that it asks for, separated by commas.')}
         {may(OWNERS) &&
           FLAGS.map(([name, label]) => (
             <label key={name} className="line">
@@ -54,7 +54,7 @@ export function Register({ done }: { done: () => void }) {
               {label}
             </label>
           ))}
-        <Submit does="Register" busy={busy} what="The service was not registered" failure={failure} />
+        <Submit does="Register" busy={busy} what={`The ${kind} was not registered`} failure={failure} />
       </form>
     </details>
   )
