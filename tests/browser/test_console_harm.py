@@ -131,6 +131,7 @@ def test_the_palette_goes_to_a_machine_by_its_name_and_a_list_is_used_by_keys(si
     assert argv[0] == "muster"
     ran = subprocess.run([program("muster"), *argv[1:]], env=server.environment, capture_output=True, text=True, timeout=60, check=True)
     assert "palette-1" in ran.stdout
+    expect(page.get_by_role("button", name="Copied")).to_have_count(0)
     page.get_by_role("button", name="Copy as curl").click()
     expect(page.get_by_role("button", name="Copied")).to_be_visible()
     line = page.evaluate("navigator.clipboard.readText()")

@@ -3,6 +3,8 @@ import type { Judged } from './useCommand.ts'
 
 const EXAMPLES = ['run --shell-command "uname -a"', 'dir_list /etc *', 'os_kill_process --pid 4']
 
+const sentenceOf = (words: string) => `${words.charAt(0).toUpperCase()}${words.slice(1)}.`
+
 interface Props {
   value: string
   judged: Judged
@@ -54,7 +56,7 @@ export function CommandField({ value, judged, change }: Props) {
       <small id={`${id}help`}>
         {known ? (
           <>
-            {known.summary}. Sensors of {known.platforms.join(', ')} have it.
+            {sentenceOf(known.summary)} Sensors of {known.platforms.join(', ')} have it.
           </>
         ) : (
           <>
@@ -65,7 +67,7 @@ export function CommandField({ value, judged, change }: Props) {
       {known && (
         <details>
           <summary>How it is written</summary>
-          <pre className="code" tabIndex={0}>
+          <pre className="code ruled" tabIndex={0}>
             {known.usage}
           </pre>
         </details>

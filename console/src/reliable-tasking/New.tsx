@@ -111,7 +111,7 @@ export function NewTask() {
             </small>
             <details>
               <summary>How it is written</summary>
-              <pre className="code" tabIndex={0}>
+              <pre className="code ruled" tabIndex={0}>
                 {SELECTORS}
               </pre>
             </details>

@@ -4,9 +4,19 @@ import { call } from '../api/client.ts'
 import { sessionQuery } from '../api/session.ts'
 import type { OwnSession } from '../api/types.ts'
 import { Head } from '../look/Head.tsx'
+import { ListTable } from '../look/ListTable.tsx'
 import { complain, notify } from '../look/notices.tsx'
 import { Reading } from '../look/Reading.tsx'
 import { Time } from '../look/Time.tsx'
+import { browserOf } from './browser.ts'
+
+const HEADS = [
+  { name: 'Browser' },
+  { name: 'From', isWide: true },
+  { name: 'Signed in', isWide: true },
+  { name: 'Last used' },
+  { name: 'Acts' },
+]
 
 export function Account() {
   const user = useQuery(sessionQuery).data?.user
@@ -42,45 +52,31 @@ function Sessions() {
     <section className="panel">
       <h2>Where you are signed in</h2>
       <Reading of={sessions} what="Sessions" />
-      <div className="scroll">
-        <table>
-          <thead>
-            <tr>
-              <th>Browser</th>
-              <th>From</th>
-              <th>Signed in</th>
-              <th>Last used</th>
-              <th>
-                <span className="sr">Acts</span>
-              </th>
-            </tr>
-          </thead>
-          <tbody>
-            {(sessions.data?.sessions ?? []).map((one) => (
-              <tr key={one.id}>
-                <td>
-                  {one.agent || 'unknown'}
-                  {one.is_this && <strong> (this one)</strong>}
-                </td>
-                <td className="mono">{one.source ?? '–'}</td>
-                <td>
-                  <Time ms={one.created * 1000} />
-                </td>
-                <td>
-                  <Time ms={one.seen * 1000} ago />
-                </td>
-                <td>
-                  {!one.is_this && (
-                    <button type="button" disabled={end.isPending} onClick={() => end.mutate(one.id)}>
-                      End
-                    </button>
-                  )}
-                </td>
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
+      {sessions.data && (
+        <ListTable
+          label="Sessions"
+          heads={HEADS}
+          rows={sessions.data.sessions.map((one) => ({
+            key: one.id,
+            cells: [
+              <span key="browser" title={one.agent}>
+                {browserOf(one.agent)}
+                {one.is_this && <strong> (this one)</strong>}
+              </span>,
+              <span key="from" className="mono">
+                {one.source ?? '–'}
+              </span>,
+              <Time key="since" ms={one.created * 1000} />,
+              <Time key="seen" ms={one.seen * 1000} ago />,
+              !one.is_this && (
+                <button key="end" type="button" disabled={end.isPending} onClick={() => end.mutate(one.id)}>
+                  End
+                </button>
+              ),
+            ],
+          }))}
+        />
+      )}
       <div>
         <button type="button" onClick={() => void everywhere()}>
           Sign out everywhere

@@ -89,8 +89,7 @@ enum Wanted {
 /// Whatever the server says.
 pub async fn list(args: ListArgs, client: &Client, json: bool) -> anyhow::Result<()> {
     let limit = args.limit.map(|limit| limit as usize);
-    let listing =
-        Listing { selector: args.selector, online_only: args.online, offline_only: args.offline, limit };
+    let listing = Listing { selector: args.selector, online_only: args.online, offline_only: args.offline, limit };
     let sensors = client.sensors(&listing).await?;
     if json {
         show::json(&sensors);
