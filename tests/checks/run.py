@@ -35,7 +35,7 @@ PROGRAMS = {"chromium": "chromium", "curl": "curl", "nft": "nftables", "ip": "ip
 CLIENTS = ROOT / "tests" / "clients"
 
 # How much more the slow variants do.
-LONG = {"MUSTER_SEEDS": "5000", "MUSTER_KILL_EXECUTIONS": "20000", "PROPTEST_CASES": "4096"}
+LONG = {"MUSTER_SEEDS": "5000", "MUSTER_KILL_EXECUTIONS": "20000", "PROPTEST_CASES": "4096", "MUSTER_FULL_SIZE": "1"}
 
 
 def tools(_) -> Counts:
@@ -112,11 +112,12 @@ def programs() -> Counts:
     return one_command("build", ["cargo", "build", "--workspace", "--all-targets", "--locked"])
 
 
-def clients(_) -> Counts:
+def clients(options) -> Counts:
     """The official clients, unmodified, and the documented curl lines against a real server; services and extensions of the official frameworks"""
     for name in ("5", "4", "service", "service-1.8.0", "extension", "cbapi", "cbsdk3", "cbsdk6"):
         environment_of(name, CLIENTS / f"requirements-{name}.txt")
-    return python_tests("clients", CLIENTS, environment_of("pytest", CLIENTS / "requirements-pytest.txt"))
+    pytest = environment_of("pytest", CLIENTS / "requirements-pytest.txt")
+    return python_tests("clients", CLIENTS, pytest, LONG if options.long else {})
 
 
 def browser(_) -> Counts:
@@ -149,7 +150,7 @@ def console(_) -> Counts:
     return counts
 
 
-def python_tests(name: str, folder: Path, environment: Path) -> Counts:
+def python_tests(name: str, folder: Path, environment: Path, more: dict[str, str] | None = None) -> Counts:
     """Tests in Python that start the programs, which are built first."""
     build = programs()
     if build.failed:
@@ -158,7 +159,7 @@ def python_tests(name: str, folder: Path, environment: Path) -> Counts:
     report.unlink(missing_ok=True)
     pytest = environment / "bin" / "pytest"
     argv = [str(pytest), "-v", "--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}"]
-    variables = {"PYTHONDONTWRITEBYTECODE": "1", "PATH": search_path()}
+    variables = {"PYTHONDONTWRITEBYTECODE": "1", "PATH": search_path()} | (more or {})
     code, _ = run(name, argv, variables, folder)
     counts = junit_counts(report)
     if code and not counts.failed:

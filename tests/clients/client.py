@@ -9,6 +9,8 @@ from pathlib import Path
 
 from process import ROOT, Process, Server, plain_environment
 
+CACHE = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache"))
+
 # No command waits longer by itself: reconnects and repeats of the client are within seconds.
 COMMAND_MAX_S = 90
 
@@ -46,7 +48,7 @@ class Client:
     """The console script of one version, with credentials of one server and nothing else."""
 
     def __init__(self, version: str, server: Server, home: Path):
-        venv = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache")) / f"venv-{version}"
+        venv = CACHE / f"venv-{version}"
         self.bin = venv / "bin"
         if not (self.bin / "limacharlie").is_file():
             raise FileNotFoundError(f"{self.bin}/limacharlie is missing: run ./test clients")
@@ -61,11 +63,11 @@ class Client:
         merged = self.environment | changes
         return {name: value for name, value in merged.items() if value is not None}
 
-    def run(self, *argv: str, environment: dict[str, str | None] | None = None) -> Result:
-        """Runs a command to its end; a variable that is None is taken away."""
+    def run(self, *argv: str, environment: dict[str, str | None] | None = None, at_most: float = COMMAND_MAX_S) -> Result:
+        """Runs a command to its end, for so many seconds at most; a variable that is None is taken away."""
         done = subprocess.run(
             [self.bin / "limacharlie", *argv], env=self._environment(environment or {}), cwd=self.home,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMMAND_MAX_S, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=at_most, check=False,
         )
         return Result(list(argv), done.returncode, done.stdout, done.stderr)
 

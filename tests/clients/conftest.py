@@ -44,6 +44,7 @@ class World:
             self.second = enrol(self.server, self.api, "second")
             self.asleep = enrol(self.server, self.api, "asleep")
             self.asleep.process.stop()
+            self.ingestion_key = self.api("POST", f"insight/{self.server.oid}/ingestion_keys", {"name": "of the tables"})["key"]
         except BaseException:
             self.server.stop()
             raise
@@ -53,7 +54,7 @@ class World:
         return {
             "OID": self.server.oid, "URL": self.server.url, "API_KEY": self.server.environment["LC_API_KEY"],
             "HOUR_AGO": str(int(time.time()) - 3600), "SOON": str(int(time.time()) + 60),
-            "SID": self.first.sid, "SID2": self.second.sid, "ASLEEP": self.asleep.sid, "FOLDER": str(self.folder),
+            "LOGS_KEY": self.ingestion_key, "SID": self.first.sid, "SID2": self.second.sid, "ASLEEP": self.asleep.sid, "FOLDER": str(self.folder),
         }
 
 

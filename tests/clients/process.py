@@ -139,6 +139,12 @@ class Server:
         return self.environment["LC_OID"]
 
     @property
+    def peak_mib(self) -> int:
+        """The most memory that its process has had resident."""
+        status = Path(f"/proc/{self.process.child.pid}/status").read_text()
+        return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) // 1024
+
+    @property
     def url(self) -> str:
         return self.environment["LC_API_URL"]
 

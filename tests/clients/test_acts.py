@@ -3,6 +3,9 @@
 import re
 import subprocess
 
+from api import Api
+from client import Client
+from conftest import enrol
 from process import plain_environment, program
 
 
@@ -51,3 +54,10 @@ def test_one_6_acts_can_be_waited_for(world):
     finally:
         assert muster(world, "sensor", "rejoin", world.asleep.sid, "--yes").returncode == 0
     assert wanted(world, world.asleep.sid, "should_isolate") is False
+
+
+def test_a_sensor_is_deleted_by_the_official_client(lone_server, tmp_path):
+    api, client = Api(lone_server), Client("5", lone_server, tmp_path)
+    sid = enrol(lone_server, api, "first").sid
+    assert client.run("sensor", "delete", "--sid", sid, "--confirm").code == 0
+    assert sid not in api.sids()

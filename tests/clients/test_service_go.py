@@ -60,7 +60,7 @@ def service():
     server.shutdown()
 
 
-def test_21_1_5_12_15_16_17_the_go_dialect_is_understood(world, service, tmp_path):
+def test_21_1_5_12_15_16_17_the_go_dialect_is_understood(world, client5, service, tmp_path):
     muster, oid = Muster(world, tmp_path), world.server.oid
     url = f"http://127.0.0.1:{service.server_port}/"
     muster.ok("service", "register", "go", "--url", url, "--allow-private", "--no-secret")
@@ -87,7 +87,14 @@ def test_21_1_5_12_15_16_17_the_go_dialect_is_understood(world, service, tmp_pat
     attachments = job["record"]["hist"][0]["attachments"]
     assert [attachment["att_type"] for attachment in attachments] == ["hex_dump", "table", "yaml", "picture"], attachments
     assert attachments[0]["data"] == "AAEC" and job["stopped"] == 1_700_000_000_009, job
-    muster.ok("job", "delete", "go-1", "--yes")
+    # The official client sees, and takes away, the same.
+    shown = client5.run("--output", "json", "job", "get", "--id", "go-1")
+    assert str(job["stopped"]) in shown.stdout, shown
+    assert client5.run("job", "wait", "--id", "go-1", "--timeout", "20").code == 0
+    assert client5.run("job", "delete", "--id", "go-1", "--confirm").code == 0
+    assert client5.run("job", "get", "--id", "go-1").code == 3
+    assert client5.run("org", "dismiss-error", "--component", "service/go").code == 0
+    assert "service/go" not in {error["component"] for error in world.api("GET", f"errors/{oid}")["errors"]}
     muster.ok("service", "unsubscribe", "go")
     shown = lambda: json.loads(muster.ok("service", "get", "go", "--json"))
     eventually("its end is over", lambda: "service/go" not in json.dumps(world.api("GET", f"orgs/{oid}/keys")))
