@@ -60,6 +60,18 @@ pub enum LinkPurpose {
     SignIn,
 }
 
+impl LinkPurpose {
+    /// As on the wire.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::NewUser => "new-user",
+            Self::Password => "password",
+            Self::SignIn => "sign-in",
+        }
+    }
+}
+
 /// A one-time link that somebody has opened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Link {

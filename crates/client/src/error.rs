@@ -1,5 +1,7 @@
 //! What can go wrong between a program and a server.
 
+use muster_api_types::ErrorCode;
+
 /// Why a call gave no answer that can be used. No text holds a secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -20,8 +22,8 @@ pub enum ClientError {
     Refused {
         /// HTTP status.
         status: u16,
-        /// Stable word of the error, empty if the server gave none.
-        code: String,
+        /// What it calls the error; `None` if it gave no word, or one that is newer than this client.
+        code: Option<ErrorCode>,
         /// For people.
         message: String,
         /// Seconds after which trying again makes sense.
@@ -47,6 +49,15 @@ impl ClientError {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+
+    /// What the server calls the error, if it refused.
+    #[must_use]
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Refused { code, .. } => *code,
             _ => None,
         }
     }

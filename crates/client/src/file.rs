@@ -1,12 +1,13 @@
 //! Payloads and artifacts. Source: reference/rest-api.md section 7.10.
 
 use crate::history::Span;
-use crate::{Client, ClientError, Rest};
+use crate::{Client, ClientError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
+use muster_api_types::{Artifact, ArtifactPage, GetAddress, Payload, Payloads, PutAddress};
 use reqwest::{Method, RequestBuilder, Response, Url};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
@@ -19,72 +20,12 @@ const PAGES_MAX: usize = 10_000;
 /// What an artifact that comes inside an answer may unpack to; larger ones come as an address.
 const INLINE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// A payload: a file that tasks bring to endpoints.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Payload {
-    /// Its name.
-    #[serde(default)]
-    pub name: String,
-    /// Bytes.
-    #[serde(default)]
-    pub size: u64,
-    /// Who uploaded it.
-    #[serde(default)]
-    pub by: String,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
-
-/// An artifact: a file that came from an endpoint.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Artifact {
-    /// Its id.
-    pub payload_id: String,
-    /// Where it was on the endpoint.
-    #[serde(default)]
-    pub path: String,
-    /// The sensor it came from.
-    #[serde(default)]
-    pub source: String,
-    /// What it is.
-    #[serde(default)]
-    pub hint: String,
-    /// Bytes.
-    #[serde(default)]
-    pub size: u64,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
-
 /// How an artifact is handed out.
 pub enum ArtifactContent {
     /// All of it.
     Inline(Vec<u8>),
     /// An address that gives it without a token.
     Address(String),
-}
-
-#[derive(Deserialize)]
-struct PayloadList {
-    payloads: BTreeMap<String, Payload>,
-}
-
-#[derive(Deserialize)]
-struct Put {
-    put_url: String,
-}
-
-#[derive(Deserialize)]
-struct Get {
-    get_url: String,
-}
-
-#[derive(Deserialize)]
-struct ArtifactPage {
-    logs: Vec<Artifact>,
-    next_cursor: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -100,7 +41,7 @@ impl Client {
     ///
     /// Whatever the server says.
     pub async fn payloads(&self) -> Result<BTreeMap<String, Payload>, ClientError> {
-        Ok(self.get::<PayloadList>(&["payload", self.oid()], Vec::new()).await?.payloads)
+        Ok(self.get::<Payloads>(&["payload", self.oid()], Vec::new()).await?.payloads)
     }
 
     /// Uploads a file as a payload, in place of the one of that name.
@@ -112,7 +53,7 @@ impl Client {
         let at = |source| ClientError::File { path: from.to_owned(), source };
         let file = File::open(from).await.map_err(at)?;
         let length = file.metadata().await.map_err(at)?.len();
-        let put: Put = self.call(Method::POST, &["payload", self.oid(), name], Vec::new(), Vec::new()).await?;
+        let put: PutAddress = self.call(Method::POST, &["payload", self.oid(), name], Vec::new(), Vec::new()).await?;
         let request = self
             .http
             .request(Method::PUT, address(&put.put_url)?)
@@ -128,7 +69,7 @@ impl Client {
     ///
     /// If the file exists or cannot be written, 404 for an unknown payload.
     pub async fn download_payload(&self, name: &str, to: &Path) -> Result<u64, ClientError> {
-        let get: Get = self.get(&["payload", self.oid(), name], Vec::new()).await?;
+        let get: GetAddress = self.get(&["payload", self.oid(), name], Vec::new()).await?;
         self.download(self.http.request(Method::GET, address(&get.get_url)?), to, |_| {}).await
     }
 

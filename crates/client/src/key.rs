@@ -1,64 +1,9 @@
 //! API keys and installation keys. Source: reference/rest-api.md section 7.3.
 
-use crate::{Client, ClientError, Rest};
+use crate::{Client, ClientError};
+use muster_api_types::{ApiKey, ApiKeys, InstallationKey, InstallationKeys, NewApiKey, PutInstallationKey};
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// What is known of an API key; the key itself is told only once.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ApiKey {
-    /// For people.
-    #[serde(default)]
-    pub name: String,
-    /// Permission names.
-    #[serde(default, rename = "priv")]
-    pub permissions: Vec<String>,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
-
-/// An API key that was made just now.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct NewApiKey {
-    /// The key: whoever has it may do what it may.
-    pub api_key: String,
-    /// By which it is listed and deleted.
-    pub key_hash: String,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
-
-/// An installation key.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct InstallationKey {
-    /// Its id.
-    pub iid: String,
-    /// For people.
-    #[serde(default)]
-    pub desc: String,
-    /// Tags for every sensor that enrols with it, separated by commas.
-    #[serde(default)]
-    pub tags: String,
-    /// What a sensor is given.
-    #[serde(default)]
-    pub key: String,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
-
-#[derive(Deserialize)]
-struct KeyList {
-    api_keys: BTreeMap<String, ApiKey>,
-}
-
-#[derive(Deserialize)]
-struct CreatedKey {
-    iid: String,
-}
 
 impl Client {
     /// API keys by their hash.
@@ -67,7 +12,7 @@ impl Client {
     ///
     /// Whatever the server says.
     pub async fn api_keys(&self) -> Result<BTreeMap<String, ApiKey>, ClientError> {
-        Ok(self.get::<KeyList>(&["orgs", self.oid(), "keys"], Vec::new()).await?.api_keys)
+        Ok(self.get::<ApiKeys>(&["orgs", self.oid(), "keys"], Vec::new()).await?.api_keys)
     }
 
     /// Makes an API key with these permissions.
@@ -101,9 +46,8 @@ impl Client {
     ///
     /// Whatever the server says.
     pub async fn installation_keys(&self) -> Result<BTreeMap<String, InstallationKey>, ClientError> {
-        type ByOrganization = BTreeMap<String, BTreeMap<String, InstallationKey>>;
-        let by: ByOrganization = self.get(&["installationkeys", self.oid()], Vec::new()).await?;
-        Ok(by.into_values().flatten().collect())
+        let by_organization: InstallationKeys = self.get(&["installationkeys", self.oid()], Vec::new()).await?;
+        Ok(by_organization.into_values().flatten().collect())
     }
 
     /// One installation key.
@@ -123,8 +67,8 @@ impl Client {
     pub async fn create_installation_key(&self, desc: &str, tags: &[String]) -> Result<InstallationKey, ClientError> {
         let form = vec![("desc", desc.to_owned()), ("tags", tags.join(","))];
         let path = ["installationkeys", self.oid()];
-        let created: CreatedKey = self.call(Method::POST, &path, Vec::new(), form).await?;
-        self.installation_key(&created.iid).await
+        let created: PutInstallationKey = self.call(Method::POST, &path, Vec::new(), form).await?;
+        self.installation_key(&created.iid.to_string()).await
     }
 
     /// Deletes an installation key; sensors that enrolled with it stay.

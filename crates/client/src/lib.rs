@@ -2,8 +2,9 @@
 //!
 //! [`Client::new`] takes [`Settings`]; it exchanges the API key for a token when
 //! it first needs one, and again when the server says that the token is over.
-//! Answers are structs of the fields that programs look at, each with `rest` for
-//! all others, so that printing one gives what the server said.
+//! Answers are the types of `muster-api-types`, by which the server writes them. Where
+//! programs look at some fields alone they are structs of those, each with `rest` for all
+//! others. Printing one gives what the server said.
 //!
 //! Source: reference/rest-api.md.
 
@@ -32,14 +33,16 @@ mod transport;
 mod user;
 
 pub use error::ClientError;
-pub use file::{Artifact, ArtifactContent, Payload};
+pub use file::ArtifactContent;
 pub use history::{Historic, History, Span};
 pub use hive::{HiveChange, HiveRecord, SystemMetadata, UserMetadata};
 pub use infrastructure::{Operation, PushMode, Pushed, Sections};
 pub use job::Job;
-pub use key::{ApiKey, InstallationKey, NewApiKey};
 pub use live::{LiveCommand, LiveFile, LiveMoved, LiveSession, LiveTranscript, LiveTyped};
-pub use organization::{OrgError, Whoami};
+pub use muster_api_types::{
+    ApiKey, Artifact, ErrorCode, InstallationKey, LinkPurpose, NewApiKey, NewLink, NewUserKey, OrgError, Payload,
+    UserKeys, Whoami,
+};
 pub use output::Output;
 pub use program::{NewProgram, Protocol, RegisteredProgram};
 pub use reliable_task::{
@@ -50,7 +53,6 @@ pub use sensor::{Listing, Sensor, SensorState};
 pub use service::{ServiceDeliveries, ServiceDelivery};
 pub use stream::{Filter, RecordStream, StreamKind};
 pub use transport::{Client, Settings};
-pub use user::{ConsoleLink, NewUserKey};
 
 /// What the server said beyond the fields that are named.
 pub type Rest = serde_json::Map<String, serde_json::Value>;

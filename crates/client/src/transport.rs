@@ -1,6 +1,7 @@
 //! Requests and answers: tokens, forms, errors, bounds.
 
 use crate::ClientError;
+use muster_api_types::ErrorCode;
 use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -194,7 +195,7 @@ impl Client {
             match self.send(request(&token)).await {
                 Ok(response) => return Ok(response),
                 Err(ClientError::Refused { status: 401, code, .. })
-                    if !is_last && code != "missing_permission" && self.can_renew() =>
+                    if !is_last && code != Some(ErrorCode::MissingPermission) && self.can_renew() =>
                 {
                     let mut current = self.token.lock().await;
                     if current.as_deref() == Some(token.as_str()) {
@@ -249,7 +250,7 @@ async fn refusal(response: Response) -> ClientError {
     let body = body_of(response).await.unwrap_or_default();
     let answer: Value = serde_json::from_slice(&body).unwrap_or_default();
     let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let (code, mut message) = (text("error_code"), text("error"));
+    let (code, mut message) = (text("error_code").parse().ok(), text("error"));
     if message.is_empty() {
         message = format!("HTTP {status} {}", String::from_utf8_lossy(&body));
         message = message.trim().chars().take(ERROR_CHARS_MAX).collect();

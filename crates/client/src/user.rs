@@ -1,56 +1,11 @@
 //! Users, their keys, and organizations that they make. Source: reference/rest-api.md sections 7.1 and 7.4.
 
-use crate::{Client, ClientError, Rest};
+use crate::{Client, ClientError};
+use muster_api_types::{
+    LinkPurpose, MadeOrganization, NewLink, NewUserKey, UserKeys, UserPermissions, UsersWithPassword,
+};
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
-
-/// A key of a user that was made just now.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct NewUserKey {
-    /// The key: whoever has it may do what the user may.
-    pub api_key: String,
-    /// By which it is listed and deleted.
-    pub key_hash: String,
-    /// Which clients send beside the key.
-    pub uid: String,
-}
-
-/// A link that signs someone in once.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct ConsoleLink {
-    /// Path and fragment below the address of the server.
-    pub path: String,
-    /// `new-user`, `password` or `sign-in`.
-    pub purpose: String,
-    /// Whom it is for; empty for a new user.
-    pub user: String,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
-
-#[derive(Deserialize)]
-struct Passwords {
-    #[serde(default)]
-    can_sign_in: Vec<String>,
-}
-
-#[derive(Deserialize)]
-struct Permissions {
-    user_permissions: BTreeMap<String, Vec<String>>,
-}
-
-#[derive(Deserialize)]
-struct MadeOrganization {
-    data: Oid,
-}
-
-#[derive(Deserialize)]
-struct Oid {
-    oid: String,
-}
 
 impl Client {
     /// The users of the organization, with their permissions there.
@@ -60,7 +15,7 @@ impl Client {
     /// Whatever the server says.
     pub async fn users(&self) -> Result<BTreeMap<String, Vec<String>>, ClientError> {
         let path = ["orgs", self.oid(), "users", "permissions"];
-        Ok(self.get::<Permissions>(&path, Vec::new()).await?.user_permissions)
+        Ok(self.get::<UserPermissions>(&path, Vec::new()).await?.user_permissions)
     }
 
     /// Makes someone a user of the organization, with the permissions of a role.
@@ -117,7 +72,7 @@ impl Client {
     /// # Errors
     ///
     /// Whatever the server says.
-    pub async fn user_keys(&self) -> Result<Value, ClientError> {
+    pub async fn user_keys(&self) -> Result<UserKeys, ClientError> {
         self.get(&["orgs", self.oid(), "users", "keys"], Vec::new()).await
     }
 
@@ -129,7 +84,7 @@ impl Client {
     pub async fn create_organization(&self, name: &str) -> Result<String, ClientError> {
         let form = vec![("name", name.to_owned())];
         let made: MadeOrganization = self.call(Method::POST, &["orgs", "new"], Vec::new(), form).await?;
-        Ok(made.data.oid)
+        Ok(made.data.oid.to_string())
     }
 
     /// Users of the organization who have a password.
@@ -138,17 +93,18 @@ impl Client {
     ///
     /// Whatever the server says.
     pub async fn users_with_password(&self) -> Result<Vec<String>, ClientError> {
-        Ok(self.get::<Passwords>(&["orgs", self.oid(), "users", "link"], Vec::new()).await?.can_sign_in)
+        Ok(self.get::<UsersWithPassword>(&["orgs", self.oid(), "users", "link"], Vec::new()).await?.can_sign_in)
     }
 
-    /// A one-time link into the console: for a user to sign in (`sign-in`) or to choose a password (`password`),
+    /// A one-time link into the console: for a user to sign in or to choose a password,
     /// or, without a user, for a new owner of the organization.
     ///
     /// # Errors
     ///
     /// 404 for someone who is no user; 403 for one who may do more than the caller.
-    pub async fn console_link(&self, user: Option<(&str, &str)>) -> Result<ConsoleLink, ClientError> {
-        let form = user.map(|(email, purpose)| vec![("email", email.to_owned()), ("purpose", purpose.to_owned())]);
+    pub async fn console_link(&self, user: Option<(&str, LinkPurpose)>) -> Result<NewLink, ClientError> {
+        let form =
+            user.map(|(email, purpose)| vec![("email", email.to_owned()), ("purpose", purpose.word().to_owned())]);
         self.call(Method::POST, &["orgs", self.oid(), "users", "link"], Vec::new(), form.unwrap_or_default()).await
     }
 }

@@ -6,7 +6,7 @@ use crate::profile::Profile;
 use crate::show;
 use crate::up::environment::{self, Environment};
 use anyhow::Context as _;
-use muster_client::{Client, ConsoleLink};
+use muster_client::{Client, LinkPurpose, NewLink};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -36,7 +36,7 @@ pub async fn run(args: &ConsoleArgs, global: &Global) -> anyhow::Result<()> {
     let (profile, root) = server(args, global)?;
     let client = connection::of_profile(profile)?;
     let link = match &args.user {
-        Some(user) => client.console_link(Some((user, "sign-in"))).await?,
+        Some(user) => client.console_link(Some((user, LinkPurpose::SignIn))).await?,
         None => for_only_user(&client).await?,
     };
     let url = format!("{root}{}", link.path);
@@ -51,11 +51,11 @@ pub async fn run(args: &ConsoleArgs, global: &Global) -> anyhow::Result<()> {
     if args.open { open(&url) } else { Ok(()) }
 }
 
-fn what_it_does(link: &ConsoleLink) -> String {
-    match link.purpose.as_str() {
-        "new-user" => "makes a user who may do everything".to_owned(),
-        "password" => format!("lets {} choose a password", show::safe(&link.user)),
-        _ => format!("signs {} in", show::safe(&link.user)),
+fn what_it_does(link: &NewLink) -> String {
+    match link.purpose {
+        LinkPurpose::NewUser => "makes a user who may do everything".to_owned(),
+        LinkPurpose::Password => format!("lets {} choose a password", show::safe(&link.user)),
+        LinkPurpose::SignIn => format!("signs {} in", show::safe(&link.user)),
     }
 }
 
@@ -89,10 +89,10 @@ fn root_of(url: &str) -> String {
     url.strip_suffix("/console").unwrap_or(url).to_owned()
 }
 
-async fn for_only_user(client: &Client) -> anyhow::Result<ConsoleLink> {
+async fn for_only_user(client: &Client) -> anyhow::Result<NewLink> {
     match client.users_with_password().await?.as_slice() {
         [] => Ok(client.console_link(None).await?),
-        [one] => Ok(client.console_link(Some((one, "sign-in"))).await?),
+        [one] => Ok(client.console_link(Some((one, LinkPurpose::SignIn))).await?),
         several => {
             let names = show::safe(&several.join(", "));
             Err(Usage(format!("there are several users; say which one with --user: {names}")).into())

@@ -292,7 +292,7 @@ impl Findings {
     /// A server that runs is asked by both of its addresses, with its own credentials.
     /// What went wrong when nobody was there: clones, strangers, outputs, rules.
     fn organization(&mut self, errors: &[OrgError]) {
-        for OrgError { component, error, ts } in errors {
+        for OrgError { component, error, ts, .. } in errors {
             let text = format!("{}: {} (at {})", show::safe(component), show::safe(error), show::time(*ts));
             self.add(Verdict::Warn, "organization", text);
         }

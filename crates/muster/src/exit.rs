@@ -1,6 +1,6 @@
 //! Exit codes: what a script learns from a failure.
 
-use muster_client::ClientError;
+use muster_client::{ClientError, ErrorCode};
 use std::fmt;
 
 /// The codes, for the end of `--help`.
@@ -86,7 +86,7 @@ pub fn advice(error: &anyhow::Error) -> Option<String> {
             Some("does the server run? `muster up` starts one, `muster doctor` looks".into())
         }
         ClientError::Refused { retry_after_s: Some(seconds), .. } => Some(format!("try again in {seconds} s")),
-        ClientError::Refused { status: 401, code, .. } if code != "missing_permission" => {
+        ClientError::Refused { status: 401, code, .. } if *code != Some(ErrorCode::MissingPermission) => {
             Some("check the organization id and the API key (`muster profile show` tells where they come from)".into())
         }
         _ => None,
@@ -99,8 +99,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_failure_has_its_code() {
-        let refused =
-            |status| ClientError::Refused { status, code: String::new(), message: String::new(), retry_after_s: None };
+        let refused = |status| ClientError::Refused { status, code: None, message: String::new(), retry_after_s: None };
         let codes = [(401, 2), (403, 2), (404, 3), (400, 4), (409, 4), (429, 5), (503, 5), (500, 1)];
         for (status, code) in codes {
             let error = anyhow::Error::from(refused(status)).context("while at it");

@@ -3,7 +3,6 @@
 use crate::confirm::confirm;
 use crate::show;
 use muster_client::Client;
-use serde_json::Value;
 
 /// What to do with API keys.
 #[derive(clap::Subcommand)]
@@ -80,8 +79,7 @@ pub async fn run(verb: KeyVerb, client: &Client, json: bool) -> anyhow::Result<(
             }
             let row = |(hash, key): (&String, &muster_client::ApiKey)| {
                 let permissions = key.permissions.len();
-                let by = key.rest.get("by").and_then(Value::as_str).unwrap_or_default();
-                vec![key.name.clone(), format!("{permissions} permissions"), by.to_owned(), hash.clone()]
+                vec![key.name.clone(), format!("{permissions} permissions"), key.by.clone(), hash.clone()]
             };
             show::table(&["NAME", "MAY", "MADE BY", "HASH"], keys.iter().map(row), "No API keys.");
         }

@@ -1,7 +1,7 @@
 //! `muster org`, `muster whoami`, `muster token`.
 
 use crate::show;
-use muster_client::Client;
+use muster_client::{Client, Whoami};
 use serde_json::Value;
 
 /// What to do with organizations.
@@ -52,12 +52,15 @@ pub async fn whoami(client: &Client, json: bool) -> anyhow::Result<()> {
         show::json(&me);
         return Ok(());
     }
-    let count = |name: &str| me.rest.get(name).and_then(Value::as_array).map_or(0, Vec::len);
+    let (identity, permissions) = match me {
+        Whoami::User { ident, .. } => (ident, 0),
+        Whoami::Key { ident, perms, .. } => (ident, perms.map_or(0, |perms| perms.len())),
+    };
     show::fields(&[
-        ("identity", me.ident.clone()),
+        ("identity", identity),
         ("organization", client.oid().to_owned()),
         ("server", client.url().to_string()),
-        ("permissions", format!("{} (--json lists them)", count("perms"))),
+        ("permissions", format!("{permissions} (--json lists them)")),
     ]);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use crate::confirm::confirm;
 use crate::show;
-use muster_client::Client;
+use muster_client::{Client, LinkPurpose};
 
 /// What to do with users.
 #[derive(clap::Subcommand)]
@@ -90,7 +90,7 @@ pub async fn run(verb: UserVerb, client: &Client, json: bool) -> anyhow::Result<
             show::line(format_args!("{email} has the role {role}."));
         }
         UserVerb::Reset { email } => {
-            let link = client.console_link(Some((&email, "password"))).await?;
+            let link = client.console_link(Some((&email, LinkPurpose::Password))).await?;
             if json {
                 show::json(&link);
             } else {

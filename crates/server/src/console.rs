@@ -18,8 +18,7 @@ mod tries;
 
 pub use error::Error;
 pub use link::{
-    For as LinkFor, Kept as KeptLink, LINK_TTL, Purpose, create as create_link, create_for_owner, look as look_at_link,
-    redeem,
+    For as LinkFor, Kept as KeptLink, LINK_TTL, create as create_link, create_for_owner, look as look_at_link, redeem,
 };
 pub use origin::require_own_page;
 pub use password::change as change_password;

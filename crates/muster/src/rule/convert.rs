@@ -12,7 +12,7 @@ use crate::connection::{self, Global};
 use crate::exit::Usage;
 use crate::show;
 use anyhow::Context as _;
-use muster_client::{Client, ClientError, HiveChange};
+use muster_client::{Client, ClientError, ErrorCode, HiveChange};
 use muster_rules::{CONVERTIBLE_EXTENSION, Conversion, RuleLoader, RuleMeta, WrittenRule, convert, read_rules};
 use serde_json::{Value, json};
 use similar::{ChangeTag, TextDiff};
@@ -225,7 +225,7 @@ async fn apply(
         let wanted = HiveChange { data: Some(change.new.clone()), usr_mtd: None, etag: Some(etag.clone()) };
         match client.set_hive_record(hive, name, &wanted).await {
             Ok(()) => applied.push(change.label.clone()),
-            Err(ClientError::Refused { code, .. }) if code == "ETAG_MISMATCH" => {
+            Err(error) if error.code() == Some(ErrorCode::EtagMismatch) => {
                 failed.push((change.label.clone(), "it was changed meanwhile; run this again".into()));
             }
             // One rule that cannot be stored says nothing about the next one.

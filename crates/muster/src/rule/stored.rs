@@ -5,7 +5,7 @@ use crate::confirm::confirm;
 use crate::exit::Usage;
 use crate::show;
 use clap::ValueEnum;
-use muster_client::{Client, ClientError, HiveChange, HiveRecord, UserMetadata};
+use muster_client::{Client, ClientError, ErrorCode, HiveChange, HiveRecord, UserMetadata};
 use muster_rules::{RuleLoader, WrittenRule};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -98,7 +98,9 @@ pub async fn readable(
     for (at, namespace) in namespaces.iter().enumerate() {
         match client.hive_records(namespace.hive()).await {
             Ok(records) => found.push((*namespace, records)),
-            Err(ClientError::Refused { status: 401, code, message, .. }) if at > 0 && code == "missing_permission" => {
+            Err(ClientError::Refused { status: 401, code, message, .. })
+                if at > 0 && code == Some(ErrorCode::MissingPermission) =>
+            {
                 eprintln!("muster: {} is left out: {}", namespace.hive(), show::safe(&message));
             }
             Err(error) => return Err(error.into()),
@@ -177,7 +179,7 @@ pub async fn set(args: &SetArgs, client: &Client, json: bool) -> anyhow::Result<
     let data = checked_rule(&args.file, name)?;
     let stored = match client.hive_record(hive, name).await {
         Ok(record) => Some(record),
-        Err(ClientError::Refused { code, .. }) if code == "RECORD_NOT_FOUND" => None,
+        Err(error) if error.code() == Some(ErrorCode::RecordNotFound) => None,
         Err(error) => return Err(error.into()),
     };
     let is_new = stored.is_none();

@@ -3,9 +3,9 @@
 use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::access::role_permissions;
 use crate::clock;
-use crate::console::{self, LinkFor, Purpose, SessionFrom};
+use crate::console::{self, LinkFor, SessionFrom};
 use crate::profile::{ORGANIZATION, ORGANIZATION_OWNER};
-use muster_api_types::{Done, Link, NewLink, OwnSessions, Role, Session, SignedIn, UsersWithPassword};
+use muster_api_types::{Done, Link, LinkPurpose, NewLink, OwnSessions, Role, Session, SignedIn, UsersWithPassword};
 use serde_json::{Value, json};
 
 /// The routes of this area.
@@ -175,8 +175,8 @@ async fn link(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let email = call.fields.get("email").map(|email| email.trim().to_lowercase()).filter(|email| !email.is_empty());
     let purpose = match call.fields.get("purpose").filter(|purpose| !purpose.is_empty()) {
-        None | Some("password") => Purpose::Password,
-        Some("sign-in") => Purpose::SignIn,
+        None | Some("password") => LinkPurpose::Password,
+        Some("sign-in") => LinkPurpose::SignIn,
         Some(other) => return Err(ApiError::bad_request(format!("unknown purpose: {other}; password or sign-in"))),
     };
     let whom = match &email {

@@ -11,6 +11,7 @@ use crate::access::{Caller, PASSWORD, USER, User, checked_email, require_grantab
 use crate::intake::Beside;
 use crate::records::{Batch, Kind, SERVER};
 use crate::{clock, random};
+use muster_api_types::LinkPurpose;
 use muster_model::{Oid, Timestamp};
 use muster_store::{Expect, StoreError};
 use serde::{Deserialize, Serialize};
@@ -26,23 +27,11 @@ pub const LINK_TTL: Duration = Duration::from_secs(15 * 60);
 /// Links that wait at once; a further one takes the place of the oldest.
 const LINKS_MAX: usize = 1_000;
 
-/// What a link does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Purpose {
-    /// Makes a user, who chooses name and password.
-    NewUser,
-    /// Lets a user choose a password; ends their sessions.
-    Password,
-    /// Signs a user in.
-    SignIn,
-}
-
 /// What is kept of a link.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Kept {
     /// What it does.
-    pub purpose: Purpose,
+    pub purpose: LinkPurpose,
     /// Whom it is for; empty for a new user.
     pub email: String,
     /// What a new user may do.
@@ -56,7 +45,7 @@ pub enum For<'a> {
     /// Someone new with these permissions.
     New(Vec<String>),
     /// A user.
-    User(&'a str, Purpose),
+    User(&'a str, LinkPurpose),
 }
 
 /// Makes a link; gives its secret.
@@ -75,7 +64,7 @@ pub async fn create(
         For::New(permissions) => {
             require_grantable(caller, oid, &permissions)?;
             let grants = Some((oid, permissions));
-            Kept { purpose: Purpose::NewUser, email: String::new(), grants, expires_at: expiry() }
+            Kept { purpose: LinkPurpose::NewUser, email: String::new(), grants, expires_at: expiry() }
         }
         For::User(email, purpose) => {
             require_ruler(console, caller, oid, email)?;
@@ -93,7 +82,7 @@ pub async fn create(
 /// Whatever the store says.
 pub async fn create_for_owner(console: &Arc<Console>, oid: Oid) -> Result<String, StoreError> {
     let grants = Some((oid, crate::access::owner_permissions()));
-    let kept = Kept { purpose: Purpose::NewUser, email: String::new(), grants, expires_at: expiry() };
+    let kept = Kept { purpose: LinkPurpose::NewUser, email: String::new(), grants, expires_at: expiry() };
     store(console, &kept, Vec::new()).await
 }
 
@@ -157,12 +146,12 @@ pub async fn redeem(
 ) -> Result<Opened, Error> {
     let seen = look(console, token)?;
     let email = match seen.purpose {
-        Purpose::NewUser => checked_email(Some(user))?,
-        Purpose::Password | Purpose::SignIn => seen.email,
+        LinkPurpose::NewUser => checked_email(Some(user))?,
+        LinkPurpose::Password | LinkPurpose::SignIn => seen.email,
     };
     let hashed = match seen.purpose {
-        Purpose::SignIn => None,
-        Purpose::NewUser | Purpose::Password => Some(password::fresh(console, password).await?),
+        LinkPurpose::SignIn => None,
+        LinkPurpose::NewUser | LinkPurpose::Password => Some(password::fresh(console, password).await?),
     };
     let now = clock::now();
     let mut opened = None;
