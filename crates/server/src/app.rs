@@ -414,6 +414,7 @@ impl App {
             for (oid, organization) in &mut organizations {
                 let set_us = tasking::row::clock(*oid, read)?;
                 organization.state.get_mut().dispatch().restore_clock(set_us);
+                organization.state.get_mut().set_task_aside(tasking::row::last_number(*oid, read)?);
             }
             let known: BTreeSet<Oid> = organizations.keys().copied().collect();
             stored::each(

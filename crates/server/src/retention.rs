@@ -9,6 +9,7 @@
 use crate::clock;
 use crate::live::Live;
 use crate::organization::{Organization, Organizations};
+use crate::tasking::row::forgetting;
 use crate::telemetry::Telemetry;
 use muster_model::{Oid, Sid, Timestamp};
 use muster_store::{Store, StoreError, Stream, TRIM_ENTRIES_MAX, Trim, Write};
@@ -51,6 +52,7 @@ pub async fn run(retention: Arc<Retention>) {
     live.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
+            biased;
             _ = ticks.tick() => {
                 forget(&retention).await;
             }
@@ -171,14 +173,15 @@ fn level(mut sizes: Vec<u64>, bytes_max: u64) -> u64 {
 
 async fn forget_tasks(retention: &Retention, organization: &Organization) {
     let now = clock::now();
-    let old: Vec<u64> = {
+    let (old, last_number): (Vec<u64>, u64) = {
         let state = organization.state.lock();
         let is_old = |task: &&muster_tasking::Task| now.since(state.queue.expires_at(task)) > TASK_KEPT;
-        state.queue.tasks().filter(is_old).map(|task| task.number).collect()
+        (state.queue.tasks().filter(is_old).map(|task| task.number).collect(), state.queue.next_number() - 1)
     };
     for task in old {
         // Each in a commit of its own: it may have a row for each of a million sensors.
-        if let Err(error) = retention.store.commit(vec![Write::DeleteTask { oid: organization.oid, task }]).await {
+        let writes = forgetting(organization.oid, task, last_number);
+        if let Err(error) = retention.store.commit(writes).await {
             return tell(organization.oid, &error);
         }
         organization.state.lock().dispatch().forget(task);

@@ -4,10 +4,11 @@
 mod host;
 
 use host::{Host, OID};
-use muster_model::{Sid, Timestamp};
+use muster_model::{Sid, TaskId, Timestamp};
 use muster_server::clock;
 use muster_server::retention;
-use muster_store::{Entry, EntryQuery, Options, Store, Stream, Write};
+use muster_store::{Entry, EntryQuery, Options, Store, Stream, TaskRow, Write};
+use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -67,4 +68,32 @@ async fn a_noisy_sensor_does_not_push_out_what_another_told() {
     assert_eq!(kept(&host, 1).await, 50);
     let (_, bytes) = host.app().store.read(|read| read.stream_size(OID, Stream::Event)).await.unwrap();
     assert!((bytes_max - 1_000..=bytes_max).contains(&bytes), "{bytes} bytes are kept");
+}
+
+/// Goal: a number is what a task is called in the store, and none is given twice. Method: the newest task is forgotten, and
+/// the server begins anew.
+#[tokio::test]
+async fn the_number_of_a_task_that_is_forgotten_is_not_given_again() {
+    let (dir, store) = (Arc::new(tempfile::tempdir().unwrap()), Store::memory());
+    let start = async || Host::start_with(Arc::clone(&dir), store.clone(), |_| ()).await;
+    start().await.server.stop().await;
+    let task_id = TaskId(Uuid::from_u128(7));
+    let spec = json!({
+        "task_id": task_id, "command": "os_version", "selector": "*", "ttl_s": 60, "created_at": Timestamp::from_secs(1),
+        "created_by": "tester", "total": 0, "tasked": 0,
+    });
+    let (spec, control, targets) = (spec.to_string(), "{}".to_owned(), std::iter::empty::<u32>().collect());
+    let row = TaskRow { oid: OID, number: 9, task_id, spec, control, targets };
+    store.commit(vec![Write::CreateTask(Box::new(row))]).await.unwrap();
+    let known = |host: &Host| {
+        let organization = host.app().organization(OID).unwrap();
+        let state = organization.state.lock();
+        (state.queue.tasks().count(), state.queue.next_number())
+    };
+    let host = start().await;
+    assert_eq!(known(&host), (1, 10));
+    retention::forget(&host.app().retention).await;
+    assert_eq!(known(&host), (0, 10));
+    host.server.stop().await;
+    assert_eq!(known(&start().await), (0, 10));
 }

@@ -7,6 +7,9 @@ use muster_tasking::{Task, dispatch};
 /// Kind and key of the record that says by how much the clock was set.
 const CLOCK: &str = "tasking_clock";
 
+/// Kind and key of the record that keeps the last number of a task, when that task is forgotten.
+const NUMBER: &str = "tasking_number";
+
 /// What to store of the machine's writes.
 ///
 /// # Errors
@@ -29,15 +32,32 @@ fn write(oid: Oid, write: dispatch::Write) -> Result<Write, StoreError> {
             control: text(serde_json::to_string(&new.control))?,
             targets: new.targets,
         })),
-        dispatch::Write::ClockSet(set_us) => {
-            let (kind, key, body) = (CLOCK.to_owned(), CLOCK.to_owned(), set_us.to_string());
-            Write::PutRecord { record: Record { oid, kind, key, body, revision: 0 }, expect: Expect::Any }
-        }
+        dispatch::Write::ClockSet(set_us) => put(oid, CLOCK, set_us.to_string()),
         dispatch::Write::Control(task, control) => {
             Write::PutTaskControl { oid, task, control: text(serde_json::to_string(&*control))? }
         }
         dispatch::Write::Targets(targets) => Write::PutTargets { oid, targets },
     })
+}
+
+fn put(oid: Oid, word: &str, body: String) -> Write {
+    let (kind, key) = (word.to_owned(), word.to_owned());
+    Write::PutRecord { record: Record { oid, kind, key, body, revision: 0 }, expect: Expect::Any }
+}
+
+/// Forgets a task, and keeps the last number that any had: it is not given again, also if it was the one of this task.
+#[must_use]
+pub fn forgetting(oid: Oid, task: u64, last_number: u64) -> Vec<Write> {
+    vec![Write::DeleteTask { oid, task }, put(oid, NUMBER, last_number.to_string())]
+}
+
+/// A number up to which all were given; tasks that are stored may have higher ones.
+///
+/// # Errors
+///
+/// Whatever the store says.
+pub fn last_number(oid: Oid, read: &mut dyn Read) -> Result<u64, StoreError> {
+    Ok(read.record(oid, NUMBER, NUMBER)?.and_then(|record| record.body.parse().ok()).unwrap_or(0))
 }
 
 /// By how many microseconds the clock was set ahead while the server ran.
