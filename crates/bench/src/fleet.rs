@@ -132,7 +132,7 @@ impl Fleet {
             sid: sid_of(ordinal).0.as_bytes().to_vec(),
             signature: self.key.sign(&proof).as_ref().to_vec(),
         };
-        let hello = Hello { claim: Some(Claim::Resume(resume)), state: Some(state(ordinal)) };
+        let hello = Hello { claim: Some(Claim::Resume(resume)), state: Some(state(ordinal)), ..Hello::default() };
         link.say(from_sensor::Message::Hello(Box::new(hello))).await?;
         match link.hear().await? {
             from_server::Message::Welcome(welcome) => (link.epoch, link.seq) = (welcome.epoch, welcome.spool_seq),

@@ -22,6 +22,7 @@
 
 mod cancel;
 mod clock;
+mod elsewhere;
 mod events;
 mod lanes;
 mod ledger;
@@ -220,6 +221,8 @@ pub enum Effect {
     Enrolled(Sid),
     /// Close the link and wait at least so long before the next.
     Close(Duration, String),
+    /// Close the link, and connect again after a part of this span that chance says.
+    Away(Duration),
     /// The server does not know this sensor: ask for the same identity again, at once; if that was done, as
     /// [`Effect::Close`].
     Unknown(Duration, String),
@@ -234,6 +237,8 @@ pub struct Agent {
     is_full: bool,
     lanes: Lanes,
     link: Option<Up>,
+    /// Where servers find this sensor, as the last of them said it.
+    cell_hint: Vec<u8>,
     out: Outbox,
 }
 
@@ -254,7 +259,8 @@ impl Agent {
     #[must_use]
     pub fn new(setup: Setup, ledger: Ledger, now: Now) -> Self {
         let is_full = ledger.owed() >= setup.owed_max;
-        let mut agent = Self { setup, ledger, is_full, lanes: Lanes::default(), link: None, out: Outbox::default() };
+        let (lanes, out) = (Lanes::default(), Outbox::default());
+        let mut agent = Self { setup, ledger, is_full, lanes, link: None, cell_hint: Vec::new(), out };
         let open: Vec<_> =
             agent.ledger.open().map(|(id, task)| (id, task.has(Step::Started), task.deliver().cloned())).collect();
         for (id, had_started, deliver) in open {
@@ -294,6 +300,7 @@ impl Agent {
             Message::Recall(recall) => self.recall(recall.task_ids, now),
             Message::Live(order) => self.out.effects.push(Effect::Live(order)),
             Message::Cancel(cancel) => self.cancel(cancel.task_ids, now),
+            Message::Goaway(away) => self.away(away),
         }
     }
 
@@ -417,6 +424,7 @@ impl Agent {
 
     fn welcome(&mut self, welcome: &Welcome, now: Now) {
         self.link = Some(Up::new(welcome, now));
+        self.keep_hint(&welcome.cell_hint);
         self.out.acknowledged = Some(welcome.spool_seq);
         self.out.receipts = self.ledger.unacknowledged();
         self.out.effects.push(Effect::Connected);

@@ -2,7 +2,7 @@
 
 use muster_model::Timestamp;
 use muster_tasking::dispatch::LinkId;
-use muster_wire::{FromServer, SensorState, from_server};
+use muster_wire::{FromServer, Goaway, SensorState, from_server};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -14,6 +14,17 @@ const WAITING_MAX: usize = 1_024;
 
 /// Stands for an endpoint's clock that is not known: it is taken to be right.
 const UNTOLD: i64 = i64::MIN;
+
+/// Within how long so many sensors that are sent away come again: whoever they come to takes a thousand a second with
+/// ease, and after a minute none of them should be missed any more.
+const COME_AGAIN_EACH: Duration = Duration::from_millis(1);
+const COME_AGAIN_MAX: Duration = Duration::from_secs(60);
+
+/// Within which span so many sensors are to come again that are sent away together.
+#[must_use]
+pub fn come_again_within(sensors: usize) -> Duration {
+    COME_AGAIN_EACH.saturating_mul(u32::try_from(sensors).unwrap_or(u32::MAX)).min(COME_AGAIN_MAX)
+}
 
 /// Messages on their way to one sensor.
 pub struct Link {
@@ -83,6 +94,13 @@ impl Link {
         waiting.push_back(FromServer { message: Some(message) });
         drop(waiting);
         self.wake.notify_one();
+    }
+
+    /// Sends the sensor away: it connects again, here or elsewhere, within this span.
+    pub fn send_away(&self, within: Duration) {
+        let within_ms = u32::try_from(within.as_millis()).unwrap_or(u32::MAX);
+        self.send(from_server::Message::Goaway(Goaway { within_ms }));
+        self.close();
     }
 
     /// Ends the link once what is queued was written.

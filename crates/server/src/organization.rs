@@ -181,6 +181,12 @@ impl Organization {
         Self { oid, state: Mutex::new(State::new()), strangers: Strangers::default() }
     }
 
+    /// Every link of its sensors.
+    #[must_use]
+    pub fn links(&self) -> Vec<Arc<Link>> {
+        self.state.lock().links().cloned().collect()
+    }
+
     /// Tells the machine something, carries out what must happen in the order of its decisions, and gives the rest.
     /// `error` is why the store refused, if that is what it is told.
     pub fn turn(

@@ -12,6 +12,7 @@ use crate::artifact::ARTIFACT;
 use crate::config::Config;
 use crate::files::Shelf;
 use crate::gateway::{Edge, LocalOwner, Owner};
+use crate::link::{Link, come_again_within};
 use crate::meter::Meter;
 use crate::payload::PAYLOAD;
 use crate::pki::{Pki, PkiError};
@@ -153,15 +154,16 @@ impl Server {
         Ok(Self { app, owner, edge, bound, tasks })
     }
 
-    /// Stops: accepts nothing more, ends all links, lets requests that were begun be answered for
+    /// Stops: accepts nothing more, sends all sensors away, lets requests that were begun be answered for
     /// [`DRAIN_MAX`] at most, and waits until what was accepted is stored.
     pub async fn stop(mut self) {
         self.app.replay_turns.stop();
         self.tasks.shutdown().await;
         self.app.jobs.stop();
-        for organization in self.app.organizations() {
-            organization.state.lock().links().for_each(|link| link.close());
-        }
+        let links: Vec<Arc<Link>> =
+            self.app.organizations().iter().flat_map(|organization| organization.links()).collect();
+        let within = come_again_within(links.len());
+        links.iter().for_each(|link| link.send_away(within));
         let cut_off = self.app.jobs.drain(DRAIN_MAX).await;
         if cut_off > 0 {
             tracing::warn!(cut_off, "requests and links that had not ended were cut off");

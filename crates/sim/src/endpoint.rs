@@ -341,7 +341,7 @@ impl Endpoint {
     fn act(&mut self, effect: Effect) {
         match effect {
             Effect::Hello(_) => {
-                let hello = Hello { claim: Some(self.claim()), state: Some(self.state()) };
+                let hello = Hello { claim: Some(self.claim()), state: Some(self.state()), ..Hello::default() };
                 self.say(from_sensor::Message::Hello(Box::new(hello)));
             }
             Effect::Send(message) => self.say(message),
@@ -378,6 +378,9 @@ impl Endpoint {
             }
             Effect::Unknown(wait, _) | Effect::Close(wait, _) => {
                 self.hang_up(u64::try_from(wait.as_micros()).unwrap_or(SECOND))
+            }
+            Effect::Away(within) => {
+                self.hang_up(self.kernel.between(0, u64::try_from(within.as_micros()).unwrap_or(SECOND)))
             }
             Effect::Report => {
                 let state = self.state();

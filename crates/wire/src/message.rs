@@ -9,7 +9,7 @@ use prost::{Message, Oneof};
 /// Everything a server says.
 #[derive(Clone, PartialEq, Message)]
 pub struct FromServer {
-    #[prost(oneof = "from_server::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(oneof = "from_server::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
     pub message: Option<from_server::Message>,
 }
 
@@ -41,6 +41,8 @@ pub mod from_server {
         Live(crate::LiveOrder),
         #[prost(message, tag = "12")]
         Cancel(super::Cancel),
+        #[prost(message, tag = "13")]
+        Goaway(super::Goaway),
     }
 }
 
@@ -84,6 +86,9 @@ pub struct Hello {
     pub claim: Option<Claim>,
     #[prost(message, optional, tag = "3")]
     pub state: Option<SensorState>,
+    /// The last [`Welcome::cell_hint`], as it was; empty is none.
+    #[prost(bytes = "vec", tag = "4")]
+    pub cell_hint: Vec<u8>,
 }
 
 /// Who the sensor says it is.
@@ -229,6 +234,20 @@ pub struct Welcome {
     /// Highest event sequence number of the sensor's spool that is stored already.
     #[prost(uint64, tag = "5")]
     pub spool_seq: u64,
+    /// Where servers find this sensor the next time, in words of theirs ([`CELL_HINT_BYTES_MAX`]); empty is none.
+    #[prost(bytes = "vec", tag = "6")]
+    pub cell_hint: Vec<u8>,
+}
+
+/// Longest hint that a sensor brings back, in bytes; it needs no more than an id and a number.
+pub const CELL_HINT_BYTES_MAX: usize = 64;
+
+/// The server ends this link, though nothing is wrong with the sensor: it stops, say. The sensor connects again, here or
+/// elsewhere, after a part of the span that chance says, so that not all come at once.
+#[derive(Clone, Copy, PartialEq, Message)]
+pub struct Goaway {
+    #[prost(uint32, tag = "1")]
+    pub within_ms: u32,
 }
 
 /// Flags that the server keeps and the sensor enforces over its restarts.
@@ -508,12 +527,27 @@ mod tests {
     #[test]
     fn no_secret_is_in_what_a_message_prints() {
         let secret = Enrol { secret: b"SECRET".to_vec(), fingerprint: "machine".to_owned(), ..Enrol::default() };
-        let hello = Hello { claim: Some(Claim::Enrol(secret)), state: None };
+        let hello = Hello { claim: Some(Claim::Enrol(secret)), ..Hello::default() };
         let grant = TransferGrant { token: "SECRET".to_owned(), id: 7, ..TransferGrant::default() };
         let said = FromSensor { message: Some(from_sensor::Message::Hello(Box::new(hello))) };
         let told = FromServer { message: Some(from_server::Message::Grant(grant)) };
         let printed = format!("{said:?} {told:?}");
         assert!(printed.contains("machine") && printed.contains("id: 7"));
         assert!(!printed.contains("SECRET") && !printed.contains("83, 69, 67"), "{printed}");
+    }
+
+    /// Goal: sensors and servers of other versions understand these bytes. Method: written out by hand after the rules of
+    /// protobuf; a hint that is not there takes no byte, so an older server hears what it always heard.
+    #[test]
+    fn a_goaway_and_a_hint_have_the_bytes_that_they_have_for_ever() {
+        let away = FromServer { message: Some(from_server::Message::Goaway(Goaway { within_ms: 60_000 })) };
+        assert_eq!(away.encode_to_vec(), [0x6a, 4, 0x08, 0xe0, 0xd4, 0x03]);
+        let hello = Hello { cell_hint: vec![0xab, 0xcd], ..Hello::default() };
+        assert_eq!(hello.encode_to_vec(), [0x22, 2, 0xab, 0xcd]);
+        let welcome = Welcome { spool_seq: 1, cell_hint: vec![0xab], ..Welcome::default() };
+        assert_eq!(welcome.encode_to_vec(), [0x28, 1, 0x32, 1, 0xab]);
+        assert!(Hello::default().encode_to_vec().is_empty() && Welcome::default().encode_to_vec().is_empty());
+        // Who does not know a kind of message hears nothing, and the link goes on.
+        assert_eq!(FromServer::decode(&[0x72, 0][..]).unwrap(), FromServer { message: None });
     }
 }

@@ -2,7 +2,7 @@ mod ledger;
 
 use std::collections::VecDeque;
 
-use muster_wire::{AckedStep, Challenge, Conditions, EventsAck};
+use muster_wire::{AckedStep, Challenge, Conditions, EventsAck, Goaway};
 use uuid::Uuid;
 
 use super::*;
@@ -569,4 +569,24 @@ fn a_task_that_was_cancelled_before_it_began_does_not_begin_after_a_restart() {
         told.contains(&(Step::Cancelled, events::CANCELLED)) && told.contains(&(Step::Interrupted, 109)),
         "{told:?}"
     );
+}
+
+#[test]
+fn a_hint_is_brought_back_if_it_is_short_and_whoever_is_sent_away_comes_again_soon() {
+    let now = at(0);
+    let mut bench = Bench::new(Disk::default(), now);
+    assert!(bench.agent.cell_hint().is_empty());
+    for (hint, kept) in [(vec![7; 64], vec![7; 64]), (vec![7; 65], vec![])] {
+        let welcome = Welcome { epoch: 3, cell_hint: hint, ..Welcome::default() };
+        bench.agent.hear(from_server::Message::Welcome(welcome), now);
+        bench.agent.disconnected();
+        assert_eq!(bench.agent.cell_hint(), kept, "the next hello needs it");
+    }
+    for (within_ms, within) in [(1_500, Duration::from_millis(1_500)), (u32::MAX, Duration::from_mins(5))] {
+        welcome(&mut bench.agent, now);
+        bench.settle(now).unwrap();
+        bench.agent.hear(from_server::Message::Goaway(Goaway { within_ms }), now);
+        let effects = bench.settle(now).unwrap();
+        assert!(matches!(effects.as_slice(), [Effect::Away(span)] if *span == within), "{effects:?}");
+    }
 }

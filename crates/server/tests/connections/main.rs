@@ -9,7 +9,7 @@ use host::{Host, OID, STUCK};
 use muster_store::{Options, Store};
 use muster_wire::{Event, Events, LINK_ALPN, from_sensor, from_server};
 use reqwest::Method;
-use sensor::Endpoint;
+use sensor::{Endpoint, hear};
 use serde_json::Value;
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -261,6 +261,30 @@ async fn a_server_that_stops_answers_what_was_begun_and_ends_the_rest() {
     begun.write_all(b"&&&").await.unwrap();
     let answer = read_all(&mut begun).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    timeout(STUCK, stopping).await.expect("the server does not stop").unwrap();
+}
+
+/// Goal: the sensors of a server that stops do not come back all at once. Method: two links; each is told the span for
+/// two of them, and then its end.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_stops_sends_its_sensors_away_and_tells_them_when_to_come_again() {
+    let host = Host::start().await;
+    let mut links = Vec::new();
+    for _ in 0..2 {
+        let endpoint = Endpoint::enrolled(&host).await;
+        links.push(endpoint.connect(endpoint.tls(&host, LINK_ALPN).await).await);
+    }
+    let stopping = tokio::spawn(host.server.stop());
+    for link in &mut links {
+        let away = async {
+            loop {
+                if let from_server::Message::Goaway(away) = hear(link).await {
+                    return away;
+                }
+            }
+        };
+        assert_eq!(timeout(STUCK, away).await.unwrap().within_ms, 2);
+    }
     timeout(STUCK, stopping).await.expect("the server does not stop").unwrap();
 }
 

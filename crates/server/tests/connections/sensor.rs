@@ -101,7 +101,7 @@ impl Endpoint {
             sid: self.sid.0.as_bytes().to_vec(),
             signature: self.key.sign(&proof).as_ref().to_vec(),
         };
-        let hello = Hello { claim: Some(Claim::Resume(resume)), state: Some(state()) };
+        let hello = Hello { claim: Some(Claim::Resume(resume)), state: Some(state()), ..Hello::default() };
         say(&mut socket, from_sensor::Message::Hello(Box::new(hello))).await;
         let heard = hear(&mut socket).await;
         assert!(matches!(heard, from_server::Message::Welcome(_)), "{heard:?}");
