@@ -4,8 +4,9 @@ use muster_rules::{
     Budget, Engine, Facts, FalsePositive, Resources, Rule, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target,
     Way,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock};
 
 /// Windows that suppression may keep: few, so that eviction happens.
 const WINDOWS_KEPT: usize = 64;

@@ -26,7 +26,7 @@ MAY_USE = {
         "muster-model", "muster-command", "muster-selector", "muster-rules", "muster-tasking", "muster-wire",
         "muster-store", "muster-webhook",
     },
-    "muster-client": {"muster-model"},
+    "muster-client": {"muster-api-types", "muster-model"},
     "muster-service": {"muster-model", "muster-client", "muster-webhook"},
     "muster-sensor": {"muster-model", "muster-command", "muster-live", "muster-wire"},
 }
@@ -49,7 +49,7 @@ SPEAKS_HTTP = {
 # The rooms of the server from the ground up: a room uses rooms that stand before it, and `app`, where all are put
 # together, is for those behind it.
 ROOMS = (
-    "clock", "random", "sealing", "config", "address", "held", "telemetry", "names", "meter", "arrival", "pki", "jobs", "link", "turns",
+    "nature", "clock", "random", "sealing", "config", "address", "held", "telemetry", "names", "meter", "arrival", "pki", "jobs", "link", "turns",
     "intake", "damage", "records", "profile", "settings", "errors", "replay", "access", "files", "payload", "output",
     "organization", "service", "tasking", "sensor", "live", "hive", "artifact", "transfer", "extension", "detect", "console",
     "retention", "gateway", "app", "control", "api", "server",

@@ -3,10 +3,11 @@
 use crate::world::World;
 use anyhow::{Context as _, bail};
 use muster_model::Sid;
+use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
@@ -154,13 +155,13 @@ impl Gate {
 
     /// When the last connection was let through.
     pub fn passed(&self) -> Option<Instant> {
-        *self.state.passed.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.state.passed.lock()
     }
 }
 
 async fn pass(mut near: TcpStream, accepted: Instant, state: Arc<State>) {
     let cut = state.cut.notified();
-    *state.passed.lock().unwrap_or_else(PoisonError::into_inner) = Some(accepted);
+    *state.passed.lock() = Some(accepted);
     let tunnel = async {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {

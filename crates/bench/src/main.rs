@@ -6,6 +6,7 @@
 //! stands what the machine itself can do, measured in the same run.
 
 #![forbid(unsafe_code)]
+#![allow(clippy::disallowed_methods, reason = "it measures real time")]
 
 mod benchmark;
 mod child;

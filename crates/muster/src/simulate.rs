@@ -137,5 +137,5 @@ pub fn now() -> Timestamp {
 }
 
 pub fn fresh_id() -> String {
-    uuid::Uuid::new_v4().to_string()
+    muster_server::random::uuid().to_string()
 }

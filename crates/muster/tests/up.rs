@@ -7,7 +7,8 @@ use std::fs::File;
 use std::io::{BufRead as _, BufReader, Lines};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Printed once the env file is written.
 const READY: &str = "To use it from another shell";

@@ -7,6 +7,8 @@
 //! the shared plan stand the naive way (each rule in turn), parsing alone, and what it costs to
 //! keep changes so that they can be undone.
 
+#![allow(clippy::disallowed_methods, reason = "it measures real time")]
+
 #[path = "../tests/generate/facts.rs"]
 mod facts;
 #[path = "../tests/generate/programs.rs"]
@@ -19,11 +21,12 @@ use muster_rules::{
     Activation, CounterKey, Document, Engine, NoResources, Rule, RuleLoader, RuleMeta, RuleSet, Source, Suppression,
     Target, Way,
 };
+use parking_lot::Mutex;
 use programs::{ORDINARY, TOOLS};
 use random::Random;
 use serde_json::{Value, json};
 use std::hint::black_box;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Instant;
 
 const SEED: u64 = 7;

@@ -169,8 +169,9 @@ mod tests {
     use crate::{
         Budget, Document, Effect, Engine, Facts, NoResources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Way,
     };
+    use parking_lot::Mutex;
     use serde_json::json;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     fn rule(request: Value) -> Value {
         json!({

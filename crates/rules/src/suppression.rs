@@ -12,9 +12,9 @@
 
 use crate::path::Path;
 use crate::template::Template;
+use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, PoisonError};
 
 /// Windows kept by default; about 64 bytes each.
 pub const WINDOWS_MAX: usize = 2_000_000;
@@ -93,7 +93,7 @@ pub trait Counters {
 impl Counters for Mutex<Suppression> {
     fn count(&self, activation: &Activation) -> bool {
         // A panic elsewhere leaves whole windows behind, never half of one.
-        self.lock().unwrap_or_else(PoisonError::into_inner).count(activation)
+        self.lock().count(activation)
     }
 }
 

@@ -8,8 +8,9 @@ use facts::facts;
 use muster_rules::{
     Document, Engine, NoResources, Rule, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// One rule of each kind of test, none of which holds for [`events`].
 fn rules() -> Vec<Value> {

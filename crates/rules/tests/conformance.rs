@@ -7,9 +7,10 @@ use muster_rules::{
     ArtifactFacts, Budget, Document, Effect, Engine, Facts, FalsePositive, LoadError, Resources, Rule, RuleLoader,
     RuleMeta, RuleSet, Source, Suppression, Target, Way,
 };
+use parking_lot::Mutex;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 const DEFAULT_NOW_MS: i64 = 1_700_000_000_000;
 

@@ -6,9 +6,10 @@ mod generate;
 mod random;
 
 use muster_rules::{Budget, Engine, Facts, Resources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way};
+use parking_lot::Mutex;
 use random::Random;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 const SETS: u64 = 40;
 const RULES_PER_SET: usize = 40;
@@ -63,15 +64,15 @@ fn run_with_undone_steps(rules: &Arc<RuleSet>, events: &[Vec<u8>], words: &Words
         let to = (from + 1 + random.below(8)).min(events.len());
         for is_kept in [false, true] {
             engine.begin();
-            counters.lock().unwrap().begin();
+            counters.lock().begin();
             told.truncate(from);
             told.extend((from..to).map(|index| step(&mut engine, &counters, words, index, &events[index])));
             if is_kept {
                 engine.keep();
-                counters.lock().unwrap().keep();
+                counters.lock().keep();
             } else {
                 engine.undo();
-                counters.lock().unwrap().undo();
+                counters.lock().undo();
             }
         }
         from = to;

@@ -4,8 +4,9 @@ use muster_rules::{
     Budget, Decided, Document, Effect, Engine, Facts, NoResources, RuleLoader, RuleMeta, RuleSet, Source, Suppression,
     Target, Way, replay,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 fn code(text: &str) -> &'static str {
     match RuleLoader::new(&NoResources, "").rule(RuleMeta::general("r"), text) {

@@ -5,8 +5,9 @@
 use muster_rules::{
     Budget, Document, Engine, Facts, NoResources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 const START_MS: i64 = 1_700_000_000_000;
 

@@ -9,10 +9,11 @@ use muster_rules::{
     Budget, Edits, Engine, Facts, FalsePositive, Merged, NoResources, Rule, RuleLoader, RuleMeta, RuleSet, Source,
     Suppression, Target, Way,
 };
+use parking_lot::Mutex;
 use random::Random;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 const RUNS: u64 = 8;
 const STEPS: usize = 60;

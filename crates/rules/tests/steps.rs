@@ -4,8 +4,9 @@ use muster_rules::{
     Budget, Engine, Facts, NoResources, Overran, Resources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target,
     Way,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// What an event did: the rules that matched, and those that were cut off.
 #[derive(Debug, PartialEq)]

@@ -2,7 +2,6 @@
 
 use aws_lc_rs::digest::{Context, SHA256};
 use muster_model::Sid;
-use uuid::Uuid;
 
 /// 16 bytes, never to be parsed.
 pub type Atom = [u8; 16];
@@ -26,7 +25,7 @@ pub fn of_process(sid: Option<Sid>, boot_id: &str, pid: u32, start_ticks: u64) -
 /// An atom for anything else.
 #[must_use]
 pub fn random() -> Atom {
-    *Uuid::new_v4().as_bytes()
+    *crate::random::uuid().as_bytes()
 }
 
 /// The published form: 32 lower-case hexadecimal digits.

@@ -20,7 +20,8 @@ mod transfer;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use muster_command::{Arguments, Command, Reply};
 use serde_json::{Map, Value};

@@ -6,7 +6,7 @@ use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use muster_command::{Command, Reply};
@@ -14,7 +14,7 @@ use muster_model::Sid;
 use muster_wire::{Event, Flags, InstallationKey, LiveEnded, LiveProgress, Transfer, TransferGrant};
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::agent::{Afterwards, Answer, Run, Verdict, event};
 use crate::atom::{self, Atom};

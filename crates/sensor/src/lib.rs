@@ -23,6 +23,7 @@
 //! 3. The answer of a task is on disk before its `Finished`.
 
 #![forbid(unsafe_code)]
+#![allow(clippy::disallowed_types, reason = "a program that is built for size has no second kind of lock")]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod agent;
@@ -44,6 +45,7 @@ pub mod live;
 pub mod mark;
 pub mod platform;
 pub mod protection;
+pub mod random;
 pub mod sensor;
 pub mod spool;
 pub mod state_dir;

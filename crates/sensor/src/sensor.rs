@@ -24,7 +24,6 @@ use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use crate::agent::{self, Afterwards, Agent, Effect, Ledger, OWED_MAX, Setup, StorageError, event};
 use crate::executor::{ToSensor, Toolbox};
@@ -439,7 +438,8 @@ impl<'a> Sensor<'a> {
         match effect {
             Effect::Hello(nonce) => {
                 let claim = self.identity.claim(&nonce, &self.fingerprint);
-                let hello = Hello { claim: Some(claim), state: Some(self.state()) };
+                let hello =
+                    Hello { claim: Some(claim), state: Some(self.state()), cell_hint: self.agent.cell_hint().to_vec() };
                 self.say(from_sensor::Message::Hello(Box::new(hello)));
             }
             Effect::Send(message) => self.say(message),
@@ -470,6 +470,10 @@ impl<'a> Sensor<'a> {
                 tracing::warn!(%reason, "the server does not know this sensor");
                 let wait = if self.identity.reclaim() { Duration::ZERO } else { wait };
                 self.hang_up(Some(wait));
+            }
+            Effect::Away(within) => {
+                tracing::info!(within_s = within.as_secs(), "the server sends this sensor away: it connects again");
+                self.hang_up(Some(within.mul_f64(dice())));
             }
             Effect::Close(wait, reason) => {
                 tracing::warn!(%reason, wait_s = wait.as_secs(), "the link is closed");
@@ -566,9 +570,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn fresh_id() -> [u8; 16] {
-    *Uuid::new_v4().as_bytes()
+    *crate::random::uuid().as_bytes()
 }
 
 fn dice() -> f64 {
-    f64::from(u16::from_be_bytes([Uuid::new_v4().as_bytes()[0], Uuid::new_v4().as_bytes()[1]])) / f64::from(u16::MAX)
+    let [high, low, ..] = fresh_id();
+    f64::from(u16::from_be_bytes([high, low])) / f64::from(u16::MAX)
 }

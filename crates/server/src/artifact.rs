@@ -25,7 +25,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Artifacts of organizations, by payload id.
 pub const ARTIFACT: Kind<Artifact> = Kind::expiring("artifact", |artifact| Some(artifact.expires_at));

@@ -1,31 +1,19 @@
-//! The one place where the server reads the wall clock.
+//! What time it is, and how it is written.
 
+use crate::nature;
 use muster_model::Timestamp;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// The present instant; zero if the clock stands before 1970.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one place")]
 pub fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+    nature::ask(|nature| nature.now())
 }
 
 /// Time since the machine was booted, suspension included: by a clock that nobody can set.
 #[must_use]
-#[cfg(target_os = "linux")]
 pub fn since_boot() -> Duration {
-    let passed = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let part = |number| u64::try_from(number).unwrap_or(0);
-    Duration::from_secs(part(passed.tv_sec)) + Duration::from_nanos(part(passed.tv_nsec))
-}
-
-/// Time since the server started: by a clock that nobody can set.
-#[must_use]
-#[cfg(not(target_os = "linux"))]
-pub fn since_boot() -> Duration {
-    static BEGUN: std::sync::LazyLock<std::time::Instant> = std::sync::LazyLock::new(std::time::Instant::now);
-    BEGUN.elapsed()
+    nature::ask(|nature| nature.since_boot())
 }
 
 /// `YYYY-MM-DD HH:MM:SS` in UTC: how records write instants; empty for "never".

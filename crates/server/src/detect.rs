@@ -131,7 +131,7 @@ struct Changes {
 pub(crate) struct Detector {
     oid: Oid,
     lanes: Vec<Mutex<Engine>>,
-    counters: std::sync::Mutex<Suppression>,
+    counters: Mutex<Suppression>,
     /// When windows that ended were last dropped, in milliseconds since the Unix epoch.
     swept_ms: AtomicI64,
     lookups: RwLock<Arc<Lookups>>,
@@ -180,12 +180,6 @@ impl Default for Detectors {
 }
 
 impl Detectors {
-    /// Whether no thread evaluates anything now: for whoever moves time by hand, since those threads know real time only.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.pool.is_idle()
-    }
-
     /// The detector of an organization, if it has had rules since the server started.
     fn of(&self, oid: Oid) -> Option<Arc<Detector>> {
         self.by_organization.read().get(&oid).cloned()
@@ -194,6 +188,13 @@ impl Detectors {
     /// The detector of an organization, if it has rules that listen to a stream.
     fn listening(&self, oid: Oid, target: Target) -> Option<Arc<Detector>> {
         self.of(oid).filter(|detector| detector.rules.read().listens_to(target))
+    }
+
+    /// Organizations with rules that listen to a stream; nobody else is looked at.
+    fn all_listening(&self, target: Target) -> BTreeSet<Oid> {
+        let detectors = self.by_organization.read();
+        let listen = detectors.iter().filter(|(_, detector)| detector.rules.read().listens_to(target));
+        listen.map(|(oid, _)| *oid).collect()
     }
 
     /// Notes that a stored record has changed: it is in force after [`reload`].

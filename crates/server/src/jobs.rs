@@ -1,6 +1,7 @@
 //! What runs beside its caller. Every job is owned: it is told that the server stops, has some time to end,
 //! and is cut off if it did not, so a server that has stopped runs nothing any more.
 
+use crate::nature;
 #[cfg(target_os = "linux")]
 use rustix::process::{getpriority_process, setpriority_process};
 use std::panic::resume_unwind;
@@ -18,10 +19,13 @@ const NICENESS: i32 = 10;
 /// Computes what takes long on a thread of its own, which stands back. It goes on when nobody waits for it any more; how
 /// many there are at once is for the caller to bound.
 pub fn aside<T: Send + 'static>(compute: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
-    let standing_back = move || {
+    if nature::ask(|nature| nature.processors()) == 0 {
+        return tokio::spawn(async move { compute() });
+    }
+    let standing_back = nature::passed_on(move || {
         stand_back();
         compute()
-    };
+    });
     // Not one of the runtime's, which will have other work: only a privileged process may take it back.
     spawn_blocking(move || thread::spawn(standing_back).join().unwrap_or_else(|panic| resume_unwind(panic)))
 }

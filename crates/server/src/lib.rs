@@ -34,6 +34,7 @@ pub mod link;
 pub mod live;
 mod meter;
 mod names;
+pub mod nature;
 pub mod organization;
 pub mod output;
 mod payload;

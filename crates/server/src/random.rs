@@ -1,19 +1,14 @@
-//! Randomness of the server: always from the cryptographic generator.
+//! Randomness of the server: on a machine always from the cryptographic generator.
 
+use crate::nature;
 use muster_model::Timestamp;
 use uuid::Uuid;
 
-/// Fills an array with random bytes.
-///
-/// # Panics
-///
-/// If the operating system gives no randomness, without which no secret is safe.
+/// An array of random bytes.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "the one place")]
-#[allow(clippy::expect_used, reason = "nothing goes without randomness")]
 pub fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the operating system gives randomness");
+    nature::ask(|nature| nature.fill(&mut bytes));
     bytes
 }
 

@@ -173,6 +173,7 @@ fn text_of(from: impl io::Read) -> io::Result<String> {
 }
 
 /// What a command writes. Its answer fits into the buffer of a pipe, so that it is read once the command has ended.
+#[expect(clippy::disallowed_methods, reason = "a program of others lasts in real time")]
 fn said_by(words: &[String]) -> Result<String, Error> {
     let (program, arguments) = words.split_first().map_or(("", words), |(program, rest)| (program.as_str(), rest));
     let failed = |what: String| Error::Command { program: program.to_owned(), what };

@@ -18,7 +18,8 @@ use muster_wire::{TRANSFER_PATH, Transfer, TransferGrant, TransferRequest};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long a grant may wait to be used.
 const GRANT_TTL: Duration = Duration::from_secs(10 * 60);

@@ -4,9 +4,9 @@
 mod seeds;
 
 use muster_sim::{Counts, Options, Outcome, Sabotage, run};
+use parking_lot::Mutex;
 use seeds::{chosen, judge, number, run_all};
 use std::panic::catch_unwind;
-use std::sync::Mutex;
 
 /// Seeds of an ordinary run.
 const SEEDS: u64 = 240;
@@ -55,14 +55,14 @@ fn what_must_hold_holds_for_every_seed() {
     let (sum, failed) = (Mutex::new(Counts::default()), Mutex::new(Vec::new()));
     run_all(seeds.clone(), |seed| {
         let outcome = run_or_panic(Options { seed, ..Options::default() });
-        add(&mut sum.lock().unwrap(), outcome.counts);
-        failed.lock().unwrap().extend(outcome.fault.map(|fault| (seed, fault)));
+        add(&mut sum.lock(), outcome.counts);
+        failed.lock().extend(outcome.fault.map(|fault| (seed, fault)));
         true
     });
-    let sum = sum.into_inner().unwrap();
+    let sum = sum.into_inner();
     println!("seeds {seeds:?}: {sum:?}");
     assert!(seeds.clone().count() < 100 || sum.deposed > 50, "hardly any server was deposed");
-    judge(failed.into_inner().unwrap(), "seeds -- --nocapture what_must_hold");
+    judge(failed.into_inner(), "seeds -- --nocapture what_must_hold");
 }
 
 #[test]
@@ -97,12 +97,12 @@ fn every_durable_step_that_is_left_out_is_noticed() {
         let options = Options { sabotage: Some(sabotage), ..Options::default() };
         run_all(1..SABOTAGE_SEEDS + 1, |seed| match run_or_panic(Options { seed, ..options }).fault {
             Some(fault) => {
-                noticed.lock().unwrap().get_or_insert((seed, fault));
+                noticed.lock().get_or_insert((seed, fault));
                 false
             }
             None => true,
         });
-        let noticed = noticed.into_inner().unwrap();
+        let noticed = noticed.into_inner();
         println!("{sabotage:?}: {noticed:?}");
         assert!(noticed.is_some(), "{sabotage:?} went unnoticed for {SABOTAGE_SEEDS} seeds");
     }

@@ -3,6 +3,8 @@
 //! Each waiting caller commits one target at a time and waits for the answer. The raw limit of the disk is taken in
 //! the same run: appending as many bytes as a batch has, and one `fdatasync`.
 
+#![allow(clippy::disallowed_methods, reason = "it measures real time")]
+
 use muster_model::{Oid, TaskId, Timestamp};
 use muster_store::{Options, Store, StoreError, TaskRow, Write};
 use muster_tasking::{Target, TargetState};

@@ -6,10 +6,11 @@ use crate::write;
 use anyhow::Context as _;
 use clap::ValueEnum;
 use muster_rules::{Budget, Document, Facts, NoResources, RuleLoader, RuleMeta, RuleSet, Source, Suppression, Target, Way};
+use parking_lot::Mutex;
 use rsigma_eval::JsonEvent;
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]

@@ -10,9 +10,10 @@ use muster_client::Client;
 use muster_rules::{
     Budget, Document, Effect, Engine, Facts, Rule, RuleLoader, RuleSet, Source, Suppression, Way, WrittenRule, replay,
 };
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Matches that are listed; those beyond are counted.
 const MATCHES_MAX: usize = 1_000;

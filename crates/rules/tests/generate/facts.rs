@@ -1,7 +1,7 @@
 //! What the engine is told beside an event, where nothing of it matters.
 
 use muster_rules::{Budget, Facts, NoResources, Suppression};
-use std::sync::Mutex;
+use parking_lot::Mutex;
 
 /// Facts of one moment, without lookups.
 pub fn facts(counters: &Mutex<Suppression>) -> Facts<'_> {

@@ -1,6 +1,7 @@
 //! Commands on the memory and the open files of processes. Source: reference/commands.md section 6.4.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

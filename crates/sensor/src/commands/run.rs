@@ -9,15 +9,14 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
-use uuid::Uuid;
+use tokio::time::{Instant, timeout};
 
 use super::transfer::{self, Temporary};
 use super::{Failure, Job, Outcome, code, fields};
@@ -61,7 +60,7 @@ fn refuse_own_files(job: &Job, line: &str) -> Result<(), Failure> {
 }
 
 async fn run_payload(job: &Job, name: &str) -> Outcome {
-    let dir = Temporary(transfer::private_dir(job)?.join(Uuid::new_v4().simple().to_string()));
+    let dir = Temporary(transfer::private_dir(job)?.join(crate::random::uuid().simple().to_string()));
     fs::DirBuilder::new().mode(0o700).create(&dir.0)?;
     run_payload_in(job, name, &dir.0).await
 }

@@ -359,7 +359,7 @@ async fn types_added_to_the_collection_can_be_listed_and_removed() {
 async fn memory_is_read_and_searched_where_it_is() {
     let mut bench = Bench::new();
     // Made at run time, so that it is in memory once and not in the image of the program.
-    let marker: String = ["muster", "marker", &Uuid::new_v4().simple().to_string()].join("-");
+    let marker: String = ["muster", "marker", &crate::random::uuid().simple().to_string()].join("-");
     let address = marker.as_ptr() as u64;
     let own = std::process::id();
     let reply = bench.reply(&format!("mem_read -p {own} {address:x} {:x}", marker.len())).await;
@@ -437,7 +437,7 @@ async fn a_process_can_be_stopped_continued_and_killed() {
 async fn strings_in_memory_and_open_files_of_another_process_are_listed() {
     let mut bench = Bench::new();
     let path = bench.file("input", "");
-    let marker = format!("marker-{}", Uuid::new_v4().simple());
+    let marker = format!("marker-{}", crate::random::uuid().simple());
     let input = fs::File::open(&path).unwrap();
     let sleeper = Sleeper::start(|command| {
         command.env("MARKER", &marker).stdin(input);

@@ -8,7 +8,6 @@ use std::time::Duration;
 use muster_wire::{ArtifactOffer, Transfer, TransferGrant};
 use serde_json::json;
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use super::{Failure, Job, Outcome, code, fields, file};
 use crate::link::transfer::{self, TransferError};
@@ -35,7 +34,7 @@ pub(super) async fn put(job: Job) -> Outcome {
         return Err(Failure::new(code::DIRECTORY, "--payload-path must include the file name"));
     }
     let title = path.file_name().ok_or_else(|| Failure::new(123, "--payload-path names no file"))?.to_string_lossy();
-    let partial = Temporary(path.with_file_name(format!(".{title}.{}", Uuid::new_v4().simple())));
+    let partial = Temporary(path.with_file_name(format!(".{title}.{}", crate::random::uuid().simple())));
     job.unless_stopped(place(&job, &name, &partial.0, &path)).await?;
     Ok(fields(json!({"ERROR": code::TRANSFERRED, "FILE_PATH": path.to_string_lossy()})))
 }
@@ -117,7 +116,7 @@ pub(super) fn begins_with(path: &Path, bytes: &[u8]) -> bool {
 
 pub(super) async fn artifact_get(job: Job) -> Outcome {
     let path = PathBuf::from(job.arguments.text("file").unwrap_or_default());
-    let payload_id = job.arguments.text("payload-id").map_or_else(|| Uuid::new_v4().to_string(), str::to_owned);
+    let payload_id = job.arguments.text("payload-id").map_or_else(|| crate::random::uuid().to_string(), str::to_owned);
     let artifact = Artifact {
         file: &path,
         path: path.to_string_lossy().into_owned(),

@@ -5,12 +5,11 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use muster_live::{Code, Dump, Found};
 use muster_wire::LiveProgress;
-use tokio::time::sleep;
-use uuid::Uuid;
+use tokio::time::{Instant, sleep};
 
 use super::archive::Archive;
 use super::files::refuse_own;
@@ -93,7 +92,7 @@ fn write(wanted: &Wanted, path: &Path, is_given_up: &dyn Fn() -> bool, say: &dyn
         return Err(Failure::new(Code::DISK_FULL, text));
     }
     let name = wanted.path.file_name().unwrap_or_default().to_string_lossy();
-    let beside = format!(".{}.{}", live::shortened(&name), Uuid::new_v4().simple());
+    let beside = format!(".{}.{}", live::shortened(&name), crate::random::uuid().simple());
     let partial = Temporary(path.with_file_name(beside));
     let failed = |error: io::Error| Failure::at(path, &error);
     let file = live::create_file(&partial.0).map_err(failed)?;

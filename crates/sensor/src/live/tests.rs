@@ -120,7 +120,7 @@ async fn p52_to_p57_a_process_is_started_waited_for_and_its_output_kept() {
     let (code, found) = bench.run(create("sleep 0", false)).await;
     assert_eq!((code, found.return_code), (0, Some(-1)));
     assert_eq!(std::fs::read_to_string(&output).unwrap(), "", "it is emptied before the process starts");
-    let begun = std::time::Instant::now();
+    let begun = tokio::time::Instant::now();
     let (code, found) = bench.run_within(create("sleep 30", true), Duration::from_millis(100)).await;
     assert_eq!((code, found.return_code), (Code::TIMEOUT.0, Some(-1)));
     assert!(begun.elapsed() < Duration::from_secs(20));

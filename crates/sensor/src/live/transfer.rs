@@ -10,7 +10,6 @@ use aws_lc_rs::digest::{Context, SHA256};
 use muster_live::{Code, Found};
 use muster_wire::LiveFile;
 use tokio::time::sleep;
-use uuid::Uuid;
 
 use super::files::refuse_own;
 use super::{Failure, Job, Outcome};
@@ -119,7 +118,7 @@ pub(super) async fn put(job: &Job, path: &Path) -> Outcome {
     if !path.parent().is_some_and(Path::is_dir) {
         return Err(Failure::new(Code::PATH_NOT_FOUND, format!("there is no directory for {}", path.display())));
     }
-    let beside = format!(".{}.{}", live::shortened(&name.to_string_lossy()), Uuid::new_v4().simple());
+    let beside = format!(".{}.{}", live::shortened(&name.to_string_lossy()), crate::random::uuid().simple());
     let partial = Temporary(path.with_file_name(beside));
     let mut patience = Patience(WAIT_FIRST);
     let sha256 = loop {

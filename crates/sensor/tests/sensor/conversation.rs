@@ -6,8 +6,8 @@ use crate::fake_server::{Conversation, FakeServer};
 use aws_lc_rs::digest::{SHA256, digest};
 use muster_sensor::sensor::{self, Config};
 use muster_wire::{
-    AckedStep, Claim, Conditions, Deliver, Event, EventsAck, Receipt, ReceiptsAck, Step, Transfer, TransferGrant,
-    TransferRequest, from_sensor, from_server,
+    AckedStep, Claim, Conditions, Deliver, Event, EventsAck, Goaway, Receipt, ReceiptsAck, Step, Transfer,
+    TransferGrant, TransferRequest, Welcome, from_sensor, from_server,
 };
 use tokio::task::JoinHandle;
 
@@ -316,7 +316,7 @@ async fn a_process_is_seen_to_begin_and_to_end_under_one_atom_and_stays_in_the_h
     let place = tempfile::tempdir().unwrap();
     let program = place.path().join("sleep");
     let mut content = std::fs::read("/bin/sleep").unwrap();
-    content.extend(uuid::Uuid::new_v4().as_bytes());
+    content.extend(muster_sensor::random::uuid().as_bytes());
     std::fs::write(&program, &content).unwrap();
     std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
     let mut child = std::process::Command::new(&program).arg("300").spawn().unwrap();
@@ -405,6 +405,19 @@ async fn a_restart_ends_what_runs_and_reports_it_as_interrupted() {
     let pid: u32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
     let process = muster_sensor::platform::process::describe(pid);
     assert!(process.is_none_or(|process| process.path.is_none()), "what ran lives on");
+}
+
+#[tokio::test]
+async fn a_sensor_that_is_sent_away_comes_again_with_the_hint_that_it_was_given() {
+    let server = FakeServer::start().await;
+    let state_dir = tempfile::tempdir().unwrap();
+    let (_sensor, mut link) = welcomed(&server, &state_dir).await;
+    assert!(link.hello.cell_hint.is_empty());
+    link.say(from_server::Message::Welcome(Welcome { epoch: 1, cell_hint: vec![7; 5], ..Welcome::default() })).await;
+    link.say(from_server::Message::Goaway(Goaway { within_ms: 50 })).await;
+    // The old link is not closed by the server: it is the sensor that leaves.
+    let next = server.accept().await;
+    assert_eq!(next.hello.cell_hint, [7; 5]);
 }
 
 #[tokio::test]

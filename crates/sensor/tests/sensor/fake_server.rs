@@ -73,7 +73,7 @@ impl FakeServer {
         let (tcp, _) = tokio::time::timeout(PATIENCE, self.listener.accept()).await.unwrap().unwrap();
         let socket = accept_async(self.acceptor.accept(tcp).await.unwrap()).await.unwrap();
         let mut link = Conversation { hello: Hello::default(), socket, assembler: Assembler::default() };
-        let nonce = Uuid::new_v4().as_bytes().repeat(2);
+        let nonce = muster_sensor::random::uuid().as_bytes().repeat(2);
         link.say(from_server::Message::Challenge(Challenge { nonce: nonce.clone() })).await;
         let from_sensor::Message::Hello(hello) = link.hear().await else { panic!("the first message is no hello") };
         link.hello = *hello;

@@ -16,8 +16,8 @@ use muster_store::Stream;
 use serde_json::json;
 use std::net::IpAddr;
 use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
-use tokio::time::timeout;
+use std::time::Duration;
+use tokio::time::{Instant, timeout};
 
 /// Longest silence of a stream. Clients allow 121 s (reference/rest-api.md section 9.1), but the
 /// published one can only leave a stream between two lines: a task with an answer ends no sooner.

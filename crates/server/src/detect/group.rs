@@ -16,8 +16,9 @@ use crate::intake::{Record, Wait, WithTaken};
 use muster_model::{Sid, Timestamp};
 use muster_rules::Suppression;
 use muster_store::{CounterRow, StoreError, Write};
+use parking_lot::MutexGuard;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use tokio::sync::{mpsc, oneshot};
 
 /// Members that may wait for their group; those behind wait with their callers.
@@ -196,8 +197,7 @@ impl Detector {
     }
 
     fn counters(&self) -> MutexGuard<'_, Suppression> {
-        // A panic elsewhere leaves whole windows behind, never half of one.
-        self.counters.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counters.lock()
     }
 
     /// What this group changed of counters and variables.

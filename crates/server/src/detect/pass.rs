@@ -15,8 +15,8 @@ use muster_rules::{ArtifactFacts, Budget, Decided, Effect, Facts, Overrun, Sourc
 use muster_store::Stream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// What came of records, to be stored with them.

@@ -7,13 +7,15 @@
 //! there are threads.
 
 use crate::jobs::stand_back;
+use crate::nature;
 use muster_model::Oid;
 use parking_lot::{Condvar, Mutex};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long an organization works before it is the next one's turn: long beside the change of turns, short beside what
 /// people notice. A job looks at the clock between two events, of which each costs at most what its budget says.
@@ -28,6 +30,7 @@ pub(super) trait Job: Send {
 /// The threads; they start with the first job.
 pub(super) struct Pool {
     line: Arc<Line>,
+    /// None: then a job is done by whoever adds it.
     cores: usize,
     started: OnceLock<()>,
 }
@@ -51,8 +54,8 @@ struct State {
 
 impl Default for Pool {
     fn default() -> Self {
-        // Read once: it looks into the files of the container's limits.
-        let cores = thread::available_parallelism().map_or(1, usize::from);
+        // Asked once: it looks into the files of the container's limits.
+        let cores = nature::ask(|nature| nature.processors());
         Self { line: Arc::default(), cores, started: OnceLock::new() }
     }
 }
@@ -60,19 +63,17 @@ impl Default for Pool {
 impl Pool {
     /// How many threads one organization may have: as many as there are cores, which is one less than there are threads.
     pub(super) fn share(&self) -> usize {
-        self.cores
+        self.cores.max(1)
     }
 
     /// Puts a job at the end of its organization's line. One that panics is dropped.
-    pub(super) fn add(&self, oid: Oid, job: Box<dyn Job>) {
+    pub(super) fn add(&self, oid: Oid, mut job: Box<dyn Job>) {
+        if self.cores == 0 {
+            while let Some(false) = slice(oid, job.as_mut()) {}
+            return;
+        }
         self.started.get_or_init(|| self.start());
         self.line.put(oid, job);
-    }
-
-    /// Whether nothing is at work, and nothing waits.
-    pub(super) fn is_idle(&self) -> bool {
-        let state = self.line.state.lock();
-        state.waiting.is_empty() && state.busy.is_empty()
     }
 
     /// Drops the jobs that wait; those in work end with their slice.
@@ -90,7 +91,7 @@ impl Pool {
         for number in 0..=self.cores {
             let (line, share) = (Arc::clone(&self.line), self.cores);
             let thread = thread::Builder::new().name(format!("rules-{number}"));
-            if let Err(error) = thread.spawn(move || line.serve(share)) {
+            if let Err(error) = thread.spawn(nature::passed_on(move || line.serve(share))) {
                 tracing::error!(%error, "a thread for rules could not be started");
             }
         }
@@ -101,6 +102,15 @@ impl Drop for Pool {
     fn drop(&mut self) {
         self.close();
     }
+}
+
+/// Works at a job for a slice; tells whether it is done, or nothing if it panicked.
+fn slice(oid: Oid, job: &mut dyn Job) -> Option<bool> {
+    let worked = catch_unwind(AssertUnwindSafe(|| job.work(Instant::now() + SLICE)));
+    if worked.is_err() {
+        tracing::error!(%oid, "a job of rules panicked");
+    }
+    worked.ok()
 }
 
 impl Line {
@@ -152,7 +162,7 @@ impl Line {
     fn serve(&self, share: usize) {
         stand_back();
         while let Some((oid, mut job)) = self.take(share) {
-            let worked = catch_unwind(AssertUnwindSafe(|| job.work(Instant::now() + SLICE)));
+            let is_done = slice(oid, job.as_mut());
             let mut state = self.state.lock();
             if let Some(busy) = state.busy.get_mut(&oid) {
                 *busy -= 1;
@@ -161,10 +171,8 @@ impl Line {
                 }
             }
             drop(state);
-            match worked {
-                Ok(false) => self.put(oid, job),
-                Ok(true) => {}
-                Err(_) => tracing::error!(%oid, "a job of rules panicked"),
+            if is_done == Some(false) {
+                self.put(oid, job);
             }
             // Its organization may have another thread now.
             self.changed.notify_one();

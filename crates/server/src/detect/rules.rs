@@ -8,7 +8,7 @@ use super::trouble::Trouble;
 use super::{Detect, Detector, LANES, VARIABLES, act, merge};
 use crate::hive::{Hive, HiveRecord, Lookups, Place};
 use crate::jobs::aside;
-use crate::{clock, hive};
+use crate::{clock, hive, nature};
 use muster_model::{Oid, Sid};
 use muster_rules::{
     CounterKey, Edits, Engine, FalsePositive, LoadError, Resources as _, Rule, RuleLoader, RuleMeta, RuleSet,
@@ -129,7 +129,8 @@ fn load_rules(
     }
     let load = &load;
     thread::scope(|scope| {
-        let others: Vec<_> = shares.into_iter().rev().map(|share| scope.spawn(move || load(share))).collect();
+        let others: Vec<_> =
+            shares.into_iter().rev().map(|share| scope.spawn(nature::passed_on(move || load(share)))).collect();
         let (mut rules, mut broken) = load(records);
         for other in others {
             // A panic goes on here, as if one thread had loaded all.
@@ -271,7 +272,7 @@ async fn start(detect: &Arc<Detect>, oid: Oid, compiled: &Compiled) -> Result<()
     let detector = Arc::new(Detector {
         oid,
         lanes: (0..LANES).map(engine).collect(),
-        counters: std::sync::Mutex::new(counters),
+        counters: Mutex::new(counters),
         swept_ms: AtomicI64::new(0),
         lookups: RwLock::new(Arc::clone(&compiled.lookups)),
         rules: RwLock::new(Arc::clone(&compiled.rules)),

@@ -60,12 +60,10 @@ pub async fn run(detect: Arc<Detect>) {
     loop {
         ticker.tick().await;
         let now = clock::now();
-        for organization in detect.organizations.all() {
-            let oid = organization.oid;
-            if detect.detectors.listening(oid, Target::Schedule).is_none() {
-                through.remove(&oid);
-                continue;
-            }
+        let listening = detect.detectors.all_listening(Target::Schedule);
+        through.retain(|oid, _| listening.contains(oid));
+        for oid in listening {
+            let Some(organization) = detect.organizations.get(oid) else { continue };
             // Rules that are new wait for what falls due from now on.
             let from = *through.entry(oid).or_insert_with(|| now.as_secs());
             match tick(&detect, &organization, from, now).await {

@@ -84,6 +84,7 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>) {
             Next::Empty => IDLE_MAX,
         };
         tokio::select! {
+            biased;
             Some(_) = calls.join_next() => {}
             () = lane.changed.notified() => {}
             () = sleep(pause) => {}

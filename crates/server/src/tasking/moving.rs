@@ -5,7 +5,8 @@ use muster_command::Command;
 use muster_model::{Oid, Timestamp};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A direct task may move its files for so long beside the time that its command line gives it: as long as a sensor lets
 /// a transfer take.

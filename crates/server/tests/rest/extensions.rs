@@ -12,9 +12,10 @@ use muster_service::extension::{
     Reply, SUBSCRIBE, UNSUBSCRIBE, UPDATE,
 };
 use muster_service::{Settings, serve};
+use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tokio::net::TcpListener;
 
 const SECRET: &str = "extension-secret-0123456789abcdef";
@@ -39,11 +40,11 @@ impl Drop for Running {
 
 impl Running {
     fn of(&self, what: &str) -> Vec<Value> {
-        self.got.lock().unwrap().iter().filter(|got| got.0 == what).map(|got| got.1.clone()).collect()
+        self.got.lock().iter().filter(|got| got.0 == what).map(|got| got.1.clone()).collect()
     }
 
     fn will_answer(&self, answers: impl IntoIterator<Item = Answer>) {
-        self.answers.lock().unwrap().extend(answers);
+        self.answers.lock().extend(answers);
     }
 }
 
@@ -51,7 +52,7 @@ async fn running(world: &World, secret: &str) -> Running {
     let (got, answers) = (Arc::<Mutex<Vec<Got>>>::default(), Arc::<Mutex<VecDeque<Answer>>>::default());
     let keep = |got: &Arc<Mutex<Vec<Got>>>| {
         let got = Arc::clone(got);
-        move |what: &str, value: Value| got.lock().unwrap().push((what.to_owned(), value))
+        move |what: &str, value: Value| got.lock().push((what.to_owned(), value))
     };
     let text = |kind| Element::new(kind, "l", "d");
     let parameters = ObjectSchema::default()
@@ -79,7 +80,7 @@ async fn running(world: &World, secret: &str) -> Running {
                         "state": call.resource_state.keys().collect::<Vec<_>>(), "me": json!(me)["ident"],
                     }),
                 );
-                let answer = answers.lock().unwrap().pop_front();
+                let answer = answers.lock().pop_front();
                 let answer = answer.unwrap_or_else(|| Answer::done(json!({"echo": call.data})));
                 Ok::<Reply, muster_service::Error>(answer.into())
             }

@@ -10,8 +10,9 @@ use muster_server::intake::Record;
 use muster_server::{clock, random};
 use muster_service::{Answer, Call, Outcome, Program, Service, Settings, serve};
 use muster_store::{Store, Stream};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 
@@ -32,16 +33,16 @@ struct Recorder {
 impl Recorder {
     fn keep(&self, call: &Call) {
         let got = (call.etype.clone(), call.mid.clone(), call.oid, Value::Object(call.data.clone()));
-        self.got.lock().unwrap().push(got);
+        self.got.lock().push(got);
     }
 
     fn of(&self, etype: &str) -> Vec<Got> {
-        self.got.lock().unwrap().iter().filter(|got| got.0 == etype).cloned().collect()
+        self.got.lock().iter().filter(|got| got.0 == etype).cloned().collect()
     }
 
     async fn try_token(&self, call: &Call) {
         let works = call.client().unwrap().whoami().await.is_ok();
-        self.whoami.lock().unwrap().push(works);
+        self.whoami.lock().push(works);
     }
 }
 
@@ -64,7 +65,7 @@ impl Service for Recorder {
 
     async fn on_detection(self: Arc<Self>, call: Call) -> Outcome {
         self.keep(&call);
-        Ok(self.answers.lock().unwrap().pop().unwrap_or_else(Answer::done))
+        Ok(self.answers.lock().pop().unwrap_or_else(Answer::done))
     }
 
     async fn on_deployment_event(self: Arc<Self>, call: Call) -> Outcome {
@@ -218,7 +219,7 @@ async fn checklist_21_1_7_a_service_is_told_of_both_ends_of_a_subscription_with_
     })
     .await;
     assert_eq!(service.recorder.of("org_uninstall").len(), 1);
-    assert_eq!(*service.recorder.whoami.lock().unwrap(), [true, true], "the token worked at both ends");
+    assert_eq!(*service.recorder.whoami.lock(), [true, true], "the token worked at both ends");
     let (status, error) =
         world.refused("POST", &format!("service/{}/recorder", world.oid), &[("request_data", "{}")]).await;
     assert_eq!((status, error.contains("not subscribed")), (403, true), "{error}");
@@ -291,7 +292,7 @@ async fn checklist_21_1_13_what_is_to_be_tried_again_comes_under_the_same_id_and
     let world = World::new().await;
     let service = running(&world, Some(SECRET)).await;
     subscribed(&world, &service).await;
-    service.recorder.answers.lock().unwrap().push(Answer::again());
+    service.recorder.answers.lock().push(Answer::again());
     detected(&world, "bad").await;
     let first = eventually("the first try", async || service.recorder.of("detection").pop()).await.1;
     detected(&world, "bad").await;
@@ -313,7 +314,7 @@ async fn what_failed_for_good_is_kept_over_a_restart_and_can_be_delivered_again(
     let world = World::new().await;
     let service = running(&world, Some(SECRET)).await;
     subscribed(&world, &service).await;
-    service.recorder.answers.lock().unwrap().push(Answer::failed().with_error("no room"));
+    service.recorder.answers.lock().push(Answer::failed().with_error("no room"));
     detected(&world, "bad").await;
     let failed = async || deliveries(&world).await.into_iter().find(|one| one["is_failed"] == true);
     let kept = eventually("it is given up", failed).await;

@@ -31,6 +31,18 @@ pub fn stored(store: &Store) -> Vec<Place> {
     entries(store, Stream::Event, Some("TEST")).iter().map(place).collect()
 }
 
+/// All that is stored of the organization: records, sensors, tasks, and what its streams keep, in order.
+pub fn everything(store: &Store) -> Vec<String> {
+    let mut all: Vec<String> =
+        read(store, |read| read.records(Some(OID), None)).iter().map(|record| format!("{record:?}")).collect();
+    read(store, |read| read.sensors(&mut |row| all.push(format!("{:?}", row.unwrap()))));
+    read(store, |read| read.tasks(&mut |task| all.push(format!("{:?}", task.unwrap()))));
+    for stream in [Stream::Event, Stream::Detect, Stream::Audit, Stream::Deployment, Stream::Artifact] {
+        all.extend(entries(store, stream, None).iter().map(Value::to_string));
+    }
+    all
+}
+
 /// How many actions wait in the store.
 pub fn waiting_actions(store: &Store) -> usize {
     read(store, |read| read.records(Some(OID), Some("action"))).len()

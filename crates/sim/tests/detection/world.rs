@@ -1,5 +1,6 @@
 //! One run: chaos, in which one thing after the other happens by chance, and then calm until all is done.
 
+use crate::nature::Seeded;
 use crate::sensors::{Endpoint, row};
 use crate::{oracle, rules};
 use muster_model::Oid;
@@ -7,8 +8,9 @@ use muster_server::Server;
 use muster_server::config::Config;
 use muster_server::extension::{SUBSCRIPTION, Subscription};
 use muster_server::intake::event::Actor;
+use muster_server::nature::Nature as _;
 use muster_server::profile::Profile;
-use muster_server::{clock, detect, hive, tasking};
+use muster_server::{clock, detect, hive, nature, tasking};
 use muster_sim::rng::Rng;
 use muster_store::{Expect, Faults, Gate, Store, StoreError, Write};
 use serde_json::json;
@@ -66,6 +68,8 @@ pub struct World {
     folder: TempDir,
     steps_left: u64,
     chaos_ms_left: u64,
+    /// The steps so far.
+    trace: Vec<String>,
     is_told: bool,
 }
 
@@ -76,46 +80,74 @@ enum End {
 
 /// Runs a seed; gives what happened, and what did not hold.
 pub fn run(seed: u64, is_told: bool) -> (Counts, Vec<String>) {
-    let mut rng = Rng::new(seed);
-    let (store, faults) = Store::memory_with_faults();
-    let at = clock::now();
-    let endpoints = (0..2 + (rng.draw() % 3) as u32).map(|ordinal| Endpoint::new(ordinal, at, &mut rng)).collect();
-    let steps_left = 120 + rng.draw() % 240;
-    let mut world = World {
-        store,
-        endpoints,
-        counts: Counts::default(),
-        restarts: Vec::new(),
-        faults_found: Vec::new(),
-        faults,
-        rng,
-        folder: TempDir::new().unwrap(),
-        steps_left,
-        chaos_ms_left: CHAOS_MS_MAX,
-        is_told,
-    };
-    process(|runtime| runtime.block_on(world.set_up()));
-    while let End::Crash = process(|runtime| runtime.block_on(world.serve())) {
-        world.restarts.push(oracle::stored(&world.store).len());
-        world.endpoints.iter_mut().for_each(Endpoint::cut);
-    }
+    let mut world = World::of(seed, is_told);
+    world.live(seed);
     oracle::judge(&mut world);
     (world.counts, world.faults_found)
 }
 
+/// Runs a seed; gives each step, and then all that is stored.
+pub fn trace(seed: u64) -> Vec<String> {
+    let mut world = World::of(seed, false);
+    world.live(seed);
+    world.trace.extend(oracle::everything(&world.store));
+    world.trace
+}
+
 /// A server process: what it has not done when it ends is not done any more.
-fn process<T>(live: impl FnOnce(&Runtime) -> T) -> T {
-    let runtime = Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
+fn process<T>(nature: &Arc<Seeded>, live: impl FnOnce(&Runtime) -> T) -> T {
+    let given = Arc::clone(nature);
+    let on_thread_start = move || drop(nature::give(Some(Arc::<Seeded>::clone(&given))));
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.enable_all().start_paused(true).on_thread_start(on_thread_start).build().unwrap();
+    let before = nature::give(Some(Arc::<Seeded>::clone(nature)));
+    runtime.block_on(async { nature.begin() });
     let ended = live(&runtime);
+    runtime.block_on(async { nature.end() });
     runtime.shutdown_background();
+    nature::give(before);
     ended
 }
 
 impl World {
-    fn tell(&self, step: impl FnOnce() -> String) {
-        if self.is_told {
-            println!("{}", step());
+    fn of(seed: u64, is_told: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let (store, faults) = Store::memory_with_faults();
+        let at = Seeded::new(seed).now();
+        let endpoints = (0..2 + (rng.draw() % 3) as u32).map(|ordinal| Endpoint::new(ordinal, at, &mut rng)).collect();
+        let steps_left = 120 + rng.draw() % 240;
+        Self {
+            store,
+            endpoints,
+            counts: Counts::default(),
+            restarts: Vec::new(),
+            faults_found: Vec::new(),
+            faults,
+            rng,
+            folder: TempDir::new().unwrap(),
+            steps_left,
+            chaos_ms_left: CHAOS_MS_MAX,
+            trace: Vec::new(),
+            is_told,
         }
+    }
+
+    /// From the first server to the last.
+    fn live(&mut self, seed: u64) {
+        let nature = Arc::new(Seeded::new(seed));
+        process(&nature, |runtime| runtime.block_on(self.set_up()));
+        while let End::Crash = process(&nature, |runtime| runtime.block_on(self.serve())) {
+            self.restarts.push(oracle::stored(&self.store).len());
+            self.endpoints.iter_mut().for_each(Endpoint::cut);
+        }
+    }
+
+    fn tell(&mut self, step: impl Into<String>) {
+        let step = step.into();
+        if self.is_told {
+            println!("{step}");
+        }
+        self.trace.push(step);
     }
 
     async fn start(&self) -> Server {
@@ -152,7 +184,7 @@ impl World {
             if let Some(end) = self.step(&server, &gate).await {
                 return end;
             }
-            self.settle(&server).await;
+            self.settle().await;
         }
         self.counts.events_in_chaos += oracle::stored(&self.store).len() as u64;
         self.faults.open();
@@ -167,31 +199,31 @@ impl World {
         let (to_store, to_answer) = gate.waiting();
         match self.rng.draw() % 100 {
             0..26 if self.endpoints[which].is_connected() => {
-                self.tell(|| format!("sensor {which} sends"));
+                self.tell(format!("sensor {which} sends"));
                 let is_repeated = self.endpoints[which].send(server, OID, &mut self.rng);
                 self.counts.repeated += u64::from(is_repeated);
             }
             0..29 => {
-                self.tell(|| format!("sensor {which} connects"));
+                self.tell(format!("sensor {which} connects"));
                 self.endpoints[which].connect(&server.app, OID);
             }
             29..60 if to_store > 0 => {
                 let some = 1 + self.rng.draw() % to_store as u64;
-                self.tell(|| format!("{some} commits are stored"));
+                self.tell(format!("{some} commits are stored"));
                 gate.store(some as usize);
             }
             29..86 if to_answer > 0 => {
                 let some = 1 + self.rng.draw() % to_answer as u64;
-                self.tell(|| format!("{some} commits are answered"));
+                self.tell(format!("{some} commits are answered"));
                 gate.answer(some as usize);
             }
             86..88 => {
-                self.tell(|| "the disk is full for a commit".to_owned());
+                self.tell("the disk is full for a commit");
                 self.counts.full_disks += 1;
                 self.faults.fail_next(StoreError::Full);
             }
             88 => {
-                self.tell(|| "the disk is full".to_owned());
+                self.tell("the disk is full");
                 self.counts.full_disks += 1;
                 self.faults.fail_all(Some(StoreError::Full));
             }
@@ -199,24 +231,23 @@ impl World {
             91..95 => {
                 let passed = (self.rng.draw() % 1_500).min(self.chaos_ms_left);
                 self.chaos_ms_left -= passed;
-                self.tell(|| format!("{passed} ms pass"));
+                self.tell(format!("{passed} ms pass"));
                 tokio::time::advance(Duration::from_millis(passed)).await;
             }
             95 if (to_store, to_answer) == (0, 0) => {
-                self.tell(|| "the rules are compiled anew".to_owned());
+                self.tell("the rules are compiled anew");
                 let app = Arc::clone(&server.app);
                 for (name, _) in rules::all() {
                     app.hives.touch(OID, &hive::DR_GENERAL, name);
                 }
                 let reload = tokio::spawn(async move { detect::reload(&app.detect, OID).await });
-                // Rules are compiled by another thread: wait for it, but not for a commit that only a step lets through.
+                // Until it is done, or waits for a commit that only a step lets through.
                 while !reload.is_finished() && gate.waiting() == (0, 0) {
-                    std::thread::sleep(Duration::from_millis(1));
                     tokio::task::yield_now().await;
                 }
             }
             96..98 => {
-                self.tell(|| format!("the server dies; {to_store} commits wait, {to_answer} are not answered"));
+                self.tell(format!("the server dies; {to_store} commits wait, {to_answer} are not answered"));
                 self.counts.crashes += 1;
                 return Some(End::Crash);
             }
@@ -225,17 +256,10 @@ impl World {
         None
     }
 
-    /// Lets everything go on that needs neither a commit nor time. What other threads evaluate is waited for: if time
-    /// were moved meanwhile, what holds events back would be over before it began.
-    async fn settle(&mut self, server: &Server) {
-        loop {
-            for _ in 0..TURNS {
-                tokio::task::yield_now().await;
-            }
-            if server.app.detect.detectors.is_idle() {
-                break;
-            }
-            std::thread::sleep(Duration::from_micros(100));
+    /// Lets everything go on that needs neither a commit nor time.
+    async fn settle(&mut self) {
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
         }
         for endpoint in &mut self.endpoints {
             endpoint.settle().await;
@@ -245,7 +269,7 @@ impl World {
     /// Nothing breaks any more: all events arrive, and all actions are carried out.
     async fn calm(&mut self, server: &Server) -> End {
         for _ in 0..LOOKS_MAX {
-            self.settle(server).await;
+            self.settle().await;
             let is_done = self.endpoints.iter().all(Endpoint::is_done);
             if is_done && oracle::waiting_actions(&self.store) == 0 {
                 return End::Done;

@@ -11,9 +11,10 @@ use muster_server::profile::Profile;
 use muster_server::{Server, clock};
 use muster_sim::rng::Rng;
 use muster_store::{Faults, Gate, Store, StoreError, Write};
+use parking_lot::Mutex;
 use serde_json::json;
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -234,7 +235,7 @@ impl World {
                 self.tell(|| format!("command {number} of {id} is cancelled"));
                 self.asked.push(tokio::spawn(async move {
                     if app.live.cancel(&live, number, &Actor::system()).await.is_ok() {
-                        told.lock().unwrap().cancelled.insert((id.number, number));
+                        told.lock().cancelled.insert((id.number, number));
                     }
                 }));
             }
@@ -248,7 +249,7 @@ impl World {
                 self.tell(|| format!("a command is ordered in {id}"));
                 self.asked.push(tokio::spawn(async move {
                     if let Ok(view) = app.live.issue(&live, request, None, &Actor::system()).await {
-                        told.lock().unwrap().accepted.insert((id.number, view.number));
+                        told.lock().accepted.insert((id.number, view.number));
                     }
                 }));
             }
@@ -306,7 +307,7 @@ impl World {
             self.counts.effects += machine.begun.len() as u64;
         }
         let (accepted, cancelled) = {
-            let mut told = self.told.lock().unwrap();
+            let mut told = self.told.lock();
             (std::mem::take(&mut told.accepted), std::mem::take(&mut told.cancelled))
         };
         self.counts.cancelled += cancelled.len() as u64;

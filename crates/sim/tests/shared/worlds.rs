@@ -3,10 +3,10 @@
 #[path = "seeds.rs"]
 mod seeds;
 
+use parking_lot::Mutex;
 use seeds::{chosen, judge, number, run_all};
 use std::fmt::Debug;
 use std::panic::catch_unwind;
-use std::sync::Mutex;
 
 /// Runs as many seeds as usual, unless the caller of the test says otherwise, and gives the sum of what they counted;
 /// `None` if the caller wanted one seed, with its trace. `test` is how a failed seed is run again.
@@ -32,12 +32,12 @@ pub fn run_worlds<C: Debug + Default + Send>(
         // A panic is a fault like any other, and must name its seed.
         let (counts, faults) = catch_unwind(|| run(seed, false))
             .unwrap_or_else(|_| (C::default(), vec!["it panicked; see above".to_owned()]));
-        add(&mut sum.lock().unwrap(), counts);
-        failed.lock().unwrap().extend(faults.into_iter().next().map(|fault| (seed, fault)));
+        add(&mut sum.lock(), counts);
+        failed.lock().extend(faults.into_iter().next().map(|fault| (seed, fault)));
         true
     });
-    let sum = sum.into_inner().unwrap();
+    let sum = sum.into_inner();
     println!("seeds {seeds:?}: {sum:?}");
-    judge(failed.into_inner().unwrap(), test);
+    judge(failed.into_inner(), test);
     Some(sum)
 }

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use super::super::transfer::{self, Artifact, Temporary};
 use super::super::{Fields, Job};
@@ -64,7 +63,7 @@ impl Output {
     }
 
     fn begin_file(&self) -> io::Result<(File, Temporary)> {
-        let path = self.dir.join(Uuid::new_v4().simple().to_string());
+        let path = self.dir.join(crate::random::uuid().simple().to_string());
         let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path)?;
         let guard = Temporary(path);
         file.write_all(&self.head)?;
@@ -106,7 +105,7 @@ impl Output {
 
 /// Uploads output as an artifact; gives its id.
 async fn offer(job: &Job, name: &str, file: &Path) -> Result<String, String> {
-    let payload_id = Uuid::new_v4().to_string();
+    let payload_id = crate::random::uuid().to_string();
     let artifact = Artifact {
         file,
         path: format!("{name} of task {}", job.run.task),

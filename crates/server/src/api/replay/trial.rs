@@ -11,12 +11,14 @@ use muster_rules::{
     Budget, Document, Effect, Engine, Facts, LoadError, RULE_STEPS_MAX, Rule, RuleLoader, RuleMeta, RuleSet, Source,
     Suppression, Target, Way, replay,
 };
+use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// How long one replay may take: with the wait for its turn it stays below the silence that clients bear.
 const WALL_TIME_MAX: Duration = Duration::from_secs(80);
