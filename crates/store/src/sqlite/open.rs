@@ -1,10 +1,10 @@
 //! Opening the database file: is it ours, is it sound, is its schema of today.
 
-use super::{log, sealing};
+use super::{log, now, sealing};
 use crate::store::{Options, StoreError};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Marks the file as ours: "mstr".
 const APPLICATION_ID: i32 = 0x6d73_7472;
@@ -146,7 +146,7 @@ pub(super) fn check(conn: &mut Connection, path: &Path, patience: Option<Duratio
 
 /// What SQLite says of the pages of the file; `None` if it could not say within `patience`.
 fn verdict_on_pages(conn: &mut Connection, patience: Option<Duration>) -> Result<Option<String>, rusqlite::Error> {
-    let begun = Instant::now();
+    let begun = now();
     let is_over = patience.map(|patience| move || begun.elapsed() > patience);
     conn.progress_handler(STEPS_BETWEEN_LOOKS, is_over)?;
     let verdict = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));

@@ -9,6 +9,7 @@
 //!    or a lock, which is found out before anything is written, it is not known whether the batch is on the disk.
 
 use super::apply::Tables;
+use super::now;
 use super::open::{store_error, wait_for_locks};
 use crate::counts::Counting;
 use crate::row::Write;
@@ -61,12 +62,6 @@ impl Answer {
             Self::Blocking(sender) => drop(sender.send(result)),
         }
     }
-}
-
-/// For how long a commit lasts, which is real time.
-#[expect(clippy::disallowed_methods, reason = "a disk knows no other")]
-fn now() -> Instant {
-    Instant::now()
 }
 
 /// Lists of one commit with what came of them.
