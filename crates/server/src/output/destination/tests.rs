@@ -1,0 +1,250 @@
+use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+/// What a test takes of an answer, in bytes.
+const TAKEN: usize = 1_000;
+
+const SHORT: Duration = Duration::from_millis(300);
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn private_addresses_are_known_in_every_disguise() {
+    let private = "127.0.0.1 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 100.64.0.1 0.0.0.0 255.255.255.255 \
+                   224.0.0.1 198.18.0.1 192.0.0.1 ::1 :: fe80::1 fd00::1 ff02::1 ::ffff:10.0.0.1 ::127.0.0.1 \
+                   64:ff9b::7f00:1 2002:7f00:1::1 2001:db8::1 2001:0:7f00:1::1";
+    for text in private.split_whitespace() {
+        assert!(!is_public(text.parse().unwrap()), "{text}");
+    }
+    let public = "8.8.8.8 172.32.0.1 100.128.0.1 2606:4700::1111 2001:4860:4860::8888 ::ffff:8.8.8.8 64:ff9b::808:808";
+    for text in public.split_whitespace() {
+        assert!(is_public(text.parse().unwrap()), "{text}");
+    }
+}
+
+#[test]
+fn host_and_port() {
+    let place = |text| HostPort::parse(text).map(|place| (place.host, place.port));
+    assert_eq!(place("logs.example.com:514"), Some(("logs.example.com".into(), 514)));
+    assert_eq!(place("[::1]:6514"), Some(("::1".into(), 6514)));
+    for text in ["host", "host:", "host:0", "host:70000", ":514", "::1:514", "a b:1", "user@host:1"] {
+        assert_eq!(place(text), None, "{text}");
+    }
+}
+
+/// A target that does something to each connection.
+struct Target {
+    url: Url,
+    visits: Arc<AtomicUsize>,
+    serving: JoinHandle<()>,
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Target {
+    async fn new<F: Future<Output = ()> + Send>(behave: impl Fn(TcpStream) -> F + Send + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let visits = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&visits);
+        let serving = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::Relaxed);
+                // A client takes no answer before it has asked.
+                let _ = stream.read(&mut [0; 1_024]).await;
+                behave(stream).await;
+            }
+        });
+        Self { url, visits, serving }
+    }
+
+    /// One that gives this head, and then this piece again and again until nobody takes it.
+    async fn endless(head: &'static str, piece: &'static [u8], pause: Duration) -> Self {
+        Self::new(move |mut stream| async move {
+            let mut taken = stream.write_all(head.as_bytes()).await;
+            while taken.is_ok() {
+                taken = stream.write_all(piece).await;
+                sleep(pause).await;
+            }
+        })
+        .await
+    }
+
+    fn port(&self) -> u16 {
+        self.url.port().unwrap()
+    }
+
+    fn visits(&self) -> usize {
+        self.visits.load(Ordering::Relaxed)
+    }
+}
+
+fn guarded(names: impl Names, allow_private: bool) -> Guarded {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    Guarded::knowing(names, allow_private).unwrap()
+}
+
+/// The answer of a target, which has to come to an end of some kind by itself.
+async fn asked(url: &Url, within: Duration) -> Result<Vec<u8>, String> {
+    let client = guarded(System, true);
+    let asked = async {
+        let response = client.post(url, within, |request| request.body("{}")).await?;
+        body_of(response, TAKEN).await
+    };
+    timeout(LONG, asked).await.expect("it ends by itself")
+}
+
+async fn refused(target: &Target, within: Duration) -> String {
+    asked(&target.url, within).await.unwrap_err()
+}
+
+const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+
+#[tokio::test]
+async fn a_target_that_never_answers_is_left_at_the_deadline() {
+    let silent = Target::new(async |stream| {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    assert!(refused(&silent, SHORT).await.contains("timed out"));
+}
+
+#[tokio::test]
+async fn headers_that_come_a_byte_now_and_then_are_left_at_the_deadline() {
+    let slow = Target::endless("HTTP/1.1 200 OK\r\na: ", b"h", Duration::from_millis(20)).await;
+    assert!(refused(&slow, SHORT).await.contains("timed out"));
+}
+
+#[tokio::test]
+async fn a_body_that_comes_a_byte_now_and_then_is_left_at_the_deadline() {
+    let slow = Target::endless("HTTP/1.1 200 OK\r\n\r\n", b" ", Duration::from_millis(20)).await;
+    assert!(refused(&slow, SHORT).await.contains("timed out"));
+}
+
+#[tokio::test]
+async fn headers_without_end_are_left_long_before_the_deadline() {
+    let endless = Target::endless("HTTP/1.1 200 OK\r\n", b"a: b\r\n", Duration::ZERO).await;
+    assert!(!refused(&endless, LONG).await.contains("timed out"));
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_read_up_to_its_bound() {
+    let endless = Target::endless(CHUNKED, b"10\r\n0123456789abcdef\r\n", Duration::ZERO).await;
+    assert!(refused(&endless, LONG).await.contains("more than 1000 bytes"));
+}
+
+#[tokio::test]
+async fn an_answer_of_100_mb_is_read_up_to_the_bound() {
+    let huge = "HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n";
+    let huge = Target::endless(huge, &[b'a'; 4_096], Duration::ZERO).await;
+    assert!(refused(&huge, LONG).await.contains("more than 1000 bytes"));
+}
+
+#[tokio::test]
+async fn a_bomb_of_gzip_is_not_unpacked() {
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write as _;
+    let mut packer = GzEncoder::new(Vec::new(), Compression::best());
+    packer.write_all(&[b' '; 500_000]).unwrap();
+    let packed = packer.finish().unwrap();
+    assert!(packed.len() < TAKEN, "{} bytes fit the bound as they are", packed.len());
+    let sent = packed.clone();
+    let bomb = Target::new(move |mut stream| {
+        let packed = sent.clone();
+        async move {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: {}\r\n\r\n", packed.len());
+            let _ = stream.write_all(head.as_bytes()).await;
+            let _ = stream.write_all(&packed).await;
+        }
+    })
+    .await;
+    assert_eq!(asked(&bomb.url, LONG).await, Ok(packed));
+}
+
+#[tokio::test]
+async fn a_redirect_to_loopback_is_not_followed() {
+    let inner = Target::new(async |_| {}).await;
+    let location = inner.url.to_string();
+    let outer = Target::new(move |mut stream| {
+        let head = format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {location}\r\ncontent-length: 2\r\n\r\nno");
+        async move { drop(stream.write_all(head.as_bytes()).await) }
+    })
+    .await;
+    assert_eq!(asked(&outer.url, LONG).await, Ok(b"no".to_vec()));
+    assert_eq!((outer.visits(), inner.visits()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_private_address_is_refused_as_it_stands() {
+    let client = guarded(System, false);
+    for url in ["http://127.0.0.1:9/", "http://2130706433:9/", "http://[::1]:9/", "http://[::ffff:10.0.0.1]:9/"] {
+        let refused = client.post(&url.parse().unwrap(), LONG, |request| request).await.unwrap_err();
+        assert!(refused.contains("is a private address"), "{url}: {refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_of_the_machine_that_leads_to_a_private_address_is_refused() {
+    let target = Target::new(async |_| {}).await;
+    let url = format!("http://localhost:{}/", target.port()).parse().unwrap();
+    let refused = guarded(System, false).post(&url, LONG, |request| request).await.unwrap_err();
+    assert!(refused.contains("is a private address"), "{refused}");
+    assert_eq!(target.visits(), 0);
+}
+
+/// Gives one list of addresses after the other, the last one for ever.
+struct Turncoat {
+    asked: AtomicUsize,
+    answers: Vec<Vec<IpAddr>>,
+}
+
+impl Turncoat {
+    fn new(answers: &[&[&str]]) -> Self {
+        let read = |list: &&[&str]| list.iter().map(|text| text.parse().unwrap()).collect();
+        Self { asked: AtomicUsize::new(0), answers: answers.iter().map(read).collect() }
+    }
+}
+
+impl Names for Arc<Turncoat> {
+    async fn addresses(&self, of: &HostPort) -> io::Result<Vec<SocketAddr>> {
+        let at = self.asked.fetch_add(1, Ordering::Relaxed).min(self.answers.len() - 1);
+        Ok(self.answers[at].iter().map(|ip| SocketAddr::new(*ip, of.port)).collect())
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_is_public_when_it_is_checked_and_private_when_it_is_connected_to_is_refused() {
+    let target = Target::new(async |_| {}).await;
+    let names = Arc::new(Turncoat::new(&[&["8.8.8.8"], &["127.0.0.1"]]));
+    let place = HostPort { host: "two.faced.example".into(), port: target.port() };
+    assert!(allowed(&names, &place, false).await.is_ok(), "the check of whoever sets it up");
+    let url = format!("http://two.faced.example:{}/", target.port()).parse().unwrap();
+    let refused = guarded(Arc::clone(&names), false).post(&url, LONG, |request| request).await.unwrap_err();
+    assert!(refused.contains("127.0.0.1 is a private address"), "{refused}");
+    assert_eq!(target.visits(), 0);
+    assert_eq!(names.asked.load(Ordering::Relaxed), 2, "the addresses that were checked are those that are used");
+}
+
+#[tokio::test]
+async fn a_name_with_one_private_address_among_public_ones_is_refused() {
+    let names = Arc::new(Turncoat::new(&[&["8.8.8.8", "10.0.0.1"]]));
+    let url = "http://mixed.example/".parse().unwrap();
+    let refused = guarded(names, false).post(&url, LONG, |request| request).await.unwrap_err();
+    assert!(refused.contains("10.0.0.1 is a private address"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_is_told() {
+    let names = Arc::new(Turncoat::new(&[&[]]));
+    let url = "http://nobody.example/".parse().unwrap();
+    let refused = guarded(names, true).post(&url, LONG, |request| request).await.unwrap_err();
+    assert!(refused.contains("nobody.example does not resolve"), "{refused}");
+}
