@@ -459,6 +459,7 @@ impl App {
             self.records.lose(oid);
             self.detect.detectors.end(oid);
             self.delivery.outputs.end(oid);
+            self.services.end_organization(oid);
             // Whoever took one over may have taken over the whole server, which has nothing to say then.
             self.store.confirm(SERVER).await;
         }

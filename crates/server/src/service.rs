@@ -10,11 +10,14 @@
 
 mod action;
 mod aftermath;
+mod backlog;
 mod change;
+mod condition;
 mod configuration;
 mod cron;
 mod deliver;
 mod error;
+mod fate;
 mod health;
 mod interest;
 mod job;
@@ -26,12 +29,16 @@ mod seen;
 
 pub use action::{Asked, By};
 pub use aftermath::Counted;
+pub use backlog::{DEAD_MAX, Next, Standing, WAITING_MAX};
 pub use change::{Changed, Wanted};
+pub use condition::State;
 pub use configuration::Kept as KeptFor;
+pub use deliver::{LANE_CALLS_MAX, READ_AHEAD};
 pub use error::Error;
+pub use fate::{Fate, GivenUp, Outcome, Patience, fate, is_farewell, is_heard};
 pub use interest::Feed;
 pub use job::Kept as Job;
-pub use outbox::{Outbox, Posted, Standing, WAITING_MAX};
+pub use outbox::{Lane, Message, Outbox, Posted};
 pub use program::{Program, Protocol};
 pub use registry::{Found, REGISTRATIONS_MAX, Registration, Subscribed, find, subscription, subscriptions, visible};
 
@@ -40,15 +47,14 @@ use crate::intake::{Enqueued, Queues as _, Record};
 use crate::organization::Organizations;
 use crate::records::{Kind, Records};
 use crate::{clock, errors, random};
-use muster_model::{Oid, Timestamp};
+use muster_model::Oid;
 use muster_store::{Store, Tries, Write};
 use muster_webhook::extension::Schema;
 use muster_webhook::service::{Answer, Envelope, Etype, Metadata};
-use outbox::Message;
 use parking_lot::Mutex;
 use post::{Answered, Clients, Said, Verdict, call_max};
 use serde_json::{Map, Value};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
@@ -93,25 +99,6 @@ pub struct Services {
 struct Condition {
     calls: Semaphore,
     state: Mutex<State>,
-}
-
-/// How a program is.
-#[derive(Clone, Debug, Default)]
-pub struct State {
-    /// When it last said that it is well.
-    pub well_at: Option<Timestamp>,
-    /// Why it is not; empty if it is.
-    pub error: String,
-    /// It refused our signature: nothing is sent until it takes one.
-    pub is_secret_wrong: bool,
-    /// Calls in a row that did not reach it.
-    failures: u32,
-    /// Nothing is sent before.
-    closed_until: Timestamp,
-    /// When it is asked next.
-    ask_at: Timestamp,
-    /// Callbacks of which it said that it has them not, since it was asked last.
-    missing: BTreeSet<String>,
 }
 
 /// What services use of the server.
@@ -185,6 +172,11 @@ impl Services {
         self.feed.enqueue(&[detection])
     }
 
+    /// Forgets what waits of an organization that is someone else's by now, or gone.
+    pub fn end_organization(&self, oid: Oid) {
+        self.feed.outbox.end(oid);
+    }
+
     /// Asks a service for something as the identity of the subscription, and waits for the answer.
     ///
     /// # Errors
@@ -237,7 +229,7 @@ impl Services {
 
     /// Stores messages, as far as there is room for them, and has them delivered.
     async fn put(&self, oid: Oid, program: &Program, messages: Vec<Message>) -> Result<(), Error> {
-        let mut posted = self.feed.outbox.put(oid, messages);
+        let mut posted = self.feed.outbox.put(oid, messages, clock::now());
         let is_full = !posted.overflown().is_empty();
         self.store.commit(vec![posted.stored()]).await?;
         posted.deliver();

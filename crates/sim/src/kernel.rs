@@ -1,7 +1,8 @@
 //! Virtual time, the agenda of what happens next, randomness, and the trace.
 //!
-//! Everything that happens in a run is an [`Event`] on the agenda; events of the
-//! same instant happen in the order in which they were put there.
+//! Everything that happens in a run is an event on the agenda ([`Event`] in the
+//! simulation of orders); events of the same instant happen in the order in which
+//! they were put there.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -73,19 +74,19 @@ pub enum Event {
     Room,
 }
 
-struct Inner {
+struct Inner<E> {
     now: Micros,
     order: u64,
-    agenda: BTreeMap<(Micros, u64), Event>,
+    agenda: BTreeMap<(Micros, u64), E>,
     rng: Rng,
     hash: u64,
     lines: Option<Vec<String>>,
 }
 
 /// Time, agenda, randomness and trace of one run.
-pub struct Kernel(RefCell<Inner>);
+pub struct Kernel<E = Event>(RefCell<Inner<E>>);
 
-impl Kernel {
+impl<E> Kernel<E> {
     /// The kernel of a seed; `keeps_lines` keeps a readable trace.
     #[must_use]
     pub fn new(seed: u64, keeps_lines: bool) -> Self {
@@ -106,13 +107,13 @@ impl Kernel {
     }
 
     /// Puts an event on the agenda.
-    pub fn after(&self, delay: Micros, event: Event) {
+    pub fn after(&self, delay: Micros, event: E) {
         let at = self.now() + delay;
         self.at(at, event);
     }
 
     /// Puts an event on the agenda, not before the present.
-    pub fn at(&self, at: Micros, event: Event) {
+    pub fn at(&self, at: Micros, event: E) {
         let mut inner = self.0.borrow_mut();
         inner.order += 1;
         let key = (at.max(inner.now), inner.order);
@@ -120,7 +121,7 @@ impl Kernel {
     }
 
     /// Goes on to the next event, unless it is later than `until`.
-    pub fn next(&self, until: Micros) -> Option<Event> {
+    pub fn next(&self, until: Micros) -> Option<E> {
         let mut inner = self.0.borrow_mut();
         let first = inner.agenda.first_entry().filter(|first| first.key().0 <= until)?;
         let ((at, _), event) = first.remove_entry();

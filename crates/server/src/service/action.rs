@@ -5,7 +5,7 @@
 //!
 //! Source: reference/extension-protocol.md sections 4, 8 and 13.
 
-use super::deliver::{Outcome, Patience};
+use super::fate::{Outcome, Patience};
 use super::post::{Answered, Said, Verdict};
 use super::program::Program;
 use super::registry::Found;

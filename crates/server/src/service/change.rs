@@ -204,7 +204,7 @@ impl Services {
             (Protocol::Extension, End::Over) => UNSUBSCRIBE.to_owned(),
         };
         let event = message(program, &kind, random::uuid(), &Map::new());
-        vec![posted.insert(self.feed.outbox.put(oid, vec![event])).stored()]
+        vec![posted.insert(self.feed.outbox.put(oid, vec![event], clock::now())).stored()]
     }
 
     /// Removes the identity of a subscription that has ended, now that the program was told.

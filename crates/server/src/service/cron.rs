@@ -219,7 +219,7 @@ impl Services {
         messages: Vec<Message>,
     ) -> Result<(), StoreError> {
         let body = serde_json::to_string(&progress).unwrap_or_default();
-        let mut posted = self.feed.outbox.put(key.0, messages);
+        let mut posted = self.feed.outbox.put(key.0, messages, clock::now());
         self.store.commit(vec![posted.stored(), PROGRESS.write(key.0, &key.1, body)]).await?;
         self.cron.progress.lock().insert(key, progress);
         posted.deliver();

@@ -1,20 +1,19 @@
 //! Taking messages out of the outbox: one worker per lane that has something, several calls at once.
 //!
-//! A message is forgotten after the program has answered that it is done, so it comes at least once. A call that
-//! failed is repeated after a pause that grows ([`Patience`]), under the same id; after some tries, or a day, the
-//! message is given up and kept. A program that is not reached several times in a row is left alone for a while, and
-//! one that refuses our signature until it accepts a health check.
+//! A message is forgotten after the program has answered that it is done, so it comes at least once. What becomes of
+//! one that failed is decided by [`fate`], when a program is left alone by its [`State`](super::State).
 
 use super::action::Order;
-use super::outbox::{Lane, Next};
-use super::post::{Answered, Said, Verdict, call_max, is_too_old};
+use super::backlog::Next;
+use super::fate::{Fate, GivenUp, Outcome, Patience, fate, is_farewell, is_heard};
+use super::outbox::Lane;
+use super::post::{Answered, Said, Verdict, call_max};
 use super::program::{Program, Protocol};
 use super::{ERROR_REPORT, Error, Found, SECRETS_DIFFER, Services, TOO_MANY, message, registry};
 use crate::{clock, errors, random};
 use muster_model::{Oid, Timestamp};
-use muster_store::{Delivery, Tries, Write};
-use muster_webhook::extension::{UNSUBSCRIBE, UPDATE};
-use muster_webhook::service::{Etype, Per};
+use muster_store::{Delivery, StoreError};
+use muster_webhook::service::Etype;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,29 +21,10 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// Calls of one lane that are under way at once.
-const LANE_CALLS_MAX: usize = 16;
+pub const LANE_CALLS_MAX: usize = 16;
 
-/// How often one message is tried, and the pauses between tries: at first, and at most after doubling.
-pub(super) struct Patience {
-    pub(super) tries_max: u32,
-    pause_min: Duration,
-    pause_max: Duration,
-}
-
-/// Source: reference/service-protocol.md section 5.
-const WITH_SERVICES: Patience =
-    Patience { tries_max: 5, pause_min: Duration::from_secs(5), pause_max: Duration::from_secs(5 * 60) };
-
-/// Source: reference/extension-protocol.md section 5.3.
-const WITH_EXTENSIONS: Patience =
-    Patience { tries_max: 3, pause_min: Duration::from_secs(1), pause_max: Duration::from_secs(15) };
-
-/// For how long a program that is not reached is left alone: at first, and at most after doubling.
-const REST_MIN: Duration = Duration::from_secs(5);
-const REST_MAX: Duration = Duration::from_secs(5 * 60);
-
-/// After so many calls in a row that did not reach it, a program is left alone, for a time that doubles.
-const FAILURES_MAX: u32 = 5;
+/// Bodies that are read at once.
+pub const READ_AHEAD: usize = 64;
 
 /// The store could not write or read: it is tried again after this.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -72,10 +52,21 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>) {
             errors::report(&services.records, lane.oid, &lane.target, TOO_MANY).await;
         }
         let now = clock::now();
-        let pause = match lane.next(now, LANE_CALLS_MAX - calls.len()) {
+        let rest = services.rest(&lane, now);
+        if rest.is_none() {
+            read_ahead(&services, &lane).await;
+        }
+        let pause = match lane.next(now, LANE_CALLS_MAX - calls.len(), rest.as_ref().map(|(until, _)| *until)) {
             Next::Deliver(deliveries) => {
                 for (delivery, body) in deliveries {
                     calls.spawn(deliver(Arc::clone(&services), Arc::clone(&lane), delivery, body));
+                }
+                continue;
+            }
+            Next::Expire(deliveries) => {
+                let why = rest.map(|(_, why)| why).unwrap_or_default();
+                for delivery in deliveries {
+                    conclude(&services, &lane, delivery, Outcome::Failed(why.clone())).await;
                 }
                 continue;
             }
@@ -93,18 +84,14 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>) {
     }
 }
 
-/// What becomes of a message.
-pub(super) enum Outcome {
-    /// It is forgotten.
-    Done,
-    /// It ended the subscription: its identity ends with it.
-    Ended,
-    /// It is tried again, without that this try counts.
-    Later(Timestamp),
-    /// It is tried again.
-    Again(String),
-    /// It is given up.
-    Failed(String),
+/// Reads what is begun next, if it is not in memory. What cannot be read now is read by itself, and told then.
+async fn read_ahead(services: &Services, lane: &Lane) {
+    let (oid, positions) = (lane.oid, lane.unread(READ_AHEAD));
+    if positions.len() > 1
+        && let Ok(bodies) = services.store.read(move |read| read.delivery_bodies(oid, &positions)).await
+    {
+        lane.fill(bodies);
+    }
 }
 
 impl From<Error> for Outcome {
@@ -142,14 +129,13 @@ async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[
     let condition = services.condition(found.owner, &program);
     // Closed never.
     let _permit = condition.calls.acquire().await;
-    let now = clock::now();
-    {
-        let state = condition.state.lock();
-        if state.is_secret_wrong || state.closed_until > now {
-            let reopens = state.closed_until.max(now.saturating_add(REST_MIN));
-            let is_too_old = is_too_old(delivery.at, now);
-            return if is_too_old { Outcome::Failed(state.error.clone()) } else { Outcome::Later(reopens) };
-        }
+    // Somebody else's call may have told meanwhile; and of an organization that is lost nothing is sent.
+    let rest = condition.state.lock().rest(clock::now());
+    if let Some(until) = rest {
+        return Outcome::Later(until);
+    }
+    if services.organizations.is_lost(lane.oid) {
+        return Outcome::Done;
     }
     let said = match services.said(&found, lane.oid, &program, delivery, body).await {
         Ok(Some(said)) => said,
@@ -191,13 +177,24 @@ async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[
             condition.state.lock().refuses_signature(now);
             services.ask.notify_one();
             services.tell(found.owner, &program, SECRETS_DIFFER).await;
-            Outcome::Later(now.saturating_add(REST_MIN))
+            Outcome::Later(now)
         }
         Verdict::Again(reason) => Outcome::Again(reason),
     }
 }
 
 impl Services {
+    /// Until when the program of a lane cannot be called, and why.
+    fn rest(&self, lane: &Lane, now: Timestamp) -> Option<(Timestamp, String)> {
+        let program = Program::of_target(&lane.target)?;
+        let subscribed = self.records.get(lane.oid, program.protocol.subscriptions(), &program.name);
+        // Of a service itself, its owner hears.
+        let owner = subscribed.map_or(lane.oid, |subscribed| subscribed.owner);
+        let condition = self.condition(owner, &program);
+        let state = condition.state.lock();
+        state.rest(now).map(|until| (until, state.error.clone()))
+    }
+
     /// What a waiting message says now; `None` if the program does not want to hear it.
     async fn said(
         &self,
@@ -226,16 +223,6 @@ impl Services {
     }
 }
 
-/// Whether a message tells of the end of a subscription.
-fn is_farewell(kind: &str) -> bool {
-    kind == UNSUBSCRIBE || Etype::parse(kind) == Some(Etype::OrgUninstall)
-}
-
-/// Whether nobody needs a message later: the next one comes by itself, or it is about an error.
-fn is_passing(kind: &str) -> bool {
-    [UPDATE, ERROR_REPORT].contains(&kind) || matches!(Etype::parse(kind), Some(Etype::Every(..) | Etype::ServiceError))
-}
-
 /// Who gets a message; nobody if the registration is gone, or the organization is not subscribed any more.
 fn addressee(services: &Services, lane: &Lane, program: &Program, kind: &str) -> Option<Found> {
     let records = &services.records;
@@ -244,75 +231,51 @@ fn addressee(services: &Services, lane: &Lane, program: &Program, kind: &str) ->
         return registry::find(records, lane.oid, program).filter(|found| found.owner == lane.oid);
     }
     let subscribed = records.get(lane.oid, program.protocol.subscriptions(), &program.name)?;
-    let is_heard = !subscribed.is_ending || is_farewell(kind);
     let registration = records.get(subscribed.owner, program.protocol.registrations(), &program.name);
+    let is_heard = is_heard(kind, Some(subscribed.is_ending));
     Some(Found { owner: subscribed.owner, registration: registration.filter(|_| is_heard)? })
 }
 
-/// Stores what became of a message. The store is asked until it does: the call was made.
+/// Stores what becomes of a message. The store is asked until it does: the call was made.
 async fn conclude(services: &Services, lane: &Lane, delivery: Delivery, outcome: Outcome) {
-    let (oid, position, now) = (lane.oid, delivery.position, clock::now());
-    let Some(program) = Program::of_target(&lane.target) else { return lane.done(position) };
+    let (oid, position) = (lane.oid, delivery.position);
+    let Some(program) = Program::of_target(&lane.target) else { return };
     let patience = Patience::with(program.protocol);
-    let made = delivery.tries.made.saturating_add(1);
-    let (error, is_last) = match outcome {
-        Outcome::Done => return forget(services, lane, position).await,
-        Outcome::Ended => return end(services, lane, &program, position).await,
-        // Not stored: at worst it is tried earlier after a restart.
-        Outcome::Later(due) => {
-            lane.stays(position, Tries { due, ..delivery.tries });
-            return;
-        }
-        Outcome::Again(error) => (error, made >= patience.tries_max || is_too_old(delivery.at, now)),
-        Outcome::Failed(error) => (error, true),
-    };
-    let due = now.saturating_add(patience.pause(made, random::number()));
-    if !is_last && !is_overtaken(&delivery.kind, delivery.at, due) {
-        let tries = Tries { made, due, is_dead: false, error };
-        commit(services, vec![Write::PutTries { oid, tries: vec![(position, tries.clone())] }]).await;
-        lane.stays(position, tries);
+    let (fate, given_up) = fate(&delivery, patience, outcome, clock::now(), random::number());
+    if store(services, lane, &program, position, &fate).await.is_err() {
         return;
     }
-    give_up(services, lane, &program, delivery, (made, error)).await;
-}
-
-async fn forget(services: &Services, lane: &Lane, position: u64) {
-    commit(services, vec![Write::DeleteDeliveries { oid: lane.oid, positions: vec![position] }]).await;
-    lane.done(position);
-}
-
-/// Forgets a message that told of the end of a subscription, and ends its identity with it.
-async fn end(services: &Services, lane: &Lane, program: &Program, position: u64) {
-    let removal = Write::DeleteDeliveries { oid: lane.oid, positions: vec![position] };
-    while let Err(error) = services.end(lane.oid, program, removal.clone()).await {
-        tracing::warn!(%error, "the end of a subscription could not be stored");
-        sleep(STORE_PAUSE).await;
+    if let Some(oldest) = lane.settle(position, fate) {
+        // Whoever owns the organization by now keeps one too many, at worst.
+        let _ = store(services, lane, &program, oldest, &Fate::Forgotten).await;
     }
-    lane.done(position);
+    if let Some(GivenUp { made, error }) = given_up {
+        services.tell(oid, &program, &format!("{} was given up after {made} tries: {error}", delivery.kind)).await;
+        services.tell_program(oid, &program, (&delivery.kind, &delivery.id.to_string()), &error).await;
+    }
 }
 
-/// Keeps a message that is not tried any more, and tells operators and the program itself of it.
-async fn give_up(
+/// Stores what becomes of a message; fails if it is someone else's by now.
+async fn store(
     services: &Services,
     lane: &Lane,
     program: &Program,
-    delivery: Delivery,
-    (made, error): (u32, String),
-) {
-    let (oid, position) = (lane.oid, delivery.position);
-    if is_farewell(&delivery.kind) {
-        end(services, lane, program, position).await;
-    } else if is_passing(&delivery.kind) {
-        forget(services, lane, position).await;
-    } else {
-        let tries = Tries { made, due: clock::now(), is_dead: true, error: error.clone() };
-        commit(services, vec![Write::PutTries { oid, tries: vec![(position, tries.clone())] }]).await;
-        if let Some(oldest) = lane.stays(position, tries) {
-            commit(services, vec![Write::DeleteDeliveries { oid, positions: vec![oldest] }]).await;
+    position: u64,
+    fate: &Fate,
+) -> Result<(), StoreError> {
+    let Some(write) = fate.write(lane.oid, position) else { return Ok(()) };
+    loop {
+        let stored = match fate {
+            Fate::Ended => services.end(lane.oid, program, write.clone()).await,
+            _ => services.store.commit(vec![write.clone()]).await.map_err(Error::from),
+        };
+        match stored {
+            Ok(()) => return Ok(()),
+            Err(Error::Store(lost @ (StoreError::Deposed(_) | StoreError::Unknown(_)))) => return Err(lost),
+            Err(error) => tracing::warn!(%error, %program, "what becomes of a message could not be stored"),
         }
+        sleep(STORE_PAUSE).await;
     }
-    services.tell(oid, program, &format!("{} was given up after {made} tries: {error}", delivery.kind)).await;
-    services.tell_program(oid, program, (&delivery.kind, &delivery.id.to_string()), &error).await;
 }
 
 impl Services {
@@ -338,107 +301,5 @@ impl Services {
         if let Err(error) = self.put(oid, program, vec![message(program, about, random::uuid(), &data)]).await {
             tracing::warn!(%error, %program, "a program could not be told of an error");
         }
-    }
-}
-
-async fn commit(services: &Services, writes: Vec<Write>) {
-    while let Err(error) = services.store.commit(writes.clone()).await {
-        tracing::warn!(%error, "what became of a message could not be stored");
-        sleep(STORE_PAUSE).await;
-    }
-}
-
-impl Patience {
-    pub(super) const fn with(protocol: Protocol) -> &'static Self {
-        match protocol {
-            Protocol::Service => &WITH_SERVICES,
-            Protocol::Extension => &WITH_EXTENSIONS,
-        }
-    }
-
-    /// How long a message waits after so many tries: it doubles, and varies by a fifth, so that what failed together does
-    /// not come back together.
-    pub(super) fn pause(&self, made: u32, random: u64) -> Duration {
-        let doubled = self.pause_min.saturating_mul(2_u32.saturating_pow(made.saturating_sub(1))).min(self.pause_max);
-        let parts_per_thousand = 800 + u32::try_from(random % 401).unwrap_or(0);
-        doubled * parts_per_thousand / 1_000
-    }
-}
-
-/// Whether the next event of the same kind comes before this one would be tried again, or it is not tried again.
-fn is_overtaken(kind: &str, at: Timestamp, due: Timestamp) -> bool {
-    match Etype::parse(kind) {
-        Some(Etype::Every(period, Per::Organization | Per::Service | Per::Sensor)) => {
-            due.since(at) >= Duration::from_secs(period.seconds())
-        }
-        Some(Etype::ServiceError) => true,
-        _ => kind == ERROR_REPORT,
-    }
-}
-
-impl super::State {
-    fn reached(&mut self) {
-        self.failures = 0;
-    }
-
-    fn missed(&mut self, now: Timestamp, reason: &str) {
-        self.failures = self.failures.saturating_add(1);
-        if self.failures >= FAILURES_MAX {
-            self.error = reason.to_owned();
-            let rest = REST_MIN.saturating_mul(2_u32.saturating_pow(self.failures - FAILURES_MAX)).min(REST_MAX);
-            self.closed_until = now.saturating_add(rest);
-        }
-    }
-
-    fn refuses_signature(&mut self, now: Timestamp) {
-        self.is_secret_wrong = true;
-        self.error = SECRETS_DIFFER.to_owned();
-        self.ask_at = now.saturating_add(REST_MIN);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::REQUEST;
-    use super::*;
-    use muster_webhook::service::Period;
-
-    #[test]
-    fn pauses_double_up_to_a_bound_and_vary_by_a_fifth() {
-        let seconds = |made: u32, random: u64| WITH_SERVICES.pause(made, random).as_secs_f64();
-        assert_eq!((seconds(1, 200), seconds(2, 200), seconds(3, 200)), (5.0, 10.0, 20.0));
-        assert_eq!((seconds(1, 0), seconds(1, 400), seconds(1, 401)), (4.0, 6.0, 4.0));
-        assert_eq!((seconds(20, 200), seconds(u32::MAX, 400)), (300.0, 360.0));
-        let of_extensions: Vec<f64> = (1..=6).map(|made| WITH_EXTENSIONS.pause(made, 200).as_secs_f64()).collect();
-        assert_eq!(of_extensions, [1.0, 2.0, 4.0, 8.0, 15.0, 15.0], "checklist 19.1.12");
-    }
-
-    #[test]
-    fn a_periodic_event_is_not_tried_after_the_next_one_is_due() {
-        let at = Timestamp::from_secs(1_000);
-        let hourly = Etype::Every(Period::Hour1, Per::Sensor).to_string();
-        assert!(!is_overtaken(&hourly, at, Timestamp::from_secs(1_000 + 3_599)));
-        assert!(is_overtaken(&hourly, at, Timestamp::from_secs(1_000 + 3_600)));
-        assert!(!is_overtaken("detection", at, Timestamp::MAX) && !is_overtaken(REQUEST, at, Timestamp::MAX));
-        assert!(is_overtaken("service_error", at, at), "an error about an error helps nobody");
-        assert!(is_overtaken(ERROR_REPORT, at, at));
-    }
-
-    #[test]
-    fn a_service_that_is_not_reached_is_left_alone_ever_longer_until_it_is() {
-        let (mut state, now) = (super::super::State::default(), Timestamp::from_secs(1));
-        for _ in 1..FAILURES_MAX {
-            state.missed(now, "no route");
-        }
-        assert_eq!(state.closed_until, Timestamp::ZERO);
-        let rests: Vec<u64> = (0..9)
-            .map(|_| {
-                state.missed(now, "no route");
-                state.closed_until.since(now).as_secs()
-            })
-            .collect();
-        assert_eq!(rests, [5, 10, 20, 40, 80, 160, 300, 300, 300]);
-        state.reached();
-        assert_eq!(state.failures, 0);
     }
 }

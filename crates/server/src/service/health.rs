@@ -36,7 +36,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Callbacks, detections, parameters, actions and events that are taken over from one program; what says more is refused.
 const NAMES_MAX: usize = 1_024;
 
-/// Bytes of a schema: every one is kept in memory.
+/// Bytes of what a service says of itself, and of a schema: all are kept in memory.
+const METADATA_BYTES_MAX: usize = 256 << 10;
 const SCHEMA_BYTES_MAX: usize = 1 << 20;
 
 /// What a program said of itself.
@@ -123,8 +124,11 @@ impl Services {
                     Protocol::Service => SERVICE_EVERY,
                     Protocol::Extension => EXTENSION_EVERY,
                 };
-                let state = State { well_at: Some(now), ask_at: now.saturating_add(every), ..State::default() };
-                *condition.state.lock() = state;
+                let state = State::well(now, now.saturating_add(every));
+                let before = std::mem::replace(&mut *condition.state.lock(), state);
+                if before.rest(now).is_some() {
+                    self.feed.outbox.stir(&program.target());
+                }
                 Ok(())
             }
             Err(reason) => {
@@ -165,6 +169,10 @@ fn metadata(data: Map<String, Value>) -> Result<Told, String> {
     let health: Health = serde_json::from_value(Value::Object(data))
         .map_err(|error| format!("what it says of itself cannot be read: {error}"))?;
     let metadata = health.mtd;
+    let bytes = serde_json::to_vec(&metadata).map_or(usize::MAX, |text| text.len());
+    if bytes > METADATA_BYTES_MAX {
+        return Err(format!("what it says of itself has {bytes} bytes; {METADATA_BYTES_MAX} are taken"));
+    }
     let names = [metadata.callbacks.len(), metadata.detect_subscriptions.len(), metadata.request_params.len()];
     if names.into_iter().any(|count| count > NAMES_MAX) {
         return Err(format!("it names more than {NAMES_MAX} callbacks, detections or parameters"));
@@ -182,4 +190,32 @@ fn schema(data: Value) -> Result<Told, String> {
         return Err(format!("it names more than {NAMES_MAX} actions or events"));
     }
     Ok(Told::Schema(Box::new(schema)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refused(told: Result<Told, String>) -> String {
+        told.err().unwrap_or_default()
+    }
+
+    #[test]
+    fn what_a_hostile_program_says_of_itself_is_bounded_in_number_and_in_bytes() {
+        let of_service = |mtd: Value| metadata(json!({"version": 1, "mtd": mtd}).as_object().unwrap().clone());
+        let names = |count: usize, bytes: usize| -> Vec<String> {
+            (0..count).map(|number| format!("{number:0>bytes$}")).collect()
+        };
+        assert!(of_service(json!({"callbacks": names(NAMES_MAX, 20)})).is_ok());
+        let many = of_service(json!({"detect_subscriptions": names(NAMES_MAX + 1, 4)}));
+        assert!(refused(many).contains("more than 1024"));
+        let long = of_service(json!({"callbacks": names(3, METADATA_BYTES_MAX / 2)}));
+        assert!(refused(long).contains("262144 are taken"));
+        let actions: Map<String, Value> =
+            names(NAMES_MAX + 1, 4).into_iter().map(|name| (name, json!({"parameters": {}}))).collect();
+        assert!(refused(schema(json!({"request_schema": actions}))).contains("more than 1024"));
+        let long = schema(json!({"config_schema": {"fields": {"a": {"description": "a".repeat(SCHEMA_BYTES_MAX)}}}}));
+        assert!(refused(long).contains("1048576 are taken"));
+    }
 }

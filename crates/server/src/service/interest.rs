@@ -5,7 +5,7 @@
 
 use super::outbox::{Message, Outbox, Posted};
 use crate::intake::{Committed, Enqueued, Queues, Record};
-use crate::random;
+use crate::{clock, random};
 use muster_model::Oid;
 use muster_store::{Store, StoreError, Stream, Write};
 use muster_webhook::service::Etype;
@@ -67,7 +67,7 @@ impl Queues for Feed {
                 .flat_map(|record| interests.iter().flat_map(move |interest| interest.messages(record)))
                 .collect();
             if !messages.is_empty() {
-                posted.push(Box::new(self.outbox.put(oid, messages)));
+                posted.push(Box::new(self.outbox.put(oid, messages, clock::now())));
             }
         }
         posted

@@ -2,11 +2,13 @@
 //!
 //! A [`Lane`] holds what waits for one target of one organization. Messages are begun in the order in which they
 //! were put, several at once; one that has to be tried again steps aside until its time has come, and does not hold
-//! up those behind it. What cannot be delivered is given up after a while, and kept to be looked at.
+//! up those behind it. What cannot be delivered is given up after a while, and kept to be looked at. All that is
+//! decided by [`Backlog`]; here are its locks, and who is woken.
 //!
 //! In memory is where each message stands; bodies are in the store, but for some of the youngest.
 
-use crate::clock;
+use super::backlog::{Backlog, Next, Standing, WAITING_MAX};
+use super::fate::Fate;
 use muster_model::{Oid, Timestamp};
 use muster_store::{Delivery, Store, StoreError, Tries, Write};
 use parking_lot::{Mutex, RwLock};
@@ -15,19 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 use uuid::Uuid;
-
-/// Messages that wait in one lane; what comes beyond is dropped and told. A service that is away for an hour misses
-/// nothing at two or three events a second.
-pub const WAITING_MAX: usize = 10_000;
-
-/// Bytes of the bodies of those messages.
-pub const WAITING_BYTES_MAX: u64 = 64 << 20;
-
-/// Messages that were given up and are kept, per lane; beyond, the oldest is forgotten.
-pub const DEAD_MAX: usize = 1_000;
-
-/// Bytes of bodies that a lane holds in memory, so that what is delivered at once is not read again.
-const HELD_BYTES_MAX: u64 = 1 << 20;
 
 /// A message that is to be sent.
 #[derive(Clone, Debug)]
@@ -60,52 +49,9 @@ pub struct Lane {
     pub oid: Oid,
     /// The target.
     pub target: String,
-    state: Mutex<State>,
+    backlog: Mutex<Backlog>,
     /// Something changed for whoever delivers.
     pub(super) changed: Notify,
-}
-
-#[derive(Default)]
-struct State {
-    waiting: BTreeMap<u64, Waiting>,
-    dead: BTreeMap<u64, Delivery>,
-    /// Positions that are being delivered; they are among those that wait.
-    under_way: BTreeSet<u64>,
-    /// Of those that wait, and of those that are about to be stored.
-    count: usize,
-    bytes: u64,
-    held_bytes: u64,
-    /// Dropped since the server started, and how many of those were told.
-    dropped: u64,
-    told: u64,
-    /// Someone delivers.
-    is_served: bool,
-}
-
-struct Waiting {
-    delivery: Delivery,
-    body: Option<Vec<u8>>,
-}
-
-/// What there is to do in a lane.
-pub enum Next {
-    /// Deliver these now; a body that is not in memory has to be read.
-    Deliver(Vec<(Delivery, Option<Vec<u8>>)>),
-    /// Nothing before this instant, or before something changes.
-    Wait(Timestamp),
-    /// Nothing waits.
-    Empty,
-}
-
-/// How a lane stands.
-#[derive(Clone, Debug, Default)]
-pub struct Standing {
-    /// What waits, oldest first.
-    pub waiting: Vec<Delivery>,
-    /// What was given up, oldest first.
-    pub dead: Vec<Delivery>,
-    /// How many were dropped since the server started, because too many waited.
-    pub dropped: u64,
 }
 
 /// Messages on their way into the outbox.
@@ -131,7 +77,7 @@ impl Outbox {
                 let mut positions = outbox.positions.lock();
                 let last = positions.entry(oid).or_default();
                 *last = (*last).max(delivery.position);
-                outbox.lane(oid, &delivery.target).state.lock().restore(delivery);
+                outbox.lane(oid, &delivery.target).backlog.lock().restore(delivery);
             })
         })?;
         Ok(outbox)
@@ -142,17 +88,17 @@ impl Outbox {
         if let Some(lane) = self.lanes.read().get(&key) {
             return Arc::clone(lane);
         }
-        let new = || Arc::new(Lane { oid, target: key.1.clone(), state: Mutex::default(), changed: Notify::new() });
+        let new = || Arc::new(Lane { oid, target: key.1.clone(), backlog: Mutex::default(), changed: Notify::new() });
         Arc::clone(self.lanes.write().entry(key.clone()).or_insert_with(new))
     }
 
     /// Takes messages in, as far as there is room: what is given has to be stored, and then delivered.
-    pub fn put(self: &Arc<Self>, oid: Oid, messages: Vec<Message>) -> Posted {
-        let (now, mut entries, mut overflown) = (clock::now(), Vec::with_capacity(messages.len()), Vec::new());
+    pub fn put(self: &Arc<Self>, oid: Oid, messages: Vec<Message>, now: Timestamp) -> Posted {
+        let (mut entries, mut overflown) = (Vec::with_capacity(messages.len()), Vec::new());
         for Message { target, kind, id, body, delay } in messages {
             let lane = self.lane(oid, &target);
             let bytes = body.len() as u64;
-            if !lane.state.lock().reserve(bytes) {
+            if !lane.backlog.lock().reserve(bytes) {
                 overflown.push(lane);
                 continue;
             }
@@ -172,20 +118,14 @@ impl Outbox {
     #[must_use]
     pub fn standing(&self, oid: Oid, target: &str, most: usize) -> Standing {
         let lane = self.lanes.read().get(&(oid, target.to_owned())).cloned();
-        let Some(lane) = lane else { return Standing::default() };
-        let state = lane.state.lock();
-        Standing {
-            waiting: state.waiting.values().take(most).map(|waiting| waiting.delivery.clone()).collect(),
-            dead: state.dead.values().take(most).cloned().collect(),
-            dropped: state.dropped,
-        }
+        lane.map(|lane| lane.backlog.lock().standing(most)).unwrap_or_default()
     }
 
     /// How many more messages a lane has room for.
     #[must_use]
     pub fn room(&self, oid: Oid, target: &str) -> usize {
         let lane = self.lanes.read().get(&(oid, target.to_owned())).cloned();
-        lane.map_or(WAITING_MAX, |lane| WAITING_MAX.saturating_sub(lane.state.lock().count))
+        lane.map_or(WAITING_MAX, |lane| lane.backlog.lock().room())
     }
 
     /// The lane in which a message of this id was given up, and its position.
@@ -194,8 +134,7 @@ impl Outbox {
         let lanes = self.lanes.read();
         let mut lanes = lanes.range((oid, String::new())..).take_while(|((of, _), _)| *of == oid);
         lanes.find_map(|(_, lane)| {
-            let state = lane.state.lock();
-            let found = state.dead.values().find(|delivery| delivery.id == id)?.position;
+            let found = lane.backlog.lock().dead(id)?;
             Some((Arc::clone(lane), found))
         })
     }
@@ -204,26 +143,37 @@ impl Outbox {
     #[must_use]
     pub fn removal(&self, oid: Oid, target: &str) -> Write {
         let lane = self.lanes.read().get(&(oid, target.to_owned())).cloned();
-        let positions = lane.map(|lane| lane.state.lock().positions()).unwrap_or_default();
+        let positions = lane.map(|lane| lane.backlog.lock().positions()).unwrap_or_default();
         Write::DeleteDeliveries { oid, positions }
     }
 
     /// Forgets all of a target; it is out of the store.
     pub fn forget(&self, oid: Oid, target: &str) {
         let lane = self.lanes.write().remove(&(oid, target.to_owned()));
-        lane.into_iter().for_each(|lane| lane.state.lock().clear());
+        lane.into_iter().for_each(|lane| lane.end());
+    }
+
+    /// Forgets all of an organization, which is someone else's by now, or gone.
+    pub fn end(&self, oid: Oid) {
+        let mut lanes = self.lanes.write();
+        let of: Vec<(Oid, String)> = lanes
+            .range((oid, String::new())..)
+            .take_while(|((of, _), _)| *of == oid)
+            .map(|(key, _)| key.clone())
+            .collect();
+        of.into_iter().filter_map(|key| lanes.remove(&key)).for_each(|lane| lane.end());
+    }
+
+    /// Has a target looked at that can be called again.
+    pub(super) fn stir(&self, target: &str) {
+        let lanes = self.lanes.read();
+        lanes.values().filter(|lane| lane.target == target).for_each(|lane| lane.changed.notify_one());
     }
 
     /// Lanes with something to do that nobody serves yet; who gets one serves it.
-    pub(super) fn take_unserved(&self) -> Vec<Arc<Lane>> {
+    pub fn take_unserved(&self) -> Vec<Arc<Lane>> {
         let lanes = self.lanes.read();
-        let unserved = lanes.values().filter(|lane| {
-            let mut state = lane.state.lock();
-            let is_taken = !state.is_served && !state.waiting.is_empty();
-            state.is_served |= is_taken;
-            is_taken
-        });
-        unserved.cloned().collect()
+        lanes.values().filter(|lane| lane.backlog.lock().is_taken_up()).cloned().collect()
     }
 
     /// Waits until a lane may have something to do.
@@ -237,7 +187,7 @@ impl Posted {
     pub fn stored(&mut self) -> Write {
         let of = |(lane, delivery, body): &mut (Arc<Lane>, Delivery, Vec<u8>)| {
             // A copy is held if there is room: what is delivered at once need not be read.
-            let held = lane.state.lock().hold(body);
+            let held = lane.backlog.lock().hold(body);
             (delivery.clone(), std::mem::replace(body, held))
         };
         Write::PutDeliveries { oid: self.oid, deliveries: self.entries.iter_mut().map(of).collect() }
@@ -253,11 +203,11 @@ impl Posted {
     pub fn deliver(mut self) {
         self.is_stored = true;
         for lane in std::mem::take(&mut self.overflown) {
-            lane.state.lock().dropped += 1;
+            lane.backlog.lock().drop_one();
         }
         for (lane, delivery, held) in std::mem::take(&mut self.entries) {
             let body = (!held.is_empty()).then_some(held);
-            lane.state.lock().waiting.insert(delivery.position, Waiting { delivery, body });
+            lane.backlog.lock().insert(delivery, body);
             lane.changed.notify_one();
         }
         self.outbox.ready.notify_one();
@@ -267,153 +217,66 @@ impl Posted {
 impl Drop for Posted {
     fn drop(&mut self) {
         for (lane, delivery, held) in &self.entries {
-            let mut state = lane.state.lock();
-            state.release(delivery.bytes);
-            state.held_bytes = state.held_bytes.saturating_sub(held.len() as u64);
+            lane.backlog.lock().release(delivery.bytes, held.len() as u64);
         }
     }
 }
 
 impl Lane {
-    /// What there is to do now; at most so many messages.
-    pub fn next(&self, now: Timestamp, most: usize) -> Next {
-        let mut state = self.state.lock();
-        let (mut found, mut earliest) = (Vec::new(), Timestamp::MAX);
-        for (position, waiting) in &state.waiting {
-            if found.len() == most {
-                break;
-            }
-            if state.under_way.contains(position) {
-                continue;
-            }
-            match waiting.delivery.tries.due {
-                due if due <= now => found.push(*position),
-                due => earliest = earliest.min(due),
-            }
-        }
-        if found.is_empty() {
-            return if state.waiting.is_empty() { Next::Empty } else { Next::Wait(earliest) };
-        }
-        let mut deliveries = Vec::with_capacity(found.len());
-        for position in found {
-            state.under_way.insert(position);
-            let Some(waiting) = state.waiting.get_mut(&position) else { continue };
-            let body = waiting.body.take();
-            deliveries.push((waiting.delivery.clone(), body));
-        }
-        let released: u64 = deliveries.iter().filter_map(|(_, body)| body.as_ref()).map(|body| body.len() as u64).sum();
-        state.held_bytes = state.held_bytes.saturating_sub(released);
-        Next::Deliver(deliveries)
+    /// Positions of those that are begun next, if their bodies have to be read.
+    #[must_use]
+    pub fn unread(&self, most: usize) -> Vec<u64> {
+        self.backlog.lock().unread(most)
     }
 
-    /// A message was delivered or dropped, and its removal is stored.
-    pub fn done(&self, position: u64) {
-        let mut state = self.state.lock();
-        state.under_way.remove(&position);
-        if let Some(gone) = state.waiting.remove(&position) {
-            state.release(gone.delivery.bytes);
-        }
+    /// Bodies that were read.
+    pub fn fill(&self, bodies: Vec<(u64, Vec<u8>)>) {
+        self.backlog.lock().fill(bodies);
     }
 
-    /// A message stays, and it is stored (or does not matter) how it stands now. Gives the oldest of those that
-    /// were given up, if they are too many now: it is forgotten here, and has to be in the store.
-    pub fn stays(&self, position: u64, tries: Tries) -> Option<u64> {
-        let mut state = self.state.lock();
-        state.under_way.remove(&position);
-        if !tries.is_dead {
-            if let Some(waiting) = state.waiting.get_mut(&position) {
-                waiting.delivery.tries = tries;
-            }
-            drop(state);
-            self.changed.notify_one();
-            return None;
-        }
-        let gone = state.waiting.remove(&position)?;
-        state.release(gone.delivery.bytes);
-        state.dead.insert(position, Delivery { tries, ..gone.delivery });
-        let oldest = *state.dead.keys().next().filter(|_| state.dead.len() > DEAD_MAX)?;
-        state.dead.remove(&oldest);
-        Some(oldest)
+    /// What there is to do now; at most so many messages. `rest` is until when the program cannot be called.
+    pub fn next(&self, now: Timestamp, most: usize, rest: Option<Timestamp>) -> Next {
+        self.backlog.lock().next(now, most, rest)
+    }
+
+    /// It is decided what becomes of a message, and that is stored. Gives one that is forgotten for it, and has to be in
+    /// the store.
+    pub fn settle(&self, position: u64, fate: Fate) -> Option<u64> {
+        let forgotten = self.backlog.lock().settle(position, fate);
+        self.changed.notify_one();
+        forgotten
     }
 
     /// A message that was given up is to be delivered again, and that is stored.
     pub fn revive(&self, outbox: &Outbox, position: u64, tries: Tries) {
-        let mut state = self.state.lock();
-        let Some(delivery) = state.dead.remove(&position) else { return };
-        // A person asked for it: it may exceed the bound by one.
-        state.count += 1;
-        state.bytes += delivery.bytes;
-        state.waiting.insert(position, Waiting { delivery: Delivery { tries, ..delivery }, body: None });
-        drop(state);
+        self.backlog.lock().revive(position, tries);
         self.changed.notify_one();
         outbox.ready.notify_one();
     }
 
     /// Whether messages were dropped since this was asked last.
     pub(super) fn has_overflown(&self) -> bool {
-        let mut state = self.state.lock();
-        let dropped = state.dropped;
-        std::mem::replace(&mut state.told, dropped) < dropped
+        self.backlog.lock().has_overflown()
     }
 
     /// Nobody delivers any more; tells whether that is so: something may have come meanwhile.
-    pub(super) fn leave(&self) -> bool {
-        let mut state = self.state.lock();
-        state.is_served = !state.waiting.is_empty();
-        !state.is_served
-    }
-}
-
-impl State {
-    fn restore(&mut self, delivery: Delivery) {
-        if delivery.tries.is_dead {
-            self.dead.insert(delivery.position, delivery);
-        } else {
-            self.count += 1;
-            self.bytes += delivery.bytes;
-            self.waiting.insert(delivery.position, Waiting { delivery, body: None });
-        }
+    pub fn leave(&self) -> bool {
+        self.backlog.lock().leave()
     }
 
-    fn reserve(&mut self, bytes: u64) -> bool {
-        if self.count >= WAITING_MAX || self.bytes + bytes > WAITING_BYTES_MAX {
-            return false;
-        }
-        self.count += 1;
-        self.bytes += bytes;
-        true
-    }
-
-    fn release(&mut self, bytes: u64) {
-        self.count = self.count.saturating_sub(1);
-        self.bytes = self.bytes.saturating_sub(bytes);
-    }
-
-    /// A copy of a body that stays in memory; empty if there is no room.
-    fn hold(&mut self, body: &[u8]) -> Vec<u8> {
-        let bytes = body.len() as u64;
-        if self.held_bytes + bytes > HELD_BYTES_MAX {
-            return Vec::new();
-        }
-        self.held_bytes += bytes;
-        body.to_vec()
-    }
-
-    fn positions(&self) -> Vec<u64> {
-        self.waiting.keys().chain(self.dead.keys()).copied().collect()
-    }
-
-    fn clear(&mut self) {
-        let is_served = self.is_served;
-        *self = Self { is_served, ..Self::default() };
+    fn end(&self) {
+        self.backlog.lock().clear();
+        self.changed.notify_one();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     const OID: Oid = Oid(Uuid::from_u128(1));
+    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 
     fn message(target: &str, id: u128, body: &str) -> Message {
         let (target, kind, body) = (target.to_owned(), "detection".to_owned(), body.as_bytes().to_vec());
@@ -421,7 +284,7 @@ mod tests {
     }
 
     async fn stored(outbox: &Arc<Outbox>, store: &Store, messages: Vec<Message>) {
-        let mut posted = outbox.put(OID, messages);
+        let mut posted = outbox.put(OID, messages, NOW);
         store.commit(vec![posted.stored()]).await.expect("stored");
         posted.deliver();
     }
@@ -432,27 +295,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn messages_are_begun_in_order_and_one_that_waits_for_another_try_holds_nobody_up() {
-        let (outbox, store) = (Arc::new(Outbox::default()), Store::memory());
-        stored(&outbox, &store, (1..=4).map(|id| message("a", id, "{}")).collect()).await;
-        let lane = outbox.lane(OID, "a");
-        let now = clock::now();
-        assert_eq!(positions(lane.next(now, 2)), [1, 2]);
-        let later = Tries { made: 1, due: Timestamp::MAX, ..Tries::default() };
-        assert_eq!(lane.stays(1, later), None);
-        assert_eq!(
-            positions(lane.next(now, 9)),
-            [3, 4],
-            "neither the one under way, nor the one whose time has not come"
-        );
-        for position in [2, 3, 4] {
-            lane.done(position);
-        }
-        assert!(matches!(lane.next(now, 9), Next::Wait(Timestamp::MAX)));
-        assert_eq!(positions(lane.next(Timestamp::MAX, 9)), [1]);
-    }
-
-    #[tokio::test]
     async fn what_waits_is_there_after_a_restart_under_the_same_id_and_positions_go_on() {
         let (outbox, store) = (Arc::new(Outbox::default()), Store::memory());
         stored(&outbox, &store, vec![message("a", 7, "{\"x\": 1}"), message("b", 8, "{}")]).await;
@@ -460,15 +302,15 @@ mod tests {
         let standing = again.standing(OID, "a", 10);
         assert_eq!(standing.waiting.iter().map(|delivery| delivery.id.as_u128()).collect::<Vec<_>>(), [7]);
         stored(&again, &store, vec![message("a", 9, "{}")]).await;
-        assert_eq!(positions(again.lane(OID, "a").next(clock::now(), 9)), [1, 3]);
+        assert_eq!(positions(again.lane(OID, "a").next(NOW, 9, None)), [1, 3]);
     }
 
     #[tokio::test]
     async fn what_was_not_stored_takes_no_room_and_what_exceeds_the_room_is_counted() {
         let (outbox, store) = (Arc::new(Outbox::default()), Store::memory());
-        drop(outbox.put(OID, vec![message("a", 1, "{}")]));
+        drop(outbox.put(OID, vec![message("a", 1, "{}")], NOW));
         assert_eq!(outbox.room(OID, "a"), WAITING_MAX);
-        let posted = outbox.put(OID, (0..WAITING_MAX as u128 + 3).map(|id| message("a", id, "{}")).collect());
+        let posted = outbox.put(OID, (0..WAITING_MAX as u128 + 3).map(|id| message("a", id, "{}")).collect(), NOW);
         assert_eq!(posted.overflown(), BTreeSet::from(["a".to_owned()]));
         posted.deliver();
         assert_eq!((outbox.room(OID, "a"), outbox.standing(OID, "a", 1).dropped), (0, 3));
@@ -477,19 +319,23 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_was_given_up_can_be_revived_and_the_oldest_is_forgotten() {
-        let outbox = Arc::new(Outbox::default());
-        outbox.put(OID, (0..=DEAD_MAX as u128).map(|id| message("a", id, "{}")).collect()).deliver();
+    async fn of_an_organization_that_is_lost_nothing_is_begun_any_more() {
+        let (outbox, store) = (Arc::new(Outbox::default()), Store::memory());
+        stored(&outbox, &store, vec![message("a", 1, "{}"), message("b", 2, "{}")]).await;
+        let lanes = outbox.take_unserved();
+        outbox.end(OID);
+        assert!(lanes.iter().all(|lane| matches!(lane.next(NOW, 9, None), Next::Empty)));
+        assert!(outbox.take_unserved().is_empty() && outbox.standing(OID, "a", 9).waiting.is_empty());
+    }
+
+    #[tokio::test]
+    async fn another_organization_sees_nothing_of_what_was_given_up() {
+        let (outbox, store) = (Arc::new(Outbox::default()), Store::memory());
+        stored(&outbox, &store, vec![message("a", 5, "{}")]).await;
         let lane = outbox.lane(OID, "a");
-        let dead = Tries { is_dead: true, ..Tries::default() };
-        let forgotten: Vec<u64> = positions(lane.next(Timestamp::MAX, usize::MAX))
-            .into_iter()
-            .filter_map(|at| lane.stays(at, dead.clone()))
-            .collect();
-        assert_eq!(forgotten, [1]);
-        let (found, position) = outbox.dead(OID, Uuid::from_u128(5)).expect("it is kept");
-        found.revive(&outbox, position, Tries::default());
-        assert_eq!(positions(lane.next(Timestamp::MAX, 9)), [6]);
-        assert!(outbox.dead(Oid(Uuid::nil()), Uuid::from_u128(6)).is_none(), "another organization sees nothing of it");
+        assert_eq!(positions(lane.next(NOW, 9, None)), [1]);
+        lane.settle(1, Fate::Kept(Tries { is_dead: true, ..Tries::default() }));
+        assert!(outbox.dead(OID, Uuid::from_u128(5)).is_some());
+        assert!(outbox.dead(Oid(Uuid::nil()), Uuid::from_u128(5)).is_none());
     }
 }

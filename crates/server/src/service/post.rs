@@ -6,7 +6,6 @@ use crate::output::destination::{Guarded, body_of};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use muster_model::Timestamp;
 use muster_webhook::extension::{self, Message, Subject};
 use muster_webhook::service::{self, DEADLINE_S, Envelope, USER_AGENT};
 use muster_webhook::{EXTENSION_HEADER, SERVICE_HEADER, sign};
@@ -142,9 +141,4 @@ fn packed(text: &[u8]) -> Vec<u8> {
     // Memory takes every byte.
     let written = packer.write_all(text).and_then(|()| packer.finish());
     written.unwrap_or_default()
-}
-
-/// Whether a message has waited for so long that it is not tried again.
-pub(super) fn is_too_old(at: Timestamp, now: Timestamp) -> bool {
-    now.since(at) >= Duration::from_secs(24 * 3_600)
 }

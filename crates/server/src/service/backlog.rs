@@ -1,0 +1,429 @@
+//! What waits for one target of one organization, and which message is begun when. Pure: it neither waits nor stores,
+//! and the clock is the caller's.
+
+use super::fate::{Fate, is_too_old, is_turn};
+use muster_model::Timestamp;
+use muster_store::{Delivery, Tries};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// Messages that wait in one lane; what comes beyond is dropped and told. A service that is away for an hour misses
+/// nothing at two or three events a second.
+pub const WAITING_MAX: usize = 10_000;
+
+/// Bytes of the bodies of those messages.
+pub const WAITING_BYTES_MAX: u64 = 64 << 20;
+
+/// Messages that were given up and are kept, per lane; beyond, the oldest is forgotten.
+pub const DEAD_MAX: usize = 1_000;
+
+/// Bytes of bodies that a lane holds in memory, so that what is delivered at once is not read again.
+const HELD_BYTES_MAX: u64 = 1 << 20;
+
+/// No message is left alone for longer: pauses between tries, delays and rests are shorter. What is to wait for longer
+/// was told so by a clock that has been set back since.
+const WAIT_MAX: Duration = Duration::from_secs(6 * 60);
+
+/// What waits for one target of one organization.
+#[derive(Default)]
+pub struct Backlog {
+    waiting: BTreeMap<u64, Waiting>,
+    /// Positions of those that can be begun.
+    ready: BTreeSet<u64>,
+    /// Positions of those that cannot be yet, by when they can. What is in neither is under way.
+    later: BTreeSet<(Timestamp, u64)>,
+    /// Positions of those that tell of an end of the subscription.
+    turns: BTreeSet<u64>,
+    dead: BTreeMap<u64, Delivery>,
+    /// Of those that wait, and of those that are about to be stored.
+    count: usize,
+    bytes: u64,
+    held_bytes: u64,
+    /// Dropped since the server started, and how many of those were told.
+    dropped: u64,
+    told: u64,
+    /// Someone delivers.
+    is_served: bool,
+}
+
+struct Waiting {
+    delivery: Delivery,
+    body: Option<Vec<u8>>,
+}
+
+/// What there is to do.
+pub enum Next {
+    /// Deliver these now; a body that is not in memory has to be read.
+    Deliver(Vec<(Delivery, Option<Vec<u8>>)>),
+    /// Give these up: they have waited for too long, and the program cannot be called.
+    Expire(Vec<Delivery>),
+    /// Nothing before this instant, or before something changes.
+    Wait(Timestamp),
+    /// Nothing waits.
+    Empty,
+}
+
+/// How a lane stands.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// What waits, oldest first.
+    pub waiting: Vec<Delivery>,
+    /// What was given up, oldest first.
+    pub dead: Vec<Delivery>,
+    /// How many were dropped since the server started, because too many waited.
+    pub dropped: u64,
+}
+
+impl Backlog {
+    /// Takes in what was stored by a server before.
+    pub fn restore(&mut self, delivery: Delivery) {
+        if delivery.tries.is_dead {
+            self.dead.insert(delivery.position, delivery);
+        } else {
+            self.count += 1;
+            self.bytes += delivery.bytes;
+            self.insert(delivery, None);
+        }
+    }
+
+    /// Keeps room for a message of so many bytes, if there is some.
+    pub fn reserve(&mut self, bytes: u64) -> bool {
+        if self.count >= WAITING_MAX || self.bytes + bytes > WAITING_BYTES_MAX {
+            return false;
+        }
+        self.count += 1;
+        self.bytes += bytes;
+        true
+    }
+
+    /// Gives back the room of a message, and that of the copy of its body.
+    pub fn release(&mut self, bytes: u64, held: u64) {
+        self.count = self.count.saturating_sub(1);
+        self.bytes = self.bytes.saturating_sub(bytes);
+        self.held_bytes = self.held_bytes.saturating_sub(held);
+    }
+
+    /// Messages that there is room for.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        WAITING_MAX.saturating_sub(self.count)
+    }
+
+    /// A message was dropped for want of room.
+    pub fn drop_one(&mut self) {
+        self.dropped += 1;
+    }
+
+    /// Whether messages were dropped since this was asked last.
+    pub fn has_overflown(&mut self) -> bool {
+        let dropped = self.dropped;
+        std::mem::replace(&mut self.told, dropped) < dropped
+    }
+
+    /// A copy of a body that stays in memory; empty if there is no room.
+    pub fn hold(&mut self, body: &[u8]) -> Vec<u8> {
+        let bytes = body.len() as u64;
+        if self.held_bytes + bytes > HELD_BYTES_MAX {
+            return Vec::new();
+        }
+        self.held_bytes += bytes;
+        body.to_vec()
+    }
+
+    /// A message is stored, for which room was kept.
+    pub fn insert(&mut self, delivery: Delivery, body: Option<Vec<u8>>) {
+        let (position, tries, at) = (delivery.position, &delivery.tries, delivery.at);
+        if is_turn(&delivery.kind) {
+            self.turns.insert(position);
+        }
+        self.place(position, tries.due, at);
+        self.waiting.insert(position, Waiting { delivery, body });
+    }
+
+    /// What was to be tried when it was put is, whatever the clock says.
+    fn place(&mut self, position: u64, due: Timestamp, at: Timestamp) {
+        if due <= at {
+            self.ready.insert(position);
+        } else {
+            self.later.insert((due, position));
+        }
+    }
+
+    /// Positions of those that are begun next, if their bodies have to be read: together it costs little more than one by
+    /// one. As many as there is room for in memory, and no more than `most`.
+    #[must_use]
+    pub fn unread(&self, most: usize) -> Vec<u64> {
+        let waiting = self.ready.iter().filter_map(|position| self.waiting.get(position));
+        let mut room = HELD_BYTES_MAX.saturating_sub(self.held_bytes);
+        let fits = |waiting: &&Waiting| {
+            let has_room = waiting.delivery.bytes <= room;
+            room = room.saturating_sub(waiting.delivery.bytes);
+            waiting.body.is_none() && has_room
+        };
+        waiting.take_while(fits).take(most).map(|waiting| waiting.delivery.position).collect()
+    }
+
+    /// Bodies that were read.
+    pub fn fill(&mut self, bodies: Vec<(u64, Vec<u8>)>) {
+        for (position, body) in bodies {
+            if let Some(waiting) = self.waiting.get_mut(&position).filter(|waiting| waiting.body.is_none()) {
+                self.held_bytes += body.len() as u64;
+                waiting.body = Some(body);
+            }
+        }
+    }
+
+    /// What there is to do now; at most so many messages. `rest` is until when the program cannot be called.
+    pub fn next(&mut self, now: Timestamp, most: usize, rest: Option<Timestamp>) -> Next {
+        self.look_at_clock(now);
+        if let Some(until) = rest {
+            let expired = self.expire(now, most);
+            return match (expired.is_empty(), self.waiting.is_empty()) {
+                (false, _) => Next::Expire(expired),
+                (true, false) => Next::Wait(until),
+                (true, true) => Next::Empty,
+            };
+        }
+        let turn = self.turns.first().copied();
+        let is_next = |position: &&u64| !self.turns.contains(position) || turn == Some(**position);
+        let found: Vec<u64> = self.ready.iter().filter(is_next).take(most).copied().collect();
+        if found.is_empty() {
+            let earliest = self.later.first().map_or(Timestamp::MAX, |(due, _)| *due);
+            return if self.waiting.is_empty() { Next::Empty } else { Next::Wait(earliest) };
+        }
+        let mut deliveries = Vec::with_capacity(found.len());
+        for position in found {
+            self.ready.remove(&position);
+            let Some(waiting) = self.waiting.get_mut(&position) else { continue };
+            let body = waiting.body.take();
+            self.held_bytes = self.held_bytes.saturating_sub(body.as_ref().map_or(0, |body| body.len() as u64));
+            deliveries.push((waiting.delivery.clone(), body));
+        }
+        Next::Deliver(deliveries)
+    }
+
+    /// Finds those whose time has come, and lets none wait for longer than it was told to.
+    fn look_at_clock(&mut self, now: Timestamp) {
+        while let Some((due, position)) = self.later.first().copied().filter(|(due, _)| *due <= now) {
+            self.later.remove(&(due, position));
+            self.ready.insert(position);
+        }
+        let latest = now.saturating_add(WAIT_MAX);
+        while let Some((due, position)) = self.later.last().copied().filter(|(due, _)| *due > latest) {
+            self.later.remove(&(due, position));
+            self.later.insert((latest, position));
+            if let Some(waiting) = self.waiting.get_mut(&position) {
+                waiting.delivery.tries.due = latest;
+            }
+        }
+    }
+
+    /// Takes some of those that have waited for too long; they are under way then.
+    fn expire(&mut self, now: Timestamp, most: usize) -> Vec<Delivery> {
+        let oldest = self.waiting.values().map(|waiting| &waiting.delivery);
+        let is_idle = |delivery: &&Delivery| {
+            self.ready.contains(&delivery.position) || self.later.contains(&(delivery.tries.due, delivery.position))
+        };
+        let old = oldest.take_while(|delivery| is_too_old(delivery.at, now)).filter(is_idle).take(most);
+        let old: Vec<Delivery> = old.cloned().collect();
+        for delivery in &old {
+            self.ready.remove(&delivery.position);
+            self.later.remove(&(delivery.tries.due, delivery.position));
+        }
+        old
+    }
+
+    /// It is decided what becomes of a message that was under way, and that is stored. Gives the oldest of those that were
+    /// given up, if they are too many now: it is forgotten here, and has to be in the store.
+    pub fn settle(&mut self, position: u64, fate: Fate) -> Option<u64> {
+        let again = match fate {
+            Fate::Forgotten | Fate::Ended => {
+                self.take(position);
+                return None;
+            }
+            Fate::Kept(tries) => return self.keep(position, tries),
+            Fate::Postponed(due) => (due, None),
+            Fate::Retried(tries) => (tries.due, Some(tries)),
+        };
+        let (due, tries) = again;
+        let waiting = self.waiting.get_mut(&position)?;
+        waiting.delivery.tries = Tries { due, ..tries.unwrap_or_else(|| waiting.delivery.tries.clone()) };
+        self.later.insert((due, position));
+        None
+    }
+
+    fn keep(&mut self, position: u64, tries: Tries) -> Option<u64> {
+        let gone = self.take(position)?;
+        self.dead.insert(position, Delivery { tries, ..gone });
+        let oldest = *self.dead.keys().next().filter(|_| self.dead.len() > DEAD_MAX)?;
+        self.dead.remove(&oldest);
+        Some(oldest)
+    }
+
+    /// Takes out a message that is under way.
+    fn take(&mut self, position: u64) -> Option<Delivery> {
+        let Waiting { delivery, body } = self.waiting.remove(&position)?;
+        self.turns.remove(&position);
+        self.release(delivery.bytes, body.map_or(0, |body| body.len() as u64));
+        Some(delivery)
+    }
+
+    /// A message that was given up is to be delivered again, and that is stored.
+    pub fn revive(&mut self, position: u64, tries: Tries) {
+        let Some(delivery) = self.dead.remove(&position) else { return };
+        // A person asked for it: it may exceed the bound by one.
+        self.restore(Delivery { tries, ..delivery });
+    }
+
+    /// The position of a message of this id that was given up.
+    #[must_use]
+    pub fn dead(&self, id: uuid::Uuid) -> Option<u64> {
+        self.dead.values().find(|delivery| delivery.id == id).map(|delivery| delivery.position)
+    }
+
+    /// How it stands, with at most so many messages of each kind.
+    #[must_use]
+    pub fn standing(&self, most: usize) -> Standing {
+        Standing {
+            waiting: self.waiting.values().take(most).map(|waiting| waiting.delivery.clone()).collect(),
+            dead: self.dead.values().take(most).cloned().collect(),
+            dropped: self.dropped,
+        }
+    }
+
+    /// Whether somebody has to begin to deliver; who asks does.
+    pub fn is_taken_up(&mut self) -> bool {
+        let is_taken_up = !self.is_served && !self.waiting.is_empty();
+        self.is_served |= is_taken_up;
+        is_taken_up
+    }
+
+    /// Nobody delivers any more; tells whether that is so: something may have come meanwhile.
+    pub fn leave(&mut self) -> bool {
+        self.is_served = !self.waiting.is_empty();
+        !self.is_served
+    }
+
+    /// Where everything stands that is stored.
+    #[must_use]
+    pub fn positions(&self) -> Vec<u64> {
+        self.waiting.keys().chain(self.dead.keys()).copied().collect()
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        let is_served = self.is_served;
+        *self = Self { is_served, ..Self::default() };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    const NOW: Timestamp = Timestamp::from_secs(1_000_000);
+
+    fn backlog(kinds: &[&str]) -> Backlog {
+        let mut backlog = Backlog::default();
+        for (position, kind) in (1..).zip(kinds) {
+            assert!(backlog.reserve(2));
+            let tries = Tries { due: NOW, ..Tries::default() };
+            let id = Uuid::from_u128(position.into());
+            let (target, kind) = ("service/a".to_owned(), (*kind).to_owned());
+            backlog.insert(Delivery { position, target, id, kind, at: NOW, bytes: 2, tries }, None);
+        }
+        backlog
+    }
+
+    fn begun(backlog: &mut Backlog, now: Timestamp, most: usize) -> Vec<u64> {
+        let Next::Deliver(deliveries) = backlog.next(now, most, None) else { return Vec::new() };
+        deliveries.into_iter().map(|(delivery, _)| delivery.position).collect()
+    }
+
+    fn after(seconds: u64) -> Timestamp {
+        NOW.saturating_add(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn messages_are_begun_in_order_and_one_that_waits_for_another_try_holds_nobody_up() {
+        let mut backlog = backlog(&["detection"; 4]);
+        assert_eq!(begun(&mut backlog, NOW, 2), [1, 2]);
+        let later = Tries { made: 1, due: after(5), ..Tries::default() };
+        assert_eq!(backlog.settle(1, Fate::Retried(later)), None);
+        assert_eq!(
+            begun(&mut backlog, NOW, 9),
+            [3, 4],
+            "neither the one under way, nor the one whose time has not come"
+        );
+        for position in [2, 3, 4] {
+            backlog.settle(position, Fate::Forgotten);
+        }
+        assert!(matches!(backlog.next(NOW, 9, None), Next::Wait(due) if due == after(5)));
+        assert_eq!(begun(&mut backlog, after(5), 9), [1]);
+    }
+
+    #[test]
+    fn bodies_of_what_is_begun_next_are_read_together_as_far_as_there_is_room() {
+        let mut backlog = backlog(&["detection"; 4]);
+        assert_eq!(backlog.unread(3), [1, 2, 3]);
+        backlog.fill(vec![(1, b"{}".to_vec()), (2, b"{}".to_vec())]);
+        assert!(backlog.unread(9).is_empty(), "the next one is there");
+        let Next::Deliver(deliveries) = backlog.next(NOW, 3, None) else { panic!("they are ready") };
+        let bodies: Vec<bool> = deliveries.iter().map(|(_, body)| body.is_some()).collect();
+        assert_eq!((bodies, backlog.held_bytes), (vec![true, true, false], 0));
+        assert_eq!(backlog.unread(9), [4]);
+        backlog.held_bytes = HELD_BYTES_MAX;
+        assert!(backlog.unread(9).is_empty(), "it is read by itself");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_holds_nothing_back() {
+        let mut backlog = backlog(&["detection"; 2]);
+        let long_ago = Timestamp::from_secs(1_000);
+        assert_eq!(begun(&mut backlog, long_ago, 1), [1], "what waits for nothing is begun");
+        backlog.settle(1, Fate::Postponed(after(5)));
+        backlog.settle(2, Fate::Forgotten);
+        assert!(begun(&mut backlog, long_ago, 9).is_empty());
+        assert_eq!(begun(&mut backlog, long_ago.saturating_add(WAIT_MAX), 9), [1]);
+    }
+
+    #[test]
+    fn both_ends_of_a_subscription_are_told_one_after_the_other() {
+        let mut backlog = backlog(&["org_install", "detection", "org_uninstall", "org_install"]);
+        assert_eq!(begun(&mut backlog, NOW, 9), [1, 2]);
+        let again = Tries { made: 1, due: after(5), ..Tries::default() };
+        backlog.settle(1, Fate::Retried(again));
+        assert!(begun(&mut backlog, NOW, 9).is_empty(), "the second does not overtake the first");
+        assert_eq!(begun(&mut backlog, after(5), 9), [1]);
+        backlog.settle(1, Fate::Kept(Tries { is_dead: true, ..Tries::default() }));
+        assert_eq!(begun(&mut backlog, after(5), 9), [3]);
+        backlog.settle(3, Fate::Ended);
+        assert_eq!(begun(&mut backlog, after(5), 9), [4]);
+    }
+
+    #[test]
+    fn while_a_program_rests_nothing_is_begun_and_what_is_too_old_expires() {
+        let mut backlog = backlog(&["detection"; 2]);
+        let until = after(30);
+        assert!(matches!(backlog.next(NOW, 9, Some(until)), Next::Wait(at) if at == until));
+        let Next::Expire(old) = backlog.next(after(24 * 3_600), 1, Some(until)) else { panic!("they are too old") };
+        assert_eq!(old.iter().map(|delivery| delivery.position).collect::<Vec<_>>(), [1]);
+        assert_eq!(begun(&mut backlog, NOW, 9), [2], "that one is under way");
+    }
+
+    #[test]
+    fn what_was_given_up_can_be_revived_and_the_oldest_is_forgotten() {
+        let mut backlog = backlog(&vec!["detection"; DEAD_MAX + 1]);
+        let dead = Tries { is_dead: true, ..Tries::default() };
+        let forgotten: Vec<u64> = begun(&mut backlog, NOW, usize::MAX)
+            .into_iter()
+            .filter_map(|position| backlog.settle(position, Fate::Kept(dead.clone())))
+            .collect();
+        assert_eq!((forgotten, backlog.room()), (vec![1], WAITING_MAX));
+        let position = backlog.dead(Uuid::from_u128(6)).expect("it is kept");
+        backlog.revive(position, Tries { due: NOW, ..Tries::default() });
+        assert_eq!(begun(&mut backlog, NOW, 9), [6]);
+        assert_eq!(backlog.dead(Uuid::from_u128(6)), None);
+    }
+}

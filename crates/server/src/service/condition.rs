@@ -1,0 +1,111 @@
+//! How a program is, as far as calls tell: one that is not reached is left alone for a while, and one that refuses our
+//! signature until it accepts a health check. Pure: the clock is the caller's.
+
+use super::SECRETS_DIFFER;
+use muster_model::Timestamp;
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// For how long a program that is not reached is left alone: at first, and at most after doubling.
+const REST_MIN: Duration = Duration::from_secs(5);
+const REST_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// After so many calls in a row that did not reach it, a program is left alone, for a time that doubles.
+const FAILURES_MAX: u32 = 5;
+
+/// How a program is.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// When it last said that it is well.
+    pub well_at: Option<Timestamp>,
+    /// Why it is not; empty if it is.
+    pub error: String,
+    /// It refused our signature: nothing is sent until it takes one.
+    pub is_secret_wrong: bool,
+    /// Calls in a row that did not reach it.
+    failures: u32,
+    /// Nothing is sent before.
+    closed_until: Timestamp,
+    /// When it is asked next.
+    pub(super) ask_at: Timestamp,
+    /// Callbacks of which it said that it has them not, since it was asked last.
+    pub(super) missing: BTreeSet<String>,
+}
+
+impl State {
+    /// That of one which just said that it is well, and is asked next at this instant.
+    #[must_use]
+    pub fn well(now: Timestamp, ask_at: Timestamp) -> Self {
+        Self { well_at: Some(now), ask_at, ..Self::default() }
+    }
+
+    /// Until when nothing is sent to it; `None` if it can be called.
+    #[must_use]
+    pub fn rest(&self, now: Timestamp) -> Option<Timestamp> {
+        if self.is_secret_wrong {
+            return Some(now.saturating_add(REST_MIN));
+        }
+        // A clock that was set back makes no rest longer.
+        (self.closed_until > now).then(|| self.closed_until.min(now.saturating_add(REST_MAX)))
+    }
+
+    /// A call reached it.
+    pub fn reached(&mut self) {
+        self.failures = 0;
+    }
+
+    /// A call did not reach it. Those that were under way when it was given a rest do not make that longer.
+    pub fn missed(&mut self, now: Timestamp, reason: &str) {
+        if self.rest(now).is_some() {
+            return;
+        }
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= FAILURES_MAX {
+            self.error = reason.to_owned();
+            let rest = REST_MIN.saturating_mul(2_u32.saturating_pow(self.failures - FAILURES_MAX)).min(REST_MAX);
+            self.closed_until = now.saturating_add(rest);
+        }
+    }
+
+    /// It refuses our signature: it is asked how it is before anything else is sent.
+    pub fn refuses_signature(&mut self, now: Timestamp) {
+        self.is_secret_wrong = true;
+        self.error = SECRETS_DIFFER.to_owned();
+        self.ask_at = now.saturating_add(REST_MIN);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_not_reached_is_left_alone_ever_longer_until_it_is() {
+        let (mut state, mut now) = (State::default(), Timestamp::from_secs(1));
+        for _ in 1..FAILURES_MAX {
+            state.missed(now, "no route");
+        }
+        assert_eq!(state.rest(now), None);
+        let rests: Vec<u64> = (0..9)
+            .map(|_| {
+                (0..16).for_each(|_| state.missed(now, "no route"));
+                let until = state.rest(now).expect("it rests");
+                let rest = until.since(now).as_secs();
+                now = until;
+                rest
+            })
+            .collect();
+        assert_eq!(rests, [5, 10, 20, 40, 80, 160, 300, 300, 300], "calls that fail together count once");
+        state.reached();
+        state.missed(now, "no route");
+        assert_eq!(state.rest(now), None);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_makes_no_rest_longer() {
+        let (mut state, now) = (State::default(), Timestamp::from_secs(1_000_000));
+        (0..FAILURES_MAX).for_each(|_| state.missed(now, "no route"));
+        let before = Timestamp::from_secs(1_000);
+        assert_eq!(state.rest(before), Some(before.saturating_add(REST_MAX)));
+    }
+}
