@@ -19,6 +19,10 @@ fuzz_target!(|body: &[u8]| {
                 let _ = service::check_parameters(&declared, data);
             }
         }
+        if let Ok(health) = serde_json::from_value::<service::Health>(value.clone()) {
+            let again = serde_json::to_value(&health.mtd).and_then(serde_json::from_value::<service::Metadata>);
+            assert_eq!(again.ok(), Some(health.mtd), "what a service says of itself is kept as it was said");
+        }
         schema(value);
     }
     if let Ok(event) = Envelope::read(body) {

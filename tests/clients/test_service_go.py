@@ -1,11 +1,12 @@
 """A service that answers byte for byte as the Go framework does: checklist 21.1, the items on its dialect."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
+from api import call
+from listener import Listener
 from process import eventually
 from test_service_server import Muster
 
@@ -53,17 +54,15 @@ def service():
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = Listener(Handler)
     server.got = got
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
 
 
 def test_21_1_5_12_15_16_17_the_go_dialect_is_understood(world, client5, service, tmp_path):
     muster, oid = Muster(world, tmp_path), world.server.oid
-    url = f"http://127.0.0.1:{service.server_port}/"
-    muster.ok("service", "register", "go", "--url", url, "--allow-private", "--no-secret")
+    muster.ok("service", "register", "go", "--url", service.url, "--allow-private", "--no-secret")
     # 21.1.5
     said = json.loads(muster.ok("service", "health", "go"))
     assert said["detect_subscriptions"] == [] and said["commands"]["hello"]["desc"] == "says hello", said
@@ -100,3 +99,70 @@ def test_21_1_5_12_15_16_17_the_go_dialect_is_understood(world, client5, service
     eventually("its end is over", lambda: "service/go" not in json.dumps(world.api("GET", f"orgs/{oid}/keys")))
     assert not shown()["is_subscribed"] and "org_uninstall" not in {event["etype"] for event in service.got}
     muster.ok("service", "delete", "go", "--yes")
+
+
+# What that framework finds its callback by: compact JSON behind the root id.
+INVESTIGATION = 'svc-asks-ex/{"cb":"12ab34cd","j":"go-2","c":{"what":"a/b c ☃","n":[1,null]}}'
+ASKS = (
+    b'{"success":true,"data":{"version":1,"start_time":1700000000,"calls_in_progress":1,"mtd":{"detect_subscriptions":'
+    b'["__svc-asks-ex"],"callbacks":["detection","health","org_install","request"],"request_params":{}}}}'
+)
+RULE = {
+    "detection": json.dumps({"op": "and", "rules": [
+        {"op": "starts with", "path": "routing/investigation_id", "value": "svc-asks-ex"},
+        {"op": "is", "not": True, "path": "routing/event_type", "value": "CLOUD_NOTIFICATION"},
+    ]}),
+    "response": json.dumps([{"action": "report", "name": "__svc-asks-ex"}]),
+}
+
+
+def test_21_1_10_an_investigation_id_of_json_comes_back_byte_for_byte(world, tmp_path):
+    muster, oid, detections = Muster(world, tmp_path), world.server.oid, []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            as_service = lambda path, form: call(
+                "POST", f"{world.server.url}/v1/{path}", form, {"Authorization": f"bearer {event['jwt']}"}
+            ).status
+            body = b'{"success":true,"data":null}'
+            match event["etype"]:
+                case "health":
+                    body = ASKS
+                case "org_install":
+                    rule = {"name": "svc-asks-ex", "is_replace": "true", "is_enabled": "true", "namespace": "managed", **RULE}
+                    assert as_service(f"rules/{oid}", rule) == 200
+                case "request":
+                    task = {"tasks": ["os_version"], "investigation_id": INVESTIGATION}
+                    assert as_service(event["data"]["sid"], task) == 200
+                    body = b'{"success":true,"data":null,"jobs":[{"id":"go-2","start":1700000000000,"cause":"asked","hist":[]}]}'
+                case "detection":
+                    detections.append(event["data"])
+                    body = b'{"success":true,"data":null,"jobs":[{"id":"go-2","hist":[],"end":1700000000009}]}'
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    service = Listener(Handler)
+    permissions = [part for name in ("dr.set.managed", "sensor.get", "sensor.task") for part in ("--permission", name)]
+    muster.ok("service", "register", "asks", "--url", service.url, "--allow-private", "--no-secret", *permissions)
+    try:
+        muster.ok("service", "health", "asks")
+        muster.ok("service", "subscribe", "asks")
+        eventually("its rule is there", lambda: "svc-asks-ex" in world.api("GET", f"rules/{oid}?namespace=managed"))
+        muster.ok("service", "request", "asks", json.dumps({"sid": world.first.sid}))
+        answer = eventually("the answer is there", lambda: [
+            one for one in detections if one["routing"]["event_type"] == "OS_VERSION_REP"
+        ])[0]
+        assert answer["routing"]["investigation_id"] == INVESTIGATION, answer["routing"]
+        assert answer["detect"]["routing"]["investigation_id"] == INVESTIGATION
+        eventually("the job is closed", lambda: world.api("GET", f"job/{oid}/go-2")["job"].get("stopped"))
+    finally:
+        muster.run("job", "delete", "go-2", "--yes")
+        muster.run("service", "delete", "asks", "--yes")
+        world.api.raw("DELETE", f"/v1/rules/{oid}", {"name": "svc-asks-ex", "namespace": "managed"})
+        service.shutdown()

@@ -15,13 +15,13 @@ use muster_store::{Store, StoreError, Stream};
 use muster_wire::{ArtifactOffer, TRANSFER_PATH, Transfer, TransferRequest, from_server};
 use serde_json::{Value, json};
 
-async fn ingestion_key(world: &World) -> String {
+pub async fn ingestion_key(world: &World) -> String {
     let made = world.ok("POST", &format!("insight/{}/ingestion_keys", world.oid), &[("name", "i")]).await;
     made["key"].as_str().unwrap().to_owned()
 }
 
 /// Uploads `(id, type, path, source)`.
-async fn upload(world: &World, key: &str, (id, hint, path, source): (&str, &str, &str, &str), bytes: Vec<u8>) {
+pub async fn upload(world: &World, key: &str, (id, hint, path, source): (&str, &str, &str, &str), bytes: Vec<u8>) {
     let request = world
         .request("POST", "/ingest")
         .basic_auth(world.oid, Some(key))

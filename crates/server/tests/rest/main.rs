@@ -5,6 +5,7 @@ mod artifacts;
 mod claims;
 mod commits;
 mod console;
+mod deliveries;
 #[path = "../support/described.rs"]
 mod described;
 mod detections;

@@ -1,0 +1,297 @@
+//! What a service sees on the wire: bytes, headers, and when they come.
+
+use crate::actions::eventually;
+use crate::artifacts::{ingestion_key, upload};
+use crate::world::World;
+use muster_server::clock;
+use muster_webhook::service::{Etype, Per, Period};
+use muster_webhook::{SERVICE_HEADER, sign};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+const SECRET: &str = "shared-secret-123";
+
+const DONE: &str = r#"{"success": true, "data": {}}"#;
+
+/// What came with one call.
+#[derive(Clone)]
+struct Posted {
+    request_line: String,
+    headers: BTreeMap<String, String>,
+    body: Vec<u8>,
+    event: Value,
+}
+
+impl Posted {
+    fn is_of(&self, etype: &str) -> bool {
+        self.event["etype"] == etype
+    }
+}
+
+/// A service that keeps what it gets, to the byte.
+struct Wire {
+    url: String,
+    posted: Arc<Mutex<Vec<Posted>>>,
+    serving: JoinHandle<()>,
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Wire {
+    /// One with these callbacks; `answer` gives the whole answer to an event, or nothing to hang up.
+    async fn new(callbacks: &[String], answer: fn(&Value, usize) -> Option<String>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let metadata = json!({"callbacks": callbacks, "detect_subscriptions": null, "request_params": {}});
+        let health = ok(&json!({"success": true, "data": {"version": 1, "mtd": metadata}}).to_string());
+        let posted = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&posted);
+        let serving = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (kept, health) = (Arc::clone(&kept), health.clone());
+                tokio::spawn(async move {
+                    // Whoever calls hangs up in the end.
+                    let _ = serve(stream, &kept, &health, answer).await;
+                });
+            }
+        });
+        Self { url, posted, serving }
+    }
+
+    fn of(&self, etype: &str) -> Vec<Posted> {
+        self.posted.lock().unwrap().iter().filter(|posted| posted.is_of(etype)).cloned().collect()
+    }
+
+    /// How often each event came.
+    fn counts(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for posted in self.posted.lock().unwrap().iter() {
+            *counts.entry(posted.event["etype"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+        counts
+    }
+}
+
+fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+}
+
+async fn serve(
+    stream: TcpStream,
+    kept: &Mutex<Vec<Posted>>,
+    health: &str,
+    answer: fn(&Value, usize) -> Option<String>,
+) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let (mut head, mut line) = (Vec::new(), String::new());
+        while stream.read_line(&mut line).await? > 2 {
+            head.push(std::mem::take(&mut line).trim_end().to_owned());
+        }
+        if head.is_empty() {
+            return Ok(());
+        }
+        let request_line = head.remove(0);
+        let split = |line: &String| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
+        let headers: BTreeMap<String, String> = head.iter().filter_map(split).collect();
+        let mut body = vec![0; headers["content-length"].parse().unwrap()];
+        stream.read_exact(&mut body).await?;
+        let event: Value = serde_json::from_slice(&body).unwrap();
+        if event["etype"] == "health" {
+            stream.write_all(health.as_bytes()).await?;
+            continue;
+        }
+        let before = kept.lock().unwrap().iter().filter(|posted| posted.event["mid"] == event["mid"]).count();
+        kept.lock().unwrap().push(Posted { request_line, headers, body, event: event.clone() });
+        let Some(answer) = answer(&event, before) else { return Ok(()) };
+        stream.write_all(answer.as_bytes()).await?;
+    }
+}
+
+fn named(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+/// Registers and subscribes.
+async fn subscribed(world: &World, url: &str) {
+    let one = format!("services/{}/wire", world.oid);
+    world.ok("POST", &one, &[("url", url), ("secret", SECRET)]).await;
+    world.ok("POST", &format!("{one}/health"), &[]).await;
+    world.ok("POST", &format!("{one}/subscription"), &[]).await;
+}
+
+async fn waiting(world: &World) -> usize {
+    let answer = world.ok("GET", &format!("services/{}/wire/deliveries", world.oid), &[]).await;
+    answer["deliveries"].as_array().unwrap().len()
+}
+
+#[tokio::test]
+async fn checklist_21_1_3_4_and_13_every_try_is_plain_and_signed_anew_with_a_later_deadline() {
+    let world = World::new().await;
+    let again = |_: &Value, before: usize| {
+        let again = r#"{"success": false, "retry": true, "data": {}}"#;
+        Some(ok(if before == 0 { again } else { DONE }))
+    };
+    let service = Wire::new(&named(&["health", "request"]), again).await;
+    subscribed(&world, &service.url).await;
+    let form = [("request_data", r#"{"a": "é ☃ 😀"}"#), ("is_async", "true")];
+    let mid = world.ok("POST", &format!("service/{}/wire", world.oid), &form).await["mid"].clone();
+    let tries = eventually("both tries", async || Some(service.of("request")).filter(|tries| tries.len() == 2)).await;
+    for posted in &tries {
+        assert_eq!(posted.request_line, "POST / HTTP/1.1");
+        let header = |name: &str| posted.headers.get(name).map(String::as_str);
+        assert_eq!((header("content-type"), header("content-encoding")), (Some("application/json"), None));
+        assert_eq!(header("user-agent"), Some("lc-services"));
+        assert_eq!(header(SERVICE_HEADER), Some(sign(SECRET, &posted.body).as_str()));
+        assert!(
+            posted.body.is_ascii() && !posted.body.ends_with(b"\n"),
+            "the spelling that the oldest framework checks"
+        );
+        assert_eq!((&posted.event["mid"], &posted.event["data"]["a"]), (&mid, &json!("é ☃ 😀")));
+    }
+    let deadline = |posted: &Posted| posted.event["deadline"].as_i64().unwrap();
+    assert!(deadline(&tries[1]) >= deadline(&tries[0]) + 4, "four seconds pass before the second try at least");
+    assert_ne!(tries[0].headers[SERVICE_HEADER], tries[1].headers[SERVICE_HEADER]);
+}
+
+#[tokio::test]
+async fn checklist_21_1_15_an_early_413_and_a_closed_connection_are_failures_and_the_next_request_is_answered() {
+    let world = World::new().await;
+    let by_request = |event: &Value, _: usize| match event["data"]["do"].as_str() {
+        Some("close") => None,
+        Some("empty") => Some("HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n".to_owned()),
+        _ => Some(ok(DONE)),
+    };
+    let service = Wire::new(&named(&["health", "request"]), by_request).await;
+    subscribed(&world, &service.url).await;
+    let path = format!("service/{}/wire", world.oid);
+    for what in ["close", "empty"] {
+        let data = json!({"do": what}).to_string();
+        assert_eq!(world.refused("POST", &path, &[("request_data", &data)]).await.0, 502, "{what}");
+        world.ok("POST", &path, &[("request_data", "{}")]).await;
+    }
+
+    // It says that the body is too large before it has read it, and closes.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let hasty = tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = stream.read(&mut [0; 64]).await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 413 Content Too Large\r\ncontent-length: 4\r\nconnection: close\r\n\r\nbig!")
+                .await;
+        }
+    });
+    let one = format!("services/{}/hasty", world.oid);
+    world.ok("POST", &one, &[("url", &url)]).await;
+    world.ok("POST", &format!("{one}/subscription"), &[]).await;
+    let large = json!({"a": "a".repeat(500_000)}).to_string();
+    let path = format!("service/{}/hasty", world.oid);
+    assert_eq!(world.refused("POST", &path, &[("request_data", &large)]).await.0, 502);
+    hasty.abort();
+}
+
+/// Names of all periodic events of these periods, with the number of those whom each is about.
+fn periodic(periods: &[Period], sensors: usize) -> BTreeMap<String, usize> {
+    let per = |etype: Etype| match etype {
+        Etype::Every(period, Per::Sensor) if periods.contains(&period) => Some((etype.to_string(), sensors)),
+        Etype::Every(period, Per::Organization | Per::Service) if periods.contains(&period) => {
+            Some((etype.to_string(), 1))
+        }
+        _ => None,
+    };
+    Etype::all().filter_map(per).collect()
+}
+
+#[tokio::test]
+async fn checklist_21_1_20_all_eighteen_periodic_events_come_at_their_period() {
+    use Period::{Day7, Day30, Hour1, Hour3, Hour12, Hour24};
+    let world = World::new().await;
+    let sids =
+        BTreeSet::from([world.sensor("one", &[]).await, world.sensor("two", &[]).await].map(|sid| sid.to_string()));
+    let all = periodic(&[Hour1, Hour3, Hour12, Hour24, Day7, Day30], sids.len());
+    assert_eq!(all.len(), 18);
+    let callbacks: Vec<String> = all.keys().cloned().collect();
+    let service = Wire::new(&callbacks, |_, _| Some(ok(DONE))).await;
+    subscribed(&world, &service.url).await;
+    // An instant of the future at which periods of every length begin.
+    let lengths = Duration::from_secs(210 * 24 * 3_600);
+    let passed = u64::try_from(clock::now().as_secs()).unwrap() / lengths.as_secs() + 2;
+    let begin = muster_model::Timestamp::ZERO.saturating_add(lengths * u32::try_from(passed).unwrap());
+    let services = &world.server.app.services;
+    let hour = Duration::from_secs(3_600);
+    let told = async |due: &BTreeMap<String, usize>| {
+        eventually("what is due is told", async || (service.counts() == *due).then_some(())).await;
+        eventually("nothing waits", async || (waiting(&world).await == 0).then_some(())).await;
+        assert_eq!(service.counts(), *due);
+        let posted = std::mem::take(&mut *service.posted.lock().unwrap());
+        let sids_of = |etype: &String| -> BTreeSet<String> {
+            let of = posted.iter().filter(|posted| posted.is_of(etype));
+            of.filter_map(|posted| Some(posted.event["data"]["sid"].as_str()?.to_owned())).collect()
+        };
+        for etype in due.keys() {
+            let wanted = if etype.starts_with("sensor_") { sids.clone() } else { BTreeSet::new() };
+            assert_eq!(sids_of(etype), wanted, "{etype}");
+        }
+        let global = posted.iter().filter(|posted| posted.event["etype"].as_str().unwrap().starts_with("once_"));
+        assert!(
+            global.into_iter().all(|posted| posted.event.get("oid").is_none() && posted.event.get("jwt").is_none())
+        );
+    };
+    // The first look finds where each stands; all have been due since.
+    services.put_due(clock::now()).await;
+    services.put_due(begin).await;
+    told(&all).await;
+    for (hours, periods) in [
+        (1, &[Hour1] as &[Period]),
+        (3, &[Hour1, Hour3]),
+        (12, &[Hour1, Hour3, Hour12]),
+        (24, &[Hour1, Hour3, Hour12, Hour24]),
+        (7 * 24, &[Hour1, Hour3, Hour12, Hour24, Day7]),
+        (30 * 24, &[Hour1, Hour3, Hour12, Hour24, Day7, Day30]),
+    ] {
+        services.put_due(begin.saturating_add(hour * hours)).await;
+        told(&periodic(periods, sids.len())).await;
+        services.put_due(begin.saturating_add(hour * hours + hour / 2)).await;
+        assert_eq!(waiting(&world).await, 0, "nothing is due twice in a period");
+    }
+}
+
+#[tokio::test]
+async fn checklist_21_1_21_deployment_and_log_events_have_their_published_shapes() {
+    let world = World::new().await;
+    let service =
+        Wire::new(&named(&["health", "deployment_event", "log_event", "new_sensor"]), |_, _| Some(ok(DONE))).await;
+    subscribed(&world, &service.url).await;
+    let sid = world.sensor("host", &[]).await;
+    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<BTreeSet<String>>();
+    let first = async |etype: &str| {
+        eventually(etype, async || service.of(etype).into_iter().next()).await.event["data"].clone()
+    };
+    let deployed = first("deployment_event").await;
+    assert_eq!(keys(&deployed["event"]), BTreeSet::from(["public_ip", "internal_ip", "host_name"].map(String::from)));
+    let routing = &deployed["routing"];
+    assert_eq!((&routing["event_type"], &routing["sid"]), (&json!("enrollment"), &json!(sid)));
+    assert!(routing["plat"].is_i64() && routing["arch"].is_i64() && routing["event_time"].is_i64(), "{routing}");
+    assert!(routing["oid"].is_string() && routing["iid"].is_string(), "{routing}");
+    let new = first("new_sensor").await;
+    assert_eq!((&new["sid"], &new["hostname"]), (&json!(sid), &json!("host")));
+
+    let key = ingestion_key(&world).await;
+    upload(&world, &key, ("log-1", "txt", "/var/log/a", "a machine"), b"line\n".to_vec()).await;
+    let logged = first("log_event").await;
+    let (routing, event) = (&logged["routing"], &logged["event"]);
+    assert_eq!((&routing["event_type"], &routing["log_type"]), (&json!("ingest"), &json!("txt")), "{logged}");
+    assert!(routing["log_id"].is_string() && routing["oid"].is_string() && routing["event_time"].is_i64(), "{logged}");
+    assert_eq!((&event["size"], &event["source"]), (&json!(5), &json!("a machine")), "{logged}");
+    assert_eq!((&event["original_path"], event["original_md5"].is_string()), (&json!("/var/log/a"), true), "{logged}");
+}
