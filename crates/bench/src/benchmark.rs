@@ -3,6 +3,7 @@
 mod confirm;
 mod cpu;
 mod create;
+mod cron;
 mod detect;
 mod fanout;
 mod idle;
@@ -15,6 +16,7 @@ mod status;
 mod storm;
 mod tabs;
 mod tenants;
+mod webhook;
 
 use crate::fleet::{Heard, What};
 use crate::line::ms;
@@ -66,7 +68,12 @@ async fn measure(name: Name, args: &Args) -> anyhow::Result<()> {
         Name::Tenants => tenants::run(args).await,
         Name::Live => live::run(args).await,
         Name::Tabs => tabs::run(args).await,
-        Name::All | Name::ServeChild | Name::EchoChild => Ok(()),
+        Name::Webhook => {
+            webhook::run(args).await?;
+            webhook::run_with_dead(args).await
+        }
+        Name::Cron => cron::run(args).await,
+        Name::All | Name::ServeChild | Name::EchoChild | Name::TargetChild => Ok(()),
     }
 }
 

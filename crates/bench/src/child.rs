@@ -1,5 +1,6 @@
 //! What runs in a process of its own: the server, and what it is compared with.
 
+use crate::target::Target;
 use anyhow::Context as _;
 use muster_server::Server;
 use muster_server::config::Config;
@@ -56,6 +57,14 @@ pub async fn echo(data_dir: PathBuf) -> anyhow::Result<()> {
         () = accept => {}
         () = wait_for_end() => {}
     }
+    Ok(())
+}
+
+/// A service of others that answers at once, and counts.
+pub async fn target() -> anyhow::Result<()> {
+    let target = Target::new(|_| {}).await?;
+    println!("{}", json!({"tls": target.address, "http": target.address}));
+    wait_for_end().await;
     Ok(())
 }
 

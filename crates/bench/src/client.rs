@@ -118,6 +118,31 @@ impl Client {
         self.post(&format!("outputs/{}", self.oid), form).await.map(drop)
     }
 
+    /// Registers a service of others, private addresses included, asks how it is, and subscribes to it.
+    pub async fn subscribe(&self, name: &str, url: &str) -> anyhow::Result<()> {
+        let path = format!("services/{}/{name}", self.oid);
+        self.register(name, url).await?;
+        self.post(&format!("{path}/health"), &[]).await?;
+        self.post(&format!("{path}/subscription"), &[]).await.map(drop)
+    }
+
+    /// Registers a service that is dead, and subscribes to it all the same.
+    pub async fn subscribe_to_dead(&self, name: &str, url: &str) -> anyhow::Result<()> {
+        self.register(name, url).await?;
+        self.post(&format!("services/{}/{name}/subscription", self.oid), &[]).await.map(drop)
+    }
+
+    async fn register(&self, name: &str, url: &str) -> anyhow::Result<()> {
+        let form = [("url", url), ("secret", "bench"), ("allow_private", "true")];
+        self.post(&format!("services/{}/{name}", self.oid), &form).await.map(drop)
+    }
+
+    /// Has a service asked for something later.
+    pub async fn request_later(&self, name: &str) -> anyhow::Result<()> {
+        let form = [("request_data", "{}"), ("is_async", "true")];
+        self.post(&format!("service/{}/{name}", self.oid), &form).await.map(drop)
+    }
+
     /// Tries a rule on events.
     pub async fn replay(&self, rule: &Value, events: &[Value]) -> anyhow::Result<Value> {
         let body = json!({"oid": self.oid, "rule_source": {"rule": rule}, "event_source": {"events": events}});

@@ -16,6 +16,7 @@ mod fleet;
 mod limit;
 mod line;
 mod tab;
+mod target;
 mod world;
 
 use anyhow::Context as _;
@@ -53,6 +54,10 @@ enum Name {
     Live,
     /// Open tabs of the console: memory of each, and what they cost a task for online sensors.
     Tabs,
+    /// Deliveries to services of others: how many, and what dead ones do to others.
+    Webhook,
+    /// Periodic events for the sensors of an organization.
+    Cron,
     /// All of them, one after another.
     All,
     /// A server, until its standard input ends.
@@ -61,11 +66,14 @@ enum Name {
     /// A bare TLS echo server, until its standard input ends.
     #[value(hide = true)]
     EchoChild,
+    /// A service of others that does nothing, until its standard input ends.
+    #[value(hide = true)]
+    TargetChild,
 }
 
 impl Name {
     /// Those that measure, in the order in which `all` runs them.
-    const MEASURED: [Self; 14] = [
+    const MEASURED: [Self; 16] = [
         Self::Create,
         Self::Fanout,
         Self::Return,
@@ -80,6 +88,8 @@ impl Name {
         Self::Tenants,
         Self::Live,
         Self::Tabs,
+        Self::Webhook,
+        Self::Cron,
     ];
 }
 
@@ -102,6 +112,12 @@ struct Args {
     /// How many tabs of the console are open (`tabs`).
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     tabs: u32,
+    /// How many messages wait for a service (`webhook`).
+    #[arg(long, default_value_t = 50_000)]
+    messages: u32,
+    /// How many services are dead (`webhook`).
+    #[arg(long, default_value_t = 1_000)]
+    targets: u32,
     /// How often each measurement is made; the median is printed.
     #[arg(long, default_value_t = 3)]
     runs: u32,
@@ -124,6 +140,7 @@ fn main() -> anyhow::Result<()> {
         match args.name {
             Name::ServeChild => child::serve(args.data_dir.context("--data-dir is missing")?).await,
             Name::EchoChild => child::echo(args.data_dir.context("--data-dir is missing")?).await,
+            Name::TargetChild => child::target().await,
             _ => Box::pin(benchmark::run(&args)).await,
         }
     })

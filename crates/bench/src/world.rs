@@ -16,6 +16,7 @@ use muster_server::{clock, random};
 use muster_store::{Expect, Options, Store, TaskRow, Write};
 use muster_tasking::{Control, Spec};
 use roaring::RoaringBitmap;
+use rustix::time::{ClockId, clock_gettime};
 use rustls_pki_types::CertificateDer;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -53,7 +54,8 @@ pub struct Tenant {
 }
 
 impl Tenant {
-    async fn found(app: &App) -> anyhow::Result<Self> {
+    /// Founds one.
+    pub async fn found(app: &App) -> anyhow::Result<Self> {
         let (now, oid, api_key) = (clock::now(), Oid(random::uuid()), random::uuid().to_string());
         let profile = Profile { name: "bench".into(), created_at: now, sensor_quota: 0 };
         app.create_organization(oid, &profile).await?;
@@ -69,6 +71,12 @@ impl Tenant {
         let subscription = Subscription { created_at: now, by: "bench".into() };
         app.records.put(oid, SUBSCRIPTION, EXTENSION, &subscription, Expect::Any, Vec::new()).await?;
         Ok(Self { oid, api_key })
+    }
+
+    /// Its REST API on a server in this process.
+    pub async fn client(&self, server: &Server) -> anyhow::Result<Client> {
+        let http = server.bound.http.context("the server has no HTTP listener")?;
+        Client::new(format!("http://{http}"), self.oid, &self.api_key).await
     }
 }
 
@@ -103,6 +111,21 @@ impl Ground {
     /// The database file.
     pub fn database(&self) -> std::path::PathBuf {
         self.folder.path().join("muster.db")
+    }
+
+    /// Starts a server in this process, for what has to be set up by its API.
+    pub async fn with_server<T>(&self, act: impl AsyncFnOnce(&Server) -> anyhow::Result<T>) -> anyhow::Result<T> {
+        let store = self.store()?;
+        let server = Server::start_on(Config::loopback(self.folder.path().to_owned()), store.clone()).await?;
+        let done = act(&server).await;
+        server.stop().await;
+        store.close();
+        done
+    }
+
+    /// The store, on which no server may run; to be closed again.
+    pub fn store(&self) -> anyhow::Result<Store> {
+        Ok(Store::open(Options { path: self.database(), bytes_max: None, seal: None })?)
     }
 
     /// Accepts TLS as a server on this directory does; none may run.
@@ -205,26 +228,22 @@ impl Process {
         Client::new(base, tenant.oid, &tenant.api_key).await
     }
 
+    /// Bytes of memory that it has resident.
+    pub fn resident_bytes(&self) -> anyhow::Result<u64> {
+        resident_bytes(&self.proc()?)
+    }
+
     /// CPU time that it has used, user and system.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
-        let stat = self.proc_file("stat")?;
+        let stat = std::fs::read_to_string(format!("{}/stat", self.proc()?))?;
         // The name in parentheses may hold anything; fields are counted behind it. Source: proc_pid_stat(5).
         let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
         let ticks = |at: usize| fields.get(at).and_then(|field| field.parse::<f64>().ok()).context("short stat");
         Ok(Duration::from_secs_f64((ticks(11)? + ticks(12)?) / TICKS_PER_S))
     }
 
-    /// Bytes of memory that it has resident.
-    pub fn resident_bytes(&self) -> anyhow::Result<u64> {
-        let status = self.proc_file("status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kilobytes: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
-        Ok(kilobytes * 1_024)
-    }
-
-    fn proc_file(&self, name: &str) -> anyhow::Result<String> {
-        let pid = self.child.id().context("the child ended")?;
-        Ok(std::fs::read_to_string(format!("/proc/{pid}/{name}"))?)
+    fn proc(&self) -> anyhow::Result<String> {
+        Ok(format!("/proc/{}", self.child.id().context("the child ended")?))
     }
 
     /// Ends it in good order.
@@ -233,6 +252,21 @@ impl Process {
         self.child.wait().await?;
         Ok(())
     }
+}
+
+/// Bytes of memory that a process has resident, by its folder in `/proc`.
+pub fn resident_bytes(process: &str) -> anyhow::Result<u64> {
+    let status = std::fs::read_to_string(format!("{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kilobytes: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
+    Ok(kilobytes * 1_024)
+}
+
+/// CPU time that this process has used.
+pub fn own_cpu() -> Duration {
+    let used = clock_gettime(ClockId::ProcessCPUTime);
+    let part = |number| u64::try_from(number).unwrap_or(0);
+    Duration::from_secs(part(used.tv_sec)) + Duration::from_nanos(part(used.tv_nsec))
 }
 
 /// A server, and the client of its first organization.

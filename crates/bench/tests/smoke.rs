@@ -23,7 +23,7 @@ fn lines(name: &str, args: &[&str]) -> Vec<Value> {
 fn every_benchmark_prints_json_lines_with_name_value_and_unit() {
     let sensor = Path::new(env!("CARGO_BIN_EXE_muster-bench")).with_file_name("muster-sensor");
     assert!(sensor.exists(), "{} is missing; build it first: cargo build -p muster-sensor", sensor.display());
-    let small: [(&str, &[&str], &[&str]); 12] = [
+    let small: [(&str, &[&str], &[&str]); 14] = [
         ("create", &["--sensors", "50", "60"], &["create", "create.stored", "create", "create.stored"]),
         ("fanout", &["--sensors", "5"], &["fanout.last"]),
         ("return", &["--sensors", "5"], &["return.p50", "return.sensor.p50"]),
@@ -35,6 +35,8 @@ fn every_benchmark_prints_json_lines_with_name_value_and_unit() {
         ("detect", &["--sensors", "3"], &["detect", "detect"]),
         ("tabs", &["--sensors", "3", "--tabs", "2"], &["tabs.memory", "tabs.fanout"]),
         ("rules", &["--rules", "20"], &["rules.set", "rules.load", "rules.row"]),
+        ("webhook", &["--messages", "300", "--targets", "4"], &["webhook", "webhook.cpu", "webhook.dead"]),
+        ("cron", &["--sensors", "300"], &["cron", "cron.all"]),
         ("tenants", &["--rules", "20", "--records", "0"], &["tenants.order", "tenants.call", "tenants.handshake"]),
     ];
     for (name, args, expected) in small {
