@@ -6,9 +6,10 @@ use crate::world::World;
 use muster_server::clock;
 use muster_webhook::service::{Etype, Per, Period};
 use muster_webhook::{SERVICE_HEADER, sign};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -68,13 +69,13 @@ impl Wire {
     }
 
     fn of(&self, etype: &str) -> Vec<Posted> {
-        self.posted.lock().unwrap().iter().filter(|posted| posted.is_of(etype)).cloned().collect()
+        self.posted.lock().iter().filter(|posted| posted.is_of(etype)).cloned().collect()
     }
 
     /// How often each event came.
     fn counts(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
-        for posted in self.posted.lock().unwrap().iter() {
+        for posted in self.posted.lock().iter() {
             *counts.entry(posted.event["etype"].as_str().unwrap().to_owned()).or_default() += 1;
         }
         counts
@@ -110,8 +111,8 @@ async fn serve(
             stream.write_all(health.as_bytes()).await?;
             continue;
         }
-        let before = kept.lock().unwrap().iter().filter(|posted| posted.event["mid"] == event["mid"]).count();
-        kept.lock().unwrap().push(Posted { request_line, headers, body, event: event.clone() });
+        let before = kept.lock().iter().filter(|posted| posted.event["mid"] == event["mid"]).count();
+        kept.lock().push(Posted { request_line, headers, body, event: event.clone() });
         let Some(answer) = answer(&event, before) else { return Ok(()) };
         stream.write_all(answer.as_bytes()).await?;
     }
@@ -233,7 +234,7 @@ async fn checklist_21_1_20_all_eighteen_periodic_events_come_at_their_period() {
         eventually("what is due is told", async || (service.counts() == *due).then_some(())).await;
         eventually("nothing waits", async || (waiting(&world).await == 0).then_some(())).await;
         assert_eq!(service.counts(), *due);
-        let posted = std::mem::take(&mut *service.posted.lock().unwrap());
+        let posted = std::mem::take(&mut *service.posted.lock());
         let sids_of = |etype: &String| -> BTreeSet<String> {
             let of = posted.iter().filter(|posted| posted.is_of(etype));
             of.filter_map(|posted| Some(posted.event["data"]["sid"].as_str()?.to_owned())).collect()
