@@ -1,13 +1,15 @@
 //! What sensors say that a server must not take as it is.
 
 use crate::host::{Host, OID, ok, refusal};
-use crate::sensor::{Endpoint, hear, say, state};
+use crate::sensor::{Endpoint, enrol, hear, say, state};
 use muster_server::clock;
 use muster_server::errors::ORG_ERROR;
 use muster_store::{EntryQuery, Store, Stream};
-use muster_wire::{EVENT_DEPTH_MAX, Event, Events, LINK_ALPN, SensorState, from_sensor, from_server};
+use muster_wire::{
+    EVENT_DEPTH_MAX, Event, Events, InstallationKey, LINK_ALPN, Refusal, SensorState, from_sensor, from_server,
+};
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::TcpStream;
@@ -137,4 +139,40 @@ async fn five_4_a_direct_task_for_a_sensor_that_takes_no_more_is_refused() {
     while task().send().await.unwrap().status() == 409 {
         tokio::task::yield_now().await;
     }
+}
+
+#[tokio::test]
+async fn two_8_a_key_enrols_so_many_sensors_in_a_minute_and_the_others_are_told_when_to_come_again() {
+    const PER_MINUTE: u32 = 3;
+    let host = Host::start_with(Arc::new(tempfile::tempdir().unwrap()), Store::memory(), |config| {
+        config.limits.enrolments_per_minute = PER_MINUTE;
+    })
+    .await;
+    let key = async |name: &str| {
+        let made = host.post("installationkeys/{oid}", &json!({"desc": name})).await;
+        let iid = made["iid"].as_str().unwrap();
+        let key = host.get(&format!("installationkeys/{{oid}}/{iid}")).await;
+        InstallationKey::from_text(key["key"].as_str().unwrap()).unwrap()
+    };
+    let (laptops, servers) = (key("laptops").await, key("servers").await);
+    for _ in 0..PER_MINUTE {
+        let answer = enrol(&host, &laptops).await;
+        assert!(matches!(answer, from_server::Message::Enrolled(_)), "{answer:?}");
+    }
+    for _ in 0..2 {
+        let answer = enrol(&host, &laptops).await;
+        let from_server::Message::Refused(refused) = answer else { panic!("{answer:?}") };
+        assert_eq!(refused.reason(), Refusal::Busy, "it comes again by itself: {refused:?}");
+        assert!((1..=60).contains(&refused.retry_after_s) && refused.text.contains("in a minute"), "{refused:?}");
+    }
+    let answer = enrol(&host, &servers).await;
+    assert!(matches!(answer, from_server::Message::Enrolled(_)), "another key has a rate of its own: {answer:?}");
+    assert_eq!(host.app().organization(OID).unwrap().state.lock().fleet.live().len(), u64::from(PER_MINUTE) + 1);
+
+    let error = host.app().records.get(OID, ORG_ERROR, &format!("installation_keys/{}", laptops.iid)).unwrap().error;
+    assert!(error.starts_with("more than 3 sensors enrol with this installation key"), "{error}");
+    let query = EntryQuery::all(OID, Stream::Audit);
+    let page = host.app().store.read(move |read| read.entries(&query)).await.unwrap();
+    let told = page.entries.iter().filter(|entry| String::from_utf8_lossy(&entry.body).contains("refuse_enrolment"));
+    assert_eq!(told.count(), 1, "the audit tells it, and is not flooded with it");
 }

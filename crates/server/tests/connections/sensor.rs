@@ -7,8 +7,8 @@ use muster_model::{Architecture, Iid, Platform, Sid};
 use muster_server::sensor::{self, Enrolment};
 use muster_server::{SERVER_NAME, random};
 use muster_wire::{
-    Assembler, Claim, FromSensor, FromServer, Hello, LINK_ALPN, LINK_PATH, Refused, Resume, SensorState, encode,
-    from_sensor, from_server, proof_bytes,
+    Assembler, Claim, Enrol, FromSensor, FromServer, Hello, InstallationKey, LINK_ALPN, LINK_PATH, Refused, Resume,
+    SensorState, encode, from_sensor, from_server, proof_bytes,
 };
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use rustls_pki_types::ServerName;
@@ -68,6 +68,34 @@ pub fn padding() -> from_server::Message {
     from_server::Message::Refused(Refused { text: "x".repeat(1_000), ..Refused::default() })
 }
 
+async fn tls(host: &Host, alpn: &[u8]) -> TlsStream<TcpStream> {
+    let tcp = TcpStream::connect(host.server.bound.tls).await.unwrap();
+    TlsConnector::from(config(host, alpn)).connect(name(), tcp).await.unwrap()
+}
+
+/// A link on which the server has asked who is there.
+async fn challenged<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> (WebSocketStream<S>, Vec<u8>) {
+    let url = format!("ws://{SERVER_NAME}{LINK_PATH}");
+    let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
+    let from_server::Message::Challenge(challenge) = hear(&mut socket).await else { panic!("no challenge") };
+    (socket, challenge.nonce)
+}
+
+/// What the server answers to a machine that asks for an identity with an installation key.
+pub async fn enrol(host: &Host, key: &InstallationKey) -> from_server::Message {
+    let (mut socket, _) = challenged(tls(host, LINK_ALPN).await).await;
+    let enrol = Enrol {
+        oid: key.oid.0.as_bytes().to_vec(),
+        iid: key.iid.0.as_bytes().to_vec(),
+        secret: key.secret.clone(),
+        public_key: random::bytes::<32>().to_vec(),
+        ..Enrol::default()
+    };
+    let hello = Hello { claim: Some(Claim::Enrol(enrol)), state: Some(state()) };
+    say(&mut socket, from_sensor::Message::Hello(Box::new(hello))).await;
+    hear(&mut socket).await
+}
+
 impl Endpoint {
     pub async fn enrolled(host: &Host) -> Self {
         let key = Ed25519KeyPair::from_seed_unchecked(&random::bytes::<32>()).unwrap();
@@ -86,16 +114,13 @@ impl Endpoint {
 
     /// TCP and TLS.
     pub async fn tls(&self, host: &Host, alpn: &[u8]) -> TlsStream<TcpStream> {
-        let tcp = TcpStream::connect(host.server.bound.tls).await.unwrap();
-        TlsConnector::from(config(host, alpn)).connect(name(), tcp).await.unwrap()
+        tls(host, alpn).await
     }
 
     /// Says who it is, up to its welcome.
     pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> WebSocketStream<S> {
-        let url = format!("ws://{SERVER_NAME}{LINK_PATH}");
-        let (mut socket, _) = tokio_tungstenite::client_async(url, stream).await.unwrap();
-        let from_server::Message::Challenge(challenge) = hear(&mut socket).await else { panic!("no challenge") };
-        let proof = proof_bytes(&challenge.nonce, OID, self.sid);
+        let (mut socket, nonce) = challenged(stream).await;
+        let proof = proof_bytes(&nonce, OID, self.sid);
         let resume = Resume {
             oid: OID.0.as_bytes().to_vec(),
             sid: self.sid.0.as_bytes().to_vec(),
