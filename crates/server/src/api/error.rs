@@ -16,6 +16,9 @@ use muster_store::StoreError;
 /// Seconds after which a client may try again what cannot be done now.
 const RETRY_AFTER_S: u32 = 5;
 
+/// What is said where the disk cannot be used: it may come back.
+const NO_DISK: &str = "the server cannot use its disk now, or is stopping; nothing was changed. Try again";
+
 /// An error that a client sees: a stable code, which has its HTTP status, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
@@ -111,7 +114,7 @@ impl From<StoreError> for ApiError {
             }
             StoreError::Unavailable(why) => {
                 tracing::warn!(why, "the store is not available");
-                Self::unavailable("the server cannot use its disk now, or is stopping; nothing was changed. Try again")
+                Self::unavailable(NO_DISK)
             }
             StoreError::Conflict(what) => Self::conflict(format!("changed by someone else meanwhile: {what}")),
             StoreError::Deposed(_) => Self::unavailable(
@@ -223,7 +226,10 @@ impl From<files::Error> for ApiError {
             files::Error::TooLarge(_) => Self::too_large(text),
             files::Error::DiskFull => Self::new(ErrorCode::DiskFull, text),
             files::Error::Gone => Self::not_found(text),
-            files::Error::Disk(error) => Self::internal(error),
+            files::Error::Disk(error) => {
+                tracing::warn!(%error, "a file could not be read or written");
+                Self::unavailable(NO_DISK)
+            }
         }
     }
 }

@@ -6,7 +6,7 @@
 //! 2. A list that fails leaves the others of its batch alone: the batch is begun again then, each list in a savepoint
 //!    of its own. Hardly any fails, and SQLite copies every page that is changed in a savepoint.
 //! 3. When `COMMIT` fails, every list of the batch fails, and the batch is rolled back. Unless that was for want of room
-//!    or a lock, which is found out before anything is written, it is not known whether the batch is on the disk.
+//!    or a lock, or because a write was refused, it is not known whether the batch is on the disk.
 
 use super::apply::Tables;
 use super::now;
@@ -15,7 +15,7 @@ use crate::counts::Counting;
 use crate::row::Write;
 use crate::seal::Seal;
 use crate::store::StoreError;
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
@@ -172,7 +172,7 @@ impl Writer<'_> {
 
     /// Commits and answers the batch.
     fn finish(&mut self, batch: Batch) {
-        let committed = self.execute("COMMIT").map_err(unless_refused);
+        let committed = self.statement("COMMIT").map_err(commit_error);
         if let Err(error) = &committed {
             tracing::error!(%error, lists = batch.len(), "a commit failed");
             self.roll_back();
@@ -236,14 +236,21 @@ impl Writer<'_> {
     }
 
     fn execute(&self, sql: &str) -> Result<(), StoreError> {
-        self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map(drop).map_err(store_error)
+        self.statement(sql).map_err(store_error)
+    }
+
+    fn statement(&self, sql: &str) -> Result<(), rusqlite::Error> {
+        self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute([])).map(drop)
     }
 }
 
-/// A `COMMIT` that breaks down may have reached the disk: the log is read from it at the next start.
-fn unless_refused(error: StoreError) -> StoreError {
-    match error {
-        StoreError::Full | StoreError::Busy => error,
+/// A `COMMIT` that breaks down may have reached the disk: the log is read from it at the next start. It has not if a
+/// write to the log was refused, as on a volume that became read-only: what makes a batch count is written last.
+fn commit_error(error: rusqlite::Error) -> StoreError {
+    let is_refused = error.sqlite_error().is_some_and(|error| error.extended_code == ffi::SQLITE_IOERR_WRITE);
+    match store_error(error) {
+        StoreError::Unavailable(why) if is_refused => StoreError::Unavailable(why),
+        refused @ (StoreError::Full | StoreError::Busy) => refused,
         other => StoreError::Unknown(other.to_string()),
     }
 }
