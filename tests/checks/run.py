@@ -26,6 +26,7 @@ import fuzz  # noqa: E402
 import layers  # noqa: E402
 import layout  # noqa: E402
 import licences  # noqa: E402
+import no_secrets  # noqa: E402
 import site_weight as site  # noqa: E402
 from steps import CACHE, Counts, cargo_test_counts, end, environment_of, processes, run, say  # noqa: E402
 
@@ -187,6 +188,7 @@ STEPS = {
     "tools": tools,
     "layers": lambda _: layers.check(),
     "layout": lambda _: layout.check(),
+    "secrets": lambda _: no_secrets.check(),
     "fmt": format_,
     "licences": licences.check,
     "clippy": clippy,
@@ -196,7 +198,7 @@ STEPS = {
     "clients": clients,
     "browser": browser,
 }
-DESCRIPTIONS = {"fuzz": fuzz.__doc__, "layers": layers.__doc__, "layout": layout.__doc__, "licences": licences.__doc__}
+DESCRIPTIONS = {"fuzz": fuzz.__doc__, "layers": layers.__doc__, "layout": layout.__doc__, "secrets": no_secrets.__doc__, "licences": licences.__doc__}
 
 
 def run_step(name: str, options) -> tuple[Counts, float]:

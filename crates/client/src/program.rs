@@ -57,7 +57,7 @@ pub struct RegisteredProgram {
 }
 
 /// What is to be registered.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct NewProgram {
     /// Where it listens.
     pub url: String,

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 const DATA_DIR: &str = "muster-data";
 
 /// Options that every command takes.
-#[derive(clap::Args, Clone, Debug, Default)]
+#[derive(clap::Args, Clone, Default)]
 #[command(next_help_heading = "Server and output")]
 pub struct Global {
     /// Print the API's JSON instead of tables

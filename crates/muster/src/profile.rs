@@ -7,16 +7,16 @@ use crate::up::environment::Environment;
 use anyhow::{Context as _, anyhow};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::{fmt, fs};
 
 /// The profile that is used when none is named.
 const DEFAULT: &str = "default";
 
 /// One server and one key.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// Root of the API.
@@ -31,6 +31,12 @@ pub struct Profile {
     /// User id, with user keys only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Profile({}, {})", self.url, self.oid)
+    }
 }
 
 /// The file.

@@ -7,9 +7,11 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use muster_model::Oid;
 use muster_store::{Seal, Store};
+use muster_wire::InstallationKey;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -22,12 +24,15 @@ struct Server {
 
 impl Server {
     fn start(data_dir: &Path) -> Self {
-        let mut child = muster(data_dir, &["up", "--no-sensor", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::start_as(up(data_dir).arg("--no-sensor"), data_dir)
+    }
+
+    fn start_as(command: &mut Command, data_dir: &Path) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap().contains("To use it from another shell")));
+        // What it tells of its sensor later must find a reader.
+        std::thread::spawn(move || lines.for_each(drop));
         Self { child, data_dir: data_dir.to_owned() }
     }
 
@@ -77,6 +82,10 @@ fn muster(data_dir: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_muster"));
     command.args(arguments).env("MUSTER_DATA_DIR", data_dir);
     command
+}
+
+fn up(data_dir: &Path) -> Command {
+    muster(data_dir, &["up", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"])
 }
 
 fn refused(output: Output) -> String {
@@ -130,7 +139,7 @@ async fn two_5_no_key_and_no_secret_is_in_the_clear_in_data_directory_or_backup(
     assert_eq!(holding(&data_dir, &texts, &["env"]), none, "after a stop, too");
 
     // Restored without the key, with a wrong one, and with its own.
-    let start = || muster(&copy, &["up", "--no-sensor", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]).output();
+    let start = || up(&copy).arg("--no-sensor").output();
     let text = refused(start().unwrap());
     assert!(text.contains("sealing.key is missing") && !copy.join("sealing.key").exists(), "{text}");
     let other = folder.path().join("other");
@@ -190,4 +199,40 @@ async fn two_5_keys_are_rotated_while_requests_run_and_none_fails() {
     server.stop();
     let text = refused(muster(&data_dir, &["rotate-keys"]).output().unwrap());
     assert!(text.contains("takes orders"), "{text}");
+}
+
+#[tokio::test]
+async fn two_10_no_log_at_any_level_holds_a_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data_dir, log) = (folder.path().join("data"), folder.path().join("log"));
+    let mut command = up(&data_dir);
+    command.env("MUSTER_LOG", "trace,tungstenite=trace").env("RUST_LOG", "trace,tungstenite=trace");
+    let server = Server::start_as(command.stderr(fs::File::create(&log).unwrap()), &data_dir);
+    let written = || String::from_utf8_lossy(&fs::read(&log).unwrap()).into_owned();
+    server.put_secret().await;
+    let token = server.token().await;
+    let before = keys(&data_dir);
+    assert!(muster(&data_dir, &["rotate-keys"]).output().unwrap().status.success());
+    let wrong = [("oid", server.variable("LC_OID")), ("secret", "a-wrong-secret-of-someone".to_owned())];
+    let wrong = wrong.each_ref().map(|(name, value)| (*name, value.as_str()));
+    assert_eq!(server.post("/jwt", None, &wrong).await.0, 401);
+    // The sensor of this machine has enrolled, too.
+    while !written().contains("the link is up") {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let installation_key = server.variable("MUSTER_INSTALL_KEY");
+    let mut secrets = vec![SECRET.to_owned(), token, "a-wrong-secret".to_owned(), server.variable("LC_API_KEY")];
+    for stored in [before, keys(&data_dir)] {
+        secrets.extend(["token_key", "digest_key"].map(|name| stored[name].as_str().unwrap().to_owned()));
+    }
+    let secret = InstallationKey::from_text(&installation_key).unwrap().secret;
+    secrets.push(secret[..8].iter().map(|byte| format!("{byte:02x}")).collect());
+    secrets.push(secret[..8].iter().map(u8::to_string).collect::<Vec<_>>().join(", "));
+    secrets.push(installation_key);
+    server.stop();
+    let text = written();
+    assert!(text.contains("TRACE") && text.len() > 10_000, "it logs: {} bytes", text.len());
+    for secret in secrets {
+        assert!(!text.contains(&secret), "{secret} is in the log");
+    }
 }

@@ -7,6 +7,7 @@ pub use muster_tasking::SensorRow;
 use muster_tasking::Target;
 use roaring::RoaringBitmap;
 use std::collections::BTreeSet;
+use std::fmt;
 use uuid::Uuid;
 
 /// One change. A list of them is one atomic commit.
@@ -256,8 +257,8 @@ impl Expect {
     }
 }
 
-/// A configuration record: organizations, keys, outputs, hive records …
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A configuration record: organizations, keys, outputs, hive records … Some hold secrets: see its `Debug`.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Record {
     /// Owner.
     pub oid: Oid,
@@ -269,6 +270,13 @@ pub struct Record {
     pub body: String,
     /// Counts the writes of this record, from 1.
     pub revision: u64,
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { oid, kind, key, body: _, revision } = self;
+        write!(f, "Record({oid} {kind}/{key}, revision {revision})")
+    }
 }
 
 /// A row that cannot be read; it stays in the store as it is.

@@ -32,6 +32,7 @@ pub struct InstallationKey {
 pub struct KeyError(&'static str);
 
 #[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
 struct Body {
     #[prost(uint32, tag = "1")]
     version: u32,

@@ -15,7 +15,7 @@ const TAG_BYTES_MAX: usize = 256;
 const COMMENT_BYTES_MAX: usize = 4_096;
 
 /// A record of a hive. It goes to clients as it is stored.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct HiveRecord {
     /// Content; what it looks like depends on the hive.
     pub data: Value,

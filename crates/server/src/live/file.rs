@@ -23,7 +23,7 @@ use tokio::sync::watch;
 const PART: &str = "part";
 
 /// What is stored of a file.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct FileRecord {
     /// UUID by which clients know it.
     pub id: String,
