@@ -13,6 +13,7 @@ use muster_rules::{YamlBounds, read_yaml};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use world::World;
 
 const BOUNDS: YamlBounds = YamlBounds { depth: 40, values: 100_000, text_bytes: 1 << 20 };
@@ -111,18 +112,29 @@ fn rules(count: u64, leaves: u64, bytes: u64) -> Value {
     json!({"version": 3, "hives": {"dr-general": (0..count).map(rule).collect::<Map<_, _>>()}})
 }
 
-/// A lookup of so many entries.
+/// A lookup of so many addresses.
 fn lookup(count: u64) -> Value {
-    let entries: Map<_, _> = (0..count).map(|number| (format!("host-{number}.example.com"), json!({}))).collect();
+    let address = |number: u64| format!("10.{}.{}.{}", number >> 16, number >> 8 & 255, number & 255);
+    let entries: Map<_, _> = (0..count).map(|number| (address(number), json!({}))).collect();
     json!({"version": 3, "hives": {"lookup": {"many": {"data": {"lookup_data": entries}, "usr_mtd": {"enabled": true}}}}})
+}
+
+/// A step at the size that is asked for.
+fn sized(step: &Value) -> Value {
+    let mut sized = step.as_object().unwrap().clone();
+    if std::env::var_os("MUSTER_FULL_SIZE").is_some() {
+        sized.extend(step["full"].as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
+    }
+    Value::Object(sized)
 }
 
 async fn run(name: &str) {
     let case = read(&cases().join(format!("{name}.yaml")));
     let world = World::start();
     for (number, step) in case["steps"].as_array().unwrap().iter().enumerate() {
-        println!("{name}: step {}, {}", number + 1, text(step, "do"));
-        world.carry_out(step).await;
+        let begun = Instant::now();
+        world.carry_out(&sized(step)).await;
+        println!("{name}: step {}, {}: {:.1?}", number + 1, text(step, "do"), begun.elapsed());
     }
 }
 
