@@ -99,6 +99,9 @@ pub trait Spool {
     /// [`StorageError`] when they cannot be read.
     fn read_after(&mut self, seq: u64, events_max: usize, bytes_max: usize) -> Result<Vec<Event>, StorageError>;
 
+    /// Number beyond which this spool has given none.
+    fn newest(&self) -> u64;
+
     /// Forgets everything up to `seq`.
     ///
     /// # Errors
@@ -219,6 +222,9 @@ pub enum Effect {
     Live(LiveOrder),
     /// Remember this identity and connect again.
     Enrolled(Sid),
+    /// The server has events that this spool never held, so it is an earlier state of itself: go on under another id,
+    /// since numbers under this one were given before, and connect again.
+    Renew,
     /// Close the link and wait at least so long before the next.
     Close(Duration, String),
     /// Close the link, and connect again after a part of this span that chance says.
@@ -403,7 +409,10 @@ impl Agent {
         for event in out.events {
             spool.push(event)?;
         }
-        if let Some(seq) = out.acknowledged {
+        let is_earlier = out.acknowledged.is_some_and(|seq| seq > spool.newest());
+        if is_earlier {
+            self.link = None;
+        } else if let Some(seq) = out.acknowledged {
             spool.acknowledge(seq)?;
         }
         let mut effects = Vec::new();
@@ -415,6 +424,7 @@ impl Agent {
             effects.extend((self.is_full != was_full).then_some(Effect::Report));
         }
         effects.extend(out.effects);
+        effects.extend(is_earlier.then_some(Effect::Renew));
         Ok(effects)
     }
 

@@ -466,6 +466,7 @@ impl<'a> Sensor<'a> {
             Effect::Granted(grant) => self.transfers.granted(grant),
             Effect::Live(order) => self.live_order(order),
             Effect::Enrolled(sid) => self.enrolled(sid),
+            Effect::Renew => self.renew_spool(),
             Effect::Unknown(wait, reason) => {
                 tracing::warn!(%reason, "the server does not know this sensor");
                 let wait = if self.identity.reclaim() { Duration::ZERO } else { wait };
@@ -489,6 +490,12 @@ impl<'a> Sensor<'a> {
             // Everything unacknowledged is sent again on the next link.
             self.hang_up(None);
         }
+    }
+
+    fn renew_spool(&mut self) {
+        let renewed = self.spool.renew(fresh_id());
+        tracing::warn!(?renewed, "the spool is an earlier state of itself: what waits in it is sent under another id");
+        self.hang_up(Some(Duration::ZERO));
     }
 
     fn enrolled(&mut self, sid: Sid) {

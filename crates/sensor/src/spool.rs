@@ -8,7 +8,9 @@
 //! # Invariants
 //!
 //! 1. A sequence number is never given twice under one spool id, whatever is lost
-//!    in a crash: numbers are reserved in blocks before they are given.
+//!    in a crash: numbers are reserved in blocks before they are given. Each time the
+//!    spool is opened it goes on at a random distance, so that a copy that is put back,
+//!    or another machine that has one, gives other numbers than the spool gave after it was copied.
 //! 2. Bytes on disk stay within twice the bound: segments that are mostly dead are
 //!    rewritten.
 //! 3. What is missing or damaged when the spool is opened is counted and told: the head
@@ -42,8 +44,6 @@ const SEGMENT_BYTES: u64 = 1024 * 1024;
 const EVENT_BYTES_MAX: usize = muster_wire::MESSAGE_BYTES_MAX - 1024;
 /// Sequence numbers reserved at a time; each reservation is one small file written.
 const RESERVED: u64 = 1 << 20;
-/// Highest number that a server may claim to have: a million events a second for ages.
-const SEQ_MAX: u64 = 1 << 62;
 
 /// Bounds of a spool; smaller in tests.
 #[derive(Clone, Copy, Debug)]
@@ -136,7 +136,7 @@ pub struct Spool {
 }
 
 impl Spool {
-    /// Opens the spool in `dir`, or begins one under `fresh_id`. Damaged blocks are
+    /// Opens the spool in `dir`, or begins one under `fresh_id`, which is random. Damaged blocks are
     /// skipped: an event is better lost than the rest with it. See [`Spool::damage`].
     ///
     /// # Errors
@@ -153,7 +153,7 @@ impl Spool {
             index: VecDeque::new(),
             segments: BTreeMap::new(),
             live_bytes: 0,
-            next_seq: reserved + 1,
+            next_seq: reserved + 1 + leap(fresh_id),
             reserved,
             losses: Losses::default(),
             mark: None,
@@ -231,6 +231,16 @@ impl Spool {
     fn write_head(&self) -> io::Result<()> {
         let segments = self.segments.iter().map(|(number, segment)| (*number, segment.content())).collect();
         Head { id: self.id, reserved: self.reserved, segments }.write(&self.dir)
+    }
+
+    /// Goes on under another id, with what is there.
+    ///
+    /// # Errors
+    ///
+    /// An [`io::Error`] of the file system: it has the id of before.
+    pub fn renew(&mut self, fresh_id: [u8; 16]) -> io::Result<()> {
+        let before = std::mem::replace(&mut self.id, fresh_id);
+        self.write_head().inspect_err(|_| self.id = before)
     }
 
     /// Random id made with this spool.
@@ -401,6 +411,12 @@ impl Spool {
     }
 }
 
+/// How many numbers are passed over when a spool is opened: up to 32 bits, far more than are given until the next time, and
+/// few enough for a thousand million times.
+fn leap([a, b, c, d, ..]: [u8; 16]) -> u64 {
+    u32::from_be_bytes([a, b, c, d]).into()
+}
+
 /// Whether an event answers a task, and so is dropped last.
 fn is_answer(event: &Event) -> bool {
     !event.task_id.is_empty() || !event.investigation_id.is_empty()
@@ -429,12 +445,11 @@ impl agent::Spool for Spool {
         events.map_err(|error| StorageError(format!("cannot read the spool: {error}")))
     }
 
+    fn newest(&self) -> u64 {
+        self.newest()
+    }
+
     fn acknowledge(&mut self, seq: u64) -> Result<(), StorageError> {
-        // Server and sensor may disagree after a state directory was copied back. A number
-        // beyond all reason must not use the numbers up.
-        if (self.next_seq..SEQ_MAX).contains(&seq) {
-            self.next_seq = seq + 1;
-        }
         self.forget(seq).map_err(|error| StorageError(format!("cannot shorten the spool: {error}")))
     }
 }

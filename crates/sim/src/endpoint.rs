@@ -6,12 +6,13 @@ pub mod disk;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
+use std::time::Duration;
 
 use muster_model::{Platform, Sid, TaskId};
 use muster_sensor::agent::{
     Agent, Answer, Effect, Lane, Look, Now, OWED_MAX, RUNNING_MAX, Setup, Verdict, event, task_id,
 };
-use muster_wire::{Claim, Enrol, Hello, Resume, SensorState, from_sensor, from_server};
+use muster_wire::{Claim, Enrol, Hello, Resume, SensorState, Step, from_sensor, from_server};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -41,6 +42,9 @@ pub const COMMAND_UNKNOWN: &str = "os_drivers";
 pub struct Endpoint {
     /// Its number.
     pub number: usize,
+    hostname: String,
+    /// Tasks at most of which something is owed there.
+    pub owed_max: usize,
     kernel: Rc<Kernel>,
     net: Rc<RefCell<Net>>,
     truth: SharedTruth,
@@ -48,10 +52,14 @@ pub struct Endpoint {
     pub disk: RefCell<Disk>,
     /// Its identity, once enrolled.
     pub sid: Option<Sid>,
+    /// The server does not know that identity: the next claim asks for it again.
+    reclaims: bool,
     /// Microseconds that its wall clock is ahead of true time.
     pub wall_micros: i64,
     boot_id: String,
     booted_at: Micros,
+    /// What `wall_micros` was then.
+    wall_at_boot: i64,
     /// Counts its processes.
     pub incarnation: u32,
     /// Commands of earlier processes are dead; those of later ones may outlive a failure of the disk.
@@ -92,14 +100,18 @@ impl Endpoint {
         let skew = i64::try_from(skew * SECOND).unwrap_or(0);
         Self {
             number,
+            hostname: format!("host-{number}"),
+            owed_max: OWED_MAX,
             kernel: Rc::clone(kernel),
             net: Rc::clone(net),
             truth: Rc::clone(truth),
             disk: RefCell::new(Disk::new(Rc::clone(kernel), Rc::clone(truth), number, sabotage)),
             sid: None,
+            reclaims: false,
             wall_micros: if kernel.chance(50) { skew } else { -skew },
             boot_id: String::new(),
             booted_at: 0,
+            wall_at_boot: 0,
             incarnation: 0,
             killed_before: 0,
             stopped: BTreeSet::new(),
@@ -109,11 +121,32 @@ impl Endpoint {
         }
     }
 
+    /// Another machine with all that this one has on its disk, so also its identity; under the same name or another.
+    #[must_use]
+    pub fn copied(&self, number: usize, is_namesake: bool) -> Self {
+        let fresh = Self::new(number, &self.kernel, &self.net, &self.truth, self.sabotage);
+        let disk = RefCell::new(self.disk.borrow().copied(number));
+        let hostname = if is_namesake { self.hostname.clone() } else { fresh.hostname };
+        Self { disk, hostname, sid: self.sid, owed_max: self.owed_max, ..fresh }
+    }
+
+    /// Takes its identity and all that belongs to it off the disk, so that it enrols as a machine of its own.
+    pub fn part(&mut self) {
+        self.die(Death::Killed);
+        self.kernel.note(|| format!("host {}: is a machine of its own from now on", self.number));
+        self.sid = None;
+        self.disk.borrow_mut().wipe(true);
+    }
+
     fn now(&self) -> Now {
         let true_micros = i64::try_from(self.kernel.now()).unwrap_or(i64::MAX);
+        let since_boot = self.kernel.now() - self.booted_at;
+        let set_since_boot = self.wall_micros - self.wall_at_boot;
+        let trusts_wall = self.sabotage == Some(Sabotage::TrustEndpointClock);
+        let since_boot = if trusts_wall { since_boot.saturating_add_signed(set_since_boot) } else { since_boot };
         Now {
             wall_ms: (EPOCH_MICROS + true_micros + self.wall_micros).div_euclid(1_000),
-            boot_ms: (self.kernel.now() - self.booted_at) / MS,
+            boot_ms: since_boot / MS,
             utc_offset_s: 0,
         }
     }
@@ -143,11 +176,12 @@ impl Endpoint {
         }
         if self.boot_id.is_empty() {
             self.boot_id = Uuid::from_bytes(self.kernel.id()).to_string();
-            self.booted_at = self.kernel.now();
+            (self.booted_at, self.wall_at_boot) = (self.kernel.now(), self.wall_micros);
         }
         self.incarnation += 1;
         self.disk.borrow_mut().open();
-        let setup = Setup { oid: OID, sid: self.sid, boot_id: self.boot_id.clone(), owed_max: OWED_MAX, look };
+        let owed_max = if self.sabotage == Some(Sabotage::TakeTooMany) { OWED_MAX } else { self.owed_max };
+        let setup = Setup { oid: OID, sid: self.sid, boot_id: self.boot_id.clone(), owed_max, look };
         let mut agent = Agent::new(setup, self.disk.borrow().ledger(), self.now());
         agent.observed(event("STARTING_UP", json!({}), None, self.now()));
         self.kernel.note(|| format!("host {}: process {} starts", self.number, self.incarnation));
@@ -313,6 +347,11 @@ impl Endpoint {
             if process.agent.running() > RUNNING_MAX {
                 self.truth.borrow_mut().fault(format!("host {}: more than {RUNNING_MAX} commands run", self.number));
             }
+            if process.agent.ledger().owed() > self.owed_max {
+                self.truth
+                    .borrow_mut()
+                    .fault(format!("host {}: more than {} tasks are owed", self.number, self.owed_max));
+            }
             match settled {
                 Err(_) => return self.disk_failed(),
                 Ok(effects) if effects.is_empty() => break,
@@ -369,19 +408,26 @@ impl Endpoint {
             Effect::Stop(task) => self.stop(task),
             Effect::Enrolled(sid) => {
                 self.kernel.note(|| format!("host {}: enrolled as {sid}", self.number));
-                self.sid = Some(sid);
+                (self.sid, self.reclaims) = (Some(sid), false);
                 self.truth.borrow_mut().enrolled(self.number, sid);
                 if let Some(process) = self.process.as_mut() {
                     process.agent.rename(Some(sid));
                 }
                 self.hang_up(0);
             }
-            Effect::Unknown(wait, _) | Effect::Close(wait, _) => {
-                self.hang_up(u64::try_from(wait.as_micros()).unwrap_or(SECOND))
+            Effect::Renew => {
+                self.kernel.note(|| format!("host {}: its spool is an earlier one", self.number));
+                self.disk.borrow_mut().renew_spool();
+                self.hang_up(0);
             }
             Effect::Away(within) => {
                 self.hang_up(self.kernel.between(0, u64::try_from(within.as_micros()).unwrap_or(SECOND)))
             }
+            Effect::Unknown(wait, _) => {
+                self.reclaims = !self.reclaims && self.sabotage != Some(Sabotage::StayUnknown);
+                self.hang_up(if self.reclaims { 0 } else { micros(wait) });
+            }
+            Effect::Close(wait, _) => self.hang_up(micros(wait)),
             Effect::Report => {
                 let state = self.state();
                 self.say(from_sensor::Message::Sync(state));
@@ -391,6 +437,10 @@ impl Endpoint {
     }
 
     fn say(&mut self, message: from_sensor::Message) {
+        if let from_sensor::Message::Receipts(told) = &message {
+            let declined = told.receipts.iter().filter(|receipt| receipt.step() == Step::Full).count();
+            self.truth.borrow_mut().counts.declined += declined as u64;
+        }
         if let Some(link) = self.link() {
             self.net.borrow_mut().send_up(link, message);
         }
@@ -398,9 +448,10 @@ impl Endpoint {
 
     fn claim(&self) -> Claim {
         let oid = OID.0.as_bytes().to_vec();
-        match self.sid {
-            Some(sid) => Claim::Resume(Resume { oid, sid: sid.0.as_bytes().to_vec(), signature: Vec::new() }),
-            None => Claim::Enrol(Enrol { oid, ..Enrol::default() }),
+        let sid = self.sid.map(|sid| sid.0.as_bytes().to_vec());
+        match sid {
+            Some(sid) if !self.reclaims => Claim::Resume(Resume { oid, sid, signature: Vec::new() }),
+            own => Claim::Enrol(Enrol { oid, sid: own.unwrap_or_default(), ..Enrol::default() }),
         }
     }
 
@@ -408,7 +459,7 @@ impl Endpoint {
         let disk = self.disk.borrow();
         SensorState {
             boot_id: self.boot_id.clone(),
-            hostname: format!("host-{}", self.number),
+            hostname: self.hostname.clone(),
             platform: Platform::LINUX.0,
             journal_id: disk.journal_id.to_vec(),
             spool_id: disk.spool_id.to_vec(),
@@ -416,4 +467,8 @@ impl Endpoint {
             ..SensorState::default()
         }
     }
+}
+
+fn micros(wait: Duration) -> Micros {
+    u64::try_from(wait.as_micros()).unwrap_or(SECOND)
 }

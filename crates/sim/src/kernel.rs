@@ -72,6 +72,8 @@ pub enum Event {
     Break,
     /// The store has room again.
     Room,
+    /// Two endpoints with one identity are parted.
+    Part,
 }
 
 struct Inner<E> {

@@ -15,6 +15,9 @@ use crate::kernel::{MS, Micros, SECOND};
 /// How long a message may be under way, at most, with what waits for it to be handled.
 const LATE_MAX: Micros = 10 * SECOND;
 
+/// Number of the machine that a copy was before it became one of its own.
+const PARTED: usize = usize::MAX;
+
 /// The log, as everything in a run shares it.
 pub type SharedTruth = Rc<RefCell<Truth>>;
 
@@ -27,6 +30,8 @@ pub enum Fate {
     Dropped,
     /// Lost with the power or the disk before it was flushed.
     Lost,
+    /// It has another number, or is on another machine: the server may have it under this one.
+    Moved,
 }
 
 /// How much happened in a run.
@@ -38,6 +43,11 @@ pub struct Counts {
     pub deposed: u64,
     pub sensor_crashes: u64,
     pub wipes: u64,
+    /// Servers that came back with an older state of their store.
+    pub restores: u64,
+    pub clones: u64,
+    /// Offers that a sensor without room did not take.
+    pub declined: u64,
     pub cuts: u64,
     pub tasks: u64,
     pub targets: u64,
@@ -61,6 +71,8 @@ pub struct Run {
     pub is_ended: bool,
     /// The journal says that it was cancelled: nothing of it may happen from then on.
     is_cancelled: bool,
+    /// The server's store was set back since it began.
+    is_forgotten: bool,
     answer_seq: Option<u64>,
 }
 
@@ -68,6 +80,15 @@ pub struct Run {
 struct Arrival {
     deadline: Micros,
     server_micros: i64,
+    /// The store was not set back to a state before it since.
+    is_known: bool,
+}
+
+/// What was promised when a backup was made.
+pub struct Promises {
+    promised: BTreeMap<TaskId, Vec<Sid>>,
+    cancels: BTreeSet<TaskId>,
+    removed: BTreeSet<(Sid, TaskId)>,
 }
 
 /// The log.
@@ -87,6 +108,10 @@ pub struct Truth {
     pub wiped: BTreeSet<usize>,
     /// Endpoints whose journal was set back to an earlier state: what it forgot may happen again.
     pub set_back: BTreeSet<usize>,
+    /// Endpoints of which there is a copy, or that are one.
+    pub cloned: BTreeSet<usize>,
+    /// Tasks that were asked for after a backup to which the server was set back, and not since.
+    pub forgotten: BTreeSet<TaskId>,
     /// By how much the server's clock was set ahead without a server that noticed, all in all.
     server_micros: i64,
     /// When the time of each task is over, in true time, and what the server had not noticed when it was asked for.
@@ -143,13 +168,61 @@ impl Truth {
         self.counts.tasks += 1;
         self.counts.targets += targets.len() as u64;
         self.promised.insert(task, targets);
+        self.forgotten.remove(&task);
+    }
+
+    /// A backup is made.
+    #[must_use]
+    pub fn promises(&self) -> Promises {
+        Promises { promised: self.promised.clone(), cancels: self.cancels.clone(), removed: self.removed.clone() }
+    }
+
+    /// The server goes on with a backup: what was promised after it is forgotten, and so is what was stored.
+    pub fn restored(&mut self, promises: Promises) {
+        self.counts.restores += 1;
+        let Promises { promised, cancels, removed } = promises;
+        self.forgotten.extend(self.ends.keys().filter(|task| !promised.contains_key(task)));
+        (self.promised, self.cancels, self.removed) = (promised, cancels, removed);
+        self.arrivals.values_mut().for_each(|arrival| arrival.is_known = false);
+        self.runs.values_mut().for_each(|run| run.is_forgotten = true);
+        for (_, _, fate) in self.spool.values_mut().filter(|(_, _, fate)| *fate == Fate::Kept) {
+            *fate = Fate::Lost;
+        }
+    }
+
+    /// One endpoint was copied to another.
+    pub fn cloned(&mut self, host: usize, copy: usize) {
+        self.counts.clones += 1;
+        self.cloned.extend([host, copy]);
+        // What was taken to one endpoint is with the other, too.
+        let runs: Vec<_> =
+            self.runs.iter().filter(|((of, _), _)| *of == host).map(|((_, task), run)| (*task, *run)).collect();
+        for (task, run) in runs {
+            self.runs.insert((copy, task), Run { is_started: false, ..run });
+        }
+    }
+
+    /// A copy is a machine of its own from now on: what was of it before is of the machine that it was.
+    pub fn parted(&mut self, copy: usize) {
+        self.cloned.remove(&copy);
+        self.cloned.insert(PARTED);
+        let runs = std::mem::take(&mut self.runs);
+        let whose = |host: usize| if host == copy { PARTED } else { host };
+        self.runs = runs.into_iter().map(|((host, task), run)| ((whose(host), task), run)).collect();
+        self.spool.values_mut().for_each(|(host, _, _)| *host = whose(*host));
+    }
+
+    /// On how many machines a task began.
+    #[must_use]
+    pub fn beginnings(&self, task: TaskId) -> usize {
+        self.cloned.iter().filter(|host| self.run(**host, task).is_started).count()
     }
 
     /// An untask answered that these targets never get the task.
     pub fn taken_back(&mut self, task: TaskId, sid: Sid) {
         self.counts.removed += 1;
         self.removed.insert((sid, task));
-        if self.arrivals.contains_key(&(sid, task)) {
+        if self.arrivals.get(&(sid, task)).is_some_and(|arrival| arrival.is_known) {
             self.fault(format!("task {task} was counted as deleted for {sid}, which had it delivered before"));
         }
     }
@@ -184,7 +257,8 @@ impl Truth {
         }
         // A copy that came after the server's clock was set back unnoticed may live longer.
         let server_micros = self.server_micros;
-        let arrival = self.arrivals.entry((sid, task)).or_insert(Arrival { deadline, server_micros });
+        let arrival = self.arrivals.entry((sid, task)).or_insert(Arrival { deadline, server_micros, is_known: true });
+        arrival.is_known = true;
         arrival.deadline = arrival.deadline.max(deadline);
     }
 
@@ -195,7 +269,8 @@ impl Truth {
         if run.is_cancelled && !self.set_back.contains(&host) {
             self.faults.push(format!("host {host} begins task {task} after it said that it was cancelled"));
         }
-        if run.begun > 1 && !self.set_back.contains(&host) {
+        let run = *run;
+        if run.begun > 1 && !self.may_repeat(host, run) {
             self.fault(format!("host {host} begins task {task} a second time"));
         }
         match self.arrivals.get(&(sid, task)) {
@@ -218,9 +293,17 @@ impl Truth {
         if run.is_cancelled && !self.set_back.contains(&host) {
             self.faults.push(format!("task {task} has its effect on host {host} after it said that it was cancelled"));
         }
-        if run.happened > 1 && !self.set_back.contains(&host) {
+        let run = *run;
+        if run.happened > 1 && !self.may_repeat(host, run) {
             self.fault(format!("task {task} has its effect twice on host {host}"));
         }
+    }
+
+    /// Whether nobody knows any more that a command began: its endpoint was set back to a time before, or lost its
+    /// journal, and the server forgot it with its store.
+    #[must_use]
+    pub fn may_repeat(&self, host: usize, run: Run) -> bool {
+        self.set_back.contains(&host) || run.is_forgotten && self.wiped.contains(&host)
     }
 
     /// An event entered a spool, or left it unsent.

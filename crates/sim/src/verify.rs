@@ -33,7 +33,7 @@ pub fn verify(server: &Server, endpoints: &[Endpoint], truth: &mut Truth, calm_s
         }
     }
     for (host, task) in truth.effects() {
-        if state.queue.find(task).is_none() {
+        if state.queue.find(task).is_none() && !truth.forgotten.contains(&task) {
             faults.push(format!("task {task} ran on host {host}, and the server does not know it"));
         }
     }
@@ -84,26 +84,34 @@ fn target(
     calm_since: Micros,
 ) -> Option<String> {
     use TargetState::{
-        Cancelled, Confirmed, Expired, Finished, Interrupted, NotNow, Queued, Refused, Removed, Sent, Started,
+        Cancelled, Confirmed, Doubled, Expired, Finished, Interrupted, NotNow, Queued, Refused, Removed, Sent, Started,
         Unsupported,
     };
     let state = task.state_of(ordinal)?;
     let run = truth.run(host, task.spec.task_id);
     let is_gone = row.sensor.deleted;
     // What a lost journal or a deletion has cut off may have happened without the server knowing.
-    let is_excused = is_gone || truth.wiped.contains(&host) || truth.deleted.contains(&row.sensor.sid);
+    let is_cloned = truth.cloned.contains(&host);
+    let is_excused = is_gone || is_cloned || truth.wiped.contains(&host) || truth.deleted.contains(&row.sensor.sid);
+    // What operators asked for after a backup is forgotten with it, and not what came of it.
+    let was_restored = truth.counts.restores > 0;
     let had_time = truth.end_of(task.spec.task_id).is_some_and(|ends| ends > calm_since + ENOUGH);
     let why = match state {
-        Finished if run.happened != 1 && !truth.set_back.contains(&host) => "finished without an effect",
+        Doubled if !is_cloned && !truth.set_back.contains(&host) => "doubled by no one",
+        Doubled => return None,
+        _ if is_cloned && truth.beginnings(task.spec.task_id) > 1 && !is_gone => "it began on two machines",
+        Finished if run.happened != 1 && !is_cloned && !truth.may_repeat(host, run) => "finished without an effect",
         Interrupted if !is_excused && (!run.is_started || run.is_ended) => "it never started, or it ended",
-        Refused | NotNow | Unsupported if run.begun > 0 => "declined, but it began",
-        Expired | Removed | Queued if run.begun > 0 && !is_excused => "never ran by the server's word, but it began",
+        Refused | NotNow | Unsupported if run.begun > 0 && !is_cloned => "declined, but it began",
+        Expired | Removed | Queued if run.begun > 0 && !is_excused && !was_restored => {
+            "never ran by the server's word, but it began"
+        }
         Expired if had_time && !is_excused && !task.is_held() => "expired, but had time",
         Queued if !is_gone && !task.is_held() => "still queued",
         Sent if !is_gone && !task.is_held() => "still sent",
         Confirmed | Started if !is_gone => "neither ended nor interrupted",
         Refused if !is_excused => "refused",
-        Cancelled if !task.control.cancelled.contains(ordinal) => "cancelled by no one",
+        Cancelled if !task.control.cancelled.contains(ordinal) && !was_restored => "cancelled by no one",
         Removed if !is_excused && !task.spec.dynamic && !task.control.removed.contains(ordinal) => "removed by no one",
         _ => return None,
     };
@@ -128,6 +136,8 @@ fn events(store: &Store, truth: &Truth, fleet: &Fleet, faults: &mut Vec<String>)
     for (id, times) in &stored {
         match truth.spool.get(id) {
             None => faults.push(format!("event {id} was stored, and no sensor made it")),
+            // Of a sensor the server knows how far one spool is: after an earlier one, it begins with this one anew.
+            Some((host, ..)) if truth.set_back.contains(host) || truth.cloned.contains(host) => {}
             Some((host, seq, _)) if *times > 1 => {
                 faults.push(format!("event {seq} of host {host} is stored {times} times"))
             }
@@ -137,7 +147,9 @@ fn events(store: &Store, truth: &Truth, fleet: &Fleet, faults: &mut Vec<String>)
     let is_deleted =
         |host: usize| rows(fleet).any(|row| row.sensor.deleted && truth.hosts.get(&row.sensor.sid) == Some(&host));
     for (id, (host, seq, fate)) in &truth.spool {
-        if *fate == Fate::Kept && !stored.contains_key(id) && !is_deleted(*host) {
+        // Two machines with one spool tell different events under one number.
+        let is_excused = is_deleted(*host) || truth.cloned.contains(host);
+        if *fate == Fate::Kept && !stored.contains_key(id) && !is_excused {
             faults.push(format!("event {seq} of host {host} is lost"));
         }
     }

@@ -7,18 +7,22 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use muster_model::TaskId;
+use muster_sensor::agent::OWED_MAX;
 use muster_store::{Faults, Store};
 
 use crate::endpoint::Endpoint;
 use crate::kernel::{Event, Kernel, LinkId, MS, Micros, SECOND, Way};
 use crate::net::Net;
-use crate::oracle::{Counts, SharedTruth, Truth};
+use crate::oracle::{Counts, Promises, SharedTruth, Truth};
 use crate::server::{NewTask, Server, Site};
 use crate::verify::verify;
 
 /// Time without faults before the end is looked at: longer than the longest wait for
 /// a confirmation, a clock that was set back, and the interval of `SYNC`.
 const CALM: Micros = 60 * 60 * SECOND;
+
+/// Time in which a copy of an endpoint tells what it did, before the original goes on.
+const PARTING: Micros = 10 * 60 * SECOND;
 
 /// Interval of the server's ticker while things break, and in the calm after.
 const TICK: Micros = 250 * MS;
@@ -47,6 +51,27 @@ pub enum Sabotage {
     TrustClock,
     /// The sensor takes a journal that was cut for one with a torn last write.
     BelieveCutJournal,
+    /// The sensor judges times to live by a clock that can be set.
+    TrustEndpointClock,
+    /// A sensor whose spool was set back goes on with it as if it were the one that it was.
+    TrustCopiedSpool,
+    /// A sensor that the server does not know any more does not ask for its identity again.
+    StayUnknown,
+    /// A sensor without room takes tasks all the same.
+    TakeTooMany,
+    /// Steps are told without the instant at which they were journalled, which tells two machines apart.
+    TellNoInstant,
+}
+
+/// What may happen to state in a run, beside losses: one of these, so that each is seen clearly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mishap {
+    /// Journals are lost, cut, and set back with their spools.
+    Journals,
+    /// Those, and the server's store is set back to a backup.
+    Restore,
+    /// One endpoint is copied to another, which has its identity then.
+    Clone,
 }
 
 /// How a run is made.
@@ -83,6 +108,11 @@ struct World {
     endpoints: Vec<Endpoint>,
     asked: Vec<NewTask>,
     is_calm: bool,
+    mishap: Mishap,
+    /// The store at an earlier time, and what was promised by then.
+    backup: Option<(Store, Promises)>,
+    /// An endpoint and its copy, until they are parted.
+    pair: Option<(usize, usize)>,
 }
 
 /// Runs one seed to its end, or to the first thing that does not hold.
@@ -122,8 +152,15 @@ impl World {
             sabotage: options.sabotage,
         };
         let count = 3 + kernel.index(6);
+        let mishap = match kernel.below(100) {
+            0..50 => Mishap::Journals,
+            50..80 => Mishap::Restore,
+            _ => Mishap::Clone,
+        };
+        let owed_max = if kernel.chance(25) { 2 + kernel.index(4) } else { OWED_MAX };
         let new = |number| Endpoint::new(number, &kernel, &net, &truth, options.sabotage);
-        let endpoints: Vec<Endpoint> = (0..count).map(new).collect();
+        let mut endpoints: Vec<Endpoint> = (0..count).map(new).collect();
+        endpoints.iter_mut().for_each(|endpoint| endpoint.owed_max = owed_max);
         kernel.after(0, Event::ServerUp);
         for number in 0..count {
             let first = if kernel.chance(70) { 10 * SECOND } else { 300 * SECOND };
@@ -141,6 +178,9 @@ impl World {
             endpoints,
             asked: Vec::new(),
             is_calm: false,
+            mishap,
+            backup: None,
+            pair: None,
         }
     }
 
@@ -184,6 +224,7 @@ impl World {
             Event::Break if !self.is_calm => self.break_something(),
             Event::Room => self.make_room(),
             Event::Operate => self.end_the_endless(),
+            Event::Part => self.part(),
             Event::Break => {}
         }
     }
@@ -247,9 +288,15 @@ impl World {
         self.start_server();
         self.kernel.after(SECOND, Event::Operate);
         for host in 0..self.endpoints.len() {
+            self.endpoints[host].disk.borrow_mut().dies_in = None;
+            if self.pair.is_some_and(|(original, _)| original == host) {
+                // It waits until its copy has told what it did, and is a machine of its own.
+                self.rest(host);
+                self.kernel.after(PARTING, Event::Part);
+                continue;
+            }
             let endpoint = &mut self.endpoints[host];
             endpoint.is_off = false;
-            endpoint.disk.borrow_mut().dies_in = None;
             endpoint.start();
         }
         self.kernel.now()

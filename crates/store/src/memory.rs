@@ -26,6 +26,11 @@ impl Memory {
         Self { state: RwLock::default(), faults }
     }
 
+    /// Another one with what this one holds now, which fails as this one does.
+    pub(crate) fn copied(&self) -> Self {
+        Self { state: RwLock::new(self.state.read().clone()), faults: self.faults.clone() }
+    }
+
     /// Where commits wait, if a test holds them up.
     pub(crate) fn gate(&self) -> Option<Arc<Gate>> {
         self.faults.gated()
@@ -60,7 +65,7 @@ impl Memory {
     }
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct State {
     terms: BTreeMap<Oid, u64>,
     records: BTreeMap<(Oid, String, String), Record>,

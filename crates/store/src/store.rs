@@ -236,6 +236,15 @@ impl Store {
         (Self { adapter, counting: Arc::default(), held: None }, faults)
     }
 
+    /// A backup of a memory store: another one with what this one holds now, which fails when this one does. `None`
+    /// for a store that is not in memory.
+    #[must_use]
+    pub fn copied(&self) -> Option<Self> {
+        let Adapter::Memory(memory) = &self.adapter else { return None };
+        let adapter = Adapter::Memory(Arc::new(memory.copied()));
+        Some(Self { adapter, counting: Arc::default(), held: None })
+    }
+
     /// Opens the store of a data directory, or makes it. Blocks: it checks the file and brings its schema up to date.
     ///
     /// # Errors

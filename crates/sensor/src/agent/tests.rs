@@ -83,6 +83,9 @@ impl Spool for SpoolOf<'_> {
     fn read_after(&mut self, seq: u64, events_max: usize, _: usize) -> Result<Vec<Event>, StorageError> {
         Ok(self.0.borrow().events.iter().filter(|event| event.seq > seq).take(events_max).cloned().collect())
     }
+    fn newest(&self) -> u64 {
+        self.0.borrow().seq
+    }
     fn acknowledge(&mut self, seq: u64) -> Result<(), StorageError> {
         self.0.borrow_mut().events.retain(|event| event.seq > seq);
         Ok(())

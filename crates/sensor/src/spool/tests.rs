@@ -184,3 +184,29 @@ fn what_was_acknowledged_dropped_or_rewritten_is_not_missed() {
     let mut spool = Spool::open(dir.path(), [1; 16], SMALL).unwrap();
     assert!(spool.damage().is_empty());
 }
+
+#[test]
+fn five_1_a_copy_that_is_put_back_gives_other_numbers_and_knows_when_it_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let (lived, copy) = (dir.path().join("lived"), dir.path().join("copy"));
+    let mut spool = Spool::open(&lived, [1; 16], SMALL).unwrap();
+    spool.push(answer()).unwrap();
+    spool.sync().unwrap();
+    drop(spool);
+    fs::create_dir(&copy).unwrap();
+    for entry in fs::read_dir(&lived).unwrap().map(Result::unwrap) {
+        fs::copy(entry.path(), copy.join(entry.file_name())).unwrap();
+    }
+    // Both go on, as a machine does and the snapshot of it that is put back later.
+    let (mut one, mut other) =
+        (Spool::open(&lived, [9; 16], SMALL).unwrap(), Spool::open(&copy, [5; 16], SMALL).unwrap());
+    let stored = one.push(answer()).unwrap();
+    let again = other.push(answer()).unwrap();
+    assert_ne!(stored, again, "numbers under one id are given once");
+    assert!(stored > agent::Spool::newest(&other), "the server has what this spool never held");
+    other.renew([7; 16]).unwrap();
+    drop(other);
+    let mut other = Spool::open(&copy, [8; 16], SMALL).unwrap();
+    assert_eq!((other.id(), other.queued().0), ([7; 16], 2), "nothing is lost");
+    assert_eq!(other.read_after(0, 10, 1 << 20).unwrap()[1].seq, again);
+}

@@ -17,6 +17,9 @@ pub const EVENTS_MAX: usize = 120;
 /// Records after which the journal is rewritten.
 const GROWN_RECORDS: usize = 150;
 
+/// Numbers of events that are passed over at most when a process starts.
+const LEAP_MAX: u64 = 1 << 32;
+
 /// What ends a process at one of its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Death {
@@ -24,6 +27,15 @@ pub enum Death {
     Killed,
     /// The endpoint: what was not flushed is lost.
     PowerLost,
+}
+
+/// An earlier state of journal and spool.
+struct Copy {
+    records: Vec<Record>,
+    flushed: usize,
+    events: VecDeque<Event>,
+    next_seq: u64,
+    synced_seq: u64,
 }
 
 /// One endpoint's disk; outlives every process on it.
@@ -40,8 +52,7 @@ pub struct Disk {
     /// Records that are on disk for certain.
     flushed: usize,
     grown_at: usize,
-    /// An earlier state of the journal, and how much of it was flushed.
-    copy: Option<(Vec<Record>, usize)>,
+    copy: Option<Copy>,
     events: VecDeque<Event>,
     next_seq: u64,
     synced_seq: u64,
@@ -100,24 +111,58 @@ impl Disk {
             return;
         }
         self.records.truncate(self.flushed);
-        let keep = self.synced_seq + self.kernel.below(self.next_seq.saturating_sub(self.synced_seq).max(1));
+        let newest = self.events.back().map_or(self.synced_seq, |event| event.seq.max(self.synced_seq));
+        let keep = self.synced_seq + self.kernel.below(newest - self.synced_seq + 1);
         while let Some(lost) = self.events.pop_back_if(|event| event.seq > keep) {
             self.truth.borrow_mut().spooled(self.host, self.spool_id, lost.seq, Fate::Lost);
         }
     }
 
-    /// Makes a copy of the journal, or puts an earlier one in its place, as a snapshot of a virtual machine does.
+    /// Makes a copy of everything, or puts an earlier one in its place, as a snapshot of a virtual machine does.
     /// Tells whether it is an earlier one now.
     pub fn copy_or_set_back(&mut self) -> bool {
-        match self.copy.take() {
-            Some((records, flushed)) => {
-                (self.records, self.flushed, self.grown_at) = (records, flushed, 0);
-                true
-            }
-            None => {
-                self.copy = Some((self.records.clone(), self.flushed));
-                false
-            }
+        let Some(copy) = self.copy.take() else {
+            self.copy = Some(self.copy());
+            return false;
+        };
+        for event in self.events.iter().filter(|event| event.seq >= copy.next_seq) {
+            self.truth.borrow_mut().spooled(self.host, self.spool_id, event.seq, Fate::Lost);
+        }
+        self.put(copy);
+        true
+    }
+
+    fn copy(&self) -> Copy {
+        Copy {
+            records: self.records.clone(),
+            flushed: self.flushed,
+            events: self.events.clone(),
+            next_seq: self.next_seq,
+            synced_seq: self.synced_seq,
+        }
+    }
+
+    fn put(&mut self, copy: Copy) {
+        (self.records, self.flushed, self.grown_at) = (copy.records, copy.flushed, 0);
+        (self.events, self.next_seq, self.synced_seq) = (copy.events, copy.next_seq, copy.synced_seq);
+    }
+
+    /// The disk of another machine with the same on it.
+    #[must_use]
+    pub fn copied(&self, host: usize) -> Self {
+        let mut disk = Self::new(Rc::clone(&self.kernel), Rc::clone(&self.truth), host, self.sabotage);
+        (disk.journal_id, disk.spool_id) = (self.journal_id, self.spool_id);
+        disk.put(self.copy());
+        disk
+    }
+
+    /// The spool goes on under another id, as `Spool::renew` does.
+    pub fn renew_spool(&mut self) {
+        let before = std::mem::replace(&mut self.spool_id, self.kernel.id());
+        let mut truth = self.truth.borrow_mut();
+        for event in &self.events {
+            truth.spooled(self.host, before, event.seq, Fate::Moved);
+            truth.spooled(self.host, self.spool_id, event.seq, Fate::Kept);
         }
     }
 
@@ -144,8 +189,10 @@ impl Disk {
         self.records.truncate(kept);
     }
 
-    /// Looks at the journal as `Journal::open` does: one that ends before its mark is a lost one.
+    /// Opens journal and spool as `Journal::open` and `Spool::open` do: a journal that ends before its mark is a lost
+    /// one, and numbers of events go on at a random distance.
     pub fn open(&mut self) {
+        self.next_seq += self.kernel.below(LEAP_MAX);
         if self.records.len() >= self.flushed {
             return;
         }
@@ -211,6 +258,10 @@ impl Spool for Half<'_> {
     }
     fn read_after(&mut self, seq: u64, events_max: usize, bytes_max: usize) -> Result<Vec<Event>, StorageError> {
         Ok(self.0.borrow().read_after(seq, events_max, bytes_max))
+    }
+    fn newest(&self) -> u64 {
+        let disk = self.0.borrow();
+        if disk.sabotage == Some(Sabotage::TrustCopiedSpool) { u64::MAX } else { disk.next_seq - 1 }
     }
     fn acknowledge(&mut self, seq: u64) -> Result<(), StorageError> {
         self.0.borrow_mut().acknowledge(seq)
@@ -295,7 +346,6 @@ impl Disk {
     fn acknowledge(&mut self, seq: u64) -> Result<(), StorageError> {
         let (happens, result) = self.write();
         if happens {
-            self.next_seq = self.next_seq.max(seq + 1);
             self.events.retain(|event| event.seq > seq);
         }
         result

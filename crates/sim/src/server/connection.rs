@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use muster_model::{Iid, Sid};
+use muster_model::{Iid, Sid, Timestamp};
 use muster_server::organization::message;
 use muster_tasking::dispatch::{self, Answer, Arrival, Edit, Enrolment, SpoolSeen};
 use muster_wire::{
@@ -16,6 +16,7 @@ use uuid::Uuid;
 use super::ask::Asked;
 use super::{HANDED_OVER, OID, Server};
 use crate::kernel::{Event, LinkId};
+use crate::world::Sabotage;
 
 /// As in `gateway/admit.rs`, but short enough to be seen within a run.
 const RETRY_REFUSED_S: u32 = 300;
@@ -152,11 +153,13 @@ impl Server {
     fn admit(&mut self, link: LinkId, claim: Option<Claim>, state: SensorState) {
         match claim {
             Some(Claim::Enrol(new)) => {
-                let (sid, reported) = (Sid(Uuid::from_bytes(self.site.kernel.id())), message::reported(&state));
+                let own = Uuid::from_slice(&new.sid).ok().map(Sid);
+                let sid = own.unwrap_or_else(|| Sid(Uuid::from_bytes(self.site.kernel.id())));
+                let reported = message::reported(&state);
                 let enrolment = Enrolment {
                     oid: OID,
                     sid,
-                    returns: false,
+                    returns: own.is_some(),
                     iid: Iid(Uuid::from_u128(9)),
                     tags: &[],
                     public_key: &new.public_key,
@@ -203,6 +206,7 @@ impl Server {
                 self.site.net.borrow_mut().send_down(link, enrolled);
                 self.end(link);
             }
+            Answer::Denied => self.refuse(link, Refusal::Identity, RETRY_REFUSED_S),
             _ => self.refuse(link, Refusal::Busy, RETRY_BUSY_S),
         }
     }
@@ -225,7 +229,10 @@ impl Server {
     }
 
     fn receipts(&mut self, link: LinkId, ordinal: u32, receipts: Receipts) {
-        let reports = message::reports(&receipts.receipts);
+        let mut reports = message::reports(&receipts.receipts);
+        if self.site.sabotage == Some(Sabotage::TellNoInstant) {
+            reports.iter_mut().for_each(|(_, report)| report.at = Timestamp::ZERO);
+        }
         self.ask(Asked::Receipts(link, receipts.receipts), |dispatch, request, now| {
             dispatch.receipts(request, ordinal, reports, now)
         });

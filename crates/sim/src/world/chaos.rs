@@ -2,7 +2,7 @@
 
 use muster_store::StoreError;
 
-use super::World;
+use super::{Mishap, World};
 use crate::endpoint::disk::Death;
 use crate::kernel::{Event, SECOND};
 use crate::server::OID;
@@ -27,9 +27,7 @@ impl World {
                 let death = if kernel.chance(40) { Death::Killed } else { Death::PowerLost };
                 self.endpoints[host].disk.borrow_mut().dies_in = Some((kernel.below(12), death));
             }
-            68..70 => self.wipe(host),
-            70..71 => self.copy_or_set_back(host),
-            71..73 => self.cut_journal(host),
+            68..73 => self.lose_state(host),
             73..79 => self.fill_store(),
             79..82 => self.faults.fail_next(StoreError::Busy),
             82..84 => self.faults.lose_next_answer(),
@@ -92,6 +90,63 @@ impl World {
         }
     }
 
+    fn lose_state(&mut self, host: usize) {
+        match (self.mishap, self.kernel.below(10)) {
+            (Mishap::Clone, _) => self.clone_endpoint(host),
+            (Mishap::Restore, 0..6) => self.back_up_or_restore(),
+            (_, 0..3) => self.cut_journal(host),
+            (_, 3..7) => self.copy_or_set_back(host),
+            _ => self.wipe(host),
+        }
+    }
+
+    /// Sets the server back to an earlier state of its store, if there is a backup; else makes one.
+    fn back_up_or_restore(&mut self) {
+        match self.backup.take() {
+            None => {
+                self.kernel.note(|| "a backup is made".to_owned());
+                let promises = self.truth.borrow().promises();
+                self.backup = self.site.store.copied().map(|store| (store, promises));
+            }
+            Some((store, promises)) => {
+                self.crash_server();
+                self.kernel.note(|| "the server is set back to its backup".to_owned());
+                self.site.store = store;
+                self.truth.borrow_mut().restored(promises);
+                self.kernel.after(SECOND, Event::ServerUp);
+            }
+        }
+    }
+
+    /// Another machine begins with a copy of the disk of this one.
+    fn clone_endpoint(&mut self, host: usize) {
+        let number = self.endpoints.len();
+        if self.pair.is_some() || self.endpoints[host].sid.is_none() {
+            return;
+        }
+        self.kernel.note(|| format!("host {host}: is copied to host {number}"));
+        let copy = self.endpoints[host].copied(number, self.kernel.chance(50));
+        self.endpoints.push(copy);
+        self.truth.borrow_mut().cloned(host, number);
+        self.pair = Some((host, number));
+        self.kernel.after(0, Event::HostUp(number));
+    }
+
+    /// Switches an endpoint off until someone switches it on.
+    pub(super) fn rest(&mut self, host: usize) {
+        self.endpoints[host].is_off = true;
+        self.endpoints[host].die(Death::Killed);
+    }
+
+    /// The copy becomes a machine of its own, and the original goes on.
+    pub(super) fn part(&mut self) {
+        let Some((original, copy)) = self.pair.take() else { return };
+        self.endpoints[copy].part();
+        self.truth.borrow_mut().parted(copy);
+        self.endpoints[original].is_off = false;
+        self.kernel.after(0, Event::HostUp(original));
+    }
+
     fn wipe(&mut self, host: usize) {
         let endpoint = &mut self.endpoints[host];
         endpoint.die(Death::PowerLost);
@@ -100,12 +155,12 @@ impl World {
         self.truth.borrow_mut().wiped(host);
     }
 
-    /// Brings back an earlier state of an endpoint's journal, if there is one; else keeps the present one for later.
+    /// Brings back an earlier state of an endpoint's disk, if there is one; else keeps the present one for later.
     fn copy_or_set_back(&mut self, host: usize) {
         let endpoint = &mut self.endpoints[host];
         endpoint.die(Death::Killed);
         if endpoint.disk.borrow_mut().copy_or_set_back() {
-            self.kernel.note(|| format!("host {host}: its journal is set back"));
+            self.kernel.note(|| format!("host {host}: its disk is set back"));
             self.truth.borrow_mut().set_back(host);
         }
     }

@@ -117,14 +117,20 @@ impl World {
     pub(super) fn end_the_endless(&mut self) {
         let truth = self.truth.borrow();
         let is_left = |new: &&NewTask| new.command == COMMAND_ENDLESS && !truth.cancels.contains(&new.task_id);
-        let left: Vec<_> = self.asked.iter().filter(is_left).map(|new| new.task_id).collect();
+        let left: Vec<NewTask> = self.asked.iter().filter(is_left).cloned().collect();
         drop(truth);
         if left.is_empty() {
             return;
         }
         self.kernel.after(10 * SECOND, Event::Operate);
-        if let Some(server) = self.server.as_mut() {
-            left.into_iter().for_each(|task| server.cancel(task));
+        for new in left {
+            let Some(server) = self.server.as_mut() else { return };
+            if server.dispatch.queue.find(new.task_id).is_some() {
+                server.cancel(new.task_id);
+            } else if self.truth.borrow().forgotten.contains(&new.task_id) {
+                // Sensors may still run it: it is given again, so that it can be cancelled.
+                self.ask(&NewTask { selector: "*", ..new });
+            }
         }
     }
 
