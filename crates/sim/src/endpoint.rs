@@ -58,8 +58,6 @@ pub struct Endpoint {
     pub wall_micros: i64,
     boot_id: String,
     booted_at: Micros,
-    /// What `wall_micros` was then.
-    wall_at_boot: i64,
     /// Counts its processes.
     pub incarnation: u32,
     /// Commands of earlier processes are dead; those of later ones may outlive a failure of the disk.
@@ -111,7 +109,6 @@ impl Endpoint {
             wall_micros: if kernel.chance(50) { skew } else { -skew },
             boot_id: String::new(),
             booted_at: 0,
-            wall_at_boot: 0,
             incarnation: 0,
             killed_before: 0,
             stopped: BTreeSet::new(),
@@ -140,13 +137,9 @@ impl Endpoint {
 
     fn now(&self) -> Now {
         let true_micros = i64::try_from(self.kernel.now()).unwrap_or(i64::MAX);
-        let since_boot = self.kernel.now() - self.booted_at;
-        let set_since_boot = self.wall_micros - self.wall_at_boot;
-        let trusts_wall = self.sabotage == Some(Sabotage::TrustEndpointClock);
-        let since_boot = if trusts_wall { since_boot.saturating_add_signed(set_since_boot) } else { since_boot };
         Now {
             wall_ms: (EPOCH_MICROS + true_micros + self.wall_micros).div_euclid(1_000),
-            boot_ms: since_boot / MS,
+            boot_ms: (self.kernel.now() - self.booted_at) / MS,
             utc_offset_s: 0,
         }
     }
@@ -176,7 +169,7 @@ impl Endpoint {
         }
         if self.boot_id.is_empty() {
             self.boot_id = Uuid::from_bytes(self.kernel.id()).to_string();
-            (self.booted_at, self.wall_at_boot) = (self.kernel.now(), self.wall_micros);
+            self.booted_at = self.kernel.now();
         }
         self.incarnation += 1;
         self.disk.borrow_mut().open();

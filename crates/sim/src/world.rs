@@ -51,8 +51,6 @@ pub enum Sabotage {
     TrustClock,
     /// The sensor takes a journal that was cut for one with a torn last write.
     BelieveCutJournal,
-    /// The sensor judges times to live by a clock that can be set.
-    TrustEndpointClock,
     /// A sensor whose spool was set back goes on with it as if it were the one that it was.
     TrustCopiedSpool,
     /// A sensor that the server does not know any more does not ask for its identity again.

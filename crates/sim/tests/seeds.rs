@@ -84,7 +84,7 @@ fn every_durable_step_that_is_left_out_is_noticed() {
     use Sabotage::{
         AnswerBeforeStore, BelieveCutJournal, ForgetCancel, ForgetRecall, ForgetRemoval, OutliveClaim,
         RunBeforeJournal, SendBeforeStore, StayUnknown, TakeTooMany, TellCancelOnly, TellNoInstant, TrustClock,
-        TrustCopiedSpool, TrustEndpointClock,
+        TrustCopiedSpool,
     };
     let all = [
         AnswerBeforeStore,
@@ -101,7 +101,6 @@ fn every_durable_step_that_is_left_out_is_noticed() {
         TellNoInstant,
         TrustClock,
         TrustCopiedSpool,
-        TrustEndpointClock,
     ];
     for sabotage in all {
         let noticed = Mutex::new(None);
