@@ -57,6 +57,14 @@ ROOMS = (
 USES = re.compile(r"\buse crate::(\{[^;]*\}|[a-z_]+)|\bcrate::([a-z_]+)")
 
 
+# The sensor's seam to operating systems, and the one place in it where the compiler does not check.
+PLATFORM, UNCHECKED = "platform", "platform/windows/api"
+OF_A_SYSTEM = re.compile(
+    r"\bcfg\w*!?\(.*\b(target_os|target_family|unix|windows|linux)\b"
+    r"|\bstd::os::(unix|linux|windows|fd)\b|\b(rustix|procfs|winreg|windows_sys|windows_service)::|\bsignal::(unix|windows)\b"
+)
+
+
 def check() -> Counts:
     counts = Counts()
     output = subprocess.run(
@@ -81,6 +89,7 @@ def check() -> Counts:
         counts.record(f"purity of {crate}", impurities(crate))
     counts.record("HTTP is spoken in its rooms alone", words_of_http())
     counts.record("rooms of muster-server", rooms())
+    counts.record("systems are named in the sensor's platform alone", words_of_systems())
     return counts
 
 
@@ -104,6 +113,25 @@ def words_of_http() -> list[str]:
             for found in OF_HTTP.finditer(line.split("//", 1)[0]):
                 if not place.startswith(SPEAKS_HTTP[found[0]]):
                     problems.append(f"{path.relative_to(ROOT)}:{number} names {found[0]}: give the room an error of its own")
+    return problems
+
+
+def words_of_systems() -> list[str]:
+    """docs/adr/0032-a-system-is-a-set-of-modules.md"""
+    problems = []
+    source = ROOT / "crates" / "sensor" / "src"
+    for path in sorted(source.rglob("*.rs")):
+        place = path.relative_to(source).with_suffix("").as_posix()
+        # Tests run on the machine that builds.
+        if place.endswith("tests"):
+            continue
+        code = re.split(r"\n#\[cfg\(test\)\]\n", path.read_text())[0]
+        for number, line in enumerate(code.splitlines(), 1):
+            line = line.split("//", 1)[0]
+            if (found := OF_A_SYSTEM.search(line)) and place.split("/")[0] != PLATFORM:
+                problems.append(f"{path.relative_to(ROOT)}:{number} names {found[0]}: give the platform a word for it")
+            if re.search(r"\bunsafe\b", line) and not place.startswith(UNCHECKED):
+                problems.append(f"{path.relative_to(ROOT)}:{number} is unsafe: give {UNCHECKED} a function for it")
     return problems
 
 

@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 os.chdir(ROOT)
 sys.path.insert(0, str(ROOT / "tests" / "checks"))
 
+import dist  # noqa: E402
 import fuzz  # noqa: E402
 import layers  # noqa: E402
 import layout  # noqa: E402
@@ -130,6 +131,18 @@ def browser(_) -> Counts:
     return python_tests("browser", folder, environment_of("browser", folder / "requirements.txt"))
 
 
+def dist_(options) -> Counts:
+    """The sensor for Windows and for other Linux machines: built, and run on Wine, qemu and an empty root against a real server"""
+    counts = dist.build(options)
+    if not counts.failed:
+        # The live sessions are those of the clients' tests.
+        for name in ("cbapi", "cbsdk6"):
+            environment_of(name, CLIENTS / f"requirements-{name}.txt")
+        environment = environment_of("pytest", CLIENTS / "requirements-pytest.txt")
+        counts.add(python_tests("dist", ROOT / "tests" / "dist", environment))
+    return counts
+
+
 def console(_) -> Counts:
     """The web console: style, types, unit tests, build, licences of its packages, weight of what browsers load"""
     counts = one_command("console", ["./up", "--console-only"])
@@ -195,6 +208,7 @@ STEPS = {
     "console": console,
     "cargo": cargo,
     "fuzz": fuzz.check,
+    "dist": dist_,
     "clients": clients,
     "browser": browser,
 }

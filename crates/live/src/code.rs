@@ -26,10 +26,12 @@ impl Code {
     pub const FILENAME_TOO_LONG: Self = Self(206);
     pub const DIRECTORY: Self = Self(267);
     pub const OPERATION_ABORTED: Self = Self(995);
+    pub const BADKEY: Self = Self(1010);
     pub const IO_DEVICE: Self = Self(1117);
     pub const CANCELLED: Self = Self(1223);
     pub const NO_SYSTEM_RESOURCES: Self = Self(1450);
     pub const TIMEOUT: Self = Self(1460);
+    pub const INVALID_DATATYPE: Self = Self(1804);
     pub const CANT_RESOLVE_FILENAME: Self = Self(1921);
 
     /// As clients read it: an HRESULT, `0x80070000` and the code, as an unsigned number; 0 stays 0.

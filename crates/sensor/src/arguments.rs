@@ -11,11 +11,9 @@ use muster_sensor::platform::installation;
 
 /// Bytes of history unless told, in MiB.
 const HISTORY_MIB: u64 = 60;
-/// State directory unless told. Source: reference/sensor.md section 3 (`LC_DATA_DIRECTORY`).
-const STATE_DIR: &str = "/opt/limacharlie";
 
-/// What `--help` prints.
-pub const HELP: &str = "\
+/// Defaults are those of the system.
+const HELP: &str = "\
 The muster sensor: carries out tasks of its server on this endpoint
 
 Usage: muster-sensor run [--key KEY] [OPTIONS]    run in the foreground until stopped
@@ -40,14 +38,20 @@ machine while the program runs.
 
 Options:
       --key KEY           With `run`: the installation key for the first enrolment
-      --state-dir DIR     Directory for identity, journal and spool [env: LC_DATA_DIRECTORY] [default: /opt/limacharlie]
+      --state-dir DIR     Directory for identity, journal and spool [env: LC_DATA_DIRECTORY] [default: {STATE_DIR}]
       --history-mib N     Size of the local history of events, in MiB [default: 60]
-      --root DIR          With -i, -u, -r, -c: work on the system under DIR (an image), and start nothing [default: /]
+      --root DIR          With -i, -u, -r, -c: work on the system under DIR (an image), and start nothing [default: {ROOT}]
   -v, --verbose           Write more to the log [env: LC_VERBOSE]
 
 Environment: LC_PROXY (host:port of an HTTP proxy; `!` for none), DISABLE_NETLINK (poll processes),
 RUST_LOG (levels of the log, for example `info,muster_sensor=debug`).
 ";
+
+/// What `--help` prints.
+#[must_use]
+pub fn help() -> String {
+    HELP.replace("{STATE_DIR}", installation::STATE_DIR).replace("{ROOT}", installation::SYSTEM_ROOT)
+}
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +87,8 @@ pub struct Arguments {
     pub history_bytes: u64,
     /// Where the system to install on is.
     pub root: PathBuf,
+    /// Run under the service manager.
+    pub is_service: bool,
     /// More in the log.
     pub is_verbose: bool,
 }
@@ -101,9 +107,13 @@ pub fn parse(
     let is_true = |text: String| !["", "0", "f", "false", "n", "no", "off"].contains(&text.to_lowercase().as_str());
     let mut read = Arguments {
         action: Action::Help,
-        state_dir: variable("LC_DATA_DIRECTORY").filter(|dir| !dir.is_empty()).unwrap_or(STATE_DIR.to_owned()).into(),
+        state_dir: variable("LC_DATA_DIRECTORY")
+            .filter(|dir| !dir.is_empty())
+            .unwrap_or(installation::STATE_DIR.to_owned())
+            .into(),
         history_bytes: HISTORY_MIB * 1024 * 1024,
         root: installation::SYSTEM_ROOT.into(),
+        is_service: false,
         is_verbose: variable("LC_VERBOSE").is_some_and(is_true),
     };
     let words = |error: lexopt::Error| error.to_string();
@@ -133,7 +143,10 @@ pub fn parse(
             Arg::Value(word) if word == "run" => Action::Run(None),
             Arg::Value(word) if word == "status" => Action::Status,
             Arg::Short('d') | Arg::Long("deployment") => Action::Run(Some(text(&mut parser)?)),
-            Arg::Short('w') | Arg::Long("service") => Action::Run(None),
+            Arg::Short('w') | Arg::Long("service") => {
+                read.is_service = true;
+                Action::Run(None)
+            }
             Arg::Short('i') | Arg::Long("install") => Action::Install(text(&mut parser)?),
             Arg::Short('u') | Arg::Long("upgrade") => Action::Upgrade,
             Arg::Short('r') | Arg::Long("uninstall") => Action::Uninstall { is_clean: false },
@@ -195,6 +208,9 @@ mod tests {
         let set = parse(line(), |name| Some(if name == "LC_VERBOSE" { "yes" } else { "/data" }.into())).unwrap();
         assert_eq!((set.state_dir.as_path(), set.is_verbose), (std::path::Path::new("/data"), true));
         let unset = parse(line(), |name| (name == "LC_VERBOSE").then(|| "0".into())).unwrap();
-        assert_eq!((unset.state_dir.as_path(), unset.is_verbose), (std::path::Path::new(STATE_DIR), false));
+        assert_eq!(
+            (unset.state_dir.as_path(), unset.is_verbose),
+            (std::path::Path::new(installation::STATE_DIR), false)
+        );
     }
 }

@@ -23,12 +23,18 @@ const ZONES: &str = "/usr/share/zoneinfo";
 /// database of all zones in memory, a hundred times the size of one.
 static ZONE: Mutex<Option<(Instant, TimeZone)>> = Mutex::new(None);
 
-/// This instant by all clocks.
+/// Unix milliseconds by the endpoint's clock.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place")]
-pub fn now() -> Now {
+pub fn wall_ms() -> i64 {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let wall_ms = i64::try_from(wall.as_millis()).unwrap_or(i64::MAX);
+    i64::try_from(wall.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// This instant by all clocks.
+#[must_use]
+pub fn now() -> Now {
+    let wall_ms = wall_ms();
     Now { wall_ms, boot_ms: host::boot_ms(), utc_offset_s: utc_offset_s(wall_ms) }
 }
 

@@ -19,8 +19,9 @@ use crate::commands::process::description;
 use crate::executor::{ToSensor, Toolbox};
 use crate::image::{Images, Look};
 use crate::platform::accounts::Names;
-use crate::platform::process::{self, Process};
-use crate::platform::process_events::{Change, Listener};
+use crate::platform::process;
+use crate::platform::process_events::Listener;
+use crate::platform::shapes::{Change, Process};
 use crate::told::Told;
 
 /// Interval of polling: short enough to see what people start, cheap enough to not be seen.
@@ -96,7 +97,7 @@ impl Collector {
             for change in &changes {
                 match *change {
                     Change::Executed(pid) => self.appeared(pid, "NEW_PROCESS"),
-                    Change::Exited(pid, status) => self.ended(pid, Some(status)),
+                    Change::Exited(pid, exit_code) => self.ended(pid, Some(exit_code)),
                 }
             }
         }
@@ -163,11 +164,12 @@ impl Collector {
 
     /// Tells of a user whose first process this is.
     fn meet(&mut self, process: &Process, atom: Atom) {
-        if process.uid.is_some_and(|uid| self.names.get(uid).is_none()) {
+        let Some(id) = &process.account else { return };
+        if self.names.get(id).is_none() {
             self.names = Names::read();
         }
-        let Some(name) = process.uid.and_then(|uid| self.names.get(uid)) else { return };
-        if !self.users.holds(name) && self.users.add(name) {
+        let Some(name) = self.names.get(id) else { return };
+        if !self.users.holds(&name) && self.users.add(&name) {
             let mut seen = event("USER_OBSERVED", json!({"USER_NAME": name}), None, clock::now());
             seen.this_atom = atom::random().to_vec();
             seen.parent_atom = atom.to_vec();
@@ -175,17 +177,15 @@ impl Collector {
         }
     }
 
-    fn ended(&mut self, pid: u32, status: Option<u32>) {
+    fn ended(&mut self, pid: u32, exit_code: Option<u32>) {
         // What was never reported as running is not reported as ended.
         let Some(known) = self.known.remove(&pid) else { return };
         if self.tools.is_asleep.load(Ordering::Relaxed) {
             return;
         }
         let mut body = json!({"PROCESS_ID": pid, "PARENT_PROCESS_ID": known.parent_pid});
-        if let Some(status) = status {
-            // As a shell shows it: the exit code, or 128 and the signal.
-            let signal = status & 0x7f;
-            body["EXIT_CODE"] = if signal == 0 { (status >> 8) & 0xff } else { 128 + signal }.into();
+        if let Some(exit_code) = exit_code {
+            body["EXIT_CODE"] = exit_code.into();
         }
         let mut happened = event("TERMINATE_PROCESS", body, None, clock::now());
         happened.this_atom = atom::random().to_vec();

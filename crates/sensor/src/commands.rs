@@ -14,6 +14,7 @@ mod memory;
 mod network;
 mod os_version;
 pub(crate) mod process;
+mod registry;
 mod run;
 mod transfer;
 
@@ -138,6 +139,8 @@ const HANDLERS: &[(&str, Lane, Handler)] = &[
     ("os_version", Lane::Short, Handler::Blocking(os_version::os_version)),
     ("put", Lane::Long, Handler::Waiting(|job| Box::pin(transfer::put(job)))),
     ("reboot", Lane::Short, Handler::Blocking(agent::switch_off)),
+    ("reg_get", Lane::Short, Handler::Blocking(registry::get)),
+    ("reg_list", Lane::Short, Handler::Blocking(registry::list)),
     ("rejoin_network", Lane::Short, Handler::Blocking(agent::rejoin)),
     ("restart", Lane::Short, Handler::Blocking(nothing)),
     ("run", Lane::Long, Handler::Waiting(|job| Box::pin(run::run(job)))),

@@ -1,7 +1,6 @@
 //! Carries tasks out and puts their answers together.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -21,6 +20,7 @@ use crate::atom::{self, Atom};
 use crate::clock;
 use crate::commands::{self, Added, Failure, Fields, Handler, Job, Kind, code};
 use crate::link::Route;
+use crate::platform::files;
 use crate::spool::Losses;
 use crate::stop::Stop;
 
@@ -158,7 +158,7 @@ impl Toolbox {
     #[must_use]
     pub fn is_state(&self, path: &Path) -> bool {
         let place = place_of(path);
-        let own = fs::canonicalize(&self.state_dir).unwrap_or_else(|_| self.state_dir.clone());
+        let own = files::resolve(&self.state_dir).unwrap_or_else(|_| self.state_dir.clone());
         [&own, &self.state_dir].into_iter().any(|own| place.starts_with(own) || own.starts_with(&place))
     }
 
@@ -182,7 +182,7 @@ impl Toolbox {
 
 /// Where a path leads. The file itself may be a link elsewhere; what is changed is its directory.
 fn place_of(path: &Path) -> PathBuf {
-    let parent = path.parent().and_then(|parent| fs::canonicalize(parent).ok());
+    let parent = path.parent().and_then(|parent| files::resolve(parent).ok());
     parent.zip(path.file_name()).map_or_else(|| path.to_owned(), |(parent, name)| parent.join(name))
 }
 

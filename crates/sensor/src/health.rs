@@ -6,7 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::identity;
-use crate::platform::{host, process_events, system};
+use crate::platform::{self, host, process_events, system};
 use crate::sensor::status_file;
 
 /// How a sensor on this state directory stands. Holds no secret.
@@ -21,12 +21,12 @@ pub fn report(state_dir: &Path) -> Value {
         "is_enrolled": identity::is_enrolled(&state_dir.join(identity::FILE)),
         "status": status,
         "hostname": host::hostname(),
-        "int_ip": host::internal_ip(),
+        "int_ip": platform::internal_ip(),
         "mac_addr": host::mac_address(),
         "architecture": host::ARCHITECTURE.name(),
         "os": system.name,
         "kernel": system.kernel,
-        "is_root": rustix::process::geteuid().is_root(),
-        "acquisition_tier": if process_events::Listener::open().is_ok() { "netlink" } else { "procfs" },
+        "is_root": host::is_privileged(),
+        "acquisition_tier": process_events::tier(process_events::Listener::open().is_ok()),
     })
 }

@@ -4,15 +4,15 @@
 //! it is kept in memory, and nothing rests on it: it is never flushed.
 
 use std::collections::{HashSet, VecDeque};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use muster_wire::Event;
 use prost::Message as _;
 
 use crate::checked;
+use crate::platform::files;
 
 /// Bytes of the whole ring. Source: reference/sensor.md section 3.
 pub const BYTES_MAX: u64 = 60 * 1024 * 1024;
@@ -75,7 +75,7 @@ impl History {
                 for (_, old) in all.iter().take(all.len().saturating_sub(FILES as usize - 1)) {
                     fs::remove_file(old)?;
                 }
-                empty.insert(OpenOptions::new().create(true).append(true).mode(0o600).open(path)?)
+                empty.insert(files::private().create(true).append(true).open(path)?)
             }
         };
         let block = checked::block(&event.encode_to_vec());

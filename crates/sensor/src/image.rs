@@ -6,9 +6,8 @@
 //! nothing is left. A program whose digest is known costs one look at its metadata.
 
 use std::collections::{HashMap, VecDeque};
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -25,6 +24,7 @@ use crate::clock;
 use crate::commands::code;
 use crate::digest::Digests;
 use crate::executor::ToSensor;
+use crate::platform::files::Content;
 use crate::told::Told;
 
 /// Programs up to this length are read while the event waits: some milliseconds.
@@ -65,16 +65,6 @@ pub struct Look {
     pub identity: Option<Event>,
 }
 
-/// What changes when the content of a file does.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Content {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
 /// A program that some process runs.
 struct Image {
     file: File,
@@ -86,18 +76,6 @@ struct Image {
 /// What counts as one program. The content comes first: it holds no blank that a path could imitate.
 fn identity(path: &str, content: &str) -> String {
     format!("{content} {path}")
-}
-
-impl Content {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            bytes: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
 }
 
 impl Images {
@@ -113,8 +91,7 @@ impl Images {
     /// `CODE_IDENTITY`. `file` is the opened program.
     #[must_use]
     pub fn look(&self, file: File, path: &str, process: Atom) -> Look {
-        let Ok(metadata) = file.metadata() else { return Look::default() };
-        let content = Content::of(&metadata);
+        let Ok(content) = Content::of(&file) else { return Look::default() };
         let mut state = self.0.state();
         if let Some(sha256) = state.known.get(&content).filter(|sha256| state.told.holds(&identity(path, sha256))) {
             return Look { sha256: Some(sha256.clone()), identity: None };
@@ -179,7 +156,7 @@ impl Shared {
                 let is_large = error.kind() == io::ErrorKind::FileTooLarge;
                 body["ERROR"] = if is_large { code::FILE_TOO_LARGE } else { code::READ_FAULT }.into();
                 // Told once for each state of the file.
-                format!("{}-{}-{}", image.content.inode, image.content.bytes, image.content.changed.0)
+                image.content.text()
             }
         };
         let mut state = self.state();

@@ -15,7 +15,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use prost::Message as _;
@@ -23,6 +22,7 @@ use prost::Message as _;
 use crate::agent::{self, Batch, Ledger, Record, StorageError};
 use crate::checked::{self, Damage};
 use crate::mark::{Mark, Reach};
+use crate::state_dir::write_atomically;
 
 /// Growth since the last compaction after which another is due; a few thousand tasks.
 const GROWN_BYTES: u64 = 2 * 1024 * 1024;
@@ -34,10 +34,16 @@ pub const MARK_FILE: &str = "journal_mark";
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    file: File,
-    mark: Mark,
+    /// `None` after it could not be rewritten: what is on disk has to be looked at first.
+    files: Option<Files>,
     header: Header,
     bytes: u64,
+}
+
+#[derive(Debug)]
+struct Files {
+    journal: File,
+    mark: Mark,
 }
 
 /// The first block of a journal.
@@ -147,7 +153,8 @@ impl Journal {
         // What was read may not have been flushed by the process that wrote it.
         file.sync_all()?;
         let mark = Mark::create(&mark_of(path), header.reach(end as u64))?;
-        Ok(Opened { journal: Self { path: path.to_owned(), file, mark, header, bytes: end as u64 }, ledger, repair })
+        let files = Some(Files { journal: file, mark });
+        Ok(Opened { journal: Self { path: path.to_owned(), files, header, bytes: end as u64 }, ledger, repair })
     }
 
     fn begin(path: &Path, id: [u8; ID_BYTES], objection: Option<&str>) -> io::Result<Opened> {
@@ -163,7 +170,7 @@ impl Journal {
         let header = Header { id, generation: 1, base_bytes: 0 };
         let (file, bytes) = write_whole(path, &header.block())?;
         let mark = Mark::create(&mark_of(path), header.reach(bytes))?;
-        let journal = Self { path: path.to_owned(), file, mark, header, bytes };
+        let journal = Self { path: path.to_owned(), files: Some(Files { journal: file, mark }), header, bytes };
         Ok(Opened { journal, ledger: Ledger::default(), repair })
     }
 
@@ -187,14 +194,17 @@ fn mark_of(journal: &Path) -> PathBuf {
 impl agent::Journal for Journal {
     fn append(&mut self, records: &[Record]) -> Result<(), StorageError> {
         let block = checked::block(&Batch::of(records).encode_to_vec());
-        let written = self.file.write_all(&block).and_then(|()| self.file.sync_data());
+        let Some(Files { journal, mark }) = &mut self.files else {
+            return Err(StorageError(format!("the journal {} was not rewritten", self.path.display())));
+        };
+        let written = journal.write_all(&block).and_then(|()| journal.sync_data());
         if let Err(error) = written {
             // Whatever part was written must not stand in front of a later block.
-            let _ = self.file.set_len(self.bytes);
+            let _ = journal.set_len(self.bytes);
             return Err(failed("append to the journal", &self.path, &error));
         }
         self.bytes += block.len() as u64;
-        let marked = self.mark.put(self.header.reach(self.bytes));
+        let marked = mark.put(self.header.reach(self.bytes));
         marked.map_err(|error| failed("mark the end of the journal", &self.path, &error))
     }
 
@@ -211,12 +221,14 @@ impl agent::Journal for Journal {
             }
         }
         let header = Header { generation: self.header.generation + 1, base_bytes: base.len() as u64, ..self.header };
-        let written = write_whole(&self.path, &[header.block(), base].concat()).and_then(|(file, bytes)| {
+        // Not every system lets a file be replaced while it is open.
+        self.files = None;
+        let written = write_whole(&self.path, &[header.block(), base].concat()).and_then(|(journal, bytes)| {
             let mark = Mark::create(&mark_of(&self.path), header.reach(bytes))?;
-            Ok((file, mark, bytes))
+            Ok((Files { journal, mark }, bytes))
         });
-        let (file, mark, bytes) = written.map_err(|error| failed("rewrite the journal", &self.path, &error))?;
-        (self.file, self.mark, self.header, self.bytes) = (file, mark, header, bytes);
+        let (files, bytes) = written.map_err(|error| failed("rewrite the journal", &self.path, &error))?;
+        (self.files, self.header, self.bytes) = (Some(files), header, bytes);
         Ok(())
     }
 }
@@ -238,14 +250,7 @@ fn split(records: &[Record]) -> Vec<&[Record]> {
 
 /// Puts a new file in place of an old one, durably; gives it open for appending.
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<(File, u64)> {
-    let fresh = path.with_extension("new");
-    let mut file = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&fresh, path)?;
-    if let Some(parent) = path.parent() {
-        File::open(parent)?.sync_all()?;
-    }
+    write_atomically(path, bytes)?;
     Ok((OpenOptions::new().append(true).open(path)?, bytes.len() as u64))
 }
 

@@ -22,7 +22,6 @@
 //!    acknowledged it.
 //! 3. The answer of a task is on disk before its `Finished`.
 
-#![forbid(unsafe_code)]
 #![allow(clippy::disallowed_types, reason = "a program that is built for size has no second kind of lock")]
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used))]
 
@@ -43,9 +42,11 @@ pub mod journal;
 pub mod link;
 pub mod live;
 pub mod mark;
+pub mod memory;
 pub mod platform;
 pub mod protection;
 pub mod random;
+pub mod registry;
 pub mod sensor;
 pub mod spool;
 pub mod state_dir;

@@ -21,6 +21,7 @@ use muster_wire::{
 use rustls::ClientConfig;
 use rustls::client::Resumption;
 use rustls_pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -67,8 +68,7 @@ pub async fn connect(key: &InstallationKey, route: &Route, alpn: &[u8]) -> io::R
     let tcp = route.open(key).await;
     let tcp = tcp.map_err(|error| io::Error::new(error.kind(), format!("cannot reach {}: {error}", key.address)))?;
     tcp.set_nodelay(true)?;
-    rustix::net::sockopt::set_socket_keepalive(&tcp, true)?;
-    rustix::net::sockopt::set_tcp_keepidle(&tcp, KEEPALIVE_IDLE)?;
+    SockRef::from(&tcp).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_IDLE))?;
     let name = ServerName::try_from(key.server_name.clone()).map_err(io::Error::other)?;
     let tls = TlsConnector::from(Arc::new(config)).connect(name, tcp).await;
     tls.map_err(|error| io::Error::new(error.kind(), format!("TLS with {}: {error}", key.address)))

@@ -8,6 +8,7 @@ mod failure;
 mod files;
 mod memory;
 mod processes;
+mod registry;
 mod transfer;
 
 use std::sync::Arc;
@@ -104,7 +105,7 @@ fn at_once(order: &Order, tools: &Toolbox) -> Outcome {
         Order::DeleteFile { path } => files::delete(tools, &files::resolved(path)),
         Order::ProcessList => Ok(processes::list()),
         Order::Kill { pid } => processes::kill(tools, *pid),
-        other => Err(Failure::unsupported(other.name())),
+        other => registry::perform(other),
     }
 }
 

@@ -12,11 +12,13 @@ use arguments::{Action, Arguments};
 use muster_sensor::agent::RUNNING_MAX;
 use muster_sensor::executor::HANGING_MAX;
 use muster_sensor::platform::installation::Installation;
+use muster_sensor::platform::{files, service_manager};
 use muster_sensor::sensor::{self, Config, delay};
-use muster_sensor::state_dir::{self, StateDir};
+use muster_sensor::state_dir::StateDir;
 use muster_sensor::{health, identity};
 use muster_wire::InstallationKey;
 use tracing_subscriber::filter::{Targets, filter_fn};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -41,7 +43,7 @@ fn main() -> ExitCode {
 fn act(arguments: &Arguments) -> Result<(), String> {
     let installation = || Installation::new(&arguments.root, &arguments.state_dir);
     match &arguments.action {
-        Action::Help => print!("{}", arguments::HELP),
+        Action::Help => print!("{}", arguments::help()),
         Action::Version => println!("muster-sensor {}", env!("CARGO_PKG_VERSION")),
         Action::Health => println!("{:#}", health::report(&arguments.state_dir)),
         Action::Status => {
@@ -60,13 +62,17 @@ fn act(arguments: &Arguments) -> Result<(), String> {
         }
         Action::Upgrade => installation().upgrade().map_err(|error| causes(&error))?,
         Action::Uninstall { is_clean } => installation().remove(*is_clean).map_err(|error| causes(&error))?,
+        Action::Run(key) if arguments.is_service => {
+            let (key, arguments) = (key.clone(), arguments.clone());
+            return service_manager::serve(move || run(key.as_deref(), &arguments));
+        }
         Action::Run(key) => return run(key.as_deref(), arguments),
     }
     Ok(())
 }
 
 fn run(key: Option<&str>, arguments: &Arguments) -> Result<(), String> {
-    start_log(arguments.is_verbose);
+    start_log(arguments);
     let config = Config {
         key: installation_key(key, Some(&arguments.state_dir))?,
         state_dir: arguments.state_dir.clone(),
@@ -91,12 +97,13 @@ fn run(key: Option<&str>, arguments: &Arguments) -> Result<(), String> {
 /// `RUST_LOG` may give levels by module; its patterns for fields are not understood,
 /// because what reads them would be a tenth of the sensor. What prints whole frames, and so
 /// the secret of an enrolment, is silent at any level.
-fn start_log(is_verbose: bool) {
-    let level = if is_verbose { "debug" } else { "info" };
+fn start_log(arguments: &Arguments) {
+    let level = if arguments.is_verbose { "debug" } else { "info" };
     let given = std::env::var("RUST_LOG").ok().and_then(|text| text.parse::<Targets>().ok());
     let targets = given.or_else(|| level.parse().ok()).unwrap_or_default();
-    let lines =
-        tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let writer = if arguments.is_service { service_manager::log() } else { BoxMakeWriter::new(std::io::stderr) };
+    let is_seen = !arguments.is_service && std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(is_seen);
     let secrets = filter_fn(|metadata| !metadata.target().contains("tungstenite"));
     tracing_subscriber::registry().with(targets).with(secrets).with(lines).init();
 }
@@ -117,7 +124,7 @@ fn installation_key(given: Option<&str>, state_dir: Option<&Path>) -> Result<Opt
 /// The key in a file of the working directory, unless someone else could have put it there: whoever names the
 /// server has the endpoint.
 fn key_file(path: &Path) -> Option<String> {
-    if path.exists() && !state_dir::is_trusted(path) {
+    if path.exists() && !files::is_trusted(path) {
         eprintln!(
             "muster-sensor: {} in the working directory is not used: it must be a file of this user or root, and \
              neither it nor the directory may be writable for others",

@@ -9,10 +9,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use crate::checked;
+use crate::platform::files;
 use crate::state_dir::write_atomically;
 
 const PAYLOAD_BYTES: usize = 16 + 3 * 8;
@@ -65,7 +65,7 @@ impl Mark {
     ///
     /// What the file system says.
     pub fn put(&self, reach: Reach) -> io::Result<()> {
-        self.0.write_all_at(&reach.encode(), 0)
+        files::write_all_at(&self.0, &reach.encode(), 0)
     }
 }
 

@@ -16,8 +16,8 @@ use crate::agent::event;
 use crate::clock;
 use crate::commands::{Failure, code};
 use crate::executor::{ToSensor, Toolbox};
-use crate::platform::isolation::{self, IsolationError};
-use crate::platform::seal;
+use crate::platform::shapes::IsolationError;
+use crate::platform::{isolation, seal};
 use crate::state_dir::{read_optional, write_atomically};
 
 /// Name of the file in the state directory.

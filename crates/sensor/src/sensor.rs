@@ -21,7 +21,6 @@ use std::time::Duration;
 use muster_model::{Sid, TaskId};
 use muster_wire::{Event, Flags, Hello, InstallationKey, Step, from_sensor};
 use serde_json::json;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
@@ -31,6 +30,7 @@ use crate::history::History;
 use crate::identity::{self, Identity, IdentityError};
 use crate::journal::Journal;
 use crate::link::{self, Backoff, FromLink, Route};
+use crate::platform::service_manager::Stopping;
 use crate::platform::{children, host, service_manager};
 use crate::protection::{self, Remembered};
 use crate::spool::{Bounds, Losses, Spool};
@@ -246,7 +246,7 @@ impl<'a> Sensor<'a> {
     }
 
     async fn live(&mut self) -> Result<End, StorageError> {
-        let mut terminate = Signals::new();
+        let mut stopping = Stopping::listen();
         self.collect();
         self.settle()?;
         loop {
@@ -258,7 +258,7 @@ impl<'a> Sensor<'a> {
                 Some(heard) = self.heard.1.recv() => self.hear(heard),
                 Some(told) = self.told.recv() => self.take(told),
                 () = link::wait_until(wake) => self.wake_up(),
-                () = terminate.recv() => {
+                () = stopping.told() => {
                     self.agent.observed(event("SHUTTING_DOWN", json!({}), None, clock::now()));
                     self.settle()?;
                     self.flush().await?;
@@ -517,25 +517,6 @@ impl<'a> Sensor<'a> {
         *lock(&self.tools.wanted) = flags;
         let tools = Arc::clone(&self.tools);
         tokio::task::spawn_blocking(move || protection::enforce(&tools));
-    }
-}
-
-/// The signals that end a sensor.
-struct Signals(Vec<Signal>);
-
-impl Signals {
-    fn new() -> Self {
-        Self(
-            [SignalKind::terminate(), SignalKind::interrupt()]
-                .into_iter()
-                .filter_map(|kind| signal(kind).ok())
-                .collect(),
-        )
-    }
-
-    async fn recv(&mut self) {
-        let each = self.0.iter_mut().map(|signal| Box::pin(signal.recv()));
-        futures_util::future::select_all(each).await;
     }
 }
 

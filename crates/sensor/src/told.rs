@@ -1,13 +1,12 @@
 //! What is told once in the life of a sensor, over its restarts.
 
 use std::collections::{HashSet, VecDeque};
-use std::fs::OpenOptions;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
+use crate::platform::files;
 use crate::state_dir::{read_optional, write_atomically};
 
 /// Things that are remembered, 8 bytes each. Source: reference/events.md section 5.2.
@@ -66,7 +65,7 @@ impl Told {
             }
             self.rewrite();
         } else {
-            let options = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path);
+            let options = files::private().create(true).append(true).open(&self.path);
             report(options.and_then(|mut file| file.write_all(&mark)));
         }
         true

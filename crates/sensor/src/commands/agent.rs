@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Failure, Fields, Job, Outcome, code, fields};
 use crate::executor::ToSensor;
-use crate::platform::{power, process};
+use crate::platform::{power, process, process_events};
 use crate::protection;
 use crate::spool;
 
@@ -66,7 +66,7 @@ pub(super) fn debug_data(job: &Job) -> Outcome {
         "PROCESS_ID": std::process::id(),
         "MEMORY_USAGE": own.map_or(0, |own| own.memory_bytes),
         "KERNEL_ACQ_AVAILABLE": 0,
-        "ACQUISITION_TIER": if job.tools.has_process_events.load(Ordering::Relaxed) { "netlink" } else { "procfs" },
+        "ACQUISITION_TIER": process_events::tier(job.tools.has_process_events.load(Ordering::Relaxed)),
         "LOSS_ACCOUNTING": {
             "LOSS_EVICTED_EVENTS": stats.losses.events,
             "LOSS_EVICTED_BYTES": stats.losses.bytes,

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::{Failure, Fields, Job, List, Outcome, code, fields, file};
 use crate::digest::Digests;
+use crate::platform::live;
 
 /// Entries looked at. Source: reference/commands.md section 6.2.
 const ENTRIES_MAX: usize = 100_000;
@@ -83,7 +83,7 @@ fn walk(job: &Job, time: Duration, filter: impl Fn(&Path, &fs::Metadata, Instant
             if metadata.is_dir() && levels > 0 {
                 ahead.push((path.clone(), levels - 1));
             }
-            let is_match = matches(expression, entry.file_name().as_bytes());
+            let is_match = live::is_match(expression, entry.file_name().as_encoded_bytes(), matches);
             let verdict = if is_match { filter(&path, &metadata, until) } else { Verdict::Fails };
             too_large += u64::from(matches!(verdict, Verdict::TooLarge));
             if let Verdict::Passes(extra) = verdict

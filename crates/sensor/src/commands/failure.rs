@@ -3,9 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use rustix::io::Errno;
-
 use super::Fields;
+use crate::platform::errors;
 
 /// Error codes. Source: reference/sensor.md section 11.
 #[allow(missing_docs, reason = "the names are those of the published table")]
@@ -83,51 +82,17 @@ impl Failure {
     pub fn at(path: &Path, error: &io::Error) -> Self {
         let is_parent_missing = error.kind() == io::ErrorKind::NotFound
             && path.parent().is_some_and(|parent| !parent.as_os_str().is_empty() && !parent.is_dir());
-        let code = if is_parent_missing { code::PATH_NOT_FOUND } else { error_code(error) };
+        let code = if is_parent_missing { code::PATH_NOT_FOUND } else { errors::of_task(error) };
         Self::new(code, error.to_string())
     }
 }
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::new(error_code(&error), error.to_string())
-    }
-}
-
-impl From<Errno> for Failure {
-    fn from(errno: Errno) -> Self {
-        io::Error::from(errno).into()
-    }
-}
-
-/// The code of an operating system error. Source: reference/sensor.md section 11.
-fn error_code(error: &io::Error) -> i32 {
-    let Some(errno) = Errno::from_io_error(error) else {
-        return if error.kind() == io::ErrorKind::TimedOut { code::TIMEOUT } else { code::INVALID_FUNCTION };
-    };
-    match errno {
-        Errno::NOENT => code::FILE_NOT_FOUND,
-        Errno::NOTDIR => code::PATH_NOT_FOUND,
-        Errno::ACCESS | Errno::PERM => code::ACCESS_DENIED,
-        Errno::BADF => 6,
-        Errno::NOMEM => 8,
-        Errno::ROFS => 19,
-        Errno::IO => 30,
-        Errno::AGAIN => 32,
-        Errno::OPNOTSUPP | Errno::NOSYS => code::NOT_SUPPORTED,
-        Errno::NETUNREACH | Errno::HOSTUNREACH => 53,
-        Errno::EXIST => 80,
-        Errno::SRCH | Errno::INVAL => code::INVALID_PARAMETER,
-        Errno::NOTEMPTY => 145,
-        Errno::BUSY | Errno::TXTBSY => code::BUSY,
-        Errno::NOEXEC => 193,
-        Errno::NAMETOOLONG => 206,
-        Errno::FBIG => code::FILE_TOO_LARGE,
-        Errno::ISDIR => code::DIRECTORY,
-        Errno::FAULT => code::INVALID_ADDRESS,
-        Errno::TIMEDOUT => code::TIMEOUT,
-        Errno::PIPE => 109,
-        Errno::NOSPC | Errno::DQUOT => 112,
-        _ => code::INVALID_FUNCTION,
+        // A system that has no such thing.
+        if error.kind() == io::ErrorKind::Unsupported && error.raw_os_error().is_none() {
+            return Self::unsupported("this sensor cannot do that on this system");
+        }
+        Self::new(errors::of_task(&error), error.to_string())
     }
 }

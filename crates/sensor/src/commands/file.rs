@@ -1,18 +1,17 @@
 //! Commands on single files. Source: reference/commands.md section 6.2.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustix::fs::OFlags;
 use serde_json::json;
 
 use super::{Failure, Fields, Job, Outcome, code, fields};
 use crate::digest::Digests;
-use crate::platform::accounts;
+use crate::platform::files;
 
 /// Largest content in one reply. Source: reference/commands.md section 6.2.
 const CONTENT_BYTES_MAX: u64 = 10 * 1024 * 1024;
@@ -43,13 +42,10 @@ pub(super) fn get(job: &Job) -> Outcome {
     Ok(fields(json!({"FILE_SIZE": whole.max(content.len() as u64), "FILE_CONTENT": STANDARD.encode(content)})))
 }
 
-/// Opens a file for reading; pipes and devices would block for ever. Files of the kernel that wait until there
-/// is something to read (its log, say) fail instead.
+/// Opens a file for reading; pipes and devices would block for ever.
 pub(crate) fn open_regular(path: &Path) -> Result<File, Failure> {
-    // Opened first and then looked at: what is looked at first may be another file when it is opened. A pipe
-    // that nobody writes to does not hold this up.
-    let open = OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path);
-    let file = open.map_err(|error| Failure::at(path, &error))?;
+    // Opened first and then looked at: what is looked at first may be another file when it is opened.
+    let file = files::open(path).map_err(|error| Failure::at(path, &error))?;
     let metadata = file.metadata()?;
     if metadata.is_dir() {
         return Err(Failure::new(code::DIRECTORY, "is a directory"));
@@ -60,19 +56,18 @@ pub(crate) fn open_regular(path: &Path) -> Result<File, Failure> {
     Ok(file)
 }
 
+/// Whether a file begins with these bytes.
+pub(crate) fn begins_with(path: &Path, bytes: &[u8]) -> bool {
+    let mut start = vec![0; bytes.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == bytes
+}
+
 pub(super) fn info(job: &Job) -> Outcome {
     let path = path(job);
     let metadata = fs::symlink_metadata(path).map_err(|error| Failure::at(path, &error))?;
     let mut found = described(path, &metadata);
-    found.extend(fields(json!({
-        "FILE_IS_SIGNED": 0,
-        "FILE_MODE": metadata.mode(),
-        "USER_ID": metadata.uid(),
-        "GROUP_ID": metadata.gid(),
-    })));
-    if let Some(name) = accounts::user_name(metadata.uid()) {
-        found.insert("USER_NAME".to_owned(), name.into());
-    }
+    found.insert("FILE_IS_SIGNED".to_owned(), 0.into());
+    found.extend(files::ownership(&metadata));
     if let Ok(target) = fs::read_link(path) {
         found.insert("LINK_TARGET".to_owned(), target.to_string_lossy().into());
     }
@@ -81,7 +76,7 @@ pub(super) fn info(job: &Job) -> Outcome {
 
 /// Bits of attributes.
 #[allow(missing_docs, reason = "the names are those of the published table")]
-pub(crate) mod bit {
+pub mod bit {
     pub const READONLY: u32 = 0x1;
     pub const HIDDEN: u32 = 0x2;
     pub const SYSTEM: u32 = 0x4;
@@ -96,6 +91,13 @@ pub(crate) mod bit {
     pub const OFFLINE: u32 = 0x1000;
     pub const NOT_CONTENT_INDEXED: u32 = 0x2000;
     pub const ENCRYPTED: u32 = 0x4000;
+    pub const INTEGRITY_STREAM: u32 = 0x8000;
+    pub const VIRTUAL: u32 = 0x1_0000;
+    pub const NO_SCRUB_DATA: u32 = 0x2_0000;
+    pub const RECALL_ON_OPEN: u32 = 0x4_0000;
+    pub const PINNED: u32 = 0x8_0000;
+    pub const UNPINNED: u32 = 0x10_0000;
+    pub const RECALL_ON_DATA_ACCESS: u32 = 0x40_0000;
 }
 
 /// What listings and descriptions tell of an entry; times are Unix milliseconds.
@@ -110,17 +112,14 @@ pub(crate) struct Facts {
 
 /// Size, attributes and times of an entry.
 pub(crate) fn facts(path: &Path, metadata: &fs::Metadata) -> Facts {
-    let ms = |seconds: i64, nanoseconds: i64| seconds.saturating_mul(1_000).saturating_add(nanoseconds / 1_000_000);
-    let born = metadata.created().ok().and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
-    let created = born
-        .and_then(|since| i64::try_from(since.as_millis()).ok())
-        .unwrap_or_else(|| ms(metadata.ctime(), metadata.ctime_nsec()));
+    let modified_ms = metadata.modified().map_or(0, ms);
     Facts {
         size: metadata.len(),
-        attributes: attributes(path, metadata),
-        created_ms: created,
-        accessed_ms: ms(metadata.atime(), metadata.atime_nsec()),
-        modified_ms: ms(metadata.mtime(), metadata.mtime_nsec()),
+        attributes: files::attributes(path, metadata),
+        // Not every file system knows. Source: reference/live-response.md section 5.4.
+        created_ms: metadata.created().map_or(modified_ms, ms),
+        accessed_ms: metadata.accessed().map_or(0, ms),
+        modified_ms,
     }
 }
 
@@ -136,21 +135,12 @@ pub(super) fn described(path: &Path, metadata: &fs::Metadata) -> Fields {
     }))
 }
 
-fn attributes(path: &Path, metadata: &fs::Metadata) -> u32 {
-    let kind = metadata.file_type();
-    let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-    let is_plain =
-        kind.is_file() || kind.is_fifo() || kind.is_socket() || kind.is_block_device() || kind.is_char_device();
-    [
-        (metadata.mode() & 0o222 == 0, bit::READONLY),
-        (is_hidden, bit::HIDDEN),
-        (kind.is_dir(), bit::DIRECTORY),
-        (is_plain, bit::ARCHIVE),
-        (kind.is_symlink(), bit::REPARSE_POINT),
-    ]
-    .into_iter()
-    .filter_map(|(holds, bit)| holds.then_some(bit))
-    .sum()
+/// Unix milliseconds; before 1970 they are negative.
+fn ms(time: SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
+        Err(error) => i64::try_from(error.duration().as_millis()).map_or(i64::MIN, |before| -before),
+    }
 }
 
 pub(super) fn hash(job: &Job) -> Outcome {

@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use super::{Fields, Job, Outcome, fields};
 use crate::platform::accounts;
 use crate::platform::packages;
-use crate::platform::services::{self, Service};
+use crate::platform::services;
+use crate::platform::shapes::Service;
 
 /// An object without its empty texts: absent is better than empty. Source: reference/events.md section 3.
 fn filled(value: Value) -> Value {
@@ -54,13 +55,13 @@ fn listed(all: Vec<Service>) -> Fields {
 }
 
 pub(super) fn users(_: &Job) -> Outcome {
-    let all: Vec<Value> = accounts::accounts()
+    let all: Vec<Value> = accounts::accounts()?
         .into_iter()
         .map(|account| {
             let mut user = fields(filled(json!({
                 "USER_NAME": account.name,
-                "USER_ID": account.uid,
-                "GROUP_ID": account.gid,
+                "USER_ID": account.id,
+                "GROUP_ID": account.group,
                 "HOME": account.home,
                 "SHELL": account.shell,
                 "FULL_NAME": account.full_name,

@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 
 use super::process::named;
 use super::{Failure, Job, List, Outcome, code, fields};
-use crate::platform::memory::{self, Handle};
-use crate::platform::process;
+use crate::memory;
+use crate::platform::shapes::Handle;
+use crate::platform::{handles, process};
 
 /// Longest read. Source: reference/commands.md section 6.4.
 const READ_BYTES_MAX: i64 = 4 * 1024 * 1024;
@@ -172,7 +173,7 @@ pub(super) fn handles(job: &Job) -> Outcome {
     if is_all {
         return Ok(every(job, |_| true));
     }
-    Ok(listed(job, memory::handles(named(job)?.pid)?))
+    Ok(listed(job, handles::handles(named(job)?.pid)?))
 }
 
 pub(super) fn find_handle(job: &Job) -> Outcome {
@@ -181,7 +182,7 @@ pub(super) fn find_handle(job: &Job) -> Outcome {
 }
 
 fn every(job: &Job, fits: impl Fn(&Handle) -> bool) -> super::Fields {
-    let all = process::pids().into_iter().flat_map(|pid| memory::handles(pid).unwrap_or_default());
+    let all = process::pids().into_iter().flat_map(|pid| handles::handles(pid).unwrap_or_default());
     listed(job, all.filter(|handle| fits(handle)))
 }
 

@@ -9,7 +9,7 @@ use crate::platform::sockets;
 
 pub(super) fn netstat(_: &Job) -> Outcome {
     let end = |address: SocketAddr| json!({"IP_ADDRESS": address.ip().to_string(), "PORT": address.port()});
-    let activity: Vec<Value> = sockets::sockets()
+    let activity: Vec<Value> = sockets::sockets()?
         .into_iter()
         .map(|socket| {
             let mut found = fields(json!({

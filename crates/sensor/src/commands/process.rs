@@ -9,7 +9,8 @@ use super::{Failure, Fields, Job, List, Outcome, code, fields};
 use crate::executor::Toolbox;
 use crate::platform::accounts::Names;
 use crate::platform::children;
-use crate::platform::process::{self, Control, Process, Region};
+use crate::platform::process;
+use crate::platform::shapes::{Control, Process, Region};
 
 /// A process that an operator named: by atom, which wins, or by id.
 pub(super) struct Named {
@@ -74,8 +75,8 @@ pub(crate) fn description(process: &Process, names: &Names, tools: &Toolbox) -> 
     }));
     let mut add = |name: &str, value: Option<Value>| value.map(|value| found.insert(name.to_owned(), value));
     add("FILE_PATH", process.path.clone().map(Value::from));
-    add("USER_ID", process.uid.map(Value::from));
-    add("USER_NAME", process.uid.and_then(|uid| names.get(uid)).map(Value::from));
+    add("USER_ID", process.account.as_ref().map(|id| json!(id)));
+    add("USER_NAME", process.account.as_ref().and_then(|id| names.get(id)).map(Value::from));
     let parent = process::start_ticks(process.parent_pid).map(|ticks| tools.process_atom(process.parent_pid, ticks));
     add("PARENT_ATOM", parent.map(Value::from));
     found
@@ -84,7 +85,7 @@ pub(crate) fn description(process: &Process, names: &Names, tools: &Toolbox) -> 
 fn modules(pid: u32) -> Vec<Value> {
     let mut modules: Vec<(String, u64, u64)> = Vec::new();
     for region in process::regions(pid).unwrap_or_default() {
-        let Some(path) = region.path.filter(|path| path.starts_with('/')) else { continue };
+        let Some(path) = region.path.filter(|path| is_file(path)) else { continue };
         match modules.last_mut() {
             Some((last, base, bytes)) if *last == path => *bytes = (region.base + region.bytes).saturating_sub(*base),
             _ => modules.push((path, region.base, region.bytes)),
@@ -104,6 +105,11 @@ fn modules(pid: u32) -> Vec<Value> {
         .collect()
 }
 
+/// Whether a region is of a file, and not of the kernel or a heap.
+fn is_file(path: &str) -> bool {
+    Path::new(path).is_absolute()
+}
+
 fn module_name(path: &str) -> String {
     Path::new(path).file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
@@ -120,7 +126,7 @@ pub(super) fn memory_map(job: &Job) -> Outcome {
         }));
         if let Some(path) = &region.path {
             found.insert("FILE_PATH".to_owned(), path.clone().into());
-            if path.starts_with('/') {
+            if is_file(path) {
                 found.insert("MODULE_NAME".to_owned(), module_name(path).into());
             }
         }
@@ -150,11 +156,11 @@ fn control(job: &Job, what: Control) -> Outcome {
     if named.pid == std::process::id() {
         return Err(Failure::refused(code::ACCESS_DENIED, "this is the sensor itself"));
     }
-    if named.pid == 1 {
+    if process::is_first(named.pid) {
         return Err(Failure::refused(code::INVALID_PARAMETER, "the first process of a system cannot be controlled"));
     }
     if job.arguments.number("tid").is_some_and(|tid| tid != i64::from(named.pid)) {
-        return Err(Failure::unsupported("Linux cannot stop a single thread"));
+        return Err(Failure::unsupported("this sensor cannot stop a single thread"));
     }
     control_by_operator(&job.tools, named.pid, named.start_ticks, what)?;
     Ok(fields(json!({"PROCESS_ID": named.pid})))

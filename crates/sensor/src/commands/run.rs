@@ -2,9 +2,7 @@
 
 mod output;
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Stdio;
 use std::sync::PoisonError;
@@ -22,6 +20,7 @@ use super::transfer::{self, Temporary};
 use super::{Failure, Job, Outcome, code, fields};
 use crate::executor::Toolbox;
 use crate::platform::children::{self, Group};
+use crate::platform::{files, live};
 use output::Output;
 
 /// How long output is awaited after the process ended: what it left running in
@@ -42,9 +41,7 @@ pub(super) async fn run(job: Job) -> Outcome {
     }
     let line = job.arguments.text("shell-command").unwrap_or_default();
     refuse_own_files(&job, line)?;
-    let mut command = Command::new("/bin/sh");
-    command.arg("-c").arg(line);
-    execute(command, &job).await
+    execute(children::shell(line), &job).await
 }
 
 /// What a shell will do cannot be known; a sealed sensor refuses what names its files.
@@ -61,21 +58,20 @@ fn refuse_own_files(job: &Job, line: &str) -> Result<(), Failure> {
 
 async fn run_payload(job: &Job, name: &str) -> Outcome {
     let dir = Temporary(transfer::private_dir(job)?.join(crate::random::uuid().simple().to_string()));
-    fs::DirBuilder::new().mode(0o700).create(&dir.0)?;
+    files::make_private_dir(&dir.0)?;
     run_payload_in(job, name, &dir.0).await
 }
 
 async fn run_payload_in(job: &Job, name: &str, dir: &Path) -> Outcome {
     let file = dir.join(transfer::base_name(name));
     job.unless_stopped(transfer::fetch(job, name, &file)).await?;
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o700))?;
+    files::set_executable(&file, true)?;
     let arguments = muster_command::split_arguments(job.arguments.text("arguments").unwrap_or_default());
     let arguments = arguments.map_err(|error| Failure::new(code::INVALID_PARAMETER, error.to_string()))?;
-    let is_program = transfer::begins_with(&file, b"#!") || transfer::begins_with(&file, b"\x7fELF");
     let mut command = match job.arguments.text("interpreter") {
-        None if is_program => Command::new(&file),
-        interpreter => {
-            let mut command = Command::new(interpreter.unwrap_or("/bin/sh"));
+        None => children::program(&file),
+        Some(interpreter) => {
+            let mut command = Command::new(interpreter);
             command.arg(&file);
             command
         }
@@ -88,7 +84,7 @@ async fn run_payload_in(job: &Job, name: &str, dir: &Path) -> Outcome {
 async fn execute(mut command: Command, job: &Job) -> Outcome {
     let limit = Duration::from_secs(job.arguments.number("timeout").unwrap_or(TIMEOUT_S).unsigned_abs());
     children::give_environment(&mut command);
-    command.current_dir("/").stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.current_dir(live::working_directory()).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let records = transfer::private_dir(job)?;
     children::prepare(&mut command, &records, job.run.task);
     let begun = Instant::now();

@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::*;
 use crate::agent::{Answer, Verdict};
 use crate::executor::{self, ToSensor};
-use crate::platform::process::{Control, control, describe};
+use crate::platform::process::{control, describe};
+use crate::platform::shapes::Control;
 use crate::stop::Stop;
 
 /// What commands share in a sensor with this state directory, whose server is nowhere.

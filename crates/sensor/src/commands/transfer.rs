@@ -1,7 +1,6 @@
 //! `put`, `artifact_get`, and the payload of `run`. Source: reference/commands.md sections 6.1 and 6.3.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tokio::time::timeout;
 
 use super::{Failure, Job, Outcome, code, fields, file};
 use crate::link::transfer::{self, TransferError};
+use crate::platform::files;
 
 /// How long a command waits until the link is up and the server grants.
 const GRANT_MAX: Duration = Duration::from_secs(120);
@@ -43,9 +43,8 @@ async fn place(job: &Job, name: &str, partial: &Path, path: &Path) -> Result<(),
     fetch(job, name, partial).await?;
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     let is_executable = extension.is_some_and(|extension| EXECUTABLE_EXTENSIONS.contains(&extension.as_str()))
-        || begins_with(partial, b"#!");
-    let mode = if is_executable { 0o700 } else { 0o600 };
-    fs::set_permissions(partial, fs::Permissions::from_mode(mode))?;
+        || file::begins_with(partial, b"#!");
+    files::set_executable(partial, is_executable)?;
     fs::rename(partial, path).map_err(|error| Failure::at(path, &error))?;
     Ok(())
 }
@@ -98,20 +97,13 @@ impl Drop for Temporary {
 /// A directory that only the sensor can enter.
 pub(super) fn private_dir(job: &Job) -> Result<PathBuf, Failure> {
     let dir = job.tools.state_dir.join("tmp");
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
+    files::make_private_dir(&dir)?;
     Ok(dir)
 }
 
 /// The last component of a payload name; it must not lead elsewhere.
 pub(super) fn base_name(name: &str) -> String {
     Path::new(name).file_name().map_or_else(|| "payload".to_owned(), |name| name.to_string_lossy().into_owned())
-}
-
-/// Whether a file begins with these bytes.
-pub(super) fn begins_with(path: &Path, bytes: &[u8]) -> bool {
-    use std::io::Read as _;
-    let mut start = vec![0; bytes.len()];
-    fs::File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == bytes
 }
 
 pub(super) async fn artifact_get(job: Job) -> Outcome {

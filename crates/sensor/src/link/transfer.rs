@@ -14,10 +14,11 @@ use hyper::body::{Frame, Incoming};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use muster_wire::{InstallationKey, LIVE_FILE_PATH, LiveFile, TRANSFER_PATH, TransferGrant};
-use tokio::fs::File;
+use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{Route, connect};
+use crate::platform::files;
 
 /// ALPN of transfers.
 const ALPN: &[u8] = b"http/1.1";
@@ -129,7 +130,8 @@ pub async fn receive_pieces(
     wanted: &LiveFile,
     to: &Path,
 ) -> Result<Vec<u8>, TransferError> {
-    let mut file = File::options().create(true).truncate(false).read(true).write(true).mode(0o600).open(to).await?;
+    let mut file =
+        OpenOptions::from(files::private()).create(true).truncate(false).read(true).write(true).open(to).await?;
     let (mut digest, mut have) = (Context::new(&SHA256), 0_u64);
     let mut chunk = vec![0; PIECE_BYTES];
     loop {
@@ -216,7 +218,7 @@ pub async fn download(
 ) -> Result<Vec<u8>, TransferError> {
     let request = request(key, &granted(grant), Method::GET).body(empty()).map_err(io::Error::other)?;
     let mut body = accepted(send(key, route, request).await?).await?.into_body();
-    let mut file = File::options().create_new(true).write(true).mode(0o600).open(to).await?;
+    let mut file = OpenOptions::from(files::private()).create_new(true).write(true).open(to).await?;
     let (mut digest, mut bytes) = (Context::new(&SHA256), 0_u64);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(io::Error::other)?.into_data() else { continue };

@@ -6,7 +6,7 @@ use std::path::Path;
 use muster_live::{Code, Found, Name};
 
 use crate::executor::Hang;
-use crate::platform::live;
+use crate::platform::errors;
 
 /// A failed command.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,7 +36,7 @@ impl Failure {
     pub fn at(path: &Path, error: &io::Error) -> Self {
         let is_above_missing = error.kind() == io::ErrorKind::NotFound
             && path.parent().is_some_and(|above| !above.as_os_str().is_empty() && !above.is_dir());
-        let code = if is_above_missing { Code::PATH_NOT_FOUND } else { live::code(error) };
+        let code = if is_above_missing { Code::PATH_NOT_FOUND } else { errors::of_session(error) };
         Self::new(code, format!("{}: {error}", path.display()))
     }
 
@@ -49,7 +49,7 @@ impl Failure {
 
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::new(live::code(&error), error.to_string())
+        Self::new(errors::of_session(&error), error.to_string())
     }
 }
 

@@ -10,7 +10,7 @@ use super::{FOUND_BYTES_MAX, Failure, Outcome};
 use crate::commands::file::{Facts, bit, facts};
 use crate::commands::matches;
 use crate::executor::Toolbox;
-use crate::platform::live;
+use crate::platform::{files, live};
 
 /// Names of attributes by their bits.
 const ATTRIBUTES: &[(u32, &str)] = &[
@@ -28,6 +28,13 @@ const ATTRIBUTES: &[(u32, &str)] = &[
     (bit::OFFLINE, "OFFLINE"),
     (bit::NOT_CONTENT_INDEXED, "NOT_CONTENT_INDEXED"),
     (bit::ENCRYPTED, "ENCRYPTED"),
+    (bit::INTEGRITY_STREAM, "INTEGRITY_STREAM"),
+    (bit::VIRTUAL, "VIRTUAL"),
+    (bit::NO_SCRUB_DATA, "NO_SCRUB_DATA"),
+    (bit::RECALL_ON_OPEN, "RECALL_ON_OPEN"),
+    (bit::PINNED, "PINNED"),
+    (bit::UNPINNED, "UNPINNED"),
+    (bit::RECALL_ON_DATA_ACCESS, "RECALL_ON_DATA_ACCESS"),
 ];
 
 /// Bytes that an entry takes beside its name, about, where lists are kept within bounds.
@@ -35,7 +42,7 @@ const ENTRY_BYTES: usize = 160;
 
 /// A path as the session sees it: relative ones begin at its working directory.
 pub(super) fn resolved(path: &str) -> PathBuf {
-    Path::new(&live::working_directory()).join(path)
+    live::path(path)
 }
 
 /// Lists the content of a directory if the path ends with a separator, what matches if its last part is a pattern, and
@@ -140,7 +147,7 @@ pub(super) fn delete(tools: &Toolbox, path: &Path) -> Outcome {
 /// `ACCESS_DENIED`.
 pub(super) fn refuse_own(tools: &Toolbox, path: &Path) -> Result<(), Failure> {
     tools.refuse_if_protected(path)?;
-    let target = fs::canonicalize(path).ok();
+    let target = files::resolve(path).ok();
     if tools.is_state(path) || target.is_some_and(|target| tools.is_state(&target)) {
         return Err(Failure::new(Code::ACCESS_DENIED, "this belongs to the sensor"));
     }

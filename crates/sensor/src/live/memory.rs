@@ -17,7 +17,7 @@ use super::{Failure, Job, Outcome};
 use crate::commands::Temporary;
 use crate::executor::{ToSensor, block_until};
 use crate::platform::dump::{self, Source};
-use crate::platform::live;
+use crate::platform::{files, live};
 
 /// How often it is said how far a dump is.
 const SAY_EVERY: Duration = Duration::from_millis(250);
@@ -85,7 +85,7 @@ fn write(wanted: &Wanted, path: &Path, is_given_up: &dyn Fn() -> bool, say: &dyn
         Some(pid) => dump::of_process(pid)?,
         None => dump::of_machine()?,
     };
-    let free = live::free_bytes(above).map_err(|error| Failure::at(above, &error))?;
+    let free = files::free_bytes(above).map_err(|error| Failure::at(above, &error))?;
     // Nobody knows how much less an archive takes.
     if !wanted.compress && free < source.bytes() {
         let text = format!("the image has {} bytes, and {} are free", source.bytes(), free);
@@ -95,7 +95,7 @@ fn write(wanted: &Wanted, path: &Path, is_given_up: &dyn Fn() -> bool, say: &dyn
     let beside = format!(".{}.{}", live::shortened(&name), crate::random::uuid().simple());
     let partial = Temporary(path.with_file_name(beside));
     let failed = |error: io::Error| Failure::at(path, &error);
-    let file = live::create_file(&partial.0).map_err(failed)?;
+    let file = files::private().write(true).create_new(true).open(&partial.0).map_err(failed)?;
     let mut progress = Progress { last: Instant::now(), compress: wanted.compress, all: source.bytes(), say };
     let unreadable = if wanted.compress {
         let mut archive = Archive::new(BufWriter::with_capacity(WRITE_BYTES, file), &name).map_err(failed)?;

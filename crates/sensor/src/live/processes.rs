@@ -15,8 +15,9 @@ use super::files::{refuse_own, resolved};
 use super::{Failure, Outcome};
 use crate::commands::process::control_by_operator;
 use crate::executor::Toolbox;
-use crate::platform::process::{self, Control, Process};
-use crate::platform::{accounts, children, live};
+use crate::platform::process;
+use crate::platform::shapes::{Control, Process};
+use crate::platform::{accounts, children, files, live};
 
 /// How long the end of a process that was killed is waited for. Source: reference/live-response.md section 5.13.
 const DEATH_MAX: Duration = Duration::from_secs(5);
@@ -33,7 +34,7 @@ pub(super) fn list() -> Found {
         ProcessFound {
             pid: process.pid,
             created_ms: process.created_ms,
-            path: process.path.clone().unwrap_or_else(|| format!("[{}]", process::short_name(process.pid))),
+            path: live::program(process).unwrap_or_else(|| format!("[{}]", process::short_name(process.pid))),
             command_line: process.command_line.clone(),
             sid,
             username,
@@ -114,7 +115,7 @@ fn outputs(tools: &Toolbox, path: &str) -> Result<(Stdio, Stdio), Failure> {
         return Err(Failure::new(Code::ACCESS_DENIED, format!("{} is not a regular file", path.display())));
     }
     let open = || -> io::Result<(File, File)> {
-        let file = live::create_file(&path)?;
+        let file = files::private().write(true).create(true).truncate(true).open(&path)?;
         Ok((file.try_clone()?, file))
     };
     let (output, errors) = open().map_err(|error| Failure::at(&path, &error))?;

@@ -17,7 +17,7 @@ use crate::atom;
 use crate::commands::Temporary;
 use crate::commands::file::open_regular;
 use crate::link::transfer::{self, Piece, TransferError};
-use crate::platform::live;
+use crate::platform::{errors, files, live};
 
 /// Wait before a transfer that was cut goes on; twice as long each time, up to the longest.
 const WAIT_FIRST: Duration = Duration::from_millis(200);
@@ -40,7 +40,7 @@ fn failure(error: &TransferError) -> Failure {
         TransferError::Status(413 | 507, _) => Code::DISK_FULL,
         TransferError::Status(..) => Code::OPERATION_ABORTED,
         TransferError::Digest | TransferError::Offset(_) => Code::IO_DEVICE,
-        TransferError::Io(error) => live::code(error),
+        TransferError::Io(error) => errors::of_session(error),
     };
     Failure::new(code, error.to_string())
 }
@@ -131,7 +131,7 @@ pub(super) async fn put(job: &Job, path: &Path) -> Outcome {
             Err(error) => return Err(failure(&error)),
         }
     };
-    live::take_over_mode(path, &partial.0).map_err(|error| Failure::at(path, &error))?;
+    files::take_over_mode(path, &partial.0).map_err(|error| Failure::at(path, &error))?;
     fs::rename(&partial.0, path).map_err(|error| Failure::at(path, &error))?;
     Ok(Found { bytes: Some(wanted.size), sha256: Some(atom::text(&sha256)), ..Found::default() })
 }

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{SYNC_EVERY, Sensor};
 use crate::agent::event;
 use crate::clock;
-use crate::platform::host;
+use crate::platform::{self, host};
 use crate::state_dir::write_atomically;
 
 /// By so much the endpoint's clock must have been set to be told at once: half of what makes the server correct the
@@ -23,7 +23,7 @@ impl Sensor<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id: self.boot_id.clone(),
             hostname: host::hostname(),
-            int_ip: host::internal_ip(),
+            int_ip: platform::internal_ip(),
             mac_addr: host::mac_address(),
             platform: host::PLATFORM.0,
             architecture: u32::from(host::ARCHITECTURE.0),

@@ -2,7 +2,6 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use muster_wire::Event;
@@ -10,6 +9,7 @@ use prost::Message as _;
 
 use super::head::Content;
 use crate::checked;
+use crate::platform::files;
 
 const EXTENSION: &str = "seg";
 
@@ -47,10 +47,8 @@ pub(super) fn list(dir: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 
 impl Segment {
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().create_new(true).read(true).append(true).mode(0o600).open(path)?;
-        if let Some(parent) = path.parent() {
-            File::open(parent)?.sync_all()?;
-        }
+        let file = files::private().create_new(true).read(true).append(true).open(path)?;
+        path.parent().map_or(Ok(()), files::sync_names)?;
         Ok(Self { file, bytes: 0, events: 0, damaged_bytes: 0, is_dirty: false })
     }
 
@@ -107,7 +105,7 @@ impl Segment {
     pub(super) fn read(&self, at: u64, bytes: u32) -> io::Result<Option<Event>> {
         let begin = at - checked::HEADER_BYTES as u64;
         let mut block = vec![0; checked::HEADER_BYTES + bytes as usize];
-        match self.file.read_exact_at(&mut block, begin) {
+        match files::read_exact_at(&self.file, &mut block, begin) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             read => read?,
         }
@@ -117,18 +115,19 @@ impl Segment {
     /// Keeps only these payloads; gives their new offsets.
     pub(super) fn rewrite(&mut self, path: &Path, kept: &[(u64, u32)]) -> io::Result<Vec<u64>> {
         let fresh = path.with_extension("new");
-        let file = OpenOptions::new().create(true).truncate(true).read(true).write(true).mode(0o600).open(&fresh)?;
+        let file = files::private().create(true).truncate(true).read(true).write(true).open(&fresh)?;
         let mut next = Self { file, bytes: 0, events: 0, damaged_bytes: 0, is_dirty: false };
         let mut moved = Vec::with_capacity(kept.len());
         for (at, bytes) in kept {
             let mut payload = vec![0; *bytes as usize];
-            self.file.read_exact_at(&mut payload, *at)?;
+            files::read_exact_at(&self.file, &mut payload, *at)?;
             moved.push(next.append(&payload)?.0);
         }
         next.sync()?;
-        fs::rename(&fresh, path)?;
-        next.file = OpenOptions::new().read(true).append(true).open(path)?;
+        // Not every system lets a file be replaced while it is open: with this the old one is closed.
         *self = next;
+        fs::rename(&fresh, path)?;
+        self.file = OpenOptions::new().read(true).append(true).open(path)?;
         Ok(moved)
     }
 }

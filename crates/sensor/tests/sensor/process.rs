@@ -4,7 +4,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use crate::fake_server::{Conversation, FakeServer};
-use muster_sensor::platform::process::{Control, control, pids, standing};
+use muster_sensor::platform::process::{control, pids, standing};
+use muster_sensor::platform::shapes::Control;
 use muster_wire::{Deliver, Receipt, Step, from_sensor, from_server};
 
 const TASK: [u8; 16] = [7; 16];

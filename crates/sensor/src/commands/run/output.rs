@@ -1,9 +1,8 @@
 //! What a command writes: all of it in the reply, or head and tail with the whole as an artifact.
 
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +10,7 @@ use tokio::time::timeout;
 
 use super::super::transfer::{self, Artifact, Temporary};
 use super::super::{Fields, Job};
+use crate::platform::files;
 
 /// Longest output of a stream that is in the reply as a whole. Source: reference/commands.md section 6.1.
 const WHOLE_BYTES_MAX: usize = 1_048_576;
@@ -64,7 +64,7 @@ impl Output {
 
     fn begin_file(&self) -> io::Result<(File, Temporary)> {
         let path = self.dir.join(crate::random::uuid().simple().to_string());
-        let mut file = OpenOptions::new().create_new(true).write(true).mode(0o600).open(&path)?;
+        let mut file = files::private().create_new(true).write(true).open(&path)?;
         let guard = Temporary(path);
         file.write_all(&self.head)?;
         Ok((file, guard))

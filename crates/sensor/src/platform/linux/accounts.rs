@@ -1,52 +1,40 @@
 //! User accounts, from the files that hold them.
 
 use std::fs;
+use std::io;
 
-/// One account.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the columns of the account file")]
-pub struct Account {
-    pub name: String,
-    pub uid: u32,
-    pub gid: u32,
-    pub full_name: String,
-    pub home: String,
-    pub shell: String,
-    /// The password is locked; `None` when that cannot be read.
-    pub is_locked: Option<bool>,
-    pub groups: Vec<String>,
-}
+use crate::platform::shapes::Account;
 
-/// Name of the account with this id.
-#[must_use]
-pub fn user_name(uid: u32) -> Option<String> {
-    Names::read().get(uid).map(str::to_owned)
-}
+/// What names an account for the kernel.
+pub type Id = u32;
 
 /// Names of all accounts, for many look-ups.
 #[derive(Clone, Debug, Default)]
-pub struct Names(Vec<(u32, String)>);
+pub struct Names(Vec<(Id, String)>);
 
 impl Names {
     /// Reads them.
     #[must_use]
     pub fn read() -> Self {
         let text = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        Self(parse(&text, "", "").into_iter().map(|account| (account.uid, account.name)).collect())
+        Self(parse(&text, "", "").into_iter().map(|account| (account.id, account.name)).collect())
     }
 
     /// The first name of this id.
     #[must_use]
-    pub fn get(&self, uid: u32) -> Option<&str> {
-        self.0.iter().find(|(known, _)| *known == uid).map(|(_, name)| name.as_str())
+    pub fn get(&self, id: &Id) -> Option<String> {
+        self.0.iter().find(|(known, _)| known == id).map(|(_, name)| name.clone())
     }
 }
 
 /// All accounts, in the order of their file.
-#[must_use]
-pub fn accounts() -> Vec<Account> {
+///
+/// # Errors
+///
+/// What the kernel says.
+pub fn accounts() -> io::Result<Vec<Account>> {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
-    parse(&read("/etc/passwd"), &read("/etc/shadow"), &read("/etc/group"))
+    Ok(parse(&fs::read_to_string("/etc/passwd")?, &read("/etc/shadow"), &read("/etc/group")))
 }
 
 fn parse(passwd: &str, shadow: &str, group: &str) -> Vec<Account> {
@@ -60,8 +48,8 @@ fn parse(passwd: &str, shadow: &str, group: &str) -> Vec<Account> {
             is_locked: is_locked(shadow, &name),
             groups: groups(group, &name, gid),
             name,
-            uid,
-            gid,
+            id: uid,
+            group: Some(gid),
             full_name,
             home,
             shell,

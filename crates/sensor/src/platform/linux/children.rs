@@ -18,10 +18,14 @@ use muster_model::TaskId;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::Command;
 
-use super::process::{self, Control};
+use super::process;
+use crate::commands::file::begins_with;
+use crate::platform::shapes::Control;
 
 /// Variable that tells a process of which task it is, and of which sensor: there may be several on a machine.
 const MARK: &str = "MUSTER_TASK_ID";
+/// What runs command lines.
+const SHELL: &str = "/bin/sh";
 /// Extension of the records; the name is that of the task.
 const EXTENSION: &str = "group";
 /// Longest environment that is searched: what the kernel lets a process have.
@@ -34,6 +38,25 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Gives a command a process group of its own, and marks it with its task; `dir` is that of the records.
 pub fn prepare(command: &mut Command, dir: &Path, task: TaskId) {
     command.process_group(0).env(MARK, mark(dir, task));
+}
+
+/// The shell, with a line for it.
+#[must_use]
+pub fn shell(line: &str) -> Command {
+    let mut command = Command::new(SHELL);
+    command.arg("-c").arg(line);
+    command
+}
+
+/// What runs a file: the kernel if it can, else the shell.
+#[must_use]
+pub fn program(file: &Path) -> Command {
+    let is_program = [&b"#!"[..], b"\x7fELF"].into_iter().any(|start| begins_with(file, start));
+    let mut command = Command::new(if is_program { file } else { Path::new(SHELL) });
+    if !is_program {
+        command.arg(file);
+    }
+    command
 }
 
 /// Gives a command the few variables that every command of the sensor has, and no other.

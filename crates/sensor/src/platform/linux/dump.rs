@@ -9,9 +9,9 @@ use std::os::unix::fs::FileExt as _;
 
 use muster_live::Code;
 
-use super::memory::is_searched;
 use super::process::regions;
 use crate::live::Failure;
+use crate::memory::is_searched;
 
 /// Memory of the machine, as the kernel shows it.
 const KCORE: &str = "/proc/kcore";

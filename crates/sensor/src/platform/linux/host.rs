@@ -1,7 +1,6 @@
 //! What the sensor reports about the host.
 
 use std::fs;
-use std::net::UdpSocket;
 
 use muster_model::{Architecture, Platform};
 use rustix::time::{ClockId, clock_gettime};
@@ -47,15 +46,10 @@ pub fn hostname() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
-/// Source address of the default route; empty if there is none.
+/// Whether the sensor may do what only administrators may.
 #[must_use]
-pub fn internal_ip() -> String {
-    // Connecting a datagram socket sends nothing; it only chooses a route.
-    let chosen = UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
-        socket.connect("192.0.2.1:9")?;
-        socket.local_addr()
-    });
-    chosen.map(|address| address.ip().to_string()).unwrap_or_default()
+pub fn is_privileged() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// MAC of the interface of the default route, upper-case hex joined by `-`.

@@ -9,8 +9,6 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rustix::process::geteuid;
-
 use super::host;
 use crate::guard;
 use crate::identity;
@@ -21,6 +19,8 @@ use muster_wire::InstallationKey;
 
 /// Root of the system that runs.
 pub const SYSTEM_ROOT: &str = "/";
+/// Where the sensor keeps what it must not lose, unless told. Source: reference/sensor.md section 3.
+pub const STATE_DIR: &str = "/opt/limacharlie";
 /// The service's name.
 pub const SERVICE: &str = "muster-sensor.service";
 /// Where the unit is.
@@ -84,7 +84,7 @@ impl Installation {
     #[must_use]
     pub fn new(root: &Path, state_dir: &Path) -> Self {
         let is_running_system = root == Path::new(SYSTEM_ROOT);
-        let not_root = (!geteuid().is_root()).then_some("installing needs root");
+        let not_root = (!host::is_privileged()).then_some("installing needs root");
         Self {
             root: root.to_owned(),
             state_dir: state_dir.to_owned(),

@@ -10,27 +10,10 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use crate::guard;
+use crate::platform::shapes::IsolationError;
 
 /// Name of the table.
 const TABLE: &str = "inet muster";
-
-/// Why the endpoint could not be isolated or rejoined.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum IsolationError {
-    /// No address of the server is known, so the link could not be exempted.
-    #[error("no address of the server is known, so its link cannot be exempted")]
-    NoExemption,
-    /// The program is missing.
-    #[error("the program nft is not installed")]
-    NoProgram,
-    /// The sensor may not change the firewall.
-    #[error("no permission to change the firewall: {0}")]
-    NoPermission(String),
-    /// The kernel or the program refused.
-    #[error("the firewall refused: {0}")]
-    Refused(String),
-}
 
 /// Drops all traffic but loopback, what the network needs to stay up, and TCP with
 /// these servers. Replaces an isolation in force.

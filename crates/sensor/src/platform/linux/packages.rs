@@ -4,16 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// One installed package; unknown parts are empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields of the published description")]
-pub struct Package {
-    pub name: String,
-    pub version: String,
-    pub architecture: String,
-    pub publisher: String,
-    pub source: &'static str,
-}
+use crate::platform::shapes::Package;
 
 /// All packages of all package managers that are found.
 #[must_use]

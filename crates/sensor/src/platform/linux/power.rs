@@ -5,16 +5,16 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use rustix::process::geteuid;
 use rustix::system::{RebootCommand, reboot};
 
+use super::host;
 use super::installation::{SERVICE, UNIT};
 use crate::guard;
 
 /// Why the sensor cannot switch the endpoint off; `None` if it can.
 #[must_use]
 pub fn objection() -> Option<&'static str> {
-    guard::objection().or_else(|| (!geteuid().is_root()).then_some("the sensor does not run as root"))
+    guard::objection().or_else(|| (!host::is_privileged()).then_some("the sensor does not run as root"))
 }
 
 /// Switches the endpoint off or boots it anew: by the service manager, which ends

@@ -2,46 +2,27 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 
 use procfs::process::{MMPermissions, MMapPath, Process as Entry};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::platform::shapes::{Control, Process, Region, Standing};
+
 /// Longest command line that is reported. Source: reference/events.md section 3.
 const COMMAND_LINE_BYTES_MAX: usize = 32 * 1024;
-
-/// One process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields of the published process description")]
-pub struct Process {
-    pub pid: u32,
-    pub parent_pid: u32,
-    /// Ticks from boot to its start; with the id it names the process.
-    pub start_ticks: u64,
-    /// Absent for kernel threads and where it may not be read.
-    pub path: Option<String>,
-    pub command_line: String,
-    pub uid: Option<u32>,
-    pub threads: u32,
-    pub memory_bytes: u64,
-    pub created_ms: i64,
-}
-
-/// One mapped region of a process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields of the published region description")]
-pub struct Region {
-    pub base: u64,
-    pub bytes: u64,
-    pub kind: u8,
-    pub access: u8,
-    pub path: Option<String>,
-}
 
 /// Ids of all processes, not of threads.
 #[must_use]
 pub fn pids() -> Vec<u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+/// Whether this is the process that a system begins with.
+#[must_use]
+pub const fn is_first(pid: u32) -> bool {
+    pid == 1
 }
 
 /// Describes a process; `None` if it is gone.
@@ -61,7 +42,7 @@ pub fn describe(pid: u32) -> Option<Process> {
         start_ticks: stat.starttime,
         path,
         command_line: command_line(&entry.cmdline().unwrap_or_default()),
-        uid: entry.uid().ok(),
+        account: entry.uid().ok(),
         threads: u32::try_from(stat.num_threads).unwrap_or(0),
         memory_bytes: stat.rss.saturating_mul(procfs::page_size()),
         created_ms: seconds.saturating_mul(1_000).saturating_add(i64::try_from(ticks_ms).unwrap_or(0)),
@@ -97,17 +78,6 @@ pub fn start_ticks(pid: u32) -> Option<u64> {
     Some(Entry::new(i32::try_from(pid).ok()?).ok()?.stat().ok()?.starttime)
 }
 
-/// Where a process stands among others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    /// The process.
-    pub pid: u32,
-    /// Its process group.
-    pub group: u32,
-    /// Ticks from boot to its start.
-    pub start_ticks: u64,
-}
-
 /// Where a process stands; `None` if it is gone, or dead and not yet reaped.
 #[must_use]
 pub fn standing(pid: u32) -> Option<Standing> {
@@ -135,6 +105,30 @@ pub fn regions(pid: u32) -> io::Result<Vec<Region>> {
             path: name(&map.pathname),
         })
         .collect())
+}
+
+/// The memory of a process.
+#[derive(Debug)]
+pub struct Memory(fs::File);
+
+impl Memory {
+    /// Opens it.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::NotFound`] if there is no such process; else what the kernel says.
+    pub fn open(pid: u32) -> io::Result<Self> {
+        fs::File::open(format!("/proc/{pid}/mem")).map(Self)
+    }
+
+    /// Reads what is at an address, and all that is asked for.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel says.
+    pub fn read_exact_at(&self, buffer: &mut [u8], address: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, address)
+    }
 }
 
 fn io_error(error: procfs::ProcError) -> io::Error {
@@ -172,17 +166,6 @@ fn name(path: &MMapPath) -> Option<String> {
         MMapPath::Other(name) => name.clone(),
         _ => return None,
     })
-}
-
-/// What to do to a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Control {
-    /// End it.
-    Kill,
-    /// Stop it.
-    Suspend,
-    /// Let it continue.
-    Resume,
 }
 
 /// Signals a process. With `start_ticks` only if it is still the one that started

@@ -11,6 +11,8 @@ use rustix::net::netlink::{CONNECTOR, SocketAddrNetlink};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with};
 
+use crate::platform::shapes::Change;
+
 const CN_IDX_PROC: u32 = 1;
 const CN_VAL_PROC: u32 = 1;
 const PROC_CN_MCAST_LISTEN: u32 = 1;
@@ -23,15 +25,6 @@ const CONNECTOR_HEADER_BYTES: usize = 20;
 const EVENT_HEADER_BYTES: usize = 16;
 /// How often a listener that hears nothing looks whether it is still needed.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// What the kernel told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// A process executes a new image.
-    Executed(u32),
-    /// A process ended, with this wait status.
-    Exited(u32, u32),
-}
 
 /// An open connector.
 #[derive(Debug)]
@@ -108,9 +101,21 @@ fn parse(datagram: &[u8]) -> Option<Change> {
     match number(0)? {
         PROC_EVENT_EXEC => Some(Change::Executed(group)),
         // Of a group only the leader's end counts; the others are threads.
-        PROC_EVENT_EXIT if pid == group => Some(Change::Exited(pid, number(EVENT_HEADER_BYTES + 8)?)),
+        PROC_EVENT_EXIT if pid == group => Some(Change::Exited(pid, exit_code(number(EVENT_HEADER_BYTES + 8)?))),
         _ => None,
     }
+}
+
+/// As a shell shows it: the exit code, or 128 and the signal.
+const fn exit_code(status: u32) -> u32 {
+    let signal = status & 0x7f;
+    if signal == 0 { (status >> 8) & 0xff } else { 128 + signal }
+}
+
+/// What processes are told by: the kernel as they come and go, or looks around.
+#[must_use]
+pub const fn tier(has_listener: bool) -> &'static str {
+    if has_listener { "netlink" } else { "procfs" }
 }
 
 #[cfg(test)]
@@ -125,7 +130,7 @@ mod tests {
     #[test]
     fn executions_and_ends_of_leaders_are_understood_and_nothing_else() {
         assert_eq!(parse(&datagram(&[PROC_EVENT_EXEC, 0, 0, 0, 71, 70])), Some(Change::Executed(70)));
-        assert_eq!(parse(&datagram(&[PROC_EVENT_EXIT, 0, 0, 0, 70, 70, 256, 17])), Some(Change::Exited(70, 256)));
+        assert_eq!(parse(&datagram(&[PROC_EVENT_EXIT, 0, 0, 0, 70, 70, 256, 17])), Some(Change::Exited(70, 1)));
         assert_eq!(parse(&datagram(&[PROC_EVENT_EXIT, 0, 0, 0, 71, 70, 0, 17])), None);
         assert_eq!(parse(&datagram(&[1, 0, 0, 0, 70, 70])), None);
         assert_eq!(parse(&datagram(&[PROC_EVENT_EXIT, 0, 0, 0, 70, 70])), None, "cut short");

@@ -3,18 +3,7 @@
 use std::fs;
 use std::process::{Command, Stdio};
 
-/// One service; unknown parts are empty. Numbers are the published Windows ones.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields of the published description")]
-pub struct Service {
-    pub name: String,
-    pub display_name: String,
-    pub executable: String,
-    pub path: String,
-    pub kind: u32,
-    pub state: u32,
-    pub pid: u32,
-}
+use crate::platform::shapes::Service;
 
 /// A service with a process of its own.
 const OWN_PROCESS: u32 = 16;

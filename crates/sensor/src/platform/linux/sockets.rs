@@ -1,26 +1,19 @@
 //! Sockets of the host's network name space.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::io;
 
 use procfs::net::{TcpNetEntry, TcpState, UdpNetEntry};
 use procfs::process::FDTarget;
 
-/// One socket. `state` is absent for datagrams.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields of the published connection description")]
-pub struct Socket {
-    pub protocol: &'static str,
-    pub local: SocketAddr,
-    pub remote: SocketAddr,
-    /// 0 when the owner is unknown.
-    pub pid: u32,
-    pub state: Option<u8>,
-}
+use crate::platform::shapes::Socket;
 
 /// All TCP and UDP sockets.
-#[must_use]
-pub fn sockets() -> Vec<Socket> {
+///
+/// # Errors
+///
+/// None: families that this kernel lacks have no sockets.
+pub fn sockets() -> io::Result<Vec<Socket>> {
     let owners = owners();
     let owner = |inode: u64| owners.get(&inode).copied().unwrap_or(0);
     let tcp = |protocol, entries: Vec<TcpNetEntry>| {
@@ -41,11 +34,11 @@ pub fn sockets() -> Vec<Socket> {
             state: None,
         })
     };
-    tcp("tcp4", procfs::net::tcp().unwrap_or_default())
+    Ok(tcp("tcp4", procfs::net::tcp().unwrap_or_default())
         .chain(tcp("tcp6", procfs::net::tcp6().unwrap_or_default()))
         .chain(udp("udp4", procfs::net::udp().unwrap_or_default()))
         .chain(udp("udp6", procfs::net::udp6().unwrap_or_default()))
-        .collect()
+        .collect())
 }
 
 fn owners() -> HashMap<u64, u32> {

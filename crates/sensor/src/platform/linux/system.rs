@@ -2,17 +2,7 @@
 
 use std::fs;
 
-/// Version of the operating system; unknown parts are empty.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "each is the field of the reply of that name")]
-pub struct Version {
-    pub name: String,
-    pub version: String,
-    pub id: String,
-    pub kernel: String,
-    /// First number after the dash in the kernel release; 0 if there is none.
-    pub build: u32,
-}
+use crate::platform::shapes::Version;
 
 /// Reads the version. Source: reference/commands.md section 6.5.
 #[must_use]

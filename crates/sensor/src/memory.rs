@@ -1,10 +1,9 @@
-//! Memory and open files of processes.
+//! Memory of processes.
 
-use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt as _;
 
-use super::process::{Region, regions};
+use crate::platform::process::{Memory, regions};
+use crate::platform::shapes::Region;
 
 /// Memory is read in pieces of this length, so that one bad page costs little.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -17,9 +16,9 @@ const SKIPPED: &[&str] = &["[vvar]", "[vsyscall]", "[vdso]"];
 ///
 /// # Errors
 ///
-/// What the kernel says when the process is gone or out of reach.
+/// What the system says when the process is gone or out of reach.
 pub fn read(pid: u32, base: u64, bytes: usize) -> io::Result<(Vec<u8>, usize)> {
-    let memory = File::open(format!("/proc/{pid}/mem"))?;
+    let memory = Memory::open(pid)?;
     let mut content = vec![0; bytes];
     let mut missing = 0;
     let mut at = 0;
@@ -42,9 +41,9 @@ pub fn read(pid: u32, base: u64, bytes: usize) -> io::Result<(Vec<u8>, usize)> {
 ///
 /// # Errors
 ///
-/// What the kernel says when the process is gone or out of reach.
+/// What the system says when the process is gone or out of reach.
 pub fn walk(pid: u32, overlap: usize, mut visit: impl FnMut(usize, u64, &[u8]) -> bool) -> io::Result<()> {
-    let memory = File::open(format!("/proc/{pid}/mem"))?;
+    let memory = Memory::open(pid)?;
     let mut buffer = vec![0; PIECE_BYTES + overlap];
     for (number, region) in regions(pid)?.iter().enumerate() {
         if !is_searched(region) {
@@ -64,38 +63,8 @@ pub fn walk(pid: u32, overlap: usize, mut visit: impl FnMut(usize, u64, &[u8]) -
 }
 
 /// Whether a region is memory of the process's own that can be read.
-pub(super) fn is_searched(region: &Region) -> bool {
+pub(crate) fn is_searched(region: &Region) -> bool {
     let is_readable = matches!(region.access, 2 | 3 | 6 | 7);
     let path = region.path.as_deref().unwrap_or_default();
     is_readable && !SKIPPED.contains(&path) && !path.starts_with("/dev/")
-}
-
-/// One open file of a process.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "the fields of the published description")]
-pub struct Handle {
-    pub pid: u32,
-    pub number: u32,
-    pub kind: &'static str,
-    pub name: String,
-}
-
-/// Open files of a process.
-///
-/// # Errors
-///
-/// What the kernel says when the process is gone or out of reach.
-pub fn handles(pid: u32) -> io::Result<Vec<Handle>> {
-    let entries = fs::read_dir(format!("/proc/{pid}/fd"))?;
-    let handle = |entry: fs::DirEntry| {
-        let name = fs::read_link(entry.path()).ok()?.to_string_lossy().into_owned();
-        let kind = match name.split(':').next().unwrap_or_default() {
-            "socket" => "Socket",
-            "pipe" => "Pipe",
-            "anon_inode" => "Anon",
-            _ => "File",
-        };
-        Some(Handle { pid, number: entry.file_name().to_str()?.parse().ok()?, kind, name })
-    };
-    Ok(entries.flatten().filter_map(handle).collect())
 }

@@ -1,0 +1,121 @@
+"""Live Response on a Windows device, by cbapi 1.7.10 and by the later SDK 1.5.10. Numbers are those of
+reference/live-response.md section 14."""
+
+import io
+import os
+import time
+
+from checks import BASE, CA, DEVICE, ORGANIZATION, TOKEN, URL, eventually, main, raises
+
+try:
+    from cbapi.live_response_api import LiveResponseError
+    from cbapi.psc.defense import CbDefenseAPI, Device
+
+    IS_LATER = False
+    cb = CbDefenseAPI(url=URL, token=TOKEN, ssl_cert_file=CA)
+except ImportError:
+    from cbc_sdk.live_response_api import LiveResponseError
+    from cbc_sdk.rest_api import CBCloudAPI
+
+    IS_LATER = True
+    cb = CBCloudAPI(url=URL, token=TOKEN, org_key=ORGANIZATION, ssl_cert_file=CA)
+
+# A directory of Windows that the test made.
+FOLDER = os.environ["WINDOWS_FOLDER"]
+KEY = rf"HKEY_LOCAL_MACHINE\Software\muster-live-{'v6' if IS_LATER else 'v3'}"
+
+
+def session():
+    return cb.live_response.request_session(DEVICE) if IS_LATER else cb.select(Device, DEVICE).lr_session()
+
+
+def p11_the_device_is_one_of_windows():
+    s = session()
+    assert s.os_type == 1, s.os_type
+    if not IS_LATER:
+        made = cb.get_object(f"{BASE}/session/{s.session_id}")
+        assert "C:\\" in made["drives"] and made["current_working_directory"] == "C:\\", made
+        assert len(made["supported_commands"]) == 14 and "memdump" not in made["supported_commands"], made
+
+
+def p35_files_both_ways():
+    s = session()
+    for size in (0, 1, 2**20 + 1):
+        data, path = os.urandom(size), rf"{FOLDER}\put-{size}"
+        s.put_file(io.BytesIO(data), path)
+        assert s.get_file(path) == data, size
+    s.put_file(io.BytesIO(b"again"), rf"{FOLDER}\put-1")
+    assert s.get_file(rf"{FOLDER}\put-1") == b"again"
+    raises(LiveResponseError, lambda: s.get_file(rf"{FOLDER}\none"), "ERROR_FILE_NOT_FOUND")
+    raises(LiveResponseError, lambda: s.get_file(rf"{FOLDER}\none\x"), "ERROR_PATH_NOT_FOUND")
+    raises(LiveResponseError, lambda: s.get_file("\\\\.\\pipe\\anything"), "ERROR_NOT_SUPPORTED")
+
+
+def p45_to_p50_directories():
+    s = session()
+    root = rf"{FOLDER}\tree-{time.time_ns()}"
+    s.create_directory(root)
+    raises(LiveResponseError, lambda: s.create_directory(root), "ERROR_ALREADY_EXISTS")
+    raises(LiveResponseError, lambda: s.create_directory(rf"{root}\a\b"), "ERROR_PATH_NOT_FOUND")
+    s.put_file(io.BytesIO(b"12345"), rf"{root}\A long name.text")
+    for path in (root + "\\", root.replace("\\", "/") + "/", root + "\\\\"):
+        entries = {one["filename"]: one for one in s.list_directory(path)}
+        assert set(entries) == {".", "..", "A long name.text"}, (path, entries)
+    one = entries["A long name.text"]
+    assert one["size"] == 5 and "ARCHIVE" in one["attributes"] and "DIRECTORY" in entries["."]["attributes"], one
+    assert "~" in one["alternate_name"], one
+    assert [one["filename"] for one in s.list_directory(root + "\\*.TEXT")] == ["A long name.text"]
+    assert "DIRECTORY" in s.list_directory(root)[0]["attributes"]
+    # The client goes through a tree from a root of the drive as it likes.
+    assert any("A long name.text" in str(files) for _, _, files in s.walk(root))
+    raises(LiveResponseError, lambda: s.delete_file(root), "ERROR_DIR_NOT_EMPTY")
+    s.delete_file(rf"{root}\A long name.text")
+    s.delete_file(root + "\\")
+    raises(LiveResponseError, lambda: s.list_directory(root + "\\"), "ERROR_")
+
+
+def p59_to_p64_the_registry_with_every_type_of_value():
+    s = session()
+    s.create_registry_key(rf"{KEY}\below\deeper")
+    assert s.list_registry_keys_and_values(KEY)["sub_keys"] == ["below"]
+    values = {
+        "REG_DWORD": 7, "REG_QWORD": 2**40, "REG_DWORD_BIG_ENDIAN": 258, "REG_SZ": "text ä", "REG_EXPAND_SZ": "%PATH%",
+        "REG_MULTI_SZ": ["one", "two words"], "REG_BINARY": "00ff10", "REG_NONE": "01",
+    }
+    for kind, data in values.items():
+        s.set_registry_value(rf"{KEY}\{kind}", data, value_type=kind)
+        got = s.get_registry_value(rf"{KEY}\{kind}")
+        name, type_, value = (got[key] for key in (
+            ("registry_name", "registry_type", "registry_data") if "registry_name" in got else ("value_name", "value_type", "value_data")))
+        assert (name, type_) == (kind, kind), got
+        assert value == data or str(value) == str(data) or IS_LATER, got
+    assert len(s.list_registry_keys_and_values(KEY)["values"]) == len(values)
+    raises(LiveResponseError, lambda: s.set_registry_value(rf"{KEY}\REG_SZ", "x", overwrite=False), "ERROR_ALREADY_EXISTS")
+    raises(LiveResponseError, lambda: s.set_registry_value(rf"{KEY}\big", 2**32, value_type="REG_DWORD"), "ERROR_INVALID_DATATYPE")
+    raises(LiveResponseError, lambda: s.get_registry_value(rf"{KEY}\none"), "ERROR_FILE_NOT_FOUND")
+    raises(LiveResponseError, lambda: s.list_registry_keys(rf"{KEY}\none"), "ERROR_FILE_NOT_FOUND")
+    raises(LiveResponseError, lambda: s.delete_registry_key(KEY), "ERROR_ACCESS_DENIED")
+    s.delete_registry_value(rf"{KEY}\REG_SZ")
+    raises(LiveResponseError, lambda: s.delete_registry_value(rf"{KEY}\REG_SZ"), "ERROR_FILE_NOT_FOUND")
+    for key in (rf"{KEY}\below\deeper", rf"{KEY}\below", KEY):
+        s.delete_registry_key(key)
+    raises(LiveResponseError, lambda: s.list_registry_keys(KEY), "ERROR_FILE_NOT_FOUND")
+
+
+def p51_to_p58_processes():
+    s = session()
+    processes = s.list_processes()
+    assert any("muster-sensor" in str(one) for one in processes), processes
+    assert s.create_process(r"c:\windows\system32\cmd.exe /c echo out& echo err>&2").split() == [b"out", b"err"]
+    assert s.create_process("cmd.exe /c cd", working_directory="c:").strip().lower() == b"c:\\"
+    raises(LiveResponseError, lambda: s.create_process(r"c:\none\such.exe"), "_NOT_FOUND")
+    s.create_process("ping.exe -n 90 127.0.0.1", wait_for_output=False, wait_for_completion=False)
+    pid = lambda one: one["process_pid" if IS_LATER else "pid"]
+    running = eventually("the process runs", lambda: [one for one in s.list_processes() if "-n 90" in str(one)])[0]
+    assert s.kill_process(pid(running)) is True
+    assert not [one for one in s.list_processes() if pid(one) == pid(running)]
+    raises(LiveResponseError, lambda: s.kill_process(2147483000), "ERROR_INVALID_PARAMETER")
+
+
+if __name__ == "__main__":
+    main(globals())

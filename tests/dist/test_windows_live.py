@@ -1,0 +1,26 @@
+"""Live Response on Windows through the published clients, unmodified: those of tests/clients/test_live.py."""
+
+import re
+import subprocess
+
+import pytest
+
+from test_live import CHECK_MAX_S, HERE, device, python_of, variables_of
+
+CHECKS = re.findall(r"^def (p\d\w*)\(", (HERE / "windows.py").read_text(), re.MULTILINE)
+
+
+@pytest.fixture(scope="session")
+def live_variables(world, wine, windows, folder):
+    place = folder / "live"
+    place.mkdir()
+    number = str(device(world.api, windows.sid))
+    return variables_of(world.server, place) | {"DEVICE": number, "OFFLINE": number, "WINDOWS_FOLDER": wine.path(place)}
+
+
+@pytest.mark.parametrize("client", ("cbapi", "cbsdk6"))
+@pytest.mark.parametrize("name", CHECKS)
+def test_windows_live(live_variables, client, name):
+    argv = [python_of(client), str(HERE / "windows.py"), name]
+    done = subprocess.run(argv, env=live_variables, capture_output=True, text=True, timeout=CHECK_MAX_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
