@@ -132,7 +132,7 @@ def browser(_) -> Counts:
 
 
 def dist_(options) -> Counts:
-    """The sensor for Windows and for other Linux machines: built, and run on Wine, qemu and an empty root against a real server"""
+    """The sensor for Windows, and with --long for any Linux and for ARM: built, and run on Wine, in an empty root and on qemu against a real server"""
     counts = dist.build(options)
     if not counts.failed:
         # The live sessions are those of the clients' tests.

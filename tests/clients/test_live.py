@@ -5,7 +5,6 @@ of reference/live-response.md section 14.
 """
 
 import json
-import os
 import re
 import subprocess
 import tempfile
@@ -15,12 +14,7 @@ import pytest
 
 from api import Api
 from conftest import enrol
-from process import ROOT, plain_environment
-
-HERE = Path(__file__).parent / "live"
-
-# One check takes seconds; a client that waits for ever is a fault.
-CHECK_MAX_S = 150
+from live_scripts import CHECK_MAX_S, HERE, device, python_of, variables_of
 
 CLIENTS = {"cbapi": "cbapi_v3", "cbsdk3": "sdk", "cbsdk6": "sdk"}
 
@@ -28,22 +22,6 @@ CLIENTS = {"cbapi": "cbapi_v3", "cbsdk3": "sdk", "cbsdk6": "sdk"}
 def checks() -> list:
     names = {script: re.findall(r"^def (p\d\w*)\(", (HERE / f"{script}.py").read_text(), re.MULTILINE) for script in CLIENTS.values()}
     return [pytest.param(client, script, name, id=f"{client}-{name}") for client, script in CLIENTS.items() for name in names[script]]
-
-
-def device(api, sid: str) -> int:
-    return api("GET", f"live/{api.server.oid}/devices/{sid}")["device_id"]
-
-
-def variables_of(server, folder: Path) -> dict[str, str]:
-    names = ("CBLR_URL", "CBLR_TOKEN", "SSL_CERT_FILE", "LC_OID")
-    return plain_environment(folder / "home") | {name: server.environment[name] for name in names} | {"FOLDER": str(folder)}
-
-
-def python_of(client: str) -> str:
-    path = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache")) / f"venv-{client}" / "bin" / "python"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: run ./test clients")
-    return str(path)
 
 
 @pytest.fixture(scope="session")

@@ -45,6 +45,10 @@ class World:
         except ValueError:
             return [json.loads(line) for line in lines]
 
+    def is_online(self, sid: str) -> None:
+        """Waits until a sensor is."""
+        eventually("the sensor is online", lambda: self.api("GET", sid)["is_online"])
+
     def answer(self, sid: str, command: str) -> dict:
         """The event that a task is answered by."""
         found = self.muster("task", sid, command, "--wait", f"{ANSWER_MAX_S}s")
@@ -84,6 +88,7 @@ class Machine:
             return world.api.sids() - before
 
         self.sid = eventually(f"{name} is enrolled", fresh, 60).pop()
+        world.is_online(self.sid)
 
     def start(self) -> None:
         key = self.world.server.environment["MUSTER_INSTALL_KEY"]

@@ -10,6 +10,9 @@ X86_64 = BUILT / "muster-sensor-x86_64-linux"
 ARM64 = BUILT / "muster-sensor-arm64-linux"
 
 
+pytestmark = pytest.mark.skipif(not X86_64.is_file(), reason="built, and checked, by ./test dist --long alone")
+
+
 @pytest.fixture
 def empty_root(folder):
     """A root with the program and nothing else."""

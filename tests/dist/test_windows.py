@@ -88,15 +88,16 @@ def test_ten_4_windows_tells_of_processes_and_ends_them(windows, wine):
 def test_ten_4_what_a_killed_sensor_ran_ends_with_it_and_no_effect_comes_twice(windows, wine, folder):
     marker = folder / "ran"
     line = f"echo ran>>{wine.path(marker)}& ping -n 3017 127.0.0.1"
-    windows.world.muster("task", windows.sid, f"run --shell-command '{line}' --timeout 600")
+    windows.world.api("POST", windows.sid, {"tasks": f"run --shell-command '{line}' --timeout 600"})
     eventually("the command runs", lambda: marker.is_file() and marker.read_text().strip())
     eventually("it goes on", lambda: command_lines_with("3017"))
-    sid = windows.sid
+    sid, before = windows.sid, windows.world.api.sids()
     windows.process.stop(signal.SIGKILL)
     eventually("it ends with the sensor", lambda: not command_lines_with("3017"))
     windows.start()
+    windows.world.is_online(sid)
     assert windows.answer("os_version")["OS_ID"] == "windows"
-    assert windows.sid == sid and len(windows.world.api.sids()) == len({*windows.world.api.sids()} | {sid})
+    assert windows.world.api.sids() == before, "it is the same sensor"
     assert marker.read_text().split() == ["ran"], "it ran once, and not again after the restart"
 
 
@@ -110,6 +111,7 @@ def test_ten_4_the_sensor_is_a_service_of_windows(world, wine, folder):
     try:
         fresh = eventually("the service enrols", lambda: world.api.sids() - before, 60).pop()
         assert "RUNNING" in wine.run("sc", "query", SERVICE).stdout
+        world.is_online(fresh)
         assert world.answer(fresh, "os_version")["OS_ID"] == "windows"
         again = sensor("--install", key)
         assert again.returncode == 1 and "there is an installed sensor" in again.stderr, again
@@ -117,6 +119,7 @@ def test_ten_4_the_sensor_is_a_service_of_windows(world, wine, folder):
         assert "EventMessageFile" in log, log
         upgraded = sensor("--upgrade")
         assert upgraded.returncode == 0, upgraded.stdout + upgraded.stderr
+        world.is_online(fresh)
         assert world.answer(fresh, "os_version")["OS_ID"] == "windows"
     finally:
         removed = sensor("--uninstall-clean")

@@ -1,11 +1,11 @@
-"""Live Response on Windows through the published clients, unmodified: those of tests/clients/test_live.py."""
+"""Live Response on Windows through the published clients, unmodified: as tests/clients/test_live.py does on Linux."""
 
 import re
 import subprocess
 
 import pytest
 
-from test_live import CHECK_MAX_S, HERE, device, python_of, variables_of
+from live_scripts import CHECK_MAX_S, HERE, device, python_of, variables_of
 
 CHECKS = re.findall(r"^def (p\d\w*)\(", (HERE / "windows.py").read_text(), re.MULTILINE)
 

@@ -93,13 +93,13 @@ def p59_to_p64_the_registry_with_every_type_of_value():
     raises(LiveResponseError, lambda: s.set_registry_value(rf"{KEY}\REG_SZ", "x", overwrite=False), "ERROR_ALREADY_EXISTS")
     raises(LiveResponseError, lambda: s.set_registry_value(rf"{KEY}\big", 2**32, value_type="REG_DWORD"), "ERROR_INVALID_DATATYPE")
     raises(LiveResponseError, lambda: s.get_registry_value(rf"{KEY}\none"), "ERROR_FILE_NOT_FOUND")
-    raises(LiveResponseError, lambda: s.list_registry_keys(rf"{KEY}\none"), "ERROR_FILE_NOT_FOUND")
+    raises(LiveResponseError, lambda: s.list_registry_keys_and_values(rf"{KEY}\none"), "ERROR_FILE_NOT_FOUND")
     raises(LiveResponseError, lambda: s.delete_registry_key(KEY), "ERROR_ACCESS_DENIED")
     s.delete_registry_value(rf"{KEY}\REG_SZ")
     raises(LiveResponseError, lambda: s.delete_registry_value(rf"{KEY}\REG_SZ"), "ERROR_FILE_NOT_FOUND")
     for key in (rf"{KEY}\below\deeper", rf"{KEY}\below", KEY):
         s.delete_registry_key(key)
-    raises(LiveResponseError, lambda: s.list_registry_keys(KEY), "ERROR_FILE_NOT_FOUND")
+    raises(LiveResponseError, lambda: s.list_registry_keys_and_values(KEY), "ERROR_FILE_NOT_FOUND")
 
 
 def p51_to_p58_processes():

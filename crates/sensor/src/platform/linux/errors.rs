@@ -11,7 +11,11 @@ use crate::commands::code;
 #[must_use]
 pub fn of_task(error: &io::Error) -> i32 {
     let Some(errno) = Errno::from_io_error(error) else {
-        return if error.kind() == io::ErrorKind::TimedOut { code::TIMEOUT } else { code::INVALID_FUNCTION };
+        return match error.kind() {
+            io::ErrorKind::TimedOut => code::TIMEOUT,
+            io::ErrorKind::Unsupported => code::NOT_SUPPORTED,
+            _ => code::INVALID_FUNCTION,
+        };
     };
     match errno {
         Errno::NOENT => code::FILE_NOT_FOUND,

@@ -24,7 +24,7 @@ pub use files::{close_to_others, file_number, free_bytes, is_on_disk, move_durab
 pub use network::{Table, mac_address, sockets};
 pub use process::{
     Job, Range, SnapshotEntry, command_line, created, has_ended, image, mapped_file, memory_bytes, open_process,
-    ranges, read_memory, resume, snapshot, suspend, terminate,
+    own_block, ranges, read_memory, resume, snapshot, suspend, terminate,
 };
 pub use service::{report_event, run_dispatcher};
 pub use system::{boot_ms, drives, host_name};

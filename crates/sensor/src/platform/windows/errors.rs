@@ -11,6 +11,7 @@ use crate::commands::code;
 pub fn of_task(error: &io::Error) -> i32 {
     match error.kind() {
         io::ErrorKind::TimedOut => code::TIMEOUT,
+        io::ErrorKind::Unsupported => code::NOT_SUPPORTED,
         _ => error.raw_os_error().unwrap_or(code::INVALID_FUNCTION),
     }
 }

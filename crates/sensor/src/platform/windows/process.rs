@@ -44,7 +44,7 @@ pub fn describe(pid: u32) -> Option<Process> {
         parent_pid: entry.parent_pid,
         start_ticks,
         path: api::image(&process, false),
-        command_line: api::command_line(&process).unwrap_or_default(),
+        command_line: api::command_line(&process).or_else(|| kept_command_line(pid)).unwrap_or_default(),
         account: api::owner_of_process(&process).ok(),
         threads: entry.threads,
         memory_bytes: api::memory_bytes(&process).unwrap_or(0),
@@ -54,6 +54,24 @@ pub fn describe(pid: u32) -> Option<Process> {
 
 fn entry(pid: u32) -> Option<SnapshotEntry> {
     api::snapshot().ok()?.into_iter().find(|entry| entry.pid == pid)
+}
+
+/// The command line as the process itself keeps it, where the kernel does not tell (that of Wine 8 does not).
+fn kept_command_line(pid: u32) -> Option<String> {
+    /// Where the parameters are among what the process knows of itself, and where the line is among them.
+    const PARAMETERS: u64 = 0x20;
+    const LINE: u64 = 0x70;
+    let process = api::open_process(pid, PROCESS_QUERY_INFORMATION | PROCESS_VM_READ).ok()?;
+    let number = |address: u64| {
+        let mut bytes = [0; 8];
+        api::read_memory(&process, &mut bytes, address).ok().map(|()| u64::from_le_bytes(bytes))
+    };
+    let parameters = number(api::own_block(&process)? + PARAMETERS)?;
+    // Of the first number the lower two bytes are the length of the text, which the second points to.
+    let mut text = vec![0; usize::try_from(number(parameters + LINE)? & 0xffff).ok()?];
+    api::read_memory(&process, &mut text, number(parameters + LINE + 8)?).ok()?;
+    let units: Vec<u16> = text.as_chunks::<2>().0.iter().map(|pair| u16::from_le_bytes(*pair)).collect();
+    Some(String::from_utf16_lossy(&units))
 }
 
 fn open(pid: u32) -> io::Result<OwnedHandle> {

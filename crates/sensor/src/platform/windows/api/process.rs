@@ -6,7 +6,9 @@ use std::mem::{size_of, size_of_val, zeroed};
 use std::os::windows::io::{AsRawHandle as _, OwnedHandle};
 use std::ptr::{null, null_mut};
 
-use windows_sys::Wdk::System::Threading::{NtQueryInformationProcess, ProcessCommandLineInformation};
+use windows_sys::Wdk::System::Threading::{
+    NtQueryInformationProcess, ProcessBasicInformation, ProcessCommandLineInformation,
+};
 use windows_sys::Win32::Foundation::{FILETIME, UNICODE_STRING, WAIT_TIMEOUT};
 use windows_sys::Win32::System::Diagnostics::Debug::ReadProcessMemory;
 use windows_sys::Win32::System::Diagnostics::ToolHelp::{
@@ -133,6 +135,25 @@ pub fn command_line(process: &OwnedHandle) -> Option<String> {
         std::slice::from_raw_parts(text.Buffer, usize::from(text.Length / 2))
     };
     Some(String::from_utf16_lossy(units))
+}
+
+/// Where a process keeps what it knows of itself (`NtQueryInformationProcess`).
+#[must_use]
+pub fn own_block(process: &OwnedHandle) -> Option<u64> {
+    // `PROCESS_BASIC_INFORMATION`: six words, of which the second is the address.
+    let mut facts = [0_usize; 6];
+    let bytes = size_of_val(&facts) as u32;
+    // SAFETY: the handle is open; the buffer has the length that is said.
+    let status = unsafe {
+        NtQueryInformationProcess(
+            process.as_raw_handle(),
+            ProcessBasicInformation,
+            facts.as_mut_ptr().cast(),
+            bytes,
+            null_mut(),
+        )
+    };
+    (status >= 0).then_some(facts[1] as u64)
 }
 
 /// Memory of a process that is in use (`K32GetProcessMemoryInfo`).
