@@ -117,7 +117,7 @@ def words_of_http() -> list[str]:
 
 
 def words_of_systems() -> list[str]:
-    """docs/adr/0032-a-system-is-a-set-of-modules.md"""
+    """docs/adr/0033-a-system-is-a-set-of-modules.md"""
     problems = []
     source = ROOT / "crates" / "sensor" / "src"
     for path in sorted(source.rglob("*.rs")):

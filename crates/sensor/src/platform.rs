@@ -1,5 +1,5 @@
 //! What differs between operating systems. Each system has the same modules with the same functions; whoever uses
-//! them names no system, and nothing else in this crate depends on one (docs/adr/0032-a-system-is-a-set-of-modules.md).
+//! them names no system, and nothing else in this crate depends on one (docs/adr/0033-a-system-is-a-set-of-modules.md).
 
 use std::net::UdpSocket;
 

@@ -1,7 +1,6 @@
 //! What the sensor reports about the host.
 
 use muster_model::{Architecture, Platform};
-use uuid::Uuid;
 use winreg::HKLM;
 use winreg::enums::{KEY_ALL_ACCESS, REG_OPTION_VOLATILE};
 
@@ -28,7 +27,7 @@ pub fn boot_id() -> String {
     let kept =
         HKLM.create_subkey_with_options_flags(BOOT_KEY, REG_OPTION_VOLATILE, KEY_ALL_ACCESS).and_then(|(key, _)| {
             key.get_value::<String, _>(BOOT_VALUE).or_else(|_| {
-                let id = Uuid::new_v4().to_string();
+                let id = crate::random::uuid().to_string();
                 key.set_value(BOOT_VALUE, &id).map(|()| id)
             })
         });
