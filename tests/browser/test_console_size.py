@@ -40,6 +40,13 @@ SCROLL = """async (seconds) => {
   };
 }"""
 
+# Notes when the first row of a list is on the page, in milliseconds since it was asked for.
+USABLE = """new MutationObserver((_, observer) => {
+  if (!document.querySelector(".grid-rows [role=row] [role=gridcell]:nth-child(2)")?.textContent) return;
+  window.usable = performance.now();
+  observer.disconnect();
+}).observe(document, { subtree: true, childList: true, characterData: true });"""
+
 # As many connections as there would be tabs, each with a subscription to what such a tab shows.
 SOCKETS_OPEN = """async ([count, oid]) => {
   const page = await (await fetch(`/v1/sensors/${oid}?limit=50&offset=0`)).json();
@@ -125,11 +132,11 @@ def scroll(console, name: str) -> None:
 
 def test_a_list_of_100_000_sensors_is_scrolled_with_few_nodes_and_little_memory(console):
     page = console.page
+    page.add_init_script(USABLE)
     console.open("/sensors")
     expect(page.get_by_role("status").filter(has_text="100,000 sensors")).to_be_visible()
     expect(page.get_by_role("row").nth(5)).to_contain_text("web-")
-    usable = "performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
-    note("usable", {"dom_ms": page.evaluate(usable), "now_ms": page.evaluate("performance.now()")})
+    note("usable", {"ms": page.evaluate("window.usable")})
     scroll(console, "sensors")
     expect(page.get_by_role("grid")).to_have_attribute("aria-rowcount", "100001")
 
