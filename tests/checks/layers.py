@@ -52,7 +52,7 @@ ROOMS = (
     "nature", "clock", "random", "sealing", "config", "address", "held", "telemetry", "names", "meter", "arrival", "pki", "jobs", "link", "turns",
     "intake", "damage", "records", "profile", "settings", "errors", "replay", "access", "files", "payload", "output",
     "organization", "service", "tasking", "sensor", "live", "hive", "artifact", "transfer", "extension", "detect", "console",
-    "retention", "gateway", "app", "control", "api", "server",
+    "hook", "retention", "gateway", "app", "control", "api", "server",
 )
 USES = re.compile(r"\buse crate::(\{[^;]*\}|[a-z_]+)|\bcrate::([a-z_]+)")
 

@@ -70,6 +70,17 @@ pub struct RegisteredServices {
     pub services: BTreeMap<String, RegisteredService>,
 }
 
+/// Content that a service publishes for rules.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PublishedResource {
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// What it is for, such as `lookup` or `detect`.
+    pub category: String,
+    /// SHA-256, in hexadecimal digits.
+    pub hash: String,
+}
+
 /// A service of others. Where it is and who registered it is told to the organization that registered it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegisteredService {
@@ -91,6 +102,8 @@ pub struct RegisteredService {
     pub detects: Vec<String>,
     /// Why it is not well; empty if it is.
     pub error: String,
+    /// How its identity stands to what others made, and others to what it made: `lock`, `secret`, `segment`, `bulk`.
+    pub flair: Vec<String>,
     /// Whether its messages are signed with a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub has_secret: Option<bool>,
@@ -109,6 +122,8 @@ pub struct RegisteredService {
     /// Parameters of its requests.
     #[schemars(with = "schema::Anything")]
     pub request_params: Value,
+    /// What it publishes and rules name, by its names.
+    pub resources: BTreeMap<String, PublishedResource>,
     /// Where it listens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -141,6 +156,8 @@ pub struct RegisteredExtension {
     pub created: Option<i64>,
     /// Why it is not well; empty if it is.
     pub error: String,
+    /// How its identity stands to what others made, and others to what it made: `lock`, `secret`, `segment`, `bulk`.
+    pub flair: Vec<String>,
     /// Whether its messages are signed with a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub has_secret: Option<bool>,

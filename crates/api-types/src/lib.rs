@@ -33,8 +33,8 @@ pub use done::Done;
 pub use error::Error;
 pub use extension::{
     Deliveries, Delivery, ExtensionAnswer, ExtensionDefinition, ExtensionSchema, InfrastructureDocument,
-    RegisteredExtension, RegisteredExtensions, RegisteredService, RegisteredServices, ServiceMetadata, Services,
-    Subscription, Subscriptions,
+    PublishedResource, RegisteredExtension, RegisteredExtensions, RegisteredService, RegisteredServices,
+    ServiceMetadata, Services, Subscription, Subscriptions,
 };
 pub use file::{
     Artifact, ArtifactAddress, ArtifactPage, ArtifactRule, ArtifactRules, GetAddress, IngestedArtifact, Payload,

@@ -65,6 +65,8 @@ pub struct NewProgram {
     pub secret: Option<String>,
     /// Permissions of its identity where it is subscribed.
     pub permissions: Vec<String>,
+    /// How its identity stands to what others made, and others to what it made: `lock`, `secret`, `segment`, `bulk`.
+    pub flair: Vec<String>,
     /// Detections that it gets besides those that it asks for; extensions get none.
     pub detects: Vec<String>,
     /// Offer it to every organization of the server.
@@ -78,6 +80,7 @@ impl NewProgram {
         let mut form = vec![("url", self.url.clone())];
         form.extend(self.secret.iter().map(|secret| ("secret", secret.clone())));
         form.push(("perms", self.permissions.join(",")));
+        form.push(("flair", self.flair.join(",")));
         form.push(("is_public", self.is_public.to_string()));
         form.push(("allow_private", self.allow_private.to_string()));
         if protocol == Protocol::Service {

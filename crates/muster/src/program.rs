@@ -59,6 +59,10 @@ pub struct RegisterArgs {
     /// A permission of its identity where it is subscribed; may be given several times
     #[arg(long = "permission", value_name = "P")]
     permissions: Vec<String>,
+    /// Flair of its identity: lock (only it changes what it made), secret (only it reads that), segment (it sees only
+    /// that), bulk (it may call more often); may be given several times
+    #[arg(long, value_name = "F", value_parser = ["lock", "secret", "segment", "bulk"])]
+    flair: Vec<String>,
     /// Offer it to every organization of the server
     #[arg(long)]
     public: bool,
@@ -83,8 +87,8 @@ pub async fn register(
         None if args.no_secret => None,
         None => return Err(Usage("give --secret-file FILE, or --no-secret".into()).into()),
     };
-    let RegisterArgs { name, url, permissions, public, allow_private, .. } = args;
-    let new = NewProgram { url, secret, permissions, detects, is_public: public, allow_private };
+    let RegisterArgs { name, url, permissions, flair, public, allow_private, .. } = args;
+    let new = NewProgram { url, secret, permissions, flair, detects, is_public: public, allow_private };
     client.register_program(protocol, &name, &new).await?;
     let noun = protocol.noun();
     show::line(format_args!("{name} is registered. Subscribe to it with: muster {noun} subscribe {name}"));

@@ -8,6 +8,7 @@
 //! Source: reference/rest-api.md section 5.
 
 mod error;
+mod flair;
 mod grant;
 mod installation;
 mod key;
@@ -16,6 +17,7 @@ mod secrets;
 mod token;
 
 pub use error::Error;
+pub use flair::{BULK_CALLS, Flair, Reach, Sight, with_flair, without_flair};
 pub use grant::{Without, require_grantable, require_keeper};
 pub use installation::{INSTALLATION_KEYS_MAX, check_installation_key, fresh_installation_key};
 pub use key::{

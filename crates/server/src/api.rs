@@ -19,6 +19,7 @@ mod fields;
 mod form;
 pub(crate) mod health;
 mod hive;
+mod hooks;
 mod insight;
 mod jobs;
 mod keys;
@@ -62,6 +63,7 @@ pub fn routes() -> Vec<Route> {
         ("Sensors", sensors::routes()),
         ("Tags", tags::routes()),
         ("Extensions and reliable tasking", extensions::routes()),
+        ("Webhooks", hooks::routes()),
         ("Services", services::routes()),
         ("Jobs", jobs::routes()),
         ("Rules and hives", hive::routes()),

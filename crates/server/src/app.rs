@@ -226,6 +226,7 @@ impl Ground {
                 detect: detect.clone(),
                 detectors: Arc::clone(&detectors),
                 records: Arc::clone(&self.records),
+                services: Arc::clone(services),
             };
             let hives = Arc::new(Hives::new(hive::Ports {
                 records: Arc::clone(&self.records),

@@ -23,11 +23,13 @@ mod pass;
 mod pending;
 mod pool;
 mod reading;
+mod resource;
 mod rules;
 mod schedule;
 mod trouble;
 
 pub use audit::run as run_audit;
+pub use resource::run as run_resources;
 pub use rules::reload;
 pub use schedule::{run as run_schedule, tick};
 
@@ -41,7 +43,7 @@ use crate::organization::Organizations;
 use crate::output::Outputs;
 use crate::records::{Kind, Records, SERVER};
 use crate::sensor::Sensors;
-use crate::service::Services;
+use crate::service::{Named, Services};
 use crate::tasking::Tasking;
 use crate::telemetry::Telemetry;
 use group::{Given, Member};
@@ -99,6 +101,7 @@ pub(crate) struct InForce {
     pub(crate) detect: Weak<Detect>,
     pub(crate) detectors: Arc<Detectors>,
     pub(crate) records: Arc<Records>,
+    pub(crate) services: Arc<Services>,
 }
 
 /// The detectors of all organizations that have rules.
@@ -107,6 +110,8 @@ pub struct Detectors {
     audit: audit::Feed,
     readings: reading::Readings,
     changes: Mutex<HashMap<Oid, Changes>>,
+    /// What rules name of what services publish, by organization and record.
+    named: Mutex<HashMap<Oid, BTreeMap<Place, BTreeSet<Named>>>>,
     /// Everything that works for a detector, by organization: it ends with that, or with the server.
     tasks: Mutex<HashMap<Oid, JoinSet<()>>>,
     troubles: mpsc::Sender<Trouble>,
@@ -171,6 +176,7 @@ impl Default for Detectors {
             audit: audit::Feed::default(),
             readings: reading::Readings::default(),
             changes: Mutex::default(),
+            named: Mutex::default(),
             tasks: Mutex::default(),
             troubles,
             pool: Pool::default(),
@@ -227,12 +233,15 @@ impl Detectors {
     }
 
     /// The stored lookups of an organization; of those in force, what has not changed since is not read again.
-    pub(crate) fn lookups(&self, records: &Records, oid: Oid) -> Arc<Lookups> {
+    pub(crate) fn lookups(&self, records: &Records, services: &Services, oid: Oid) -> Arc<Lookups> {
         // First, since what is in force is taken off them only afterwards.
         let (changed, _) = self.changed(oid);
         match self.of(oid) {
-            Some(detector) => detector.lookups.read().after(records, oid, &changed),
-            None => Arc::new(Lookups::load(records, oid)),
+            Some(detector) => {
+                let stored = detector.lookups.read().after(records, oid, &changed);
+                stored.seeing(services.published(oid))
+            }
+            None => Arc::new(Lookups::load(records, oid, services.published(oid))),
         }
     }
 
@@ -251,6 +260,7 @@ impl Detectors {
     pub(crate) fn end(&self, oid: Oid) {
         self.by_organization.write().remove(&oid);
         self.changes.lock().remove(&oid);
+        self.named.lock().remove(&oid);
         drop(self.tasks.lock().remove(&oid));
     }
 }
@@ -319,7 +329,7 @@ impl hive::InForce for InForce {
     }
 
     fn lookups(&self, oid: Oid) -> Arc<Lookups> {
-        self.detectors.lookups(&self.records, oid)
+        self.detectors.lookups(&self.records, &self.services, oid)
     }
 }
 

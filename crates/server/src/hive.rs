@@ -14,6 +14,7 @@ mod page;
 mod record;
 mod rights;
 mod table;
+mod webhook;
 
 pub use check::{Checker, check, schema};
 pub use error::Error;
@@ -21,13 +22,16 @@ pub use in_force::{InForce, Reloading};
 pub use lookup::{Lookups, read_lookup};
 pub use page::{LISTING_BYTES_MAX, Page, Paging, page, whole};
 pub use record::{Change, HiveRecord, SystemMetadata, UserMetadata};
-pub use table::{DR_GENERAL, EXTENSION_CONFIG, FALSE_POSITIVES, HIVES, Hive, LOOKUPS, RULE_HIVES, SECRETS, Verb, find};
+pub use table::{
+    CLOUD_SENSOR, DR_GENERAL, EXTENSION_CONFIG, FALSE_POSITIVES, HIVES, Hive, LOOKUPS, RULE_HIVES, SECRETS, Verb, find,
+};
+pub use webhook::Webhook;
 
-use crate::access::{Secrets, to_hex};
+use crate::access::{Reach, Secrets, Sight, to_hex};
 use crate::intake::Record;
 use crate::intake::event::{self, Actor};
 use crate::jobs::Jobs;
-use crate::records::Records;
+use crate::records::{Batch, Records};
 use crate::service::Services;
 use crate::{clock, random};
 use muster_model::{Oid, Timestamp};
@@ -97,6 +101,11 @@ impl Hives {
         self.in_force.lookups(oid)
     }
 
+    /// Has services asked for what a rule names of theirs and is not known yet.
+    pub async fn fetch_named(&self, oid: Oid, rule: &Value) {
+        self.services.fetch_named(oid, rule).await;
+    }
+
     /// Checks records against the stored lookups of an organization.
     #[must_use]
     pub fn checker(&self, oid: Oid) -> Checker {
@@ -116,6 +125,32 @@ impl Hives {
 /// [`Error::NotFound`].
 pub fn get(hives: &Hives, hive: &Hive, oid: Oid, key: &str) -> Result<HiveRecord, Error> {
     hives.records.get(oid, hive.kind, key).ok_or_else(|| Error::NotFound(key.to_owned()))
+}
+
+/// A record, as far as somebody sees it: without its content, if a key with the flair secret made it.
+///
+/// # Errors
+///
+/// [`Error::NotFound`].
+pub fn seen(hives: &Hives, hive: &Hive, oid: Oid, key: &str, by: &Actor) -> Result<HiveRecord, Error> {
+    let record = get(hives, hive, oid, key)?;
+    match Reach::of(&hives.records, oid, by).sight(hive.kind, key) {
+        Sight::Whole => Ok(record),
+        Sight::Outline => Ok(record.without_data()),
+        Sight::Nothing => Err(Error::NotFound(key.to_owned())),
+    }
+}
+
+/// All records of a hive that somebody sees, by key.
+#[must_use]
+pub fn list_seen(hives: &Hives, hive: &Hive, oid: Oid, by: &Actor) -> Vec<(String, HiveRecord)> {
+    let reach = Reach::of(&hives.records, oid, by);
+    let seen = |(key, record): (String, HiveRecord)| match reach.sight(hive.kind, &key) {
+        Sight::Whole => Some((key, record)),
+        Sight::Outline => Some((key, record.without_data())),
+        Sight::Nothing => None,
+    };
+    list(hives, hive, oid).into_iter().filter_map(seen).collect()
 }
 
 /// All records of a hive, by key.
@@ -172,7 +207,7 @@ pub async fn write(
     let record = after(hive, key, stored, change, actor)?;
     let detail = json!({"enabled": record.usr_mtd.enabled, "etag": record.sys_mtd.etag});
     let beside = audit(hive, oid, key, actor, ("hive record set", "set_hive_record", &detail));
-    hives.records.put(oid, hive.kind, key, &record, Expect::Any, beside).await?;
+    Reach::of(&hives.records, oid, actor).put::<_, Error>(hive.kind, key, &record, Expect::Any, beside).await?;
     hives.in_force.touch(oid, hive, key);
     Ok(record)
 }
@@ -224,6 +259,7 @@ pub async fn rename(
 ) -> Result<HiveRecord, Error> {
     require_key(new)?;
     let one_at_a_time = hives.lock(oid).await;
+    seen(hives, hive, oid, old, actor)?;
     let mut record = get(hives, hive, oid, old)?;
     if old == new {
         return Ok(record);
@@ -234,7 +270,14 @@ pub async fn rename(
     record.sys_mtd = SystemMetadata::after(Some(record.sys_mtd), actor, clock::now());
     let detail = json!({"new_name": new});
     let beside = audit(hive, oid, old, actor, ("hive record renamed", "rename_hive_record", &detail));
-    hives.records.rename(oid, hive.kind, (old, new), &record, beside).await?;
+    let reach = Reach::of(&hives.records, oid, actor);
+    let decide = || {
+        reach.require(hive.kind, old)?;
+        let batch =
+            Batch::beside(beside).delete(oid, hive.kind, old).put(oid, hive.kind, new, &record, Expect::Absent)?;
+        Ok::<_, Error>(reach.moved(batch, hive.kind, (old, new))?)
+    };
+    hives.records.change(&[oid], decide).await?;
     hives.in_force.touch(oid, hive, old);
     hives.in_force.touch(oid, hive, new);
     drop(one_at_a_time);
@@ -259,11 +302,9 @@ pub async fn delete(hives: &Arc<Hives>, hive: &Hive, oid: Oid, key: &str, actor:
 /// As [`delete`].
 pub async fn erase(hives: &Arc<Hives>, hive: &Hive, oid: Oid, key: &str, actor: &Actor) -> Result<(), Error> {
     let _one_at_a_time = hives.lock(oid).await;
-    let beside = match hives.records.has(oid, hive.kind, key) {
-        true => audit(hive, oid, key, actor, ("hive record deleted", "delete_hive_record", &json!({}))),
-        false => return Err(Error::NotFound(key.to_owned())),
-    };
-    hives.records.delete(oid, hive.kind, key, beside).await?;
+    seen(hives, hive, oid, key, actor)?;
+    let beside = audit(hive, oid, key, actor, ("hive record deleted", "delete_hive_record", &json!({})));
+    Reach::of(&hives.records, oid, actor).delete::<_, Error>(hive.kind, key, beside).await?;
     hives.in_force.touch(oid, hive, key);
     Ok(())
 }
@@ -400,7 +441,9 @@ pub async fn sweep(hives: &Arc<Hives>, now: Timestamp) -> Result<usize, StoreErr
                 }
                 let about = ("hive record expired", "expire_hive_record", &json!({}));
                 let beside = audit(hive, oid, &key, &actor, about);
-                hives.records.delete(oid, hive.kind, &key, beside).await?;
+                let reach = Reach::of(&hives.records, oid, &actor);
+                let gone = reach.unmarked(Batch::beside(beside).delete(oid, hive.kind, &key), hive.kind, &key);
+                hives.records.change::<StoreError>(&[oid], || Ok(gone)).await?;
                 hives.in_force.touch(oid, hive, &key);
                 deleted += 1;
             }

@@ -28,6 +28,7 @@ pub mod files;
 pub mod gateway;
 mod held;
 pub mod hive;
+pub mod hook;
 pub mod intake;
 pub mod jobs;
 pub mod link;

@@ -23,7 +23,7 @@ pub use worker::run;
 
 pub use error::Error;
 
-use crate::access::Secrets;
+use crate::access::{Reach, Secrets, Sight};
 use crate::clock;
 use crate::intake::event::{self, Actor};
 use crate::intake::{self, Beside, Committed, Queues, Record};
@@ -33,7 +33,7 @@ use crate::telemetry::Telemetry;
 use filter::Filter;
 use format::Format;
 use muster_model::Oid;
-use muster_store::{Expect, Store, StoreError, Stream, Write};
+use muster_store::{Expect, Store, Stream, Write};
 use parking_lot::RwLock;
 use serde_json::{Map, Value, json};
 use settings::Module;
@@ -48,6 +48,9 @@ pub const OUTPUT: Kind<Map<String, Value>> = Kind::new("output");
 
 /// Outputs per organization: each has a worker and a queue.
 pub const OUTPUTS_MAX: usize = 64;
+
+/// Settings of an output that are shown to whom its others are secret.
+const OUTLINE: [&str; 4] = ["name", "module", "type", "for"];
 
 /// Longest name, in bytes.
 const NAME_BYTES_MAX: usize = 128;
@@ -313,7 +316,8 @@ impl Delivery {
         let record = event::audit(oid, actor, "output set", &entity, "set_output", &detail, clock::now());
         // What an earlier output of this name left is not for a new one.
         let beside = Beside::from(record).and(is_new.then(|| forget_all(oid, name)));
-        self.records.put(oid, OUTPUT, name, &settings, Expect::Any, beside).await?;
+        let reach = Reach::of(&self.records, oid, actor);
+        reach.put::<_, Error>(OUTPUT, name, &settings, Expect::Any, beside).await?;
         self.restart(oid, &[name]);
         Ok(settings)
     }
@@ -323,16 +327,33 @@ impl Delivery {
     /// # Errors
     ///
     /// Whatever the store says.
-    pub async fn delete(&self, oid: Oid, name: &str, actor: &Actor) -> Result<bool, StoreError> {
-        if !self.records.has(oid, OUTPUT, name) {
+    pub async fn delete(&self, oid: Oid, name: &str, actor: &Actor) -> Result<bool, Error> {
+        let reach = Reach::of(&self.records, oid, actor);
+        if !self.records.has(oid, OUTPUT, name) || reach.sight(OUTPUT, name) == Sight::Nothing {
             return Ok(false);
         }
         let entity = json!({"type": "output", "name": name});
         let record = event::audit(oid, actor, "output deleted", &entity, "delete_output", &json!({}), clock::now());
         let beside = Beside::from(record).and([forget_all(oid, name)]);
-        let was_there = self.records.delete(oid, OUTPUT, name, beside).await?;
+        let was_there = reach.delete::<_, Error>(OUTPUT, name, beside).await?;
         self.restart(oid, &[name]);
         Ok(was_there)
+    }
+
+    /// All outputs of an organization, as far as somebody sees them: without their settings, if a key with the flair
+    /// secret made them.
+    #[must_use]
+    pub fn list_seen(&self, oid: Oid, by: &Actor) -> BTreeMap<String, Map<String, Value>> {
+        let reach = Reach::of(&self.records, oid, by);
+        let mut all = self.list(oid);
+        all.retain(|name, settings| {
+            let sight = reach.sight(OUTPUT, name);
+            if sight == Sight::Outline {
+                settings.retain(|setting, _| OUTLINE.contains(&setting.as_str()));
+            }
+            sight != Sight::Nothing
+        });
+        all
     }
 
     /// All outputs of an organization, as stored.

@@ -1,5 +1,6 @@
 //! Payloads: files that operators keep on the server for `run` and `put`.
 
+use crate::access::{self, Reach};
 use crate::clock;
 use crate::files::{self, Files, Received, Shelf};
 use crate::intake::event::{self, Actor};
@@ -42,6 +43,9 @@ pub enum Error {
     /// The bytes could not be kept.
     #[error(transparent)]
     File(#[from] files::Error),
+    /// The flair of a key keeps it from others.
+    #[error(transparent)]
+    Access(#[from] access::Error),
     /// The record could not be stored.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -105,11 +109,12 @@ pub async fn keep(
     let detail = json!({"size": payload.size, "sha256": payload.sha256});
     let entity = json!({"type": "payload", "name": name});
     let record = event::audit(oid, actor, "payload set", &entity, "set_payload", &detail, now);
-    let stored = records.put(oid, PAYLOAD, name, &payload, Expect::Any, record).await;
+    let reach = Reach::of(records, oid, actor);
+    let stored = reach.put::<_, Error>(PAYLOAD, name, &payload, Expect::Any, record).await;
     for digest in earlier.map(|earlier| earlier.sha256).into_iter().chain([payload.sha256]) {
         forget_unused(records, files, oid, &digest).await;
     }
-    Ok(stored.map(|_| ())?)
+    stored
 }
 
 /// Deletes a payload; tells whether it was there.
@@ -117,12 +122,12 @@ pub async fn keep(
 /// # Errors
 ///
 /// Whatever the store says.
-pub async fn delete(records: &Records, files: &Files, oid: Oid, name: &str, actor: &Actor) -> Result<bool, StoreError> {
+pub async fn delete(records: &Records, files: &Files, oid: Oid, name: &str, actor: &Actor) -> Result<bool, Error> {
     let _one_at_a_time = files.placing.lock().await;
     let Some(payload) = records.get(oid, PAYLOAD, name) else { return Ok(false) };
     let entity = json!({"type": "payload", "name": name});
     let record = event::audit(oid, actor, "payload deleted", &entity, "delete_payload", &json!({}), clock::now());
-    records.delete(oid, PAYLOAD, name, record).await?;
+    Reach::of(records, oid, actor).delete::<_, Error>(PAYLOAD, name, record).await?;
     forget_unused(records, files, oid, &payload.sha256).await;
     Ok(true)
 }

@@ -110,6 +110,14 @@ impl Batch {
         self.changes.is_empty()
     }
 
+    /// Also what another batch changes.
+    #[must_use]
+    pub fn join(mut self, other: Self) -> Self {
+        self.changes.extend(other.changes);
+        self.beside = self.beside.join(other.beside);
+        self
+    }
+
     /// Also these writes, beside the changes.
     #[must_use]
     pub fn and(mut self, writes: Vec<Write>) -> Self {
@@ -394,23 +402,6 @@ impl Records {
         };
         self.change::<StoreError>(&[oid], decide).await?;
         Ok(was_there)
-    }
-
-    /// Gives a record another key and content, together with `beside` in one commit.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Conflict`] if the new key is taken; else whatever the store says.
-    pub async fn rename<T: Serialize>(
-        &self,
-        oid: Oid,
-        kind: Kind<T>,
-        (old, new): (&str, &str),
-        value: &T,
-        beside: impl Into<Beside>,
-    ) -> Result<(), StoreError> {
-        let batch = Batch::beside(beside).delete(oid, kind, old).put(oid, kind, new, value, Expect::Absent)?;
-        self.change(&[oid], || Ok(batch)).await
     }
 
     /// Organizations that own at least one record of a kind.

@@ -9,7 +9,7 @@ mod record;
 
 pub use change::{delete, put_tags, set_flag, take_tags, undelete};
 pub use muster_tasking::dispatch::Flag;
-pub use presence::{Enrolment, Rejection, enrol, quota_of, reported, went_offline, went_online};
+pub use presence::{Enrolment, Rejection, enrol, enrol_as, no_room, quota_of, reported, went_offline, went_online};
 pub use record::SensorRecord;
 
 use crate::tasking::Tasking;

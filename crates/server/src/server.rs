@@ -151,6 +151,7 @@ impl Server {
         tasks.spawn(Arc::clone(&app.live).keep_time());
         tasks.spawn(crate::detect::run_audit(Arc::clone(&app.detect)));
         tasks.spawn(crate::detect::run_schedule(Arc::clone(&app.detect)));
+        tasks.spawn(crate::detect::run_resources(Arc::clone(&app.detect)));
         Ok(Self { app, owner, edge, bound, tasks })
     }
 

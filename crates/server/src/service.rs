@@ -3,7 +3,7 @@
 //! They are one kind of thing ([`Program`]) in two protocols. Who is registered and subscribed is in [`registry`]. What they are to be told waits in the [`outbox`], stored in
 //! the commit of what caused it ([`interest`] says what they want to hear of), and [`deliver`] takes it out again.
 //! How each is, is asked by [`health`] all the time; periodic events come from [`cron`]; what services say of
-//! their work is kept by [`job`]. What extensions are asked is in [`action`], their configuration in
+//! their work is kept by [`job`], and what they publish for rules by [`publish`]. What extensions are asked is in [`action`], their configuration in
 //! [`configuration`], and what follows from their answers in [`aftermath`].
 //!
 //! Source: reference/service-protocol.md, reference/extension-protocol.md.
@@ -24,7 +24,9 @@ mod job;
 mod outbox;
 mod post;
 mod program;
+mod publish;
 mod registry;
+mod resource;
 mod seen;
 
 pub use action::{Asked, By};
@@ -40,7 +42,9 @@ pub use interest::Feed;
 pub use job::Kept as Job;
 pub use outbox::{Lane, Message, Outbox, Posted};
 pub use program::{Program, Protocol};
+pub use publish::Uses;
 pub use registry::{Found, REGISTRATIONS_MAX, Registration, Subscribed, find, subscription, subscriptions, visible};
+pub use resource::{Named, Published, Resource, named};
 
 use crate::access::{Secrets, TOKEN_TTL_S};
 use crate::intake::{Enqueued, Queues as _, Record};
@@ -59,6 +63,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
+
+/// The category of the older resources that are services: to have one is to be subscribed.
+pub const OF_SERVICES: &str = "replicant";
 
 /// What services said of themselves last, by name; owned as the registration.
 const METADATA: Kind<Metadata> = Kind::new("service_metadata");
@@ -81,6 +88,7 @@ pub struct Services {
     organizations: Arc<Organizations>,
     jobs: job::Jobs,
     cron: cron::Cron,
+    resources: publish::Resources,
     store: Store,
     secrets: Secrets,
     clients: Clients,
@@ -128,6 +136,7 @@ impl Services {
             feed,
             jobs: job::Jobs::load(&records),
             cron: cron::Cron::load(&records),
+            resources: publish::Resources::load(&records),
             organizations,
             records,
             store,
@@ -205,13 +214,22 @@ impl Services {
 
     /// Says something to a program now, as one of its calls.
     async fn call(&self, found: &Found, program: &Program, said: &Said) -> Result<Verdict, Error> {
+        self.call_within(found, program, said, call_max(program.protocol)).await
+    }
+
+    async fn call_within(
+        &self,
+        found: &Found,
+        program: &Program,
+        said: &Said,
+        within: Duration,
+    ) -> Result<Verdict, Error> {
         let condition = self.condition(found.owner, program);
         if condition.state.lock().is_secret_wrong {
             return Ok(Verdict::WrongSecret);
         }
         // Closed never.
         let _permit = condition.calls.acquire().await;
-        let within = call_max(program.protocol);
         let called = self.clients.post(&found.registration, said, self.allows_private, within).await;
         called.map_err(|reason| Error::failed(program, reason))
     }

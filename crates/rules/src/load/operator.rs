@@ -138,6 +138,8 @@ impl Loader<'_> {
         if !self.resources.has_lookup(name) {
             let help = if name.starts_with("lcr://api/") {
                 "remote services are not asked; name a stored lookup"
+            } else if name.starts_with("lcr://service/") {
+                "have the service registered and running; it must publish content of this name"
             } else {
                 "store it in the hive lookup, or mend the name"
             };

@@ -25,6 +25,15 @@ pub enum Error {
     /// Nobody would be left who manages keys or users.
     #[error("nobody could manage this organization any more; first make another key with apikey.ctrl or user.ctrl")]
     LastKeeper,
+    /// It was made by somebody else, and the key has segment.
+    #[error("{0} was made by somebody else; a key with the flair segment reaches what it made itself")]
+    Unseen(String),
+    /// A key with lock holds it.
+    #[error("{0} is locked by the key {1}; only that key, or one of the same name or with the flair root, changes it")]
+    Locked(String, String),
+    /// A key with segment gives no more than it has.
+    #[error("a key with the flair segment makes keys with that flair alone")]
+    Loosened,
     /// Tags of an installation key.
     #[error(transparent)]
     Tags(#[from] WrongTags),

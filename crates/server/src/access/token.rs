@@ -1,6 +1,6 @@
 //! Tokens: what a caller proved to be, for about an hour.
 
-use super::{API_KEY, Error, Secrets, USER, USER_KEY, permission};
+use super::{API_KEY, BULK_CALLS, Error, Flair, Secrets, USER, USER_KEY, permission, without_flair};
 use crate::intake::event::{Actor, CONSOLE};
 use crate::profile::{ORGANIZATION, ORGANIZATION_OWNER};
 use crate::records::{Records, SERVER};
@@ -90,6 +90,13 @@ impl Caller {
     #[must_use]
     pub fn is_in(&self, oid: Oid) -> bool {
         self.scope.0.contains_key(&oid)
+    }
+
+    /// How often the caller may call in a minute, where others may this often.
+    #[must_use]
+    pub fn calls_max(&self, calls: u32) -> u32 {
+        let is_bulk = !self.is_user() && without_flair(&self.identity).1.contains(&Flair::Bulk);
+        if is_bulk { calls.saturating_mul(BULK_CALLS) } else { calls }
     }
 
     /// Whether this is a user and not a key of an organization.

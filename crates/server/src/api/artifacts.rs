@@ -1,7 +1,7 @@
 //! Artifacts and their collection rules. Source: reference/rest-api.md section 7.10.
 
 use super::{Access, ApiError, Call, Kind, Method, Reply, Route, credential};
-use crate::access::INGESTION_KEY;
+use crate::access::{INGESTION_KEY, Sight};
 use crate::artifact::{self, ARTIFACT, ARTIFACT_RULE, ARTIFACT_RULES_MAX, Artifact, Offer, Part};
 use crate::clock;
 use crate::files::Shelf;
@@ -142,7 +142,13 @@ async fn original(call: Call) -> Result<Reply, ApiError> {
 
 async fn rules(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let rules: Map<String, Value> = call.app.records.list(oid, ARTIFACT_RULE).into_iter().collect();
+    let reach = call.reach(oid);
+    let seen = |(name, rule): (String, Value)| match reach.sight(ARTIFACT_RULE, &name) {
+        Sight::Whole => Some((name, rule)),
+        Sight::Outline => Some((name.clone(), json!({"name": name}))),
+        Sight::Nothing => None,
+    };
+    let rules: Map<String, Value> = call.app.records.list(oid, ARTIFACT_RULE).into_iter().filter_map(seen).collect();
     Ok(Reply::json(&rules))
 }
 
@@ -164,7 +170,7 @@ async fn set_rule(call: Call) -> Result<Reply, ApiError> {
         return Err(artifact::Error::TooManyRules.into());
     }
     let beside = told(&call, oid, name, "artifact rule set", "set_artifact_rule", clock::now());
-    records.put(oid, ARTIFACT_RULE, name, &rule, Expect::Any, beside).await?;
+    call.reach(oid).put::<_, ApiError>(ARTIFACT_RULE, name, &rule, Expect::Any, beside).await?;
     Ok(Reply::done())
 }
 
@@ -176,7 +182,7 @@ async fn delete_rule(call: Call) -> Result<Reply, ApiError> {
         return Err(ApiError::not_found("collection rule not found"));
     }
     let beside = told(&call, oid, name, "artifact rule deleted", "delete_artifact_rule", clock::now());
-    call.app.records.delete(oid, ARTIFACT_RULE, name, beside).await?;
+    call.reach(oid).delete::<_, ApiError>(ARTIFACT_RULE, name, beside).await?;
     Ok(Reply::done())
 }
 

@@ -1,7 +1,7 @@
 //! What a handler gets and gives.
 
 use super::{ApiError, Form};
-use crate::access::Caller;
+use crate::access::{Caller, Reach};
 use crate::app::App;
 use crate::clock;
 use crate::intake::Record;
@@ -108,6 +108,12 @@ impl Call {
     #[must_use]
     pub fn actor(&self) -> Actor {
         self.caller.actor(self.source)
+    }
+
+    /// How far the caller reaches in an organization.
+    #[must_use]
+    pub fn reach(&self, oid: Oid) -> Reach<'_> {
+        Reach::of(&self.app.records, oid, &self.actor())
     }
 
     /// The audit record of a change, to be stored in the same commit as the change.

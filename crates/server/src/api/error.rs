@@ -146,12 +146,13 @@ impl From<ArrivalError> for ApiError {
 impl From<access::Error> for ApiError {
     fn from(error: access::Error) -> Self {
         use access::Error::{
-            Invalid, KeyDeleted, LastKeeper, MissingPermission, NotGrantable, Refused, Tags, UnknownPermission,
+            Invalid, KeyDeleted, LastKeeper, Locked, Loosened, MissingPermission, NotGrantable, Refused, Tags,
+            UnknownPermission, Unseen,
         };
         let code = match error {
             Refused(_) | KeyDeleted => ErrorCode::Unauthorized,
             MissingPermission(_) => ErrorCode::MissingPermission,
-            NotGrantable(_) => ErrorCode::Forbidden,
+            NotGrantable(_) | Unseen(_) | Locked(..) | Loosened => ErrorCode::Forbidden,
             LastKeeper => ErrorCode::Conflict,
             UnknownPermission(_) | Tags(_) | Invalid(_) => ErrorCode::BadRequest,
         };
@@ -240,6 +241,7 @@ impl From<payload::Error> for ApiError {
         match error {
             payload::Error::Missing(_) | payload::Error::Name => Self::bad_request(text),
             payload::Error::TooMany => Self::conflict(text),
+            payload::Error::Access(error) => error.into(),
             payload::Error::File(error) => error.into(),
             payload::Error::Store(error) => error.into(),
         }
@@ -291,13 +293,16 @@ pub fn refusal(error: transfer::Error) -> (u16, String) {
 
 impl From<output::Error> for ApiError {
     fn from(error: output::Error) -> Self {
-        use output::Error::{Name, PrivateDestination, Setting, Store, TooLarge, TooMany, Unavailable, UnknownSetting};
+        use output::Error::{
+            Access, Name, PrivateDestination, Setting, Store, TooLarge, TooMany, Unavailable, UnknownSetting,
+        };
         let text = error.to_string();
         match error {
             Name | Setting(_) | Unavailable(_) | UnknownSetting(_) | TooLarge | PrivateDestination(_) => {
                 Self::bad_request(text)
             }
             TooMany => Self::conflict(text),
+            Access(error) => error.into(),
             Store(error) => error.into(),
         }
     }
@@ -306,14 +311,15 @@ impl From<output::Error> for ApiError {
 impl From<hive::Error> for ApiError {
     fn from(error: hive::Error) -> Self {
         use hive::Error::{
-            Content, Cursor, EtagMismatch, Extension, Fault, Full, InvalidExpiry, Key, KeyTaken, ListingTooLarge,
-            Metadata, NotFound, NotInForce, Rule, Store, TooLarge,
+            Access, Content, Cursor, EtagMismatch, Extension, Fault, Full, InvalidExpiry, Key, KeyTaken,
+            ListingTooLarge, Metadata, NotFound, NotInForce, Rule, Store, TooLarge,
         };
         let text = error.to_string();
         let code = match error {
             Store(error) => return error.into(),
             Extension(service::Error::Invalid(_)) => ErrorCode::InvalidRecord,
             Extension(error) => return error.into(),
+            Access(error) => return error.into(),
             Fault(detail) => return Self::internal(detail),
             NotInForce => ErrorCode::NotInForce,
             NotFound(_) => ErrorCode::RecordNotFound,

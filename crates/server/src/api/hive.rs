@@ -129,7 +129,7 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
     let verb = if is_metadata_only { Verb::GetMetadata } else { Verb::Get };
     let (hive, oid) = place(&call, verb)?;
     let Some(limit) = call.fields.number("limit")? else {
-        let all = hive::whole(&call.app.hives, hive, oid, is_metadata_only)?;
+        let all = hive::whole(&call.app.hives, hive, oid, is_metadata_only, &call.actor())?;
         if !is_metadata_only {
             tell_read(&call, hive, EVERY).await?;
         }
@@ -144,7 +144,7 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
         tag_prefix: text("tag_prefix"),
         bytes_max: bytes_max.filter(|bytes| *bytes > 0),
     };
-    let page = hive::page(&call.app.hives, hive, oid, &wanted)?;
+    let page = hive::page(&call.app.hives, hive, oid, &wanted, &call.actor())?;
     if !is_metadata_only {
         tell_read(&call, hive, EVERY).await?;
     }
@@ -158,7 +158,7 @@ async fn schema(call: Call) -> Result<Reply, ApiError> {
 
 async fn get(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Get)?;
-    let record = hive::get(&call.app.hives, hive, oid, call.path("key"))?;
+    let record = hive::seen(&call.app.hives, hive, oid, call.path("key"), &call.actor())?;
     tell_read(&call, hive, call.path("key")).await?;
     Ok(Reply::json(&record))
 }
@@ -175,14 +175,16 @@ async fn tell_read(call: &Call, hive: &Hive, key: &str) -> Result<(), ApiError> 
 
 async fn get_metadata(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::GetMetadata)?;
-    Ok(Reply::json(&hive::get(&call.app.hives, hive, oid, call.path("key"))?.without_data()))
+    let record = hive::seen(&call.app.hives, hive, oid, call.path("key"), &call.actor())?;
+    Ok(Reply::json(&record.without_data()))
 }
 
 /// The guid alone opens nothing: it takes the permission that reading the record takes.
 async fn get_by_guid(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Get)?;
     let guid = call.fields.require("guid")?;
-    let found = hive::list(&call.app.hives, hive, oid).into_iter().find(|(_, record)| record.sys_mtd.guid == guid);
+    let mut all = hive::list_seen(&call.app.hives, hive, oid, &call.actor()).into_iter();
+    let found = all.find(|(_, record)| record.sys_mtd.guid == guid);
     let (key, record) = found.ok_or_else(|| hive::Error::NotFound(guid.to_owned()))?;
     tell_read(&call, hive, &key).await?;
     Ok(Reply::json(&record))

@@ -32,7 +32,7 @@ pub(super) fn routes() -> Vec<Route> {
 async fn list(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let mut answer = Map::new();
-    answer.insert(oid.to_string(), json!(call.app.delivery.list(oid)));
+    answer.insert(oid.to_string(), json!(call.app.delivery.list_seen(oid, &call.actor())));
     Ok(Reply::json(&answer))
 }
 

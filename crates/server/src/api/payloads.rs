@@ -1,6 +1,7 @@
 //! Payloads. Source: reference/rest-api.md section 7.10.
 
 use super::{Access, ApiError, Call, Method, Reply, Route};
+use crate::access::Sight;
 use crate::files::Shelf;
 use crate::payload::{self, PAYLOAD};
 use crate::transfer::{self, What};
@@ -24,11 +25,13 @@ pub(super) fn routes() -> Vec<Route> {
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
+    let reach = call.reach(oid);
     let payloads: Map<String, Value> = call
         .app
         .records
         .list(oid, PAYLOAD)
         .into_iter()
+        .filter(|(name, _)| reach.sight(PAYLOAD, name) != Sight::Nothing)
         .map(|(name, payload)| {
             let shown = json!({
                 "name": name, "oid": oid, "size": payload.size, "by": payload.by,
@@ -54,7 +57,9 @@ async fn put_url(call: Call) -> Result<Reply, ApiError> {
 
 async fn get_url(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let payload = call.app.records.get(oid, PAYLOAD, call.path("name"));
+    let name = call.path("name");
+    let is_seen = call.reach(oid).sight(PAYLOAD, name) == Sight::Whole;
+    let payload = call.app.records.get(oid, PAYLOAD, name).filter(|_| is_seen);
     let payload = payload.ok_or_else(|| ApiError::not_found("payload not found"))?;
     let what = What::Get { shelf: Shelf::Payloads, name: payload.sha256 };
     let token = call.app.transfers.grant(oid, call.grantee("payload.ctrl"), what)?;

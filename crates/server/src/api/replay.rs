@@ -16,6 +16,7 @@ use super::router::authenticate;
 use super::{Access, ApiError, Call, Method, Reply, Route};
 use crate::access::Caller;
 use crate::hive::{self, RULE_HIVES, Verb};
+use crate::intake::event::Actor;
 use crate::jobs::aside;
 use crate::names;
 use lookups::Supplied;
@@ -105,7 +106,8 @@ async fn try_rule(call: Call) -> Result<Reply, ApiError> {
 /// At the root, where the caller is not known yet.
 pub(super) async fn run(call: Call, request: Map<String, Value>) -> Result<Reply, ApiError> {
     let caller = authenticate(&call.app, Access::Member, &call.headers, call.source)?;
-    call.app.meter.count(&caller.credential, call.app.config.limits.calls_per_minute)?;
+    let calls_max = caller.calls_max(call.app.config.limits.calls_per_minute);
+    call.app.meter.count(&caller.credential, calls_max)?;
     replay(call, &caller, request).await
 }
 
@@ -121,7 +123,8 @@ async fn replay(call: Call, caller: &Caller, request: Map<String, Value>) -> Res
         true => Ok(()),
         false => Err(ApiError::missing_permission(permission)),
     };
-    let (meta, rule) = find_rule(&call, oid, request.rule_source, &may)?;
+    let (meta, rule) = find_rule(&call, oid, (request.rule_source, &caller.actor(call.source)), &may)?;
+    call.app.hives.fetch_named(oid, &rule).await;
     let events = Events::of(&call.app, oid, request.event_source)?;
     if let Some(permission) = events.permission() {
         may(permission)?;
@@ -173,7 +176,7 @@ impl Drop for Abandon {
 fn find_rule(
     call: &Call,
     oid: Oid,
-    source: RuleSource,
+    (source, by): (RuleSource, &Actor),
     may: &dyn Fn(&'static str) -> Result<(), ApiError>,
 ) -> Result<(RuleMeta, Value), ApiError> {
     let namespace = source.namespace.as_deref().filter(|name| !name.is_empty());
@@ -192,7 +195,7 @@ fn find_rule(
     let name = source.rule_name.as_deref().filter(|name| !name.is_empty());
     let name = name.ok_or_else(|| ApiError::bad_request("rule_source needs rule, or rule_name of a stored rule"))?;
     for hive in hives.iter().filter(|hive| may(hive.permission(Verb::Get)).is_ok()) {
-        if let Ok(record) = hive::get(&call.app.hives, hive, oid, name) {
+        if let Ok(record) = hive::seen(&call.app.hives, hive, oid, name, by) {
             return Ok((meta(hive, name), record.data));
         }
     }

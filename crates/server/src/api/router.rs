@@ -177,7 +177,7 @@ async fn answer(
             None => authenticate(&app, route.access, &parts.headers, source)?,
         },
     };
-    app.meter.count(&caller.credential, app.config.limits.calls_per_minute)?;
+    app.meter.count(&caller.credential, caller.calls_max(app.config.limits.calls_per_minute))?;
     let (body, stream) = if route.takes_stream {
         (Bytes::new(), Some(incoming))
     } else {

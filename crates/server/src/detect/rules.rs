@@ -8,6 +8,7 @@ use super::trouble::Trouble;
 use super::{Detect, Detector, LANES, VARIABLES, act, merge};
 use crate::hive::{Hive, HiveRecord, Lookups, Place};
 use crate::jobs::aside;
+use crate::service::{Named, named};
 use crate::{clock, hive, nature};
 use muster_model::{Oid, Sid};
 use muster_rules::{
@@ -16,7 +17,7 @@ use muster_rules::{
 };
 use muster_store::{CounterRow, Read, StoreError};
 use parking_lot::{Mutex, RwLock};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::resume_unwind;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64};
@@ -36,6 +37,8 @@ struct Compiled {
     lookups: Arc<Lookups>,
     /// Records that cannot be loaded any more, and rules that name a lookup which is not there.
     broken: Vec<Trouble>,
+    /// What records name of what services publish.
+    named: BTreeMap<Place, BTreeSet<Named>>,
 }
 
 /// Stored records of an organization on their way to a set of rules. Rules passed their unit tests when they were set.
@@ -44,21 +47,28 @@ struct Loading<'a> {
     loader: RuleLoader<'a>,
     now_ms: i64,
     broken: Vec<Trouble>,
+    named: BTreeMap<Place, BTreeSet<Named>>,
 }
 
 impl<'a> Loading<'a> {
     fn new(detect: &Detect, oid: Oid, lookups: &'a Lookups) -> Self {
         let loader = RuleLoader::new(lookups, &detect.secrets.anon_seed(oid));
-        Self { oid, loader, now_ms: clock::now().as_millis(), broken: Vec::new() }
+        Self { oid, loader, now_ms: clock::now().as_millis(), broken: Vec::new(), named: BTreeMap::new() }
     }
 
-    fn is_in_force(&self, record: &HiveRecord) -> bool {
-        record.usr_mtd.enabled && (record.usr_mtd.expiry == 0 || record.usr_mtd.expiry > self.now_ms)
+    /// Whether a record is in force; then it is noted what it names of what services publish.
+    fn takes(&mut self, hive: &Hive, name: &str, record: &HiveRecord) -> bool {
+        let is_in_force = record.usr_mtd.enabled && (record.usr_mtd.expiry == 0 || record.usr_mtd.expiry > self.now_ms);
+        let named = if is_in_force { named(&record.data) } else { BTreeSet::new() };
+        if !named.is_empty() {
+            self.named.insert((hive.name, name.to_owned()), named);
+        }
+        is_in_force
     }
 
     /// The rule of a record; none if it is not in force, or broken.
     fn rule(&mut self, hive: &Hive, name: &str, record: HiveRecord) -> Option<Rule> {
-        if !self.is_in_force(&record) {
+        if !self.takes(hive, name, &record) {
             return None;
         }
         let meta = RuleMeta {
@@ -78,7 +88,7 @@ impl<'a> Loading<'a> {
 
     /// The same for a false-positive rule.
     fn false_positive(&mut self, name: &str, record: HiveRecord) -> Option<FalsePositive> {
-        if !self.is_in_force(&record) {
+        if !self.takes(&hive::FALSE_POSITIVES, name, &record) {
             return None;
         }
         let loaded = self.loader.false_positive(name, &record.data);
@@ -96,31 +106,34 @@ impl<'a> Loading<'a> {
 
 /// Compiles all stored rules.
 fn compile(detect: &Detect, oid: Oid) -> Compiled {
-    let lookups = Lookups::load(&detect.records, oid);
+    let lookups = Lookups::load(&detect.records, oid, detect.services.published(oid));
     let mut records = Vec::new();
     for hive in hive::RULE_HIVES {
         records.extend(detect.records.list(oid, hive.kind).into_iter().map(|(name, record)| (hive, name, record)));
     }
-    let (rules, mut broken) = load_rules(detect, oid, &lookups, records);
+    let Loaded { rules, mut broken, mut named } = load_rules(detect, oid, &lookups, records);
     let mut loading = Loading::new(detect, oid, &lookups);
     let records = detect.records.list(oid, hive::FALSE_POSITIVES.kind).into_iter();
     let false_positives = records.filter_map(|(name, record)| loading.false_positive(&name, record)).collect();
     broken.append(&mut loading.broken);
-    Compiled { rules: Arc::new(RuleSet::new(rules, false_positives)), lookups: Arc::new(lookups), broken }
+    named.append(&mut loading.named);
+    Compiled { rules: Arc::new(RuleSet::new(rules, false_positives)), lookups: Arc::new(lookups), broken, named }
 }
 
-/// The rules of records, in their order, and what is wrong with some; many are loaded by all cores together.
-fn load_rules(
-    detect: &Detect,
-    oid: Oid,
-    lookups: &Lookups,
-    mut records: Vec<(&Hive, String, HiveRecord)>,
-) -> (Vec<Rule>, Vec<Trouble>) {
+/// Rules of records, in their order, what is wrong with some, and what records name of what services publish.
+struct Loaded {
+    rules: Vec<Rule>,
+    broken: Vec<Trouble>,
+    named: BTreeMap<Place, BTreeSet<Named>>,
+}
+
+/// The rules of records; many are loaded by all cores together.
+fn load_rules(detect: &Detect, oid: Oid, lookups: &Lookups, mut records: Vec<(&Hive, String, HiveRecord)>) -> Loaded {
     let load = |records: Vec<(&Hive, String, HiveRecord)>| {
         let mut loading = Loading::new(detect, oid, lookups);
         let rules: Vec<_> =
             records.into_iter().filter_map(|(hive, name, record)| loading.rule(hive, &name, record)).collect();
-        (rules, loading.broken)
+        Loaded { rules, broken: loading.broken, named: loading.named }
     };
     let share = records.len().div_ceil(detect.detectors.pool.share()).max(LOADED_ALONE_MAX);
     let mut shares = Vec::new();
@@ -131,21 +144,22 @@ fn load_rules(
     thread::scope(|scope| {
         let others: Vec<_> =
             shares.into_iter().rev().map(|share| scope.spawn(nature::passed_on(move || load(share)))).collect();
-        let (mut rules, mut broken) = load(records);
+        let mut loaded = load(records);
         for other in others {
             // A panic goes on here, as if one thread had loaded all.
-            let (more, more_broken) = other.join().unwrap_or_else(|panic| resume_unwind(panic));
-            rules.extend(more);
-            broken.extend(more_broken);
+            let mut more = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            loaded.rules.append(&mut more.rules);
+            loaded.broken.append(&mut more.broken);
+            loaded.named.append(&mut more.named);
         }
-        (rules, broken)
+        loaded
     })
 }
 
 /// Compiles what was changed, beside the rules in force.
 fn compile_changed(detect: &Detect, detector: &Detector, mut changed: BTreeSet<Place>) -> Compiled {
     let (oid, before) = (detector.oid, Arc::clone(&detector.lookups.read()));
-    let lookups = before.after(&detect.records, oid, &changed);
+    let lookups = before.after(&detect.records, oid, &changed).seeing(detect.services.published(oid));
     let gone: Vec<&String> = before.names().filter(|name| !lookups.has_lookup(name)).collect();
     if !gone.is_empty() {
         // Which rules name it is known when they are loaded; that is told.
@@ -166,8 +180,11 @@ fn compile_changed(detect: &Detect, detector: &Detector, mut changed: BTreeSet<P
             edits.false_positives.push((key.clone(), rule));
         }
     }
-    let broken = loading.broken;
-    Compiled { rules: Arc::new(detector.rules().edited(edits)), lookups, broken }
+    let Loading { broken, named, .. } = loading;
+    let mut all = detect.detectors.named(oid);
+    all.retain(|place, _| !changed.contains(place));
+    all.extend(named);
+    Compiled { rules: Arc::new(detector.rules().edited(edits)), lookups, broken, named: all }
 }
 
 /// The record of a rule.
@@ -206,8 +223,9 @@ async fn load_changed(
 ) -> Result<(), StoreError> {
     let (shared, of) = (Arc::clone(detect), Arc::clone(detector));
     let compiled = aside(move || compile_changed(&shared, &of, changed)).await;
-    let Compiled { rules, lookups, broken } = compiled.map_err(not_compiled)?;
+    let Compiled { rules, lookups, broken, named } = compiled.map_err(not_compiled)?;
     detector.replace(rules, Some(lookups)).await;
+    detect.detectors.names(detector.oid, named);
     merge::begin(detect, detector);
     broken.into_iter().for_each(|trouble| trouble.tell(detect));
     Ok(())
@@ -225,6 +243,7 @@ pub(super) async fn load(detect: &Arc<Detect>, oid: Oid) -> Result<(), StoreErro
         Some(detector) => detector.replace(Arc::clone(&compiled.rules), Some(Arc::clone(&compiled.lookups))).await,
         None => start(detect, oid, &compiled).await?,
     }
+    detect.detectors.names(oid, compiled.named);
     compiled.broken.into_iter().for_each(|trouble| trouble.tell(detect));
     Ok(())
 }
@@ -237,6 +256,12 @@ impl Detector {
     /// The rules in force.
     pub(super) fn rules(&self) -> Arc<RuleSet> {
         Arc::clone(&self.rules.read())
+    }
+
+    /// Lets rules look into these lookups, between two groups.
+    pub(super) async fn see(&self, lookups: Arc<Lookups>) {
+        let _turn = self.turn.lock().await;
+        *self.lookups.write() = lookups;
     }
 
     /// Puts rules in force, between two groups.

@@ -27,6 +27,7 @@ use crate::access::{self, Caller};
 use crate::hive;
 use crate::intake::event::Actor;
 use crate::organization::Organization;
+use crate::service::Changed;
 use document::Document;
 use muster_api_types::{InfrastructureDocument, schema};
 use options::Options;
@@ -108,12 +109,12 @@ pub async fn request(
     let data = action.read(data)?;
     let options = Options::read(data.get("options").unwrap_or(&Value::Null))?;
     match action.name {
-        "fetch" => fetch::fetch(extensions, oid, &options, &rights).map(|document| json!({"org": document})),
+        "fetch" => fetch::fetch(extensions, oid, &options, &rights, actor).map(|document| json!({"org": document})),
         "push" => {
             let Some(config) = data.get("config").and_then(Value::as_str) else {
                 return Err(Error::invalid("config is required: the configuration as YAML text"));
             };
-            push(extensions, organization, config.to_owned(), options, rights, actor).await
+            push(extensions, organization, config.to_owned(), options, rights, (caller, actor)).await
         }
         other => Err(Error::Fault(format!("{EXTENSION} has no action {other}"))),
     }
@@ -125,16 +126,16 @@ async fn push(
     config: String,
     options: Options,
     rights: Rights,
-    actor: &Actor,
+    (caller, actor): (&Caller, &Actor),
 ) -> Result<Value, Error> {
     let oid = organization.oid;
     let (is_dry_run, reads_errors) = (options.is_dry_run, options.reads_errors);
     // From the plan to the commit nobody else changes records.
     let _one_at_a_time = extensions.hives.lock(oid).await;
-    let (shared, actor) = (Arc::clone(extensions), actor.clone());
+    let (shared, planner, by) = (Arc::clone(extensions), caller.clone(), actor.clone());
     let planning = tokio::task::spawn_blocking(move || {
         let document = Document::parse(&config, options.skip_unknown)?;
-        let mut plan = Plan::new(&shared, oid, &options, &rights, &actor);
+        let mut plan = Plan::new(&shared, oid, &options, &rights, (&planner, &by));
         sections::plan(&mut plan, &document)?;
         hives::plan(&mut plan, &document)?;
         keys::plan(&mut plan, &document)?;
@@ -152,11 +153,22 @@ async fn push(
     if !planned.skipped.is_empty() {
         answer["skipped"] = json!(planned.skipped);
     }
-    if is_dry_run || planned.changes.is_empty() {
+    if is_dry_run || planned.is_empty() {
         return Ok(answer);
     }
-    let changes = planned.changes.and(planned.beside).about(planned.audit);
-    extensions.records.change(&[oid], || Ok::<_, Error>(changes)).await?;
+    let (services, by, mut posted) = (&extensions.services, Changed { actor, caller }, Vec::new());
+    let decide = || {
+        let mut changes = planned.changes.and(planned.beside).about(planned.audit);
+        for program in &planned.begun {
+            changes = changes.join(services.begun(oid, program, by, &mut posted)?);
+        }
+        for program in &planned.ended {
+            changes = changes.join(services.ended(oid, program, by, &mut posted)?);
+        }
+        Ok::<_, Error>(changes)
+    };
+    extensions.records.change(&[oid], decide).await?;
+    services.subscriptions_changed(oid, posted);
     if !planned.outputs.is_empty() {
         extensions.delivery.restart(oid, &planned.outputs.iter().map(String::as_str).collect::<Vec<_>>());
     }

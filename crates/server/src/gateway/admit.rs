@@ -105,7 +105,7 @@ async fn enrol_in(
     if enrol.public_key.len() != 32 {
         return Err(refuse(Refusal::Identity, "the public key must have 32 bytes", RETRY_REFUSED_S));
     }
-    if let Some(text) = no_room(owner, organization, iid, key.quota) {
+    if let Some(text) = sensor::no_room(&owner.sensors, organization, iid, key.quota) {
         tell_of_bound(owner, organization.oid, iid, &text, source).await;
         return Err(refuse(Refusal::Quota, &text, RETRY_BUSY_S * 10));
     }
@@ -183,15 +183,4 @@ async fn resume(
     let welcome = message::welcome(&welcome, organization.state.lock().queue.steady(now));
     let sensor = LocalSensor { owner: Arc::clone(owner), place, link: Arc::clone(&link) };
     Ok(Admitted { sensor: Arc::new(sensor), link, welcome })
-}
-
-/// Why no more sensors may enrol with a key, if that is so. Deleted sensors do not count.
-fn no_room(owner: &LocalOwner, organization: &Organization, iid: Iid, of_key: u32) -> Option<String> {
-    let quota = sensor::quota_of(&owner.sensors, organization);
-    let state = organization.state.lock();
-    if of_key != 0 && state.fleet.enrolled_with(iid) >= u64::from(of_key) {
-        return Some(format!("{of_key} sensors are enrolled with this installation key, as many as may be"));
-    }
-    let is_full = quota != 0 && state.fleet.live().len() >= u64::from(quota);
-    is_full.then(|| format!("{quota} sensors are enrolled in the organization, as many as its quota allows"))
 }

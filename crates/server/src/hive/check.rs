@@ -1,7 +1,7 @@
 //! Whether the content of a record is what its hive holds.
 
 use super::table::Content;
-use super::{Error, Hive, Hives, Lookups, read_lookup};
+use super::{Error, Hive, Hives, Lookups, Webhook, read_lookup};
 use crate::intake::event::Actor;
 use muster_model::Oid;
 use muster_rules::{RuleLoader, RuleMeta};
@@ -26,6 +26,9 @@ pub async fn check(
     data: Value,
     actor: &Actor,
 ) -> Result<Value, Error> {
+    if hive.concerns_rules {
+        hives.services.fetch_named(oid, &data).await;
+    }
     let lookups = if hive.concerns_rules { hives.in_force.lookups(oid) } else { Arc::default() };
     let (checker, name) = (Checker { lookups, anon_seed: hives.secrets.anon_seed(oid) }, key.to_owned());
     let checked = tokio::task::spawn_blocking(move || checker.check(hive, &name, &data).map(|()| data)).await;
@@ -69,6 +72,7 @@ impl Checker {
                 _ => Err(invalid("data must be an object with the text secret")),
             },
             Content::Lookup => read_lookup(data).map(|_| ()).map_err(invalid),
+            Content::Source => Webhook::read(key, data).map(|_| ()).map_err(invalid),
             Content::Configuration | Content::Object => Ok(()),
         }
     }
@@ -94,6 +98,6 @@ pub fn schema(hive: &Hive) -> Value {
                 "yaml_content": {"type": "string"},
             },
         }),
-        Content::FalsePositive | Content::Configuration | Content::Object => any,
+        Content::FalsePositive | Content::Configuration | Content::Source | Content::Object => any,
     }
 }

@@ -1,7 +1,7 @@
 //! Why a record is not there, or not written.
 
 use super::{KEY_BYTES_MAX, RECORDS_MAX};
-use crate::service;
+use crate::{access, service};
 use muster_rules::LoadError;
 use muster_store::StoreError;
 
@@ -57,6 +57,9 @@ pub enum Error {
     /// The extension whose configuration it is refuses it, or could not be asked.
     #[error(transparent)]
     Extension(#[from] service::Error),
+    /// The flair of a key keeps it from others.
+    #[error(transparent)]
+    Access(#[from] access::Error),
     /// It could not be stored.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -2,6 +2,7 @@
 
 use super::{HiveRecord, LOOKUPS, Place};
 use crate::records::Records;
+use crate::service::Published;
 use muster_model::Oid;
 use muster_rules::{Resources, YamlBounds};
 use serde_json::{Map, Value, json};
@@ -11,19 +12,33 @@ use std::sync::Arc;
 /// The YAML of a lookup: millions of entries; the bytes of a record bound it before this does.
 const YAML_BOUNDS: YamlBounds = YamlBounds { depth: 46, values: 16_000_000, text_bytes: 256 << 20 };
 
-/// Lookups by name. A disabled one is there and empty: it silently misses every key.
+/// Lookups by name, and what services publish. A disabled lookup is there and empty: it silently misses every key.
 #[derive(Clone, Default)]
-pub struct Lookups(BTreeMap<String, Arc<Map<String, Value>>>);
+pub struct Lookups {
+    stored: BTreeMap<String, Arc<Map<String, Value>>>,
+    published: Arc<Published>,
+}
 
 impl Lookups {
     /// The stored lookups of an organization.
     #[must_use]
-    pub fn load(records: &Records, oid: Oid) -> Self {
-        let mut lookups = Self::default();
+    pub fn load(records: &Records, oid: Oid, published: Published) -> Self {
+        let mut lookups = Self { published: Arc::new(published), ..Self::default() };
         for (name, record) in records.list(oid, LOOKUPS.kind) {
             lookups.put(name, &record);
         }
         lookups
+    }
+
+    /// These, with what services publish now.
+    pub(crate) fn seeing(mut self: Arc<Self>, published: Published) -> Arc<Self> {
+        Arc::make_mut(&mut self).published = Arc::new(published);
+        self
+    }
+
+    /// What services publish.
+    pub(crate) fn published(&self) -> &Published {
+        &self.published
     }
 
     /// These, with what is stored now of those that changed.
@@ -39,30 +54,37 @@ impl Lookups {
         lookups
     }
 
-    /// Which there are, in order.
+    /// Which are stored, in order.
     pub(crate) fn names(&self) -> impl Iterator<Item = &String> {
-        self.0.keys()
+        self.stored.keys()
     }
 
     /// Adds or replaces a lookup.
     pub fn put(&mut self, name: String, record: &HiveRecord) {
         let keys = if record.usr_mtd.enabled { read_lookup(&record.data).unwrap_or_default() } else { Map::new() };
-        self.0.insert(name, Arc::new(keys));
+        self.stored.insert(name, Arc::new(keys));
     }
 
     /// Takes a lookup away.
     pub fn remove(&mut self, name: &str) {
-        self.0.remove(name);
+        self.stored.remove(name);
     }
 }
 
 impl Resources for Lookups {
     fn has_lookup(&self, name: &str) -> bool {
-        self.0.contains_key(name)
+        self.stored.contains_key(name) || self.published.has(name)
     }
 
     fn find(&self, lookup: &str, key: &str) -> Option<&Value> {
-        self.0.get(lookup)?.get(key).filter(|metadata| !metadata.is_null())
+        match self.stored.get(lookup) {
+            Some(stored) => stored.get(key).filter(|metadata| !metadata.is_null()),
+            None => self.published.find(lookup, key),
+        }
+    }
+
+    fn detection(&self, reference: &str) -> Option<&Value> {
+        self.published.detection(reference)
     }
 }
 

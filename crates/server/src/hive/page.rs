@@ -1,6 +1,7 @@
 //! Listing a hive, whole or in pages.
 
-use super::{Error, Hive, HiveRecord, Hives, list};
+use super::{Error, Hive, HiveRecord, Hives, list_seen};
+use crate::intake::event::Actor;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use muster_model::Oid;
@@ -43,14 +44,20 @@ fn value_of(record: HiveRecord, is_metadata_only: bool) -> Value {
     serde_json::to_value(record).unwrap_or_default()
 }
 
-/// All records of a hive.
+/// All records of a hive that somebody sees.
 ///
 /// # Errors
 ///
 /// [`Error::ListingTooLarge`].
-pub fn whole(hives: &Hives, hive: &Hive, oid: Oid, is_metadata_only: bool) -> Result<Map<String, Value>, Error> {
+pub fn whole(
+    hives: &Hives,
+    hive: &Hive,
+    oid: Oid,
+    is_metadata_only: bool,
+    by: &Actor,
+) -> Result<Map<String, Value>, Error> {
     let (mut records, mut bytes) = (Map::new(), 0);
-    for (key, record) in list(hives, hive, oid) {
+    for (key, record) in list_seen(hives, hive, oid, by) {
         let value = value_of(record, is_metadata_only);
         bytes += key.len() + value.to_string().len();
         if bytes > LISTING_BYTES_MAX {
@@ -61,12 +68,12 @@ pub fn whole(hives: &Hives, hive: &Hive, oid: Oid, is_metadata_only: bool) -> Re
     Ok(records)
 }
 
-/// One page of a hive, in the order of the keys.
+/// One page of what somebody sees of a hive, in the order of the keys.
 ///
 /// # Errors
 ///
 /// [`Error::Cursor`].
-pub fn page(hives: &Hives, hive: &Hive, oid: Oid, wanted: &Paging) -> Result<Page, Error> {
+pub fn page(hives: &Hives, hive: &Hive, oid: Oid, wanted: &Paging, by: &Actor) -> Result<Page, Error> {
     let after = read_cursor(&wanted.cursor)?;
     let limit = if wanted.limit == 0 { PAGE_DEFAULT } else { wanted.limit.min(PAGE_MAX) };
     let bytes_max = wanted.bytes_max.unwrap_or(LISTING_BYTES_MAX).min(LISTING_BYTES_MAX);
@@ -75,7 +82,7 @@ pub fn page(hives: &Hives, hive: &Hive, oid: Oid, wanted: &Paging) -> Result<Pag
     };
     let mut page = Page { records: Map::new(), next_cursor: String::new() };
     let (mut bytes, mut last) = (0, String::new());
-    for (key, record) in list(hives, hive, oid) {
+    for (key, record) in list_seen(hives, hive, oid, by) {
         if after.as_ref().is_some_and(|after| key <= *after) || !has_tag(&record) {
             continue;
         }

@@ -24,6 +24,8 @@ pub(super) enum Content {
     Lookup,
     /// What an organization sets in an extension, which says whether it is right.
     Configuration,
+    /// Where events come from besides sensors.
+    Source,
     /// Any object.
     Object,
 }
@@ -150,10 +152,11 @@ static EXTERNAL_ADAPTER: Hive = Hive::new(
         "externaladapter.set.mtd",
     ],
 );
-static CLOUD_SENSOR: Hive = Hive::new(
+/// Where events come from besides sensors.
+pub static CLOUD_SENSOR: Hive = Hive::new(
     "cloud_sensor",
     "hive/cloud_sensor",
-    Content::Object,
+    Content::Source,
     ["cloudsensor.get", "cloudsensor.set", "cloudsensor.del", "cloudsensor.get.mtd", "cloudsensor.set.mtd"],
 );
 static SOP: Hive =

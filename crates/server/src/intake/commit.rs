@@ -44,6 +44,12 @@ impl Beside {
         self
     }
 
+    /// Also what is stored beside another change.
+    #[must_use]
+    pub fn join(self, other: Self) -> Self {
+        self.about(other.records).and(other.writes)
+    }
+
     /// Also these records.
     #[must_use]
     pub fn about(mut self, records: impl IntoIterator<Item = Record>) -> Self {

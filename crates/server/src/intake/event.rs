@@ -311,6 +311,18 @@ impl Actor {
         Self { identity: "muster".into(), origin: "system", source: None, called_by: None }
     }
 
+    /// Whether somebody came with a key, or a token of one.
+    #[must_use]
+    pub fn has_key(&self) -> bool {
+        self.origin == "api"
+    }
+
+    /// Whether the server acts by itself.
+    #[must_use]
+    pub fn is_server(&self) -> bool {
+        self.origin == "system" && !self.is_rule()
+    }
+
     /// Whether a rule asked for it.
     #[must_use]
     pub fn is_rule(&self) -> bool {

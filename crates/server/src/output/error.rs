@@ -2,7 +2,7 @@
 
 use super::settings::{SETTINGS_BYTES_MAX, SETTINGS_MAX};
 use super::{NAME_BYTES_MAX, OUTPUTS_MAX};
-use crate::names;
+use crate::{access, names};
 use muster_store::StoreError;
 use std::net::IpAddr;
 
@@ -31,6 +31,9 @@ pub enum Error {
     /// The organization has all the outputs that it may have.
     #[error("an organization may have {OUTPUTS_MAX} outputs; delete one first")]
     TooMany,
+    /// The flair of a key keeps it from others.
+    #[error(transparent)]
+    Access(#[from] access::Error),
     /// It could not be stored.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -59,8 +59,22 @@ pub async fn enrol(
     organization: &Arc<Organization>,
     new: &Enrolment<'_>,
 ) -> Result<Option<Sid>, StoreError> {
-    let (reported, source) = (message::reported(new.state), text_of(new.source));
     let sid = new.sid.unwrap_or_else(|| Sid(random::uuid()));
+    enrol_as(sensors, organization, new, sid).await
+}
+
+/// The same for a source of events that has no agent: its identity is given, and new.
+///
+/// # Errors
+///
+/// Whatever the store says.
+pub async fn enrol_as(
+    sensors: &Sensors,
+    organization: &Arc<Organization>,
+    new: &Enrolment<'_>,
+    sid: Sid,
+) -> Result<Option<Sid>, StoreError> {
+    let (reported, source) = (message::reported(new.state), text_of(new.source));
     let enrolment = dispatch::Enrolment {
         oid: organization.oid,
         sid,
@@ -128,6 +142,18 @@ pub fn quota_of(sensors: &Sensors, organization: &Organization) -> u32 {
         0 => sensors.quota,
         own => own,
     }
+}
+
+/// Why no more sensors may enrol with a key, if that is so. Deleted sensors do not count.
+#[must_use]
+pub fn no_room(sensors: &Sensors, organization: &Organization, iid: Iid, of_key: u32) -> Option<String> {
+    let quota = quota_of(sensors, organization);
+    let state = organization.state.lock();
+    if of_key != 0 && state.fleet.enrolled_with(iid) >= u64::from(of_key) {
+        return Some(format!("{of_key} sensors are enrolled with this installation key, as many as may be"));
+    }
+    let is_full = quota != 0 && state.fleet.live().len() >= u64::from(quota);
+    is_full.then(|| format!("{quota} sensors are enrolled in the organization, as many as its quota allows"))
 }
 
 /// A link that is being taken in. Dropping it before it is kept takes the link out again.

@@ -2,9 +2,9 @@
 
 use super::interest::Interest;
 use super::program::{Program, Protocol};
-use super::registry::{self, REGISTRATIONS_MAX, Registration, Subscribed};
+use super::registry::{self, Found, REGISTRATIONS_MAX, Registration, Subscribed};
 use super::{Error, METADATA, SCHEMA, Services, message};
-use crate::access::{API_KEY, Caller};
+use crate::access::{API_KEY, Caller, Flair};
 use crate::intake::Record;
 use crate::intake::event::{self, Actor};
 use crate::records::Batch;
@@ -31,6 +31,7 @@ pub struct Wanted {
     pub url: String,
     pub secret: Option<String>,
     pub permissions: Vec<String>,
+    pub flair: Vec<Flair>,
     pub detects: Vec<String>,
     pub is_public: bool,
     pub allow_private: bool,
@@ -60,14 +61,28 @@ impl Services {
     /// [`Error::Invalid`], [`Error::Taken`], [`Error::TooMany`], and whatever the store says.
     pub async fn register(&self, oid: Oid, program: &Program, wanted: Wanted, by: Changed<'_>) -> Result<(), Error> {
         let now = clock::now();
-        let Wanted { url, secret, permissions, detects, is_public, allow_private } = wanted;
+        let Wanted { url, secret, permissions, mut flair, detects, is_public, allow_private } = wanted;
+        if program.protocol == Protocol::Extension {
+            flair.push(Flair::Bulk);
+        }
+        flair.sort_unstable();
+        flair.dedup();
         let who = by.actor.identity.clone();
-        let registration =
-            Registration { url, secret, permissions, detects, is_public, allow_private, created_at: now, by: who };
+        let registration = Registration {
+            url,
+            secret,
+            permissions,
+            flair,
+            detects,
+            is_public,
+            allow_private,
+            created_at: now,
+            by: who,
+        };
         registration.check(program)?;
         // The address stays out of the audit: it may hold a secret.
         let detail = json!({
-            "permissions": registration.permissions, "is_public": is_public, "allow_private": allow_private,
+            "permissions": registration.permissions, "flair": registration.flair, "is_public": is_public, "allow_private": allow_private,
             "has_secret": registration.secret.is_some(),
         });
         let record = by.record(oid, program, ("register", "registered"), &detail, now);
@@ -104,7 +119,7 @@ impl Services {
             }
             let batch = Batch::beside(record).delete(oid, protocol.registrations(), name);
             let batch = match protocol {
-                Protocol::Service => batch.delete(oid, METADATA, name),
+                Protocol::Service => batch.delete(oid, METADATA, name).and(self.resources.removals(oid, name)),
                 Protocol::Extension => batch.delete(oid, SCHEMA, name),
             };
             ended = registry::subscribers(records, oid, program);
@@ -130,34 +145,63 @@ impl Services {
     ///
     /// [`Error::Unknown`], [`Error::Grant`] for a permission that the caller has not, and whatever the store says.
     pub async fn subscribe(&self, oid: Oid, program: &Program, by: Changed<'_>) -> Result<(), Error> {
+        let mut posted = Vec::new();
+        self.records.change(&[oid], || self.begun(oid, program, by, &mut posted)).await?;
+        self.subscriptions_changed(oid, posted);
+        Ok(())
+    }
+
+    /// What subscribes an organization to a program; once it is stored, [`Services::subscriptions_changed`] is to hear of
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Services::subscribe`].
+    pub(crate) fn begun(
+        &self,
+        oid: Oid,
+        program: &Program,
+        by: Changed<'_>,
+        posted: &mut Vec<super::Posted>,
+    ) -> Result<Batch, Error> {
         let (now, records) = (clock::now(), &self.records);
         let (subscriptions, name) = (program.protocol.subscriptions(), program.name.as_str());
-        let mut posted = None;
-        let decide = || {
-            let found = registry::find(records, oid, program).ok_or_else(|| Error::Unknown(program.clone()))?;
-            let permissions = &found.registration.permissions;
-            if let Some(missing) = permissions.iter().find(|permission| !by.caller.may(oid, permission)) {
-                return Err(Error::Grant(program.protocol, missing.clone()));
-            }
-            let detail = json!({"permissions": permissions});
-            let record = by.record(oid, program, ("subscribe", "subscribed"), &detail, now);
-            let old = records.get(oid, subscriptions, name);
-            let batch = old.iter().fold(Batch::beside(record), |batch, old| batch.delete(oid, API_KEY, &old.key));
-            let who = &by.actor.identity;
-            let (batch, key) = registry::add_identity(batch, &self.secrets, oid, (program, permissions), (who, now))?;
-            let subscribed = Subscribed { owner: found.owner, key, created_at: now, by: who.clone(), is_ending: false };
-            let batch = batch.put(oid, subscriptions, name, &subscribed, Expect::Any)?;
-            // Where periodic events stood is of the subscription before.
-            let batch = if old.is_none() { batch.and(self.cron.removals(oid, program)) } else { batch };
-            if old.is_some_and(|old| !old.is_ending) {
-                return Ok(batch);
-            }
-            Ok(batch.and(self.told(&mut posted, oid, program, End::Begun)))
-        };
-        records.change(&[oid], decide).await?;
+        let found = self.grantable(oid, program, by.caller)?;
+        let permissions = &found.registration.permissions;
+        let detail = json!({"permissions": permissions, "flair": found.registration.flair});
+        let record = by.record(oid, program, ("subscribe", "subscribed"), &detail, now);
+        let old = records.get(oid, subscriptions, name);
+        let batch = old.iter().fold(Batch::beside(record), |batch, old| batch.delete(oid, API_KEY, &old.key));
+        let (who, asked) = (&by.actor.identity, (program, &found.registration));
+        let (batch, key) = registry::add_identity(batch, &self.secrets, oid, asked, (who, now))?;
+        let subscribed = Subscribed { owner: found.owner, key, created_at: now, by: who.clone(), is_ending: false };
+        let batch = batch.put(oid, subscriptions, name, &subscribed, Expect::Any)?;
+        // Where periodic events stood is of the subscription before.
+        let batch = if old.is_none() { batch.and(self.cron.removals(oid, program)) } else { batch };
+        match old.is_some_and(|old| !old.is_ending) {
+            true => Ok(batch),
+            false => Ok(batch.and(self.told(posted, oid, program, End::Begun))),
+        }
+    }
+
+    /// The registration of a program, if it asks for nothing that somebody has not themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unknown`], [`Error::Grant`].
+    pub(crate) fn grantable(&self, oid: Oid, program: &Program, caller: &Caller) -> Result<Found, Error> {
+        let found = registry::find(&self.records, oid, program).ok_or_else(|| Error::Unknown(program.clone()))?;
+        let mut permissions = found.registration.permissions.iter();
+        match permissions.find(|permission| !caller.may(oid, permission)) {
+            Some(missing) => Err(Error::Grant(program.protocol, missing.clone())),
+            None => Ok(found),
+        }
+    }
+
+    /// Has what subscriptions want put in force, and programs told of their ends, now that both are stored.
+    pub(crate) fn subscriptions_changed(&self, oid: Oid, posted: Vec<super::Posted>) {
         self.reload(oid);
         posted.into_iter().for_each(super::Posted::deliver);
-        Ok(())
     }
 
     /// Ends a subscription. Its identity ends when the service has been told: it may have to take things away.
@@ -166,20 +210,30 @@ impl Services {
     ///
     /// [`Error::NotSubscribed`], and whatever the store says.
     pub async fn unsubscribe(&self, oid: Oid, program: &Program, by: Changed<'_>) -> Result<(), Error> {
-        let (now, records) = (clock::now(), &self.records);
-        let record = by.record(oid, program, ("unsubscribe", "unsubscribed"), &json!({}), now);
-        let mut posted = None;
-        let decide = || {
-            let old = registry::subscription(records, oid, program).ok_or_else(|| self.not_subscribed(oid, program))?;
-            let ending = Subscribed { is_ending: true, ..old };
-            let subscriptions = program.protocol.subscriptions();
-            let batch = Batch::beside(record).put(oid, subscriptions, &program.name, &ending, Expect::Any)?;
-            Ok::<_, Error>(batch.and(self.told(&mut posted, oid, program, End::Over)))
-        };
-        records.change(&[oid], decide).await?;
-        self.reload(oid);
-        posted.into_iter().for_each(super::Posted::deliver);
+        let mut posted = Vec::new();
+        self.records.change(&[oid], || self.ended(oid, program, by, &mut posted)).await?;
+        self.subscriptions_changed(oid, posted);
         Ok(())
+    }
+
+    /// What ends a subscription; as [`Services::begun`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Services::unsubscribe`].
+    pub(crate) fn ended(
+        &self,
+        oid: Oid,
+        program: &Program,
+        by: Changed<'_>,
+        posted: &mut Vec<super::Posted>,
+    ) -> Result<Batch, Error> {
+        let record = by.record(oid, program, ("unsubscribe", "unsubscribed"), &json!({}), clock::now());
+        let old = registry::subscription(&self.records, oid, program);
+        let ending = Subscribed { is_ending: true, ..old.ok_or_else(|| self.not_subscribed(oid, program))? };
+        let subscriptions = program.protocol.subscriptions();
+        let batch = Batch::beside(record).put(oid, subscriptions, &program.name, &ending, Expect::Any)?;
+        Ok(batch.and(self.told(posted, oid, program, End::Over)))
     }
 
     /// Gives the identity of a subscription another key, with the permissions that the registration asks for now:
@@ -196,7 +250,7 @@ impl Services {
     }
 
     /// What stores a message about a subscription; it is in `posted` then.
-    fn told(&self, posted: &mut Option<super::Posted>, oid: Oid, program: &Program, end: End) -> Vec<Write> {
+    fn told(&self, posted: &mut Vec<super::Posted>, oid: Oid, program: &Program, end: End) -> Vec<Write> {
         let kind = match (program.protocol, end) {
             (Protocol::Service, End::Begun) => Etype::OrgInstall.to_string(),
             (Protocol::Service, End::Over) => Etype::OrgUninstall.to_string(),
@@ -204,7 +258,10 @@ impl Services {
             (Protocol::Extension, End::Over) => UNSUBSCRIBE.to_owned(),
         };
         let event = message(program, &kind, random::uuid(), &Map::new());
-        vec![posted.insert(self.feed.outbox.put(oid, vec![event], clock::now())).stored()]
+        let mut message = self.feed.outbox.put(oid, vec![event], clock::now());
+        let stored = message.stored();
+        posted.push(message);
+        vec![stored]
     }
 
     /// Removes the identity of a subscription that has ended, now that the program was told.

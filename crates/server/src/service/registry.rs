@@ -9,7 +9,7 @@
 
 use super::Error;
 use super::program::{Program, Protocol};
-use crate::access::{API_KEY, ApiKey, Caller, Scope, Secrets, is_known_permission};
+use crate::access::{API_KEY, ApiKey, Caller, Flair, Scope, Secrets, is_known_permission, with_flair};
 use crate::random;
 use crate::records::{Batch, Records};
 use muster_model::{Oid, Timestamp};
@@ -38,6 +38,9 @@ pub struct Registration {
     pub secret: Option<String>,
     /// What its identity may do in an organization that subscribes.
     pub permissions: Vec<String>,
+    /// How its identity stands to what others made, and others to what it made.
+    #[serde(default)]
+    pub flair: Vec<Flair>,
     /// Names of detections that it gets besides those that it asks for itself.
     pub detects: Vec<String>,
     /// Offered to every organization of the server.
@@ -105,6 +108,9 @@ impl Registration {
         }
         if let Some(unknown) = self.permissions.iter().find(|name| !is_known_permission(name)) {
             return invalid(format!("unknown permission: {unknown}"));
+        }
+        if self.flair.contains(&Flair::Root) {
+            return invalid("a program has no flair root; there are lock, secret, segment and bulk".into());
         }
         let is_name = |name: &String| !name.is_empty() && name.len() <= TEXT_BYTES_MAX;
         if self.detects.len() > DETECTS_MAX || !self.detects.iter().all(is_name) {
@@ -179,7 +185,7 @@ pub fn subscribers(records: &Records, owner: Oid, program: &Program) -> Vec<(Oid
     records.owners(subscriptions).into_iter().filter_map(|oid| Some((oid, of(oid)?))).collect()
 }
 
-/// Adds an identity with these permissions to a batch; gives its place among the API keys.
+/// Adds an identity, with the permissions and the flair of a registration, to a batch; gives its place among the API keys.
 ///
 /// # Errors
 ///
@@ -188,14 +194,14 @@ pub fn add_identity(
     batch: Batch,
     secrets: &Secrets,
     oid: Oid,
-    (program, permissions): (&Program, &[String]),
+    (program, registration): (&Program, &Registration),
     (by, now): (&str, Timestamp),
 ) -> Result<(Batch, String), Error> {
     // Nobody has the secret: tokens are made by the server alone.
     let key = secrets.digest(&random::bytes::<32>());
     let identity = ApiKey {
-        name: program.target(),
-        permissions: permissions.to_vec(),
+        name: with_flair(&program.target(), &registration.flair),
+        permissions: registration.permissions.clone(),
         by: by.to_owned(),
         created_at: now,
         allowed_ip_range: String::new(),
@@ -226,6 +232,7 @@ mod tests {
             url: url.into(),
             secret: None,
             permissions: Vec::new(),
+            flair: Vec::new(),
             detects: Vec::new(),
             is_public: false,
             allow_private: false,
@@ -249,6 +256,8 @@ mod tests {
         let unknown =
             Registration { permissions: vec!["sensor.fly".into()], ..good.clone() }.check(&Program::service("a"));
         assert!(unknown.expect_err("unknown").to_string().contains("sensor.fly"));
+        let rooted = Registration { flair: vec![Flair::Root], ..good.clone() }.check(&Program::service("a"));
+        assert!(rooted.is_err_and(|error| error.to_string().contains("root")));
         let told = Registration { detects: vec!["bad".into()], ..good.clone() };
         assert!(told.check(&Program::service("a")).is_ok() && told.check(&Program::extension("a")).is_err());
         let empty = Registration { secret: Some(String::new()), ..good }.check(&Program::service("a"));

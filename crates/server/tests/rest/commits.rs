@@ -25,6 +25,8 @@ const STORES_NOTHING: &[&str] = &[
     "POST //",
     "POST //jwt",
     "POST //{oid}",
+    // Events are no change that a caller makes; tests/rest/hooks.rs is about these.
+    "POST //{oid}/{hook}/{secret}",
     // Of a message that was given up, so tests/rest/services.rs is about it.
     "POST /deliveries/{oid}/{mid}",
     "POST /export/{oid}/sensors",

@@ -17,7 +17,7 @@ pub async fn receive(world: &World, sid: Sid, numbers: std::ops::RangeInclusive<
 }
 
 /// As [`receive`], with other bodies.
-async fn receive_as(
+pub async fn receive_as(
     world: &World,
     sid: Sid,
     numbers: std::ops::RangeInclusive<u64>,

@@ -5,7 +5,10 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use muster_model::Oid;
 use muster_server::random;
+use muster_service::extension::{DataType, Element, Extension, ObjectSchema};
+use muster_service::{Settings, serve};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 const ALL: &str = r#"{"sync_outputs":true,"sync_resources":true,"sync_extensions":true,"sync_org_values":true,
     "sync_artifacts":true,"sync_installation_keys":true,"sync_integrity":true,"sync_exfil":true,"sync_yara":true,
@@ -317,4 +320,75 @@ async fn an_older_section_counts_where_its_hive_is_asked_for() {
     assert_eq!(hives["dr-general"]["old"]["usr_mtd"]["enabled"], true);
     let again = world.push(&config, &json!({"is_force": true})).await;
     assert!(operations(&again).iter().all(|operation| operation.starts_with('=')), "{again}");
+}
+
+/// Issue 9: extensions and services of others are in documents, and subscribed to by them.
+#[tokio::test]
+async fn nine_4_programs_of_others_are_subscribed_to_by_a_document_and_by_force_not_any_more() {
+    let world = World::new().await;
+    let oid = world.oid;
+    let far = [("url", "https://far.example/"), ("perms", "org.get")];
+    world.ok("POST", &format!("extensions/{oid}/ext-far"), &far).await;
+    world.ok("POST", &format!("services/{oid}/far"), &far).await;
+    let document = "version: 3\nextensions: [ext-reliable-tasking, ext-far]\nresources: {replicant: [far, exfil]}\n";
+    let told = |sign: &str| {
+        [
+            format!("{sign} resource replicant/exfil"),
+            format!("{sign} resource far"),
+            format!("{sign} extension ext-reliable-tasking"),
+            format!("{sign} extension ext-far"),
+        ]
+    };
+    let dry = world.push(document, &json!({"is_dry_run": true})).await;
+    assert_eq!(operations(&dry), told("+"));
+    let is_subscribed = async |path: &str| world.ok("GET", path, &[]).await["is_subscribed"] == json!(true);
+    let (extension, service) = (format!("extensions/{oid}/ext-far"), format!("services/{oid}/far"));
+    assert!(!is_subscribed(&extension).await && !is_subscribed(&service).await, "a dry run changes nothing");
+    assert_eq!(operations(&world.push(document, &json!({})).await), told("+"));
+    assert!(is_subscribed(&extension).await && is_subscribed(&service).await);
+    let waiting = world.ok("GET", &format!("{service}/deliveries"), &[]).await.to_string();
+    assert!(waiting.contains("org_install"), "it is told, as with any subscription: {waiting}");
+    assert_eq!(operations(&world.push(document, &json!({})).await), told("="));
+    let pulled = world.pull().await;
+    assert_eq!(pulled["extensions"], json!(["ext-reliable-tasking", "ext-far"]));
+    assert_eq!(pulled["resources"], json!({"replicant": ["exfil", "far"]}));
+    let without = "version: 3\nextensions: [ext-reliable-tasking]\nresources: {replicant: [exfil]}\n";
+    world.push(without, &json!({})).await;
+    assert!(is_subscribed(&extension).await, "only force takes away");
+    world.push(without, &json!({"is_force": true})).await;
+    assert!(!is_subscribed(&extension).await && !is_subscribed(&service).await);
+
+    // Who lacks what a program asks for cannot give it by a document either.
+    let poor = world.token_of(oid, &["ext.request", "ext.sub", "org.conf.set"].map(str::to_owned)).await;
+    let data =
+        json!({"config": "version: 3\nextensions: [ext-far]\n", "options": {"sync_extensions": true}}).to_string();
+    let id = oid.to_string();
+    let form = [("oid", id.as_str()), ("action", "push"), ("data", data.as_str())];
+    let (_, answer) = world.call_as(Some(&poor), "POST", "extension/request/ext-infrastructure", &form).await;
+    assert!(answer.to_string().contains("asks for org.get, which you do not have yourself"), "{answer}");
+}
+
+/// Issue 9: a configuration is shown to its extension by whichever door it comes.
+#[tokio::test]
+async fn nine_4_a_configuration_in_a_document_is_shown_to_its_extension() {
+    let world = World::new().await;
+    let oid = world.oid;
+    let size = ObjectSchema::default().field("size", Element::new(DataType::Integer, "Size", "of the shoe"));
+    let program = Extension::new(Settings::new("ext-picky", None)).config(size, async |call| {
+        let config: Value = call.config()?;
+        if config["size"] == json!(13) { Err("13 is too much".into()) } else { Ok(()) }
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let serving = tokio::spawn(serve(listener, program, std::future::pending()));
+    world.ok("POST", &format!("extensions/{oid}/ext-picky"), &[("url", &url)]).await;
+    world.ok("POST", &format!("extensions/{oid}/ext-picky/schema"), &[]).await;
+    world.ok("POST", &format!("orgs/{oid}/subscription/extension/ext-picky"), &[]).await;
+    let options = json!({"sync_hives": {"extension_config": true}});
+    let document =
+        |size: u32| format!("version: 3\nhives: {{extension_config: {{ext-picky: {{data: {{size: {size}}}}}}}}}\n");
+    let errors = world.push(&document(13), &options).await["errors"].to_string();
+    assert!(errors.contains("hives/extension_config/ext-picky: ext-picky: 13 is too much"), "{errors}");
+    assert_eq!(operations(&world.push(&document(12), &options).await), ["+ hives extension_config/ext-picky"]);
+    serving.abort();
 }

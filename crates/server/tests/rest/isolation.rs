@@ -39,6 +39,7 @@ const PUBLIC: &[&str] = &[
     "POST //jwt",
     "POST //live-file/{token}",
     "POST //{oid}",
+    "POST //{oid}/{hook}/{secret}",
     "PUT //live-file/{token}",
     "PUT //transfer/{token}",
 ];

@@ -59,7 +59,9 @@ impl Resource {
         Self { category: category.to_owned(), hash: to_hex(&Sha256::digest(&content)), content }
     }
 
-    fn answer(&self, is_include_data: bool) -> ResourceAnswer {
+    /// The content as it travels: with itself, or its digest alone.
+    #[must_use]
+    pub fn answer(&self, is_include_data: bool) -> ResourceAnswer {
         let res_data = is_include_data.then(|| STANDARD.encode(&self.content));
         ResourceAnswer { hash: self.hash.clone(), res_cat: self.category.clone(), res_data }
     }

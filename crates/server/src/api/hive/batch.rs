@@ -101,11 +101,11 @@ async fn one(call: &Call, text: &str) -> Result<Value, ApiError> {
     let to_value = |record| serde_json::to_value(record).map_err(ApiError::internal);
     match verb {
         Verb::Get => {
-            let record = hive::get(&call.app.hives, hive, oid, &key)?;
+            let record = hive::seen(&call.app.hives, hive, oid, &key, &call.actor())?;
             super::tell_read(call, hive, &key).await?;
             to_value(record)
         }
-        Verb::GetMetadata => to_value(hive::get(&call.app.hives, hive, oid, &key)?.without_data()),
+        Verb::GetMetadata => to_value(hive::seen(&call.app.hives, hive, oid, &key, &call.actor())?.without_data()),
         Verb::Delete => {
             hive::erase(&call.app.hives, hive, oid, &key, &call.actor()).await?;
             Ok(json!({}))

@@ -62,7 +62,7 @@ fn place(call: &Call, verb: Verb) -> Result<(&'static Hive, Oid), ApiError> {
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
     let (hive, oid) = place(&call, Verb::Get)?;
-    let rules: Map<String, Value> = hive::list(&call.app.hives, hive, oid)
+    let rules: Map<String, Value> = hive::list_seen(&call.app.hives, hive, oid, &call.actor())
         .into_iter()
         .map(|(name, record)| {
             let rule = json!({
@@ -117,7 +117,7 @@ async fn remove(call: &Call, hive: &Hive, oid: Oid) -> Result<Reply, ApiError> {
 
 async fn list_false_positives(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
-    let rules: Map<String, Value> = hive::list(&call.app.hives, &FALSE_POSITIVES, oid)
+    let rules: Map<String, Value> = hive::list_seen(&call.app.hives, &FALSE_POSITIVES, oid, &call.actor())
         .into_iter()
         .map(|(name, record)| (name.clone(), json!({"name": name, "oid": oid, "data": record.data})))
         .collect();

@@ -2,7 +2,7 @@
 
 use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use super::KEYS_MAX;
-use crate::access::{API_KEY, ApiKey, Without, require_grantable, require_keeper};
+use crate::access::{API_KEY, ApiKey, Sight, Without, require_grantable, require_keeper};
 use crate::records::{Batch, SERVER};
 use crate::{clock, random};
 use muster_api_types::{ApiKeys, Done, NewApiKey};
@@ -27,7 +27,9 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
-    let keys = call.app.records.list(call.organization()?.oid, API_KEY).into_iter();
+    let oid = call.organization()?.oid;
+    let (keys, reach) = (call.app.records.list(oid, API_KEY).into_iter(), call.reach(oid));
+    let keys = keys.filter(|(hash, _)| reach.sight(API_KEY, hash) != Sight::Nothing);
     let shown = |key: &ApiKey| {
         json!({
             "name": key.name, "priv": key.permissions, "by": key.by, "allowed_ip_range": key.allowed_ip_range,
@@ -45,6 +47,7 @@ async fn create(call: Call) -> Result<Reply, ApiError> {
     permissions.sort_unstable();
     permissions.dedup();
     require_grantable(&call.caller, oid, &permissions)?;
+    call.reach(oid).require_key_name(name)?;
     let range = call.fields.get("allowed_ip_range").map(str::trim).unwrap_or_default();
     if !range.is_empty() && range.parse::<ipnet::IpNet>().is_err() {
         return Err(ApiError::bad_request("allowed_ip_range must be a CIDR such as 192.0.2.0/24"));
@@ -64,7 +67,7 @@ async fn create(call: Call) -> Result<Reply, ApiError> {
         allowed_ip_range: range.to_owned(),
     };
     let beside = call.audit(oid, "API key made", &entity, "create_api_key", &detail);
-    call.app.records.put(oid, API_KEY, &digest, &key, Expect::Absent, beside).await?;
+    call.reach(oid).put::<_, ApiError>(API_KEY, &digest, &key, Expect::Absent, beside).await?;
     Ok(Reply::json(&json!({"success": true, "api_key": secret, "key_hash": digest})))
 }
 
@@ -74,10 +77,12 @@ async fn delete(call: Call) -> Result<Reply, ApiError> {
     let records = &call.app.records;
     let decide = || {
         let key = records.get(oid, API_KEY, hash).ok_or_else(|| ApiError::not_found("API key not found"))?;
+        let reach = call.reach(oid);
+        reach.require(API_KEY, hash)?;
         require_keeper(records, oid, &Without::Key(hash))?;
         let entity = json!({"type": "api_key", "name": key.name});
         let beside = call.audit(oid, "API key deleted", &entity, "delete_api_key", &json!({"key_hash": hash}));
-        Ok::<_, ApiError>(Batch::beside(beside).delete(oid, API_KEY, hash))
+        Ok::<_, ApiError>(reach.unmarked(Batch::beside(beside).delete(oid, API_KEY, hash), API_KEY, hash))
     };
     records.change(&[SERVER, oid], decide).await?;
     Ok(Reply::done())

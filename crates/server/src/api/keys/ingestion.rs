@@ -2,7 +2,7 @@
 
 use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use super::KEYS_MAX;
-use crate::access::{INGESTION_KEY, IngestionKey};
+use crate::access::{INGESTION_KEY, IngestionKey, Sight};
 use crate::random;
 use muster_api_types::{Done, IngestionKeys};
 use muster_store::Expect;
@@ -25,8 +25,14 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 async fn list(call: Call) -> Result<Reply, ApiError> {
-    let keys = call.app.records.list(call.organization()?.oid, INGESTION_KEY).into_iter();
-    let keys: Map<String, Value> = keys.map(|(name, key)| (name, json!(key.key))).collect();
+    let oid = call.organization()?.oid;
+    let (keys, reach) = (call.app.records.list(oid, INGESTION_KEY).into_iter(), call.reach(oid));
+    let seen = |(name, key): (String, IngestionKey)| match reach.sight(INGESTION_KEY, &name) {
+        Sight::Whole => Some((name, json!(key.key))),
+        Sight::Outline => Some((name, json!(""))),
+        Sight::Nothing => None,
+    };
+    let keys: Map<String, Value> = keys.filter_map(seen).collect();
     Ok(Reply::json(&json!({"keys": keys})))
 }
 
@@ -40,7 +46,7 @@ async fn create(call: Call) -> Result<Reply, ApiError> {
     let key = IngestionKey { name: name.to_owned(), key: random::uuid().to_string() };
     let entity = json!({"type": "ingestion_key", "name": name});
     let beside = call.audit(oid, "ingestion key made", &entity, "create_ingestion_key", &json!({}));
-    records.put(oid, INGESTION_KEY, name, &key, Expect::Any, beside).await?;
+    call.reach(oid).put::<_, ApiError>(INGESTION_KEY, name, &key, Expect::Any, beside).await?;
     Ok(Reply::json(&json!({"name": name, "key": key.key})))
 }
 
@@ -52,6 +58,6 @@ async fn delete(call: Call) -> Result<Reply, ApiError> {
     }
     let entity = json!({"type": "ingestion_key", "name": name});
     let beside = call.audit(oid, "ingestion key deleted", &entity, "delete_ingestion_key", &json!({}));
-    call.app.records.delete(oid, INGESTION_KEY, name, beside).await?;
+    call.reach(oid).delete::<_, ApiError>(INGESTION_KEY, name, beside).await?;
     Ok(Reply::done())
 }

@@ -2,8 +2,8 @@
 
 use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
 use crate::access::{
-    INSTALLATION_KEY, INSTALLATION_KEYS_MAX, InstallationKeyRecord, check_installation_key, fresh_installation_key,
-    from_hex,
+    INSTALLATION_KEY, INSTALLATION_KEYS_MAX, InstallationKeyRecord, Reach, Sight, check_installation_key,
+    fresh_installation_key, from_hex,
 };
 use crate::app::App;
 use crate::{SERVER_NAME, random};
@@ -63,16 +63,29 @@ fn shown(app: &App, oid: Oid, iid: &str, record: &InstallationKeyRecord) -> Valu
     })
 }
 
+/// The published object, as far as somebody sees it.
+fn seen(reach: &Reach<'_>, iid: &str, mut shown: Value) -> Option<Value> {
+    match reach.sight(INSTALLATION_KEY, iid) {
+        Sight::Whole => Some(shown),
+        Sight::Outline => {
+            shown["key"] = json!("");
+            Some(shown)
+        }
+        Sight::Nothing => None,
+    }
+}
+
 async fn list(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
+    let reach = call.reach(oid);
     let keys: Map<String, Value> = call
         .app
         .records
         .list(oid, INSTALLATION_KEY)
         .into_iter()
-        .map(|(iid, record)| {
-            let value = shown(&call.app, oid, &iid, &record);
-            (iid, value)
+        .filter_map(|(iid, record)| {
+            let value = seen(&reach, &iid, shown(&call.app, oid, &iid, &record))?;
+            Some((iid, value))
         })
         .collect();
     Ok(Reply::json(&json!({oid.to_string(): keys})))
@@ -83,7 +96,8 @@ async fn get(call: Call) -> Result<Reply, ApiError> {
     let iid = call.path("iid").to_lowercase();
     let record = call.app.records.get(oid, INSTALLATION_KEY, &iid);
     let record = record.ok_or_else(|| ApiError::not_found("installation key not found"))?;
-    Ok(Reply::json(&shown(&call.app, oid, &iid, &record)))
+    let key = seen(&call.reach(oid), &iid, shown(&call.app, oid, &iid, &record));
+    Ok(Reply::json(&key.ok_or_else(|| ApiError::not_found("installation key not found"))?))
 }
 
 async fn put(call: Call) -> Result<Reply, ApiError> {
@@ -118,7 +132,7 @@ async fn put(call: Call) -> Result<Reply, ApiError> {
     let entity = json!({"type": "installation_key", "name": key});
     let detail = json!({"desc": description, "tags": names});
     let beside = call.audit(oid, "installation key set", &entity, "set_installation_key", &detail);
-    call.app.records.put(oid, INSTALLATION_KEY, &key, &record, expect, beside).await?;
+    call.reach(oid).put::<_, ApiError>(INSTALLATION_KEY, &key, &record, expect, beside).await?;
     Ok(Reply::json(&json!({"oid": oid, "iid": iid})))
 }
 
@@ -130,6 +144,6 @@ async fn delete(call: Call) -> Result<Reply, ApiError> {
     }
     let entity = json!({"type": "installation_key", "name": iid});
     let beside = call.audit(oid, "installation key deleted", &entity, "delete_installation_key", &json!({}));
-    call.app.records.delete(oid, INSTALLATION_KEY, &iid, beside).await?;
+    call.reach(oid).delete::<_, ApiError>(INSTALLATION_KEY, &iid, beside).await?;
     Ok(Reply::done())
 }

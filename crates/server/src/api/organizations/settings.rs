@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::clock;
 use crate::errors::ORG_ERROR;
 use crate::profile::Profile;
-use crate::service::{self, Program, Protocol};
+use crate::service::{self, OF_SERVICES, Program, Protocol};
 use crate::settings::{RESOURCE, SETTING, check_resource, check_setting, require_room};
 use muster_api_types::{Done, OrgErrors, QuotaUsage, Resources, Setting, Usage};
 use muster_model::Oid;
@@ -131,9 +131,6 @@ async fn set_quota(call: Call) -> Result<Reply, ApiError> {
     })
     .await
 }
-
-/// The category of resources that are services: to have one is to be subscribed.
-const OF_SERVICES: &str = "replicant";
 
 async fn list_resources(call: Call) -> Result<Reply, ApiError> {
     let mut by_category: Map<String, Value> = Map::new();

@@ -59,4 +59,8 @@ impl Resources for TrialLookups {
             None => self.stored.find(lookup, key),
         }
     }
+
+    fn detection(&self, reference: &str) -> Option<&Value> {
+        self.stored.detection(reference)
+    }
 }

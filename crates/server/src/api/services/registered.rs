@@ -3,6 +3,7 @@
 //! Source: reference/service-protocol.md sections 12 and 14, reference/extension-protocol.md sections 12 and 13.
 
 use super::super::{Access, ApiError, Call, Kind, Method, Reply, Route};
+use crate::access::Flair;
 use crate::random;
 use crate::service::{self, Changed, Error, Found, Program, Protocol, Standing, Wanted};
 use muster_api_types::ErrorCode;
@@ -113,6 +114,12 @@ fn registration(route: Route) -> Route {
         .needs("url", Kind::Text, "Where it listens; without a query")
         .form("secret", Kind::Text, "Key of the signatures; absent signs with an empty key. It is not shown again")
         .form("perms", Kind::List, "Comma-separated permissions that its identity gets where it is subscribed")
+        .form(
+            "flair",
+            Kind::List,
+            "Comma-separated, of lock, secret, segment and bulk: how its identity stands to what others made, and others \
+             to what it made",
+        )
         .form("is_public", Kind::Flag, "Offer it to every organization of the server; for owners")
         .form("allow_private", Kind::Flag, "It may be at a private or loopback address; for owners")
 }
@@ -139,7 +146,7 @@ fn shown(call: &Call, oid: Oid, program: &Program, found: &Found) -> Value {
     let registration = &found.registration;
     let is_own = found.owner == oid;
     let mut shown = json!({
-        "name": program.name, "permissions": registration.permissions, "is_public": registration.is_public,
+        "name": program.name, "permissions": registration.permissions, "flair": registration.flair, "is_public": registration.is_public,
         "is_own": is_own, "is_subscribed": service::subscription(&call.app.records, oid, program).is_some(),
         "is_well": state.well_at.is_some() && state.error.is_empty(), "error": state.error,
         "well_at": state.well_at.map(|at| at.as_secs()),
@@ -152,6 +159,10 @@ fn shown(call: &Call, oid: Oid, program: &Program, found: &Found) -> Value {
             fields.insert("callbacks".into(), json!(metadata.callbacks));
             fields.insert("detect_subscriptions".into(), json!(metadata.detect_subscriptions));
             fields.insert("request_params".into(), json!(metadata.request_params));
+            let kept = services.kept_of(found.owner, &program.name).into_iter();
+            let resources =
+                kept.map(|(name, one)| (name, json!({"hash": one.hash, "category": one.category, "bytes": one.bytes})));
+            fields.insert("resources".into(), Value::Object(resources.collect()));
         }
         Protocol::Extension => {
             let schema = services.schema_of(found.owner, &program.name).unwrap_or_default();
@@ -201,6 +212,11 @@ async fn get(call: Call, protocol: Protocol) -> Result<Reply, ApiError> {
     Ok(Reply::json(&shown(&call, oid, &program, &found)))
 }
 
+fn flair(word: &str) -> Result<Flair, ApiError> {
+    let unknown = || ApiError::bad_request(format!("unknown flair: {word}; there are lock, secret, segment and bulk"));
+    Flair::parse(word).ok_or_else(unknown)
+}
+
 async fn register(call: Call, protocol: Protocol) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let texts = |field: &str| call.fields.list(field).map(str::to_owned).collect::<Vec<String>>();
@@ -208,6 +224,7 @@ async fn register(call: Call, protocol: Protocol) -> Result<Reply, ApiError> {
         url: call.fields.require("url")?.to_owned(),
         secret: call.fields.get("secret").map(str::to_owned),
         permissions: texts("perms"),
+        flair: call.fields.list("flair").map(flair).collect::<Result<_, _>>()?,
         detects: texts("detects"),
         is_public: call.fields.flag("is_public")?,
         allow_private: call.fields.flag("allow_private")?,

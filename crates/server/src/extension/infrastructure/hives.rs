@@ -4,8 +4,10 @@ use super::document::Document;
 use super::plan::{Place, Plan, Wanted};
 use crate::extension::Error;
 use crate::hive::{
-    self, Change, Checker, FALSE_POSITIVES, HIVES, Hive, HiveRecord, LOOKUPS, RULE_HIVES, UserMetadata, Verb,
+    self, Change, Checker, EXTENSION_CONFIG, FALSE_POSITIVES, HIVES, Hive, HiveRecord, LOOKUPS, RULE_HIVES,
+    UserMetadata, Verb,
 };
+use crate::service;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,7 +30,6 @@ struct Entry {
 
 /// Plans the hives and the older sections, as far as they are asked for.
 pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
-    let mut checker = plan.extensions.hives.checker(plan.oid);
     let mut known = BTreeMap::new();
     for (name, records) in document.object("hives")? {
         if !plan.options.wants_hive(name) {
@@ -40,6 +41,11 @@ pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error
             None => plan.unknown(&format!("hives/{name}"), "there is no such hive on this server"),
         }
     }
+    // Planning has a thread of its own, which may wait for what services publish.
+    for rules in known.values().copied().chain(document.section("rules")) {
+        tokio::runtime::Handle::current().block_on(plan.extensions.services.fetch_named(plan.oid, rules));
+    }
+    let mut checker = plan.extensions.hives.checker(plan.oid);
     let mut older = Older::read(plan, document)?;
     // Lookups come first: the rules of the same document may refer to them.
     let first = |hive: &&&'static Hive| hive.name == LOOKUPS.name;
@@ -143,7 +149,8 @@ fn mirror(
         let checked = checker.check(hive, &key, &record.data);
         let allowed =
             plan.extensions.hives.require_rights(plan.oid, hive, &record.data, |permission| plan.has(permission));
-        if plan.accept(&at, checked).is_some() && plan.accept(&at, allowed).is_some() {
+        let is_right = plan.accept(&at, checked).is_some() && plan.accept(&at, allowed).is_some();
+        if is_right && plan.accept(&at, shown(plan, hive, &key, &record)).is_some() {
             if hive.name == LOOKUPS.name {
                 Arc::make_mut(&mut checker.lookups).put(key.clone(), &record);
             }
@@ -158,6 +165,16 @@ fn mirror(
     let changed = plan.mirror(&place_of(hive, element), wanted, goes)?;
     plan.put_in_force(hive, changed);
     Ok(())
+}
+
+/// Shows the configuration of an extension to that extension, which may refuse it. Planning has a thread of its own, which
+/// may wait.
+fn shown(plan: &Plan<'_>, hive: &Hive, key: &str, record: &HiveRecord) -> Result<(), service::Error> {
+    if hive.name != EXTENSION_CONFIG.name {
+        return Ok(());
+    }
+    let checking = plan.extensions.services.check_config(plan.oid, key, &record.data, &plan.actor.identity);
+    tokio::runtime::Handle::current().block_on(checking)
 }
 
 /// The hive of a namespace, which has an older name too.

@@ -2,13 +2,14 @@
 
 use super::Rights;
 use super::options::Options;
-use crate::access;
+use crate::access::{self, Caller, Reach, Sight};
 use crate::clock;
 use crate::extension::{Error, Extensions};
 use crate::hive::Hive;
 use crate::intake::Record;
 use crate::intake::event::{self, Actor};
 use crate::records::{Batch, Kept, Kind};
+use crate::service::Program;
 use muster_model::Oid;
 use muster_store::{Expect, Write};
 use serde::Serialize;
@@ -64,6 +65,7 @@ pub(super) struct Plan<'a> {
     pub(super) oid: Oid,
     pub(super) options: &'a Options,
     pub(super) actor: &'a Actor,
+    pub(super) caller: &'a Caller,
     rights: &'a Rights,
     planned: Planned,
 }
@@ -83,8 +85,18 @@ pub(super) struct Planned {
     pub(super) beside: Vec<Write>,
     /// Outputs that start over.
     pub(super) outputs: Vec<String>,
+    /// Programs of others to which the organization is subscribed, and those of which the subscription ends.
+    pub(super) begun: Vec<Program>,
+    pub(super) ended: Vec<Program>,
     /// Records of hives, to be put in force.
     pub(super) records: Vec<(&'static Hive, String)>,
+}
+
+impl Planned {
+    /// Whether nothing is to be done.
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes.is_empty() && self.begun.is_empty() && self.ended.is_empty()
+    }
 }
 
 impl<'a> Plan<'a> {
@@ -93,9 +105,9 @@ impl<'a> Plan<'a> {
         oid: Oid,
         options: &'a Options,
         rights: &'a Rights,
-        actor: &'a Actor,
+        (caller, actor): (&'a Caller, &'a Actor),
     ) -> Self {
-        Self { extensions, oid, options, actor, rights, planned: Planned::default() }
+        Self { extensions, oid, options, actor, caller, rights, planned: Planned::default() }
     }
 
     pub(super) fn done(self) -> Planned {
@@ -141,6 +153,23 @@ impl<'a> Plan<'a> {
         self.planned.records.extend(keys.into_iter().map(|key| (hive, key)));
     }
 
+    /// The organization stays subscribed to a program of others.
+    pub(super) fn stays(&mut self, element: &'static str, program: Program) {
+        self.tell(element, program.name, false, false);
+    }
+
+    /// The organization subscribes to one.
+    pub(super) fn begin(&mut self, element: &'static str, program: Program) {
+        self.tell(element, program.name.clone(), true, false);
+        self.planned.begun.push(program);
+    }
+
+    /// A subscription to one ends.
+    pub(super) fn end(&mut self, element: &'static str, program: Program) {
+        self.tell(element, program.name.clone(), false, true);
+        self.planned.ended.push(program);
+    }
+
     /// These outputs start over after this push; the queues of some are emptied with it.
     pub(super) fn restart_output(&mut self, name: &str, write: Option<Write>) {
         self.planned.outputs.push(name.to_owned());
@@ -165,22 +194,31 @@ impl<'a> Plan<'a> {
             if !self.may(place.set)? {
                 continue;
             }
+            let reach = Reach::of(&self.extensions.records, self.oid, self.actor);
+            if let Err(error) = reach.require(place.kind, &key) {
+                self.error(place.element, &error.to_string());
+                continue;
+            }
             let stored = self.extensions.records.get_with_revision(self.oid, place.kind, &key);
             let expect = stored.map_or(Expect::Absent, |(_, revision)| Expect::Revision(revision));
             count += usize::from(expect == Expect::Absent);
             let changes = std::mem::take(&mut self.planned.changes);
+            let changes = reach.marked(changes, place.kind, &key)?;
             self.planned.changes = changes.put(self.oid, place.kind, &key, &record, expect)?;
             self.audit(place, &key, place.when_set);
             self.tell(place.element, name, true, false);
             changed.push(key);
         }
         for (key, name) in goes {
-            if !self.may(place.delete)? {
+            // What flair keeps from the caller is in no document that they fetched.
+            let reach = Reach::of(&self.extensions.records, self.oid, self.actor);
+            let is_kept = reach.sight(place.kind, &key) != Sight::Whole || reach.require(place.kind, &key).is_err();
+            if is_kept || !self.may(place.delete)? {
                 continue;
             }
             count = count.saturating_sub(1);
             let changes = std::mem::take(&mut self.planned.changes);
-            self.planned.changes = changes.delete(self.oid, place.kind, &key);
+            self.planned.changes = reach.unmarked(changes.delete(self.oid, place.kind, &key), place.kind, &key);
             self.audit(place, &key, place.when_deleted);
             self.tell(place.element, name, false, true);
             changed.push(key);

@@ -6,9 +6,13 @@ use crate::artifact::{self, ARTIFACT_RULE, ARTIFACT_RULES_MAX};
 use crate::clock;
 use crate::extension::{BUILT_IN, Error, SUBSCRIPTION, Subscription};
 use crate::output::{self, OUTPUT, OUTPUTS_MAX};
+use crate::service::{self, OF_SERVICES, Program, Protocol};
 use crate::settings::{RESOURCE, SETTING, SETTINGS_MAX, check_resource, check_setting};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What subscribing takes.
+const SUBSCRIBES: &str = "ext.sub";
 
 /// Plans these sections, as far as they are asked for.
 pub(super) fn plan(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
@@ -132,7 +136,7 @@ fn resources(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
         return Ok(());
     }
     let stored: BTreeMap<String, i64> = plan.extensions.records.list(plan.oid, RESOURCE).into_iter().collect();
-    let mut wanted = BTreeMap::new();
+    let (mut wanted, mut services) = (BTreeMap::new(), BTreeSet::new());
     for (category, names) in document.object("resources")? {
         let at = format!("resources/{category}");
         // The category has two names.
@@ -143,14 +147,46 @@ fn resources(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
             continue;
         };
         for name in names {
-            if let Some(key) = plan.accept(&at, check_resource(category, name)) {
+            let service = Program::service(name);
+            if category == OF_SERVICES && service::find(&plan.extensions.records, plan.oid, &service).is_some() {
+                services.insert(name.to_owned());
+            } else if let Some(key) = plan.accept(&at, check_resource(category, name)) {
                 let change = (!stored.contains_key(&key)).then(|| clock::now().as_secs());
                 wanted.insert(key.clone(), Wanted::new(key, change));
             }
         }
     }
     let goes = gone(&stored, &wanted);
-    plan.mirror(&place, wanted, goes).map(|_| ())
+    plan.mirror(&place, wanted, goes)?;
+    programs(plan, place.element, Protocol::Service, services)
+}
+
+/// Plans to which programs of others the organization is subscribed.
+fn programs(
+    plan: &mut Plan<'_>,
+    element: &'static str,
+    protocol: Protocol,
+    wanted: BTreeSet<String>,
+) -> Result<(), Error> {
+    let (extensions, oid) = (plan.extensions, plan.oid);
+    let subscribed = service::subscriptions(&extensions.records, oid, protocol);
+    for name in &wanted {
+        let program = Program { protocol, name: name.clone() };
+        if subscribed.contains(&program) {
+            plan.stays(element, program);
+        } else if plan.may(SUBSCRIBES)? {
+            let grantable = extensions.services.grantable(oid, &program, plan.caller);
+            if plan.accept(&format!("{element}s/{name}"), grantable).is_some() {
+                plan.begin(element, program);
+            }
+        }
+    }
+    for program in subscribed {
+        if plan.options.is_force && !wanted.contains(&program.name) && plan.may(SUBSCRIBES)? {
+            plan.end(element, program);
+        }
+    }
+    Ok(())
 }
 
 fn extensions(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
@@ -158,9 +194,9 @@ fn extensions(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
         element: "extension",
         kind: SUBSCRIPTION,
         records_max: BUILT_IN.len(),
-        read: "ext.sub",
-        set: "ext.sub",
-        delete: "ext.sub",
+        read: SUBSCRIBES,
+        set: SUBSCRIBES,
+        delete: SUBSCRIBES,
         when_set: ("extension subscribed", "subscribe"),
         when_deleted: ("extension unsubscribed", "unsubscribe"),
         entity: json!({"type": "extension"}),
@@ -174,20 +210,27 @@ fn extensions(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
         plan.extensions.records.list(plan.oid, SUBSCRIPTION).into_iter().collect();
     let names = section.as_array().and_then(|names| names.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
     let names = names.ok_or_else(|| Error::invalid("config: extensions must be a list of names"))?;
-    let mut wanted = BTreeMap::new();
+    let (mut wanted, mut of_others) = (BTreeMap::new(), BTreeSet::new());
     for name in names {
         if !BUILT_IN.contains(&name) {
-            plan.unknown(
-                &format!("extensions/{name}"),
-                &format!("no such extension; available: {}", BUILT_IN.join(", ")),
-            );
+            match service::find(&plan.extensions.records, plan.oid, &Program::extension(name)) {
+                Some(_) => _ = of_others.insert(name.to_owned()),
+                None => plan.unknown(
+                    &format!("extensions/{name}"),
+                    &format!(
+                        "no such extension; built in are {}; see the others with extension list",
+                        BUILT_IN.join(", ")
+                    ),
+                ),
+            }
             continue;
         }
         let subscription = || Subscription { created_at: clock::now(), by: plan.actor.identity.clone() };
         wanted.insert(name.to_owned(), Wanted::new(name, (!stored.contains_key(name)).then(subscription)));
     }
     let goes = gone(&stored, &wanted);
-    plan.mirror(&place, wanted, goes).map(|_| ())
+    plan.mirror(&place, wanted, goes)?;
+    programs(plan, place.element, Protocol::Extension, of_others)
 }
 
 fn settings(plan: &mut Plan<'_>, document: &Document) -> Result<(), Error> {
