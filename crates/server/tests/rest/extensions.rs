@@ -238,7 +238,7 @@ async fn checklist_19_1_10_and_23_an_impersonated_action_acts_as_its_caller_and_
     subscribed(&world, &extension).await;
     asked(&world, "do", &json!({"what": "a"})).await;
     let own = extension.of("do").pop().unwrap();
-    assert_eq!((&own["me"], &own["ident"]), (&json!("extension/ext-r"), &json!("tester")), "{own}");
+    assert_eq!((&own["me"], &own["ident"]), (&json!("extension/ext-r[bulk]"), &json!("tester")), "{own}");
     asked(&world, "as-me", &json!({"what": "a"})).await;
     let as_me = extension.of("as-me").pop().unwrap();
     assert_eq!((&as_me["me"], &as_me["ident"]), (&json!("tester"), &json!("tester")), "{as_me}");
@@ -299,7 +299,9 @@ async fn checklist_19_1_17_continuations_are_called_later_with_their_state_once_
     later.sort_by(|one, other| one.0.cmp(&other.0));
     let expected = [(format!("{key}:1"), json!({"page": 1})), (format!("{key}:1.1"), json!({"page": 2}))];
     assert_eq!(later, expected, "the state is not checked by the schema");
-    assert!(calls[1..].iter().all(|call| call["acl"]["source"] == "continuation" && call["me"] == "extension/ext-r"));
+    assert!(
+        calls[1..].iter().all(|call| call["acl"]["source"] == "continuation" && call["me"] == "extension/ext-r[bulk]")
+    );
 }
 
 #[tokio::test]

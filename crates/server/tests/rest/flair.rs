@@ -5,7 +5,7 @@ use muster_server::access::Exchange;
 use serde_json::{Value, json};
 
 /// What services and operators work with.
-const PERMISSIONS: &str = "apikey.ctrl,dr.list,dr.set,dr.del,secret.get,secret.set,secret.del,secret.get.mtd,secret.set.mtd,\
+const PERMISSIONS: &str = "apikey.ctrl,ext.request,dr.list,dr.set,dr.del,secret.get,secret.set,secret.del,secret.get.mtd,secret.set.mtd,\
                            output.list,output.set,output.del,ikey.list,ikey.set,ikey.del,insight.list,insight.ctrl,\
                            ingestkey.ctrl,payload.ctrl,org.get";
 

@@ -334,7 +334,7 @@ async fn nine_4_programs_of_others_are_subscribed_to_by_a_document_and_by_force_
     let told = |sign: &str| {
         [
             format!("{sign} resource replicant/exfil"),
-            format!("{sign} resource far"),
+            format!("{sign} resource replicant/far"),
             format!("{sign} extension ext-reliable-tasking"),
             format!("{sign} extension ext-far"),
         ]

@@ -154,19 +154,19 @@ impl<'a> Plan<'a> {
     }
 
     /// The organization stays subscribed to a program of others.
-    pub(super) fn stays(&mut self, element: &'static str, program: Program) {
-        self.tell(element, program.name, false, false);
+    pub(super) fn stays(&mut self, element: &'static str, name: String) {
+        self.tell(element, name, false, false);
     }
 
     /// The organization subscribes to one.
-    pub(super) fn begin(&mut self, element: &'static str, program: Program) {
-        self.tell(element, program.name.clone(), true, false);
+    pub(super) fn begin(&mut self, element: &'static str, name: String, program: Program) {
+        self.tell(element, name, true, false);
         self.planned.begun.push(program);
     }
 
     /// A subscription to one ends.
-    pub(super) fn end(&mut self, element: &'static str, program: Program) {
-        self.tell(element, program.name.clone(), false, true);
+    pub(super) fn end(&mut self, element: &'static str, name: String, program: Program) {
+        self.tell(element, name, false, true);
         self.planned.ended.push(program);
     }
 

@@ -170,20 +170,25 @@ fn programs(
 ) -> Result<(), Error> {
     let (extensions, oid) = (plan.extensions, plan.oid);
     let subscribed = service::subscriptions(&extensions.records, oid, protocol);
+    // As operations name other elements of the section.
+    let named = |name: &str| match protocol {
+        Protocol::Service => format!("{OF_SERVICES}/{name}"),
+        Protocol::Extension => name.to_owned(),
+    };
     for name in &wanted {
         let program = Program { protocol, name: name.clone() };
         if subscribed.contains(&program) {
-            plan.stays(element, program);
+            plan.stays(element, named(name));
         } else if plan.may(SUBSCRIBES)? {
             let grantable = extensions.services.grantable(oid, &program, plan.caller);
-            if plan.accept(&format!("{element}s/{name}"), grantable).is_some() {
-                plan.begin(element, program);
+            if plan.accept(&format!("{element}s/{}", named(name)), grantable).is_some() {
+                plan.begin(element, named(name), program);
             }
         }
     }
     for program in subscribed {
         if plan.options.is_force && !wanted.contains(&program.name) && plan.may(SUBSCRIBES)? {
-            plan.end(element, program);
+            plan.end(element, named(&program.name), program);
         }
     }
     Ok(())
