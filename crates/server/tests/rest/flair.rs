@@ -47,14 +47,14 @@ fn things(world: &World) -> Vec<Thing> {
                 format!("outputs/{oid}"),
                 vec![
                     ("name", "my-output"),
-                    ("module", "webhook"),
+                    ("module", "syslog"),
                     ("type", "event"),
-                    ("dest_host", "http://127.0.0.1:9/hidden-host"),
+                    ("dest_host", "hidden.example.com:514"),
                 ],
             ),
             delete: (format!("outputs/{oid}"), vec![("name", "my-output")]),
             name: "my-output",
-            content: "hidden-host",
+            content: "hidden.example.com",
         },
         Thing {
             list: format!("insight/{oid}/artifacts/rules"),
