@@ -13,7 +13,7 @@ use muster_rules::{YamlBounds, read_yaml};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use tokio::time::Instant;
 use world::World;
 
 const BOUNDS: YamlBounds = YamlBounds { depth: 40, values: 100_000, text_bytes: 1 << 20 };

@@ -91,7 +91,7 @@ pub async fn enrol(host: &Host, key: &InstallationKey) -> from_server::Message {
         public_key: random::bytes::<32>().to_vec(),
         ..Enrol::default()
     };
-    let hello = Hello { claim: Some(Claim::Enrol(enrol)), state: Some(state()) };
+    let hello = Hello { claim: Some(Claim::Enrol(enrol)), state: Some(state()), ..Hello::default() };
     say(&mut socket, from_sensor::Message::Hello(Box::new(hello))).await;
     hear(&mut socket).await
 }
