@@ -6,8 +6,9 @@ use crate::world::World;
 use muster_model::Sid;
 use muster_service::{Handle, Program, Service, Settings, serve};
 use muster_store::Stream;
+use parking_lot::Mutex;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -16,7 +17,7 @@ struct Intel(Arc<Mutex<Option<Handle>>>);
 
 impl Service for Intel {
     fn on_startup(&self, program: &Handle) {
-        *self.0.lock().unwrap() = Some(program.clone());
+        *self.0.lock() = Some(program.clone());
     }
 }
 
@@ -41,7 +42,7 @@ async fn publishing(world: &World) -> Publishing {
     let one = format!("services/{}/intel", world.oid);
     world.ok("POST", &one, &[("url", &url)]).await;
     asked(world).await;
-    let handle = place.lock().unwrap().clone().unwrap();
+    let handle = place.lock().clone().unwrap();
     Publishing { handle, serving }
 }
 
