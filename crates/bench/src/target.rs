@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 /// The longest body of a health check: events are longer.
 const HEALTH_BYTES_MAX: usize = 300;
@@ -16,7 +16,7 @@ const HEALTH: &str = r#"{"success": true, "data": {"version": 1, "mtd": {"callba
 
 const DONE: &str = r#"{"success": true, "data": {}}"#;
 
-/// It listens until dropped.
+/// It listens, and answers on the connections that it has, until dropped.
 pub struct Target {
     /// Where.
     pub address: SocketAddr,
@@ -35,15 +35,17 @@ impl Target {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let (address, shared) = (listener.local_addr()?, Arc::new((AtomicU64::new(0), tell)));
         let serving = tokio::spawn(async move {
+            let mut connections = JoinSet::new();
             loop {
                 let Ok((stream, _)) = listener.accept().await else { continue };
                 let _ = stream.set_nodelay(true);
                 let shared = Arc::clone(&shared);
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     let (count, tell) = &*shared;
                     // Whoever calls hangs up in the end.
                     let _ = answer(stream, count, tell).await;
                 });
+                while connections.try_join_next().is_some() {}
             }
         });
         Ok(Self { address, serving })
