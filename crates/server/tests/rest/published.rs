@@ -7,7 +7,6 @@ use muster_model::Sid;
 use muster_service::{Handle, Program, Service, Settings, serve};
 use muster_store::Stream;
 use parking_lot::Mutex;
-use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::net::TcpListener;
