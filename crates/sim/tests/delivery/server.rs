@@ -259,7 +259,9 @@ impl Server {
             let (now, under_way) = (site.now(), self.lanes[at].1);
             if self.states[target].rest(now).is_none() {
                 let unread = lane.unread(READ_AHEAD);
-                lane.fill(self.store.read_blocking(|read| read.delivery_bodies(OID, &unread)).expect("read"));
+                if unread.len() > 1 {
+                    lane.fill(self.store.read_blocking(|read| read.delivery_bodies(OID, &unread)).expect("read"));
+                }
             }
             let due = match lane.next(now, LANE_CALLS_MAX - under_way, self.states[target].rest(now)) {
                 Next::Deliver(deliveries) => {

@@ -125,6 +125,7 @@ pub struct World {
     calls: BTreeMap<u64, Call>,
     last_call: u64,
     moods: [Mood; TARGETS],
+    is_full: bool,
     is_calm: bool,
 }
 
@@ -143,6 +144,7 @@ impl World {
             calls: BTreeMap::new(),
             last_call: 0,
             moods: [Mood::Well; TARGETS],
+            is_full: false,
             is_calm: false,
         };
         for event in [Event::Start, Event::Operate, Event::Break, Event::Health] {
@@ -210,7 +212,7 @@ impl World {
             Event::Operate if !self.is_calm => self.operate(),
             Event::Break if !self.is_calm => self.break_something(),
             Event::Operate | Event::Break => {}
-            Event::Room => self.faults.fail_all(None),
+            Event::Room => self.fill(false),
             Event::Start if !self.servers.contains_key(&self.started) => self.start(),
             Event::Start => {}
             Event::Gone(number) => drop(self.servers.remove(&number)),
@@ -292,7 +294,8 @@ impl World {
                 kernel.note(|| "the server dies".to_owned());
                 self.crash(self.started);
             }
-            66..72 if self.servers.contains_key(&self.started) => {
+            // On a full disk nobody can take over.
+            66..72 if self.servers.contains_key(&self.started) && !self.is_full => {
                 kernel.note(|| "the server is deposed, and does not know it".to_owned());
                 let mut truth = site.truth.borrow_mut();
                 truth.counts.deposed += 1;
@@ -303,7 +306,7 @@ impl World {
             72..80 => {
                 kernel.note(|| "the disk is full".to_owned());
                 site.truth.borrow_mut().counts.full_disks += 1;
-                self.faults.fail_all(Some(StoreError::Full));
+                self.fill(true);
                 kernel.after(kernel.between(SECOND, 40 * SECOND), Event::Room);
             }
             80..83 => self.faults.lose_next_answer(),
@@ -319,12 +322,17 @@ impl World {
         }
     }
 
+    fn fill(&mut self, is_full: bool) {
+        self.is_full = is_full;
+        self.faults.fail_all(is_full.then_some(StoreError::Full));
+    }
+
     /// Nothing breaks any more.
     fn calm_down(&mut self) {
         self.site.kernel.note(|| "all is well from now on".to_owned());
         self.is_calm = true;
         self.moods = [Mood::Well; TARGETS];
-        self.faults.fail_all(None);
+        self.fill(false);
         if !self.servers.contains_key(&self.started) {
             self.start();
         }
