@@ -148,7 +148,7 @@ def test_21_1_10_an_investigation_id_of_json_comes_back_byte_for_byte(world, tmp
             pass
 
     service = Listener(Handler)
-    permissions = [part for name in ("dr.set.managed", "sensor.get", "sensor.task") for part in ("--permission", name)]
+    permissions = [part for name in ("dr.list.managed", "dr.set.managed", "sensor.get", "sensor.task") for part in ("--permission", name)]
     muster.ok("service", "register", "asks", "--url", service.url, "--allow-private", "--no-secret", *permissions)
     try:
         muster.ok("service", "health", "asks")

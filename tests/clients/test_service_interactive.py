@@ -92,7 +92,7 @@ def test_21_1_8_and_9_a_sensor_is_asked_and_its_answer_finds_its_callback_and_jo
     muster.ok("service", "subscribe", "asker")
     waiting = lambda: json.loads(muster.ok("service", "deliveries", "asker", "--json"))["deliveries"]
     eventually("it is installed again", lambda: waiting() == [])
-    assert list(rules()) == ["svc-asker-ex"] and etag() == before
+    assert [name for name in rules() if name.startswith("svc-asker")] == ["svc-asker-ex"] and etag() == before
     muster.ok("service", "unsubscribe", "asker")
     eventually("it is told of the end", unsubscribed)
     muster.ok("service", "delete", "asker", "--yes")
