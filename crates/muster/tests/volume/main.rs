@@ -29,7 +29,8 @@ struct Server {
 impl Server {
     fn ready(self) -> Self {
         for _ in 0..TRIES_MAX {
-            if env_file::read(&self.data).is_some() {
+            // The file of an earlier start names addresses where nobody listens any more.
+            if env_file::read(&self.data).is_some_and(|env| is_open(&env["LC_API_URL"])) {
                 return self;
             }
             std::thread::sleep(BETWEEN_TRIES);
@@ -41,6 +42,10 @@ impl Server {
         kill_process(Pid::from_raw(i32::try_from(self.process.id()).unwrap()).unwrap(), Signal::TERM).unwrap();
         assert!(self.process.wait().unwrap().success());
     }
+}
+
+fn is_open(url: &str) -> bool {
+    std::net::TcpStream::connect(url.trim_start_matches("http://")).is_ok()
 }
 
 impl Drop for Server {
