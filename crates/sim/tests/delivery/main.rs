@@ -29,7 +29,7 @@ use world::{Sabotage, World};
 use worlds::run_worlds;
 
 /// Seeds of an ordinary run.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 100;
 
 /// Seeds within which a step that is left out must be noticed.
 const SABOTAGE_SEEDS: u64 = 300;
