@@ -1,12 +1,11 @@
 """A service that answers byte for byte as the Go framework does: checklist 21.1, the items on its dialect."""
 
 import json
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from api import call
-from listener import Listener
+from listener import Answering, Listener
 from process import eventually
 from test_service_server import Muster
 
@@ -35,7 +34,7 @@ ANSWERS = {
 def service():
     got = []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_POST(self):
             event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             got.append(event)
@@ -45,14 +44,7 @@ def service():
             body = {"health": HEALTH, "org_install": b'{"success":true,"data":null}'}.get(event["etype"], NOT_IMPLEMENTED)
             if event["etype"] == "request":
                 body = ANSWERS[event["data"]["do"]]
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
+            self.say(body, ("Content-Type", "text/plain; charset=utf-8"))
 
     server = Listener(Handler)
     server.got = got
@@ -119,7 +111,7 @@ RULE = {
 def test_21_1_10_an_investigation_id_of_json_comes_back_byte_for_byte(world, tmp_path):
     muster, oid, detections = Muster(world, tmp_path), world.server.oid, []
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_POST(self):
             event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             as_service = lambda path, form: call(
@@ -139,13 +131,7 @@ def test_21_1_10_an_investigation_id_of_json_comes_back_byte_for_byte(world, tmp
                 case "detection":
                     detections.append(event["data"])
                     body = b'{"success":true,"data":null,"jobs":[{"id":"go-2","hist":[],"end":1700000000009}]}'
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
+            self.say(body)
 
     service = Listener(Handler)
     permissions = [part for name in ("dr.list.managed", "dr.set.managed", "sensor.get", "sensor.task") for part in ("--permission", name)]

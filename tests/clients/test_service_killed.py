@@ -7,10 +7,9 @@ import threading
 import time
 import zlib
 from collections import defaultdict
-from http.server import BaseHTTPRequestHandler
 
 from api import Api
-from listener import Listener
+from listener import Answering, Listener
 from process import eventually
 from test_service_server import Muster
 
@@ -28,7 +27,7 @@ class Receiver:
         self.tries, self.done, self.problems = defaultdict(list), {}, []
         lock, outer = threading.Lock(), self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Answering):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self):
@@ -57,14 +56,7 @@ class Receiver:
                 self.answer({"success": True, "data": {}})
 
             def answer(self, said):
-                text = json.dumps(said).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text)
-
-            def log_message(self, *_):
-                pass
+                self.say(json.dumps(said).encode())
 
         self.server = Listener(Handler)
         self.url = self.server.url

@@ -4,13 +4,12 @@ import base64
 import hashlib
 import json
 import os
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 
 from api import Api
-from listener import Listener
+from listener import Answering, Listener
 from process import ROOT, Process, eventually, free_port, plain_environment
 from test_service_framework import Service as Example
 from test_service_server import SECRET, Muster
@@ -163,7 +162,7 @@ class Publisher:
         self.contents, self.asked = {}, []
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Answering):
             def do_POST(self):
                 event = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 if event["etype"] == "health":
@@ -177,14 +176,7 @@ class Publisher:
                 self.answer(one(names) if isinstance(names, str) else {"resources": {name: one(name) for name in names}})
 
             def answer(self, data, **more):
-                body = json.dumps({"success": True, "data": data, **more}).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_):
-                pass
+                self.say(json.dumps({"success": True, "data": data, **more}).encode())
 
         self.server = Listener(Handler)
 

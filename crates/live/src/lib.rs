@@ -29,7 +29,7 @@ pub use code::Code;
 pub use endpoint::{Act, Endpoint};
 pub use found::{Dump, Entry, Found, ProcessFound, RegistryValue};
 pub use id::SessionId;
-pub use order::{Name, Order, OrderError};
+pub use order::{Name, Order, OrderError, VALUE_TYPES};
 pub use session::{
     About, COMMANDS_MAX, Cancel, Command, Ended, Issued, Kind, Refusal, Say, Session, State, Status, Step, Timers,
     TimersError,

@@ -184,8 +184,8 @@ pub enum OrderError {
     ValueType(String),
 }
 
-/// Types of values that can be set. Source: reference/live-response.md section 5.6.
-const VALUE_TYPES: &[&str] = &[
+/// Types of registry values, by their numbers in Windows. Source: reference/live-response.md section 5.6.
+pub const VALUE_TYPES: &[&str] = &[
     "REG_NONE",
     "REG_SZ",
     "REG_EXPAND_SZ",

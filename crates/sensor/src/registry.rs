@@ -2,6 +2,7 @@
 //!
 //! Source: reference/live-response.md sections 5.6 to 5.11; reference/commands.md section 6.9.
 
+use muster_live::VALUE_TYPES;
 use serde_json::Value as Json;
 
 /// The roots, by both of their names.
@@ -13,21 +14,6 @@ const ROOTS: &[(Root, &str, &str)] = &[
     (Root::Users, "HKU", "HKEY_USERS"),
 ];
 
-/// Types of values, by their numbers.
-const KINDS: &[&str] = &[
-    "REG_NONE",
-    "REG_SZ",
-    "REG_EXPAND_SZ",
-    "REG_BINARY",
-    "REG_DWORD",
-    "REG_DWORD_BIG_ENDIAN",
-    "REG_LINK",
-    "REG_MULTI_SZ",
-    "REG_RESOURCE_LIST",
-    "REG_FULL_RESOURCE_DESCRIPTOR",
-    "REG_RESOURCE_REQUIREMENTS_LIST",
-    "REG_QWORD",
-];
 const SZ: u32 = 1;
 const EXPAND_SZ: u32 = 2;
 const DWORD: u32 = 4;
@@ -96,7 +82,7 @@ impl Value {
     /// What it is called and holds, made of what people write; `None` if the content does not fit the type.
     #[must_use]
     pub fn from_json(name: &str, kind: &str, data: &Json) -> Option<Self> {
-        let number = KINDS.iter().position(|known| *known == kind).and_then(|at| u32::try_from(at).ok())?;
+        let number = VALUE_TYPES.iter().position(|known| *known == kind).and_then(|at| u32::try_from(at).ok())?;
         let bytes = match number {
             DWORD => u32::try_from(whole(data)?).ok()?.to_le_bytes().to_vec(),
             DWORD_BIG_ENDIAN => u32::try_from(whole(data)?).ok()?.to_be_bytes().to_vec(),
@@ -116,7 +102,7 @@ impl Value {
     /// The name of its type.
     #[must_use]
     pub fn kind_name(&self) -> String {
-        let known = usize::try_from(self.kind).ok().and_then(|kind| KINDS.get(kind));
+        let known = usize::try_from(self.kind).ok().and_then(|kind| VALUE_TYPES.get(kind));
         known.map_or_else(|| format!("REG_{}", self.kind), |name| (*name).to_owned())
     }
 
