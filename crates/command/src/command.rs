@@ -2,10 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use muster_model::{Architecture, Platform};
+
 use crate::error::echo;
 use crate::reader::Reader;
 use crate::value::Value;
-use crate::{Argument, COMMAND_BYTES_MAX, CommandError, Need, Rule, Spec, table, tokenize};
+use crate::{Argument, COMMAND_BYTES_MAX, CommandError, Need, Reply, Rule, Spec, table, tokenize};
+
+/// Command lines of one batch: it is one task, whose answer names them all.
+pub const BATCH_LINES_MAX: usize = 64;
 
 /// A command line that fits the table of commands.
 #[derive(Clone, Debug)]
@@ -14,6 +19,8 @@ pub struct Command {
     pub spec: &'static Spec,
     /// Its arguments, checked.
     pub arguments: Arguments,
+    /// The commands of a batch, in their order; no other command has any.
+    pub steps: Vec<Self>,
 }
 
 /// Checked arguments by their canonical names. A name that the command does not
@@ -52,8 +59,59 @@ impl Command {
         let mut arguments = Reader::read(spec, &line)?;
         arguments.set_defaults(spec)?;
         arguments.check(spec)?;
-        Ok(Self { spec, arguments })
+        let steps = if spec.name == "batch" { steps(&arguments)? } else { Vec::new() };
+        Ok(Self { spec, arguments, steps })
     }
+
+    /// The command itself, and those of its batch.
+    pub fn all(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.steps)
+    }
+
+    /// The payloads that the server must hand to the sensor with it.
+    pub fn payloads(&self) -> impl Iterator<Item = &str> {
+        self.all().filter_map(|command| command.arguments.text("payload-name"))
+    }
+
+    /// Whether it may send files to the artifact store.
+    #[must_use]
+    pub fn uploads(&self) -> bool {
+        self.all().any(|command| command.spec.uploads)
+    }
+
+    /// Whether a sensor of this platform and architecture can carry it out, as [`Spec::supports`].
+    #[must_use]
+    pub fn supports(&self, platform: Platform, architecture: Architecture) -> bool {
+        self.all().all(|command| command.spec.supports(platform, architecture))
+    }
+
+    /// As [`Command::supports`], for callers that answer with an error.
+    ///
+    /// # Errors
+    ///
+    /// [`CommandError::UnsupportedForPlatform`].
+    pub fn require_support(&self, platform: Platform, architecture: Architecture) -> Result<(), CommandError> {
+        if self.supports(platform, architecture) { Ok(()) } else { Err(CommandError::UnsupportedForPlatform) }
+    }
+}
+
+/// The commands of a batch. What ends the link or the machine cannot be one of them, as nothing could follow it; nor can
+/// another batch.
+fn steps(arguments: &Arguments) -> Result<Vec<Command>, CommandError> {
+    let wrong = |reason: String| CommandError::BadValue { argument: "LINE".to_owned(), reason };
+    let lines = arguments.list("line");
+    if lines.len() > BATCH_LINES_MAX {
+        return Err(wrong(format!("a batch has at most {BATCH_LINES_MAX} lines")));
+    }
+    let step = |line: &String| {
+        let step = Command::parse(line).map_err(|error| wrong(format!("{}: {error}", echo(line))))?;
+        let is_last = step.spec.cuts_connection() || matches!(step.spec.reply, Reply::Nothing | Reply::Notification);
+        if is_last || step.spec.name == "batch" {
+            return Err(wrong(format!("{} cannot be part of a batch", step.spec.name)));
+        }
+        Ok(step)
+    };
+    lines.iter().map(step).collect()
 }
 
 impl Arguments {

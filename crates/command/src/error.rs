@@ -56,7 +56,7 @@ pub enum CommandError {
     /// The command cannot run on that platform, or the sensor is no endpoint agent.
     #[error("UNSUPPORTED_FOR_PLATFORM")]
     UnsupportedForPlatform,
-    /// No payload of this name is stored. The server finds out, by [`Spec::needs_payload`](crate::Spec::needs_payload).
+    /// No payload of this name is stored. The server finds out, by [`Command::payloads`](crate::Command::payloads).
     #[error("payload not found: {0}")]
     PayloadNotFound(String),
     /// Help was asked for: holds the usage text. Nothing is to be sent.

@@ -33,7 +33,7 @@ mod token;
 mod value;
 
 pub use argument::{Argument, Element, Kind, Need, Place};
-pub use command::{Arguments, Command};
+pub use command::{Arguments, BATCH_LINES_MAX, Command};
 pub use error::CommandError;
 pub use spec::{Confirm, Reply, Rule, Spec};
 pub use table::{aliases, commands, find};

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use muster_model::{Architecture, Platform};
 
-use crate::{Argument, Arguments, CommandError, Element, Kind, Need, Place};
+use crate::{Argument, Element, Kind, Need, Place};
 
 /// A command of the master table. Source: reference/commands.md section 5.
 #[derive(Debug)]
@@ -119,21 +119,6 @@ impl Spec {
     #[must_use]
     pub fn supports(&self, platform: Platform, architecture: Architecture) -> bool {
         architecture != Architecture::USP_ADAPTER && self.platforms.contains(&platform)
-    }
-
-    /// As [`Spec::supports`], for callers that answer with an error.
-    ///
-    /// # Errors
-    ///
-    /// [`CommandError::UnsupportedForPlatform`].
-    pub fn require_support(&self, platform: Platform, architecture: Architecture) -> Result<(), CommandError> {
-        if self.supports(platform, architecture) { Ok(()) } else { Err(CommandError::UnsupportedForPlatform) }
-    }
-
-    /// The name of the payload that the server must hand to the sensor with it.
-    #[must_use]
-    pub fn needs_payload<'a>(&self, arguments: &'a Arguments) -> Option<&'a str> {
-        arguments.text("payload-name")
     }
 
     pub(crate) fn option(&self, name: &str) -> Option<&'static Argument> {

@@ -2,7 +2,7 @@
 //! its canonical syntax, with everything and with as little as allowed, and
 //! has the platforms and the answer which the table gives.
 
-use muster_command::{Arguments, Command, Confirm, Need, Place, Reply, aliases, commands, find};
+use muster_command::{Arguments, Command, CommandError, Confirm, Need, Place, Reply, aliases, commands, find};
 use muster_model::{Architecture, Platform};
 
 const A: &str = "0123456789abcdef0123456789abcdef";
@@ -12,6 +12,7 @@ const H: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b85
 /// Platforms marked "(L ours)" or documented inconsistently are included.
 const ROWS: &[(&str, &str, Reply, &[&str])] = &[
     ("artifact_get", "WML", Reply::Receipt, &["--file f --type T --payload-id ID --days-retention 9 --is-ignore-cert"]),
+    ("batch", "WML", Reply::Event("BATCH_REP"), &["os_version", "os_version netstat"]),
     ("container_list", "L", Reply::Event("CONTAINER_LIST_REP"), &[""]),
     ("deny_tree", "WML", Reply::Receipt, &["A", "A A"]),
     ("dir_find", "WML", Reply::Event("DIR_FIND_REP"), &["/a *", "-d 3 --min-size 1 --modified-after 5 --hash H /a *"]),
@@ -132,7 +133,7 @@ fn platforms_and_answers_are_those_of_the_table() {
             assert_eq!(spec.supports(platform, Architecture::X64), platforms.contains(letter), "{name} {letter}");
             assert!(!spec.supports(platform, Architecture::USP_ADAPTER), "{name}: adapters carry out nothing");
         }
-        assert!(spec.require_support(Platform::JSON, Architecture::X64).is_err());
+        assert!(!spec.supports(Platform::JSON, Architecture::X64));
         assert_eq!(spec.reply, *reply, "{name}");
         assert_eq!(spec.request(), format!("{}_REQ", name.to_uppercase()));
     }
@@ -165,7 +166,7 @@ fn what_only_asks_for_confirmation_is_refused_without() {
 fn run_and_put_name_their_payload() {
     let payload = |line: &str| {
         let command = Command::parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
-        command.spec.needs_payload(&command.arguments).map(str::to_owned)
+        command.payloads().next().map(str::to_owned)
     };
     assert_eq!(payload("run --payload-name tool.sh").as_deref(), Some("tool.sh"));
     assert_eq!(payload("put tool.sh").as_deref(), Some("tool.sh"));
@@ -210,7 +211,7 @@ fn entries_are_consistent() {
 #[test]
 fn defaults_are_values() {
     for (_, line) in lines() {
-        let Command { spec, arguments } = Command::parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        let Command { spec, arguments, .. } = Command::parse(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         for option in spec.options {
             if matches!(option.need, Need::Default(_)) {
                 assert!(arguments.has(option.name), "{line}: {}", option.name);
@@ -218,4 +219,27 @@ fn defaults_are_values() {
         }
     }
     assert!(!Arguments::default().has("pid"));
+}
+
+#[test]
+fn a_batch_needs_what_its_lines_need() {
+    let line = r#"batch "put a --payload-path /a" 'reg_list hklm' "run --payload-name 'b c'""#;
+    let batch = Command::parse(line).unwrap();
+    assert_eq!(batch.steps.iter().map(|step| step.spec.name).collect::<Vec<_>>(), ["put", "reg_list", "run"]);
+    assert_eq!(batch.payloads().collect::<Vec<_>>(), ["a", "b c"]);
+    assert!(batch.uploads() && !Command::parse("batch netstat").unwrap().uploads());
+    assert!(batch.supports(Platform::WINDOWS, Architecture::X64));
+    assert_eq!(batch.require_support(Platform::LINUX, Architecture::X64), Err(CommandError::UnsupportedForPlatform));
+    for (line, wanted) in [
+        ("batch", "LINE is required"),
+        ("batch netstat 'fly away'", "error processing LINE: fly away: unknown command: fly"),
+        ("batch 'put'", "error processing LINE: put: --payload-name is required"),
+        ("batch 'batch netstat'", "error processing LINE: batch cannot be part of a batch"),
+        ("batch restart", "error processing LINE: restart cannot be part of a batch"),
+        ("batch 'reboot --is-confirmed' netstat", "error processing LINE: reboot cannot be part of a batch"),
+    ] {
+        assert_eq!(Command::parse(line).unwrap_err().to_string(), wanted, "{line}");
+    }
+    let long = format!("batch{}", " netstat".repeat(65));
+    assert!(Command::parse(&long).unwrap_err().to_string().ends_with("a batch has at most 64 lines"));
 }

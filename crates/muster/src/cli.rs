@@ -90,7 +90,7 @@ pub enum Verb {
     ///   muster live SENSOR
     ///   muster live SENSOR -- ls /var/log          # one command; its status is that of this one
     ///   muster live SENSOR -- exec /usr/bin/id
-    ///   muster live SENSOR --when-online -- get /var/log/auth.log
+    ///   muster live SENSOR --when-online -- put tool /tmp/tool '&&' exec /tmp/tool '&&' get /tmp/found
     ///   muster live transcript 3:17
     #[command(verbatim_doc_comment)]
     Live(live::LiveArgs),
@@ -289,7 +289,7 @@ mod tests {
             "muster task SID os_version --wait 30",
             "muster live 5",
             "muster live 5 --wait 1m -- exec /bin/ls -l",
-            "muster live 5 --when-online --ttl 1d -- ps",
+            "muster live 5 --when-online --ttl 1d -- ps && get /x",
             "muster live transcript 1:2 --json",
             "muster events --follow",
             "muster events --sid 5 --since 1h --type NEW_PROCESS",

@@ -32,13 +32,13 @@ pub struct LiveArgs {
     /// How long to wait for the sensor
     #[arg(long, value_name = "SPAN", default_value = "30s", value_parser = parse_seconds)]
     wait: u64,
-    /// Leave the command as a reliable task, which runs when the sensor is online next
+    /// Leave the commands as one reliable task, which runs when the sensor is online next
     #[arg(long, requires = "command")]
     when_online: bool,
     /// How long such a task is held (default: a week)
     #[arg(long, value_name = "SPAN", requires = "when_online", value_parser = parse_seconds)]
     ttl: Option<u64>,
-    /// One command instead of a session at the terminal; `help` lists them
+    /// One command instead of a session at the terminal, or several with && between them; `help` lists them
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
@@ -70,20 +70,40 @@ pub async fn run(args: LiveArgs, client: &Client, json: bool) -> anyhow::Result<
         }
         return shell::hold(client, &sid, args.wait, json).await;
     }
-    // What is wrong with it is said before anything is opened.
-    let ask = Ask::of_words(&args.command, Style::Unix)?;
+    // What is wrong with them is said before anything is opened.
+    let asks = asked(&args.command, Style::Unix)?;
     if args.when_online {
-        return later::leave(client, &sid, &ask, args.ttl, json).await;
+        return later::leave(client, &sid, &asks, args.ttl, json).await;
     }
     let connection = Connection::open(client, &sid, args.wait).await?;
-    let style = connection.style;
+    let asks = asked(&args.command, connection.style)?;
     let mut carrier = Carrier { connection, json };
-    let done = carrier.carry_out(Ask::of_words(&args.command, style)?).await;
+    let done = one_by_one(&mut carrier, asks).await;
     carrier.connection.leave().await;
     match done? {
         0 => Ok(()),
         code => Err(exit::Ended(code).into()),
     }
+}
+
+/// What words of a shell ask for; `&&` stands between commands.
+fn asked(words: &[String], style: Style) -> Result<Vec<Ask>, Usage> {
+    let ask = |words: &[String]| match Ask::of_words(words, style)? {
+        Ask::Nothing => Err(Usage("a command is missing beside &&".into())),
+        ask => Ok(ask),
+    };
+    words.split(|word| word == "&&").map(ask).collect()
+}
+
+/// Carries out one after the other, until one fails; gives the exit code of the last.
+async fn one_by_one(carrier: &mut Carrier<'_>, asks: Vec<Ask>) -> anyhow::Result<i64> {
+    for ask in asks {
+        let code = carrier.carry_out(ask).await?;
+        if code != 0 {
+            return Ok(code);
+        }
+    }
+    Ok(0)
 }
 
 async fn transcript(id: &str, client: &Client, json: bool) -> anyhow::Result<()> {

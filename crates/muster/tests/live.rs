@@ -209,6 +209,9 @@ fn a_script_gets_the_status_of_its_command_json_and_memory_of_a_process() {
     let output = world.live(&["get", "/nonexistent-file"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("get file"), "{output:?}");
+    let output = world.live(&["pwd", "&&", "exec", "/bin/false", "&&", "pwd"]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), "/\n".to_owned()), "what follows needs success");
+    assert_eq!(world.live(&["pwd", "&&"]).status.code(), Some(4));
     assert_eq!(world.live(&["fly"]).status.code(), Some(4), "nothing was opened for that");
     assert_eq!(world.run(&["live", &world.sid]).status.code(), Some(4), "a session needs a terminal");
     let listed = world.json(&["live", &world.sid, "--", "ls", &world.file("listed", b"x")]);
@@ -245,6 +248,26 @@ fn what_is_left_for_an_endpoint_is_found_under_its_task() {
     let put = world.folder.path().join("put.txt");
     leave(&["put", &file, &put.display().to_string()]);
     wait_for("the file on the endpoint", || fs::read(&put).is_ok_and(|content| content == b"what was wanted"));
+    // Several are one task: what it takes along, what it runs, and what it brings.
+    let tool = world.file("tool.sh", b"echo made > \"$1\"; cat \"$1\"");
+    let path = |name: &str| world.folder.path().join(name).display().to_string();
+    let (there, made) = (path("tool there.sh"), path("made.txt"));
+    let (put, run) = (["put", &tool, &there, "&&"], ["exec", "/bin/sh", &there, &made, "&&"]);
+    let batch = leave(&[&put[..], &run[..], &["get", &file, "&&", "get", &made]].concat());
+    for (id, name, content) in
+        [(format!("{batch}-2"), "second.txt", "made\n"), (batch.clone(), "first.txt", "what was wanted")]
+    {
+        wait_for(name, || world.run(&["artifact", "download", &id, "--to", &path(name)]).status.success());
+        assert_eq!(fs::read_to_string(path(name)).unwrap(), content);
+    }
+    wait_for("the answer of the whole", || {
+        let events = world.json(&["events", "--sid", &world.sid, "--since", "1h", "--investigation-id", &batch]);
+        let events = events.to_string();
+        events.contains("BATCH_REP") && events.contains("made\\n")
+    });
+    wait_for("the end of the task", || {
+        world.json(&["reliable-task", "get", &batch]).to_string().contains("\"finished\":1")
+    });
     let output = world.run(&["live", &world.sid, "--when-online", "--", "cd", "/"]);
     assert_eq!(output.status.code(), Some(4), "that makes no sense without a session");
 }

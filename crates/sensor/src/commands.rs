@@ -5,6 +5,7 @@
 //! reference/commands.md section 6.
 
 mod agent;
+mod batch;
 mod collection;
 mod directory;
 mod failure;
@@ -45,6 +46,8 @@ pub type Outcome = Result<Fields, Failure>;
 pub struct Job {
     /// Checked arguments.
     pub arguments: Arguments,
+    /// The commands of a batch.
+    pub steps: Vec<Command>,
     /// The task it belongs to.
     pub run: Run,
     /// What commands share.
@@ -80,7 +83,7 @@ const SHORT_TIME_MAX: Duration = Duration::from_secs(60);
 const LONG_TIME_MAX: Duration = Duration::from_secs(600);
 /// Time to move a file: 100 GB over a good line.
 const TRANSFER_TIME_MAX: Duration = Duration::from_secs(3_600);
-/// `run` ends by its own `--timeout`; this only keeps an instant representable.
+/// `run` ends by its own `--timeout`, and a batch with its commands; this only keeps an instant representable.
 const RUN_TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3_600);
 /// Longest text of a list in a reply; what holds it in memory is some five times as much.
 pub(crate) const LIST_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -89,7 +92,7 @@ pub(crate) const LIST_BYTES_MAX: usize = 16 * 1024 * 1024;
 #[must_use]
 pub fn time_max(name: &str) -> Duration {
     match (name, row(name).map(|row| row.1)) {
-        ("run", _) => RUN_TIME_MAX,
+        ("run" | "batch", _) => RUN_TIME_MAX,
         ("artifact_get" | "put", _) => TRANSFER_TIME_MAX,
         (_, Some(Lane::Long)) => LONG_TIME_MAX,
         _ => SHORT_TIME_MAX,
@@ -108,6 +111,7 @@ pub enum Handler {
 /// Commands of this build, sorted by name.
 const HANDLERS: &[(&str, Lane, Handler)] = &[
     ("artifact_get", Lane::Long, Handler::Waiting(|job| Box::pin(transfer::artifact_get(job)))),
+    ("batch", Lane::Long, Handler::Waiting(|job| Box::pin(batch::batch(job)))),
     ("dir_find_hash", Lane::Long, Handler::Blocking(directory::find_hash)),
     ("dir_list", Lane::Long, Handler::Blocking(directory::list)),
     ("dns_resolve", Lane::Long, Handler::Blocking(network::resolve)),
@@ -181,9 +185,8 @@ pub fn look(line: &str) -> Look {
         }
     };
     let spec = command.spec;
-    let refusal = handler(spec.name)
-        .is_none()
-        .then(|| (code::NOT_SUPPORTED, format!("this sensor does not support {}", spec.name)));
+    let missing = command.all().map(|command| command.spec.name).find(|name| handler(name).is_none());
+    let refusal = missing.map(|name| (code::NOT_SUPPORTED, format!("this sensor does not support {name}")));
     Look {
         request: spec.request(),
         reply: reply(spec.reply).to_owned(),

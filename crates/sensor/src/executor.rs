@@ -202,12 +202,30 @@ pub async fn carry_out(run: Run, tools: Arc<Toolbox>, stop: Arc<Stop>) {
 }
 
 async fn answer(command: Command, run: Run, tools: &Arc<Toolbox>, stop: &Arc<Stop>) -> Answer {
+    let (name, task) = (command.spec.name, run.task);
+    let Done { events, verdict, is_done } = perform(command, run, tools, stop).await;
+    Answer { task, verdict, events, afterwards: afterwards(name).filter(|_| is_done) }
+}
+
+/// What came of a command.
+pub(crate) struct Done {
+    /// Its reply.
+    pub(crate) events: Vec<Event>,
+    /// How it ended.
+    pub(crate) verdict: Verdict,
+    /// Whether it did what it is for.
+    is_done: bool,
+}
+
+/// Carries a command out, and puts its reply together.
+pub(crate) async fn perform(command: Command, run: Run, tools: &Arc<Toolbox>, stop: &Arc<Stop>) -> Done {
     let (task, investigation_id) = (run.task, run.investigation_id.clone());
     let echo = echo(&command);
     let (name, reply) = (command.spec.name, command.spec.reply);
     let time = commands::time_max(name);
     let (tools, until, stop) = (Arc::clone(tools), Instant::now() + time, Arc::clone(stop));
-    let job = Job { arguments: command.arguments, run, tools, until, stop: Arc::clone(&stop) };
+    let Command { arguments, steps, .. } = command;
+    let job = Job { arguments, steps, run, tools, until, stop: Arc::clone(&stop) };
     let outcome = match commands::handler(name) {
         Some(Handler::Waiting(handler)) => {
             let work = AssertUnwindSafe(handler(job)).catch_unwind();
@@ -226,7 +244,7 @@ async fn answer(command: Command, run: Run, tools: &Arc<Toolbox>, stop: &Arc<Sto
         .into_iter()
         .map(|body| event(commands::reply(reply), body, Some((task, &investigation_id)), clock::now()))
         .collect();
-    Answer { task, verdict, events, afterwards: afterwards(name).filter(|_| is_done) }
+    Done { events, verdict, is_done }
 }
 
 /// Waits until a command has taken too long, or too long to stop; gives what it failed of then.

@@ -51,17 +51,15 @@ pub enum Error {
     Store(#[from] StoreError),
 }
 
-/// Checks that the payload a command names is there.
+/// Checks that the payloads a command names are there.
 ///
 /// # Errors
 ///
 /// [`Error::Missing`].
 pub fn require(records: &Records, oid: Oid, command: &Command) -> Result<(), Error> {
-    match command.spec.needs_payload(&command.arguments) {
-        Some(name) if !records.has(oid, PAYLOAD, name) => {
-            Err(Error::Missing(CommandError::PayloadNotFound(name.to_owned())))
-        }
-        _ => Ok(()),
+    match command.payloads().find(|name| !records.has(oid, PAYLOAD, name)) {
+        Some(name) => Err(Error::Missing(CommandError::PayloadNotFound(name.to_owned()))),
+        None => Ok(()),
     }
 }
 

@@ -63,8 +63,5 @@ pub struct Tasking {
 ///
 /// [`access::Error::MissingPermission`]. Source: reference/sensor.md section 10.1.
 pub fn require_payload(caller: &Caller, oid: Oid, command: &Command) -> Result<(), access::Error> {
-    match command.spec.needs_payload(&command.arguments) {
-        Some(_) => caller.require(oid, "payload.use"),
-        None => Ok(()),
-    }
+    if command.payloads().next().is_some() { caller.require(oid, "payload.use") } else { Ok(()) }
 }

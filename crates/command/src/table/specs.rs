@@ -2,7 +2,7 @@
 //!
 //! Source: reference/commands.md section 5, the master table and the table of
 //! accepted arguments; details from section 6. `dir_find`, `file_grep` and
-//! `container_list` have no published syntax: theirs is muster's.
+//! `container_list` have no published syntax: theirs is muster's, and so is `batch`.
 
 use muster_model::Platform;
 
@@ -27,6 +27,9 @@ pub(super) static SPECS: &[Spec] = &[
             // Obsolete: accepted so that old lines keep working, without effect.
             Argument::text("source", "SOURCE"),
         ]),
+    Spec::new("batch", &[W, M, L], Reply::Event("BATCH_REP"))
+        .does("carry out command lines one after the other, until one fails")
+        .takes(&[Argument::list("line", "LINE", Element::Text).required().positional()]),
     Spec::new("container_list", &[L], Reply::Event("CONTAINER_LIST_REP")).does("list containers of all known engines"),
     Spec::new("deny_tree", &[W, M, L], Reply::Receipt)
         .does("kill processes with all their descendants, present and future")

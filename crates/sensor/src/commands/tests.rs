@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use muster_model::{Iid, Oid, Sid, TaskId};
-use muster_wire::InstallationKey;
+use muster_wire::{Event, InstallationKey};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
@@ -15,6 +15,8 @@ use crate::executor::{self, ToSensor};
 use crate::platform::process::{control, describe};
 use crate::platform::shapes::Control;
 use crate::stop::Stop;
+
+mod batch;
 
 /// What commands share in a sensor with this state directory, whose server is nowhere.
 pub(crate) fn toolbox(state_dir: &Path) -> (Toolbox, mpsc::Receiver<ToSensor>) {
@@ -63,9 +65,10 @@ impl Bench {
 
     /// A job whose time is over.
     fn late(&self, line: &str) -> Job {
-        let arguments = Command::parse(line).unwrap().arguments;
+        let Command { arguments, steps, .. } = Command::parse(line).unwrap();
         Job {
             arguments,
+            steps,
             run: Self::run(line),
             tools: Arc::clone(&self.tools),
             until: Instant::now(),
@@ -74,6 +77,13 @@ impl Bench {
     }
 
     async fn answer(&mut self, line: &str) -> (Answer, Value) {
+        let (answer, body, _) = self.answer_after(line).await;
+        (answer, body)
+    }
+
+    /// An answer, its first event, and the events that were told before it.
+    async fn answer_after(&mut self, line: &str) -> (Answer, Value, Vec<Event>) {
+        let mut before = Vec::new();
         let run = Self::run(line);
         let work = executor::carry_out(run, Arc::clone(&self.tools), Arc::default());
         tokio::pin!(work);
@@ -81,11 +91,15 @@ impl Bench {
         loop {
             tokio::select! {
                 () = &mut work, if !is_over => is_over = true,
-                Some(told) = self.told.recv() => if let ToSensor::Answered(answer) = told {
-                    let body = answer.events.first().map(|event| serde_json::from_slice(&event.body).unwrap());
-                    return (answer, body.unwrap_or_default());
+                Some(told) = self.told.recv() => match told {
+                    ToSensor::Answered(answer) => {
+                        let body = answer.events.first().map(|event| serde_json::from_slice(&event.body).unwrap());
+                        return (answer, body.unwrap_or_default(), before);
+                    }
+                    ToSensor::Reported(event) => before.push(event),
+                    // A request for a transfer is dropped: nobody grants it.
+                    _ => {}
                 }
-                // A request for a transfer is dropped: nobody grants it.
             }
         }
     }

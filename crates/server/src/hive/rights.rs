@@ -75,8 +75,7 @@ fn of_task(command: Option<&Value>) -> Vec<&'static str> {
         Some(line) => word(line),
         None => String::new(),
     };
-    let needs_none =
-        Command::parse(&line).is_ok_and(|command| command.spec.needs_payload(&command.arguments).is_none());
+    let needs_none = Command::parse(&line).is_ok_and(|command| command.payloads().next().is_none());
     if needs_none { vec!["sensor.task"] } else { vec!["sensor.task", "payload.use"] }
 }
 

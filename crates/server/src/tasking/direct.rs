@@ -152,7 +152,7 @@ async fn send(
         let state = place.organization.state.lock();
         let row = state.fleet.row(place.ordinal).ok_or(Error::NoSensor)?;
         for command in &parsed {
-            command.spec.require_support(row.sensor.platform, row.sensor.architecture)?;
+            command.require_support(row.sensor.platform, row.sensor.architecture)?;
         }
         let link = state.link(place.ordinal).cloned().ok_or(Error::Offline)?;
         if link.is_full() {

@@ -26,8 +26,8 @@ pub enum Moved<'a> {
 
 fn moves(command: &Command, moved: Moved<'_>) -> bool {
     match moved {
-        Moved::Payload(name) => command.spec.needs_payload(&command.arguments) == Some(name),
-        Moved::Artifact => command.spec.uploads,
+        Moved::Payload(name) => command.payloads().any(|payload| payload == name),
+        Moved::Artifact => command.uploads(),
     }
 }
 
@@ -67,10 +67,11 @@ impl BySensor {
 impl DirectTasks {
     /// A sensor was sent this.
     pub(super) fn sent(&self, place: &Place, command: Command) {
-        if !command.spec.uploads && command.spec.needs_payload(&command.arguments).is_none() {
+        if !command.uploads() && command.payloads().next().is_none() {
             return;
         }
-        let own = command.arguments.number("timeout").unwrap_or_default().unsigned_abs();
+        let own = command.all().filter_map(|command| command.arguments.number("timeout"));
+        let own = own.map(i64::unsigned_abs).fold(0, u64::saturating_add);
         let now = Instant::now();
         let Some(until) = now.checked_add(DIRECT_MAX + Duration::from_secs(own)) else { return };
         let mut all = self.0.lock();

@@ -83,6 +83,6 @@ fn created(spec: &Spec) -> Answer {
 }
 
 fn unsupported(fleet: &Fleet, targets: &RoaringBitmap, command: &Command) -> RoaringBitmap {
-    let of_kind = fleet.kinds().filter(|(platform, architecture, _)| !command.spec.supports(*platform, *architecture));
+    let of_kind = fleet.kinds().filter(|(platform, architecture, _)| !command.supports(*platform, *architecture));
     of_kind.fold(RoaringBitmap::new(), |all, (_, _, set)| all | (set & targets))
 }

@@ -414,7 +414,7 @@ impl Dispatch {
             let Some(follower) = self.followers.get(&number) else { continue };
             for ordinal in self.turns.ordinals(job) {
                 let Some(row) = self.known.fleet.row(*ordinal) else { continue };
-                let is_able = follower.command.spec.supports(row.sensor.platform, row.sensor.architecture);
+                let is_able = follower.command.supports(row.sensor.platform, row.sensor.architecture);
                 let change = if is_able && follower.selector.selects(&row.sensor) {
                     queue.join(number, *ordinal, now)
                 } else {

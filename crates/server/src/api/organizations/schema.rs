@@ -83,6 +83,7 @@ const CONNECTION: &str =
 /// Answers to commands with fields of their own, beside those of [`REPLY`]. Those without any are of commands that the
 /// sensor does not have.
 const REPLIES: &[(&str, &str)] = &[
+    ("BATCH_REP", "l:STEPS s:STEPS/COMMAND_LINE i:STEPS/ERROR s:STEPS/ERROR_MESSAGE"),
     ("CONTAINER_LIST_REP", ""),
     (
         "DEBUG_DATA_REP",
