@@ -37,7 +37,7 @@ PROGRAMS = {"chromium": "chromium", "curl": "curl", "nft": "nftables", "ip": "ip
 CLIENTS = ROOT / "tests" / "clients"
 
 # How much more the slow variants do.
-LONG = {"MUSTER_SEEDS": "5000", "MUSTER_KILL_EXECUTIONS": "20000", "PROPTEST_CASES": "4096", "MUSTER_FULL_SIZE": "1"}
+LONG = {"MUSTER_SEEDS": "5000", "MUSTER_KILL_EXECUTIONS": "20000", "PROPTEST_CASES": "4096", "MUSTER_FULL_SIZE": "1", "MUSTER_LIVE_BYTES": str(2**30)}
 
 
 def tools(_) -> Counts:
@@ -116,7 +116,7 @@ def programs() -> Counts:
 
 def clients(options) -> Counts:
     """The official clients, unmodified, and the documented curl lines against a real server; services and extensions of the official frameworks"""
-    for name in ("5", "4", "service", "service-1.8.0", "extension", "cbapi", "cbsdk3", "cbsdk6"):
+    for name in ("5", "4", "service", "service-1.8.0", "extension", "cbapi", "cbapi-1.3.0", "cbsdk3", "cbsdk6"):
         environment_of(name, CLIENTS / f"requirements-{name}.txt")
     pytest = environment_of("pytest", CLIENTS / "requirements-pytest.txt")
     return python_tests("clients", CLIENTS, pytest, LONG if options.long else {})
@@ -136,7 +136,7 @@ def dist_(options) -> Counts:
     counts = dist.build(options)
     if not counts.failed:
         # The live sessions are those of the clients' tests.
-        for name in ("cbapi", "cbsdk6"):
+        for name in ("cbapi", "cbsdk3", "cbsdk6"):
             environment_of(name, CLIENTS / f"requirements-{name}.txt")
         environment = environment_of("pytest", CLIENTS / "requirements-pytest.txt")
         counts.add(python_tests("dist", ROOT / "tests" / "dist", environment))

@@ -78,7 +78,8 @@ def environment_of(name: str, requirements: Path) -> Path:
         return folder
     shutil.rmtree(folder, ignore_errors=True)
     code, _ = run(f"venv-{name}", [sys.executable, "-m", "venv", str(folder)])
-    install = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)]
+    # The lists are whole, and some packages ask for others that do not work any more.
+    install = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "--no-deps", "-r", str(requirements)]
     if code == 0:
         code, _ = run(f"pip-{name}", install)
     if code:

@@ -12,16 +12,24 @@ from pathlib import Path
 
 import pytest
 
-from api import Api
+from api import Api, call
 from conftest import enrol
 from live_scripts import CHECK_MAX_S, HERE, device, python_of, variables_of
+from process import Server
 
 CLIENTS = {"cbapi": "cbapi_v3", "cbsdk3": "sdk", "cbsdk6": "sdk"}
+SCRIPTS = CLIENTS | {"cbapi-1.3.0": "cbapi_first"}
+# Devices that take the client three pages.
+MANY = 250
+SECRET = "secret-of-webhooks"
+# These need a server of their own.
+APART = ("p15_", "p65_")
 
 
 def checks() -> list:
-    names = {script: re.findall(r"^def (p\d\w*)\(", (HERE / f"{script}.py").read_text(), re.MULTILINE) for script in CLIENTS.values()}
-    return [pytest.param(client, script, name, id=f"{client}-{name}") for client, script in CLIENTS.items() for name in names[script]]
+    names = {script: re.findall(r"^def (p\d\w*)\(", (HERE / f"{script}.py").read_text(), re.MULTILINE) for script in SCRIPTS.values()}
+    names = {script: [name for name in found if not name.startswith(APART)] for script, found in names.items()}
+    return [pytest.param(client, script, name, id=f"{client}-{name}") for client, script in SCRIPTS.items() for name in names[script]]
 
 
 @pytest.fixture(scope="session")
@@ -37,11 +45,43 @@ def live_variables(world):
     }
 
 
+def run_check(client: str, script: str, name: str, variables: dict[str, str]) -> None:
+    argv = [python_of(client), str(HERE / f"{script}.py"), name]
+    done = subprocess.run(argv, env=variables, capture_output=True, text=True, timeout=CHECK_MAX_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 @pytest.mark.parametrize(("client", "script", "name"), checks())
 def test_live(live_variables, client, script, name):
-    argv = [python_of(client), str(HERE / f"{script}.py"), name]
-    done = subprocess.run(argv, env=live_variables, capture_output=True, text=True, timeout=CHECK_MAX_S, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run_check(client, script, name, live_variables)
+
+
+def test_p15_a_device_that_does_not_come_is_a_timeout_of_the_client_which_closes(folder):
+    server = Server(folder / "impatient", "[limits]\nlive_check_in_s = 3\n")
+    try:
+        api = Api(server)
+        sensor = enrol(server, api, "asleep")
+        sensor.process.stop()
+        number = str(device(api, sensor.sid))
+        variables = variables_of(server, server.folder) | {"DEVICE": number, "OFFLINE": number}
+        run_check("cbapi", "cbapi_v3", "p15_a_device_that_does_not_come_is_a_timeout_of_the_client_which_closes", variables)
+    finally:
+        server.stop()
+
+
+def test_p65_two_hundred_and_fifty_devices_are_listed_page_by_page(lone_server):
+    """Sensors of webhooks: they enrol with their first event, and no process is needed for each."""
+    api, oid = Api(lone_server), lone_server.oid
+    iid = api("POST", f"installationkeys/{oid}", {"desc": "of many"})["iid"]
+    for number in range(MANY):
+        name = f"many-{number}"
+        options = {"hostname": name, "identity": {"oid": oid, "installation_key": iid}, "platform": "json", "sensor_seed_key": name}
+        record = {"sensor_type": "webhook", "webhook": {"secret": SECRET, "client_options": options}}
+        api("POST", f"hive/cloud_sensor/{oid}/{name}/data", {"data": json.dumps(record), "usr_mtd": '{"enabled": true}'})
+        posted = call("POST", f"{lone_server.url}/{oid}/{name}/{SECRET}", headers={"content-type": "application/json"}, body=b"{}")
+        assert posted.status == 200, posted
+    variables = variables_of(lone_server, lone_server.folder) | {"DEVICE": "1", "OFFLINE": "1", "MANY": str(MANY)}
+    run_check("cbapi", "cbapi_v3", "p65_all_of_many_devices_are_listed", variables)
 
 
 @pytest.mark.parametrize("client", CLIENTS)

@@ -10,16 +10,17 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from pathlib import Path
 
 from cbapi.example_helpers import CblrCli
 from cbapi.errors import ApiError, ClientError, ObjectNotFoundError, ServerError, TimeoutError, UnauthorizedError
 from cbapi.errors import ConnectionError as CbConnectionError
-from cbapi.live_response_api import LiveResponseError
+from cbapi.live_response_api import LiveResponseError, LiveResponseMemdump
 from cbapi.psc.cblr import LiveResponseSessionManager
 from cbapi.psc.defense import CbDefenseAPI, Device
 
-from checks import BASE, CA, DEVICE, FOLDER, OFFLINE, TOKEN, URL, eventually, main, raises, run_on_many
+from checks import BASE, CA, DEVICE, FOLDER, LONG_BYTES, OFFLINE, TOKEN, URL, eventually, long_file, main, raises, run_on_many
 
 
 def api(token=TOKEN, url=URL, **more):
@@ -206,18 +207,22 @@ def p27_to_p32_commands():
     assert ids("status=canceled") == []
     for query in ("status=nonsense", "count=0", "count=x"):
         assert plain("GET", f"{BASE}/session/{live}/command?{query}")[0] == 400, query
-    # One command at a time: what waits behind the slow one can be cancelled, and never runs.
+    # One command at a time: what waits behind a slow one can be cancelled, and never runs.
     mark = FOLDER / "never"
-    os.mkfifo(FOLDER / "fifo") if not (FOLDER / "fifo").exists() else None
-    slow = post({"name": "create process", "object": "/bin/sleep 1", "wait": False})[1]["id"]
-    busy = [post({"name": "directory list", "object": "/usr/*"})[1]["id"] for _ in range(30)]
+    busy = post({"name": "get file", "object": long_file()})[1]
     waiting = post({"name": "create directory", "object": str(mark)})[1]["id"]
-    status, body = plain("PUT", f"{BASE}/session/{live}/command/{waiting}")
-    assert status in (200, 409)
-    if status == 200:
-        assert body["status"] == "cancel" and not mark.exists()
-    assert plain("PUT", f"{BASE}/session/{live}/command/{slow}")[0] == 409
-    assert plain("GET", f"{BASE}/session/{live}/command/{busy[-1]}?wait=true")[1]["status"] == "complete"
+    status, body = plain("PUT", f"{BASE}/session/{live}/command/{waiting}", {"id": waiting, "status": "cancel"})
+    assert (status, body["status"]) == (200, "cancel"), body
+    # Meanwhile the file comes, and it is told how far it is.
+    file = f"{BASE}/session/{live}/file/{busy['file_id']}"
+    came = []
+    while plain("GET", f"{BASE}/session/{live}/command/{busy['id']}")[1]["status"] != "complete":
+        came.append(plain("GET", file)[1]["size_uploaded"])
+    assert came == sorted(came) and len(set(came)) > 2, came
+    assert plain("GET", file)[1]["size_uploaded"] == LONG_BYTES and plain("DELETE", file)[0] == 200
+    assert plain("PUT", f"{BASE}/session/{live}/command/{busy['id']}")[0] == 409
+    assert ids("status=canceled") == [waiting]
+    assert plain("GET", f"{BASE}/session/{live}/command/{waiting}")[1]["status"] == "cancel" and not mark.exists()
     for request in ({"name": "nonsense"}, {}, {"name": "kill", "object": "x"}, {"name": "process list", "session_id": "1:1"}):
         assert post(request)[0] == 400, request
     assert plain("POST", f"{BASE}/session/{live}/command", b"{", {"Content-Type": "application/json"})[0] == 400
@@ -248,6 +253,9 @@ def p35_p36_files_both_ways():
         assert s.get_file(path) == data, size
     local = FOLDER / 'local "ä" name'
     local.write_bytes(b"content")
+    whole = os.urandom(64 * 2**20)
+    s.put_file(io.BytesIO(whole), str(FOLDER / "put-64"))
+    assert s.get_raw_file(str(FOLDER / "put-64"), timeout=60, delay=0.2).read() == whole
     path = str(FOLDER / 'remote \'quoted\' ä "name"')
     s.put_file(open(local, "rb"), path)
     assert open(path, "rb").read() == b"content" and oct(os.stat(path).st_mode)[-3:] == "600"
@@ -319,10 +327,13 @@ def p45_to_p50_directories():
     only = s.list_directory(str(root))
     assert len(only) == 1 and "DIRECTORY" in only[0]["attributes"]
     assert [one["filename"] for one in s.list_directory(str(root) + "/*.txt")] == ["one.txt"]
-    walked = {(path.rstrip("/"), tuple(sorted(folders)), tuple(sorted(files))) for path, folders, files in (
-        (str(p), [d["filename"] if isinstance(d, dict) else d for d in ds], [f["filename"] if isinstance(f, dict) else f for f in fs])
-        for p, ds, fs in s.walk(str(root)))}
-    assert any(path.endswith("/b") and "three" in files for path, _, files in walked), walked
+    # Links are files to the client; to the walk of this machine, which does not follow them, directories.
+    ours = {(path, tuple(sorted(set(folders) - {"cycle"})), tuple(sorted(files + ["cycle"] * ("cycle" in folders))))
+            for path, folders, files in os.walk(root)}
+    for begin in (str(root), str(root) + "/"):
+        theirs = {(os.path.normpath(path), tuple(sorted(folders)), tuple(sorted(files)))
+                  for path, folders, files in s.walk(begin)}
+        assert theirs == ours, (theirs, ours)
     raises(LiveResponseError, lambda: s.delete_file(str(root / "a") + "/"), "ERROR_DIR_NOT_EMPTY")
     s.delete_file(str(root / "a" / "b" / "three"))
     s.delete_file(str(root / "a" / "b") + "/")
@@ -356,12 +367,61 @@ def p51_to_p58_processes():
     assert s.kill_process(sleeper) is True
     assert not any(one["pid"] == sleeper and "sleep" in one["command_line"] for one in s.list_processes())
     raises(LiveResponseError, lambda: s.kill_process(2147483000), "ERROR_INVALID_PARAMETER")
+    other = subprocess.Popen(["/bin/sleep", "60"])
+    assert command(s.session_id, {"name": "kill", "object": str(other.pid)})["status"] == "complete" and other.wait(10) == -9
     last = s.create_process("/bin/echo last")
     s.close()
     assert last == b"last\n"
 
 
-def p65_p66_devices():
+def p63_p64_memory_is_dumped_fetched_and_removed_by_the_client():
+    """Of a process, which the client cannot name: it is asked for here, and the client does the rest."""
+    s = session()
+    mark = f"MARK={os.urandom(8).hex()}"
+    small = subprocess.Popen(["/bin/sleep", "60"], env={"MARK": mark})
+    held = bytearray(mark.encode() * (128 * 2**20 // len(mark)))
+    path, local = f"{BASE}/session/{s.session_id}/command", FOLDER / "local.bin"
+    for pid, compress in ((os.getpid(), False), (small.pid, True)):
+        asked = {"session_id": s.session_id, "name": "memdump", "object": str(FOLDER / "image"), "pid": pid, "compress": compress}
+        number = plain("POST", path, asked)[1]["id"]
+        seen = [plain("GET", f"{path}/{number}")[1]]
+        while seen[-1]["status"] in ("pending", "in progress"):
+            seen.append(plain("GET", f"{path}/{number}")[1])
+        steps = [one["percentdone"] for one in seen]
+        assert steps == sorted(steps) and seen[-1]["complete"] and not seen[-1]["dumping"] and steps[-1] == 100, seen[-1]
+        if not compress:
+            running = [one for one in seen if one["dumping"]]
+            assert running and len(set(steps)) > 2, steps
+            assert all(one["status"] == "in progress" and not one["complete"] for one in running), running
+        dump = LiveResponseMemdump(s, number, str(FOLDER / "image") + (".zip" if compress else ""))
+        dump.wait()
+        dump.get(str(local))
+        dump.delete()
+        eventually("the client has removed the image", lambda: not Path(dump.remote_filename).exists())
+        image = zipfile.ZipFile(local).read("image") if compress else local.read_bytes()
+        assert image[:4] == b"\x7fELF" and mark.encode() in image
+    small.kill()
+    assert held
+    raises(LiveResponseError, lambda: s.start_memdump(str(FOLDER / "none" / "x")).wait(), "ERROR_PATH_NOT_FOUND")
+
+
+def p15_a_device_that_does_not_come_is_a_timeout_of_the_client_which_closes():
+    """The server of this check waits for few seconds."""
+    begun, put, closed = time.monotonic(), cb.put_object, []
+    cb.put_object = lambda path, body: closed.append(body["status"]) or put(path, body)
+    raises(TimeoutError, lambda: cb.select(Device, OFFLINE).lr_session(), "Could not establish session")
+    assert time.monotonic() - begun < 30, "it ends with the server's time, not with the client's 360 s"
+    assert closed == ["CLOSE"]
+    assert [one["status"] for one in plain("GET", BASE + "/session")[1]] == ["TIMEOUT"]
+
+
+def p65_all_of_many_devices_are_listed():
+    many = int(os.environ["MANY"])
+    ids = [one.deviceId for one in cb.select(Device)]
+    assert (len(ids), len(set(ids)), len(cb.select(Device))) == (many, many, many)
+
+
+def p66_devices_by_their_names():
     devices = list(cb.select(Device))
     assert DEVICE in [one.deviceId for one in devices] and len(cb.select(Device)) == len(devices)
     assert len({one.deviceId for one in devices}) == len(devices)

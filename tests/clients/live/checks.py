@@ -12,6 +12,8 @@ ORGANIZATION = os.environ["LC_OID"]
 DEVICE, OFFLINE = int(os.environ["DEVICE"]), int(os.environ["OFFLINE"])
 FOLDER = Path(os.environ["FOLDER"])
 BASE = "/integrationServices/v3/cblr"
+# It takes an endpoint about a second to send so much.
+LONG_BYTES = 256 * 2**20
 
 
 def eventually(what, probe, seconds=30):
@@ -33,6 +35,14 @@ def raises(kind, call, text=""):
         assert text in str(error), f"{text} is not in {error!r}"
         return error
     raise AssertionError(f"{kind.__name__} was not raised")
+
+
+def long_file():
+    """A file that takes so long to get that commands wait behind it."""
+    path = FOLDER / "long"
+    with open(path, "wb") as file:
+        file.truncate(LONG_BYTES)
+    return str(path)
 
 
 def run_on_many(submit):

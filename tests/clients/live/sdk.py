@@ -5,12 +5,12 @@ import io
 import os
 
 import cbc_sdk
-from cbc_sdk.errors import ObjectNotFoundError, TimeoutError
+from cbc_sdk.errors import ApiError, ObjectNotFoundError, TimeoutError
 from cbc_sdk.live_response_api import LiveResponseError
 from cbc_sdk.platform import Device
 from cbc_sdk.rest_api import CBCloudAPI
 
-from checks import CA, DEVICE, FOLDER, ORGANIZATION, TOKEN, URL, eventually, main, raises, run_on_many
+from checks import CA, DEVICE, FOLDER, ORGANIZATION, TOKEN, URL, eventually, long_file, main, raises, run_on_many
 
 cb = CBCloudAPI(url=URL, token=TOKEN, org_key=ORGANIZATION, ssl_cert_file=CA)
 IS_LATER = tuple(int(part) for part in cbc_sdk.__version__.split(".")[:2]) >= (1, 3)
@@ -58,6 +58,9 @@ def p51_to_p58_processes():
     assert processes[0].get(key) is not None
     assert s.create_process("/bin/sh -c 'echo out; echo err >&2'") == b"out\nerr\n"
     raises(LiveResponseError, lambda: s.create_process("/none/such"), "ERROR_PATH_NOT_FOUND")
+    started = s.create_process("/bin/sleep 22", wait_for_output=False, wait_for_completion=False)
+    assert not started and any("sleep 22" in str(one) for one in s.list_processes())
+    s.create_process("/bin/sh -c 'exit 3'", wait_for_output=False)
     raises(TimeoutError, lambda: s.create_process("/bin/sleep 21", wait_timeout=1))
     pid = next(one for one in s.list_processes() if "sleep 21" in str(one))
     assert s.kill_process(pid["process_pid" if IS_LATER else "pid"]) is True
@@ -78,6 +81,17 @@ def p70_what_runs_aside_and_is_cancelled():
     (FOLDER / "aside").write_bytes(b"aside")
     number, future = s.get_file(str(FOLDER / "aside"), async_mode=True)
     assert future.result(60) == b"aside"
+    # What waits behind a slow command can be cancelled, and never runs.
+    commands = f"/appservices/v6/orgs/{ORGANIZATION}/liveresponse/sessions/{s.session_id}/commands"
+    slow = cb.post_object(commands, {"session_id": s.session_id, "name": "get file", "path": long_file()}).json()
+    number, future = s.create_directory(str(FOLDER / "never later"), async_mode=True)
+    s.cancel_command(number)
+    raises(ApiError, lambda: future.result(60), "The command has been cancelled.")
+    assert s.command_status(number).upper() == "CANCELLED"
+    raises(ApiError, lambda: s.cancel_command(number), "Cannot cancel command in status CANCELLED")
+    eventually("the slow one ends", lambda: s.command_status(slow["id"]).upper() == "COMPLETE")
+    cb.delete_object(f"{commands.removesuffix('commands')}files/{slow['file_details']['file_id']}")
+    assert not (FOLDER / "never later").exists()
 
 
 def jobs_on_many_devices():

@@ -1,5 +1,7 @@
 //! Live sessions over HTTP, with a sensor that the test plays.
 
+mod registry;
+
 use crate::described;
 use crate::world::World;
 use muster_model::{Oid, Sid};
@@ -64,7 +66,7 @@ impl Played {
             instance: vec![instance],
             working_directory: "/".into(),
             drives: vec!["/".into()],
-            commands: vec!["process list".into(), "directory list".into()],
+            commands: muster_live::Name::all().map(|name| name.text().to_owned()).collect(),
             os_version: "Linux".into(),
         };
         self.say(world, session, live_report::What::Joined(joined)).await;
@@ -73,6 +75,10 @@ impl Played {
     async fn end(&self, world: &World, session: u64, command: u32, code: u32) {
         let found = json!({"files": [{"name": "x", "alternate": "", "attributes": [], "size": 1, "created": 1,
             "accessed": 1, "modified": 1}]});
+        self.end_with(world, session, command, code, &found).await;
+    }
+
+    async fn end_with(&self, world: &World, session: u64, command: u32, code: u32, found: &Value) {
         let ended = LiveEnded { command, code, text: String::new(), found: found.to_string().into_bytes() };
         self.say(world, session, live_report::What::Ended(ended)).await;
     }
@@ -266,6 +272,25 @@ async fn a_transcript_tells_who_ordered_what_and_what_came_of_it() {
     assert_eq!((&transcript["status"], &transcript["by"]), (&json!("CLOSE"), &json!("tester")));
     assert_eq!((&command["by"], &command["obj"]["object"]), (&json!("tester"), &json!("/etc/")));
     assert_eq!(command["files"][0]["filename"], "x");
+    // The audit tells of each step who did what, from where, and what came of it.
+    let live: Vec<(String, Value)> =
+        world.audited().await.into_iter().filter(|(action, _)| action.starts_with("live_")).collect();
+    let actions: Vec<&str> = live.iter().map(|(action, _)| action.as_str()).collect();
+    assert_eq!(actions, ["live_open", "live_command", "live_ended", "live_close"]);
+    for (_, record) in live.iter().filter(|(action, _)| action != "live_ended") {
+        assert_eq!(
+            (&record["ident"], &record["mtd"]["source_ip"]),
+            (&json!("tester"), &json!("127.0.0.1")),
+            "{record}"
+        );
+        assert_eq!(record["entity"], json!({"type": "live_session", "id": id, "sid": sensor.sid}));
+    }
+    assert_eq!(live[1].1["mtd"]["request"], json!({"name": "directory list", "object": "/etc/"}));
+    let end = &live[2].1["mtd"];
+    assert_eq!(
+        (&end["by"], &end["command"], &end["result_code"]),
+        (&json!("tester"), &json!("directory list"), &json!(0))
+    );
     let poor = world.token_of(world.oid, &["live.session".to_owned()]).await;
     let path = format!("live/{}/transcripts/{id}", world.oid);
     assert_eq!(world.call_as(Some(&poor), "GET", &path, &[]).await.0, 401);
