@@ -57,10 +57,11 @@ pub use live::{
     LiveDevices, LiveError, LiveFile, LiveSessionV3, LiveSessionV6, LiveTranscript,
 };
 pub use organization::{
-    EventFields, EventSchema, EventTypes, MadeOid, MadeOrganization, MitreLayer, NameAvailable, OrgError, OrgErrors,
-    Organization, OrganizationName, Organizations, QuotaOfKind, QuotaUsage, Resources, Setting, Urls, Usage, UsageNow,
+    CertificateStanding, EventFields, EventSchema, EventTypes, MadeOid, MadeOrganization, MitreLayer, NameAvailable,
+    OrgError, OrgErrors, Organization, OrganizationName, Organizations, QuotaOfKind, QuotaUsage, Resources,
+    ServerStanding, Setting, Urls, Usage, UsageNow,
 };
-pub use output::{Output, Outputs};
+pub use output::{Output, OutputStanding, OutputStandings, OutputTrial, Outputs};
 pub use replay::{Price, Replay, ReplayMatch, ReplayResult, ReplayStats};
 pub use role::{Role, UnknownRole};
 pub use sensor::{

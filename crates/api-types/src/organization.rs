@@ -146,6 +146,31 @@ pub struct OrgError {
     pub ts: i64,
 }
 
+/// How the server stands that holds an organization.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ServerStanding {
+    /// What sensors and clients trust, and with what the server answers them.
+    pub certificates: Vec<CertificateStanding>,
+    /// Sensors that are not deleted, by their version.
+    pub sensor_versions: BTreeMap<String, u64>,
+    /// Why the server cannot take changes and records now; null if it can.
+    pub unready: Option<String>,
+    /// Version of the server.
+    pub version: String,
+}
+
+/// How long a certificate is valid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateStanding {
+    /// What to do about it; null if nothing is to be done.
+    pub advice: Option<String>,
+    /// What it is.
+    pub name: String,
+    /// Its last second.
+    #[schemars(with = "schema::UnixSeconds")]
+    pub until: i64,
+}
+
 /// Sensors online, and how many may be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct QuotaUsage {

@@ -239,7 +239,7 @@ impl Findings {
         if !is_running {
             return;
         }
-        let advice = "restart the server, which makes a new one";
+        let advice = pki::RENEW_CERTIFICATE;
         let url = Environment::read(data_dir)
             .ok()
             .flatten()

@@ -14,6 +14,7 @@ mod file;
 mod filter;
 mod format;
 mod settings;
+mod standing;
 mod syslog;
 mod webhook;
 mod worker;
@@ -34,9 +35,10 @@ use filter::Filter;
 use format::Format;
 use muster_model::Oid;
 use muster_store::{Expect, Store, Stream, Write};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use serde_json::{Map, Value, json};
 use settings::Module;
+use standing::Outcome;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -77,6 +79,8 @@ pub struct Output {
     is_delete_on_failure: bool,
     /// The settings it was made of: tells whether a change is one.
     settings: Map<String, Value>,
+    /// What came of its deliveries.
+    outcome: Mutex<Outcome>,
     /// Wakes the worker.
     wake: Notify,
     /// Bytes in the queue, roughly: records are counted before their commit, so that a worker which is quick to
@@ -96,6 +100,7 @@ impl Output {
             module: Module::read(&read)?,
             is_delete_on_failure: read.flag("is_delete_on_failure")?,
             settings,
+            outcome: Mutex::default(),
             wake: Notify::new(),
             waiting_bytes: AtomicU64::new(0),
         })
@@ -207,6 +212,10 @@ impl Outputs {
         self.by_organization.read().get(&oid).cloned()
     }
 
+    fn find(&self, oid: Oid, name: &str) -> Option<Arc<Output>> {
+        self.of(oid)?.iter().find(|output| output.name == name).cloned()
+    }
+
     /// Bytes in all queues, roughly.
     #[must_use]
     pub fn waiting_bytes(&self) -> u64 {
@@ -220,9 +229,8 @@ impl Outputs {
     /// What the `tailored` output of this name gets of a record: nothing if its filters do not want it. `None` if
     /// the organization has no such output.
     pub(crate) fn send_tailored(&self, name: &str, record: &Record) -> Option<Option<Box<dyn intake::Enqueued>>> {
-        let outputs = self.of(record.oid)?;
-        let output = outputs.iter().find(|output| output.name == name && output.feed == Feed::Tailored)?;
-        let enqueued = || Box::new(Enqueued::new(output, vec![record.body.to_vec()])) as Box<dyn intake::Enqueued>;
+        let output = self.find(record.oid, name).filter(|output| output.feed == Feed::Tailored)?;
+        let enqueued = || Box::new(Enqueued::new(&output, vec![record.body.to_vec()])) as Box<dyn intake::Enqueued>;
         Some(output.admits(record).then(enqueued))
     }
 }
@@ -354,6 +362,13 @@ impl Delivery {
             sight != Sight::Nothing
         });
         all
+    }
+
+    /// The output at work of this name, if somebody sees its settings.
+    #[must_use]
+    pub fn seen(&self, oid: Oid, name: &str, by: &Actor) -> Option<Arc<Output>> {
+        let is_seen = Reach::of(&self.records, oid, by).sight(OUTPUT, name) == Sight::Whole;
+        self.outputs.find(oid, name).filter(|_| is_seen)
     }
 
     /// All outputs of an organization, as stored.

@@ -36,6 +36,9 @@ pub const DAYS_LEFT_MIN: u64 = 30;
 pub const REPLACE_AUTHORITY: &str = "stop the server, move that folder away and start with --new-authority: it makes a new CA, and every sensor must enrol \
      again";
 
+/// What to do about a server certificate whose time is over.
+pub const RENEW_CERTIFICATE: &str = "restart the server, which makes a new one";
+
 /// A server that does not finish the handshake in this time does not serve.
 const SERVED_MAX: Duration = Duration::from_secs(5);
 
@@ -177,8 +180,12 @@ pub struct Pki {
     pub authority: CertificateDer<'static>,
     /// PEM file of the authority, for clients.
     pub authority_path: PathBuf,
+    /// How long the authority is valid.
+    pub authority_validity: Validity,
     /// For the TLS listener.
     pub tls: Arc<rustls::ServerConfig>,
+    /// How long the certificate of the TLS listener is valid.
+    pub validity: Validity,
 }
 
 impl Pki {
@@ -208,8 +215,14 @@ impl Pki {
         let authority = Authority::read(&config.data_dir, seal)?;
         seal_if_plain(&key_path, seal)?;
         tell_of_expiry(&authority, clock::now());
-        let tls = server_tls(config, &authority.certificate, authority.key)?;
-        Ok(Self { authority: authority.certificate, authority_path: authority.path, tls })
+        let (tls, validity) = server_tls(config, &authority.certificate, authority.key)?;
+        Ok(Self {
+            authority: authority.certificate,
+            authority_path: authority.path,
+            authority_validity: authority.validity,
+            tls,
+            validity,
+        })
     }
 }
 
@@ -278,7 +291,7 @@ fn server_tls(
     config: &Config,
     authority: &CertificateDer<'static>,
     authority_key: KeyPair,
-) -> Result<Arc<rustls::ServerConfig>, PkiError> {
+) -> Result<(Arc<rustls::ServerConfig>, Validity), PkiError> {
     let mut names: Vec<String> = vec![SERVER_NAME.into(), "localhost".into(), "127.0.0.1".into(), "::1".into()];
     names.extend(COMPAT_NAMES.map(str::to_owned));
     let listen = config.listen.ip();
@@ -298,6 +311,8 @@ fn server_tls(
     params.use_authority_key_identifier_extension = true;
     params.not_before = rcgen::date_time_ymd(2024, 1, 1);
     params.not_after = rcgen::date_time_ymd(2024 + AUTHORITY_YEARS, 1, 1);
+    let [from, until] = [params.not_before, params.not_after].map(|time| Timestamp::from_secs(time.unix_timestamp()));
+    let validity = Validity { from, until };
     let key = KeyPair::generate()?;
     let issuer = Issuer::new(authority_params()?, authority_key);
     let certificate = params.signed_by(&key, &issuer)?;
@@ -309,7 +324,7 @@ fn server_tls(
         .with_no_client_auth()
         .with_single_cert(chain, key)?;
     tls.alpn_protocols = vec![muster_wire::LINK_ALPN.to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(tls))
+    Ok((Arc::new(tls), validity))
 }
 
 fn sealed(key: String, seal: Option<&Seal>) -> String {

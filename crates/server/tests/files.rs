@@ -72,6 +72,10 @@ async fn events_come_back_by_page_by_atom_and_by_id() {
     assert_eq!(host.get(&format!("{path}/{}", records[3].id)).await["event"]["N"], 4);
     let children = host.get(&format!("{path}/{}/children?is_compressed=true", "01".repeat(16))).await;
     assert_eq!(numbers(&unpack(&children["events"])), [2, 3, 4, 5]);
+    // Nearest first, as far as it is kept.
+    let lineage = host.get(&format!("{path}/{}/lineage", "03".repeat(16))).await;
+    assert_eq!(numbers(&lineage["events"]), [3, 1]);
+    assert_eq!(host.get(&format!("{path}/{}/lineage", "99".repeat(16))).await["events"], json!([]));
     let counts = host.get(&format!("insight/event_count/{{oid}}/{sid}?start={base}&is_detailed=true")).await;
     assert_eq!(counts, json!({"sid": sid, "count": 5, "by_type": {"A": 4, "B": 1}}));
     let nothing = host.get(&format!("{path}?end={}&is_compressed=true", base - 1)).await;

@@ -22,6 +22,9 @@ const PAGE_DEFAULT: usize = 1_000;
 /// Instants above this are milliseconds: as seconds they would lie beyond the year 5000.
 const SECONDS_MAX: i64 = 100_000_000_000;
 
+/// Events of one lineage; an atom that a sensor made its own ancestor ends here.
+const LINEAGE_MAX: usize = 32;
+
 /// Cursor of a first page. Source: reference/rest-api.md section 7.9.
 const FIRST_CURSOR: &str = "-";
 
@@ -74,6 +77,22 @@ pub(super) fn routes() -> Vec<Route> {
             .answers::<Overview>("events_overview")
             .query("start", Kind::Seconds, "from this second on (Unix)")
             .query("end", Kind::Seconds, "up to and including this second (Unix)"),
+        Route::new(Method::Get, "/insight/event_count/{oid}/{sid}", events, "Counts of events by type", event_count)
+            .answers::<EventCount>("events_count")
+            .query("start", Kind::Seconds, "from this second on (Unix)")
+            .query("end", Kind::Seconds, "up to and including this second (Unix)")
+            .query("is_detailed", Kind::Flag, "true adds the counts by type"),
+    ]
+    .into_iter()
+    .chain(of_atoms())
+    .chain(not_kept())
+    .collect()
+}
+
+/// Single events, and those around them.
+fn of_atoms() -> Vec<Route> {
+    let events = Access::May("insight.evt.get");
+    vec![
         Route::new(Method::Get, "/insight/{oid}/{sid}/{atom}", events, "One event, by atom or event id", event)
             .answers::<Event>("event_get"),
         Route::new(
@@ -85,15 +104,15 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .answers::<EventPage>("event_children_list")
         .query("is_compressed", Kind::Flag, "true gives the list as base64 of gzip"),
-        Route::new(Method::Get, "/insight/event_count/{oid}/{sid}", events, "Counts of events by type", event_count)
-            .answers::<EventCount>("events_count")
-            .query("start", Kind::Seconds, "from this second on (Unix)")
-            .query("end", Kind::Seconds, "up to and including this second (Unix)")
-            .query("is_detailed", Kind::Flag, "true adds the counts by type"),
+        Route::new(
+            Method::Get,
+            "/insight/{oid}/{sid}/{atom}/lineage",
+            events,
+            "The event of this atom and those above it, nearest first, as far as they are kept",
+            lineage,
+        )
+        .answers::<EventPage>("event_lineage_list"),
     ]
-    .into_iter()
-    .chain(not_kept())
-    .collect()
 }
 
 /// What published clients ask for and this server does not keep.
@@ -263,12 +282,33 @@ async fn event(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::bytes("application/json", entry.body.into()))
 }
 
+fn atom(call: &Call) -> Result<[u8; 16], ApiError> {
+    parse_atom(call.path("atom")).ok_or_else(|| ApiError::bad_request("an atom is 32 hex digits"))
+}
+
 async fn children(call: Call) -> Result<Reply, ApiError> {
     let (oid, sid) = source(&call).await?;
-    let atom = parse_atom(call.path("atom")).ok_or_else(|| ApiError::bad_request("an atom is 32 hex digits"))?;
+    let atom = atom(&call)?;
     let is_compressed = call.fields.flag("is_compressed")?;
     let entries = call.app.store.read(move |read| read.children(oid, sid, atom)).await?;
     let list = off_thread(move || list(&entries, is_compressed)).await?;
+    Ok(Reply::json(&json_page("events", &list, None)?))
+}
+
+async fn lineage(call: Call) -> Result<Reply, ApiError> {
+    let (oid, sid) = source(&call).await?;
+    let atom = atom(&call)?;
+    let found = call.app.store.read(move |read| {
+        let (mut next, mut entries) = (Some(atom), Vec::<Entry>::new());
+        while let Some(atom) = next.filter(|_| entries.len() < LINEAGE_MAX) {
+            let Some(entry) = read.entry_by_atom(oid, sid, atom)? else { break };
+            next = entry.parent_atom;
+            entries.push(entry);
+        }
+        Ok(entries)
+    });
+    let entries = found.await?;
+    let list = off_thread(move || list(&entries, false)).await?;
     Ok(Reply::json(&json_page("events", &list, None)?))
 }
 

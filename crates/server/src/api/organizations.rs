@@ -3,6 +3,7 @@
 
 mod schema;
 mod settings;
+mod standing;
 
 pub use schema::event_types;
 
@@ -63,6 +64,7 @@ pub(super) fn routes() -> Vec<Route> {
             .form("template", Kind::Text, "Accepted and ignored"),
     ];
     routes.extend(settings::routes());
+    routes.extend(standing::routes());
     routes.extend(schema::routes());
     routes
 }

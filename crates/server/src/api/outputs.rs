@@ -1,7 +1,7 @@
 //! Outputs. Source: reference/rest-api.md section 7.6, reference/events.md section 11.1.
 
 use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
-use muster_api_types::{Done, Output, Outputs};
+use muster_api_types::{Done, Output, OutputStandings, OutputTrial, Outputs};
 use serde_json::{Map, Value, json};
 
 /// The routes of this area.
@@ -23,6 +23,23 @@ pub(super) fn routes() -> Vec<Route> {
                 "event, detect, audit, deployment, artifact or tailored",
             )
             .open(),
+        Route::new(
+            Method::Get,
+            "/outputs/{oid}/standing",
+            Access::May("output.list"),
+            "What waits for each output, and what came of what it sent",
+            standing,
+        )
+        .answers::<OutputStandings>("outputs_standing"),
+        Route::new(
+            Method::Post,
+            "/outputs/{oid}/test",
+            Access::May("output.set"),
+            "Delivers the audit record of this call by an output at once, past its queue and filters",
+            test,
+        )
+        .answers::<OutputTrial>("output_test")
+        .needs("name", Kind::Text, "name of the output"),
         Route::new(Method::Delete, "/outputs/{oid}", Access::May("output.del"), "Deletes an output", delete)
             .answers::<Done>("output_delete")
             .needs("name", Kind::Text, "name of the output"),
@@ -48,13 +65,36 @@ async fn set(call: Call) -> Result<Reply, ApiError> {
     Ok(Reply::json(&stored))
 }
 
-async fn delete(call: Call) -> Result<Reply, ApiError> {
-    let oid = call.organization()?.oid;
+fn name(call: &Call) -> Result<&str, ApiError> {
     let name = call.fields.get("name").filter(|name| !name.is_empty());
-    let name = name.ok_or_else(|| ApiError::bad_request("name is required"))?;
+    name.ok_or_else(|| ApiError::bad_request("name is required"))
+}
+
+fn not_found() -> ApiError {
+    ApiError::not_found("output not found")
+}
+
+async fn standing(call: Call) -> Result<Reply, ApiError> {
+    let oid = call.organization()?.oid;
+    let outputs = call.app.delivery.standings(oid, &call.actor()).await?;
+    Ok(Reply::json(&OutputStandings { outputs }))
+}
+
+async fn test(call: Call) -> Result<Reply, ApiError> {
+    let (oid, name) = (call.organization()?.oid, name(&call)?);
+    let output = call.app.delivery.seen(oid, name, &call.actor()).ok_or_else(not_found)?;
+    let entity = json!({"type": "output", "name": name});
+    let record = call.audit(oid, "output tested", &entity, "test_output", &json!({}));
+    call.app.intake.commit(record.clone()).await?;
+    let delivered = call.app.delivery.try_out(&output, &record).await;
+    Ok(Reply::json(&OutputTrial { is_delivered: delivered.is_ok(), error: delivered.err() }))
+}
+
+async fn delete(call: Call) -> Result<Reply, ApiError> {
+    let (oid, name) = (call.organization()?.oid, name(&call)?);
     let actor = call.caller.actor(call.source);
     match call.app.delivery.delete(oid, name, &actor).await? {
         true => Ok(Reply::done()),
-        false => Err(ApiError::not_found("output not found")),
+        false => Err(not_found()),
     }
 }

@@ -112,14 +112,14 @@ async fn drop_oldest(delivery: &Delivery, output: &Output, bytes_max: u64) -> Re
 }
 
 /// What one output delivers with.
-enum Sink {
+pub(super) enum Sink {
     File(Option<file::Sink>),
     Syslog(syslog::Sink),
     Webhook(webhook::Sink),
 }
 
 impl Sink {
-    fn open(delivery: &Delivery, output: &Output) -> Result<Self, String> {
+    pub(super) fn open(delivery: &Delivery, output: &Output) -> Result<Self, String> {
         let allow_private = delivery.allow_private;
         Ok(match &output.module {
             Module::File(settings) => {
@@ -132,7 +132,7 @@ impl Sink {
     }
 
     /// Delivers the first records of a batch; tells how many are done with, also when it fails.
-    async fn deliver(&mut self, output: &Arc<Output>, records: Vec<Queued>) -> (usize, Result<(), String>) {
+    pub(super) async fn deliver(&mut self, output: &Arc<Output>, records: Vec<Queued>) -> (usize, Result<(), String>) {
         match (self, &output.module) {
             (Self::File(sink), _) => {
                 let Some(mut taken) = sink.take() else { return (0, Err("the file is in use".into())) };
@@ -191,6 +191,7 @@ async fn work(delivery: Arc<Delivery>, output: Arc<Output>) {
         };
         if done > 0 {
             trouble = Trouble::default();
+            output.succeeded();
         }
         if let Some(failure) = output.format.take_failure() {
             delivery.report(output.oid, &output.name, &format!("records were left out: {failure}")).await;
@@ -206,6 +207,7 @@ async fn work(delivery: Arc<Delivery>, output: Arc<Output>) {
         }
         let is_first = trouble.tries == 0;
         let (pause, is_disabled) = trouble.next();
+        output.failed(&error, pause);
         if is_disabled {
             let minutes = pause.as_secs() / 60;
             delivery

@@ -186,6 +186,7 @@ fn of_organization(oid: &str) -> Vec<Change> {
         change("POST", format!("insight/{oid}/ingestion_keys"), &[("name", "i")]),
         change("DELETE", format!("insight/{oid}/ingestion_keys"), &[("name", "i")]),
         change("POST", format!("outputs/{oid}"), &output),
+        change("POST", format!("outputs/{oid}/test"), &[("name", "o")]),
         change("DELETE", format!("outputs/{oid}"), &[("name", "o")]),
     ]
 }

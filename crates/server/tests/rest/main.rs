@@ -17,6 +17,7 @@ mod infrastructure;
 mod isolation;
 mod live;
 mod organization;
+mod outputs;
 mod pages;
 mod permitted;
 mod published;
