@@ -86,6 +86,7 @@ def test_who_may_not_is_told_which_permission_is_missing(signed_in):
 
 def test_eight_tabs_are_live_at_once(signed_in, chromium):
     tabs = [chromium.new_page() for _ in range(7)]
+    signed_in.open()
     try:
         for tab in tabs:
             tab.goto(f"{signed_in.root}/{signed_in.org}/sensors")
