@@ -71,7 +71,13 @@ const sensors = createRoute({
   path: '/sensors',
   validateSearch: (
     search: Record<string, unknown>,
-  ): { selector?: string | undefined; sort?: string | undefined; state?: (typeof STATES)[number] | undefined } => ({
+  ): {
+    selector?: string | undefined
+    sort?: string | undefined
+    state?: (typeof STATES)[number] | undefined
+    columns?: string | undefined
+  } => ({
+    columns: typeof search.columns === 'string' ? search.columns : undefined,
     selector: text(search.selector),
     sort: SORTS.find((sort) => sort === search.sort),
     state: STATES.find((state) => state === search.state),

@@ -105,7 +105,11 @@ class Greeter(Hook):
             "tone": element("complex_enum", "Tone", 2, complex_enum_values=[{"label": f"warm {HOSTILE}", "value": "warm"}]),
             "since": element("time", "Since", 3),
         }
-        settings = {"level": element("integer", "Level", 1, default_value=1), "token": element("secret", "Token", 2)}
+        place = {"fields": {"host": element("string", "Host", 1), "port": element("integer", "Port", 2)}, "requirements": [["host"]]}
+        settings = {
+            "level": element("integer", "Level", 1, default_value=1), "token": element("secret", "Token", 2),
+            "place": element("object", "Place", 3, object=place),
+        }
         greet = {
             "is_user_facing": True, "label": f"Greet {HOSTILE}", "short_description": f"says hello {HOSTILE}",
             "parameters": {"fields": parameters, "requirements": [["who"]]},

@@ -67,11 +67,17 @@ def test_an_extension_of_others_is_registered_subscribed_to_set_up_asked_and_har
     page.reload()
     expect(level).to_have_value("3")
     expect(token).to_have_value("")
-    # A secret that is not written anew stays.
+    # A secret that is not written anew stays. An object is set part by part.
     level.fill("4")
+    place = settings.get_by_role("group", name=f"Place {HOSTILE}")
+    place.get_by_label(f"Port {HOSTILE}").fill("7")
+    settings.get_by_role("button", name="Save").click()
+    expect(settings.get_by_role("alert")).to_have_text(f"Host {HOSTILE} is needed.")
+    place.get_by_label(f"Host {HOSTILE}").fill("here")
     settings.get_by_role("button", name="Save").click()
     expect(page.get_by_text("greeter is set up.")).to_be_visible()
-    assert greeter.configurations[-1] == {"level": 4, "token": "s3cret"}
+    assert greeter.configurations[-1] == {"level": 4, "token": "s3cret", "place": {"host": "here", "port": 7}}
+    console.check("extension-configured")
 
     page.get_by_role("link", name=f"Greet {HOSTILE}").click()
     page.get_by_role("button", name=f"Ask: Greet {HOSTILE}").click()

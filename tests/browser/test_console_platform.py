@@ -5,6 +5,7 @@ import re
 from playwright.sync_api import expect
 
 from console import one_time_link
+from process import free_port
 
 
 def test_an_installation_key_is_made_copied_as_a_line_and_deleted(signed_in):
@@ -58,6 +59,11 @@ def test_users_are_added_given_roles_and_let_in_and_keys_are_shown_once(signed_i
     assert "#once=" in one_time_link(server)
 
 
+def delete(page, name: str) -> None:
+    page.get_by_role("button", name=f"Delete {name}").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+
+
 def test_an_output_that_cannot_be_says_why_and_one_that_can_is_listed(signed_in):
     console, page = signed_in, signed_in.page
     console.open("/outputs")
@@ -74,9 +80,34 @@ def test_an_output_that_cannot_be_says_why_and_one_that_can_is_listed(signed_in)
     page.get_by_role("button", name="Make it").click()
     row = page.get_by_role("row").filter(has_text="kept")
     expect(row).to_contain_text("found")
+    expect(row).to_contain_text("nothing was sent yet")
+    page.get_by_role("button", name="Test kept").click()
+    expect(page.get_by_text("A test record arrived where kept sends.")).to_be_visible()
+    expect(row).to_contain_text("delivers; last")
+    delete(page, "kept")
+    expect(page.get_by_text("No outputs yet.")).to_be_visible()
+
+
+def test_an_output_that_does_not_deliver_says_why_what_waits_and_what_to_do(signed_in):
+    console, page = signed_in, signed_in.page
+    console.open("/outputs")
+    page.get_by_label("Name").fill("siem")
+    page.get_by_label("What it sends").select_option("audit")
+    page.get_by_label("By", exact=True).select_option("syslog")
+    page.get_by_label("Host and port").fill(f"127.0.0.1:{free_port()}")
+    page.get_by_role("button", name="Make it").click()
+    row = page.get_by_role("row").filter(has_text="siem")
+    page.get_by_role("button", name="Test siem").click()
+    expect(page.get_by_text("siem could not deliver a test record: ")).to_contain_text("refused")
+    # The audit record of the test itself waits now, too.
+    expect(row).to_contain_text("next try")
+    expect(row.get_by_role("cell").nth(4)).to_have_text(re.compile(r"^[1-9]\d* \("))
     console.check("outputs")
-    page.get_by_role("button", name="Delete kept").click()
-    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    page.get_by_role("navigation", name="Pages").get_by_role("link", name="Health").click()
+    part = page.get_by_role("region", name="Parts").get_by_role("row").filter(has_text="output siem")
+    expect(part).to_contain_text("refused")
+    part.get_by_role("link", name="Test it, or mend its settings").click()
+    delete(page, "siem")
     expect(page.get_by_text("No outputs yet.")).to_be_visible()
 
 
@@ -94,9 +125,11 @@ def test_a_payload_is_brought_and_the_audit_tells_who_did(signed_in):
     console.check("audit")
 
 
-def test_health_tells_what_there_is(signed_in):
+def test_health_tells_how_each_part_is_and_what_there_is(signed_in):
     console, page = signed_in, signed_in.page
     console.open("/health")
-    expect(page.get_by_text("Nothing is wrong.")).to_be_visible()
-    expect(page.get_by_text("Version of the server")).to_be_visible()
+    parts = page.get_by_role("region", name="Parts").get_by_role("row")
+    for part, stands in {"store": "takes changes", "private CA": "valid until", "server certificate": "valid until", "sensors": ""}.items():
+        expect(parts.filter(has_text=part).first).to_contain_text(stands)
+    expect(page.get_by_text("Sensors at most")).to_be_visible()
     console.check("health")

@@ -35,8 +35,8 @@ def write(page, text):
 
 
 def make_process():
-    """A process that a sensor sees, on the machine that all sensors here share."""
-    subprocess.run(["sh", "-c", f"sleep 1; : {MARK}"], check=True, timeout=30)
+    """A process that a sensor sees, on the machine that all sensors here share, and its parent."""
+    subprocess.run(["sh", "-c", f"sleep 1; sh -c 'sleep 1; : {MARK}'; : parent"], check=True, timeout=30)
 
 
 def test_a_rule_with_a_mistake_is_marked_mended_stored_and_detects(signed_in, server):
@@ -83,6 +83,7 @@ def test_a_rule_with_a_mistake_is_marked_mended_stored_and_detects(signed_in, se
     row.get_by_role("button").click()
     expect(page.get_by_role("dialog")).to_contain_text(MARK)
     expect(page.get_by_role("dialog").get_by_role("link", name="console mark")).to_be_visible()
+    expect(page.get_by_role("region", name="Where it came from")).to_contain_text(": parent")
     console.check("detection")
 
     # From the detection to what silences it.

@@ -22,6 +22,8 @@ def test_a_service_is_registered_told_asked_and_its_job_is_read(signed_in, robot
     page.get_by_label("Address", exact=True).fill(robot.url)
     page.get_by_label("Shared secret").fill("shared-secret-123")
     page.get_by_label("Permissions").fill("sensor.list")
+    page.get_by_label("segment: it sees and changes only what it made itself").check()
+    page.get_by_label("bulk: it may call more often").check()
     page.get_by_label("It may be at a private or loopback address").check()
     console.check("service-register")
     page.get_by_role("button", name="Register", exact=True).click()
@@ -31,6 +33,8 @@ def test_a_service_is_registered_told_asked_and_its_job_is_read(signed_in, robot
     # What it refuses waits as given up, until somebody has it delivered again.
     robot.is_refusing = True
     page.get_by_role("link", name="robot", exact=True).click()
+    expect(page.get_by_text("segment, bulk")).to_be_visible()
+    expect(page.get_by_text("nothing that a rule names")).to_be_visible()
     page.get_by_role("button", name="Subscribe", exact=True).click()
     given_up = page.get_by_role("region", name="Deliveries").get_by_role("row").filter(has_text="org_install")
     expect(given_up).to_contain_text("given up: out of paper")

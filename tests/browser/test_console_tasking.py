@@ -142,6 +142,39 @@ def test_a_selector_with_a_mistake_is_marked_at_its_column(signed_in):
         expect(page.get_by_role("alert")).not_to_be_visible()
 
 
+def test_a_selector_is_kept_by_a_name_and_columns_are_chosen(signed_in, server):
+    console, page = signed_in, signed_in.page
+    NamedSensor(server, "kept-1")
+    wait_for_sensor(console, "kept-1", "online")
+    page.get_by_role("combobox", name="Selector").fill('hostname == "kept-1"')
+    page.get_by_role("combobox", name="Selector").press("Enter")
+    page.get_by_role("button", name="Save the selector").click()
+    page.get_by_label("Call it").fill("mine")
+    console.check("selector-save")
+    page.get_by_role("dialog").get_by_role("button", name="Save").click()
+    page.get_by_role("button", name="Columns…").click()
+    page.get_by_label("Version").check()
+    page.get_by_label("Tags", exact=True).uncheck()
+    console.check("columns")
+    page.get_by_role("button", name="Done").click()
+    # Both are there again elsewhere; the columns stand in the address, too.
+    assert "Version" in page.url
+    console.open("/sensors")
+    expect(page.get_by_role("columnheader", name="Version")).to_be_visible()
+    expect(page.get_by_role("columnheader", name="Tags")).to_have_count(0)
+    page.get_by_label("Saved selectors").select_option("mine")
+    expect(page.get_by_role("grid", name="Sensors")).to_have_attribute("aria-rowcount", "2")
+    console.open("/reliable-tasking/new")
+    page.get_by_label("Saved selectors").select_option("mine")
+    expect(page.get_by_role("combobox", name="On which sensors")).to_have_value('hostname == "kept-1"')
+    console.open("/sensors?selector=hostname+%3D%3D+%22kept-1%22")
+    page.get_by_role("button", name="Forget the saved selector mine").click()
+    expect(page.get_by_label("Saved selectors")).to_have_count(0)
+    page.get_by_role("button", name="Columns…").click()
+    page.get_by_label("Version").uncheck()
+    page.get_by_label("Tags", exact=True).check()
+
+
 def test_a_command_with_a_mistake_is_told_before_it_is_sent_and_one_that_is_known_is_explained(signed_in):
     console, page = signed_in, signed_in.page
     with console.watch.expecting(re.compile("400")):

@@ -28,6 +28,9 @@ export type LiveCommand = Schemas['LiveCommandV6']
 export type LiveFile = Schemas['LiveFile']
 export type LiveTranscript = Schemas['LiveTranscript']
 export type Replay = Schemas['Replay']
+export type OutputStanding = Schemas['OutputStanding']
+export type OutputTrial = Schemas['OutputTrial']
+export type ServerStanding = Schemas['ServerStanding']
 export type Explanation = Schemas['Explained']
 
 export const STATES = [

@@ -7,6 +7,7 @@ import { Copy } from '../look/Copy.tsx'
 import { Dialog } from '../look/Dialog.tsx'
 import { Reading } from '../look/Reading.tsx'
 import { Time } from '../look/Time.tsx'
+import { Lineage } from './Lineage.tsx'
 
 /** One detection: the event that made it, and where to go from it. */
 export function DetectionPanel({ id, onClose }: { id: string; onClose: () => void }) {
@@ -49,6 +50,7 @@ export function DetectionPanel({ id, onClose }: { id: string; onClose: () => voi
               </div>
             )}
           </dl>
+          {typeof row.routing?.parent === 'string' && <Lineage sid={String(row.routing.sid)} parent={row.routing.parent} />}
           <pre className="code" tabIndex={0}>
             {JSON.stringify(row.detect ?? row, null, 2)}
           </pre>

@@ -109,7 +109,7 @@ export function Grid<T>(props: Props<T>) {
     else return
     event.preventDefault()
   }
-  const visible = columns.filter((column) => !isPhone || !column.isWide)
+  const visible = useMemo(() => columns.filter((column) => !isPhone || !column.isWide), [columns, isPhone])
   const template = `${pick ? '24px ' : ''}${visible.map((column) => column.width).join(' ')}`
   if (rows.failure && rows.total < 0) {
     if (onFailure) return null
@@ -234,5 +234,5 @@ const Line = memo(
     a.height === b.height &&
     a.isAt === b.isAt &&
     a.isPicked === b.isPicked &&
-    a.template === b.template,
+    a.columns === b.columns,
 )

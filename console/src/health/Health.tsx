@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { call } from '../api/client.ts'
-import { sessionQuery, useOrganization } from '../api/session.ts'
+import { useOrganization } from '../api/session.ts'
 import { Delete } from '../look/Delete.tsx'
 import { FactList } from '../look/FactList.tsx'
 import { Forbidden } from '../look/Failure.tsx'
@@ -8,6 +8,7 @@ import { Head } from '../look/Head.tsx'
 import { ListTable } from '../look/ListTable.tsx'
 import { Reading } from '../look/Reading.tsx'
 import { Time } from '../look/Time.tsx'
+import { Parts } from './Parts.tsx'
 
 interface Facts {
   name: string
@@ -30,7 +31,6 @@ const HEADS = [{ name: 'Part' }, { name: 'What is wrong' }, { name: 'Since', isW
 /** What is wrong, and how much there is of everything. */
 export function Health() {
   const { oid, may } = useOrganization()
-  const version = useQuery(sessionQuery).data?.version
   const isAllowed = oid !== '' && may('org.get')
   const facts = useQuery({
     queryKey: ['organization', oid],
@@ -54,7 +54,6 @@ export function Health() {
         ['Rules', facts.data.n_rules],
         ['Outputs', facts.data.n_outputs],
         ['Installation keys', facts.data.n_installation_keys],
-        ['Version of the server', version],
       ]
     : []
   return (
@@ -94,11 +93,12 @@ export function Health() {
             />
           )}
         </section>
+        {may('org.get') && <Parts />}
         <Reading of={facts} what="The organization" />
         <section className="panel">
           <h2>What there is</h2>
           <FactList facts={told} />
-          <p className="soft">Store, certificates, ports, disk and clock of the server: muster doctor.</p>
+          <p className="soft">Ports, disk, clock and every stored row of the server: muster doctor.</p>
         </section>
       </div>
     </>

@@ -35,7 +35,8 @@ export function NewOutput({ path, made }: { path: string; made: () => void }) {
       <form onSubmit={submit} className="form">
         <div className="field">
           <label htmlFor={`${id}name`}>Name</label>
-          <input id={`${id}name`} name="name" required />
+          <input id={`${id}name`} name="name" required aria-describedby={`${id}about`} />
+          <small id={`${id}about`}>One that has this name already is replaced: that is how its settings are mended.</small>
         </div>
         <div className="columns">
           <div className="field">

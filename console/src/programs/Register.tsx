@@ -7,6 +7,13 @@ import { useSend } from '../look/useSend.ts'
 
 /** What an owner has, and nobody else by their role: such registrations reach beyond the organization. */
 const OWNERS = 'billing.ctrl'
+/** What each flair of its identity means. */
+const FLAIR = [
+  ['lock', 'only it changes or deletes what it made'],
+  ['secret', 'others see that something of it is there, and not its content'],
+  ['segment', 'it sees and changes only what it made itself'],
+  ['bulk', 'it may call more often'],
+] as const
 const FLAGS = [
   ['is_public', 'Offer it to every organization of the server'],
   ['allow_private', 'It may be at a private or loopback address'],
@@ -18,6 +25,7 @@ export function Register({ kind, done }: { kind: 'service' | 'extension'; done: 
   const id = useId()
   const { failure, submit, busy } = useSend(async (form) => {
     const { name, ...fields } = Object.fromEntries([...form].map(([name, value]) => [name, String(value).trim()]))
+    fields.flair = form.getAll('flair').join(',')
     await call('POST', `/v1/${kind}s/${oid}/${encodeURIComponent(name ?? '')}`, fields)
     notify(`The ${kind} ${name} is registered. Subscribe the organization to it: until then it is told of nothing.`)
     done()
@@ -47,6 +55,15 @@ export function Register({ kind, done }: { kind: 'service' | 'extension'; done: 
           placeholder: 'sensor.list, sensor.task',
         })}
         {kind === 'service' && field('detects', 'Detections', 'That it is told of besides those that it asks for, separated by commas.')}
+        <fieldset className="parts form">
+          <legend>Flair of its key</legend>
+          {FLAIR.map(([word, means]) => (
+            <label key={word} className="line">
+              <input type="checkbox" name="flair" value={word} />
+              {word}: {means}
+            </label>
+          ))}
+        </fieldset>
         {may(OWNERS) &&
           FLAGS.map(([name, label]) => (
             <label key={name} className="line">

@@ -9,7 +9,7 @@ export function Wellness({ program }: { program: Program }) {
       </span>
     )
   return (
-    <span className={`state ${program.error ? 'bad' : 'off'}`} data-shape={program.error ? '✕' : '○'}>
+    <span className={`state told ${program.error ? 'bad' : 'off'}`} data-shape={program.error ? '✕' : '○'}>
       {program.error || 'not asked yet'}
     </span>
   )

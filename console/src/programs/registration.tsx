@@ -19,4 +19,5 @@ export const registration = (program: Program): [string, React.ReactNode][] => [
   ['Subscribed', program.is_subscribed ? 'yes' : 'no: it is told of nothing here'],
   ['Answered last', <Time key="well" ms={(program.well_at ?? 0) * 1000} ago />],
   ['May', program.permissions.join(', ') || 'nothing'],
+  ['Flair of its key', program.flair.join(', ') || 'none'],
 ]

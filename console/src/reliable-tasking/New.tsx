@@ -11,6 +11,7 @@ import { complain, notify } from '../look/notices.tsx'
 import { State } from '../look/State.tsx'
 import { localTime } from '../look/time.ts'
 import { counted } from '../look/words.ts'
+import { ChooseSaved } from '../selector/SavedSelectors.tsx'
 import { SelectorField } from '../selector/SelectorField.tsx'
 import { CommandField } from './CommandField.tsx'
 import { conditionsOf } from './conditions.ts'
@@ -101,6 +102,9 @@ export function NewTask() {
           <div className="field">
             <span className="label">On which sensors</span>
             <SelectorField label="On which sensors" value={selector} onChange={setSelector} mistake={mistake} />
+            <div>
+              <ChooseSaved selector={selector} choose={setSelector} />
+            </div>
             <small>
               Sensors that are offline are included: each runs it when it is back. One by one, or only those that are offline now, they are
               chosen in the list of{' '}

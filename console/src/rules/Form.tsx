@@ -1,5 +1,5 @@
 import { useQueryClient } from '@tanstack/react-query'
-import { useNavigate } from '@tanstack/react-router'
+import { Link, useNavigate } from '@tanstack/react-router'
 import { lazy, Suspense, useId, useRef, useState } from 'react'
 import { call, Failure as Refusal } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
@@ -139,6 +139,15 @@ export function Form({ kind, name, stored, text }: Props) {
           />
         </Suspense>
         <Problems problems={problems} />
+        {kind === RULES && !stored && (
+          <p className="soft">
+            Ctrl-Space offers what can be written. To begin with something that happened, open it in the timeline of a{' '}
+            <Link to="/$org/sensors" params={{ org }}>
+              sensor
+            </Link>
+            : <em>Rule from this…</em>. What a rule reports stands below Detections.
+          </p>
+        )}
         {kind === RULES && <Trial text={() => now.current} />}
         <label className="line">
           <input type="checkbox" checked={isEnabled} onChange={(event) => setEnabled(event.target.checked)} />
@@ -160,6 +169,7 @@ export function Form({ kind, name, stored, text }: Props) {
           failure !== undefined && <Failure what="It was not stored" error={failure} />
         )}
         <div className="actions">
+          {!chosen.trim() && <span className="soft">It needs a name.</span>}
           {stored && may(kind.del) && (
             <button type="button" className="danger" onClick={() => setAsking('delete')}>
               Delete…

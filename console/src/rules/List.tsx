@@ -2,6 +2,7 @@ import { useMutation, useQuery } from '@tanstack/react-query'
 import { Link, useNavigate, useSearch } from '@tanstack/react-router'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
+import type { Row } from '../api/types.ts'
 import { Empty, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { complain } from '../look/notices.tsx'
@@ -10,6 +11,16 @@ import { TextFilter } from '../look/TextFilter.tsx'
 import { counted } from '../look/words.ts'
 import { type Kind, RULES, type RuleRecord } from './kinds.ts'
 import { RuleTable } from './RuleTable.tsx'
+
+const DAY_S = 86_400
+/** Detections that are counted: the newest. */
+const COUNTED_MAX = 1_000
+
+function byRule(rows: Row[]): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const { source_rule } of rows) if (typeof source_rule === 'string') counts.set(source_rule, (counts.get(source_rule) ?? 0) + 1)
+  return counts
+}
 
 /** Rules of a kind, by name. */
 export function RuleList({ kind }: { kind: Kind }) {
@@ -20,6 +31,15 @@ export function RuleList({ kind }: { kind: Kind }) {
     queryKey: ['hive', oid, kind.hive],
     queryFn: ({ signal }) => call<Record<string, RuleRecord>>('GET', `/v1/hive/${kind.hive}/${oid}`, {}, signal),
     enabled: oid !== '' && may(kind.see),
+  })
+  const detected = useQuery({
+    queryKey: ['detected', oid],
+    queryFn: ({ signal }) => {
+      const end = Math.ceil(Date.now() / 1000) + 60
+      const asked = { start: end - DAY_S, end, limit: COUNTED_MAX, is_forward: false }
+      return call<{ detects: Row[] }>('GET', `/v1/insight/${oid}/detections`, asked, signal).then((answer) => byRule(answer.detects))
+    },
+    enabled: oid !== '' && kind === RULES && may('insight.det.get'),
   })
   const change = useMutation({
     mutationFn: ({ name, record }: { name: string; record: RuleRecord }) => {
@@ -70,6 +90,7 @@ export function RuleList({ kind }: { kind: Kind }) {
             kind={kind}
             org={org}
             rules={shown}
+            detected={detected.data}
             toggle={may(kind.set) ? (name, record) => change.mutate({ name, record }) : undefined}
           />
         )}

@@ -15,7 +15,7 @@ export function Problems({ problems }: { problems: Problem[] | undefined }) {
           ))}
         </ul>
       ) : (
-        <p className="ok">The server takes it; its own tests pass.</p>
+        <p className="ok">The server takes it; its own tests pass, if it has any.</p>
       )}
     </div>
   )

@@ -6,12 +6,14 @@ interface Props {
   kind: Kind
   org: string
   rules: [string, RuleRecord][]
+  /** Detections of the last day by the rule that made them, where rules make some. */
+  detected: ReadonlyMap<string, number> | undefined
   /** Switches a rule on or off; absent for whoever may not. */
   toggle: ((name: string, record: RuleRecord) => void) | undefined
 }
 
 /** Rules with whether they are in force. */
-export function RuleTable({ kind, org, rules, toggle }: Props) {
+export function RuleTable({ kind, org, rules, detected, toggle }: Props) {
   return (
     <div className="scroll" tabIndex={0} role="region" aria-label={kind.title}>
       <table>
@@ -19,6 +21,7 @@ export function RuleTable({ kind, org, rules, toggle }: Props) {
           <tr>
             <th>Name</th>
             <th>In force</th>
+            {detected && <th className="number">Detections, last day</th>}
             <th className="wide">Changed</th>
             <th className="wide">By</th>
           </tr>
@@ -41,6 +44,7 @@ export function RuleTable({ kind, org, rules, toggle }: Props) {
                   onChange={() => toggle?.(name, record)}
                 />
               </td>
+              {detected && <td className="number">{(detected.get(`general.${name}`) ?? 0).toLocaleString('en')}</td>}
               <td className="wide">
                 <Time ms={record.sys_mtd.last_mod} ago />
               </td>

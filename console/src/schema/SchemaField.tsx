@@ -1,23 +1,38 @@
 import { useId } from 'react'
-import { choicesOf, type Element, inputOf, labelOf, written } from './form.ts'
+import { choicesOf, type Element, inputOf, labelOf, partsOf, pathOf, sorted, valuesOf, written } from './form.ts'
 
 interface Props {
   name: string
+  /** How it is called in the form: a part of an object stands below it. */
+  path?: string
   element: Element
   /** What is stored already. */
   value?: unknown
 }
 
-/** One field of a form, by its type. */
-export function SchemaField({ name, element, value }: Props) {
+/** One field of a form, by its type; of an object, its parts. */
+export function SchemaField({ name, path = name, element, value }: Props) {
   const id = useId()
+  const parts = partsOf(element)
+  if (parts) {
+    const values = valuesOf(value ?? element.default_value)
+    return (
+      <fieldset className="parts form">
+        <legend>{labelOf(name, element)}</legend>
+        {element.description && <small>{element.description}</small>}
+        {sorted(parts).map(([part, one]) => (
+          <SchemaField key={part} name={part} path={pathOf(path, part)} element={one} value={values[part]} />
+        ))}
+      </fieldset>
+    )
+  }
   const input = inputOf(element)
-  const shared = { id, name, 'aria-describedby': `${id}about`, placeholder: element.placeholder ?? '' }
+  const shared = { id, name: path, 'aria-describedby': `${id}about`, placeholder: element.placeholder ?? '' }
   const begin = written(element, value)
   if (input === 'check')
     return (
       <label className="line" title={element.description ?? ''}>
-        <input type="checkbox" name={name} defaultChecked={begin === 'true'} />
+        <input type="checkbox" name={path} defaultChecked={begin === 'true'} />
         {labelOf(name, element)}
         <span className="soft">{element.description}</span>
       </label>
@@ -26,7 +41,7 @@ export function SchemaField({ name, element, value }: Props) {
     <div className="field">
       <label htmlFor={id}>{labelOf(name, element)}</label>
       {input === 'choice' ? (
-        <select id={id} name={name} aria-describedby={`${id}about`} defaultValue={begin}>
+        <select id={id} name={path} aria-describedby={`${id}about`} defaultValue={begin}>
           <option value="">–</option>
           {choicesOf(element).map((choice) => (
             <option key={choice.value} value={choice.value}>

@@ -23,6 +23,19 @@ test('values have the type of their field, and an unknown type is text', () => {
   expect(inputOf({ data_type: 'of tomorrow' })).toBe('text')
 })
 
+test('an object is asked for part by part, keeps what its form does not show, and lacks nothing if it is not given', () => {
+  const place = { fields: { host: { data_type: 'string', label: 'Host' }, port: { data_type: 'integer' } }, requirements: [['host']] }
+  const schema = { fields: { to: { data_type: 'object', object: place }, plain: { data_type: 'object', object: null } } }
+  const typed = (values: Record<string, string>) => (path: string) => values[path] ?? ''
+  expect(dataOf(schema, typed({ 'to/host': 'a', 'to/port': '7' }), { to: { older: 1 } })).toEqual({
+    data: { to: { host: 'a', port: 7, older: 1 } },
+    wrong: [],
+  })
+  expect(dataOf(schema, typed({ 'to/port': '7' })).wrong).toEqual(['Host is needed.'])
+  expect(dataOf(schema, typed({ plain: '{"a": 1}' }))).toEqual({ data: { plain: { a: 1 } }, wrong: [] })
+  expect(dataOf(schema, typed({ plain: '{a' })).wrong[0]).toContain('plain is no JSON')
+})
+
 test('requirements are an and of ors, said in words', () => {
   const schema = { fields: { sid: { data_type: 'sid', label: 'Sensor' } }, requirements: [['sid', 'tag'], ['task']] }
   expect(missing(schema, {})).toEqual(['One of Sensor, tag is needed.', 'task is needed.'])

@@ -10,6 +10,8 @@ export interface Element {
   default_value?: unknown
   enum_values?: unknown[] | null
   complex_enum_values?: { value: unknown; label?: string | null }[] | null
+  /** Of an object: what it is made of. */
+  object?: ObjectSchema | null
 }
 export interface ObjectSchema {
   fields?: Record<string, Element> | null
@@ -20,6 +22,17 @@ export interface ObjectSchema {
 /** Fields in the order that the schema wants; those without one come last. */
 export const sorted = (schema: ObjectSchema): [string, Element][] =>
   Object.entries(schema.fields ?? {}).sort(([, a], [, b]) => (a.display_index || Infinity) - (b.display_index || Infinity))
+
+/** What an object is made of, where each part can be asked for by itself. */
+export const partsOf = (element: Element): ObjectSchema | undefined =>
+  element.data_type === 'object' && !element.is_list && sorted(element.object ?? {}).length ? (element.object ?? undefined) : undefined
+
+/** How the field of a part is called in the form of the whole. */
+export const pathOf = (of: string, part: string) => `${of}/${part}`
+
+/** The values of an object; none of what is not one. */
+export const valuesOf = (value: unknown): Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
 
 export const labelOf = (name: string, element: Element | undefined) => element?.label || name
 
@@ -96,17 +109,34 @@ export function missing(schema: ObjectSchema, data: Record<string, unknown>): st
  * What was typed, as the data to send, and what keeps it from being sent. Of `stored` values those stay that the form does
  * not show: secrets that were not written anew, and what the schema does not know any more.
  */
-export function dataOf(schema: ObjectSchema, typed: (name: string) => string, stored: Record<string, unknown> = {}) {
+export function dataOf(schema: ObjectSchema, typed: (path: string) => string, stored: Record<string, unknown> = {}) {
+  const { data, unread, lacks } = read(schema, typed, stored)
+  return { data, wrong: unread.length ? unread : lacks }
+}
+
+function read(schema: ObjectSchema, typed: (path: string) => string, stored: Record<string, unknown>) {
   const data: Record<string, unknown> = { ...stored }
+  const [unread, lacks]: [string[], string[]] = [[], []]
   for (const [name, element] of sorted(schema)) {
+    const parts = partsOf(element)
+    if (parts) {
+      const inner = read(parts, (part) => typed(pathOf(name, part)), valuesOf(stored[name] ?? element.default_value))
+      unread.push(...inner.unread)
+      delete data[name]
+      // An object of which nothing is given lacks nothing: it is not given itself.
+      if (!Object.keys(inner.data).length) continue
+      data[name] = inner.data
+      lacks.push(...inner.lacks)
+      continue
+    }
     try {
       const value = readValue(element, typed(name))
       if (value !== undefined) data[name] = value
       else if (inputOf(element) === 'check' && (stored[name] ?? element.default_value)) data[name] = false
       else if (inputOf(element) !== 'secret') delete data[name]
     } catch (error) {
-      return { data, wrong: [`${labelOf(name, element)} is no JSON: ${(error as Error).message}`] }
+      unread.push(`${labelOf(name, element)} is no JSON: ${(error as Error).message}`)
     }
   }
-  return { data, wrong: missing(schema, data) }
+  return { data, unread, lacks: [...missing(schema, data), ...lacks] }
 }

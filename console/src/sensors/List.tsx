@@ -1,58 +1,24 @@
 import { useNavigate, useSearch } from '@tanstack/react-router'
-import { useEffect, useState } from 'react'
+import { useEffect, useMemo, useState } from 'react'
 import { call, type Failure as Refusal } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Sensor, SensorPage } from '../api/types.ts'
 import { FirstSensor } from '../enrol/FirstSensor.tsx'
-import { type Column, Grid, type Shown } from '../grid/Grid.tsx'
+import { Grid, type Shown } from '../grid/Grid.tsx'
 import { useTopic } from '../live/useLive.ts'
 import { Empty } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
-import { State } from '../look/State.tsx'
-import { Time } from '../look/Time.tsx'
-import { ofServer } from '../look/time.ts'
 import { counted } from '../look/words.ts'
+import { SavedSelectors } from '../selector/SavedSelectors.tsx'
 import { SelectorField } from '../selector/SelectorField.tsx'
+import { ColumnChoice } from './ColumnChoice.tsx'
+import { chosenColumns, keepColumns } from './columns.tsx'
 import { PickBar } from './PickBar.tsx'
-import { platformOf } from './platform.ts'
 import { fieldsOf, type Which } from './which.ts'
 
 const LIVE_MAX = 400
 /** How often the list looks for new sensors. */
 const AGAIN_MS = 5_000
-
-const COLUMNS: Column<Sensor>[] = [
-  {
-    name: 'Host',
-    width: 'minmax(120px, 2fr)',
-    sort: 'hostname',
-    cell: (sensor) => sensor.hostname || <span className="mono">{sensor.sid}</span>,
-  },
-  {
-    name: 'State',
-    width: '100px',
-    cell: (sensor) => (
-      <>
-        <State of={sensor.is_online ? 'online' : 'offline'} />
-        {sensor.should_isolate || sensor.is_isolated ? <span className="warn"> isolated</span> : ''}
-      </>
-    ),
-  },
-  { name: 'Platform', width: '88px', cell: (sensor) => platformOf(sensor.plat), isWide: true },
-  { name: 'Address', width: 'minmax(96px, 1fr)', cell: (sensor) => <span className="mono">{sensor.int_ip}</span>, isWide: true },
-  {
-    name: 'Tags',
-    width: 'minmax(120px, 2fr)',
-    cell: (sensor) =>
-      sensor.tags?.map((tag) => (
-        <span key={tag} className="tag" title={tag}>
-          {tag}
-        </span>
-      )),
-    isWide: true,
-  },
-  { name: 'Last seen', width: 'minmax(170px, 1fr)', sort: 'alive', cell: (sensor) => <Time ms={ofServer(sensor.alive)} />, isWide: true },
-]
 
 export function Sensors() {
   const { org, oid } = useOrganization()
@@ -65,11 +31,14 @@ export function Sensors() {
   const selector = search.selector ?? ''
   // Back and forward change the address, and with it the field.
   useEffect(() => setText(selector), [selector])
-  const apply = (changed: { selector?: string | undefined; sort?: string | undefined; state?: Which['state'] }) => {
+  const show = (changed: Partial<typeof search>) =>
+    void navigate({ to: '/$org/sensors', params: { org }, search: { ...search, ...changed } })
+  const apply = (changed: Partial<typeof search>) => {
     setFailure(null)
     setPicked(new Set())
-    void navigate({ to: '/$org/sensors', params: { org }, search: { ...search, ...changed } })
+    show(changed)
   }
+  const columns = useMemo(() => chosenColumns(search.columns), [search.columns])
   const live = shown?.rows.slice(0, LIVE_MAX).map((sensor) => sensor.sid)
   useTopic('sensors', oid && live?.length ? { oid, sids: live } : undefined, {
     rows: (rows) => shown?.window.patch(rows as Partial<Sensor>[], (change) => change.sid ?? ''),
@@ -102,6 +71,13 @@ export function Sensors() {
         <button type="button" onClick={() => apply({ selector: text.trim() || undefined })}>
           Apply
         </button>
+        <SavedSelectors
+          selector={text}
+          choose={(chosen) => {
+            setText(chosen)
+            apply({ selector: chosen })
+          }}
+        />
         <select
           aria-label="State"
           value={search.state ?? ''}
@@ -111,6 +87,7 @@ export function Sensors() {
           <option value="online">online now</option>
           <option value="offline">offline now</option>
         </select>
+        <ColumnChoice shown={columns.map(({ name }) => name)} choose={(chosen) => show({ columns: keepColumns(chosen) })} />
         <span role="status" className="soft">
           {shown && shown.window.total >= 0 && !mistake ? counted(shown.window.total, 'sensor') : ''}
         </span>
@@ -131,7 +108,7 @@ export function Sensors() {
             return { rows: page.sensors, total: page.total }
           }}
           keyOf={(sensor) => sensor.sid}
-          columns={COLUMNS}
+          columns={columns}
           sort={{ by: search.sort ?? '', choose: (by) => apply({ sort: by || undefined }) }}
           picked={picked}
           pick={pick}

@@ -6,6 +6,7 @@ import type { Service } from '../api/types.ts'
 import { FactList } from '../look/FactList.tsx'
 import { Head } from '../look/Head.tsx'
 import { Reading } from '../look/Reading.tsx'
+import { sizeOf } from '../look/size.ts'
 import { Acts } from '../programs/Acts.tsx'
 import { Deliveries } from '../programs/Deliveries.tsx'
 import { registration } from '../programs/registration.tsx'
@@ -43,10 +44,17 @@ export function ServiceDetail() {
   )
 }
 
+/** What rules look up in it, and how large that is. */
+const published = ({ resources }: Service) =>
+  Object.entries(resources)
+    .map(([name, { category, bytes }]) => `${name} (${category}, ${sizeOf(bytes)})`)
+    .join(', ')
+
 function Facts({ service }: { service: Service }) {
   const facts: [string, React.ReactNode][] = [
     ...registration(service),
     ['Hears of', service.callbacks.join(', ') || '–'],
+    ['Publishes for rules', published(service) || 'nothing that a rule names'],
     ['Detections', [...service.detect_subscriptions, ...service.detects].join(', ') || '–'],
   ]
   return (
