@@ -19,7 +19,7 @@ mod webhook;
 pub use check::{Checker, check, schema};
 pub use error::Error;
 pub use in_force::{InForce, Reloading};
-pub use lookup::{Lookups, read_lookup};
+pub use lookup::Lookups;
 pub use page::{LISTING_BYTES_MAX, Page, Paging, page, whole};
 pub use record::{Change, HiveRecord, SystemMetadata, UserMetadata};
 pub use table::{

@@ -2,7 +2,8 @@
 //!
 //! Keys, outputs, subscriptions, hive records and the like are few and read on
 //! every request, so all of them live in memory. A [`Kind`] ties the kind word
-//! to the type of its records; a record is read out of its stored form once.
+//! to the type of its records; a record is read out of its stored form once, but
+//! where records may be large and others keep what they need of them.
 //!
 //! Each organization has a cache and a lock of its own: what one changes, and how
 //! slowly, is nothing to the others. Only a change that reaches into organizations
@@ -36,6 +37,16 @@ impl<T: DeserializeOwned + Clone + Any + Send + Sync> Kept for T {}
 pub struct Kind<T> {
     word: &'static str,
     expires: fn(&T) -> Option<Timestamp>,
+    held: Held,
+}
+
+/// How the records of a kind are held in memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Held {
+    /// Read once: they are small, and asked for often.
+    Read,
+    /// As they are stored, and read whenever they are asked for. A rule takes thirteen times its text when it is read.
+    Stored,
 }
 
 impl<T> Clone for Kind<T> {
@@ -50,13 +61,19 @@ impl<T> Kind<T> {
     /// A kind with this word.
     #[must_use]
     pub const fn new(word: &'static str) -> Self {
-        Self { word, expires: |_| None }
+        Self { word, expires: |_| None, held: Held::Read }
     }
 
     /// The same of records that have their time, to be found by [`Records::expired`].
     #[must_use]
     pub const fn expiring(word: &'static str, expires: fn(&T) -> Option<Timestamp>) -> Self {
-        Self { word, expires }
+        Self { word, expires, held: Held::Read }
+    }
+
+    /// The same of records that are large, many and seldom asked for.
+    #[must_use]
+    pub const fn held_as_stored(self) -> Self {
+        Self { held: Held::Stored, ..self }
     }
 
     /// The word in the store.
@@ -216,7 +233,7 @@ impl Records {
     pub fn index<T: Kept>(&self, oid: Oid, kind: Kind<T>) {
         let Some(owner) = self.owner(oid) else { return };
         for (key, cached) in owner.cache.write().of_kind_mut(kind.word).into_iter().flatten() {
-            let expires = cached.value::<T>(kind.word, key).and_then(|value| (kind.expires)(&value));
+            let expires = cached.value(kind, key).and_then(|value| (kind.expires)(&value));
             let before = std::mem::replace(&mut cached.expires, expires);
             self.expiries.replace((kind.word, oid, key), before, expires);
         }
@@ -247,7 +264,7 @@ impl Records {
     pub fn get_with_revision<T: Kept>(&self, oid: Oid, kind: Kind<T>, key: &str) -> Option<(T, u64)> {
         self.see(oid, |cache| {
             let cached = cache.of_kind(kind.word)?.get(key)?;
-            Some((T::clone(&*cached.value::<T>(kind.word, key)?), cached.revision))
+            Some((Arc::unwrap_or_clone(cached.value(kind, key)?), cached.revision))
         })?
     }
 
@@ -267,7 +284,7 @@ impl Records {
         let all = self.see(oid, |cache| {
             let records = cache.of_kind(kind.word).into_iter().flatten();
             let value =
-                |(key, cached): (&String, &Cached)| Some((key.clone(), T::clone(&*cached.value::<T>(kind.word, key)?)));
+                |(key, cached): (&String, &Cached)| Some((key.clone(), Arc::unwrap_or_clone(cached.value(kind, key)?)));
             records.filter_map(value).collect()
         });
         all.unwrap_or_default()
@@ -277,7 +294,7 @@ impl Records {
     pub fn take<T: Kept>(&self, oid: Oid, kind: Kind<T>) -> Vec<(String, T)> {
         let records = self.owner(oid).and_then(|owner| owner.cache.write().take(kind.word));
         let value = |(key, cached): (String, Cached)| {
-            let value = T::clone(&*cached.value::<T>(kind.word, &key)?);
+            let value = Arc::unwrap_or_clone(cached.value(kind, &key)?);
             Some((key, value))
         };
         records.into_iter().flatten().filter_map(value).collect()

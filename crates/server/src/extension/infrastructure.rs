@@ -32,7 +32,7 @@ use document::Document;
 use muster_api_types::{InfrastructureDocument, schema};
 use options::Options;
 use plan::{Plan, Planned};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -109,7 +109,13 @@ pub async fn request(
     let data = action.read(data)?;
     let options = Options::read(data.get("options").unwrap_or(&Value::Null))?;
     match action.name {
-        "fetch" => fetch::fetch(extensions, oid, &options, &rights, actor).map(|document| json!({"org": document})),
+        "fetch" => {
+            // Millions of values take a second, in which the thread would serve nobody else.
+            let (shared, by) = (Arc::clone(extensions), actor.clone());
+            let fetching = tokio::task::spawn_blocking(move || fetch::fetch(&shared, oid, &options, &rights, &by));
+            let document = fetching.await.map_err(|error| Error::Fault(error.to_string()))??;
+            Ok(Value::Object(Map::from_iter([("org".to_owned(), document)])))
+        }
         "push" => {
             let Some(config) = data.get("config").and_then(Value::as_str) else {
                 return Err(Error::invalid("config is required: the configuration as YAML text"));

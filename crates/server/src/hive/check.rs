@@ -1,7 +1,8 @@
 //! Whether the content of a record is what its hive holds.
 
+use super::lookup::Keys;
 use super::table::Content;
-use super::{Error, Hive, Hives, Lookups, Webhook, read_lookup};
+use super::{Error, Hive, Hives, Lookups, Webhook};
 use crate::intake::event::Actor;
 use muster_model::Oid;
 use muster_rules::{RuleLoader, RuleMeta};
@@ -71,7 +72,7 @@ impl Checker {
                 Some(Value::String(secret)) if !secret.is_empty() => Ok(()),
                 _ => Err(invalid("data must be an object with the text secret")),
             },
-            Content::Lookup => read_lookup(data).map(|_| ()).map_err(invalid),
+            Content::Lookup => Keys::read(data).map(|_| ()).map_err(invalid),
             Content::Source => Webhook::read(key, data).map(|_| ()).map_err(invalid),
             Content::Configuration | Content::Object => Ok(()),
         }

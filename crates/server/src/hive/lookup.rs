@@ -5,8 +5,8 @@ use crate::records::Records;
 use crate::service::Published;
 use muster_model::Oid;
 use muster_rules::{Resources, YamlBounds};
-use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The YAML of a lookup: millions of entries; the bytes of a record bound it before this does.
@@ -15,7 +15,7 @@ const YAML_BOUNDS: YamlBounds = YamlBounds { depth: 46, values: 16_000_000, text
 /// Lookups by name, and what services publish. A disabled lookup is there and empty: it silently misses every key.
 #[derive(Clone, Default)]
 pub struct Lookups {
-    stored: BTreeMap<String, Arc<Map<String, Value>>>,
+    stored: BTreeMap<String, Keys>,
     published: Arc<Published>,
 }
 
@@ -61,8 +61,9 @@ impl Lookups {
 
     /// Adds or replaces a lookup.
     pub fn put(&mut self, name: String, record: &HiveRecord) {
-        let keys = if record.usr_mtd.enabled { read_lookup(&record.data).unwrap_or_default() } else { Map::new() };
-        self.stored.insert(name, Arc::new(keys));
+        let is_enabled = record.usr_mtd.enabled;
+        let keys = if is_enabled { Keys::read(&record.data).unwrap_or_default() } else { Keys::default() };
+        self.stored.insert(name, keys);
     }
 
     /// Takes a lookup away.
@@ -78,7 +79,7 @@ impl Resources for Lookups {
 
     fn find(&self, lookup: &str, key: &str) -> Option<&Value> {
         match self.stored.get(lookup) {
-            Some(stored) => stored.get(key).filter(|metadata| !metadata.is_null()),
+            Some(stored) => stored.0.get(key).filter(|metadata| !metadata.is_null()),
             None => self.published.find(lookup, key),
         }
     }
@@ -88,25 +89,37 @@ impl Resources for Lookups {
     }
 }
 
-/// The keys of a lookup record with their metadata.
-///
-/// # Errors
-///
-/// What is wrong with the record.
-pub fn read_lookup(data: &Value) -> Result<Map<String, Value>, String> {
-    if let Some(keys) = data.get("lookup_data").filter(|keys| !keys.is_null()) {
-        return keys.as_object().cloned().ok_or_else(|| "lookup_data must be an object".to_owned());
+/// The keys of a lookup with their metadata, in half of what an ordered map takes.
+#[derive(Clone, Default)]
+pub(super) struct Keys(Arc<HashMap<Box<str>, Value>>);
+
+impl Keys {
+    /// Reads the content of a record.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub(super) fn read(data: &Value) -> Result<Self, String> {
+        let copied = |(key, metadata): (&String, &Value)| (key.as_str().into(), metadata.clone());
+        if let Some(keys) = data.get("lookup_data").filter(|keys| !keys.is_null()) {
+            let keys = keys.as_object().ok_or("lookup_data must be an object")?;
+            return Ok(keys.iter().map(copied).collect());
+        }
+        if let Some(lines) = data.get("newline_content").and_then(Value::as_str) {
+            let keys = lines.lines().map(str::trim).filter(|line| !line.is_empty());
+            return Ok(keys.map(|key| (key.into(), json!({}))).collect());
+        }
+        if let Some(yaml) = data.get("yaml_content").and_then(Value::as_str) {
+            let read = muster_rules::read_yaml(yaml, YAML_BOUNDS).map_err(|error| format!("yaml_content: {error}"))?;
+            let keys = read.as_object().ok_or("yaml_content must be an object")?;
+            return Ok(keys.iter().map(copied).collect());
+        }
+        Err("a lookup needs one of lookup_data, newline_content, yaml_content".to_owned())
     }
-    if let Some(lines) = data.get("newline_content").and_then(Value::as_str) {
-        let keys = lines.lines().map(str::trim).filter(|line| !line.is_empty());
-        return Ok(keys.map(|key| (key.to_owned(), json!({}))).collect());
+}
+
+impl FromIterator<(Box<str>, Value)> for Keys {
+    fn from_iter<I: IntoIterator<Item = (Box<str>, Value)>>(keys: I) -> Self {
+        Self(Arc::new(keys.into_iter().collect()))
     }
-    if let Some(yaml) = data.get("yaml_content").and_then(Value::as_str) {
-        let read = muster_rules::read_yaml(yaml, YAML_BOUNDS).map_err(|error| format!("yaml_content: {error}"))?;
-        return match read {
-            Value::Object(keys) => Ok(keys),
-            _ => Err("yaml_content must be an object".to_owned()),
-        };
-    }
-    Err("a lookup needs one of lookup_data, newline_content, yaml_content".to_owned())
 }

@@ -50,7 +50,7 @@ impl Hive {
         let is_rule = matches!(content, Content::Rule(_));
         Self {
             name,
-            kind: Kind::expiring(word, HiveRecord::expires_at),
+            kind: Kind::expiring(word, HiveRecord::expires_at).held_as_stored(),
             is_enabled_by_default: !is_rule,
             concerns_rules: is_rule || matches!(content, Content::FalsePositive | Content::Lookup),
             content,

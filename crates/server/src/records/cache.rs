@@ -1,6 +1,6 @@
 //! The records of one owner in memory.
 
-use super::Kept;
+use super::{Held, Kept, Kind};
 use muster_model::Timestamp;
 use muster_store::Record;
 use parking_lot::RwLock;
@@ -21,7 +21,7 @@ pub(super) struct Cached {
 }
 
 enum Content {
-    /// As it is stored: what is read is that, and nobody has asked for it yet.
+    /// As it is stored: nobody has asked for it yet, or its kind is held so.
     Stored(String),
     Read(Arc<dyn Any + Send + Sync>),
     /// It cannot be read, which was told.
@@ -67,23 +67,25 @@ impl Cached {
     }
 
     /// What it holds; nothing if that cannot be read.
-    pub(super) fn value<T: Kept>(&self, kind: &str, key: &str) -> Option<Arc<T>> {
-        if let Content::Read(value) = &*self.content.read() {
-            return Arc::clone(value).downcast().ok();
+    pub(super) fn value<T: Kept>(&self, kind: Kind<T>, key: &str) -> Option<Arc<T>> {
+        let read = match &*self.content.read() {
+            Content::Read(value) => return Arc::clone(value).downcast().ok(),
+            Content::Broken => return None,
+            Content::Stored(body) => serde_json::from_str::<T>(body),
+        };
+        let (value, content) = match read {
+            Ok(value) => {
+                let value = Arc::new(value);
+                (Some(Arc::clone(&value)), Content::Read(value))
+            }
+            Err(error) => {
+                tracing::error!(kind = kind.word, key, %error, "a stored record cannot be read");
+                (None, Content::Broken)
+            }
+        };
+        if kind.held == Held::Read || value.is_none() {
+            *self.content.write() = content;
         }
-        let mut content = self.content.write();
-        if let Content::Stored(body) = &*content {
-            *content = match serde_json::from_str::<T>(body) {
-                Ok(value) => Content::Read(Arc::new(value)),
-                Err(error) => {
-                    tracing::error!(kind, key, %error, "a stored record cannot be read");
-                    Content::Broken
-                }
-            };
-        }
-        match &*content {
-            Content::Read(value) => Arc::clone(value).downcast().ok(),
-            Content::Stored(_) | Content::Broken => None,
-        }
+        value
     }
 }

@@ -124,7 +124,8 @@ fn hives(seen: &Seen<'_>, options: &Options, rights: &Rights) -> Result<Map<Stri
         rights.require(hive.permission(Verb::Get))?;
         let mut records = Map::new();
         for (key, record) in seen.list(hive.kind) {
-            let record = json!({"data": record.data, "usr_mtd": record.usr_mtd});
+            let usr_mtd = json!(record.usr_mtd);
+            let record = Value::Object(Map::from_iter([("data".into(), record.data), ("usr_mtd".into(), usr_mtd)]));
             bytes += key.len() + record.to_string().len();
             if bytes > LISTING_BYTES_MAX {
                 return Err(Error::TooLarge);

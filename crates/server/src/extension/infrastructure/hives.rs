@@ -131,19 +131,19 @@ fn mirror(
     name: &dyn Fn(&str) -> String,
     may_go: impl Fn(&str) -> bool,
 ) -> Result<(), Error> {
-    let stored: Stored = hive::list(&plan.extensions.hives, hive, plan.oid).into_iter().collect();
+    let mut stored: Stored = hive::list(&plan.extensions.hives, hive, plan.oid).into_iter().collect();
     let is_gone = |key: &&String| plan.options.is_force && !entries.contains_key(*key) && may_go(key);
     let goes: Vec<(String, String)> = stored.keys().filter(is_gone).map(|key| (key.clone(), name(key))).collect();
     let mut wanted = BTreeMap::new();
     for (key, entry) in entries {
         let at = format!("{section}/{key}");
-        let before = stored.get(&key);
-        if before.is_some_and(|before| (entry.is_same)(before, &entry)) {
+        let before = stored.remove(&key);
+        if before.as_ref().is_some_and(|before| (entry.is_same)(before, &entry)) {
             wanted.insert(key.clone(), Wanted::new(name(&key), None));
             continue;
         }
         let change = Change { data: Some(entry.data), usr_mtd: entry.usr_mtd, etag: None };
-        let Some(record) = plan.accept(&at, hive::after(hive, &key, before.cloned(), change, plan.actor)) else {
+        let Some(record) = plan.accept(&at, hive::after(hive, &key, before, change, plan.actor)) else {
             continue;
         };
         let checked = checker.check(hive, &key, &record.data);
