@@ -1,7 +1,9 @@
 //! The object graph of one server, built by hand.
 
+mod ownership;
 mod stored;
 
+pub use ownership::owned;
 pub use stored::damaged;
 
 use crate::access::Secrets;
@@ -117,22 +119,32 @@ fn load_records(records: &Records, store: &Store) -> Result<Vec<Damage>, StoreEr
     let organizations = records.list(ORGANIZATION_OWNER, ORGANIZATION).into_iter();
     for oid in organizations.filter_map(|(oid, _)| oid.parse().ok()) {
         damaged.extend(records.load(store, oid)?);
-        records.index(oid, ARTIFACT);
-        HIVES.iter().for_each(|hive| records.index(oid, hive.kind));
+        index(records, oid);
     }
     Ok(damaged)
+}
+
+/// Has records that have their time found by it.
+fn index(records: &Records, oid: Oid) {
+    records.index(oid, ARTIFACT);
+    HIVES.iter().for_each(|hive| records.index(oid, hive.kind));
 }
 
 /// The calls that are remembered; those that are too old are forgotten.
 async fn replays_in(records: &Records, store: &Store) -> Replays {
     let (replays, too_old) = Replays::load(records, clock::now());
+    forget(too_old, store).await;
+    replays
+}
+
+/// Forgets calls that are too old to be repeated.
+async fn forget(too_old: Vec<Write>, store: &Store) {
     if !too_old.is_empty()
         && let Err(error) = store.commit(too_old).await
     {
         // On a full disk, say: they are forgotten at the next start.
         tracing::warn!(%error, "calls that are too old to be repeated could not be forgotten");
     }
-    replays
 }
 
 /// The records of hives that extensions are given.
@@ -342,8 +354,8 @@ impl App {
             jobs: Jobs::default(),
         };
         let app = Self::on(ground, pki, replays, (outputs, feed, detectors));
-        app.load_organizations(damaged).await?;
-        app.live.restore(|oid| app.organization(oid), clock::now())?;
+        app.load_organizations(None, damaged).await?;
+        app.live.restore(None, |oid| app.organization(oid), clock::now())?;
         Ok(app)
     }
 
@@ -403,13 +415,15 @@ impl App {
         }
     }
 
-    /// Loads all organizations; tells what is damaged in them, and what was before.
-    async fn load_organizations(&self, mut damaged: Vec<Damage>) -> Result<(), StoreError> {
+    /// Loads one organization, or all; tells what is damaged in them, and what was before.
+    async fn load_organizations(&self, of: Option<Oid>, mut damaged: Vec<Damage>) -> Result<(), StoreError> {
         let mut organizations: BTreeMap<Oid, Organization> = self
             .records
             .list(ORGANIZATION_OWNER, ORGANIZATION)
             .into_iter()
-            .filter_map(|(oid, _)| oid.parse().ok().map(|oid| (oid, Organization::new(oid))))
+            .filter_map(|(oid, _)| oid.parse().ok())
+            .filter(|oid| of.is_none_or(|of| *oid == of))
+            .map(|oid| (oid, Organization::new(oid)))
             .collect();
         self.store.read_blocking(|read| {
             for (oid, organization) in &mut organizations {
@@ -420,6 +434,7 @@ impl App {
             let known: BTreeSet<Oid> = organizations.keys().copied().collect();
             stored::each(
                 read,
+                of,
                 |oid| known.contains(&oid),
                 |stored| {
                     let oid = match &stored {
@@ -448,22 +463,6 @@ impl App {
     #[must_use]
     pub fn organizations(&self) -> Vec<Arc<Organization>> {
         self.organizations.all()
-    }
-
-    /// Ends all that is done here for organizations, one after the other, that someone else has taken over. Runs until
-    /// dropped.
-    pub async fn heed_losses(self: Arc<Self>) {
-        let Some(mut losses) = self.store.losses() else { return };
-        while let Some(oid) = losses.next().await {
-            tracing::error!(%oid, "another server has taken this organization over; here it ends");
-            self.organizations.lose(oid);
-            self.records.lose(oid);
-            self.detect.detectors.end(oid);
-            self.delivery.outputs.end(oid);
-            self.services.end_organization(oid);
-            // Whoever took one over may have taken over the whole server, which has nothing to say then.
-            self.store.confirm(SERVER).await;
-        }
     }
 
     /// Makes an organization.
@@ -514,19 +513,4 @@ fn restore(state: &mut State, stored: Stored) -> Option<Damage> {
         }
     }
     None
-}
-
-/// A handle that has claimed all that a server owns: what belongs to itself, and every organization. To be had before
-/// anything of it is loaded.
-///
-/// # Errors
-///
-/// Whatever the store says.
-pub fn owned(store: &Store) -> Result<Store, StoreError> {
-    let store = store.owning();
-    let organizations =
-        store.read_blocking(|read| read.records(Some(ORGANIZATION_OWNER), Some(ORGANIZATION.word())))?;
-    let oids = organizations.iter().filter_map(|record| record.key.parse().ok());
-    store.claim(&std::iter::once(SERVER).chain(oids).collect::<Vec<_>>())?;
-    Ok(store)
 }

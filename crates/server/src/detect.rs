@@ -110,6 +110,8 @@ pub struct Detectors {
     audit: audit::Feed,
     readings: reading::Readings,
     changes: Mutex<HashMap<Oid, Changes>>,
+    /// Through which second periodic events were evaluated, by organization.
+    through: Mutex<HashMap<Oid, i64>>,
     /// What rules name of what services publish, by organization and record.
     named: Mutex<HashMap<Oid, BTreeMap<Place, BTreeSet<Named>>>>,
     /// Everything that works for a detector, by organization: it ends with that, or with the server.
@@ -176,6 +178,7 @@ impl Default for Detectors {
             audit: audit::Feed::default(),
             readings: reading::Readings::default(),
             changes: Mutex::default(),
+            through: Mutex::default(),
             named: Mutex::default(),
             tasks: Mutex::default(),
             troubles,
@@ -257,11 +260,16 @@ impl Detectors {
     }
 
     /// Ends all that works for an organization which is someone else's by now: what waits, that one goes on with.
-    pub(crate) fn end(&self, oid: Oid) {
+    pub(crate) async fn end(&self, oid: Oid) {
         self.by_organization.write().remove(&oid);
         self.changes.lock().remove(&oid);
         self.named.lock().remove(&oid);
-        drop(self.tasks.lock().remove(&oid));
+        let tasks = self.tasks.lock().remove(&oid);
+        if let Some(mut tasks) = tasks {
+            tasks.shutdown().await;
+        }
+        self.readings.end(oid);
+        self.through.lock().remove(&oid);
     }
 }
 
@@ -350,9 +358,20 @@ pub async fn load(detect: &Arc<Detect>) -> Result<(), StoreError> {
         detect.detectors.spawn(SERVER, trouble::run(Arc::downgrade(detect), told));
     }
     for organization in detect.organizations.all() {
-        rules::load(detect, organization.oid).await?;
-        reading::resume(detect, organization.oid);
+        take_up(detect, organization.oid).await?;
     }
+    Ok(())
+}
+
+/// Compiles the rules of an organization, and goes on with what waits in it: to be called before its sensors connect.
+///
+/// # Errors
+///
+/// Whatever the store says.
+pub async fn take_up(detect: &Arc<Detect>, oid: Oid) -> Result<(), StoreError> {
+    rules::load(detect, oid).await?;
+    reading::resume(detect, oid);
+    schedule::resume(detect, oid);
     Ok(())
 }
 

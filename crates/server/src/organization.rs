@@ -18,10 +18,10 @@ use muster_store::{SensorRow, StoreError};
 use muster_tasking::dispatch::{Answer, Commit, Effect, Fact, Known, LinkId, RequestId};
 use muster_tasking::{Dispatch, Task};
 use parking_lot::{Mutex, RwLock};
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -39,8 +39,8 @@ const CLOCK_SET_MIN: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct Organizations {
     all: RwLock<BTreeMap<Oid, Arc<Organization>>>,
-    /// Those that were here, and are someone else's by now.
-    lost: RwLock<BTreeSet<Oid>>,
+    /// Those that were here, and are someone else's by now, as long as something here still works on them.
+    lost: RwLock<BTreeMap<Oid, Weak<Organization>>>,
     dues: Arc<Dues>,
     /// How often one of them was looked at, since time passed.
     looks: AtomicU64,
@@ -72,14 +72,32 @@ impl Organizations {
     /// Someone else owns one by now: it is ended here, and known as lost.
     pub fn lose(&self, oid: Oid) {
         let Some(organization) = self.all.write().remove(&oid) else { return };
-        self.lost.write().insert(oid);
+        self.lost.write().insert(oid, Arc::downgrade(&organization));
         organization.deposed(&StoreError::Deposed(oid));
     }
 
     /// Whether someone else owns an organization that was here.
     #[must_use]
     pub fn is_lost(&self, oid: Oid) -> bool {
-        self.lost.read().contains(&oid)
+        self.lost.read().contains_key(&oid)
+    }
+
+    /// Whether one of those that were here is someone else's.
+    #[must_use]
+    pub(crate) fn has_lost(&self) -> bool {
+        !self.lost.read().is_empty()
+    }
+
+    /// Those that were lost, and on which nothing here works any more: what was decided before cannot be stored after they
+    /// are taken up again.
+    pub(crate) fn ended(&self) -> Vec<Oid> {
+        let lost = self.lost.read();
+        lost.iter().filter(|(_, was)| was.strong_count() == 0).map(|(oid, _)| *oid).collect()
+    }
+
+    /// One that was lost is served here again.
+    pub(crate) fn regain(&self, oid: Oid) {
+        self.lost.write().remove(&oid);
     }
 
     /// Waits until time has something to do, and gives those in which it has: each has to be told of a tick.

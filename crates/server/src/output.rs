@@ -173,7 +173,7 @@ impl Outputs {
     }
 
     /// Compiles the stored outputs of one organization; those that did not change stay as they are.
-    fn reload(&self, records: &Records, secrets: &Secrets, oid: Oid) {
+    pub(crate) fn reload(&self, records: &Records, secrets: &Secrets, oid: Oid) {
         let mut by_organization = self.by_organization.write();
         let old = by_organization.remove(&oid).unwrap_or_else(|| Arc::from([]));
         let (mut new, anon_seed) = (Vec::new(), secrets.anon_seed(oid));

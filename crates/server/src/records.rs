@@ -223,6 +223,23 @@ impl Records {
         Ok(damaged)
     }
 
+    /// Claims an organization that whoever has it gave up, and loads its records anew; gives the damaged ones, or nothing if
+    /// it cannot be claimed. No change that was decided upon what was known before is stored afterwards.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store says; it may be claimed then.
+    pub async fn take_up(&self, store: &Store, oid: Oid) -> Result<Option<Vec<Damage>>, StoreError> {
+        if !store.read(move |read| read.standing(oid)).await?.is_free {
+            return Ok(None);
+        }
+        let _alone = self.everyone.write().await;
+        match store.take_up(oid).await? {
+            true => self.load(store, oid).map(Some),
+            false => Ok(None),
+        }
+    }
+
     /// An organization is someone else's by now: nothing of it expires here any more. Its keys stay, so that who comes
     /// with one hears that, and not that the key is none.
     pub fn lose(&self, oid: Oid) {

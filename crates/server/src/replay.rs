@@ -102,21 +102,26 @@ impl Replays {
     /// Takes up the stored calls; also gives writes that forget those which are too old.
     #[must_use]
     pub fn load(records: &Records, now: Timestamp) -> (Self, Vec<Write>) {
-        let (mut organizations, mut removals) = (HashMap::new(), Vec::new());
-        for oid in records.owners(CALL) {
-            let calls: &mut Calls = organizations.entry(oid).or_default();
-            for (key, sent) in records.take(oid, CALL) {
-                match place_of(&key).filter(|(began, _)| !is_over(*began, now)) {
-                    Some(place) => {
-                        let call = Call { began: place.0, state: State::Resumed(sent) };
-                        calls.by_digest.insert(place.1.clone(), call);
-                        calls.stored.push_back(place);
-                    }
-                    None => removals.push(CALL.removal(oid, &key)),
+        let replays = Self::default();
+        let too_old = records.owners(CALL).into_iter().flat_map(|oid| replays.take_up(records, oid, now)).collect();
+        (replays, too_old)
+    }
+
+    /// Takes up the stored calls of one organization, and knows no others of it; gives writes as [`Replays::load`] does.
+    pub(crate) fn take_up(&self, records: &Records, oid: Oid, now: Timestamp) -> Vec<Write> {
+        let (mut calls, mut too_old) = (Calls::default(), Vec::new());
+        for (key, sent) in records.take(oid, CALL) {
+            match place_of(&key).filter(|(began, _)| !is_over(*began, now)) {
+                Some(place) => {
+                    let call = Call { began: place.0, state: State::Resumed(sent) };
+                    calls.by_digest.insert(place.1.clone(), call);
+                    calls.stored.push_back(place);
                 }
+                None => too_old.push(CALL.removal(oid, &key)),
             }
         }
-        (Self { organizations: Mutex::new(organizations) }, removals)
+        self.organizations.lock().insert(oid, calls);
+        too_old
     }
 
     /// Begins a call of an organization, unless it was carried out already. While it is being carried

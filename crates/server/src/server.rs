@@ -174,6 +174,9 @@ impl Server {
         if let Err(error) = self.app.store.commit(Vec::new()).await {
             tracing::warn!(%error, "the last commit failed");
         }
+        if let Err(error) = self.app.give_up().await {
+            tracing::warn!(%error, "organizations could not be given up: who lost one to this server does not take it up");
+        }
     }
 }
 

@@ -52,7 +52,7 @@ use crate::organization::Organizations;
 use crate::records::{Kind, Records};
 use crate::{clock, errors, random};
 use muster_model::Oid;
-use muster_store::{Store, Tries, Write};
+use muster_store::{Store, StoreError, Tries, Write};
 use muster_webhook::extension::Schema;
 use muster_webhook::service::{Answer, Envelope, Etype, Metadata};
 use parking_lot::Mutex;
@@ -184,6 +184,20 @@ impl Services {
     /// Forgets what waits of an organization that is someone else's by now, or gone.
     pub fn end_organization(&self, oid: Oid) {
         self.feed.outbox.end(oid);
+    }
+
+    /// Takes up what is stored of an organization that was ended. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store says.
+    pub fn take_up(&self, oid: Oid) -> Result<(), StoreError> {
+        self.jobs.take_up(&self.records, oid);
+        self.cron.take_up(&self.records, oid);
+        self.resources.take_up(&self.records, oid);
+        self.feed.outbox.take_up(&self.store, Some(oid))?;
+        self.reload(oid);
+        Ok(())
     }
 
     /// Asks a service for something as the identity of the subscription, and waits for the answer.

@@ -82,9 +82,9 @@ pub fn load(store: &Store, seed: u64) -> Result<Dispatch, StoreError> {
     store.read_blocking(|read| {
         dispatch.restore_clock(row::clock(OID, read)?);
         // Nothing damages rows here.
-        read.sensors(&mut |row| row.into_iter().for_each(|row| dispatch.restore_sensor(row)))?;
+        read.sensors(None, &mut |row| row.into_iter().for_each(|row| dispatch.restore_sensor(row)))?;
         let mut rows = VecDeque::new();
-        read.tasks(&mut |row| rows.extend(row))?;
+        read.tasks(None, &mut |row| rows.extend(row))?;
         while let Some(row) = rows.pop_front() {
             dispatch.restore_task(row::task(row, read)?);
         }

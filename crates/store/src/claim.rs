@@ -5,7 +5,7 @@
 //! Source: reference/cluster.md sections 4.1 and 4.4.
 
 use crate::row::Write;
-use crate::store::StoreError;
+use crate::store::{Read, Store, StoreError};
 use muster_model::Oid;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,9 @@ use uuid::Uuid;
 /// Stands for what belongs to the server and to no organization.
 const SERVER: Oid = Oid(Uuid::nil());
 
+/// How often a claim is tried while others claim the same: each has to be as quick.
+const CLAIM_TRIES: usize = 16;
+
 /// An owner's word that an organization is its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
@@ -22,6 +25,15 @@ pub struct Claim {
     pub oid: Oid,
     /// Counts the owners, from 1.
     pub term: u64,
+}
+
+/// How it stands with the owners of an organization.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// The term of the claim that stands; zero if nobody ever claimed it.
+    pub term: u64,
+    /// Its owner gave it up: whoever wants it may claim it.
+    pub is_free: bool,
 }
 
 /// What an owner holds.
@@ -58,6 +70,11 @@ impl Losses {
         drop(lost);
         given.extend(next);
         next
+    }
+
+    /// An organization that was given was taken up again: it may be lost again, too.
+    pub fn forget(&mut self, oid: Oid) {
+        self.given.remove(&oid);
     }
 }
 
@@ -96,7 +113,17 @@ impl Held {
 
     /// Owns by these claims from now on.
     pub(crate) fn keep(&self, claims: impl IntoIterator<Item = Claim>) {
-        self.claims.lock().extend(claims.into_iter().map(|claim| (claim.oid, claim.term)));
+        let mut held = self.claims.lock();
+        for Claim { oid, term } in claims {
+            held.insert(oid, term);
+            self.lost.send_if_modified(|lost| lost.deposed.remove(&oid));
+        }
+    }
+
+    /// Owns these no more; gives the claims that it had.
+    pub(crate) fn give_up(&self, oids: &[Oid]) -> Vec<Claim> {
+        let mut claims = self.claims.lock();
+        oids.iter().filter_map(|oid| claims.remove(oid).map(|term| Claim { oid: *oid, term })).collect()
     }
 
     /// Heeds what came of a list: what is lost stays lost, and nothing is written of it any more.
@@ -130,6 +157,101 @@ impl Held {
 
     pub(crate) fn losses(&self) -> Losses {
         Losses { lost: self.lost.subscribe(), given: BTreeSet::new() }
+    }
+}
+
+impl Store {
+    /// Takes organizations over from whoever owned them: what is loaded from now on stays true until someone else does.
+    /// On a full disk an owner goes on under the claim that stands, so that a server can start there. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Deposed`] if others claim them all the time; else whatever the store says.
+    pub fn claim(&self, oids: &[Oid]) -> Result<Vec<Claim>, StoreError> {
+        for _ in 0..CLAIM_TRIES {
+            let next = |read: &mut dyn Read| {
+                let next = |oid: &Oid| Ok(Claim { oid: *oid, term: read.standing(*oid)?.term.saturating_add(1) });
+                oids.iter().map(next).collect::<Result<Vec<_>, StoreError>>()
+            };
+            let claims = self.read_blocking(next)?;
+            let result = self.raw_blocking(claims.iter().copied().map(Write::Claim).collect());
+            match (result, &self.held) {
+                (Err(StoreError::Deposed(_)), _) => {}
+                (Err(StoreError::Full), Some(held)) => {
+                    let stands = |claim: Claim| Claim { term: claim.term - 1, ..claim };
+                    let claims: Vec<_> = claims.into_iter().map(stands).collect();
+                    held.keep(claims.iter().copied());
+                    return Ok(claims);
+                }
+                (Err(error), _) => return Err(error),
+                (Ok(_), held) => {
+                    held.iter().for_each(|held| held.keep(claims.iter().copied()));
+                    return Ok(claims);
+                }
+            }
+        }
+        Err(StoreError::Deposed(oids.first().copied().unwrap_or(Oid(Uuid::nil()))))
+    }
+
+    /// Claims an organization that its owner gave up; tells whether it did. As after [`Store::claim`], what is loaded from
+    /// now on stays true.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store says.
+    ///
+    /// # Cancel safety
+    ///
+    /// A caller that stops waiting may have claimed it, and does not own it.
+    pub async fn take_up(&self, oid: Oid) -> Result<bool, StoreError> {
+        let standing = self.read(move |read| read.standing(oid)).await?;
+        if !standing.is_free {
+            return Ok(false);
+        }
+        let claim = Claim { oid, term: standing.term.saturating_add(1) };
+        match self.raw(vec![Write::Claim(claim)]).await {
+            Ok(_) => {
+                self.held.iter().for_each(|held| held.keep([claim]));
+                Ok(true)
+            }
+            // Someone else was faster.
+            Err(StoreError::Deposed(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Owns these no more: whoever wants them may take them up. Nothing of them is written through this handle any more.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store says; then they are owned no more either, and nobody is told.
+    pub async fn give_up(&self, oids: &[Oid]) -> Result<(), StoreError> {
+        let Some(held) = &self.held else { return Ok(()) };
+        let claims = held.give_up(oids);
+        self.raw(claims.into_iter().map(Write::GiveUp).collect()).await.map(|_| ())
+    }
+
+    /// Ends when this handle cannot go on: what belongs to the server itself is someone else's by now, or it is not known
+    /// what is stored of something that it owns. Never, if it owns nothing.
+    pub async fn lost(&self) {
+        match &self.held {
+            Some(held) => held.ended().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// What this handle loses to others, and has lost; `None` if it owns nothing.
+    #[must_use]
+    pub fn losses(&self) -> Option<Losses> {
+        self.held.as_ref().map(|held| held.losses())
+    }
+
+    /// Finds out whether an organization is someone else's by now, without writing anything of it: what is, is lost.
+    pub async fn confirm(&self, oid: Oid) {
+        let Some(held) = &self.held else { return };
+        let Some(fence) = held.fence(oid) else { return };
+        let result = self.raw(vec![fence]).await;
+        held.heed(&BTreeSet::from([oid]), Vec::new(), result.as_ref().err());
     }
 }
 

@@ -142,9 +142,9 @@ fn fingerprint(store: &Store) -> String {
     use std::fmt::Write as _;
     read(store, |view| {
         let mut text = format!("{:?}", view.records(None, None)?);
-        view.sensors(&mut |row| write!(text, "{row:?}").expect("text grows"))?;
+        view.sensors(None, &mut |row| write!(text, "{row:?}").expect("text grows"))?;
         write!(text, "{:?}", view.spool(oid(1), 1, [1; 16])?).expect("text grows");
-        view.tasks(&mut |row| write!(text, "{row:?}").expect("text grows"))?;
+        view.tasks(None, &mut |row| write!(text, "{row:?}").expect("text grows"))?;
         for task in 1..3 {
             view.targets(oid(1), task, &mut |ordinal, target| {
                 write!(text, "{task} {ordinal} {target:?}").expect("text grows");
@@ -158,9 +158,9 @@ fn fingerprint(store: &Store) -> String {
         let queue = (view.queued(oid(1), "out", 100)?, view.queue_size(oid(1), "out")?);
         write!(text, "{page:?} {size:?} {queue:?}").expect("text grows");
         view.counters(oid(1), &mut |row| write!(text, "{row:?}").expect("text grows"))?;
-        view.deliveries(&mut |oid, row| write!(text, "{oid}{row:?}").expect("text grows"))?;
+        view.deliveries(None, &mut |oid, row| write!(text, "{oid}{row:?}").expect("text grows"))?;
         write!(text, "{:?}", view.delivery_bodies(oid(1), &[1, 2])?).expect("text grows");
-        view.live_sessions(&mut |row| write!(text, "{row:?}").expect("text grows"))?;
+        view.live_sessions(None, &mut |row| write!(text, "{row:?}").expect("text grows"))?;
         view.live(oid(1), 1, crate::LivePart::Command, &mut |row| write!(text, "{row:?}").expect("text grows"))?;
         Ok(text)
     })
@@ -207,7 +207,7 @@ fn sensor(owner: u128, ordinal: u32) -> SensorRow {
 
 fn sensors(store: &Store) -> Vec<SensorRow> {
     let mut rows = Vec::new();
-    read(store, |view| view.sensors(&mut |row| rows.push(row.expect("a sound row"))));
+    read(store, |view| view.sensors(None, &mut |row| rows.push(row.expect("a sound row"))));
     rows
 }
 
@@ -260,8 +260,15 @@ fn fingerprint_of_keys(store: &Store, owner: u128) -> Vec<String> {
         let mut counters = Vec::new();
         view.counters(o, &mut |row| counters.push(row))?;
         let mut deliveries = Vec::new();
-        view.deliveries(&mut |oid, row| deliveries.extend((oid == o).then_some(row)))?;
+        view.deliveries(Some(o), &mut |_, row| deliveries.push(row))?;
+        let (mut sensors, mut tasks, mut sessions) = (Vec::new(), Vec::new(), Vec::new());
+        view.sensors(Some(o), &mut |row| sensors.extend(row))?;
+        view.tasks(Some(o), &mut |row| tasks.extend(row))?;
+        view.live_sessions(Some(o), &mut |row| sessions.push(row))?;
         Ok(vec![
+            format!("{sensors:?}"),
+            format!("{tasks:?}"),
+            format!("{sessions:?}"),
             format!("{deliveries:?}"),
             format!("{:?}", view.delivery_bodies(o, &[1, 2])?),
             format!("{:?}", view.records(Some(o), None)?),

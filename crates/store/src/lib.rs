@@ -30,7 +30,7 @@ mod seal;
 mod sqlite;
 mod store;
 
-pub use claim::{Claim, Losses};
+pub use claim::{Claim, Losses, Standing};
 pub use counts::Counts;
 pub use row::*;
 pub use seal::{SEAL_KEY_BYTES, Seal, is_sealed};

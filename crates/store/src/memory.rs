@@ -6,7 +6,7 @@
 
 mod read;
 
-use crate::claim::Claim;
+use crate::claim::{Claim, Standing};
 use crate::row::*;
 use crate::store::{Faults, Gate, Read, StoreError, TRIM_ENTRIES_MAX};
 use muster_model::{Oid, Sid, TaskId, Timestamp};
@@ -67,7 +67,7 @@ impl Memory {
 
 #[derive(Clone, Default)]
 struct State {
-    terms: BTreeMap<Oid, u64>,
+    standings: BTreeMap<Oid, Standing>,
     records: BTreeMap<(Oid, String, String), Record>,
     sensors: BTreeMap<(Oid, u32), SensorRow>,
     spools: BTreeMap<(Oid, u32), ([u8; 16], u64)>,
@@ -155,6 +155,7 @@ impl Change<'_> {
         match write {
             Write::Claim(claim) => self.claim(*claim)?,
             Write::Hold(claim) => self.hold(*claim)?,
+            Write::GiveUp(claim) => self.give_up(*claim),
             Write::PutRecord { record, expect } => self.put_record(record, *expect)?,
             Write::DeleteRecord { oid, kind, key } => {
                 self.delete(|state| &mut state.records, (*oid, (*kind).to_owned(), key.clone()));
@@ -224,13 +225,22 @@ impl Change<'_> {
 
     fn claim(&mut self, claim: Claim) -> Result<(), StoreError> {
         self.hold(Claim { term: claim.term.saturating_sub(1), ..claim })?;
-        self.put(|state| &mut state.terms, claim.oid, claim.term);
+        self.put(|state| &mut state.standings, claim.oid, Standing { term: claim.term, is_free: false });
         Ok(())
     }
 
     fn hold(&self, claim: Claim) -> Result<(), StoreError> {
-        let stands = self.state.terms.get(&claim.oid).copied().unwrap_or(0);
-        if stands == claim.term { Ok(()) } else { Err(StoreError::Deposed(claim.oid)) }
+        if self.stands(claim) { Ok(()) } else { Err(StoreError::Deposed(claim.oid)) }
+    }
+
+    fn give_up(&mut self, claim: Claim) {
+        if self.stands(claim) {
+            self.put(|state| &mut state.standings, claim.oid, Standing { term: claim.term, is_free: true });
+        }
+    }
+
+    fn stands(&self, claim: Claim) -> bool {
+        self.state.standings.get(&claim.oid).copied().unwrap_or_default().term == claim.term
     }
 
     fn put_counters(&mut self, oid: Oid, counters: &[CounterRow]) {

@@ -18,6 +18,8 @@ pub enum Write {
     Claim(Claim),
     /// Fails with [`crate::StoreError::Deposed`] unless this is the claim that stands.
     Hold(Claim),
+    /// Whoever wants the organization may take it up, if this is the claim that stands; else nothing happens.
+    GiveUp(Claim),
     /// Creates or replaces a configuration record.
     PutRecord {
         /// The record; its `revision` is ignored: the store counts it up from 1.
@@ -157,7 +159,7 @@ impl Write {
         let oid = match self {
             Self::Append(entries) => return owners.extend(entries.iter().map(|entry| entry.oid)),
             Self::PutLive(rows) => return owners.extend(rows.iter().map(|row| row.oid)),
-            Self::Claim(claim) | Self::Hold(claim) => claim.oid,
+            Self::Claim(claim) | Self::Hold(claim) | Self::GiveUp(claim) => claim.oid,
             Self::PutRecord { record, .. } => record.oid,
             Self::PutSensor(row) => row.sensor.oid,
             Self::CreateTask(row) => row.oid,

@@ -11,6 +11,7 @@ mod read;
 mod sealing;
 mod writer;
 
+use crate::claim::Standing;
 use crate::counts::Counting;
 use crate::row::Write;
 use crate::seal::Seal;
@@ -61,10 +62,12 @@ fn find<T>(
     statement.query_row(params, read).optional().map_err(store_error)
 }
 
-/// The term of the claim that stands; zero if there was none.
-fn term(conn: &Connection, oid: Oid) -> Result<u64, StoreError> {
-    let term = find(conn, "SELECT term FROM claim WHERE oid = ?1", [oid.0.as_bytes()], |row| row.get::<_, i64>(0))?;
-    Ok(term.map_or(0, i64::cast_unsigned))
+/// How it stands with the owners of an organization.
+fn standing(conn: &Connection, oid: Oid) -> Result<Standing, StoreError> {
+    let standing = find(conn, "SELECT term, is_free FROM claim WHERE oid = ?1", [oid.0.as_bytes()], |row| {
+        Ok(Standing { term: row.get::<_, i64>(0)?.cast_unsigned(), is_free: row.get(1)? })
+    })?;
+    Ok(standing.unwrap_or_default())
 }
 
 impl Sqlite {

@@ -1,6 +1,6 @@
 //! The store's face: how to open it, commit to it, read from it.
 
-use crate::claim::{Claim, Held, Losses, claims_in};
+use crate::claim::{Held, Standing, claims_in};
 use crate::counts::{Counting, Counts};
 use crate::memory::Memory;
 use crate::row::*;
@@ -9,7 +9,7 @@ use crate::sqlite::Sqlite;
 use muster_model::{Oid, Sid};
 use muster_tasking::Target;
 use parking_lot::Mutex;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,9 +28,6 @@ pub const OVERVIEW_SECONDS_MAX: usize = 10_000;
 
 /// Most entries that one [`Write::Trim`] forgets: it holds up every commit behind it while it runs.
 pub const TRIM_ENTRIES_MAX: usize = 1_000;
-
-/// How often a claim is tried while others claim the same: each has to be as quick.
-const CLAIM_TRIES: usize = 16;
 
 /// Why a read or a commit failed.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -95,7 +92,7 @@ pub struct Store {
     adapter: Adapter,
     counting: Arc<Counting>,
     /// What this handle and its clones own; `None` for those that have the store to themselves, such as tools.
-    held: Option<Arc<Held>>,
+    pub(crate) held: Option<Arc<Held>>,
 }
 
 #[derive(Clone)]
@@ -263,61 +260,6 @@ impl Store {
         Self { held: Some(Arc::default()), ..self.clone() }
     }
 
-    /// Takes organizations over from whoever owned them: what is loaded from now on stays true until someone else does.
-    /// On a full disk an owner goes on under the claim that stands, so that a server can start there. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Deposed`] if others claim them all the time; else whatever the store says.
-    pub fn claim(&self, oids: &[Oid]) -> Result<Vec<Claim>, StoreError> {
-        for _ in 0..CLAIM_TRIES {
-            let next = |read: &mut dyn Read| {
-                let next = |oid: &Oid| Ok(Claim { oid: *oid, term: read.term(*oid)?.saturating_add(1) });
-                oids.iter().map(next).collect::<Result<Vec<_>, StoreError>>()
-            };
-            let claims = self.read_blocking(next)?;
-            let result = self.raw_blocking(claims.iter().copied().map(Write::Claim).collect());
-            match (result, &self.held) {
-                (Err(StoreError::Deposed(_)), _) => {}
-                (Err(StoreError::Full), Some(held)) => {
-                    let stands = |claim: Claim| Claim { term: claim.term - 1, ..claim };
-                    let claims: Vec<_> = claims.into_iter().map(stands).collect();
-                    held.keep(claims.iter().copied());
-                    return Ok(claims);
-                }
-                (Err(error), _) => return Err(error),
-                (Ok(_), held) => {
-                    held.iter().for_each(|held| held.keep(claims.iter().copied()));
-                    return Ok(claims);
-                }
-            }
-        }
-        Err(StoreError::Deposed(oids.first().copied().unwrap_or(Oid(Uuid::nil()))))
-    }
-
-    /// Ends when this handle cannot go on: what belongs to the server itself is someone else's by now, or it is not known
-    /// what is stored of something that it owns. Never, if it owns nothing.
-    pub async fn lost(&self) {
-        match &self.held {
-            Some(held) => held.ended().await,
-            None => std::future::pending().await,
-        }
-    }
-
-    /// What this handle loses to others, and has lost; `None` if it owns nothing.
-    #[must_use]
-    pub fn losses(&self) -> Option<Losses> {
-        self.held.as_ref().map(|held| held.losses())
-    }
-
-    /// Finds out whether an organization is someone else's by now, without writing anything of it: what is, is lost.
-    pub async fn confirm(&self, oid: Oid) {
-        let Some(held) = &self.held else { return };
-        let Some(fence) = held.fence(oid) else { return };
-        let result = self.raw(vec![fence]).await;
-        held.heed(&BTreeSet::from([oid]), Vec::new(), result.as_ref().err());
-    }
-
     /// Commits a list of changes, all or none, and answers after it is on disk.
     ///
     /// # Errors
@@ -351,7 +293,8 @@ impl Store {
         result
     }
 
-    async fn raw(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
+    /// Without a look at claims.
+    pub(crate) async fn raw(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
         let result = match &self.adapter {
             Adapter::Memory(memory) => match memory.gate() {
                 None => memory.commit(&writes),
@@ -390,7 +333,8 @@ impl Store {
         result
     }
 
-    fn raw_blocking(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
+    /// [`Store::raw`] for threads that may block.
+    pub(crate) fn raw_blocking(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
         let result = match &self.adapter {
             Adapter::Memory(memory) => memory.commit(&writes),
             Adapter::Sqlite(sqlite) => sqlite.commit_blocking(writes),
@@ -528,18 +472,22 @@ impl Store {
 pub trait Read {
     /// All configuration records of all organizations, or of one, of a kind or of all kinds.
     fn records(&mut self, oid: Option<Oid>, kind: Option<&str>) -> Result<Vec<Record>, StoreError>;
-    /// The term of the claim that stands; zero if nobody ever claimed the organization.
-    fn term(&mut self, oid: Oid) -> Result<u64, StoreError>;
+    /// How it stands with the owners of an organization.
+    fn standing(&mut self, oid: Oid) -> Result<Standing, StoreError>;
     /// One configuration record.
     fn record(&mut self, oid: Oid, kind: &str, key: &str) -> Result<Option<Record>, StoreError>;
-    /// Calls `each` with every sensor of every organization, by organization, then ordinal; one that cannot be read is
-    /// no reason not to read the others.
-    fn sensors(&mut self, each: &mut dyn FnMut(Result<SensorRow, Unreadable>)) -> Result<(), StoreError>;
+    /// Calls `each` with every sensor of one organization, or of all, by organization, then ordinal; one that cannot be
+    /// read is no reason not to read the others.
+    fn sensors(
+        &mut self,
+        oid: Option<Oid>,
+        each: &mut dyn FnMut(Result<SensorRow, Unreadable>),
+    ) -> Result<(), StoreError>;
     /// Highest stored sequence number of a sensor's spool, if it is this spool.
     fn spool(&mut self, oid: Oid, ordinal: u32, spool_id: [u8; 16]) -> Result<Option<u64>, StoreError>;
-    /// Calls `each` with every task of every organization, by organization, then number: oldest first in each.
+    /// Calls `each` with every task of one organization, or of all, by organization, then number: oldest first in each.
     /// As for sensors, one that cannot be read is told.
-    fn tasks(&mut self, each: &mut dyn FnMut(Result<TaskRow, Unreadable>)) -> Result<(), StoreError>;
+    fn tasks(&mut self, oid: Option<Oid>, each: &mut dyn FnMut(Result<TaskRow, Unreadable>)) -> Result<(), StoreError>;
     /// Calls `each` with every stored target of a task, by ordinal.
     fn targets(&mut self, oid: Oid, task: u64, each: &mut dyn FnMut(u32, Target)) -> Result<(), StoreError>;
     /// The stored targets of a task with these ordinals (sorted); those without a row are left out.
@@ -573,16 +521,17 @@ pub trait Read {
     fn queued(&mut self, oid: Oid, output: &str, limit: usize) -> Result<Vec<Queued>, StoreError>;
     /// How many records wait for an output, and their bytes.
     fn queue_size(&mut self, oid: Oid, output: &str) -> Result<(u64, u64), StoreError>;
-    /// Calls `each` with every message to programs of others, of every organization, by organization, then position.
-    fn deliveries(&mut self, each: &mut dyn FnMut(Oid, Delivery)) -> Result<(), StoreError>;
+    /// Calls `each` with every message to programs of others, of one organization or of all, by organization, then
+    /// position.
+    fn deliveries(&mut self, oid: Option<Oid>, each: &mut dyn FnMut(Oid, Delivery)) -> Result<(), StoreError>;
     /// Bodies of messages at these positions, in the order asked for, fewer than asked for after
     /// [`ENTRIES_PAGE_BYTES_MAX`]; those that are not there are left out.
     fn delivery_bodies(&mut self, oid: Oid, positions: &[u64]) -> Result<Vec<(u64, Vec<u8>)>, StoreError>;
     /// Calls `each` with every counter of an organization, by key.
     fn counters(&mut self, oid: Oid, each: &mut dyn FnMut(CounterRow)) -> Result<(), StoreError>;
-    /// Calls `each` with the session itself of every live session of every organization; those of one organization by
-    /// their number.
-    fn live_sessions(&mut self, each: &mut dyn FnMut(LiveRow)) -> Result<(), StoreError>;
+    /// Calls `each` with the session itself of every live session of one organization, or of all, by organization, then
+    /// number.
+    fn live_sessions(&mut self, oid: Option<Oid>, each: &mut dyn FnMut(LiveRow)) -> Result<(), StoreError>;
     /// Calls `each` with every part of this kind of a live session, by item.
     fn live(&mut self, oid: Oid, session: u64, part: LivePart, each: &mut dyn FnMut(LiveRow))
     -> Result<(), StoreError>;

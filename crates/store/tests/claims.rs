@@ -1,7 +1,7 @@
 //! What an owner does that lost a claim, or does not know what is stored.
 
 use muster_model::Oid;
-use muster_store::{Expect, Record, Store, StoreError, Write};
+use muster_store::{Expect, Options, Record, Standing, Store, StoreError, Write};
 use uuid::Uuid;
 
 fn oid(n: u128) -> Oid {
@@ -74,4 +74,48 @@ async fn on_a_full_disk_an_owner_goes_on_under_the_claim_that_stands() {
     after.commit(note(1)).await.unwrap();
     store.claim(&[oid(1)]).unwrap();
     assert!(matches!(after.commit(note(1)).await, Err(StoreError::Deposed(_))));
+}
+
+/// Goal: what its owner gave up is taken up once, and by one; what is owned or lost is not. Method: three owners, of which
+/// one gives up what another lost to it.
+#[tokio::test]
+async fn what_was_given_up_is_taken_up_once_and_may_be_lost_again() {
+    let store = Store::memory();
+    let (old, new, other) = (store.owning(), store.owning(), store.owning());
+    old.claim(&[oid(1)]).unwrap();
+    new.claim(&[oid(1)]).unwrap();
+    let mut losses = old.losses().unwrap();
+    assert!(matches!(old.commit(note(1)).await, Err(StoreError::Deposed(_))));
+    assert_eq!(losses.next().await, Some(oid(1)));
+    old.give_up(&[oid(1)]).await.unwrap();
+    assert!(!old.take_up(oid(1)).await.unwrap(), "it is the other's");
+    new.give_up(&[oid(1)]).await.unwrap();
+    assert!(matches!(new.commit(note(1)).await, Err(StoreError::Deposed(_))), "it owns it no more");
+    assert!(old.take_up(oid(1)).await.unwrap() && !other.take_up(oid(1)).await.unwrap());
+    losses.forget(oid(1));
+    old.commit(note(1)).await.unwrap();
+    other.claim(&[oid(1)]).unwrap();
+    assert!(matches!(old.commit(note(1)).await, Err(StoreError::Deposed(_))));
+    assert_eq!(losses.next().await, Some(oid(1)), "it is lost again");
+}
+
+/// Goal: a file from before claims could be given up keeps what it has. Method: one of today is made one of then.
+#[tokio::test]
+async fn a_file_of_before_keeps_its_claims() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("muster.db");
+    let open = || Store::open(Options { path: path.clone(), bytes_max: None, seal: None }).unwrap();
+    let store = open();
+    store.claim(&[oid(1)]).unwrap();
+    store.commit(note(1)).await.unwrap();
+    store.close();
+    let before = "ALTER TABLE claim DROP COLUMN is_free; DELETE FROM schema_version WHERE version = 8";
+    rusqlite::Connection::open(&path).unwrap().execute_batch(before).unwrap();
+    let owner = open().owning();
+    let standing = async || owner.read(|read| read.standing(oid(1))).await.unwrap();
+    assert_eq!(standing().await, Standing { term: 1, is_free: false });
+    assert!(owner.read(|read| read.record(oid(1), "note", "k")).await.unwrap().is_some());
+    owner.claim(&[oid(1)]).unwrap();
+    owner.give_up(&[oid(1)]).await.unwrap();
+    assert_eq!(standing().await, Standing { term: 2, is_free: true });
 }

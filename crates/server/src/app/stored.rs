@@ -13,19 +13,20 @@ pub(super) enum Stored {
     Damaged(Damage),
 }
 
-/// Gives every sensor, then every task of organizations that are `wanted`.
+/// Gives every sensor, then every task of organizations that are `wanted`; of one organization, or of all.
 pub(super) fn each(
     read: &mut dyn Read,
+    of: Option<Oid>,
     wanted: impl Fn(Oid) -> bool,
     mut each: impl FnMut(Stored),
 ) -> Result<(), StoreError> {
-    read.sensors(&mut |row| match row {
+    read.sensors(of, &mut |row| match row {
         Ok(row) if wanted(row.sensor.oid) => each(Stored::Sensor(Box::new(row))),
         Ok(_) => {}
         Err(row) => each(Stored::Damaged(Damage::of_sensor(row))),
     })?;
     let mut rows = Vec::new();
-    read.tasks(&mut |row| rows.push(row))?;
+    read.tasks(of, &mut |row| rows.push(row))?;
     for row in rows {
         let row = match row {
             Ok(row) if wanted(row.oid) => row,
@@ -56,6 +57,7 @@ pub fn damaged(read: &mut dyn Read) -> Result<Vec<Damage>, StoreError> {
     let mut found = Vec::new();
     each(
         read,
+        None,
         |_| true,
         |stored| match stored {
             Stored::Damaged(damage) => found.push(damage),

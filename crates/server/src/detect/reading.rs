@@ -87,6 +87,11 @@ impl Readings {
         is_idle
     }
 
+    /// Forgets what waits in an organization, whose task has ended.
+    pub(super) fn end(&self, oid: Oid) {
+        self.0.lock().remove(&oid);
+    }
+
     /// The next reading; without one, the task is over.
     fn next(&self, oid: Oid) -> Option<Planned> {
         let mut readings = self.0.lock();

@@ -16,7 +16,6 @@ use crate::records::Kind;
 use muster_model::{Oid, Timestamp};
 use muster_rules::Target;
 use muster_store::StoreError;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -47,27 +46,28 @@ const CHUNK: usize = 4_096;
 const THROUGH: Kind<i64> = Kind::new("schedule");
 const THROUGH_KEY: &str = "through";
 
+/// Goes on where the periodic events of an organization were when its last owner ended.
+pub(super) fn resume(detect: &Detect, oid: Oid) {
+    if let Some(second) = detect.records.get(oid, THROUGH, THROUGH_KEY) {
+        detect.detectors.through.lock().insert(oid, second);
+    }
+}
+
 /// Evaluates what falls due, until dropped.
 pub async fn run(detect: Arc<Detect>) {
     let mut ticker = tokio::time::interval(LOOK_EVERY);
     ticker.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut through: HashMap<Oid, i64> = HashMap::new();
-    for organization in detect.organizations.all() {
-        through.extend(
-            detect.records.get(organization.oid, THROUGH, THROUGH_KEY).map(|second| (organization.oid, second)),
-        );
-    }
     loop {
         ticker.tick().await;
         let now = clock::now();
         let listening = detect.detectors.all_listening(Target::Schedule);
-        through.retain(|oid, _| listening.contains(oid));
+        detect.detectors.through.lock().retain(|oid, _| listening.contains(oid));
         for oid in listening {
             let Some(organization) = detect.organizations.get(oid) else { continue };
             // Rules that are new wait for what falls due from now on.
-            let from = *through.entry(oid).or_insert_with(|| now.as_secs());
+            let from = *detect.detectors.through.lock().entry(oid).or_insert_with(|| now.as_secs());
             match tick(&detect, &organization, from, now).await {
-                Ok(()) => _ = through.insert(oid, now.as_secs()),
+                Ok(()) => _ = detect.detectors.through.lock().insert(oid, now.as_secs()),
                 Err(error) => tracing::warn!(%oid, %error, "what rules made of periodic events could not be stored"),
             }
         }

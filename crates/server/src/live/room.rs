@@ -101,19 +101,21 @@ impl Live {
         Self { store, intake, data_dir: data_dir.to_owned(), limits, rooms, tokens }
     }
 
-    /// Loads what is stored. Sensors are to come back to the sessions that they were in. Blocks; only at start.
+    /// Loads what is stored of an organization, or of all, of which nothing is here. Sensors are to come back to the
+    /// sessions that they were in. Blocks.
     ///
     /// # Errors
     ///
     /// Whatever the store says.
     pub fn restore(
         &self,
+        of: Option<Oid>,
         organization: impl Fn(Oid) -> Option<Arc<Organization>>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.store.read_blocking(|read| {
             let mut headers = Vec::new();
-            read.live_sessions(&mut |row| headers.push(row))?;
+            read.live_sessions(of, &mut |row| headers.push(row))?;
             for header in headers {
                 let Some(organization) = organization(header.oid) else { continue };
                 let room = self.room(header.oid);
@@ -132,8 +134,16 @@ impl Live {
             }
             Ok(())
         })?;
-        self.tidy();
+        if of.is_none() {
+            self.tidy();
+        }
         Ok(())
+    }
+
+    /// Ends what is here of an organization that is someone else's by now; what is stored of it, that one goes on with.
+    pub(crate) fn end(&self, oid: Oid) {
+        self.tokens.lock().retain(|_, (live, _)| live.oid() != oid);
+        self.rooms.write().remove(&oid);
     }
 
     pub(super) fn room(&self, oid: Oid) -> Arc<Room> {

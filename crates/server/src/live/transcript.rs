@@ -61,7 +61,7 @@ impl Live {
     pub async fn forget_before(&self, before: Timestamp) -> Result<usize, StoreError> {
         let ended = self.store.read(move |read| {
             let (mut ended, mut newest) = (BTreeSet::new(), HashMap::<Oid, u64>::new());
-            read.live_sessions(&mut |row| {
+            read.live_sessions(None, &mut |row| {
                 let last = newest.entry(row.oid).or_default();
                 *last = row.session.max(*last);
                 let is_old = |session: Session| session.is_over() && session.ended_at().is_some_and(|at| at < before);

@@ -49,9 +49,16 @@ type Wanted = (Oid, Program, Tick);
 impl Cron {
     /// What is stored.
     pub(super) fn load(records: &Records) -> Self {
-        let owners = records.owners(PROGRESS).into_iter();
-        let all = owners.flat_map(|oid| records.take(oid, PROGRESS).into_iter().map(move |(key, at)| ((oid, key), at)));
-        Self { progress: Mutex::new(all.collect()), ..Self::default() }
+        let cron = Self::default();
+        records.owners(PROGRESS).into_iter().for_each(|oid| cron.take_up(records, oid));
+        cron
+    }
+
+    /// What is stored of one organization, and nothing else of it.
+    pub(super) fn take_up(&self, records: &Records, oid: Oid) {
+        let mut progress = self.progress.lock();
+        progress.retain(|(of, _), _| *of != oid);
+        progress.extend(records.take(oid, PROGRESS).into_iter().map(|(key, at)| ((oid, key), at)));
     }
 
     /// Somebody wants other events than before.

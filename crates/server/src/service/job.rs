@@ -71,12 +71,16 @@ pub(super) struct Jobs {
 impl Jobs {
     /// What is stored.
     pub(super) fn load(records: &Records) -> Self {
-        let owners = records.owners(JOB).into_iter();
-        let index = owners.map(|oid| {
-            let jobs = records.take(oid, JOB).into_iter();
-            (oid, jobs.map(|(key, job)| (key, Kept { history: Vec::new(), ..job })).collect())
-        });
-        Self { index: Mutex::new(index.collect()), ..Self::default() }
+        let jobs = Self::default();
+        records.owners(JOB).into_iter().for_each(|oid| jobs.take_up(records, oid));
+        jobs
+    }
+
+    /// What is stored of one organization, and nothing else of it.
+    pub(super) fn take_up(&self, records: &Records, oid: Oid) {
+        let stored = records.take(oid, JOB).into_iter();
+        let jobs = stored.map(|(key, job)| (key, Kept { history: Vec::new(), ..job })).collect();
+        self.index.lock().insert(oid, jobs);
     }
 }
 

@@ -72,15 +72,22 @@ impl Outbox {
     /// Whatever the store says.
     pub fn load(store: &Store) -> Result<Self, StoreError> {
         let outbox = Self::default();
+        outbox.take_up(store, None)?;
+        Ok(outbox)
+    }
+
+    /// Takes up what is stored of an organization, or of all, of which nothing is here. Blocks.
+    pub(super) fn take_up(&self, store: &Store, of: Option<Oid>) -> Result<(), StoreError> {
         store.read_blocking(|read| {
-            read.deliveries(&mut |oid, delivery| {
-                let mut positions = outbox.positions.lock();
+            read.deliveries(of, &mut |oid, delivery| {
+                let mut positions = self.positions.lock();
                 let last = positions.entry(oid).or_default();
                 *last = (*last).max(delivery.position);
-                outbox.lane(oid, &delivery.target).backlog.lock().restore(delivery);
+                self.lane(oid, &delivery.target).backlog.lock().restore(delivery);
             })
         })?;
-        Ok(outbox)
+        self.ready.notify_one();
+        Ok(())
     }
 
     fn lane(&self, oid: Oid, target: &str) -> Arc<Lane> {

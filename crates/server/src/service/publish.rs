@@ -109,6 +109,15 @@ impl Resources {
         Self { kept: RwLock::new(resource::load(records)), ..Self::default() }
     }
 
+    /// What is stored of the services of one owner, and nothing else of them.
+    pub(super) fn take_up(&self, records: &Records, owner: Oid) {
+        let mut kept = self.kept.write();
+        kept.retain(|(of, _), _| *of != owner);
+        kept.extend(resource::stored(records, owner));
+        drop(kept);
+        self.changed();
+    }
+
     fn changed(&self) {
         self.version.fetch_add(1, Ordering::AcqRel);
     }

@@ -176,17 +176,20 @@ pub(super) type Kept = BTreeMap<(Oid, String), BTreeMap<String, Arc<Resource>>>;
 
 /// What is stored of it.
 pub(super) fn load(records: &Records) -> Kept {
+    records.owners(RESOURCE).into_iter().flat_map(|owner| stored(records, owner)).collect()
+}
+
+/// What is stored of the services of one owner.
+pub(super) fn stored(records: &Records, owner: Oid) -> Kept {
     let mut kept = Kept::new();
-    for owner in records.owners(RESOURCE) {
-        for (key, stored) in records.take(owner, RESOURCE) {
-            let Some((service, name)) = key.split_once('/') else { continue };
-            match Resource::read(&stored, clock::now()) {
-                Ok(resource) => {
-                    let of = kept.entry((owner, service.to_owned())).or_default();
-                    of.insert(name.to_owned(), Arc::new(resource));
-                }
-                Err(error) => tracing::warn!(%owner, key, error, "content of a service cannot be read any more"),
+    for (key, stored) in records.take(owner, RESOURCE) {
+        let Some((service, name)) = key.split_once('/') else { continue };
+        match Resource::read(&stored, clock::now()) {
+            Ok(resource) => {
+                let of = kept.entry((owner, service.to_owned())).or_default();
+                of.insert(name.to_owned(), Arc::new(resource));
             }
+            Err(error) => tracing::warn!(%owner, key, error, "content of a service cannot be read any more"),
         }
     }
     kept

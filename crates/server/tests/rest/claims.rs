@@ -1,11 +1,12 @@
 //! A server that was taken over from.
 
+use crate::detections::{receive, rule, set, stored};
 use crate::world::World;
 use muster_model::Oid;
 use muster_server::profile::Profile;
 use muster_server::settings::SETTING;
 use muster_server::{clock, random};
-use muster_store::{EntryQuery, Expect, Store, Stream};
+use muster_store::{EntryQuery, Expect, Record, Store, Stream, Write};
 use serde_json::json;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -54,6 +55,51 @@ async fn lost(world: &World) {
         }
     };
     timeout(Duration::from_secs(30), known).await.expect("the server knows");
+}
+
+/// Goal: an organization that was lost is served again, by itself, once whoever took it over gives it up: with what became
+/// of it there, and with its rules. Method: another owner takes it over, changes a setting, and gives it up; before and
+/// after, events meet a rule.
+#[tokio::test]
+async fn what_was_lost_and_given_up_is_taken_up_again_with_its_rules() {
+    let store = Store::memory();
+    let world = World::on(tempfile::tempdir().unwrap(), store.clone()).await;
+    let sid = world.sensor("one", &[]).await;
+    let (app, oid, tags) = (&world.server.app, world.oid, format!("{sid}/tags"));
+    set(&world, "dr-general", "r", rule(json!([{"action": "report", "name": "seen"}]))).await;
+    receive(&world, sid, 1..=1).await;
+    for (round, number) in [(1, 2), (2, 3)] {
+        let other = store.owning();
+        other.claim(&[oid]).unwrap();
+        let (status, _) = world.call("POST", &tags, &[("tags", "lost")]).await;
+        assert!(status >= 500, "{status}");
+        lost(&world).await;
+        let (status, answer) = world.call("GET", &format!("sensors/{oid}"), &[]).await;
+        assert_eq!((status, &answer["error_code"]), (503, &json!("unavailable")), "{answer}");
+        let body = json!(format!("set in round {round}")).to_string();
+        let record = Record { oid, kind: SETTING.word().to_owned(), key: "name".into(), body, revision: 0 };
+        other.commit(vec![Write::PutRecord { record, expect: Expect::Any }]).await.unwrap();
+        other.give_up(&[oid]).await.unwrap();
+        found(&world).await;
+        assert_eq!(app.records.get(oid, SETTING, "name"), Some(format!("set in round {round}")));
+        world.ok("POST", &tags, &[("tags", &format!("round-{round}"))]).await;
+        receive(&world, sid, number..=number).await;
+    }
+    let detections = stored(&world, Stream::Detect).await;
+    let numbers: Vec<_> = detections.iter().map(|one| one["detect"]["event"]["N"].as_u64().unwrap()).collect();
+    assert_eq!(numbers, [1, 2, 3], "each event once");
+    let row = app.organization(oid).unwrap().state.lock().fleet.find(sid).unwrap().clone();
+    assert_eq!(row.sensor.tags.iter().map(|tag| &*tag.name).collect::<Vec<_>>(), ["round-1", "round-2"]);
+}
+
+/// Waits until the server serves its organization again.
+async fn found(world: &World) {
+    let known = async {
+        while world.server.app.organizations.is_lost(world.oid) {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(Duration::from_secs(30), known).await.expect("the server serves it");
 }
 
 /// Goal: who loses one organization loses nothing else. Method: an organization is taken over; then it is asked for, and

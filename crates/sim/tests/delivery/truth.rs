@@ -200,7 +200,7 @@ impl Truth {
         let mut stored: BTreeMap<u64, bool> = BTreeMap::new();
         let rows = store.read_blocking(|read| {
             let mut rows = Vec::new();
-            read.deliveries(&mut |_, delivery| rows.push((delivery.position, delivery.tries.is_dead)))?;
+            read.deliveries(None, &mut |_, delivery| rows.push((delivery.position, delivery.tries.is_dead)))?;
             let positions: Vec<u64> = rows.iter().map(|(position, _)| *position).collect();
             let bodies = read.delivery_bodies(oid, &positions)?;
             let causes = read.records(Some(oid), Some("cause"))?;

@@ -35,8 +35,8 @@ pub fn stored(store: &Store) -> Vec<Place> {
 pub fn everything(store: &Store) -> Vec<String> {
     let mut all: Vec<String> =
         read(store, |read| read.records(Some(OID), None)).iter().map(|record| format!("{record:?}")).collect();
-    read(store, |read| read.sensors(&mut |row| all.push(format!("{:?}", row.unwrap()))));
-    read(store, |read| read.tasks(&mut |task| all.push(format!("{:?}", task.unwrap()))));
+    read(store, |read| read.sensors(None, &mut |row| all.push(format!("{:?}", row.unwrap()))));
+    read(store, |read| read.tasks(None, &mut |task| all.push(format!("{:?}", task.unwrap()))));
     for stream in [Stream::Event, Stream::Detect, Stream::Audit, Stream::Deployment, Stream::Artifact] {
         all.extend(entries(store, stream, None).iter().map(Value::to_string));
     }
@@ -165,7 +165,7 @@ impl Wanted {
 fn tags(store: &Store, endpoint: &Endpoint) -> BTreeSet<String> {
     let mut tags = BTreeSet::new();
     read(store, |read| {
-        read.sensors(&mut |row| {
+        read.sensors(None, &mut |row| {
             let row = row.unwrap();
             if row.sensor.sid == endpoint.sid {
                 tags.extend(row.sensor.tag_names().map(str::to_owned));
@@ -191,7 +191,7 @@ fn deliveries(endpoint: &Endpoint) -> (BTreeSet<&[u8]>, Vec<u64>) {
 fn reliable(store: &Store, endpoint: &Endpoint) -> Vec<u64> {
     let mut numbers = Vec::new();
     read(store, |read| {
-        read.tasks(&mut |task| {
+        read.tasks(None, &mut |task| {
             let task = task.unwrap();
             let spec: Value = serde_json::from_str(&task.spec).unwrap();
             let (sid, number) = spec["context"].as_str().unwrap().split_once('/').unwrap();

@@ -1,7 +1,7 @@
 //! Claims: who owns an organization, and that nobody else writes.
 
 use super::{commit, oid, put, read, record};
-use crate::{Claim, Expect, Store, StoreError, Write};
+use crate::{Claim, Expect, Standing, Store, StoreError, Write};
 
 fn deposed(store: &Store, writes: Vec<Write>) {
     let result = store.commit_blocking(writes);
@@ -31,7 +31,8 @@ pub(super) fn an_owner_that_was_deposed_writes_nothing(store: &Store) {
 
 /// Terms count up by one, and a claim made with one that is over fails with all of its list.
 pub(super) fn a_claim_is_by_the_one_that_stands(store: &Store) {
-    let term = || read(store, |view| view.term(oid(1)));
+    let standing = || read(store, |view| view.standing(oid(1)));
+    let term = || standing().term;
     assert_eq!(term(), 0);
     let claim = |term| Claim { oid: oid(1), term };
     assert_eq!(store.claim(&[oid(1)]).expect("claimed"), [claim(1)]);
@@ -41,6 +42,11 @@ pub(super) fn a_claim_is_by_the_one_that_stands(store: &Store) {
     assert_eq!((term(), record(store, 1, "note", "a")), (1, None), "nothing of a refused list is there");
     commit(store, vec![Write::Hold(claim(1)), note("a"), Write::Claim(claim(2))]);
     assert_eq!(term(), 2);
+    // Only who has it gives it up, and it is nobody's until the next claim.
+    let free = |at| (commit(store, vec![Write::GiveUp(claim(at))]), standing().is_free).1;
+    assert_eq!([free(1), free(2)], [false, true]);
+    commit(store, vec![Write::Claim(claim(3))]);
+    assert_eq!(standing(), Standing { term: 3, is_free: false });
 }
 
 /// An owner cannot write by mistake what it has not claimed; a list that claims may write what it claims.

@@ -25,7 +25,7 @@ pub(super) fn failed(n: i64) -> Tries {
 
 fn waiting(store: &Store) -> Vec<(u128, Delivery)> {
     let mut all = Vec::new();
-    read(store, |view| view.deliveries(&mut |oid, row| all.push((oid.0.as_u128(), row))));
+    read(store, |view| view.deliveries(None, &mut |oid, row| all.push((oid.0.as_u128(), row))));
     all
 }
 

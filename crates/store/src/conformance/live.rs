@@ -19,7 +19,7 @@ pub(super) fn parts_go_with_their_session(store: &Store) {
     };
     let sessions = || {
         let mut rows = Vec::new();
-        read(store, |view| view.live_sessions(&mut |row| rows.push((row.oid, row.session))));
+        read(store, |view| view.live_sessions(None, &mut |row| rows.push((row.oid, row.session))));
         rows
     };
     assert!(commands().is_empty() && sessions().is_empty());

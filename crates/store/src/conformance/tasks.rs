@@ -37,7 +37,7 @@ fn create(row: &TaskRow) -> Write {
 
 fn tasks(store: &Store) -> Vec<TaskRow> {
     let mut rows = Vec::new();
-    read(store, |view| view.tasks(&mut |row| rows.push(row.expect("a sound row"))));
+    read(store, |view| view.tasks(None, &mut |row| rows.push(row.expect("a sound row"))));
     rows
 }
 

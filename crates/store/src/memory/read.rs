@@ -1,6 +1,7 @@
 //! Reads of the memory store. They scan where SQLite has an index: it is small.
 
 use super::State;
+use crate::claim::Standing;
 use crate::page::{PageBuilder, Place, whole_seconds};
 use crate::row::*;
 use crate::store::{ENTRIES_PAGE_BYTES_MAX, ENTRIES_PAGE_MAX, OVERVIEW_SECONDS_MAX, Read, StoreError};
@@ -40,16 +41,21 @@ impl Read for View<'_> {
         Ok(self.0.records.values().filter(of).cloned().collect())
     }
 
-    fn term(&mut self, oid: Oid) -> Result<u64, StoreError> {
-        Ok(self.0.terms.get(&oid).copied().unwrap_or(0))
+    fn standing(&mut self, oid: Oid) -> Result<Standing, StoreError> {
+        Ok(self.0.standings.get(&oid).copied().unwrap_or_default())
     }
 
     fn record(&mut self, oid: Oid, kind: &str, key: &str) -> Result<Option<Record>, StoreError> {
         Ok(self.0.records.get(&(oid, kind.to_owned(), key.to_owned())).cloned())
     }
 
-    fn sensors(&mut self, each: &mut dyn FnMut(Result<SensorRow, Unreadable>)) -> Result<(), StoreError> {
-        self.0.sensors.values().cloned().for_each(|row| each(Ok(row)));
+    fn sensors(
+        &mut self,
+        oid: Option<Oid>,
+        each: &mut dyn FnMut(Result<SensorRow, Unreadable>),
+    ) -> Result<(), StoreError> {
+        let rows = self.0.sensors.iter().filter(|((of, _), _)| oid.is_none_or(|oid| *of == oid));
+        rows.for_each(|(_, row)| each(Ok(row.clone())));
         Ok(())
     }
 
@@ -58,8 +64,9 @@ impl Read for View<'_> {
         Ok(spool.map(|(_, seq)| *seq))
     }
 
-    fn tasks(&mut self, each: &mut dyn FnMut(Result<TaskRow, Unreadable>)) -> Result<(), StoreError> {
-        self.0.tasks.values().cloned().for_each(|row| each(Ok(row)));
+    fn tasks(&mut self, oid: Option<Oid>, each: &mut dyn FnMut(Result<TaskRow, Unreadable>)) -> Result<(), StoreError> {
+        let rows = self.0.tasks.iter().filter(|((of, _), _)| oid.is_none_or(|oid| *of == oid));
+        rows.for_each(|(_, row)| each(Ok(row.clone())));
         Ok(())
     }
 
@@ -167,8 +174,9 @@ impl Read for View<'_> {
         Ok((queue.size.count, queue.size.bytes))
     }
 
-    fn deliveries(&mut self, each: &mut dyn FnMut(Oid, Delivery)) -> Result<(), StoreError> {
-        self.0.deliveries.iter().for_each(|((oid, _), (delivery, _))| each(*oid, delivery.clone()));
+    fn deliveries(&mut self, oid: Option<Oid>, each: &mut dyn FnMut(Oid, Delivery)) -> Result<(), StoreError> {
+        let rows = self.0.deliveries.iter().filter(|((of, _), _)| oid.is_none_or(|oid| *of == oid));
+        rows.for_each(|((of, _), (delivery, _))| each(*of, delivery.clone()));
         Ok(())
     }
 
@@ -188,8 +196,9 @@ impl Read for View<'_> {
         Ok(())
     }
 
-    fn live_sessions(&mut self, each: &mut dyn FnMut(LiveRow)) -> Result<(), StoreError> {
-        let sessions = self.0.live.iter().filter(|(key, _)| key.2 == LivePart::Session);
+    fn live_sessions(&mut self, oid: Option<Oid>, each: &mut dyn FnMut(LiveRow)) -> Result<(), StoreError> {
+        let sessions =
+            self.0.live.iter().filter(|(key, _)| key.2 == LivePart::Session && oid.is_none_or(|oid| key.0 == oid));
         sessions.for_each(|(_, row)| each(row.clone()));
         Ok(())
     }

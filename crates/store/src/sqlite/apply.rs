@@ -3,7 +3,7 @@
 pub(super) mod entry;
 
 use super::open::store_error;
-use super::{find, term};
+use super::{find, standing};
 use crate::claim::Claim;
 use crate::row::*;
 use crate::seal::Seal;
@@ -51,6 +51,7 @@ impl<'c> Tables<'c> {
         match write {
             Write::Claim(claim) => self.claim(*claim),
             Write::Hold(claim) => self.hold(*claim),
+            Write::GiveUp(claim) => self.give_up(*claim),
             Write::PutRecord { record, expect } => self.put_record(record, *expect),
             Write::DeleteRecord { oid, kind, key } => self.execute(
                 "DELETE FROM record WHERE oid = ?1 AND kind = ?2 AND key = ?3",
@@ -105,7 +106,15 @@ impl<'c> Tables<'c> {
     }
 
     fn hold(&self, claim: Claim) -> Result<(), StoreError> {
-        if term(self.conn, claim.oid)? == claim.term { Ok(()) } else { Err(StoreError::Deposed(claim.oid)) }
+        let is_standing = standing(self.conn, claim.oid)?.term == claim.term;
+        if is_standing { Ok(()) } else { Err(StoreError::Deposed(claim.oid)) }
+    }
+
+    fn give_up(&self, claim: Claim) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE claim SET is_free = 1 WHERE oid = ?1 AND term = ?2",
+            params![claim.oid.0.as_bytes(), integer(claim.term)],
+        )
     }
 
     fn put_record(&self, record: &Record, expect: Expect) -> Result<(), StoreError> {

@@ -2,7 +2,8 @@
 
 use super::apply::integer;
 use super::open::store_error;
-use super::{find, term};
+use super::{find, standing};
+use crate::claim::Standing;
 use crate::page::{PageBuilder, Place, whole_seconds};
 use crate::row::*;
 use crate::seal::Seal;
@@ -200,6 +201,12 @@ fn entries_sql(query: &EntryQuery, org: i64, cursor: Option<Place>) -> (String, 
     (sql, values)
 }
 
+/// A query for the rows of one organization, or of all.
+fn of(oid: Option<Oid>, select: &str, rest: &str) -> String {
+    let which = if oid.is_some() { "oid = ?1" } else { "TRUE" };
+    format!("{select} WHERE {which} {rest}")
+}
+
 impl Read for View<'_> {
     fn records(&mut self, oid: Option<Oid>, kind: Option<&str>) -> Result<Vec<Record>, StoreError> {
         let mut records = Vec::new();
@@ -224,8 +231,8 @@ impl Read for View<'_> {
         Ok(records)
     }
 
-    fn term(&mut self, oid: Oid) -> Result<u64, StoreError> {
-        term(self.conn, oid)
+    fn standing(&mut self, oid: Oid) -> Result<Standing, StoreError> {
+        standing(self.conn, oid)
     }
 
     fn record(&mut self, oid: Oid, kind: &str, key: &str) -> Result<Option<Record>, StoreError> {
@@ -238,8 +245,13 @@ impl Read for View<'_> {
         Ok(record.map(|record| self.opened(record)))
     }
 
-    fn sensors(&mut self, each: &mut dyn FnMut(Result<SensorRow, Unreadable>)) -> Result<(), StoreError> {
-        self.scan("SELECT oid, ordinal, body FROM sensor ORDER BY oid, ordinal", [], |row| {
+    fn sensors(
+        &mut self,
+        oid: Option<Oid>,
+        each: &mut dyn FnMut(Result<SensorRow, Unreadable>),
+    ) -> Result<(), StoreError> {
+        let sql = of(oid, "SELECT oid, ordinal, body FROM sensor", "ORDER BY oid, ordinal");
+        self.scan(&sql, params_from_iter(oid.map(|oid| oid.0.into_bytes())), |row| {
             let (oid, number) = named(row)?;
             let body = row.get_ref(2).map_err(store_error)?;
             let sensor = body.as_str().map_err(|error| error.to_string());
@@ -259,9 +271,9 @@ impl Read for View<'_> {
         Ok(seq.map(i64::cast_unsigned))
     }
 
-    fn tasks(&mut self, each: &mut dyn FnMut(Result<TaskRow, Unreadable>)) -> Result<(), StoreError> {
-        let sql = "SELECT oid, number, task_id, spec, control, targets FROM task ORDER BY oid, number";
-        self.scan(sql, [], |row| {
+    fn tasks(&mut self, oid: Option<Oid>, each: &mut dyn FnMut(Result<TaskRow, Unreadable>)) -> Result<(), StoreError> {
+        let sql = of(oid, "SELECT oid, number, task_id, spec, control, targets FROM task", "ORDER BY oid, number");
+        self.scan(&sql, params_from_iter(oid.map(|oid| oid.0.into_bytes())), |row| {
             let (oid, number) = named(row)?;
             let targets = row.get_ref(5).map_err(store_error)?.as_blob().map_err(|error| error.to_string());
             let targets = targets.and_then(|bytes| {
@@ -434,10 +446,11 @@ impl Read for View<'_> {
         Ok(size.map_or((0, 0), |(count, bytes)| (count.cast_unsigned(), bytes.cast_unsigned())))
     }
 
-    fn deliveries(&mut self, each: &mut dyn FnMut(Oid, Delivery)) -> Result<(), StoreError> {
-        let sql = "SELECT oid, position, target, id, kind, at, bytes, made, due, is_dead, error
-                   FROM delivery JOIN organization USING (org) ORDER BY oid, position";
-        self.scan(sql, [], |row| {
+    fn deliveries(&mut self, oid: Option<Oid>, each: &mut dyn FnMut(Oid, Delivery)) -> Result<(), StoreError> {
+        let columns = "SELECT oid, position, target, id, kind, at, bytes, made, due, is_dead, error
+                       FROM delivery JOIN organization USING (org)";
+        let sql = of(oid, columns, "ORDER BY oid, position");
+        self.scan(&sql, params_from_iter(oid.map(|oid| oid.0.into_bytes())), |row| {
             let (oid, delivery) = delivery_of(row).map_err(store_error)?;
             each(oid, delivery);
             Ok(true)
@@ -474,10 +487,11 @@ impl Read for View<'_> {
         Ok(())
     }
 
-    fn live_sessions(&mut self, each: &mut dyn FnMut(LiveRow)) -> Result<(), StoreError> {
-        let sql = "SELECT oid, session, body FROM live JOIN organization USING (org)
-                   WHERE part = ?1 AND item = 0 ORDER BY oid, session";
-        self.scan(sql, [LivePart::Session as u8], |row| {
+    fn live_sessions(&mut self, oid: Option<Oid>, each: &mut dyn FnMut(LiveRow)) -> Result<(), StoreError> {
+        let sessions = "SELECT oid, session, body FROM live JOIN organization USING (org)";
+        let part = LivePart::Session as u8;
+        let sql = of(oid, sessions, &format!("AND part = {part} AND item = 0 ORDER BY oid, session"));
+        self.scan(&sql, params_from_iter(oid.map(|oid| oid.0.into_bytes())), |row| {
             let read = || -> rusqlite::Result<_> {
                 let (oid, session) = (Oid(id_of(row, 0)?), row.get::<_, i64>(1)?.cast_unsigned());
                 Ok(LiveRow { oid, session, part: LivePart::Session, item: 0, body: row.get(2)? })

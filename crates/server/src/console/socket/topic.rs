@@ -3,7 +3,7 @@
 use super::super::Console;
 use crate::access::Caller;
 use crate::intake::{Filter, Subscription};
-use crate::organization::{Organization, State};
+use crate::organization::{Organizations, State};
 use crate::tasking;
 use muster_model::{Oid, Sid, TaskId};
 use muster_store::Stream;
@@ -27,7 +27,7 @@ pub struct Topic {
 
 enum Source {
     /// Rows that are compared with what was told before.
-    Rows { organization: Arc<Organization>, rows: Rows, told: HashMap<String, u64> },
+    Rows { organizations: Arc<Organizations>, rows: Rows, told: HashMap<String, u64> },
     /// Records as they come.
     Records(Subscription),
 }
@@ -60,7 +60,8 @@ impl Topic {
             return Err(format!("missing permission: {permission}"));
         }
         let task = || args["task_id"].as_str().and_then(|id| id.parse().ok()).ok_or("task_id is required");
-        let rows = |rows| Source::Rows { organization, rows, told: HashMap::new() };
+        let organizations = Arc::clone(&console.organizations);
+        let rows = |rows| Source::Rows { organizations, rows, told: HashMap::new() };
         let records = |stream, sid| {
             let filter = Filter { sid, ..Filter::default() };
             let subscription = console.streams.subscribe(oid, stream, filter);
@@ -100,7 +101,9 @@ impl Topic {
                 let records = std::iter::from_fn(next).take(RECORDS_MAX);
                 records.map(|record| String::from_utf8_lossy(&record).into_owned()).collect()
             }
-            Source::Rows { organization, rows, told } => {
+            Source::Rows { organizations, rows, told } => {
+                // It may be someone else's by now, and come back.
+                let Some(organization) = organizations.get(self.oid) else { return Vec::new() };
                 let rows = read(&organization.state.lock(), rows);
                 let fresh = rows.into_iter().filter_map(|(key, row)| {
                     let text = row.to_string();
