@@ -18,7 +18,7 @@ def live_variables(world, wine, windows, folder):
     return variables_of(world.server, place) | {"DEVICE": number, "OFFLINE": number, "WINDOWS_FOLDER": wine.path(place)}
 
 
-@pytest.mark.parametrize("client", ("cbapi", "cbsdk6"))
+@pytest.mark.parametrize("client", ("cbapi", "cbsdk3", "cbsdk6"))
 @pytest.mark.parametrize("name", CHECKS)
 def test_windows_live(live_variables, client, name):
     argv = [python_of(client), str(HERE / "windows.py"), name]

@@ -6,6 +6,7 @@
 mod archive;
 mod failure;
 mod files;
+pub(crate) mod image;
 mod memory;
 mod processes;
 mod registry;

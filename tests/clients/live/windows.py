@@ -1,32 +1,38 @@
-"""Live Response on a Windows device, by cbapi 1.7.10 and by the later SDK 1.5.10. Numbers are those of
+"""Live Response on a Windows device, by cbapi 1.7.10 and by the later SDK, 1.2.3 and 1.5.10. Numbers are those of
 reference/live-response.md section 14."""
 
 import io
 import os
 import time
+import zipfile
 
-from checks import BASE, CA, DEVICE, ORGANIZATION, TOKEN, URL, eventually, main, raises
+from checks import BASE, CA, DEVICE, FOLDER as HERE, ORGANIZATION, TOKEN, URL, eventually, main, raises
 
 try:
-    from cbapi.live_response_api import LiveResponseError
+    from cbapi.live_response_api import LiveResponseError, LiveResponseMemdump
     from cbapi.psc.defense import CbDefenseAPI, Device
 
-    IS_LATER = False
+    VERSION = "cbapi"
     cb = CbDefenseAPI(url=URL, token=TOKEN, ssl_cert_file=CA)
+    session = lambda: cb.select(Device, DEVICE).lr_session()
 except ImportError:
-    from cbc_sdk.live_response_api import LiveResponseError
+    from cbc_sdk import __version__ as VERSION
+    from cbc_sdk.live_response_api import LiveResponseError, LiveResponseMemdump
     from cbc_sdk.rest_api import CBCloudAPI
 
-    IS_LATER = True
     cb = CBCloudAPI(url=URL, token=TOKEN, org_key=ORGANIZATION, ssl_cert_file=CA)
+    session = lambda: cb.live_response.request_session(DEVICE)
 
+# As the document lists them.
+FIFTEEN = [
+    "put file", "get file", "memdump", "create directory", "delete file", "directory list", "reg enum key", "reg query value", "reg create key",
+    "reg delete key", "reg delete value", "reg set value", "process list", "kill", "create process",
+]
+# Whether it speaks the later form.
+IS_LATER = VERSION.startswith("1.5.")
 # A directory of Windows that the test made.
 FOLDER = os.environ["WINDOWS_FOLDER"]
-KEY = rf"HKEY_LOCAL_MACHINE\Software\muster-live-{'v6' if IS_LATER else 'v3'}"
-
-
-def session():
-    return cb.live_response.request_session(DEVICE) if IS_LATER else cb.select(Device, DEVICE).lr_session()
+KEY = rf"HKEY_LOCAL_MACHINE\Software\muster-live-{VERSION}"
 
 
 def p11_the_device_is_one_of_windows():
@@ -35,7 +41,7 @@ def p11_the_device_is_one_of_windows():
     if not IS_LATER:
         made = cb.get_object(f"{BASE}/session/{s.session_id}")
         assert "C:\\" in made["drives"] and made["current_working_directory"] == "C:\\", made
-        assert len(made["supported_commands"]) == 14 and "memdump" not in made["supported_commands"], made
+        assert made["supported_commands"] == FIFTEEN, made
 
 
 def p35_files_both_ways():
@@ -115,6 +121,32 @@ def p51_to_p58_processes():
     assert s.kill_process(pid(running)) is True
     assert not [one for one in s.list_processes() if pid(one) == pid(running)]
     raises(LiveResponseError, lambda: s.kill_process(2147483000), "ERROR_INVALID_PARAMETER")
+
+
+def p63_p64_memory_of_a_process_is_dumped_fetched_and_removed():
+    s = session()
+    commands = f"/appservices/v6/orgs/{ORGANIZATION}/liveresponse/sessions/{s.session_id}/commands" if IS_LATER else f"{BASE}/session/{s.session_id}/command"
+    s.create_process("ping.exe -n 91 127.0.0.1", wait_for_output=False, wait_for_completion=False)
+    pid = lambda one: one["process_pid" if IS_LATER else "pid"]
+    process = pid(eventually("the process runs", lambda: [one for one in s.list_processes() if "-n 91" in str(one)])[0])
+    remote = rf"{FOLDER}\image"
+    asked = {"session_id": s.session_id, "name": "memdump", "object": remote, "pid": process, "compress": True}
+    number = cb.post_object(commands, asked).json()["id"]
+    # The client itself would look every five seconds.
+    eventually("the image is there", lambda: cb.get_object(f"{commands}/{number}")["status"].lower() == "complete")
+    dump = LiveResponseMemdump(s, number, remote + ".zip")
+    dump.wait()
+    local = HERE / f"image-{VERSION}"
+    dump.get(str(local))
+    dump.delete()
+    raises(LiveResponseError, lambda: s.get_file(remote + ".zip"), "ERROR_FILE_NOT_FOUND")
+    image = zipfile.ZipFile(local).read("image")
+    # Its command line is in its memory, as Windows writes text.
+    assert image[:4] == b"\x7fELF" and "-n 91 127.0.0.1".encode("utf-16-le") in image
+    assert s.kill_process(process) is True
+    if not IS_LATER:
+        raises(LiveResponseError, lambda: s.start_memdump(rf"{FOLDER}\none\x").wait(), "ERROR_PATH_NOT_FOUND")
+        raises(LiveResponseError, lambda: s.start_memdump(remote).wait(), "ERROR_NOT_SUPPORTED")
 
 
 if __name__ == "__main__":

@@ -13,11 +13,11 @@ use tokio::time::{Instant, sleep};
 
 use super::archive::Archive;
 use super::files::refuse_own;
+use super::image::{self, Image};
 use super::{Failure, Job, Outcome};
 use crate::commands::Temporary;
 use crate::executor::{ToSensor, block_until};
-use crate::platform::dump::{self, Source};
-use crate::platform::{files, live};
+use crate::platform::{dump, files, live};
 
 /// How often it is said how far a dump is.
 const SAY_EVERY: Duration = Duration::from_millis(250);
@@ -82,7 +82,7 @@ fn write(wanted: &Wanted, path: &Path, is_given_up: &dyn Fn() -> bool, say: &dyn
         return Err(Failure::new(Code::ACCESS_DENIED, format!("{} is a directory", path.display())));
     }
     let source = match wanted.pid {
-        Some(pid) => dump::of_process(pid)?,
+        Some(pid) => image::of_process(pid)?,
         None => dump::of_machine()?,
     };
     let free = files::free_bytes(above).map_err(|error| Failure::at(above, &error))?;
@@ -119,7 +119,7 @@ fn keep(to: BufWriter<File>) -> io::Result<()> {
 
 /// Copies an image; gives the number of bytes that could not be read.
 fn copy(
-    source: &Source,
+    source: &Image,
     to: &mut dyn Write,
     is_given_up: &dyn Fn() -> bool,
     progress: &mut Progress<'_>,

@@ -1,7 +1,4 @@
-//! Images of memory: of a process from `/proc/PID/mem`, of the machine from `/proc/kcore`.
-//!
-//! An image is an ELF core file with one segment for each readable range, which debuggers and memory analysers read.
-//! Source: elf(5), proc(5).
+//! Memory of the machine, from `/proc/kcore`. Source: elf(5), proc(5).
 
 use std::fs::{self, File};
 use std::io;
@@ -9,71 +6,20 @@ use std::os::unix::fs::FileExt as _;
 
 use muster_live::Code;
 
-use super::process::regions;
 use crate::live::Failure;
-use crate::memory::is_searched;
+use crate::live::image::{ENTRY_BYTES, HEAD_BYTES, Image, PT_LOAD, Segment};
 
 /// Memory of the machine, as the kernel shows it.
 const KCORE: &str = "/proc/kcore";
 /// What the physical addresses of the machine are used for.
 const IOMEM: &str = "/proc/iomem";
 
-/// Bytes that are read at a time.
-const PIECE_BYTES: usize = 256 * 1024;
-/// Least readable unit.
-const PAGE_BYTES: usize = 4 * 1024;
-/// Segments of one image: one more, and ELF writes their number elsewhere.
-const SEGMENTS_MAX: usize = 0xfffe;
-
-/// Bytes of the head of an ELF file, and of what is said of each segment.
-const HEAD_BYTES: usize = 64;
-const ENTRY_BYTES: usize = 56;
-/// A segment that is loaded.
-const PT_LOAD: u32 = 1;
-
-/// A range of memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Segment {
-    /// Where it is in what it is read from.
-    at: u64,
-    virtual_address: u64,
-    physical_address: u64,
-    bytes: u64,
-}
-
-/// Memory that can be read.
-pub struct Source {
-    memory: File,
-    segments: Vec<Segment>,
-}
-
-/// Memory of a process.
-///
-/// # Errors
-///
-/// `INVALID_PARAMETER` if there is no such process, `ACCESS_DENIED` if the kernel does not let the sensor read it.
-pub fn of_process(pid: u32) -> Result<Source, Failure> {
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::new(Code::INVALID_PARAMETER, format!("no process with id {pid}")),
-        io::ErrorKind::PermissionDenied => {
-            let text = format!("the kernel does not let the sensor read the memory of process {pid}");
-            Failure::new(Code::ACCESS_DENIED, text)
-        }
-        _ => error.into(),
-    };
-    let memory = File::open(format!("/proc/{pid}/mem")).map_err(failed)?;
-    let regions = regions(pid).map_err(failed)?;
-    let segment = |base, bytes| Segment { at: base, virtual_address: base, physical_address: 0, bytes };
-    let readable = regions.iter().filter(|region| is_searched(region));
-    Source::new(memory, readable.map(|region| segment(region.base, region.bytes)).collect())
-}
-
 /// Memory of the machine.
 ///
 /// # Errors
 ///
 /// `NOT_SUPPORTED` if the kernel does not show it to the sensor.
-pub fn of_machine() -> Result<Source, Failure> {
+pub(crate) fn of_machine() -> Result<Image, Failure> {
     let hidden = |path: &str, error: &dyn std::fmt::Display| {
         let text = format!("this kernel does not show the memory of the machine ({path}: {error}); name a pid");
         Failure::new(Code::NOT_SUPPORTED, text)
@@ -85,100 +31,7 @@ pub fn of_machine() -> Result<Source, Failure> {
     if segments.is_empty() {
         return Err(hidden(KCORE, &"it names no range of it"));
     }
-    Source::new(memory, segments)
-}
-
-impl Source {
-    fn new(memory: File, segments: Vec<Segment>) -> Result<Self, Failure> {
-        if segments.len() > SEGMENTS_MAX {
-            let text = format!("it has {} ranges, and an image holds {SEGMENTS_MAX}", segments.len());
-            return Err(Failure::new(Code::NO_SYSTEM_RESOURCES, text));
-        }
-        Ok(Self { memory, segments })
-    }
-
-    /// Bytes of the image.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.head_bytes() + self.segments.iter().map(|segment| segment.bytes).sum::<u64>()
-    }
-
-    fn head_bytes(&self) -> u64 {
-        let head = HEAD_BYTES + ENTRY_BYTES * self.segments.len();
-        head.next_multiple_of(PAGE_BYTES) as u64
-    }
-
-    /// Gives the image piece by piece, each with the number of its bytes that could not be read and are zero.
-    ///
-    /// # Errors
-    ///
-    /// What `write` says.
-    pub fn pieces(&self, write: &mut dyn FnMut(&[u8], usize) -> io::Result<()>) -> io::Result<()> {
-        write(&self.head(), 0)?;
-        let mut buffer = vec![0; PIECE_BYTES];
-        for segment in &self.segments {
-            let mut done = 0;
-            while done < segment.bytes {
-                let length = usize::try_from(segment.bytes - done).unwrap_or(usize::MAX).min(PIECE_BYTES);
-                let piece = &mut buffer[..length];
-                let missing = self.read(segment.at + done, piece);
-                write(piece, missing)?;
-                done += length as u64;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads a piece, page by page where it cannot be read as a whole.
-    fn read(&self, at: u64, piece: &mut [u8]) -> usize {
-        if self.memory.read_exact_at(piece, at).is_ok() {
-            return 0;
-        }
-        let (mut missing, mut at) = (0, at);
-        for page in piece.chunks_mut(PAGE_BYTES) {
-            if self.memory.read_exact_at(page, at).is_err() {
-                page.fill(0);
-                missing += page.len();
-            }
-            at += page.len() as u64;
-        }
-        missing
-    }
-
-    /// The head of the image, with what is said of each segment.
-    fn head(&self) -> Vec<u8> {
-        let mut head = Vec::with_capacity(usize::try_from(self.head_bytes()).unwrap_or(0));
-        // 64 bits, in the order of bytes of this machine, version 1.
-        let order = if cfg!(target_endian = "little") { 1 } else { 2 };
-        head.extend([0x7f, b'E', b'L', b'F', 2, order, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        let machine: u16 = if cfg!(target_arch = "aarch64") { 183 } else { 62 };
-        for half in [4, machine] {
-            head.extend(half.to_ne_bytes());
-        }
-        head.extend(1_u32.to_ne_bytes());
-        for word in [0, HEAD_BYTES as u64, 0] {
-            head.extend(word.to_ne_bytes());
-        }
-        head.extend(0_u32.to_ne_bytes());
-        let count = u16::try_from(self.segments.len()).unwrap_or(u16::MAX);
-        for half in [HEAD_BYTES as u16, ENTRY_BYTES as u16, count, 0, 0, 0] {
-            head.extend(half.to_ne_bytes());
-        }
-        let mut at = self.head_bytes();
-        for segment in &self.segments {
-            // Readable.
-            for half in [PT_LOAD, 4] {
-                head.extend(half.to_ne_bytes());
-            }
-            let Segment { virtual_address, physical_address, bytes, .. } = *segment;
-            for word in [at, virtual_address, physical_address, bytes, bytes, 1] {
-                head.extend(word.to_ne_bytes());
-            }
-            at += bytes;
-        }
-        head.resize(usize::try_from(self.head_bytes()).unwrap_or(head.len()), 0);
-        head
-    }
+    Image::new(Box::new(move |piece, at| memory.read_exact_at(piece, at)), segments)
 }
 
 /// The segments that an ELF file says it has.
@@ -266,7 +119,8 @@ mod tests {
         fs::write(&path, [vec![1; 5_000], vec![2; 300_000]].concat()).unwrap();
         let segments =
             vec![segment(0, 0x1000, 7, 5_000), segment(5_000, 0x9000, 8, 300_000), segment(900_000, 1, 9, 50)];
-        let source = Source::new(File::open(&path).unwrap(), segments).unwrap();
+        let memory = File::open(&path).unwrap();
+        let source = Image::new(Box::new(move |piece, at| memory.read_exact_at(piece, at)), segments).unwrap();
         let (mut image, mut missing) = (Vec::new(), 0);
         source
             .pieces(&mut |piece, unread| {

@@ -19,7 +19,7 @@ const NOBODY: &str = "S-1-0-0";
 /// What can be carried out here.
 #[must_use]
 pub fn commands() -> Vec<Name> {
-    Name::all().filter(|name| *name != Name::Memdump).collect()
+    Name::all().collect()
 }
 
 /// Logical drives.
