@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -73,13 +74,17 @@ def test_p65_two_hundred_and_fifty_devices_are_listed_page_by_page(lone_server):
     """Sensors of webhooks: they enrol with their first event, and no process is needed for each."""
     api, oid = Api(lone_server), lone_server.oid
     iid = api("POST", f"installationkeys/{oid}", {"desc": "of many"})["iid"]
-    for number in range(MANY):
+
+    def enrol_one(number: int) -> None:
         name = f"many-{number}"
         options = {"hostname": name, "identity": {"oid": oid, "installation_key": iid}, "platform": "json", "sensor_seed_key": name}
         record = {"sensor_type": "webhook", "webhook": {"secret": SECRET, "client_options": options}}
         api("POST", f"hive/cloud_sensor/{oid}/{name}/data", {"data": json.dumps(record), "usr_mtd": '{"enabled": true}'})
         posted = call("POST", f"{lone_server.url}/{oid}/{name}/{SECRET}", headers={"content-type": "application/json"}, body=b"{}")
         assert posted.status == 200, posted
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(enrol_one, range(MANY)))
     variables = variables_of(lone_server, lone_server.folder) | {"DEVICE": "1", "OFFLINE": "1", "MANY": str(MANY)}
     run_check("cbapi", "cbapi_v3", "p65_all_of_many_devices_are_listed", variables)
 

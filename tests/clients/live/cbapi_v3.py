@@ -223,7 +223,7 @@ def p27_to_p32_commands():
     assert plain("PUT", f"{BASE}/session/{live}/command/{busy['id']}")[0] == 409
     assert ids("status=canceled") == [waiting]
     assert plain("GET", f"{BASE}/session/{live}/command/{waiting}")[1]["status"] == "cancel" and not mark.exists()
-    for request in ({"name": "nonsense"}, {}, {"name": "kill", "object": "x"}, {"name": "process list", "session_id": "1:1"}):
+    for request in ({"name": "nonsense"}, {}, {"name": "kill", "object": "x"}, {"name": "process list", "session_id": "99999:1"}):
         assert post(request)[0] == 400, request
     assert plain("POST", f"{BASE}/session/{live}/command", b"{", {"Content-Type": "application/json"})[0] == 400
     assert post({"name": "directory list", "object": "x" * 11_000})[0] == 413

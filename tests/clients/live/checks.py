@@ -13,7 +13,7 @@ DEVICE, OFFLINE = int(os.environ["DEVICE"]), int(os.environ["OFFLINE"])
 FOLDER = Path(os.environ["FOLDER"])
 BASE = "/integrationServices/v3/cblr"
 # It takes an endpoint about a second to send so much.
-LONG_BYTES = 256 * 2**20
+LONG_BYTES = 96 * 2**20
 
 
 def eventually(what, probe, seconds=30):
