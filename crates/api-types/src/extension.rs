@@ -119,6 +119,9 @@ pub struct RegisteredService {
     pub name: String,
     /// What its identity may do in an organization that subscribes.
     pub permissions: Vec<String>,
+    /// Calls in a second that it gets at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
     /// Parameters of its requests.
     #[schemars(with = "schema::Anything")]
     pub request_params: Value,
@@ -175,6 +178,9 @@ pub struct RegisteredExtension {
     pub name: String,
     /// What its identity may do in an organization that subscribes.
     pub permissions: Vec<String>,
+    /// Calls in a second that it gets at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate: Option<u32>,
     /// Events that it wants.
     pub required_events: Vec<String>,
     /// Where it listens.

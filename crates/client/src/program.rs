@@ -73,6 +73,8 @@ pub struct NewProgram {
     pub is_public: bool,
     /// It may be at a private address.
     pub allow_private: bool,
+    /// Calls in a second that it gets at most.
+    pub rate: Option<u32>,
 }
 
 impl NewProgram {
@@ -83,6 +85,7 @@ impl NewProgram {
         form.push(("flair", self.flair.join(",")));
         form.push(("is_public", self.is_public.to_string()));
         form.push(("allow_private", self.allow_private.to_string()));
+        form.extend(self.rate.map(|rate| ("rate", rate.to_string())));
         if protocol == Protocol::Service {
             form.push(("detects", self.detects.join(",")));
         }

@@ -121,6 +121,7 @@ async fn simulate(args: SimulateArgs, global: &Global) -> anyhow::Result<()> {
         Verdict::Done(_) => (simulate::DONE, String::new()),
         Verdict::Again(reason) => ("call again, under the same key", reason),
         Verdict::Failed(reason) => ("give the call up, and report it to the organization", reason),
+        Verdict::Busy => (simulate::BUSY, String::new()),
         Verdict::WrongSecret => ("send nothing more: secrets differ", String::new()),
     };
     conclude(&posted, verdict, &reason, global.json)

@@ -69,6 +69,9 @@ pub struct RegisterArgs {
     /// It may be at a private or loopback address
     #[arg(long)]
     allow_private: bool,
+    /// Calls in a second that it gets at most, 1 to 1,000
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    rate: Option<u32>,
 }
 
 /// Registers a program; only services get detections that they did not ask for.
@@ -87,8 +90,8 @@ pub async fn register(
         None if args.no_secret => None,
         None => return Err(Usage("give --secret-file FILE, or --no-secret".into()).into()),
     };
-    let RegisterArgs { name, url, permissions, flair, public, allow_private, .. } = args;
-    let new = NewProgram { url, secret, permissions, flair, detects, is_public: public, allow_private };
+    let RegisterArgs { name, url, permissions, flair, public, allow_private, rate, .. } = args;
+    let new = NewProgram { url, secret, permissions, flair, detects, is_public: public, allow_private, rate };
     client.register_program(protocol, &name, &new).await?;
     let noun = protocol.noun();
     show::line(format_args!("{name} is registered. Subscribe to it with: muster {noun} subscribe {name}"));

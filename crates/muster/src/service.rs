@@ -77,6 +77,7 @@ async fn simulate(args: SimulateArgs, global: &Global) -> anyhow::Result<()> {
         Verdict::Again(reason) => ("deliver the event again, under the same message id", reason),
         Verdict::Failed(reason) => ("give the event up, and report it to the organization", reason),
         Verdict::NotImplemented => ("send no such events before the next health check", String::new()),
+        Verdict::Busy => (simulate::BUSY, String::new()),
         Verdict::WrongSecret => ("send nothing more: secrets differ", String::new()),
     };
     conclude(&posted, verdict, &reason, global.json)

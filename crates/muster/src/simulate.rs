@@ -18,6 +18,9 @@ const ANSWER_BYTES_MAX: usize = 100 * 1024 * 1024;
 /// A program that does not accept a connection in this time is not there.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
+/// What the server does about status 429.
+pub const BUSY: &str = "send nothing for as long as `retry-after` says, and count this as no try";
+
 /// What the server does about success.
 pub const DONE: &str = "be content";
 

@@ -484,6 +484,7 @@ fn request(action: &Action, event: &Context<'_>, last_report: Option<&Value>) ->
             extension_name: text(name)?,
             extension_action: text(action)?,
             extension_request: apply(request)?,
+            investigation: event.document.investigation().map(str::to_owned),
         }),
         Effectuate::Service { name, request, .. } => {
             let request = request.as_ref().map(|request| request.render(context)).transpose();

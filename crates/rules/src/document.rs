@@ -160,6 +160,11 @@ impl Document {
         self.envelope.sid.map(|span| self.slice(span))
     }
 
+    /// `routing/investigation_id`, or nothing.
+    pub(crate) fn investigation(&self) -> Option<&str> {
+        self.child(self.routing()?, "investigation_id").and_then(|node| self.text(node))
+    }
+
     /// `routing/event_time` in milliseconds since the Unix epoch, or nothing.
     #[must_use]
     pub fn event_time_ms(&self) -> Option<i64> {

@@ -22,6 +22,7 @@ mod health;
 mod interest;
 mod job;
 mod outbox;
+mod pace;
 mod post;
 mod program;
 mod publish;
@@ -37,10 +38,11 @@ pub use condition::State;
 pub use configuration::Kept as KeptFor;
 pub use deliver::{LANE_CALLS_MAX, READ_AHEAD};
 pub use error::Error;
-pub use fate::{Fate, GivenUp, Outcome, Patience, fate, is_farewell, is_heard};
+pub use fate::{Fate, GivenUp, Outcome, Patience, fate, is_farewell, is_heard, writes};
 pub use interest::Feed;
 pub use job::Kept as Job;
 pub use outbox::{Lane, Message, Outbox, Posted};
+pub use pace::{Pace, RATE_MAX, busy_for};
 pub use program::{Program, Protocol};
 pub use publish::Uses;
 pub use registry::{Found, REGISTRATIONS_MAX, Registration, Subscribed, find, subscription, subscriptions, visible};
@@ -62,6 +64,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::sleep;
 use uuid::Uuid;
 
 /// The category of the older resources that are services: to have one is to be subscribed.
@@ -106,7 +109,19 @@ pub struct Services {
 /// What is known of one registered program, beside what is stored.
 struct Condition {
     calls: Semaphore,
+    pace: Mutex<Pace>,
     state: Mutex<State>,
+}
+
+impl Condition {
+    /// Waits until it is the turn of one more call, for whoever has a permit.
+    async fn wait_turn(&self, rate: Option<u32>) {
+        let now = clock::since_boot();
+        let turn = self.pace.lock().turn(now, rate);
+        if turn > now {
+            sleep(turn - now).await;
+        }
+    }
 }
 
 /// What services use of the server.
@@ -154,7 +169,9 @@ impl Services {
 
     fn condition(&self, owner: Oid, program: &Program) -> Arc<Condition> {
         let mut conditions = self.conditions.lock();
-        let new = || Arc::new(Condition { calls: Semaphore::new(CALLS_MAX), state: Mutex::default() });
+        let new = || {
+            Arc::new(Condition { calls: Semaphore::new(CALLS_MAX), pace: Mutex::default(), state: Mutex::default() })
+        };
         Arc::clone(conditions.entry((owner, program.clone())).or_insert_with(new))
     }
 
@@ -222,6 +239,7 @@ impl Services {
             Verdict::NotImplemented | Verdict::Done(Answered::Extension(_)) => {
                 Err(Error::failed(&service, "it takes no requests"))
             }
+            Verdict::Busy(_) => Err(Error::failed(&service, BUSY)),
             Verdict::WrongSecret => Err(Error::failed(&service, SECRETS_DIFFER)),
         }
     }
@@ -239,12 +257,22 @@ impl Services {
         within: Duration,
     ) -> Result<Verdict, Error> {
         let condition = self.condition(found.owner, program);
-        if condition.state.lock().is_secret_wrong {
-            return Ok(Verdict::WrongSecret);
+        {
+            let (state, now) = (condition.state.lock(), clock::now());
+            if state.is_secret_wrong {
+                return Ok(Verdict::WrongSecret);
+            }
+            if let Some(pause) = state.busy(now) {
+                return Ok(Verdict::Busy(pause));
+            }
         }
         // Closed never.
         let _permit = condition.calls.acquire().await;
+        condition.wait_turn(found.registration.rate).await;
         let called = self.clients.post(&found.registration, said, self.allows_private, within).await;
+        if let Ok(Verdict::Busy(pause)) = &called {
+            condition.state.lock().is_busy(clock::now(), *pause);
+        }
         called.map_err(|reason| Error::failed(program, reason))
     }
 
@@ -345,6 +373,10 @@ impl Services {
 
 /// What operators are told when a lane is full.
 const TOO_MANY: &str = "too many messages wait for it (10,000, or 64 MiB of them); new ones are dropped";
+
+/// What is told of a program that answers with status 429.
+const BUSY: &str =
+    "it asks to be called less often (HTTP 429); what waits for it is sent when the time is over that it asks for";
 
 /// What operators are told of a program that refuses our signature.
 const SECRETS_DIFFER: &str = "it refuses the signature: its secret is another one than the registered one; \

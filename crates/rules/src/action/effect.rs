@@ -70,6 +70,9 @@ pub enum Effect {
         extension_action: String,
         #[serde(rename = "extension request")]
         extension_request: Value,
+        /// The investigation to which the event belongs, if it has one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        investigation: Option<String>,
     },
     #[serde(rename = "service request")]
     ServiceRequest { name: String, request: Value },

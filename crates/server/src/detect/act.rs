@@ -180,15 +180,18 @@ async fn act(detect: &Arc<Detect>, organization: &Arc<Organization>, action: &Ac
         Effect::UndeleteSensor { sid } => {
             sensor::undelete(&detect.sensors, &place_of(organization, sid)?, &actor).await.map_err(Failed::from)
         }
-        Effect::ExtensionRequest { extension_name: name, extension_action: action, extension_request: data }
-            if !extension::is_built_in(name) =>
-        {
-            let data = data.as_object().cloned().unwrap_or_default();
+        Effect::ExtensionRequest {
+            extension_name: name,
+            extension_action: action,
+            extension_request,
+            investigation,
+        } if !extension::is_built_in(name) => {
+            let data = extension_request.as_object().cloned().unwrap_or_default();
             let by = By::Rule(&ordered.namespace, &ordered.rule);
-            let asked = Asked { action, data, inv_id: "", by };
+            let asked = Asked { action, data, inv_id: investigation.as_deref().unwrap_or_default(), by };
             Ok(detect.services.act_later(organization.oid, name, asked, ordered.id).await?)
         }
-        Effect::ExtensionRequest { extension_name, extension_action, extension_request } => {
+        Effect::ExtensionRequest { extension_name, extension_action, extension_request, .. } => {
             let data = identified(ordered.id, extension_name, extension_action, extension_request);
             Ok(extension::request(&detect.extensions, organization, extension_name, extension_action, &data, &actor)
                 .await

@@ -35,6 +35,7 @@ pub struct Wanted {
     pub detects: Vec<String>,
     pub is_public: bool,
     pub allow_private: bool,
+    pub rate: Option<u32>,
 }
 
 impl Changed<'_> {
@@ -61,7 +62,7 @@ impl Services {
     /// [`Error::Invalid`], [`Error::Taken`], [`Error::TooMany`], and whatever the store says.
     pub async fn register(&self, oid: Oid, program: &Program, wanted: Wanted, by: Changed<'_>) -> Result<(), Error> {
         let now = clock::now();
-        let Wanted { url, secret, permissions, mut flair, detects, is_public, allow_private } = wanted;
+        let Wanted { url, secret, permissions, mut flair, detects, is_public, allow_private, rate } = wanted;
         if program.protocol == Protocol::Extension {
             flair.push(Flair::Bulk);
         }
@@ -76,6 +77,7 @@ impl Services {
             detects,
             is_public,
             allow_private,
+            rate,
             created_at: now,
             by: who,
         };
@@ -83,7 +85,7 @@ impl Services {
         // The address stays out of the audit: it may hold a secret.
         let detail = json!({
             "permissions": registration.permissions, "flair": registration.flair, "is_public": is_public, "allow_private": allow_private,
-            "has_secret": registration.secret.is_some(),
+            "has_secret": registration.secret.is_some(), "rate": rate,
         });
         let record = by.record(oid, program, ("register", "registered"), &detail, now);
         let records = &self.records;
@@ -265,10 +267,10 @@ impl Services {
     }
 
     /// Removes the identity of a subscription that has ended, now that the program was told.
-    pub(super) async fn end(&self, oid: Oid, program: &Program, delivered: Write) -> Result<(), Error> {
+    pub(super) async fn end(&self, oid: Oid, program: &Program, delivered: Vec<Write>) -> Result<(), Error> {
         let (subscriptions, name) = (program.protocol.subscriptions(), program.name.as_str());
         let decide = || {
-            let batch = Batch::beside(crate::intake::Beside::writes(vec![delivered]));
+            let batch = Batch::beside(crate::intake::Beside::writes(delivered.clone()));
             let ended = self.records.get(oid, subscriptions, name).filter(|subscribed| subscribed.is_ending);
             Ok::<_, Error>(match ended {
                 Some(ended) => batch.delete(oid, subscriptions, name).delete(oid, API_KEY, &ended.key),

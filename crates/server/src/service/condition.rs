@@ -1,7 +1,7 @@
 //! How a program is, as far as calls tell: one that is not reached is left alone for a while, and one that refuses our
 //! signature until it accepts a health check. Pure: the clock is the caller's.
 
-use super::SECRETS_DIFFER;
+use super::{BUSY, SECRETS_DIFFER};
 use muster_model::Timestamp;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -26,6 +26,8 @@ pub struct State {
     failures: u32,
     /// Nothing is sent before.
     closed_until: Timestamp,
+    /// The same, because it asked for it.
+    busy_until: Timestamp,
     /// When it is asked next.
     pub(super) ask_at: Timestamp,
     /// Callbacks of which it said that it has them not, since it was asked last.
@@ -33,10 +35,10 @@ pub struct State {
 }
 
 impl State {
-    /// That of one which just said that it is well, and is asked next at this instant.
-    #[must_use]
-    pub fn well(now: Timestamp, ask_at: Timestamp) -> Self {
-        Self { well_at: Some(now), ask_at, ..Self::default() }
+    /// It said that it is well, and is asked next at this instant. What it asked for while it was busy it still gets.
+    pub fn is_well(&mut self, now: Timestamp, ask_at: Timestamp) {
+        let busy_until = self.busy(now).map_or(Timestamp::ZERO, |_| self.busy_until);
+        *self = Self { well_at: Some(now), ask_at, busy_until, ..Self::default() };
     }
 
     /// Until when nothing is sent to it; `None` if it can be called.
@@ -46,7 +48,15 @@ impl State {
             return Some(now.saturating_add(REST_MIN));
         }
         // A clock that was set back makes no rest longer.
-        (self.closed_until > now).then(|| self.closed_until.min(now.saturating_add(REST_MAX)))
+        let closed = (self.closed_until > now).then(|| self.closed_until.min(now.saturating_add(REST_MAX)));
+        closed.max(self.busy(now).map(|pause| now.saturating_add(pause)))
+    }
+
+    /// For how long it asked to be left alone, if that is not over. Nobody asks for more than [`REST_MAX`]: what is later was
+    /// told by a clock that has been set back since.
+    #[must_use]
+    pub(super) fn busy(&self, now: Timestamp) -> Option<Duration> {
+        (self.busy_until > now).then(|| self.busy_until.since(now)).filter(|pause| *pause <= REST_MAX)
     }
 
     /// A call reached it.
@@ -65,6 +75,14 @@ impl State {
             let rest = REST_MIN.saturating_mul(2_u32.saturating_pow(self.failures - FAILURES_MAX)).min(REST_MAX);
             self.closed_until = now.saturating_add(rest);
         }
+    }
+
+    /// It says that it is called too often: it is left alone for so long, and then asked how it is.
+    pub fn is_busy(&mut self, now: Timestamp, pause: Duration) {
+        // Of several calls under way, the last one to be answered may ask for less.
+        self.busy_until = now.saturating_add(pause.max(self.busy(now).unwrap_or_default()));
+        self.error = BUSY.to_owned();
+        self.ask_at = self.ask_at.min(self.busy_until);
     }
 
     /// It refuses our signature: it is asked how it is before anything else is sent.
@@ -99,6 +117,18 @@ mod tests {
         state.reached();
         state.missed(now, "no route");
         assert_eq!(state.rest(now), None);
+    }
+
+    #[test]
+    fn a_program_that_is_busy_is_left_alone_for_as_long_as_it_says_also_if_it_is_well() {
+        let (mut state, now) = (State::default(), Timestamp::from_secs(1_000_000));
+        state.is_busy(now, Duration::from_secs(17));
+        let until = now.saturating_add(Duration::from_secs(17));
+        assert_eq!((state.rest(now), state.error.as_str(), state.ask_at), (Some(until), BUSY, Timestamp::ZERO));
+        state.is_busy(now, Duration::from_secs(1));
+        assert_eq!(state.busy(Timestamp::from_secs(1_000)), None, "a clock that is set back makes it no longer");
+        state.is_well(now, until);
+        assert_eq!((state.rest(now), state.error.as_str(), state.rest(until)), (Some(until), "", None));
     }
 
     #[test]

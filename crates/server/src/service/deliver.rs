@@ -5,14 +5,14 @@
 
 use super::action::Order;
 use super::backlog::Next;
-use super::fate::{Fate, GivenUp, Outcome, Patience, fate, is_farewell, is_heard};
+use super::fate::{Fate, GivenUp, Outcome, Patience, fate, is_farewell, is_heard, writes};
 use super::outbox::Lane;
 use super::post::{Answered, Said, Verdict, call_max};
 use super::program::{Program, Protocol};
 use super::{ERROR_REPORT, Error, Found, SECRETS_DIFFER, Services, TOO_MANY, message, registry};
 use crate::{clock, errors, random};
 use muster_model::{Oid, Timestamp};
-use muster_store::{Delivery, StoreError};
+use muster_store::{Delivery, StoreError, Write};
 use muster_webhook::service::Etype;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -25,6 +25,10 @@ pub const LANE_CALLS_MAX: usize = 16;
 
 /// Bodies that are read at once.
 pub const READ_AHEAD: usize = 64;
+
+/// Messages of one lane whose calls are over and whose fates are not stored: more are not begun before these are. They come again
+/// if the server is killed.
+const UNSETTLED_MAX: usize = 256;
 
 /// The store could not write or read: it is tried again after this.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -45,9 +49,18 @@ pub(super) async fn run(services: Arc<Services>) {
 }
 
 /// Delivers what is in a lane until nothing waits any more.
+///
+/// What comes of calls is stored for all of them that ended while the store was busy with those before: a call waits for no disk.
 async fn serve(services: Arc<Services>, lane: Arc<Lane>) {
-    let mut calls = JoinSet::new();
+    let (mut calls, mut settling, mut ended) = (JoinSet::new(), JoinSet::new(), Vec::new());
     loop {
+        while let Some(call) = calls.try_join_next() {
+            ended.extend(call.ok());
+        }
+        while settling.try_join_next().is_some() {}
+        if settling.is_empty() && !ended.is_empty() {
+            settling.spawn(settle(Arc::clone(&services), Arc::clone(&lane), std::mem::take(&mut ended)));
+        }
         if lane.has_overflown() {
             errors::report(&services.records, lane.oid, &lane.target, TOO_MANY).await;
         }
@@ -56,7 +69,8 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>) {
         if rest.is_none() {
             read_ahead(&services, &lane).await;
         }
-        let pause = match lane.next(now, LANE_CALLS_MAX - calls.len(), rest.as_ref().map(|(until, _)| *until)) {
+        let most = if ended.len() < UNSETTLED_MAX { LANE_CALLS_MAX - calls.len() } else { 0 };
+        let pause = match lane.next(now, most, rest.as_ref().map(|(until, _)| *until)) {
             Next::Deliver(deliveries) => {
                 for (delivery, body) in deliveries {
                     calls.spawn(deliver(Arc::clone(&services), Arc::clone(&lane), delivery, body));
@@ -65,22 +79,20 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>) {
             }
             Next::Expire(deliveries) => {
                 let why = rest.map(|(_, why)| why).unwrap_or_default();
-                for delivery in deliveries {
-                    conclude(&services, &lane, delivery, Outcome::Failed(why.clone())).await;
-                }
+                ended.extend(deliveries.into_iter().map(|delivery| (delivery, Outcome::Failed(why.clone()))));
                 continue;
             }
             Next::Wait(due) => due.since(now).min(IDLE_MAX),
-            Next::Empty if calls.is_empty() && lane.leave() => return,
+            Next::Empty if calls.is_empty() && settling.is_empty() && lane.leave() => return,
             Next::Empty => IDLE_MAX,
         };
         tokio::select! {
             biased;
-            Some(_) = calls.join_next() => {}
+            Some(call) = calls.join_next() => ended.extend(call.ok()),
+            Some(_) = settling.join_next() => {}
             () = lane.changed.notified() => {}
             () = sleep(pause) => {}
         }
-        while calls.try_join_next().is_some() {}
     }
 }
 
@@ -100,7 +112,13 @@ impl From<Error> for Outcome {
     }
 }
 
-async fn deliver(services: Arc<Services>, lane: Arc<Lane>, delivery: Delivery, body: Option<Vec<u8>>) {
+/// Delivers a message, and tells what came of it.
+async fn deliver(
+    services: Arc<Services>,
+    lane: Arc<Lane>,
+    delivery: Delivery,
+    body: Option<Vec<u8>>,
+) -> (Delivery, Outcome) {
     let outcome = match body {
         Some(body) => attempt(&services, &lane, &delivery, &body).await,
         None => {
@@ -118,7 +136,7 @@ async fn deliver(services: Arc<Services>, lane: Arc<Lane>, delivery: Delivery, b
             }
         }
     };
-    conclude(&services, &lane, delivery, outcome).await;
+    (delivery, outcome)
 }
 
 /// Calls the program, unless the message need not be sent or cannot be now.
@@ -129,6 +147,7 @@ async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[
     let condition = services.condition(found.owner, &program);
     // Closed never.
     let _permit = condition.calls.acquire().await;
+    condition.wait_turn(found.registration.rate).await;
     // Somebody else's call may have told meanwhile; and of an organization that is lost nothing is sent.
     let rest = condition.state.lock().rest(clock::now());
     if let Some(until) = rest {
@@ -178,6 +197,11 @@ async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[
             services.ask.notify_one();
             services.tell(found.owner, &program, SECRETS_DIFFER).await;
             Outcome::Later(now)
+        }
+        Verdict::Busy(pause) => {
+            let now = clock::now();
+            condition.state.lock().is_busy(now, pause);
+            Outcome::Later(now.saturating_add(pause))
         }
         Verdict::Again(reason) => Outcome::Again(reason),
     }
@@ -236,46 +260,57 @@ fn addressee(services: &Services, lane: &Lane, program: &Program, kind: &str) ->
     Some(Found { owner: subscribed.owner, registration: registration.filter(|_| is_heard)? })
 }
 
-/// Stores what becomes of a message. The store is asked until it does: the call was made.
-async fn conclude(services: &Services, lane: &Lane, delivery: Delivery, outcome: Outcome) {
-    let (oid, position) = (lane.oid, delivery.position);
+/// Stores what becomes of messages, in one commit.
+async fn settle(services: Arc<Services>, lane: Arc<Lane>, ended: Vec<(Delivery, Outcome)>) {
     let Some(program) = Program::of_target(&lane.target) else { return };
-    let patience = Patience::with(program.protocol);
-    let (fate, given_up) = fate(&delivery, patience, outcome, clock::now(), random::number());
-    if store(services, lane, &program, position, &fate).await.is_err() {
+    let (patience, now) = (Patience::with(program.protocol), clock::now());
+    let mut fates = Vec::with_capacity(ended.len());
+    for (delivery, outcome) in ended {
+        let (fate, given_up) = fate(&delivery, patience, outcome, now, random::number());
+        fates.push((delivery, fate, given_up));
+    }
+    let is_end = fates.iter().any(|(_, fate, _)| *fate == Fate::Ended);
+    let all = writes(lane.oid, fates.iter().map(|(delivery, fate, _)| (delivery.position, fate)));
+    if store(&services, &lane, &program, all, is_end).await.is_err() {
         return;
     }
-    if let Some(oldest) = lane.settle(position, fate) {
-        // Whoever owns the organization by now keeps one too many, at worst.
-        let _ = store(services, lane, &program, oldest, &Fate::Forgotten).await;
+    let mut told = Vec::new();
+    for (delivery, fate, given_up) in fates {
+        if let Some(oldest) = lane.settle(delivery.position, fate) {
+            // Whoever owns the organization by now keeps one too many, at worst.
+            let forgotten = writes(lane.oid, [(oldest, &Fate::Forgotten)]);
+            let _ = store(&services, &lane, &program, forgotten, false).await;
+        }
+        told.extend(given_up.map(|given_up| (delivery, given_up)));
     }
-    if let Some(GivenUp { made, error }) = given_up {
-        services.tell(oid, &program, &format!("{} was given up after {made} tries: {error}", delivery.kind)).await;
-        services.tell_program(oid, &program, (&delivery.kind, &delivery.id.to_string()), &error).await;
+    for (delivery, GivenUp { made, error }) in told {
+        services.tell(lane.oid, &program, &format!("{} was given up after {made} tries: {error}", delivery.kind)).await;
+        services.tell_program(lane.oid, &program, (&delivery.kind, &delivery.id.to_string()), &error).await;
     }
 }
 
-/// Stores what becomes of a message; fails if it is someone else's by now.
+/// Stores what becomes of messages; with the end of a subscription, that too. The store is asked until it does, since calls were
+/// made; it fails if they are someone else's by now.
 async fn store(
     services: &Services,
     lane: &Lane,
     program: &Program,
-    position: u64,
-    fate: &Fate,
+    writes: Vec<Write>,
+    is_end: bool,
 ) -> Result<(), StoreError> {
-    let Some(write) = fate.write(lane.oid, position) else { return Ok(()) };
-    loop {
-        let stored = match fate {
-            Fate::Ended => services.end(lane.oid, program, write.clone()).await,
-            _ => services.store.commit(vec![write.clone()]).await.map_err(Error::from),
+    while !writes.is_empty() {
+        let stored = match is_end {
+            true => services.end(lane.oid, program, writes.clone()).await,
+            false => services.store.commit(writes.clone()).await.map_err(Error::from),
         };
         match stored {
-            Ok(()) => return Ok(()),
+            Ok(()) => break,
             Err(Error::Store(lost @ (StoreError::Deposed(_) | StoreError::Unknown(_)))) => return Err(lost),
-            Err(error) => tracing::warn!(%error, %program, "what becomes of a message could not be stored"),
+            Err(error) => tracing::warn!(%error, %program, "what becomes of messages could not be stored"),
         }
         sleep(STORE_PAUSE).await;
     }
+    Ok(())
 }
 
 impl Services {

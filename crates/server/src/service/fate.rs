@@ -68,18 +68,20 @@ pub struct GivenUp {
     pub error: String,
 }
 
-impl Fate {
-    /// What stores it, but for the identity of a subscription.
-    #[must_use]
-    pub fn write(&self, oid: Oid, position: u64) -> Option<Write> {
-        match self {
-            Self::Forgotten | Self::Ended => Some(Write::DeleteDeliveries { oid, positions: vec![position] }),
-            Self::Postponed(_) => None,
-            Self::Retried(tries) | Self::Kept(tries) => {
-                Some(Write::PutTries { oid, tries: vec![(position, tries.clone())] })
-            }
+/// What stores the fates of messages by their positions, but for the identity of a subscription.
+#[must_use]
+pub fn writes<'a>(oid: Oid, fates: impl IntoIterator<Item = (u64, &'a Fate)>) -> Vec<Write> {
+    let (mut positions, mut tries) = (Vec::new(), Vec::new());
+    for (position, fate) in fates {
+        match fate {
+            Fate::Forgotten | Fate::Ended => positions.push(position),
+            Fate::Postponed(_) => {}
+            Fate::Retried(of) | Fate::Kept(of) => tries.push((position, of.clone())),
         }
     }
+    let gone = (!positions.is_empty()).then_some(Write::DeleteDeliveries { oid, positions });
+    let tried = (!tries.is_empty()).then_some(Write::PutTries { oid, tries });
+    gone.into_iter().chain(tried).collect()
 }
 
 /// Decides what becomes of a message, and tells whether it was given up.

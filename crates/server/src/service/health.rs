@@ -5,7 +5,7 @@
 use super::post::{Answered, HEALTH_MAX, Said, Verdict};
 use super::program::{Program, Protocol};
 use super::registry::{self, Found};
-use super::{Error, METADATA, SCHEMA, SECRETS_DIFFER, Services, State};
+use super::{BUSY, Error, METADATA, SCHEMA, SECRETS_DIFFER, Services};
 use crate::{clock, random};
 use muster_model::{Oid, Timestamp};
 use muster_store::Expect;
@@ -108,11 +108,13 @@ impl Services {
         };
         let verdict = self.clients.post(&registration, &said, self.allows_private, HEALTH_MAX).await;
         let is_secret_wrong = verdict == Ok(Verdict::WrongSecret);
+        let busy = if let Ok(Verdict::Busy(pause)) = &verdict { Some(*pause) } else { None };
         let said = match verdict {
             Ok(Verdict::Done(Answered::Service(answer))) => metadata(answer.data),
             Ok(Verdict::Done(Answered::Extension(answer))) => schema(answer.data),
             Err(reason) | Ok(Verdict::Again(reason) | Verdict::Failed(reason)) => Err(reason),
             Ok(Verdict::NotImplemented) => Err("it does not say how it is".to_owned()),
+            Ok(Verdict::Busy(_)) => Err(BUSY.to_owned()),
             Ok(Verdict::WrongSecret) => Err(SECRETS_DIFFER.to_owned()),
         };
         let now = clock::now();
@@ -124,9 +126,12 @@ impl Services {
                     Protocol::Service => SERVICE_EVERY,
                     Protocol::Extension => EXTENSION_EVERY,
                 };
-                let state = State::well(now, now.saturating_add(every));
-                let before = std::mem::replace(&mut *condition.state.lock(), state);
-                if before.rest(now).is_some() {
+                let mut state = condition.state.lock();
+                let rested = state.rest(now).is_some();
+                state.is_well(now, now.saturating_add(every));
+                let rests = state.rest(now).is_some();
+                drop(state);
+                if rested && !rests {
                     self.feed.outbox.stir(&program.target());
                 }
                 Ok(())
@@ -135,6 +140,7 @@ impl Services {
                 let mut state = condition.state.lock();
                 state.error.clone_from(&reason);
                 state.is_secret_wrong |= is_secret_wrong;
+                busy.into_iter().for_each(|pause| state.is_busy(now, pause));
                 state.ask_at = now.saturating_add(ILL_EVERY);
                 Err(Error::failed(program, reason))
             }

@@ -1,11 +1,12 @@
 //! One call of a program: sign, post, judge.
 
+use super::pace::busy_for;
 use super::program::Protocol;
 use super::registry::Registration;
 use crate::output::destination::{Guarded, body_of};
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use muster_webhook::extension::{self, Message, Subject};
 use muster_webhook::service::{self, DEADLINE_S, Envelope, USER_AGENT};
 use muster_webhook::{EXTENSION_HEADER, SERVICE_HEADER, sign};
@@ -55,6 +56,8 @@ pub(super) enum Verdict {
     Failed(String),
     /// It has no callback for this.
     NotImplemented,
+    /// It is called too often, and is left alone for so long.
+    Busy(Duration),
     /// Secrets differ.
     WrongSecret,
 }
@@ -69,13 +72,14 @@ impl Said {
         }
     }
 
-    fn judge(&self, status: u16, body: &[u8]) -> Verdict {
+    fn judge(&self, status: u16, retry_after: Option<&str>, body: &[u8]) -> Verdict {
         match self {
             Self::Event(_) => match service::judge(status, body) {
                 service::Verdict::Done(answer) => Verdict::Done(Answered::Service(answer)),
                 service::Verdict::Again(reason) => Verdict::Again(reason),
                 service::Verdict::Failed(reason) => Verdict::Failed(reason),
                 service::Verdict::NotImplemented => Verdict::NotImplemented,
+                service::Verdict::Busy => Verdict::Busy(busy_for(retry_after)),
                 service::Verdict::WrongSecret => Verdict::WrongSecret,
             },
             Self::Message(message) => {
@@ -84,6 +88,7 @@ impl Said {
                     extension::Verdict::Done(answer) => Verdict::Done(Answered::Extension(answer)),
                     extension::Verdict::Again(reason) => Verdict::Again(reason),
                     extension::Verdict::Failed(reason) => Verdict::Failed(reason),
+                    extension::Verdict::Busy => Verdict::Busy(busy_for(retry_after)),
                     extension::Verdict::WrongSecret => Verdict::WrongSecret,
                 }
             }
@@ -132,7 +137,8 @@ impl Clients {
         };
         let response = client.post(&url, within, fill).await?;
         let status = response.status().as_u16();
-        Ok(said.judge(status, &body_of(response, ANSWER_BYTES_MAX).await?))
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        Ok(said.judge(status, retry_after.as_deref(), &body_of(response, ANSWER_BYTES_MAX).await?))
     }
 }
 

@@ -8,6 +8,7 @@
 //! and end with the subscription.
 
 use super::Error;
+use super::pace::RATE_MAX;
 use super::program::{Program, Protocol};
 use crate::access::{API_KEY, ApiKey, Caller, Flair, Scope, Secrets, is_known_permission, with_flair};
 use crate::random;
@@ -47,6 +48,9 @@ pub struct Registration {
     pub is_public: bool,
     /// It may be at a private or loopback address.
     pub allow_private: bool,
+    /// Calls in a second that it gets at most, over all organizations; `None` bounds only those under way at once.
+    #[serde(default)]
+    pub rate: Option<u32>,
     /// When.
     pub created_at: Timestamp,
     /// Who.
@@ -115,6 +119,11 @@ impl Registration {
         let is_name = |name: &String| !name.is_empty() && name.len() <= TEXT_BYTES_MAX;
         if self.detects.len() > DETECTS_MAX || !self.detects.iter().all(is_name) {
             return invalid(format!("a registration names at most {DETECTS_MAX} detections"));
+        }
+        if self.rate.is_some_and(|rate| !(1..=RATE_MAX).contains(&rate)) {
+            return invalid(format!(
+                "rate is 1 to {RATE_MAX} calls in a second; leave it out for no bound but that of calls at once"
+            ));
         }
         if *protocol == Protocol::Extension && !self.detects.is_empty() {
             return invalid("extensions are not told of detections; a rule can ask one for something".into());
@@ -236,6 +245,7 @@ mod tests {
             detects: Vec::new(),
             is_public: false,
             allow_private: false,
+            rate: None,
             created_at: Timestamp::ZERO,
             by: String::new(),
         }
@@ -256,6 +266,10 @@ mod tests {
         let unknown =
             Registration { permissions: vec!["sensor.fly".into()], ..good.clone() }.check(&Program::service("a"));
         assert!(unknown.expect_err("unknown").to_string().contains("sensor.fly"));
+        for rate in [0, RATE_MAX + 1] {
+            let refused = Registration { rate: Some(rate), ..good.clone() }.check(&Program::service("a"));
+            assert!(refused.is_err_and(|error| error.to_string().contains("1 to 1000")), "{rate}");
+        }
         let rooted = Registration { flair: vec![Flair::Root], ..good.clone() }.check(&Program::service("a"));
         assert!(rooted.is_err_and(|error| error.to_string().contains("root")));
         let told = Registration { detects: vec!["bad".into()], ..good.clone() };

@@ -24,6 +24,13 @@ pub async fn eventually<T>(what: &str, mut check: impl AsyncFnMut() -> Option<T>
     panic!("waited in vain for: {what}");
 }
 
+/// Lets so much time pass at once for everything that waits for time: what it is measured by otherwise goes on as it does.
+pub async fn pass(span: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(span).await;
+    tokio::time::resume();
+}
+
 async fn subscribed() -> World {
     let world = World::new().await;
     let subscription = extension::Subscription { created_at: clock::now(), by: "test".into() };
@@ -150,6 +157,22 @@ async fn records_are_tagged_and_untagged() {
     assert_eq!(tags().await, json!(["seen 1"]));
 }
 
+/// What an output has written into a folder, if its last line is whole.
+pub fn written(world: &World, dir: &str) -> Option<Vec<Value>> {
+    let mut texts = Vec::new();
+    let mut folders = vec![world.folder.path().join("outputs").join(world.oid.to_string()).join(dir)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.path().is_dir() {
+                true => folders.push(entry.path()),
+                false => texts.push(std::fs::read_to_string(entry.path()).unwrap_or_default()),
+            }
+        }
+    }
+    let text = texts.into_iter().find(|text| text.ends_with('\n'))?;
+    Some(text.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+}
+
 #[tokio::test]
 async fn a_tailored_output_gets_the_events_of_its_rule() {
     let world = World::new().await;
@@ -160,22 +183,7 @@ async fn a_tailored_output_gets_the_events_of_its_rule() {
     let respond = json!([{"action": "output", "name": "mine"}, {"action": "output", "name": "gone"}]);
     set(&world, "dr-general", "r", json!({"detect": second, "respond": respond})).await;
     receive(&world, sid, 1..=3).await;
-    let folder = world.folder.path().join("outputs").join(world.oid.to_string()).join("mine");
-    let text = eventually("the event is written", async || {
-        let mut texts = Vec::new();
-        let mut folders = vec![folder.clone()];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                match entry.path().is_dir() {
-                    true => folders.push(entry.path()),
-                    false => texts.push(std::fs::read_to_string(entry.path()).unwrap_or_default()),
-                }
-            }
-        }
-        texts.into_iter().find(|text| text.ends_with('\n'))
-    })
-    .await;
-    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines = eventually("the event is written", async || written(&world, "mine")).await;
     assert_eq!((lines.len(), &lines[0]["event"]["N"]), (1, &json!(2)));
     let told = eventually("the missing output is told", async || {
         let errors = errors(&world).await;

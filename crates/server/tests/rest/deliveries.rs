@@ -1,10 +1,10 @@
 //! What a service sees on the wire: bytes, headers, and when they come.
 
-use crate::actions::eventually;
+use crate::actions::{eventually, pass};
 use crate::artifacts::{ingestion_key, upload};
 use crate::world::World;
 use muster_server::clock;
-use muster_webhook::service::{Etype, Per, Period};
+use muster_webhook::service::{DEADLINE_S, Etype, Per, Period};
 use muster_webhook::{SERVICE_HEADER, sign};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -159,8 +159,8 @@ async fn checklist_21_1_3_4_and_13_every_try_is_plain_and_signed_anew_with_a_lat
         );
         assert_eq!((&posted.event["mid"], &posted.event["data"]["a"]), (&mid, &json!("é ☃ 😀")));
     }
-    let deadline = |posted: &Posted| posted.event["deadline"].as_i64().unwrap();
-    assert!(deadline(&tries[1]) >= deadline(&tries[0]) + 4, "four seconds pass before the second try at least");
+    let deadlines = deadlines(&tries);
+    assert!(deadlines[1] >= deadlines[0] + 4, "four seconds pass before the second try at least");
     assert_ne!(tries[0].headers[SERVICE_HEADER], tries[1].headers[SERVICE_HEADER]);
 }
 
@@ -199,6 +199,100 @@ async fn checklist_21_1_15_an_early_413_and_a_closed_connection_are_failures_and
     let path = format!("service/{}/hasty", world.oid);
     assert_eq!(world.refused("POST", &path, &[("request_data", &large)]).await.0, 502);
     hasty.abort();
+}
+
+fn deadlines(posted: &[Posted]) -> Vec<i64> {
+    posted.iter().map(|posted| posted.event["deadline"].as_i64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn nine_4_a_service_that_is_called_too_often_is_left_alone_for_as_long_as_it_says_and_told_again() {
+    let world = World::new().await;
+    let busy = |event: &Value, before: usize| {
+        let is_first = before == 0 && event["data"]["n"] == 1;
+        Some(if is_first {
+            "HTTP/1.1 429 Slow Down\r\nretry-after: 3\r\ncontent-length: 0\r\n\r\n".into()
+        } else {
+            ok(DONE)
+        })
+    };
+    let service = Wire::new(&named(&["health", "request"]), busy).await;
+    subscribed(&world, &service.url).await;
+    let path = format!("service/{}/wire", world.oid);
+    let first = world.ok("POST", &path, &[("request_data", r#"{"n": 1}"#), ("is_async", "true")]).await["mid"].clone();
+    eventually("the first call", async || Some(()).filter(|()| service.of("request").len() == 1)).await;
+    let one = format!("services/{}/wire", world.oid);
+    let error = eventually("the answer", async || {
+        let error = world.ok("GET", &one, &[]).await["error"].as_str().unwrap().to_owned();
+        Some(error).filter(|error| !error.is_empty())
+    })
+    .await;
+    assert!(error.contains("429"), "{error}");
+    let (status, refused) = world.refused("POST", &path, &[("request_data", "{}")]).await;
+    assert!(
+        status == 502 && refused.to_string().contains("less often"),
+        "it is left alone by whoever waits, too: {refused}"
+    );
+    world.ok("POST", &path, &[("request_data", r#"{"n": 2}"#), ("is_async", "true")]).await;
+    let posted = eventually("all", async || Some(service.of("request")).filter(|all| all.len() == 3)).await;
+    assert_eq!(
+        [&posted[0].event["mid"], &posted[1].event["mid"]],
+        [&first, &first],
+        "in their order, under the same id"
+    );
+    let deadlines = deadlines(&posted);
+    assert!(deadlines[1] >= deadlines[0] + 3 && deadlines[2] >= deadlines[0] + 3, "{deadlines:?}");
+    assert_eq!(waiting(&world).await, 0, "and it counts as no try");
+}
+
+#[tokio::test]
+async fn nine_4_a_service_gets_no_more_calls_in_a_second_than_its_registration_says() {
+    let world = World::new().await;
+    let service = Wire::new(&named(&["health", "request"]), |_, _| Some(ok(DONE))).await;
+    let one = format!("services/{}/wire", world.oid);
+    for rate in ["0", "1001", "many"] {
+        let form = [("url", service.url.as_str()), ("rate", rate)];
+        assert_eq!(world.refused("POST", &one, &form).await.0, 400, "{rate}");
+    }
+    world.ok("POST", &one, &[("url", &service.url), ("secret", SECRET), ("rate", "1")]).await;
+    world.ok("POST", &format!("{one}/health"), &[]).await;
+    world.ok("POST", &format!("{one}/subscription"), &[]).await;
+    assert_eq!(world.ok("GET", &one, &[]).await["rate"], 1);
+    let path = format!("service/{}/wire", world.oid);
+    for _ in 0..3 {
+        world.ok("POST", &path, &[("request_data", "{}"), ("is_async", "true")]).await;
+    }
+    world.ok("POST", &path, &[("request_data", "{}")]).await;
+    let posted = eventually("all", async || Some(service.of("request")).filter(|all| all.len() == 4)).await;
+    let mut deadlines = deadlines(&posted);
+    deadlines.sort_unstable();
+    assert!(deadlines[3] >= deadlines[0] + 2, "four calls take three seconds: {deadlines:?}");
+}
+
+#[tokio::test]
+async fn checklist_21_1_25_a_call_beyond_its_deadline_is_given_up_then_and_not_made_twice_meanwhile() {
+    let world = World::new().await;
+    let service = Wire::new(&named(&["health", "request"]), |event, before| {
+        let is_slow = event["data"]["do"] == "sleep" && before == 0;
+        Some(if is_slow { String::new() } else { ok(DONE) })
+    })
+    .await;
+    subscribed(&world, &service.url).await;
+    let path = format!("service/{}/wire", world.oid);
+    let of_sleeper =
+        || service.of("request").into_iter().filter(|posted| posted.event["data"]["do"] == "sleep").collect::<Vec<_>>();
+    world.ok("POST", &path, &[("request_data", r#"{"do": "sleep"}"#), ("is_async", "true")]).await;
+    eventually("it is called", async || of_sleeper().pop()).await;
+    pass(Duration::from_secs(DEADLINE_S.unsigned_abs() - 30)).await;
+    world.ok("POST", &path, &[("request_data", "{}"), ("is_async", "true")]).await;
+    eventually("others go on", async || Some(()).filter(|()| service.of("request").len() == 2)).await;
+    assert_eq!(of_sleeper().len(), 1, "until the deadline there is one call");
+    pass(Duration::from_secs(60)).await;
+    let calls = eventually("it is called again", async || Some(of_sleeper()).filter(|calls| calls.len() == 2)).await;
+    assert_eq!(calls[0].event["mid"], calls[1].event["mid"]);
+    while waiting(&world).await > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// Names of all periodic events of these periods, with the number of those whom each is about.

@@ -1,9 +1,11 @@
 //! Extensions of others, as programs of the framework: registered, subscribed to, asked, configured. Checklist 19.1 of
 //! reference/extension-protocol.md.
 
-use crate::actions::eventually;
+use crate::actions::{eventually, pass};
 use crate::detections::{receive, rule, set};
+use crate::hooks::{hook, post};
 use crate::world::World;
+use flate2::read::GzDecoder;
 use muster_model::Oid;
 use muster_server::access::owner_permissions;
 use muster_server::random;
@@ -15,8 +17,11 @@ use muster_service::{Settings, serve};
 use parking_lot::Mutex;
 use serde_json::{Map, Value, json};
 use std::collections::VecDeque;
+use std::io::Read as _;
 use std::sync::Arc;
-use tokio::net::TcpListener;
+use std::time::Duration;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 
 const SECRET: &str = "extension-secret-0123456789abcdef";
 
@@ -75,7 +80,7 @@ async fn running(world: &World, secret: &str) -> Running {
                 keep(
                     what,
                     json!({
-                        "oid": call.who.oid, "ident": call.who.ident, "key": call.who.idempotency_key,
+                        "oid": call.who.oid, "ident": call.who.ident, "key": call.who.idempotency_key, "inv_id": call.inv_id,
                         "data": call.data, "config": call.config, "acl": call.acl, "rule": call.automation_rule,
                         "state": call.resource_state.keys().collect::<Vec<_>>(), "me": json!(me)["ident"],
                     }),
@@ -278,6 +283,108 @@ async fn checklist_19_1_12_a_call_is_tried_three_times_under_one_key_and_its_end
     let told = eventually("the extension is told", async || extension.of("error").pop()).await;
     assert_eq!(told, json!({"oid": world.oid, "error": "never"}));
     assert!(errors(&world).await.contains("do: never"));
+}
+
+/// An extension that answers nothing or too much, whatever it is asked for but its schema; tells the keys of what it got.
+async fn unhelpful(world: &World, answer: &'static str) -> (Arc<Mutex<Vec<String>>>, tokio::task::JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let keys = Arc::<Mutex<Vec<String>>>::default();
+    let kept = Arc::clone(&keys);
+    let serving = tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let kept = Arc::clone(&kept);
+            tokio::spawn(async move { serve_unhelpful(stream, &kept, answer).await });
+        }
+    });
+    let form = [("url", url.as_str()), ("secret", SECRET)];
+    world.ok("POST", &format!("extensions/{}/ext-r", world.oid), &form).await;
+    world.ok("POST", &subscription(world.oid), &[]).await;
+    (keys, serving)
+}
+
+async fn serve_unhelpful(stream: TcpStream, keys: &Mutex<Vec<String>>, answer: &str) -> std::io::Result<()> {
+    let mut stream = BufReader::new(stream);
+    let (mut length, mut line) = (0, String::new());
+    while stream.read_line(&mut line).await? > 2 {
+        if let Some((name, value)) = line.split_once(": ") {
+            length = if name.eq_ignore_ascii_case("content-length") { value.trim().parse().unwrap() } else { length };
+        }
+        line.clear();
+    }
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await?;
+    let mut text = String::new();
+    GzDecoder::new(body.as_slice()).read_to_string(&mut text)?;
+    let message: Value = serde_json::from_str(&text)?;
+    if message["schema_request"].is_object() {
+        let action = json!({"parameters": {"fields": {}}});
+        let data = json!({"request_schema": {"do": action}, "required_events": []});
+        let body = json!({"version": 20_221_218, "data": data}).to_string();
+        let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+        return stream.write_all((head + &body).as_bytes()).await;
+    }
+    keys.lock().push(message["idempotency_key"].as_str().unwrap().to_owned());
+    stream.write_all(answer.as_bytes()).await?;
+    let piece = vec![b' '; 64 << 10];
+    while !answer.is_empty() {
+        // Whoever has had enough hangs up.
+        stream.write_all(&piece).await?;
+    }
+    std::future::pending().await
+}
+
+#[tokio::test]
+async fn checklist_19_1_15_a_call_of_more_than_two_minutes_is_cut_off_and_tried_again_under_its_key() {
+    let world = World::new().await;
+    let (keys, serving) = unhelpful(&world, "").await;
+    let nothing = json!({});
+    let asking = asked(&world, "do", &nothing);
+    let passing = async {
+        for tries in 1..=3 {
+            eventually("it is tried", async || Some(()).filter(|()| keys.lock().len() == tries)).await;
+            pass(Duration::from_secs(110)).await;
+            assert_eq!(keys.lock().len(), tries, "it has two minutes");
+            pass(Duration::from_secs(11)).await;
+        }
+    };
+    let ((status, refused), ()) = tokio::join!(asking, passing);
+    assert_eq!(status, 502, "{refused}");
+    let keys = keys.lock().clone();
+    assert!(keys.len() == 3 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    serving.abort();
+}
+
+#[tokio::test]
+async fn checklist_19_1_16_an_answer_without_end_is_refused_and_tried_again_as_one_that_got_lost() {
+    let world = World::new().await;
+    let (keys, serving) = unhelpful(&world, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
+    let (status, refused) = asked(&world, "do", &json!({})).await;
+    assert!(status == 502 && refused.to_string().contains("more than 8388608 bytes"), "{refused}");
+    let keys = keys.lock().clone();
+    assert!(keys.len() == 3 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    serving.abort();
+}
+
+#[tokio::test]
+async fn checklist_19_1_23_the_investigation_of_an_event_reaches_the_extension_that_a_rule_asks() {
+    let world = World::new().await;
+    let extension = running(&world, SECRET).await;
+    subscribed(&world, &extension).await;
+    assert_eq!(asked(&world, "do", &json!({"what": "a"})).await.0, 200);
+    assert_eq!(extension.of("do").pop().unwrap()["inv_id"], "", "a person has none");
+    let request = json!([{"action": "extension request", "extension name": "ext-r", "extension action": "do",
+                          "extension request": {"what": "of {{ .event.kind }}"}}]);
+    let detect = json!({"event": "FED", "op": "exists", "path": "event/kind"});
+    set(&world, "dr-general", "asks", json!({"detect": detect, "respond": request})).await;
+    let path = hook(&world, "hook-secret").await;
+    let event = json!({"kind": "FED", "of": {"case": "case/1 é {\"a\": 1}"}}).to_string();
+    assert_eq!(post(&world, &path, event, None).await.0, 200);
+    let asked = eventually("the rule asks", async || {
+        extension.of("do").into_iter().find(|got| got["data"]["what"] == "of FED")
+    })
+    .await;
+    assert_eq!(asked["inv_id"], "case/1 é {\"a\": 1}", "byte for byte");
 }
 
 #[tokio::test]

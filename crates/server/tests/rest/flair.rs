@@ -176,6 +176,78 @@ async fn nine_1_a_key_with_segment_sees_and_changes_only_what_it_made() {
     }
 }
 
+/// Where keys and payloads stand: their listing is not how they are made.
+const IID: &str = "6ba7b810-9dad-11d1-80b4-00c04fd430c8";
+
+/// Makes an installation key, an ingestion key and a payload; gives what came of each.
+async fn make_kept(world: &World, token: &str) -> [u16; 3] {
+    let (oid, call) =
+        (world.oid, async |path: &str, form: &[(&str, &str)]| world.call_as(Some(token), "POST", path, form).await);
+    let key = call(&format!("installationkeys/{oid}"), &[("iid", IID), ("desc", "mine")]).await.0;
+    let ingestion = call(&format!("insight/{oid}/ingestion_keys"), &[("name", "mine")]).await.0;
+    let granted = call(&format!("payload/{oid}/mine"), &[]).await.1;
+    let url = granted["put_url"].as_str().unwrap();
+    let put = world.request("PUT", &url[url.find("/transfer/").unwrap()..]).body("echo").send().await.unwrap();
+    [key, ingestion, put.status().as_u16()]
+}
+
+async fn delete_kept(world: &World, token: &str) -> [u16; 3] {
+    let (oid, call) =
+        (world.oid, async |path: &str, form: &[(&str, &str)]| world.call_as(Some(token), "DELETE", path, form).await.0);
+    [
+        call(&format!("installationkeys/{oid}"), &[("iid", IID)]).await,
+        call(&format!("insight/{oid}/ingestion_keys"), &[("name", "mine")]).await,
+        call(&format!("payload/{oid}/mine"), &[]).await,
+    ]
+}
+
+/// What is seen of each: nothing, that it is there, or all of it.
+async fn seen_kept(world: &World, token: &str) -> [&'static str; 3] {
+    let (oid, get) = (world.oid, async |path: &str| world.call_as(Some(token), "GET", path, &[]).await);
+    let of_secret = |secret: &Value| match secret.as_str() {
+        None => "nothing",
+        Some("") => "that it is there",
+        Some(_) => "all",
+    };
+    let key = get(&format!("installationkeys/{oid}")).await.1[oid.to_string()][IID]["key"].clone();
+    let ingestion = get(&format!("insight/{oid}/ingestion_keys")).await.1["keys"]["mine"].clone();
+    let is_listed = get(&format!("payload/{oid}")).await.1["payloads"]["mine"].is_object();
+    let payload = match (is_listed, get(&format!("payload/{oid}/mine")).await.0) {
+        (true, 200) => "all",
+        (true, 404) => "that it is there",
+        (false, 404) => "nothing",
+        other => panic!("{other:?}"),
+    };
+    [of_secret(&key), of_secret(&ingestion), payload]
+}
+
+#[tokio::test]
+async fn nine_1_flair_holds_for_installation_keys_ingestion_keys_and_payloads() {
+    let world = World::new().await;
+    let other = token(&world, "operator").await;
+    let locking = token(&world, "locking[lock]").await;
+    assert_eq!(make_kept(&world, &locking).await, [200; 3]);
+    assert_eq!(seen_kept(&world, &other).await, ["all"; 3], "a lock gives no privacy");
+    assert_eq!((make_kept(&world, &other).await, delete_kept(&world, &other).await), ([403; 3], [403; 3]));
+    assert_eq!((make_kept(&world, &locking).await, delete_kept(&world, &locking).await), ([200; 3], [200; 3]));
+
+    let hiding = token(&world, "hiding[secret]").await;
+    assert_eq!(make_kept(&world, &hiding).await, [200; 3]);
+    assert_eq!(seen_kept(&world, &hiding).await, ["all"; 3]);
+    assert_eq!(seen_kept(&world, &other).await, ["that it is there"; 3]);
+    assert_eq!(delete_kept(&world, &hiding).await, [200; 3]);
+
+    let within = token(&world, "within[segment]").await;
+    assert_eq!(make_kept(&world, &other).await, [200; 3]);
+    assert_eq!(seen_kept(&world, &within).await, ["nothing"; 3]);
+    assert_eq!(make_kept(&world, &within).await, [403; 3]);
+    let refused = delete_kept(&world, &within).await;
+    assert!(refused.iter().all(|status| [403, 404].contains(status)), "{refused:?}");
+    assert_eq!((seen_kept(&world, &other).await, delete_kept(&world, &other).await), (["all"; 3], [200; 3]));
+    assert_eq!(make_kept(&world, &within).await, [200; 3]);
+    assert_eq!(seen_kept(&world, &within).await, ["all"; 3]);
+}
+
 #[tokio::test]
 async fn nine_1_the_flair_of_a_registration_is_that_of_its_identity() {
     let world = World::new().await;

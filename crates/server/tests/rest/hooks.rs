@@ -1,6 +1,6 @@
 //! Webhooks: what is posted to one becomes events of a sensor of its own.
 
-use crate::actions::eventually;
+use crate::actions::{eventually, written};
 use crate::detections::{set, stored};
 use crate::world::World;
 use flate2::Compression;
@@ -13,7 +13,7 @@ use std::io::Write as _;
 const NAME: &str = "ext-feed";
 
 /// Makes a webhook as published extensions do; gives the path of its address.
-async fn hook(world: &World, secret: &str) -> String {
+pub async fn hook(world: &World, secret: &str) -> String {
     let oid = world.oid;
     let form = [("desc", "ext ext-feed webhook adapter"), ("tags", "lc:system"), ("tags", "ext:ext-feed")];
     let iid = world.ok("POST", &format!("installationkeys/{oid}"), &form).await["iid"].clone();
@@ -26,7 +26,7 @@ async fn hook(world: &World, secret: &str) -> String {
     format!("/{oid}/{NAME}/{secret}")
 }
 
-async fn post(world: &World, path: &str, body: impl Into<reqwest::Body>, encoding: Option<&str>) -> (u16, Value) {
+pub async fn post(world: &World, path: &str, body: impl Into<reqwest::Body>, encoding: Option<&str>) -> (u16, Value) {
     let mut request = world.request("POST", path).header("content-type", "application/json").body(body);
     if let Some(encoding) = encoding {
         request = request.header("content-encoding", encoding);
@@ -86,6 +86,19 @@ async fn checklist_19_1_19_posted_events_are_those_of_a_sensor_and_reach_rules_a
     let world = world.restart().await;
     assert_eq!(post(&world, &path, first, None).await.0, 200);
     assert_eq!(crate::hooks::events(&world).await.last().unwrap()["routing"]["sid"], sid);
+}
+
+#[tokio::test]
+async fn checklist_19_1_19_posted_events_reach_outputs_in_their_order() {
+    let world = World::new().await;
+    let output = [("name", "fed"), ("module", "file"), ("type", "event"), ("dir", "fed")];
+    world.ok("POST", &format!("outputs/{}", world.oid), &output).await;
+    let path = hook(&world, "hook-secret").await;
+    let lines = "{\"kind\": \"ALERT\", \"score\": 1}\n{\"kind\": \"ALERT\", \"score\": 2}\n";
+    assert_eq!(post(&world, &path, lines, None).await.0, 200);
+    let got = eventually("both are written", async || written(&world, "fed").filter(|lines| lines.len() == 2)).await;
+    let scores: Vec<&Value> = got.iter().map(|event| &event["event"]["score"]).collect();
+    assert_eq!((scores, &got[0]["routing"]["hostname"]), (vec![&json!(1), &json!(2)], &json!(NAME)));
 }
 
 #[tokio::test]

@@ -461,6 +461,7 @@ async fn checklist_21_1_20_periodic_events_come_once_per_period_also_over_a_rest
     assert_eq!(service.recorder.of("org_per_1h")[0].2, Some(world.oid));
     assert_eq!(service.recorder.of("once_per_1h")[0].2, None, "it belongs to no organization");
 
+    eventually("nothing waits", async || deliveries(&world).await.is_empty().then_some(())).await;
     let world = world.restart().await;
     world.server.app.services.put_due(hour(1)).await;
     world.server.app.services.put_due(hour(3)).await;

@@ -1,12 +1,12 @@
 //! A server as far as it delivers: the product's outbox and decisions, driven over virtual time. What stands here is only
 //! what `service/deliver.rs` and `service/change.rs` of the server do around them.
 
-use crate::world::{OID, Sabotage, Site, TARGETS, name_of};
+use crate::world::{OID, RATES, Sabotage, Site, TARGETS, name_of};
 use crate::{truth::number_of, world::Event};
 use muster_model::Timestamp;
 use muster_server::service::{
-    Fate, GivenUp, LANE_CALLS_MAX, Lane, Message, Next, Outbox, Outcome, Patience, Posted, Protocol, READ_AHEAD, State,
-    Subscribed, fate, is_farewell, is_heard,
+    Fate, GivenUp, LANE_CALLS_MAX, Lane, Message, Next, Outbox, Outcome, Pace, Patience, Posted, Protocol, READ_AHEAD,
+    State, Subscribed, busy_for, fate, is_farewell, is_heard, writes,
 };
 use muster_sim::kernel::{MS, Micros, SECOND};
 use muster_store::{Delivery, Expect, Record, Store, StoreError, Tries, Write};
@@ -56,6 +56,7 @@ pub struct Server {
     changing: BTreeSet<usize>,
     lanes: Vec<(Arc<Lane>, usize)>,
     states: Vec<State>,
+    paces: Vec<Pace>,
     commits: BTreeMap<u64, Commit>,
     results: BTreeMap<u64, (Commit, Result<(), StoreError>)>,
     last_commit: u64,
@@ -88,6 +89,7 @@ impl Server {
             changing: BTreeSet::new(),
             lanes: Vec::new(),
             states: vec![State::default(); TARGETS],
+            paces: vec![Pace::default(); TARGETS],
             commits: BTreeMap::new(),
             results: BTreeMap::new(),
             last_commit: 0,
@@ -120,7 +122,7 @@ impl Server {
 
     /// A target said that it is well.
     pub fn is_well(&mut self, site: &Site, target: usize) {
-        self.states[target] = State::well(site.now(), site.now());
+        self.states[target].is_well(site.now(), site.now());
     }
 
     fn commit(&mut self, site: &Site, writes: Vec<Write>, then: Then) {
@@ -314,20 +316,37 @@ impl Server {
             site.truth.borrow_mut().unheard(number);
             return self.conclude(site, target, delivery, None, Outcome::Done);
         }
-        if let Some(until) = self.states[target].rest(site.now()) {
-            return self.conclude(site, target, delivery, None, Outcome::Later(until));
-        }
-        site.truth.borrow_mut().begins(self.number, number, position, delivery.tries.made == 0);
+        let now = Duration::from_micros(site.kernel.now());
+        let rate = RATES[target].filter(|_| site.sabotage != Some(Sabotage::IgnoreRate));
+        let wait = self.paces[target].turn(now, rate) - now;
+        site.truth.borrow_mut().counts.waited += u64::from(!wait.is_zero());
         let id = match site.sabotage {
             Some(Sabotage::RenewId) => Uuid::from_bytes(site.kernel.id()),
             _ => delivery.id,
         };
         if site.sabotage == Some(Sabotage::ForgetBeforeAnswer) {
-            let write = Fate::Forgotten.write(OID, position);
-            self.commit(site, write.into_iter().collect(), Then::Put(None, number, None));
+            self.commit(site, writes(OID, [(position, &Fate::Forgotten)]), Then::Put(None, number, None));
         }
         let call = Call { server: self.number, target, number, id, delivery };
-        calls.push((site.kernel.between(MS / 2, 30 * MS), call));
+        calls.push((u64::try_from(wait.as_micros()).unwrap_or(Micros::MAX), call));
+    }
+
+    /// It is the turn of a call; tells whether it is made.
+    pub fn turn(&mut self, site: &Site, call: &Call) -> bool {
+        let Call { target, number, ref delivery, .. } = *call;
+        if self.is_deposed {
+            return false;
+        }
+        if let Some(until) = self.states[target].rest(site.now()) {
+            site.truth.borrow_mut().put_off(self.number, number);
+            self.conclude(site, target, delivery.clone(), None, Outcome::Later(until));
+            return false;
+        }
+        let mut truth = site.truth.borrow_mut();
+        truth.begins(self.number, number, delivery.position, delivery.tries.made == 0);
+        let step = RATES[target].map_or(0, |rate| SECOND / u64::from(rate));
+        truth.calls((self.number, target), site.kernel.now(), step);
+        true
     }
 
     /// A call is over.
@@ -346,6 +365,16 @@ impl Server {
                     Verdict::Done(_) | Verdict::NotImplemented => done,
                     Verdict::Again(reason) => Outcome::Again(reason),
                     Verdict::Failed(reason) => Outcome::Failed(reason),
+                    Verdict::Busy => {
+                        let said = answer.map(|(_, said)| said);
+                        let pause = busy_for(said);
+                        let micros = u64::try_from(pause.as_micros()).unwrap_or(Micros::MAX);
+                        site.truth.borrow_mut().asks_for_rest((self.number, target), site.kernel.now() + micros);
+                        if site.sabotage != Some(Sabotage::IgnoreBusy) {
+                            self.states[target].is_busy(now, pause);
+                        }
+                        Outcome::Later(now.saturating_add(pause))
+                    }
                     Verdict::WrongSecret => {
                         self.states[target].refuses_signature(now);
                         Outcome::Later(now)
@@ -366,13 +395,13 @@ impl Server {
         let position = delivery.position;
         let (fate, given_up) = fate(&delivery, patience, outcome, site.now(), site.kernel.random());
         self.note(site, &fate, given_up.as_ref(), (number, position));
-        let mut write = fate.write(OID, position);
+        let stored = |fate: &Fate| writes(OID, [(position, fate)]);
+        let mut writes = stored(&fate);
         match (site.sabotage, &fate) {
-            (Some(Sabotage::ForgetFailed), Fate::Kept(_)) => write = Fate::Forgotten.write(OID, position),
-            (Some(Sabotage::ForgetTries), Fate::Retried(_)) => write = None,
+            (Some(Sabotage::ForgetFailed), Fate::Kept(_)) => writes = stored(&Fate::Forgotten),
+            (Some(Sabotage::ForgetTries), Fate::Retried(_)) => writes.clear(),
             _ => {}
         }
-        let mut writes: Vec<Write> = write.into_iter().collect();
         if fate == Fate::Ended && self.subscriptions.get(&target) == Some(&true) {
             self.changing.insert(target);
             writes.push(subscription(target, None));

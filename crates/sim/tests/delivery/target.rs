@@ -18,6 +18,8 @@ pub enum Mood {
     Broken,
     /// It has another secret.
     Secret,
+    /// It is called too often.
+    Busy,
 }
 
 /// What a target does with a call.
@@ -33,23 +35,27 @@ pub struct Reaction {
 const DONE: &str = r#"{"success": true, "data": {}}"#;
 const AGAIN: &str = r#"{"success": false, "retry": true, "data": {}}"#;
 const FAILED: &str = r#"{"success": false, "retry": false, "data": {}, "error": "no"}"#;
+/// For how many seconds one that is busy asks to be left alone.
+const BUSY_S: [&str; 3] = ["", "2", "40"];
+
 const LACKING: &str = r#"{"success": false, "data": {"error": "not implemented"}, "retry": false}"#;
 
 impl Mood {
     pub fn any(kernel: &Kernel) -> Self {
-        match kernel.below(12) {
+        match kernel.below(13) {
             0..4 => Self::Well,
             4 | 5 => Self::Slow,
             6 | 7 => Self::Away,
             8 => Self::Hanging,
             9 | 10 => Self::Broken,
+            11 => Self::Busy,
             _ => Self::Secret,
         }
     }
 
     /// Whether it accepts a health check.
     pub fn is_well(self) -> bool {
-        !matches!(self, Self::Away | Self::Hanging | Self::Secret)
+        !matches!(self, Self::Away | Self::Hanging | Self::Secret | Self::Busy)
     }
 
     /// What it does with a call; `within` is what the caller waits.
@@ -66,6 +72,7 @@ impl Mood {
             Self::Away => Reaction { is_done: false, answer: None, after: soon },
             Self::Hanging => Reaction { is_done: kernel.chance(50), answer: None, after: within },
             Self::Secret => answered(false, 401, ""),
+            Self::Busy => answered(false, 429, BUSY_S[kernel.index(BUSY_S.len())]),
             Self::Broken => match kernel.below(8) {
                 0 | 1 => answered(false, 500, ""),
                 2 | 3 => answered(false, 200, AGAIN),

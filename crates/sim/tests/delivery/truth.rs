@@ -3,6 +3,7 @@
 use crate::server::SUBSCRIPTION;
 use crate::world::name_of;
 use muster_model::Oid;
+use muster_sim::kernel::Micros;
 use muster_store::Store;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -16,6 +17,10 @@ pub struct Counts {
     pub deposed: u64,
     pub full_disks: u64,
     pub clock_jumps: u64,
+    /// Answers that asked for rest.
+    pub busy: u64,
+    /// Calls that waited for their turn.
+    pub waited: u64,
     pub retried: u64,
     /// Given up and kept.
     pub kept: u64,
@@ -32,6 +37,8 @@ impl Counts {
         self.deposed += other.deposed;
         self.full_disks += other.full_disks;
         self.clock_jumps += other.clock_jumps;
+        self.busy += other.busy;
+        self.waited += other.waited;
         self.retried += other.retried;
         self.kept += other.kept;
         self.revived += other.revived;
@@ -71,8 +78,12 @@ pub struct Truth {
     /// Messages that a server has begun before, and the position that it began last in a lane.
     begun: BTreeSet<(u32, u64)>,
     reached: BTreeMap<(u32, usize), u64>,
+    /// Messages that were about to be sent when their target began to rest.
+    put_off: BTreeSet<(u32, u64)>,
     /// Servers that know that they were deposed.
     deposed: BTreeSet<u32>,
+    /// Before which instant a server may not call a target, because of its rate or because the target asked for it.
+    free_at: BTreeMap<(u32, usize), Micros>,
 }
 
 fn is_turn(kind: &str) -> bool {
@@ -118,7 +129,10 @@ impl Truth {
         if !self.under_way.insert((server, number)) {
             self.fault(format!("server {server} sends message {number} twice at once"));
         }
-        let is_new = self.begun.insert((server, number)) && is_first && !self.revived.contains_key(&number);
+        let is_new = self.begun.insert((server, number))
+            && is_first
+            && !self.revived.contains_key(&number)
+            && !self.put_off.contains(&(server, number));
         // A turn waits for the one before it.
         if is_new && !is_turn {
             let last = self.reached.entry((server, target)).or_default();
@@ -129,6 +143,34 @@ impl Truth {
                 *last = position;
             }
         }
+    }
+
+    /// A message was about to be sent, and its target is to be left alone.
+    pub fn put_off(&mut self, server: u32, number: u64) {
+        self.put_off.insert((server, number));
+    }
+
+    /// A server calls a target, which it may every `step`.
+    pub fn calls(&mut self, (server, target): (u32, usize), now: Micros, step: Micros) {
+        let free_at = self.free_at.entry((server, target)).or_default();
+        let early = free_at.saturating_sub(now);
+        *free_at = (*free_at).max(now + step);
+        if early > 0 {
+            self.fault(format!("server {server} calls target {target} {early} us too early"));
+        }
+    }
+
+    /// A server hears from a target that it is to be left alone until then.
+    pub fn asks_for_rest(&mut self, (server, target): (u32, usize), until: Micros) {
+        self.counts.busy += 1;
+        let free_at = self.free_at.entry((server, target)).or_default();
+        *free_at = until.max(*free_at);
+    }
+
+    /// By their clocks servers do not know how much time has passed.
+    pub fn clocks_jump(&mut self) {
+        self.counts.clock_jumps += 1;
+        self.free_at.clear();
     }
 
     /// What a server began is over, for now.

@@ -19,6 +19,9 @@ pub const OID: Oid = Oid(Uuid::from_u128(0x0de1));
 /// Targets of a run.
 pub const TARGETS: usize = 4;
 
+/// Calls in a second that each of them gets at most.
+pub const RATES: [Option<u32>; TARGETS] = [None, Some(1), Some(4), Some(50)];
+
 /// Server time at the start of a run: 2025-06-01T00:00:00Z.
 const EPOCH_MICROS: i64 = 1_748_736_000_000_000;
 
@@ -43,6 +46,8 @@ pub enum Event {
     Stored(u32),
     /// Servers look what is due.
     Look,
+    /// It is the turn of a call.
+    Turn(u64),
     /// A call reaches its target.
     Arrive(u64),
     /// A server hears the answer to a call.
@@ -78,10 +83,14 @@ pub enum Sabotage {
     OutliveClaim,
     /// A subscription is gone before its end was told.
     EndAtOnce,
+    /// Calls are made as fast as they can be.
+    IgnoreRate,
+    /// Those that ask for rest get none.
+    IgnoreBusy,
 }
 
 impl Sabotage {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::DeliverBeforeStore,
         Self::ForgetBeforeAnswer,
         Self::ForgetFailed,
@@ -89,6 +98,8 @@ impl Sabotage {
         Self::RenewId,
         Self::OutliveClaim,
         Self::EndAtOnce,
+        Self::IgnoreRate,
+        Self::IgnoreBusy,
     ];
 }
 
@@ -167,9 +178,9 @@ impl World {
             for server in self.servers.values_mut().filter(|server| !server.is_deposed) {
                 server.look(&self.site, &mut calls);
             }
-            for (delay, call) in calls {
+            for (wait, call) in calls {
                 self.last_call += 1;
-                self.site.kernel.after(delay, Event::Arrive(self.last_call));
+                self.site.kernel.after(wait, Event::Turn(self.last_call));
                 self.calls.insert(self.last_call, call);
             }
         }
@@ -191,6 +202,7 @@ impl World {
                 }
             }
             Event::Look => {}
+            Event::Turn(id) => self.turn(id),
             Event::Arrive(id) => self.arrive(id),
             Event::Answered(id, answer) => {
                 let Some(call) = self.calls.remove(&id) else { return };
@@ -241,12 +253,23 @@ impl World {
         }
     }
 
+    fn turn(&mut self, id: u64) {
+        let Some(call) = self.calls.get(&id) else { return };
+        let is_made = self.servers.get_mut(&call.server).is_some_and(|server| server.turn(&self.site, call));
+        if is_made {
+            let kernel = &self.site.kernel;
+            kernel.after(kernel.between(MS / 2, 30 * MS), Event::Arrive(id));
+        } else {
+            self.calls.remove(&id);
+        }
+    }
+
     fn arrive(&mut self, id: u64) {
         let Some(call) = self.calls.get(&id) else { return };
         let (kernel, mut truth) = (&self.site.kernel, self.site.truth.borrow_mut());
         let reaction = self.moods[call.target].react(kernel, CALL_MAX);
         kernel.note(|| format!("target {} gets message {}: {:?}", call.target, call.number, reaction.answer));
-        let is_try = reaction.answer.is_none_or(|(status, _)| status != 401);
+        let is_try = reaction.answer.is_none_or(|(status, _)| ![401, 429].contains(&status));
         truth.arrives(call.number, call.id, is_try, Patience::with(Protocol::Service).tries_max.into());
         if reaction.is_done {
             truth.done(call.number);
@@ -315,7 +338,7 @@ impl World {
                 let micros = i64::try_from(kernel.below(2 * span * SECOND)).unwrap_or(0);
                 let jump = micros - i64::try_from(span * SECOND).unwrap_or(0);
                 kernel.note(|| format!("clocks jump by {} s", jump / 1_000_000));
-                site.truth.borrow_mut().counts.clock_jumps += 1;
+                site.truth.borrow_mut().clocks_jump();
                 site.clock_micros.set(site.clock_micros.get() + jump);
             }
             _ => {}

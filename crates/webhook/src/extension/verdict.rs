@@ -15,6 +15,8 @@ pub enum Verdict {
     Again(String),
     /// Failed for good, for this reason.
     Failed(String),
+    /// It is called too often: nothing is sent for a while, and this counts as no try.
+    Busy,
     /// Secrets differ: nothing more is sent until somebody looks at it.
     WrongSecret,
 }
@@ -40,6 +42,7 @@ pub fn judge(status: u16, body: &[u8], is_heartbeat: bool) -> Verdict {
             Err(error) => Verdict::Failed(format!("the answer cannot be used: {error}")),
         },
         401 => Verdict::WrongSecret,
+        429 => Verdict::Busy,
         400..=499 => Verdict::Failed(reason()),
         _ if answer.as_ref().is_ok_and(|answer| answer.retriable == Some(false)) => Verdict::Failed(reason()),
         _ => Verdict::Again(reason()),
@@ -58,7 +61,7 @@ mod tests {
         let is_again = |status, body: &str| match judge(status, body.as_bytes(), false) {
             Verdict::Again(reason) => Some((true, reason)),
             Verdict::Failed(reason) => Some((false, reason)),
-            Verdict::Done(_) | Verdict::WrongSecret => None,
+            Verdict::Done(_) | Verdict::Busy | Verdict::WrongSecret => None,
         };
         let html = "<!doctype html><title>500</title>";
         assert!(is_again(500, html).is_some_and(|(again, _)| again));
@@ -81,6 +84,11 @@ mod tests {
     fn checklist_19_1_13_another_secret_is_no_failure_of_one_call() {
         let body = br#"{"version": 20221218, "error": "invalid signature", "data": {}, "retriable": true}"#;
         assert_eq!(judge(401, body, false), Verdict::WrongSecret);
+    }
+
+    #[test]
+    fn nine_4_an_extension_that_is_called_too_often_has_failed_at_nothing() {
+        assert_eq!(judge(429, b"<html>", false), Verdict::Busy);
     }
 
     #[test]

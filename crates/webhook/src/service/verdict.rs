@@ -14,6 +14,8 @@ pub enum Verdict {
     Failed(String),
     /// The service has no callback for such events: none is sent until its next health check.
     NotImplemented,
+    /// It is called too often: nothing is sent for a while, and this counts as no try.
+    Busy,
     /// Secrets differ: nothing more is sent until somebody looks at it.
     WrongSecret,
 }
@@ -24,6 +26,7 @@ pub fn judge(status: u16, body: &[u8]) -> Verdict {
     match status {
         200 => judge_answer(body),
         401 => Verdict::WrongSecret,
+        429 => Verdict::Busy,
         // Nothing that the same bytes could change.
         400 | 413 | 415 => Verdict::Failed(format!("the service answered HTTP {status}{}", said(body))),
         _ => Verdict::Again(format!("the service answered HTTP {status}{}", said(body))),
@@ -102,6 +105,11 @@ mod tests {
     #[test]
     fn checklist_21_1_14_another_secret_is_no_failure_of_one_event() {
         assert_eq!(judge(401, b"bad origin signature"), Verdict::WrongSecret);
+    }
+
+    #[test]
+    fn nine_4_a_service_that_is_called_too_often_has_failed_at_nothing() {
+        assert_eq!(judge(429, b"slow down"), Verdict::Busy);
     }
 
     #[test]

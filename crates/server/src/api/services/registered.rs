@@ -122,6 +122,7 @@ fn registration(route: Route) -> Route {
         )
         .form("is_public", Kind::Flag, "Offer it to every organization of the server; for owners")
         .form("allow_private", Kind::Flag, "It may be at a private or loopback address; for owners")
+        .form("rate", Kind::Whole(1, service::RATE_MAX.into()), "Calls in a second that it gets at most, 1 to 1,000; absent bounds only calls at once")
 }
 
 impl From<Error> for ApiError {
@@ -176,6 +177,7 @@ fn shown(call: &Call, oid: Oid, program: &Program, found: &Found) -> Value {
         fields.insert("url".into(), json!(registration.url));
         fields.insert("has_secret".into(), json!(registration.secret.is_some()));
         fields.insert("allow_private".into(), json!(registration.allow_private));
+        fields.extend(registration.rate.map(|rate| ("rate".to_owned(), json!(rate))));
         fields.insert("created".into(), json!(registration.created_at.as_secs()));
         fields.insert("by".into(), json!(registration.by));
     }
@@ -228,6 +230,7 @@ async fn register(call: Call, protocol: Protocol) -> Result<Reply, ApiError> {
         detects: texts("detects"),
         is_public: call.fields.flag("is_public")?,
         allow_private: call.fields.flag("allow_private")?,
+        rate: call.fields.number("rate")?.and_then(|rate| rate.try_into().ok()),
     };
     if wanted.is_public || wanted.allow_private {
         call.caller.require(oid, OWNERS)?;
