@@ -53,7 +53,7 @@ def test_three_5_what_was_pulled_is_pushed_again(lone_server, tmp_path, version)
     run("push", *push, "org.yaml", *sections)
     run("pull", *pull, "pulled.yaml", *sections)
     said = run("push of what was pulled", *push, "pulled.yaml", "--force", *sections)
-    changes = [line for line in said.splitlines() if line.startswith(("+", "-"))]
+    changes = [line for line in map(str.strip, said.splitlines()) if line.startswith(("+ ", "- "))]
     assert not changes, changes[:10]
     text = (tmp_path / "pulled.yaml").read_text()
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -47,7 +47,7 @@ def test_nine_1_registered_programs_are_pulled_pushed_and_pushed_again(lone_serv
     def run(*argv: str) -> list[str]:
         result = client.run(*argv)
         assert result.code == 0, str(result)
-        return [line for line in result.stdout.splitlines() if line.startswith(("+", "-"))]
+        return [line for line in map(str.strip, result.stdout.splitlines()) if line.startswith(("+ ", "- "))]
 
     run(*PULL[version], "pulled.yaml", *SECTIONS)
     pulled = (client.home / "pulled.yaml").read_text()
