@@ -383,15 +383,16 @@ def p63_p64_memory_is_dumped_fetched_and_removed_by_the_client():
     path, local = f"{BASE}/session/{s.session_id}/command", FOLDER / "local.bin"
     for pid, compress in ((os.getpid(), False), (small.pid, True)):
         asked = {"session_id": s.session_id, "name": "memdump", "object": str(FOLDER / "image"), "pid": pid, "compress": compress}
-        number = plain("POST", path, asked)[1]["id"]
+        number, begun = plain("POST", path, asked)[1]["id"], time.monotonic()
         seen = [plain("GET", f"{path}/{number}")[1]]
         while seen[-1]["status"] in ("pending", "in progress"):
             seen.append(plain("GET", f"{path}/{number}")[1])
-        steps = [one["percentdone"] for one in seen]
+        took, steps = time.monotonic() - begun, [one["percentdone"] for one in seen]
         assert steps == sorted(steps) and seen[-1]["complete"] and not seen[-1]["dumping"] and steps[-1] == 100, seen[-1]
         if not compress:
             running = [one for one in seen if one["dumping"]]
-            assert running and len(set(steps)) > 2, steps
+            # It says four times a second how far it is, and on a fast disk it is done before the second time.
+            assert (running or took < 0.5) and len(set(steps)) > min(2, took // 0.5), (took, steps)
             assert all(one["status"] == "in progress" and not one["complete"] for one in running), running
         dump = LiveResponseMemdump(s, number, str(FOLDER / "image") + (".zip" if compress else ""))
         dump.wait()
