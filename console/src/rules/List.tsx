@@ -10,16 +10,16 @@ import { Reading } from '../look/Reading.tsx'
 import { TextFilter } from '../look/TextFilter.tsx'
 import { counted } from '../look/words.ts'
 import { type Kind, RULES, type RuleRecord } from './kinds.ts'
-import { RuleTable } from './RuleTable.tsx'
+import { type Detected, RuleTable } from './RuleTable.tsx'
 
 const DAY_S = 86_400
 /** Detections that are counted: the newest. */
 const COUNTED_MAX = 1_000
 
-function byRule(rows: Row[]): Map<string, number> {
+function byRule(rows: Row[]): Detected {
   const counts = new Map<string, number>()
   for (const { source_rule } of rows) if (typeof source_rule === 'string') counts.set(source_rule, (counts.get(source_rule) ?? 0) + 1)
-  return counts
+  return { counts, of: rows.length < COUNTED_MAX ? 'last day' : `of the newest ${COUNTED_MAX.toLocaleString('en')}` }
 }
 
 /** Rules of a kind, by name. */

@@ -2,12 +2,18 @@ import { Link } from '@tanstack/react-router'
 import { Time } from '../look/Time.tsx'
 import type { Kind, RuleRecord } from './kinds.ts'
 
+/** Detections by the rule that made them. */
+export interface Detected {
+  counts: ReadonlyMap<string, number>
+  /** Of which they are: there may be more than are counted. */
+  of: string
+}
 interface Props {
   kind: Kind
   org: string
   rules: [string, RuleRecord][]
-  /** Detections of the last day by the rule that made them, where rules make some. */
-  detected: ReadonlyMap<string, number> | undefined
+  /** Where rules make some. */
+  detected: Detected | undefined
   /** Switches a rule on or off; absent for whoever may not. */
   toggle: ((name: string, record: RuleRecord) => void) | undefined
 }
@@ -21,7 +27,7 @@ export function RuleTable({ kind, org, rules, detected, toggle }: Props) {
           <tr>
             <th>Name</th>
             <th>In force</th>
-            {detected && <th className="number">Detections, last day</th>}
+            {detected && <th className="number">Detections, {detected.of}</th>}
             <th className="wide">Changed</th>
             <th className="wide">By</th>
           </tr>
@@ -44,7 +50,7 @@ export function RuleTable({ kind, org, rules, detected, toggle }: Props) {
                   onChange={() => toggle?.(name, record)}
                 />
               </td>
-              {detected && <td className="number">{(detected.get(`general.${name}`) ?? 0).toLocaleString('en')}</td>}
+              {detected && <td className="number">{(detected.counts.get(`general.${name}`) ?? 0).toLocaleString('en')}</td>}
               <td className="wide">
                 <Time ms={record.sys_mtd.last_mod} ago />
               </td>
