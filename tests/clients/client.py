@@ -7,9 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from process import ROOT, Process, Server, plain_environment
-
-CACHE = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache"))
+from process import CACHE, Process, Server, plain_environment
 
 # No command waits longer by itself: reconnects and repeats of the client are within seconds.
 COMMAND_MAX_S = 90

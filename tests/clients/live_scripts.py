@@ -1,9 +1,8 @@
 """What it takes to run the scripts of `live/` inside of the published clients' environments."""
 
-import os
 from pathlib import Path
 
-from process import ROOT, plain_environment
+from process import plain_environment
 
 HERE = Path(__file__).parent / "live"
 
@@ -18,10 +17,3 @@ def device(api, sid: str) -> int:
 def variables_of(server, folder: Path) -> dict[str, str]:
     names = ("CBLR_URL", "CBLR_TOKEN", "SSL_CERT_FILE", "LC_OID")
     return plain_environment(folder / "home") | {name: server.environment[name] for name in names} | {"FOLDER": str(folder)}
-
-
-def python_of(client: str) -> str:
-    path = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache")) / f"venv-{client}" / "bin" / "python"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is missing: run ./test clients")
-    return str(path)

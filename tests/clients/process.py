@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+# Where `./test` keeps the environments that it makes.
+CACHE = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache"))
 
 # A cold debug build on a loaded machine needs a few seconds; more than this is a fault.
 START_MAX_S = 60
@@ -30,6 +32,14 @@ def program(name: str) -> str:
     path = folder / name
     if not path.is_file():
         raise FileNotFoundError(f"{path} is missing: run cargo build -p muster -p muster-sensor")
+    return str(path)
+
+
+def python_of(environment: str) -> str:
+    """The interpreter of an environment that `./test clients` makes, with other people's packages in it."""
+    path = CACHE / f"venv-{environment}" / "bin" / "python"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is missing: run ./test clients")
     return str(path)
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from client import CACHE
-from process import ROOT
+from process import CACHE, ROOT
 
 HERE = Path(__file__).parent
 

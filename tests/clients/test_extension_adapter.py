@@ -1,10 +1,9 @@
 """An extension of the official framework (`lcextension` 1.1.10) feeds its events back by its adapter: checklist 19.1.19."""
 
 import json
-import os
 from pathlib import Path
 
-from process import ROOT, Process, eventually, free_port, plain_environment
+from process import Process, eventually, free_port, plain_environment, python_of
 from test_extension_server import SECRET
 from test_service_server import Muster
 
@@ -54,12 +53,11 @@ def start(world, folder: Path) -> tuple[Process, str]:
     folder.mkdir()
     source, port = folder / "feed.py", free_port()
     source.write_text(SOURCE)
-    python = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache")) / "venv-extension" / "bin" / "python"
     names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
     environment = plain_environment(folder / "home") | {name: world.server.environment[name] for name in names}
     proxy = world.server.environment["MUSTER_COMPAT_PROXY"]
     environment |= {"https_proxy": proxy, "HTTPS_PROXY": proxy, "NO_PROXY": "127.0.0.1,localhost"}
-    argv = [str(python), str(source), str(port), SECRET]
+    argv = [python_of("extension"), str(source), str(port), SECRET]
     return Process(argv, folder / "feed.log", environment), f"http://127.0.0.1:{port}/"
 
 

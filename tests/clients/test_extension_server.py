@@ -1,12 +1,11 @@
 """The server drives an extension of the official framework (`lcextension` 1.1.10), and people use it by the official client: checklist 19.1."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
-from process import ROOT, Process, eventually, free_port, plain_environment
+from process import Process, eventually, free_port, plain_environment, python_of
 from test_service_server import Muster
 
 SECRET = "extension-secret-0123456789abcdef"
@@ -77,8 +76,7 @@ class Extension:
         folder.mkdir()
         self.kept, source, port = folder / "kept", folder / "recorder.py", free_port()
         source.write_text(SOURCE)
-        python = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache")) / "venv-extension" / "bin" / "python"
-        argv = [str(python), str(source), str(self.kept), str(port), SECRET, kind]
+        argv = [python_of("extension"), str(source), str(self.kept), str(port), SECRET, kind]
         self.process = Process(argv, folder / "extension.log", plain_environment(folder / "home"))
         self.url = f"http://127.0.0.1:{port}/"
 

@@ -15,8 +15,8 @@ import pytest
 
 from api import Api, call
 from conftest import enrol
-from live_scripts import CHECK_MAX_S, HERE, device, python_of, variables_of
-from process import Server
+from live_scripts import CHECK_MAX_S, HERE, device, variables_of
+from process import Server, python_of
 
 CLIENTS = {"cbapi": "cbapi_v3", "cbsdk3": "sdk", "cbsdk6": "sdk"}
 SCRIPTS = CLIENTS | {"cbapi-1.3.0": "cbapi_first"}

@@ -5,12 +5,10 @@ of its own and in jobs, and takes its rules away in parallel: checklist 21.1, it
 """
 
 import json
-import os
-from pathlib import Path
 
 from conftest import enrol
-from process import ROOT, Process, eventually, free_port, plain_environment
-from test_service_server import SECRET, Muster
+from process import eventually
+from test_service_server import SECRET, Muster, start_beside_vendor
 
 PERMISSIONS = ["dr.list", "dr.list.managed", "dr.set.managed", "dr.del.managed", "sensor.get", "sensor.task", "org.get"]
 
@@ -88,20 +86,8 @@ ServeCherryPy(Keeper("keeper", sys.argv[3]), interface="127.0.0.1", port=int(sys
 '''
 
 
-def start(world, folder: Path) -> tuple[Process, Path, str]:
-    """The program, with the API of the server where the vendor's would be."""
-    kept, source, port = folder / "kept", folder / "keeper.py", free_port()
-    source.write_text(SOURCE)
-    python = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache")) / "venv-service" / "bin" / "python"
-    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-    environment = plain_environment(folder / "home") | {name: world.server.environment[name] for name in names}
-    environment |= {"https_proxy": world.server.environment["MUSTER_COMPAT_PROXY"]}
-    process = Process([str(python), str(source), str(kept), str(port), SECRET], folder / "keeper.log", environment)
-    return process, kept, f"http://127.0.0.1:{port}/"
-
-
 def test_21_1_28_a_service_keeps_its_rules_hears_of_sensors_and_follows_what_it_asked(world, tmp_path):
-    process, kept, url = start(world, tmp_path)
+    process, kept, url = start_beside_vendor(world, tmp_path, "keeper", SOURCE)
     muster, api, secret = Muster(world, tmp_path), world.api, tmp_path / "secret"
     secret.write_text(SECRET)
     got = lambda what: [one for one in map(json.loads, kept.read_text().splitlines() if kept.exists() else []) if one["what"] == what]

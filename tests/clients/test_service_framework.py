@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from process import ROOT, Process, eventually, plain_environment, program
+from process import ROOT, Process, eventually, plain_environment, program, python_of
 
 SECRET = "shared-secret-123"
 SIMULATION_MAX_S = 90
@@ -20,8 +20,7 @@ class Simulator:
     """`python -m lcservice.simulator`, as published, with credentials of one server."""
 
     def __init__(self, world, folder: Path):
-        venv = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache")) / "venv-service"
-        self.python = venv / "bin" / "python"
+        self.python = python_of("service")
         names = ("LC_OID", "LC_API_KEY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
         self.environment = plain_environment(folder) | {name: world.server.environment[name] for name in names}
         # Its line of the SDK knows no other host than the vendor's; the proxy of the server stands in for those.
@@ -29,7 +28,7 @@ class Simulator:
         self.environment |= {"https_proxy": proxy, "HTTPS_PROXY": proxy, "NO_PROXY": "127.0.0.1,localhost"}
 
     def run(self, url: str, action: str, secret: str | None = SECRET, data: dict | None = None):
-        argv = [str(self.python), "-m", "lcservice.simulator", url, action]
+        argv = [self.python, "-m", "lcservice.simulator", url, action]
         argv += [] if secret is None else ["-s", secret]
         argv += [] if data is None else ["-d", repr(data)]
         return subprocess.run(argv, capture_output=True, text=True, timeout=SIMULATION_MAX_S, env=self.environment)

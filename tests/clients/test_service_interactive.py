@@ -1,13 +1,11 @@
 """An interactive service of the official framework (`lcservice` 1.8.6): it asks a sensor, and the answer comes back to a callback of its own."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
-from process import ROOT, Process, eventually, free_port, plain_environment
-from test_service_server import SECRET, Muster
+from process import eventually
+from test_service_server import SECRET, Muster, start_beside_vendor
 
 # What an answer is known by: it comes back as it was given.
 CONTEXT = "a/b c/é☃"
@@ -45,15 +43,9 @@ ServeCherryPy(Asker("asker", sys.argv[3]), interface="127.0.0.1", port=int(sys.a
 
 @pytest.fixture
 def asker(world, tmp_path):
-    """The program; it finds the server behind the vendor's host names, as it knows no other."""
-    kept, source, port = tmp_path / "kept", tmp_path / "asker.py", free_port()
-    source.write_text(SOURCE)
-    python = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache")) / "venv-service" / "bin" / "python"
-    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-    environment = plain_environment(tmp_path / "home") | {name: world.server.environment[name] for name in names}
-    environment |= {"https_proxy": world.server.environment["MUSTER_COMPAT_PROXY"]}
-    process = Process([str(python), str(source), str(kept), str(port), SECRET], tmp_path / "asker.log", environment)
-    yield kept, f"http://127.0.0.1:{port}/", process
+    """The program, at work."""
+    process, kept, url = start_beside_vendor(world, tmp_path, "asker", SOURCE)
+    yield kept, url, process
     process.stop()
 
 

@@ -3,14 +3,13 @@
 import base64
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from api import Api
 from listener import Answering, Listener
-from process import ROOT, Process, eventually, free_port, plain_environment
+from process import Process, eventually, free_port, plain_environment, python_of
 from test_service_framework import Service as Example
 from test_service_server import SECRET, Muster
 
@@ -45,8 +44,7 @@ class Intel:
         self.url = f"http://127.0.0.1:{self.port}/"
 
     def start(self):
-        python = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache")) / "venv-service" / "bin" / "python"
-        argv = [str(python), str(self.folder / "intel.py"), str(self.folder), str(self.port), SECRET]
+        argv = [python_of("service"), str(self.folder / "intel.py"), str(self.folder), str(self.port), SECRET]
         self.process = Process(argv, self.folder / "intel.log", plain_environment(self.folder / "home"))
 
 

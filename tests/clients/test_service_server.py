@@ -1,13 +1,12 @@
 """The server drives a service of the official framework (`lcservice` 1.8.6, by both transports, and 1.8.0): checklist 21.1."""
 
 import json
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from process import ROOT, Process, eventually, free_port, plain_environment, program
+from process import Process, eventually, free_port, plain_environment, program, python_of
 
 SECRET = "shared-secret-123"
 
@@ -67,14 +66,24 @@ class Service:
         folder.mkdir()
         self.kept, source, port = folder / "kept", folder / "recorder.py", free_port()
         source.write_text(SOURCE)
-        python = Path(os.environ.get("MUSTER_TEST_CACHE", ROOT / ".cache")) / f"venv-{framework}" / "bin" / "python"
-        argv = [str(python), str(source), str(self.kept), str(port), SECRET, transport]
+        argv = [python_of(framework), str(source), str(self.kept), str(port), SECRET, transport]
         self.process = Process(argv, folder / "service.log", plain_environment(folder / "home"))
         self.url = f"http://127.0.0.1:{port}/"
 
     def got(self, etype: str) -> list[dict]:
         lines = self.kept.read_text().splitlines() if self.kept.exists() else []
         return [got for got in map(json.loads, lines) if got["etype"] == etype]
+
+
+def start_beside_vendor(world, folder: Path, name: str, source: str) -> tuple[Process, Path, str]:
+    """A program that finds the server behind the vendor's host names, as it knows no others: its process, what it keeps, its address."""
+    kept, path, port = folder / "kept", folder / f"{name}.py", free_port()
+    path.write_text(source)
+    names = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
+    environment = plain_environment(folder / "home") | {name: world.server.environment[name] for name in names}
+    environment |= {"https_proxy": world.server.environment["MUSTER_COMPAT_PROXY"]}
+    process = Process([python_of("service"), str(path), str(kept), str(port), SECRET], folder / f"{name}.log", environment)
+    return process, kept, f"http://127.0.0.1:{port}/"
 
 
 class Muster:

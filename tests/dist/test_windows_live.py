@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from live_scripts import CHECK_MAX_S, HERE, device, python_of, variables_of
+from live_scripts import CHECK_MAX_S, HERE, device, variables_of
+from process import python_of
 
 CHECKS = re.findall(r"^def (p\d\w*)\(", (HERE / "windows.py").read_text(), re.MULTILINE)
 

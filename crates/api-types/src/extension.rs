@@ -84,22 +84,35 @@ pub struct PublishedResource {
 /// A service of others. Where it is and who registered it is told to the organization that registered it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RegisteredService {
+    /// Events for which it has a callback.
+    pub callbacks: Vec<String>,
+    /// Detections that it wants.
+    pub detect_subscriptions: Vec<String>,
+    /// Detections that it gets besides.
+    pub detects: Vec<String>,
+    /// Parameters of its requests.
+    #[schemars(with = "schema::Anything")]
+    pub request_params: Value,
+    /// What it publishes and rules name, by its names.
+    pub resources: BTreeMap<String, PublishedResource>,
+    /// What is said of every registered program.
+    #[serde(flatten)]
+    pub registered: RegisteredProgram,
+}
+
+/// What is said of every program of others that is registered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RegisteredProgram {
     /// It may be at a private or loopback address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allow_private: Option<bool>,
     /// Who registered it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<String>,
-    /// Events for which it has a callback.
-    pub callbacks: Vec<String>,
     /// When it was registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<schema::UnixSeconds>")]
     pub created: Option<i64>,
-    /// Detections that it wants.
-    pub detect_subscriptions: Vec<String>,
-    /// Detections that it gets besides.
-    pub detects: Vec<String>,
     /// Why it is not well; empty if it is.
     pub error: String,
     /// How its identity stands to what others made, and others to what it made: `lock`, `secret`, `segment`, `bulk`.
@@ -122,11 +135,6 @@ pub struct RegisteredService {
     /// Calls in a second that it gets at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
-    /// Parameters of its requests.
-    #[schemars(with = "schema::Anything")]
-    pub request_params: Value,
-    /// What it publishes and rules name, by its names.
-    pub resources: BTreeMap<String, PublishedResource>,
     /// Where it listens.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
@@ -147,48 +155,13 @@ pub struct RegisteredExtensions {
 pub struct RegisteredExtension {
     /// Its actions, as far as known.
     pub actions: Vec<String>,
-    /// It may be at a private or loopback address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub allow_private: Option<bool>,
-    /// Who registered it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub by: Option<String>,
-    /// When it was registered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<schema::UnixSeconds>")]
-    pub created: Option<i64>,
-    /// Why it is not well; empty if it is.
-    pub error: String,
-    /// How its identity stands to what others made, and others to what it made: `lock`, `secret`, `segment`, `bulk`.
-    pub flair: Vec<String>,
-    /// Whether its messages are signed with a key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub has_secret: Option<bool>,
-    /// Registered by this organization.
-    pub is_own: bool,
-    /// Offered to every organization of the server.
-    pub is_public: bool,
-    /// This organization is subscribed to it.
-    pub is_subscribed: bool,
-    /// It answered when it was asked last.
-    pub is_well: bool,
     /// What it counted in this organization.
     pub metrics: BTreeMap<String, i64>,
-    /// Its name.
-    pub name: String,
-    /// What its identity may do in an organization that subscribes.
-    pub permissions: Vec<String>,
-    /// Calls in a second that it gets at most.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate: Option<u32>,
     /// Events that it wants.
     pub required_events: Vec<String>,
-    /// Where it listens.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub url: Option<String>,
-    /// When it answered last.
-    #[schemars(with = "Option<schema::UnixSeconds>")]
-    pub well_at: Option<i64>,
+    /// What is said of every registered program.
+    #[serde(flatten)]
+    pub registered: RegisteredProgram,
 }
 
 /// An extension that can be subscribed to.

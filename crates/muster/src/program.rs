@@ -70,7 +70,7 @@ pub struct RegisterArgs {
     #[arg(long)]
     allow_private: bool,
     /// Calls in a second that it gets at most, 1 to 1,000
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(muster_server::service::RATE_MAX)))]
     rate: Option<u32>,
 }
 

@@ -53,6 +53,7 @@ use crate::intake::{Enqueued, Queues as _, Record};
 use crate::organization::Organizations;
 use crate::records::{Kind, Records};
 use crate::{clock, errors, random};
+use condition::Closed;
 use muster_model::Oid;
 use muster_store::{Store, StoreError, Tries, Write};
 use muster_webhook::extension::Schema;
@@ -239,8 +240,7 @@ impl Services {
             Verdict::NotImplemented | Verdict::Done(Answered::Extension(_)) => {
                 Err(Error::failed(&service, "it takes no requests"))
             }
-            Verdict::Busy(_) => Err(Error::failed(&service, BUSY)),
-            Verdict::WrongSecret => Err(Error::failed(&service, SECRETS_DIFFER)),
+            Verdict::Closed(closed) => Err(Error::failed(&service, closed)),
         }
     }
 
@@ -260,17 +260,17 @@ impl Services {
         {
             let (state, now) = (condition.state.lock(), clock::now());
             if state.is_secret_wrong {
-                return Ok(Verdict::WrongSecret);
+                return Ok(Verdict::Closed(Closed::WrongSecret));
             }
             if let Some(pause) = state.busy(now) {
-                return Ok(Verdict::Busy(pause));
+                return Ok(Verdict::Closed(Closed::Busy(pause)));
             }
         }
         // Closed never.
         let _permit = condition.calls.acquire().await;
         condition.wait_turn(found.registration.rate).await;
         let called = self.clients.post(&found.registration, said, self.allows_private, within).await;
-        if let Ok(Verdict::Busy(pause)) = &called {
+        if let Ok(Verdict::Closed(Closed::Busy(pause))) = &called {
             condition.state.lock().is_busy(clock::now(), *pause);
         }
         called.map_err(|reason| Error::failed(program, reason))
@@ -373,14 +373,6 @@ impl Services {
 
 /// What operators are told when a lane is full.
 const TOO_MANY: &str = "too many messages wait for it (10,000, or 64 MiB of them); new ones are dropped";
-
-/// What is told of a program that answers with status 429.
-const BUSY: &str =
-    "it asks to be called less often (HTTP 429); what waits for it is sent when the time is over that it asks for";
-
-/// What operators are told of a program that refuses our signature.
-const SECRETS_DIFFER: &str = "it refuses the signature: its secret is another one than the registered one; \
-                              nothing is sent until it accepts a health check";
 
 fn message(to: &Program, kind: &str, id: Uuid, data: &Map<String, Value>) -> Message {
     let body = serde_json::to_vec(data).unwrap_or_default();

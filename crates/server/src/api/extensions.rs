@@ -15,7 +15,6 @@ use muster_api_types::{Done, ExtensionAnswer, ExtensionDefinition, ExtensionSche
 use muster_model::Timestamp;
 use muster_store::Expect;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
 use std::io::Read as _;
 
 /// What compressed request data may grow to: the largest configuration, four times as long once it is indented YAML.
@@ -158,9 +157,8 @@ async fn request(call: Call) -> Result<Reply, ApiError> {
     let name = call.path("name");
     let answer =
         extension::request_by(&call.app.extensions, organization, name, action, &data, (caller, &actor)).await?;
-    // Written down as it is: a document has millions of values, which `json!` would copy one by one.
-    let fields = [("data", answer), ("error", json!("")), ("version", json!(1))];
-    Ok(Reply::json(&fields.into_iter().collect::<BTreeMap<_, _>>()))
+    // A document has millions of values, which `json!` would copy one by one.
+    Ok(Reply::json(&ExtensionAnswer { data: answer, error: String::new(), version: 1 }))
 }
 
 /// The caller whose token a client hands on, for the extension to act as: it may do what that caller may.

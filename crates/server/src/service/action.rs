@@ -9,7 +9,7 @@ use super::fate::{Outcome, Patience};
 use super::post::{Answered, Said, Verdict};
 use super::program::Program;
 use super::registry::Found;
-use super::{BUSY, ERROR_REPORT, Error, REQUEST, SCHEMA, SECRETS_DIFFER, Services, message};
+use super::{ERROR_REPORT, Error, REQUEST, SCHEMA, Services, message};
 use crate::access::{Caller, TOKEN_TTL_S};
 use crate::{clock, random};
 use muster_model::Oid;
@@ -143,8 +143,7 @@ impl Services {
                 }
                 Verdict::Again(_) if made < patience.tries_max => sleep(patience.pause(made, random::number())).await,
                 Verdict::Again(reason) | Verdict::Failed(reason) => break reason,
-                Verdict::Busy(_) => break BUSY.to_owned(),
-                Verdict::WrongSecret => break SECRETS_DIFFER.to_owned(),
+                Verdict::Closed(closed) => break closed.into(),
                 Verdict::NotImplemented | Verdict::Done(Answered::Service(_)) => break "it has no such action".into(),
             }
         };

@@ -1,7 +1,6 @@
 //! How a program is, as far as calls tell: one that is not reached is left alone for a while, and one that refuses our
 //! signature until it accepts a health check. Pure: the clock is the caller's.
 
-use super::{BUSY, SECRETS_DIFFER};
 use muster_model::Timestamp;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,6 +11,36 @@ const REST_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// After so many calls in a row that did not reach it, a program is left alone, for a time that doubles.
 const FAILURES_MAX: u32 = 5;
+
+/// Why a program takes no calls now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Closed {
+    /// It is called too often, and is left alone for so long.
+    Busy(Duration),
+    /// Secrets differ.
+    WrongSecret,
+}
+
+impl Closed {
+    /// What is told of it.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::Busy(_) => {
+                "it asks to be called less often (HTTP 429); what waits for it is sent when the time is over that it asks for"
+            }
+            Self::WrongSecret => {
+                "it refuses the signature: its secret is another one than the registered one; nothing is sent until it accepts a \
+                 health check"
+            }
+        }
+    }
+}
+
+impl From<Closed> for String {
+    fn from(closed: Closed) -> Self {
+        closed.text().to_owned()
+    }
+}
 
 /// How a program is.
 #[derive(Clone, Debug, Default)]
@@ -81,14 +110,14 @@ impl State {
     pub fn is_busy(&mut self, now: Timestamp, pause: Duration) {
         // Of several calls under way, the last one to be answered may ask for less.
         self.busy_until = now.saturating_add(pause.max(self.busy(now).unwrap_or_default()));
-        self.error = BUSY.to_owned();
+        self.error = Closed::Busy(pause).into();
         self.ask_at = self.ask_at.min(self.busy_until);
     }
 
     /// It refuses our signature: it is asked how it is before anything else is sent.
     pub fn refuses_signature(&mut self, now: Timestamp) {
         self.is_secret_wrong = true;
-        self.error = SECRETS_DIFFER.to_owned();
+        self.error = Closed::WrongSecret.into();
         self.ask_at = now.saturating_add(REST_MIN);
     }
 }
@@ -124,7 +153,10 @@ mod tests {
         let (mut state, now) = (State::default(), Timestamp::from_secs(1_000_000));
         state.is_busy(now, Duration::from_secs(17));
         let until = now.saturating_add(Duration::from_secs(17));
-        assert_eq!((state.rest(now), state.error.as_str(), state.ask_at), (Some(until), BUSY, Timestamp::ZERO));
+        assert_eq!(
+            (state.rest(now), state.error.as_str(), state.ask_at),
+            (Some(until), Closed::Busy(Duration::ZERO).text(), Timestamp::ZERO)
+        );
         state.is_busy(now, Duration::from_secs(1));
         assert_eq!(state.busy(Timestamp::from_secs(1_000)), None, "a clock that is set back makes it no longer");
         state.is_well(now, until);

@@ -7,7 +7,7 @@
 
 use super::post::{Answered, Said, Verdict};
 use super::program::Program;
-use super::{BUSY, Error, SECRETS_DIFFER, Services, registry};
+use super::{Error, Services, registry};
 use crate::random;
 use muster_model::Oid;
 use muster_webhook::extension::{
@@ -49,8 +49,7 @@ impl Services {
             Verdict::Done(Answered::Extension(_)) => Ok(()),
             // Also where the extension says that another try may mend it: somebody waits, and can try again.
             Verdict::Again(reason) | Verdict::Failed(reason) => Err(Error::Invalid(format!("{name}: {reason}"))),
-            Verdict::Busy(_) => Err(Error::failed(&extension, BUSY)),
-            Verdict::WrongSecret => Err(Error::failed(&extension, SECRETS_DIFFER)),
+            Verdict::Closed(closed) => Err(Error::failed(&extension, closed)),
             Verdict::NotImplemented | Verdict::Done(Answered::Service(_)) => Ok(()),
         }
     }

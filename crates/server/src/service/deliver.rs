@@ -5,11 +5,12 @@
 
 use super::action::Order;
 use super::backlog::Next;
+use super::condition::Closed;
 use super::fate::{Fate, GivenUp, Outcome, Patience, fate, is_farewell, is_heard, writes};
 use super::outbox::Lane;
 use super::post::{Answered, Said, Verdict, call_max};
 use super::program::{Program, Protocol};
-use super::{ERROR_REPORT, Error, Found, SECRETS_DIFFER, Services, TOO_MANY, message, registry};
+use super::{ERROR_REPORT, Error, Found, Services, TOO_MANY, message, registry};
 use crate::{clock, errors, random};
 use muster_model::{Oid, Timestamp};
 use muster_store::{Delivery, StoreError, Write};
@@ -191,14 +192,14 @@ async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[
             done
         }
         Verdict::Failed(reason) => Outcome::Failed(reason),
-        Verdict::WrongSecret => {
+        Verdict::Closed(Closed::WrongSecret) => {
             let now = clock::now();
             condition.state.lock().refuses_signature(now);
             services.ask.notify_one();
-            services.tell(found.owner, &program, SECRETS_DIFFER).await;
+            services.tell(found.owner, &program, Closed::WrongSecret.text()).await;
             Outcome::Later(now)
         }
-        Verdict::Busy(pause) => {
+        Verdict::Closed(Closed::Busy(pause)) => {
             let now = clock::now();
             condition.state.lock().is_busy(now, pause);
             Outcome::Later(now.saturating_add(pause))
@@ -298,19 +299,21 @@ async fn store(
     writes: Vec<Write>,
     is_end: bool,
 ) -> Result<(), StoreError> {
-    while !writes.is_empty() {
+    if writes.is_empty() {
+        return Ok(());
+    }
+    loop {
         let stored = match is_end {
             true => services.end(lane.oid, program, writes.clone()).await,
             false => services.store.commit(writes.clone()).await.map_err(Error::from),
         };
         match stored {
-            Ok(()) => break,
+            Ok(()) => return Ok(()),
             Err(Error::Store(lost @ (StoreError::Deposed(_) | StoreError::Unknown(_)))) => return Err(lost),
             Err(error) => tracing::warn!(%error, %program, "what becomes of messages could not be stored"),
         }
         sleep(STORE_PAUSE).await;
     }
-    Ok(())
 }
 
 impl Services {

@@ -2,10 +2,11 @@
 //!
 //! A service is asked for its health, an extension for its schema: that tells both that it is there and what it offers.
 
+use super::condition::Closed;
 use super::post::{Answered, HEALTH_MAX, Said, Verdict};
 use super::program::{Program, Protocol};
 use super::registry::{self, Found};
-use super::{BUSY, Error, METADATA, SCHEMA, SECRETS_DIFFER, Services};
+use super::{Error, METADATA, SCHEMA, Services};
 use crate::{clock, random};
 use muster_model::{Oid, Timestamp};
 use muster_store::Expect;
@@ -107,15 +108,13 @@ impl Services {
             Protocol::Extension => Said::Message(Box::new(Message::new(id, Subject::SchemaRequest {}))),
         };
         let verdict = self.clients.post(&registration, &said, self.allows_private, HEALTH_MAX).await;
-        let is_secret_wrong = verdict == Ok(Verdict::WrongSecret);
-        let busy = if let Ok(Verdict::Busy(pause)) = &verdict { Some(*pause) } else { None };
+        let closed = if let Ok(Verdict::Closed(closed)) = &verdict { Some(*closed) } else { None };
         let said = match verdict {
             Ok(Verdict::Done(Answered::Service(answer))) => metadata(answer.data),
             Ok(Verdict::Done(Answered::Extension(answer))) => schema(answer.data),
             Err(reason) | Ok(Verdict::Again(reason) | Verdict::Failed(reason)) => Err(reason),
             Ok(Verdict::NotImplemented) => Err("it does not say how it is".to_owned()),
-            Ok(Verdict::Busy(_)) => Err(BUSY.to_owned()),
-            Ok(Verdict::WrongSecret) => Err(SECRETS_DIFFER.to_owned()),
+            Ok(Verdict::Closed(closed)) => Err(closed.into()),
         };
         let now = clock::now();
         let condition = self.condition(owner, program);
@@ -139,8 +138,11 @@ impl Services {
             Err(reason) => {
                 let mut state = condition.state.lock();
                 state.error.clone_from(&reason);
-                state.is_secret_wrong |= is_secret_wrong;
-                busy.into_iter().for_each(|pause| state.is_busy(now, pause));
+                match closed {
+                    Some(Closed::Busy(pause)) => state.is_busy(now, pause),
+                    Some(Closed::WrongSecret) => state.is_secret_wrong = true,
+                    None => {}
+                }
                 state.ask_at = now.saturating_add(ILL_EVERY);
                 Err(Error::failed(program, reason))
             }

@@ -1,5 +1,6 @@
 //! One call of a program: sign, post, judge.
 
+use super::condition::Closed;
 use super::pace::busy_for;
 use super::program::Protocol;
 use super::registry::Registration;
@@ -56,10 +57,8 @@ pub(super) enum Verdict {
     Failed(String),
     /// It has no callback for this.
     NotImplemented,
-    /// It is called too often, and is left alone for so long.
-    Busy(Duration),
-    /// Secrets differ.
-    WrongSecret,
+    /// It takes no calls now.
+    Closed(Closed),
 }
 
 impl Said {
@@ -79,8 +78,8 @@ impl Said {
                 service::Verdict::Again(reason) => Verdict::Again(reason),
                 service::Verdict::Failed(reason) => Verdict::Failed(reason),
                 service::Verdict::NotImplemented => Verdict::NotImplemented,
-                service::Verdict::Busy => Verdict::Busy(busy_for(retry_after)),
-                service::Verdict::WrongSecret => Verdict::WrongSecret,
+                service::Verdict::Busy => Verdict::Closed(Closed::Busy(busy_for(retry_after))),
+                service::Verdict::WrongSecret => Verdict::Closed(Closed::WrongSecret),
             },
             Self::Message(message) => {
                 let is_heartbeat = matches!(message.subject, Subject::Heartbeat {});
@@ -88,8 +87,8 @@ impl Said {
                     extension::Verdict::Done(answer) => Verdict::Done(Answered::Extension(answer)),
                     extension::Verdict::Again(reason) => Verdict::Again(reason),
                     extension::Verdict::Failed(reason) => Verdict::Failed(reason),
-                    extension::Verdict::Busy => Verdict::Busy(busy_for(retry_after)),
-                    extension::Verdict::WrongSecret => Verdict::WrongSecret,
+                    extension::Verdict::Busy => Verdict::Closed(Closed::Busy(busy_for(retry_after))),
+                    extension::Verdict::WrongSecret => Verdict::Closed(Closed::WrongSecret),
                 }
             }
         }

@@ -5,11 +5,11 @@
 //!
 //! Source: reference/service-protocol.md section 9.
 
+use super::Services;
 use super::post::{Answered, Said, Verdict};
 use super::program::Program;
 use super::registry::{self, Found};
 use super::resource::{self, ALL_BYTES_MAX, Kept, Named, Published, RESOURCE, Resource, named};
-use super::{BUSY, SECRETS_DIFFER, Services};
 use crate::records::Records;
 use crate::{clock, random};
 use muster_model::{Oid, Timestamp};
@@ -392,8 +392,7 @@ impl Services {
             Verdict::Done(Answered::Service(answer)) => Ok(Value::Object(answer.data)),
             // Who has none may ask for another try: the next time is soon enough.
             Verdict::Again(reason) | Verdict::Failed(reason) => Err(Refusal::Refused(reason)),
-            Verdict::Busy(_) => Err(Refusal::Unreached(BUSY.to_owned())),
-            Verdict::WrongSecret => Err(Refusal::Unreached(SECRETS_DIFFER.to_owned())),
+            Verdict::Closed(closed) => Err(Refusal::Unreached(closed.into())),
             Verdict::NotImplemented | Verdict::Done(Answered::Extension(_)) => {
                 Err(Refusal::Refused(PUBLISHES_NOTHING.to_owned()))
             }

@@ -334,6 +334,10 @@ async fn serve_unhelpful(stream: TcpStream, keys: &Mutex<Vec<String>>, answer: &
     std::future::pending().await
 }
 
+fn were_three_tries_under_one_key(keys: &[String]) {
+    assert!(keys.len() == 3 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+}
+
 #[tokio::test]
 async fn checklist_19_1_15_a_call_of_more_than_two_minutes_is_cut_off_and_tried_again_under_its_key() {
     let world = World::new().await;
@@ -350,8 +354,7 @@ async fn checklist_19_1_15_a_call_of_more_than_two_minutes_is_cut_off_and_tried_
     };
     let ((status, refused), ()) = tokio::join!(asking, passing);
     assert_eq!(status, 502, "{refused}");
-    let keys = keys.lock().clone();
-    assert!(keys.len() == 3 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    were_three_tries_under_one_key(&keys.lock());
     serving.abort();
 }
 
@@ -361,8 +364,7 @@ async fn checklist_19_1_16_an_answer_without_end_is_refused_and_tried_again_as_o
     let (keys, serving) = unhelpful(&world, "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n").await;
     let (status, refused) = asked(&world, "do", &json!({})).await;
     assert!(status == 502 && refused.to_string().contains("more than 8388608 bytes"), "{refused}");
-    let keys = keys.lock().clone();
-    assert!(keys.len() == 3 && keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    were_three_tries_under_one_key(&keys.lock());
     serving.abort();
 }
 
