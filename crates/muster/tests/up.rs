@@ -174,7 +174,7 @@ fn wait_for_the_end_of_the_sensor(data_dir: &Path) {
 #[tokio::test]
 async fn the_first_start_tells_its_story_and_later_ones_are_quiet() {
     let folder = tempfile::tempdir().unwrap();
-    let data_dir = folder.path().join("data");
+    let data_dir = folder.path().join("it's data");
 
     let mut up = Up::start(&data_dir, &[]);
     let story = up.read_until(NEXT);
@@ -183,6 +183,14 @@ async fn the_first_start_tells_its_story_and_later_ones_are_quiet() {
         let at = rest.find(part).unwrap_or_else(|| panic!("{part:?} is not where it belongs in:\n{story}"));
         rest = &rest[at + part.len()..];
     }
+    // What it says to try next can be typed as it stands, by whoever has only built it.
+    let said = up.read_until("muster sensors");
+    let typed: Vec<&str> = said.lines().filter_map(|line| line.trim_start().strip_prefix("$ ")).collect();
+    let output = Command::new("bash").args(["-ec", &typed.join("\n")]).output().unwrap();
+    assert!(
+        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("online"),
+        "{typed:?}: {output:?}"
+    );
     let (status, _) = up.signal(Signal::TERM);
     assert!(status.success(), "{status}");
     wait_for_the_end_of_the_sensor(&data_dir);

@@ -68,7 +68,7 @@ impl Environment {
     pub fn text(&self) -> String {
         let mut text = String::from("# Made by `muster up`; it holds a secret. Use it by: source env\n");
         for (name, value) in &self.0 {
-            text.push_str(&format!("export {name}='{}'\n", value.replace('\'', r"'\''")));
+            text.push_str(&format!("export {name}={}\n", quoted(value)));
         }
         text
     }
@@ -90,6 +90,16 @@ impl Environment {
         }
         Ok(Self(variables))
     }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// A word for a shell: as it is where that is one, else in single quotes.
+pub fn word(text: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "-_./".contains(char);
+    if text.chars().all(is_plain) { text.to_owned() } else { quoted(text) }
 }
 
 #[cfg(test)]

@@ -1,14 +1,15 @@
 //! What `muster up` shows on a new data directory: the whole idea in five steps,
 //! done on this machine's own sensor, each with the command that does the same.
 
-use super::environment::Environment;
+use super::environment::{self, Environment, word};
 use super::local_sensor::LocalSensor;
 use crate::connection::{of_environment, of_profile};
 use crate::show;
 use anyhow::{Context as _, anyhow};
 use muster_client::{Client, Filter, NewTask, RecordStream, StreamKind, Targeting};
 use serde_json::Value;
-use std::path::Path;
+use std::env;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
@@ -154,13 +155,23 @@ async fn show_answer(mut answers: RecordStream) -> anyhow::Result<()> {
 
 /// What to try after the story, or after a quiet start of a first server.
 pub fn say_what_next(data_dir: &Path) {
-    let env = data_dir.join(super::environment::FILE);
+    let file = data_dir.join(environment::FILE);
     show::line("\nThe server stays up until Ctrl-C. Try next, in another shell:");
-    command(&format!("source {}", env.display()));
+    command(&format!("source {}", word(&file.display().to_string())));
+    if let Some(folder) = folder_off_path() {
+        command(&format!("export PATH={}:\"$PATH\"", word(&folder.display().to_string())));
+    }
     command("muster sensors");
     command("muster task SID 'dir_list /etc *'");
     command("muster reliable-task create 'os_packages' --selector 'plat==linux' --watch");
     command("muster events --follow");
     command("muster console --open");
     command("muster --help");
+}
+
+/// Where this program is, if shells do not look for programs there.
+fn folder_off_path() -> Option<PathBuf> {
+    let folder = env::current_exe().ok()?.parent()?.to_owned();
+    let path = env::var_os("PATH").unwrap_or_default();
+    (!env::split_paths(&path).any(|on_path| on_path == folder)).then_some(folder)
 }
