@@ -188,7 +188,7 @@ async fn the_first_start_tells_its_story_and_later_ones_are_quiet() {
     let typed: Vec<&str> = said.lines().filter_map(|line| line.trim_start().strip_prefix("$ ")).collect();
     let output = Command::new("bash").args(["-ec", &typed.join("\n")]).output().unwrap();
     assert!(
-        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("online"),
+        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("linux"),
         "{typed:?}: {output:?}"
     );
     let (status, _) = up.signal(Signal::TERM);
