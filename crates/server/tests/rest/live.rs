@@ -10,7 +10,9 @@ use muster_server::link::Link;
 use muster_server::organization::Place;
 use muster_server::random;
 use muster_store::{Store, StoreError};
-use muster_wire::{FromServer, LiveEnded, LiveJoined, LiveReport, LiveRun, from_server, live_order, live_report};
+use muster_wire::{
+    FromServer, LiveEnded, LiveJoined, LiveProgress, LiveReport, LiveRun, from_server, live_order, live_report,
+};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use tempfile::TempDir;
@@ -326,6 +328,26 @@ async fn p25_a_hundred_sessions_at_once_each_have_their_own_results() {
         let (_, command) = call(&world, "GET", &format!("{path}/0"), &Value::Null).await;
         let wanted = if number % 2 == 0 { "complete" } else { "error" };
         assert_eq!(command["status"], wanted, "{path}: {command}");
+    }
+}
+
+#[tokio::test]
+async fn p63_a_dump_of_memory_says_how_far_it_is_while_it_goes_on() {
+    let (world, sensor, id) = opened().await;
+    sensor.join(&world, 1, 1).await;
+    let path = format!("{BASE}/session/{id}/command");
+    let asked = json!({"name": "memdump", "object": "/tmp/image", "compress": false});
+    assert_eq!(call(&world, "POST", &path, &asked).await.0, 200);
+    sensor.say(&world, 1, live_report::What::Started(0)).await;
+    for percent in [0, 40] {
+        let found = json!({"dump": {"return_code": 0, "complete": false, "dumping": true, "compressing": false, "percent": percent}});
+        let progress = LiveProgress { command: 0, found: found.to_string().into_bytes() };
+        sensor.say(&world, 1, live_report::What::Progress(progress)).await;
+        let (_, command) = call(&world, "GET", &format!("{path}/0"), &Value::Null).await;
+        assert_eq!(
+            (&command["status"], &command["dumping"], &command["complete"], &command["percentdone"]),
+            (&json!("in progress"), &json!(true), &json!(false), &json!(percent))
+        );
     }
 }
 
