@@ -29,7 +29,7 @@ import layout  # noqa: E402
 import licences  # noqa: E402
 import no_secrets  # noqa: E402
 import site_weight as site  # noqa: E402
-from steps import CACHE, Counts, cargo_test_counts, end, environment_of, processes, run, say  # noqa: E402
+from steps import CACHE, Counts, cargo_test_counts, end, environment_of, of_session, processes, run, say  # noqa: E402
 
 # Programs that steps need, and the Debian package each comes with.
 PROGRAMS = {"chromium": "chromium", "curl": "curl", "nft": "nftables", "ip": "iproute2", "cc": "build-essential", "c++": "build-essential", "git": "git", "systemd-analyze": "systemd"}
@@ -133,7 +133,7 @@ def browser(_) -> Counts:
 
 def dist_(options) -> Counts:
     """The sensor for Windows, and with --long for any Linux and for ARM: built, and run on Wine, in an empty root and on qemu against a real server"""
-    counts = dist.build(options)
+    counts = dist.built(options, options.build or dist.begin(options))
     if not counts.failed:
         # The live sessions are those of the clients' tests.
         for name in ("cbapi", "cbsdk3", "cbsdk6"):
@@ -208,10 +208,12 @@ STEPS = {
     "console": console,
     "cargo": cargo,
     "fuzz": fuzz.check,
-    "dist": dist_,
     "clients": clients,
     "browser": browser,
+    "dist": dist_,
 }
+# Steps that wait more than they compute: what `dist` needs is built beside them.
+WAITING = ("clients", "browser")
 DESCRIPTIONS = {"fuzz": fuzz.__doc__, "layers": layers.__doc__, "layout": layout.__doc__, "secrets": no_secrets.__doc__, "licences": licences.__doc__}
 
 
@@ -220,21 +222,25 @@ def run_step(name: str, options) -> tuple[Counts, float]:
     begun = time.monotonic()
     before = {pid for pid, _, _ in processes()}
     try:
+        if name in WAITING and "dist" in (options.steps or STEPS) and not options.build:
+            options.build = dist.begin(options)
         counts = STEPS[name](options)
     except Exception as error:  # A step that breaks is a failure of that step; the others still run.
         counts = Counts()
         counts.record(name, [f"{type(error).__name__}: {error}"])
-    if left := left_behind(before):
+    if left := left_behind(before, options.build):
         end([pid for pid, _ in left])
         counts.record(f"{name} leaves no process behind", [f"{pid} {line}" for pid, line in left])
     return counts, time.monotonic() - begun
 
 
-def left_behind(before: set[int]) -> list[tuple[int, str]]:
-    """Processes of the project's own programs that did not run before; what is just ending gets a moment."""
+def left_behind(before: set[int], build: subprocess.Popen | None) -> list[tuple[int, str]]:
+    """Processes of the project's own programs that did not run before, nor build what a later step needs; what is just
+    ending gets a moment."""
+    session = build.pid if build else None
     ours = str(ROOT) + os.sep
     for _ in range(20):
-        left = [(pid, line) for pid, _, line in processes() if pid not in before and line.startswith(ours)]
+        left = [(pid, line) for pid, of, line in processes() if pid not in before and of != session and line.startswith(ours)]
         if not left:
             break
         time.sleep(0.1)
@@ -272,7 +278,12 @@ def main() -> int:
         if name not in STEPS:
             parser.error(f"no such step: {name}; one of {', '.join(STEPS)}")
     CACHE.mkdir(exist_ok=True)
-    return summary({name: run_step(name, options) for name in options.steps or STEPS})
+    options.build = None
+    try:
+        return summary({name: run_step(name, options) for name in options.steps or STEPS})
+    finally:
+        if options.build:
+            end([pid for pid, _ in of_session(options.build.pid)])
 
 
 if __name__ == "__main__":

@@ -69,6 +69,27 @@ def run(name: str, argv: list[str], environment: dict[str, str] | None = None, c
         raise
 
 
+def begin(name: str, argv: list[str]) -> subprocess.Popen:
+    """Starts a command that keeps nothing else waiting for a processor; what it says is kept in a log."""
+    say(f"$ {' '.join(argv)} &  # see .cache/log/{name}.log")
+    LOGS.mkdir(parents=True, exist_ok=True)
+    with (LOGS / f"{name}.log").open("w") as log:
+        return subprocess.Popen(
+            argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            preexec_fn=stand_back,
+        )
+
+
+def stand_back() -> None:
+    """Puts this process behind all others in line for a processor."""
+    os.nice(19)
+    try:
+        # Where every session has a share of its own, being nice counts within that alone.
+        Path("/proc/self/autogroup").write_text("19")
+    except OSError:
+        pass
+
+
 def environment_of(name: str, requirements: Path) -> Path:
     """A virtual environment with exactly what a file of requirements lists; made once for each list."""
     folder = CACHE / f"venv-{name}"
