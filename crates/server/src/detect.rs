@@ -288,6 +288,16 @@ impl Detector {
         answered.await.unwrap_or_else(|_| Err(stopping()))
     }
 
+    /// Whether a rule listens to any of these records, or holds one back: others need no turn among those that are
+    /// evaluated.
+    fn is_concerned(&self, records: &[Record]) -> bool {
+        let mut streams = records.chunk_by(|one, next| one.stream == next.stream).map(|same| same[0].stream);
+        let rules = self.rules.read();
+        let is_heard = streams.any(|stream| pass::target_of(stream).is_some_and(|target| rules.listens_to(target)));
+        drop(rules);
+        is_heard || records.iter().any(|record| self.pending.is_held(record.sid))
+    }
+
     fn lane(&self, sid: Option<Sid>) -> usize {
         let number = sid.map_or(0, |sid| sid.0.as_u128());
         // The lowest bits of an id are random whatever its version.
@@ -296,8 +306,8 @@ impl Detector {
 }
 
 impl intake::Rules for Detectors {
-    fn of(&self, oid: Oid) -> Option<Arc<dyn Evaluator>> {
-        Some(self.of(oid)?)
+    fn about(&self, oid: Oid, records: &[Record]) -> Option<Arc<dyn Evaluator>> {
+        Some(self.of(oid).filter(|detector| detector.is_concerned(records))?)
     }
 
     fn forget<'a>(&'a self, store: &'a Store, oid: Oid, sid: Sid) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {

@@ -32,6 +32,7 @@ pub struct Link {
     pub generation: u64,
     waiting: Mutex<VecDeque<FromServer>>,
     wake: Notify,
+    has_acknowledgements: AtomicBool,
     closed: AtomicBool,
     held_back: AtomicU64,
     full: AtomicBool,
@@ -48,6 +49,7 @@ impl Link {
             generation,
             waiting: Mutex::new(VecDeque::new()),
             wake: Notify::new(),
+            has_acknowledgements: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             held_back: AtomicU64::new(0),
             full: AtomicBool::new(false),
@@ -85,15 +87,36 @@ impl Link {
 
     /// Queues a message; a link whose queue is full is closed instead.
     pub fn send(&self, message: from_server::Message) {
-        let mut waiting = self.waiting.lock();
-        if waiting.len() >= WAITING_MAX {
-            drop(waiting);
-            self.close();
-            return;
+        if self.queue(message) {
+            self.wake.notify_one();
         }
-        waiting.push_back(FromServer { message: Some(message) });
+    }
+
+    /// Queues a message that nobody waits for: the link may keep it for a moment, so that one write carries several.
+    pub fn acknowledge(&self, message: from_server::Message) {
+        if self.queue(message) {
+            self.has_acknowledgements.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether acknowledgements were queued since the queue was taken last.
+    #[must_use]
+    pub fn has_acknowledgements(&self) -> bool {
+        self.has_acknowledgements.load(Ordering::Acquire)
+    }
+
+    /// Whether there was room.
+    fn queue(&self, message: from_server::Message) -> bool {
+        let mut waiting = self.waiting.lock();
+        let has_room = waiting.len() < WAITING_MAX;
+        if has_room {
+            waiting.push_back(FromServer { message: Some(message) });
+        }
         drop(waiting);
-        self.wake.notify_one();
+        if !has_room {
+            self.close();
+        }
+        has_room
     }
 
     /// Sends the sensor away: it connects again, here or elsewhere, within this span.
@@ -133,7 +156,9 @@ impl Link {
 
     /// Takes what is queued.
     pub fn take(&self) -> VecDeque<FromServer> {
-        std::mem::take(&mut self.waiting.lock())
+        let mut waiting = self.waiting.lock();
+        self.has_acknowledgements.store(false, Ordering::Release);
+        std::mem::take(&mut waiting)
     }
 }
 

@@ -27,7 +27,7 @@ pub const ENTRIES_PAGE_BYTES_MAX: usize = 16 << 20;
 pub const OVERVIEW_SECONDS_MAX: usize = 10_000;
 
 /// Most entries that one [`Write::Trim`] forgets: it holds up every commit behind it while it runs.
-pub const TRIM_ENTRIES_MAX: usize = 1_000;
+pub const TRIM_ENTRIES_MAX: usize = 100;
 
 /// Why a read or a commit failed.
 #[derive(Clone, Debug, thiserror::Error)]

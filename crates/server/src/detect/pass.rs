@@ -127,13 +127,20 @@ fn done_about(detector: &Detector, role: &Role, record: &Record, now: Timestamp)
             return Some(detector.process(record, &source, now));
         }
         (Role::Target(target), _) => *target,
-        (Role::Stream, Stream::Event) => Target::Edr,
-        (Role::Stream, Stream::Deployment) => Target::Deployment,
-        (Role::Stream, Stream::Artifact) => Target::ArtifactEvent,
-        // Audit records have a feed of their own, and detections come from rules.
-        (Role::Stream, _) => return None,
+        (Role::Stream, stream) => target_of(stream)?,
     };
     Some(detector.process(record, &Source::from(target), now))
+}
+
+/// What rules know a stream by, if they see its records as they come in.
+pub(super) const fn target_of(stream: Stream) -> Option<Target> {
+    match stream {
+        Stream::Event => Some(Target::Edr),
+        Stream::Deployment => Some(Target::Deployment),
+        Stream::Artifact => Some(Target::ArtifactEvent),
+        // Audit records have a feed of their own, and detections come from rules.
+        _ => None,
+    }
 }
 
 impl Detector {

@@ -29,6 +29,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(95);
 /// so that it does not look as if it could be reached. As long as the sensor waits for an answer of the server.
 const WRITE_MAX: Duration = Duration::from_secs(30);
 
+/// How long acknowledgements wait for those of what is still at work: each write costs as much as all else that a short
+/// message makes the server do, and the sensor has no use for them but to forget what it keeps.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(20);
+
 /// Small buffers, because every idle link keeps them. Measured in `docs/benchmarks.md`.
 const READ_BUFFER_BYTES: usize = 1_024;
 
@@ -148,14 +152,24 @@ async fn run(edge: Arc<Edge>, mut socket: Socket, admitted: Admitted) {
 async fn exchange(socket: &mut Socket, link: &Link, incoming: &Incoming, lanes: &mut Lanes) -> Result<(), LinkError> {
     let mut reader = Reader::default();
     let mut heard = Instant::now();
+    let mut speaks_at: Option<Instant> = None;
     loop {
         let may_read = lanes.have_room(incoming);
+        if link.has_acknowledgements() {
+            let at = *speaks_at.get_or_insert_with(|| Instant::now() + ACKNOWLEDGED_WITHIN);
+            if !may_read || lanes.are_idle() || at <= Instant::now() {
+                Box::pin(speak(socket, link.take())).await?;
+                speaks_at = None;
+            }
+        }
+        let silent_at = heard + SILENCE_MAX;
         tokio::select! {
             biased;
             () = link.woken() => {
                 let is_last = link.is_closed();
                 // Boxed: an idle link must not keep what only writing needs.
                 Box::pin(speak(socket, link.take())).await?;
+                speaks_at = None;
                 if is_last {
                     return Ok(());
                 }
@@ -165,9 +179,14 @@ async fn exchange(socket: &mut Socket, link: &Link, incoming: &Incoming, lanes: 
                     heard = Instant::now();
                 }
             }
-            read = timeout_at(heard + SILENCE_MAX, reader.next(socket)), if may_read => {
+            read = timeout_at(speaks_at.map_or(silent_at, |at| at.min(silent_at)), reader.next(socket)), if may_read => {
+                let read = match read {
+                    Err(_) if silent_at <= Instant::now() => return Err(LinkError::Silence),
+                    Err(_) => continue,
+                    Ok(read) => read?,
+                };
                 heard = Instant::now();
-                let Some(message) = read.map_err(|_| LinkError::Silence)?? else { return Ok(()) };
+                let Some(message) = read else { return Ok(()) };
                 if let Some((FromSensor { message: Some(message) }, bytes)) = message {
                     lanes.put(incoming, message, bytes);
                 }

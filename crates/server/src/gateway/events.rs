@@ -6,7 +6,7 @@ use crate::intake::event::of_sensor;
 use crate::link::Link;
 use crate::organization::Place;
 use crate::{clock, detect, errors};
-use muster_model::{Sensor, Timestamp};
+use muster_model::{Oid, Sensor, Sid, Timestamp};
 use muster_store::Write;
 use muster_wire::{Events, EventsAck, Unfit, from_server};
 use std::collections::BTreeSet;
@@ -25,21 +25,21 @@ use std::time::Duration;
 /// What has been handed to the store is stored or not, and not acknowledged; the next link finds out.
 pub async fn receive(owner: &LocalOwner, place: &Place, link: &Link, events: Events) {
     let organization = &place.organization;
-    let (spool_id, stored_seq) = {
+    let (sid, spool_id, stored_seq) = {
         let mut state = organization.state.lock();
         let Some(spool) = state.dispatch().spool(place.ordinal, link.id()) else { return link.close() };
-        let Some(spool) = spool else { return };
-        spool
+        let Some((spool_id, stored_seq)) = spool else { return };
+        let Some(sid) = state.fleet.row(place.ordinal).map(|row| row.sensor.sid) else { return };
+        (sid, spool_id, stored_seq)
     };
-    wait_for_turn(owner, place, link, events.events.len()).await;
+    wait_for_turn(owner, (organization.oid, sid), link, events.events.len()).await;
     let seq = events.events.iter().map(|event| event.seq).max().unwrap_or(0).max(stored_seq);
     let mut through = stored_seq;
     while through < seq {
-        let sensor = || organization.state.lock().fleet.row(place.ordinal).map(|row| row.sensor.clone());
-        let Some(sid) = sensor().map(|sensor| sensor.sid) else { return };
         let wait = detect::settled(&owner.detect, organization.oid, sid).await;
-        // Made anew after a `wait`, which is there to let changes of the sensor reach its next events.
-        let Some(sensor) = sensor() else { return };
+        // Looked at after a `wait`, which is there to let changes of the sensor reach its next events.
+        let sensor = organization.state.lock().fleet.row(place.ordinal).map(|row| row.sensor.clone());
+        let Some(sensor) = sensor else { return };
         let now = clock::now();
         let clock_offset_ms = link.clock_offset_ms(now, clock::since_boot());
         let Batch { records, seqs, unfit } = batch(&sensor, &events, through, (clock_offset_ms, now));
@@ -68,14 +68,13 @@ pub async fn receive(owner: &LocalOwner, place: &Place, link: &Link, events: Eve
         tell_refused(owner, &sensor, refused).await;
     }
     let server_now_ms = organization.state.lock().queue.steady(clock::now()).as_millis();
-    link.send(from_server::Message::EventsAck(EventsAck { seq, server_now_ms }));
+    link.acknowledge(from_server::Message::EventsAck(EventsAck { seq, server_now_ms }));
 }
 
 /// A sensor that sends more than it may in a minute waits until that is over, and its spool with it: nothing is lost, and
 /// whatever else it says goes on beside.
-async fn wait_for_turn(owner: &LocalOwner, place: &Place, link: &Link, count: usize) {
-    let (oid, most) = (place.organization.oid, owner.events_per_minute);
-    let Some(sid) = place.organization.state.lock().fleet.row(place.ordinal).map(|row| row.sensor.sid) else { return };
+async fn wait_for_turn(owner: &LocalOwner, (oid, sid): (Oid, Sid), link: &Link, count: usize) {
+    let most = owner.events_per_minute;
     let count = u32::try_from(count).unwrap_or(u32::MAX);
     while let Err(too_many) = owner.events.count_many(&sid.to_string(), count.min(most), most) {
         link.hold_back(u64::from(count));

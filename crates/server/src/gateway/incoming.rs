@@ -51,6 +51,11 @@ impl Lanes {
         self.events.has_room(all) && self.others.has_room(all)
     }
 
+    /// Whether there is nothing to do.
+    pub(super) fn are_idle(&self) -> bool {
+        self.events.is_idle() && self.others.is_idle()
+    }
+
     /// Takes a message of so many bytes.
     pub(super) fn put(&mut self, incoming: &Incoming, message: from_sensor::Message, bytes: usize) {
         let all = &incoming.waiting;

@@ -38,6 +38,11 @@ impl<M> Lane<M> {
             || (self.waiting.len() < self.room.messages && self.bytes < self.room.bytes && !all.is_full())
     }
 
+    /// Whether there is nothing to do.
+    pub(super) fn is_idle(&self) -> bool {
+        self.at_work.is_none()
+    }
+
     /// Takes a message of so many bytes: begins with it, or lets it wait for those before it.
     pub(super) fn put(&mut self, message: M, bytes: usize, all: &Waiting, begin: impl FnOnce(M) -> Work) {
         if self.at_work.is_none() {

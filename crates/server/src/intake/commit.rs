@@ -127,7 +127,7 @@ impl Intake {
         wait: Wait,
         beside: impl Fn(usize) -> Vec<Write> + Send + Sync + 'static,
     ) -> Result<usize, StoreError> {
-        let Some(evaluator) = self.rules.of(oid).filter(|_| !records.is_empty()) else {
+        let Some(evaluator) = self.rules.about(oid, &records) else {
             let writes = beside(records.len());
             self.store(&records.iter().collect::<Vec<_>>(), Vec::new(), writes).await?;
             return Ok(records.len());

@@ -40,8 +40,8 @@ pub trait Enqueued: Send {
 
 /// The rules of all organizations.
 pub trait Rules: Send + Sync {
-    /// The rules of an organization, if it has any.
-    fn of(&self, oid: Oid) -> Option<Arc<dyn Evaluator>>;
+    /// The rules of an organization, if any of them listens to these records or holds them back.
+    fn about(&self, oid: Oid, records: &[Record]) -> Option<Arc<dyn Evaluator>>;
 
     /// Forgets what rules remember of a sensor that was deleted, in this store too.
     fn forget<'a>(&'a self, store: &'a Store, oid: Oid, sid: Sid) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>>;

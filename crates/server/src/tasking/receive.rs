@@ -17,5 +17,5 @@ pub async fn receive(tasking: &Arc<Tasking>, place: &Place, link: &Link, receipt
         return link.close();
     }
     let steps = receipts.receipts.into_iter().map(|receipt| AckedStep { task_id: receipt.task_id, step: receipt.step });
-    link.send(from_server::Message::ReceiptsAck(ReceiptsAck { steps: steps.collect() }));
+    link.acknowledge(from_server::Message::ReceiptsAck(ReceiptsAck { steps: steps.collect() }));
 }

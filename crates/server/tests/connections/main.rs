@@ -7,7 +7,7 @@ mod sensor;
 
 use host::{Host, OID, STUCK};
 use muster_store::{Options, Store};
-use muster_wire::{Event, Events, LINK_ALPN, from_sensor, from_server};
+use muster_wire::{Event, Events, LINK_ALPN, Receipt, Receipts, Step, from_sensor, from_server};
 use reqwest::Method;
 use sensor::{Endpoint, hear};
 use serde_json::Value;
@@ -361,6 +361,11 @@ async fn a_sensor_that_sends_more_than_it_may_waits_and_that_is_seen() {
         }
     };
     timeout(STUCK, told).await.expect("operators are not told");
+    // What is acknowledged may wait a moment for company, and not for what is held back.
+    let step = Receipt { task_id: vec![7; 16], step: Step::Started.into(), ..Receipt::default() };
+    sensor::say(&mut link, from_sensor::Message::Receipts(Receipts { receipts: vec![step] })).await;
+    let heard = async { while !matches!(sensor::hear(&mut link).await, from_server::Message::ReceiptsAck(_)) {} };
+    timeout(STUCK, heard).await.expect("the receipt is not acknowledged");
     let kept = host.get(&format!("insight/{{oid}}/{sid}?event_type=NEW_PROCESS")).await;
     assert_eq!(kept["events"].as_array().unwrap().len(), 3, "the others wait on the sensor");
 }

@@ -24,6 +24,10 @@ pub(super) struct Tables<'c> {
     organizations: HashMap<Oid, i64>,
     /// Records that were forgotten since [`Tables::take_forgotten`].
     forgotten: usize,
+    /// Claims that were found to stand since the transaction began: nobody else can write until it ends.
+    standing: Vec<Claim>,
+    /// What [`Tables::settle`] has to add to the counts of records.
+    added: entry::Sizes,
 }
 
 /// Numbers above 2^63 - 1 do not occur, except as "everything".
@@ -33,7 +37,15 @@ pub(super) fn integer(number: u64) -> i64 {
 
 impl<'c> Tables<'c> {
     pub(super) fn new(conn: &'c Connection, seal: Option<&'c Seal>) -> Self {
-        Self { conn, seal, tasks: HashMap::new(), organizations: HashMap::new(), forgotten: 0 }
+        Self {
+            conn,
+            seal,
+            tasks: HashMap::new(),
+            organizations: HashMap::new(),
+            forgotten: 0,
+            standing: Vec::new(),
+            added: entry::Sizes::new(),
+        }
     }
 
     /// How many records were forgotten since the last call.
@@ -41,10 +53,22 @@ impl<'c> Tables<'c> {
         std::mem::take(&mut self.forgotten)
     }
 
-    /// To be called after every rollback: what is remembered may have been rolled back too.
+    /// To be called when a transaction begins.
+    pub(super) fn begin(&mut self) {
+        self.standing.clear();
+        self.added.clear();
+    }
+
+    /// To be called before a transaction is committed: writes what its lists have in common once for all of them.
+    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
+        self.resize()
+    }
+
+    /// To be called after every rollback of a whole transaction: what is remembered may have been rolled back too.
     pub(super) fn forget(&mut self) {
         self.tasks.clear();
         self.organizations.clear();
+        self.begin();
     }
 
     pub(super) fn apply(&mut self, write: &Write) -> Result<(), StoreError> {
@@ -97,17 +121,24 @@ impl<'c> Tables<'c> {
         self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map(drop).map_err(store_error)
     }
 
-    fn claim(&self, claim: Claim) -> Result<(), StoreError> {
+    fn claim(&mut self, claim: Claim) -> Result<(), StoreError> {
         self.hold(Claim { term: claim.term.saturating_sub(1), ..claim })?;
+        self.standing.clear();
         self.execute(
             "INSERT OR REPLACE INTO claim (oid, term) VALUES (?1, ?2)",
             params![claim.oid.0.as_bytes(), integer(claim.term)],
         )
     }
 
-    fn hold(&self, claim: Claim) -> Result<(), StoreError> {
-        let is_standing = standing(self.conn, claim.oid)?.term == claim.term;
-        if is_standing { Ok(()) } else { Err(StoreError::Deposed(claim.oid)) }
+    fn hold(&mut self, claim: Claim) -> Result<(), StoreError> {
+        if self.standing.contains(&claim) {
+            return Ok(());
+        }
+        if standing(self.conn, claim.oid)?.term != claim.term {
+            return Err(StoreError::Deposed(claim.oid));
+        }
+        self.standing.push(claim);
+        Ok(())
     }
 
     fn give_up(&self, claim: Claim) -> Result<(), StoreError> {

@@ -103,6 +103,7 @@ impl Writer<'_> {
             first.answer.send(Err(error));
             return true;
         }
+        self.tables.begin();
         self.began = now();
         let mut is_open = true;
         let mut lists = Vec::with_capacity(BATCH_LISTS_MAX);
@@ -141,6 +142,7 @@ impl Writer<'_> {
             lists.into_iter().for_each(|list| list.answer.send(Err(error.clone())));
             return;
         }
+        self.tables.begin();
         let mut batch = Batch::with_capacity(lists.len());
         let mut is_torn = false;
         for list in lists {
@@ -153,6 +155,8 @@ impl Writer<'_> {
 
     /// Applies a list in a savepoint. The inner result is that of the list alone.
     fn apply_in_a_savepoint(&mut self, writes: &[Write]) -> Result<Outcome, RolledBack> {
+        // What the lists before have in common is written first: it must outlive this one.
+        self.tables.settle().map_err(|_| RolledBack)?;
         let result = self
             .execute("SAVEPOINT list")
             .and_then(|()| self.apply(writes))
@@ -172,7 +176,7 @@ impl Writer<'_> {
 
     /// Commits and answers the batch.
     fn finish(&mut self, batch: Batch) {
-        let committed = self.statement("COMMIT").map_err(commit_error);
+        let committed = self.tables.settle().and_then(|()| self.statement("COMMIT").map_err(commit_error));
         if let Err(error) = &committed {
             tracing::error!(%error, lists = batch.len(), "a commit failed");
             self.roll_back();
@@ -201,6 +205,7 @@ impl Writer<'_> {
                 list.answer.send(Err(error));
                 continue;
             }
+            self.tables.begin();
             self.began = now();
             let result = self.apply(&list.writes);
             if result.is_err() {

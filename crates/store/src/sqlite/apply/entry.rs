@@ -22,8 +22,8 @@ pub(in crate::sqlite) const OLDEST_OF_NONE: &str =
     "SELECT arrival, length(body), sid FROM entry INDEXED BY entry_sensorless
     WHERE org = ?1 AND sid IS NULL AND stream = ?2 ORDER BY time, arrival LIMIT ?3";
 
-/// Number of a stream's records and bytes of their bodies, by sensor.
-type Sizes = BTreeMap<(Stream, Option<[u8; 16]>), (i64, i64)>;
+/// Number of records and bytes of their bodies, by organization, stream and sensor.
+pub(super) type Sizes = BTreeMap<(i64, Stream, Option<[u8; 16]>), (i64, i64)>;
 
 /// A record that goes.
 struct Old {
@@ -38,7 +38,6 @@ fn old(row: &Row<'_>) -> rusqlite::Result<Old> {
 
 impl Tables<'_> {
     pub(super) fn append(&mut self, entries: &[Entry]) -> Result<(), StoreError> {
-        let mut added = BTreeMap::<i64, Sizes>::new();
         for entry in entries {
             let org = self.organization(entry.oid)?;
             let sid = entry.sid.map(|sid| *sid.0.as_bytes());
@@ -58,26 +57,26 @@ impl Tables<'_> {
                     entry.body,
                 ],
             )?;
-            let size = added.entry(org).or_default().entry((entry.stream, sid)).or_default();
+            let size = self.added.entry((org, entry.stream, sid)).or_default();
             *size = (size.0 + 1, size.1 + integer(entry.body.len() as u64));
         }
-        added.into_iter().try_for_each(|(org, sizes)| self.resize(org, &sizes))
+        Ok(())
     }
 
-    /// Adds to what is kept of streams and sensors.
-    fn resize(&self, org: i64, sizes: &Sizes) -> Result<(), StoreError> {
-        let mut streams = BTreeMap::<Stream, (i64, i64)>::new();
-        for ((stream, sid), (count, bytes)) in sizes {
+    /// Adds to what is counted of streams and sensors.
+    pub(super) fn resize(&mut self) -> Result<(), StoreError> {
+        let mut streams = BTreeMap::<(i64, Stream), (i64, i64)>::new();
+        for ((org, stream, sid), (count, bytes)) in std::mem::take(&mut self.added) {
             self.execute(
                 "INSERT INTO sensor_size (org, stream, sid, count, bytes) VALUES (?1, ?2, ?3, ?4, ?5)
                  ON CONFLICT (org, stream, sid) DO UPDATE SET
                      count = count + excluded.count, bytes = bytes + excluded.bytes",
-                params![org, *stream as u8, sid.as_ref().map_or(&[][..], |sid| sid), count, bytes],
+                params![org, stream as u8, sid.as_ref().map_or(&[][..], |sid| sid), count, bytes],
             )?;
-            let all = streams.entry(*stream).or_default();
+            let all = streams.entry((org, stream)).or_default();
             *all = (all.0 + count, all.1 + bytes);
         }
-        streams.into_iter().try_for_each(|(stream, (count, bytes))| {
+        streams.into_iter().try_for_each(|((org, stream), (count, bytes))| {
             self.execute(
                 "INSERT INTO stream_size (org, stream, count, bytes) VALUES (?1, ?2, ?3, ?4)
                  ON CONFLICT (org, stream) DO UPDATE SET
@@ -88,6 +87,7 @@ impl Tables<'_> {
     }
 
     pub(super) fn trim(&mut self, oid: Oid, stream: Stream, what: Trim) -> Result<(), StoreError> {
+        self.resize()?;
         let org = self.organization(oid)?;
         let (code, most) = (stream as u8, TRIM_ENTRIES_MAX as i64);
         let gone = match what {
@@ -100,14 +100,14 @@ impl Tables<'_> {
                 }
             }
         };
-        let mut sizes = Sizes::new();
         for old in &gone {
             self.execute("DELETE FROM entry WHERE arrival = ?1", [old.arrival])?;
-            let size = sizes.entry((stream, old.sid)).or_default();
+            let size = self.added.entry((org, stream, old.sid)).or_default();
             *size = (size.0 - 1, size.1 - old.bytes);
         }
-        self.resize(org, &sizes)?;
-        for (_, sid) in sizes.keys() {
+        let about: Vec<_> = self.added.keys().map(|(_, _, sid)| *sid).collect();
+        self.resize()?;
+        for sid in about {
             self.execute(
                 "DELETE FROM sensor_size WHERE org = ?1 AND stream = ?2 AND sid = ?3 AND count <= 0",
                 params![org, code, sid.as_ref().map_or(&[][..], |sid| sid)],
