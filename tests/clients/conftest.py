@@ -19,10 +19,10 @@ def folder():
     shutil.rmtree(path, ignore_errors=True)
 
 
-def enrol(server: Server, api: Api, name: str) -> Sensor:
+def enrol(server: Server, api: Api, name: str, prefix: tuple[str, ...] = ()) -> Sensor:
     """Starts a sensor and waits until the server knows it."""
     before = api.sids()
-    sensor = Sensor(server, name)
+    sensor = Sensor(server, name, prefix)
 
     def fresh():
         sensor.process.check_alive()

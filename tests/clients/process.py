@@ -166,10 +166,10 @@ class Server:
 
 
 class Sensor:
-    """A real sensor with a state directory of its own."""
+    """A real sensor with a state directory of its own, started through `prefix`."""
 
-    def __init__(self, server: Server, name: str):
-        self.server, self.name = server, name
+    def __init__(self, server: Server, name: str, prefix: tuple[str, ...] = ()):
+        self.server, self.name, self.prefix = server, name, prefix
         self.folder = server.folder / name
         self.folder.mkdir()
         self.sid = ""
@@ -182,4 +182,4 @@ class Sensor:
         environment |= {"MUSTER_TEST_BACKOFF_MS": "20", "MUSTER_TEST_SANDBOX": "1"}
         key = self.server.environment["MUSTER_INSTALL_KEY"]
         arguments = ["run", "--key", key, "--state-dir", str(self.folder / "state")]
-        self.process = Process([program("muster-sensor"), *arguments], self.folder / "sensor.log", environment)
+        self.process = Process([*self.prefix, program("muster-sensor"), *arguments], self.folder / "sensor.log", environment)

@@ -6,6 +6,7 @@ of reference/live-response.md section 14.
 
 import json
 import re
+import struct
 import subprocess
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,20 @@ SCRIPTS = CLIENTS | {"cbapi-1.3.0": "cbapi_first"}
 MANY = 250
 SECRET = "secret-of-webhooks"
 # These need a server of their own.
-APART = ("p15_", "p65_")
+APART = ("p15_", "p63_the_memory_of_a_machine", "p65_")
+
+# Memory of a machine: address, bytes, and what each of them is.
+MEMORY = ((0x1000, 0x9E000, 0x11), (0x100000, 0x300000, 0x22))
+# What its kernel shows besides: some of it once more, and what is elsewhere.
+SHOWN_BESIDE = ((0x200000, 0x1000, 0x33), (2**64 - 1, 0x2000, 0x44))
+# Has a program see another /proc, where two files play the kernel's part: not every kernel shows its memory, and that of
+# a real machine is large. It is in a mount namespace of its own.
+WITH_MEMORY = """
+set -e
+mkdir "$1/proc"; mount --bind /proc "$1/proc"; mount -t tmpfs tmpfs /proc
+ln -s "$1"/proc/* /proc/; ln -sfn "$1/kcore" "$1/iomem" /proc/
+shift; exec "$@"
+"""
 
 
 def checks() -> list:
@@ -68,6 +82,31 @@ def test_p15_a_device_that_does_not_come_is_a_timeout_of_the_client_which_closes
         run_check("cbapi", "cbapi_v3", "p15_a_device_that_does_not_come_is_a_timeout_of_the_client_which_closes", variables)
     finally:
         server.stop()
+
+
+def write_memory(folder: Path) -> None:
+    """/proc/kcore, as elf(5) has it, and /proc/iomem."""
+    shown = MEMORY + SHOWN_BESIDE
+    place, head, content = 64 + 56 * len(shown), [struct.pack("<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01", 4, 62, 1, 0, 64, 0, 0, 64, 56, len(shown), 0, 0, 0)], []
+    for address, length, byte in shown:
+        head.append(struct.pack("<IIQQQQQQ", 1, 4, place, 0xFFFF_8880_0000_0000 + address % 2**32, address, length, length, 0))
+        content.append(bytes([byte]) * length)
+        place += length
+    (folder / "kcore").write_bytes(b"".join(head + content))
+    (folder / "iomem").write_text("".join(f"{address:08x}-{address + length - 1:08x} : System RAM\n" for address, length, _ in MEMORY))
+
+
+def test_p63_the_memory_of_a_machine_is_dumped_as_its_kernel_shows_it(lone_server):
+    if subprocess.run(["unshare", "-m", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("NOT CHECKED: this machine gives no mount namespaces")
+    memory = lone_server.folder / "memory"
+    memory.mkdir()
+    write_memory(memory)
+    api = Api(lone_server)
+    sensor = enrol(lone_server, api, "with-memory", ("unshare", "-m", "sh", "-c", WITH_MEMORY, "sh", str(memory)))
+    number = str(device(api, sensor.sid))
+    variables = variables_of(lone_server, lone_server.folder) | {"DEVICE": number, "OFFLINE": number, "MEMORY": json.dumps(MEMORY)}
+    run_check("cbapi", "cbapi_v3", "p63_the_memory_of_a_machine_is_dumped_as_its_kernel_shows_it", variables)
 
 
 def test_p65_two_hundred_and_fifty_devices_are_listed_page_by_page(lone_server):

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -187,6 +188,13 @@ def p21_p22_keepalive():
     one.close()
     other.close()
     eventually("the session is closed", lambda: plain("GET", f"{BASE}/session/{one.session_id}")[1].get("status") == "CLOSE", 6)
+    # A session that was closed by another is no longer kept alive, and not given to anybody.
+    dead = manager.request_session(DEVICE)
+    close(dead.session_id)
+    assert plain("GET", f"{BASE}/session/{dead.session_id}/keepalive")[0] == 404
+    anew = eventually("the dead session is removed", lambda: (lambda got: got is not dead and got)(manager.request_session(DEVICE)), 6)
+    assert anew.session_id != dead.session_id and anew.list_directory("/")
+    close(anew.session_id)
 
 
 def p23_a_session_that_was_closed_by_another_is_opened_again():
@@ -401,6 +409,19 @@ def p63_p64_memory_is_dumped_fetched_and_removed_by_the_client():
     small.kill()
     assert held
     raises(LiveResponseError, lambda: s.start_memdump(str(FOLDER / "none" / "x")).wait(), "ERROR_PATH_NOT_FOUND")
+
+
+def p63_the_memory_of_a_machine_is_dumped_as_its_kernel_shows_it():
+    """As the client itself asks for it. What plays the kernel's part is made by the test."""
+    s, remote, local = session(), FOLDER / "machine", FOLDER / "local.bin"
+    s.memdump(str(local), str(remote))
+    assert not remote.exists(), "the client has removed it"
+    image = local.read_bytes()
+    # elf(5): where the entries begin, the bytes of each, their number; and of each its type, place, address and length.
+    at, (entry_bytes, count) = struct.unpack_from("Q", image, 32)[0], struct.unpack_from("HH", image, 54)
+    entries = [struct.unpack_from("I4xQ8xQQ", image, at + number * entry_bytes) for number in range(count)]
+    found = {address: image[place:place + length] for _, place, address, length in entries}
+    assert found == {address: bytes([byte]) * length for address, length, byte in json.loads(os.environ["MEMORY"])}
 
 
 def p15_a_device_that_does_not_come_is_a_timeout_of_the_client_which_closes():
