@@ -44,6 +44,8 @@ pub enum ToSensor {
     Observed(Event),
     /// Something to send in any case.
     Reported(Event),
+    /// Answers of a task that goes on, and who waits until they are durable.
+    Said(Vec<Event>, oneshot::Sender<()>),
     /// A command wants to move a file.
     Transfer(Transfer, oneshot::Sender<TransferGrant>),
     /// Isolation or seal changed.

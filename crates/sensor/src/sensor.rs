@@ -21,7 +21,7 @@ use std::time::Duration;
 use muster_model::{Sid, TaskId};
 use muster_wire::{Event, Flags, Hello, InstallationKey, Step, from_sensor};
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::agent::{self, Afterwards, Agent, Effect, Ledger, OWED_MAX, Setup, StorageError, event};
@@ -158,6 +158,8 @@ struct Sensor<'a> {
     end: Option<Afterwards>,
     transfers: Transfers,
     live: live::Sessions,
+    /// Who waits until what was said is durable.
+    unsettled: Vec<oneshot::Sender<()>>,
     history: History,
     remembered: Remembered,
     is_collecting: bool,
@@ -234,6 +236,7 @@ impl<'a> Sensor<'a> {
             end: None,
             transfers: Transfers::default(),
             live: live::Sessions::default(),
+            unsettled: Vec::new(),
             history: History::open(&dir.file("history"), config.history_bytes)?,
             remembered,
             is_collecting: false,
@@ -354,6 +357,10 @@ impl<'a> Sensor<'a> {
             }
             ToSensor::Observed(event) => self.observe(event),
             ToSensor::Reported(event) => self.agent.observed(event),
+            ToSensor::Said(events, waiting) => {
+                self.agent.said(events);
+                self.unsettled.push(waiting);
+            }
             ToSensor::Transfer(wanted, grant) => {
                 let request = self.transfers.begin(wanted, grant);
                 if self.agent.is_connected() {
@@ -412,6 +419,10 @@ impl<'a> Sensor<'a> {
         loop {
             let effects = self.agent.settle(&mut self.journal, &mut self.spool)?;
             if effects.is_empty() {
+                for waiting in self.unsettled.drain(..) {
+                    // Who is gone does not mind.
+                    let _ = waiting.send(());
+                }
                 return Ok(());
             }
             self.crash_if_told(&effects);

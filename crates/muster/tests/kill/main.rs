@@ -7,6 +7,7 @@
 //!
 //! `MUSTER_KILL_EXECUTIONS` sets the number of executions, `MUSTER_SEED` the order of kills.
 
+mod batch;
 mod cut;
 #[path = "../shared/env_file.rs"]
 mod env_file;

@@ -4,7 +4,7 @@ use muster_model::{Oid, Sid, TaskId};
 use muster_wire::{Deliver, Event};
 use serde_json::{Value, json};
 
-use super::Now;
+use super::{Agent, Now};
 
 /// Source: reference/sensor.md section 11.
 pub(super) const NOT_SUPPORTED: i32 = 50;
@@ -13,6 +13,13 @@ pub(super) const BROKEN_PIPE: i32 = 109;
 pub(super) const BUSY: i32 = 170;
 pub(super) const CANCELLED: i32 = 1_223;
 pub(super) const TIMEOUT: i32 = 1_460;
+
+impl Agent {
+    /// A task that goes on has answered; what it says last comes with [`Agent::answered`].
+    pub fn said(&mut self, events: Vec<Event>) {
+        self.out.answers.extend(events);
+    }
+}
 
 /// Makes an event. `body` gets a `TIMESTAMP` if it has none; `cause` is the task
 /// that caused it, with its investigation id.

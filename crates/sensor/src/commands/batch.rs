@@ -1,13 +1,14 @@
 //! `batch`: command lines one after the other, as one task.
 
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
 
 use super::{Failure, Job, Kind, Outcome, code, fields};
 use crate::agent::{Run, Verdict};
 use crate::executor::{self, ToSensor};
 
-/// Carries out one line after the other, until one fails. Each answers as it would by itself, at once, so that what
-/// came before a crash is known; the answer of the batch tells how each ended.
+/// Carries out one line after the other, until one fails. Each answers as it would by itself, and the next begins once
+/// that is durable, so that what came before a crash is known; the answer of the batch tells how each ended.
 pub(super) async fn batch(mut job: Job) -> Outcome {
     let (steps, lines) = (std::mem::take(&mut job.steps), job.arguments.list("line"));
     let mut ended = Vec::with_capacity(steps.len());
@@ -18,9 +19,11 @@ pub(super) async fn batch(mut job: Job) -> Outcome {
         }
         let run = Run { command: line.clone(), ..job.run.clone() };
         let done = executor::perform(step, run, &job.tools, &job.stop).await;
-        for event in done.events {
-            // The sensor may be stopping; the task is then found interrupted at its next start.
-            let _ = job.tools.to_sensor.send(ToSensor::Reported(event)).await;
+        let (waiting, durable) = oneshot::channel();
+        let is_said = job.tools.to_sensor.send(ToSensor::Said(done.events, waiting)).await.is_ok();
+        if !is_said || durable.await.is_err() {
+            // Its disk fails, or it ends; the task is found interrupted at its next start.
+            return Err(Failure::new(code::CANCELLED, format!("the sensor stopped after line {}", at + 1)));
         }
         let (kind, error, message) = match done.verdict {
             Verdict::Finished(error, message) => (Kind::Failed, error, message),

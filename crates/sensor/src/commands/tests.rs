@@ -97,6 +97,10 @@ impl Bench {
                         return (answer, body.unwrap_or_default(), before);
                     }
                     ToSensor::Reported(event) => before.push(event),
+                    ToSensor::Said(events, waiting) => {
+                        before.extend(events);
+                        waiting.send(()).unwrap();
+                    }
                     // A request for a transfer is dropped: nobody grants it.
                     _ => {}
                 }
