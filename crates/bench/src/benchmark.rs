@@ -21,7 +21,7 @@ mod webhook;
 use crate::fleet::{Heard, What};
 use crate::line::ms;
 use crate::world::World;
-use crate::{Args, Name};
+use crate::{Args, Name, endpoint};
 use anyhow::{Context as _, bail};
 use futures_util::StreamExt as _;
 use muster_wire::Step;
@@ -43,6 +43,10 @@ const PATIENCE: Duration = Duration::from_secs(300);
 /// Runs one benchmark, or all.
 pub async fn run(args: &Args) -> anyhow::Result<()> {
     let is_asked = |name: &&Name| args.name == Name::All || args.name == **name;
+    // Said before anything is measured, and not half an hour later.
+    if [Name::Return, Name::Sensor, Name::Live].iter().any(|name| is_asked(&name)) {
+        endpoint::program()?;
+    }
     for name in Name::MEASURED.iter().filter(is_asked) {
         Box::pin(measure(*name, args)).await.with_context(|| format!("{name:?}").to_lowercase())?;
     }

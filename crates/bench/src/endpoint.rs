@@ -45,7 +45,12 @@ pub struct Usage {
 pub fn program() -> anyhow::Result<PathBuf> {
     let path = std::env::current_exe()?.with_file_name("muster-sensor");
     if !path.exists() {
-        bail!("{} is missing: cargo build --profile dist -p muster-sensor", path.display());
+        let folder = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
+        let profile = if folder == "debug" { "dev".into() } else { folder };
+        bail!(
+            "{} is missing, which is measured: build it as this program was, cargo build --profile {profile} -p muster-sensor",
+            path.display()
+        );
     }
     Ok(path)
 }

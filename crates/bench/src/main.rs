@@ -118,6 +118,9 @@ struct Args {
     /// How many services are dead (`webhook`).
     #[arg(long, default_value_t = 1_000)]
     targets: u32,
+    /// MiB of each of the ten files that come at once (`live`).
+    #[arg(long, default_value_t = 1_024)]
+    mib: u64,
     /// How often each measurement is made; the median is printed.
     #[arg(long, default_value_t = 3)]
     runs: u32,

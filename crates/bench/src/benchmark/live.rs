@@ -21,9 +21,8 @@ const COMMANDS: usize = 100;
 const OPENED: usize = 20;
 /// Bytes of the file that is moved alone.
 const FILE_BYTES: u64 = 512 << 20;
-/// Files that come at once, and the bytes of each.
-const FILES: usize = 10;
-const EACH_BYTES: u64 = 256 << 20;
+/// Files that come at once.
+const FILES: u64 = 10;
 /// Bytes of a row of the store, about: what a command makes durable.
 const ROW_BYTES: usize = 512;
 /// How often the memory of the server is looked at.
@@ -31,6 +30,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const MIB: f64 = 1_048_576.0;
 
 pub async fn run(args: &Args) -> anyhow::Result<()> {
+    check_room(args)?;
     let ground = Ground::new(&args.scratch, 0, |_, _| Ok(())).await?;
     let echo = echoes(&ground).await?;
     let durable = median(&limit::durable_appends(&args.scratch, ROW_BYTES, 200)?);
@@ -45,7 +45,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     live.commands(&session, 3.0 * echo, 2.0 * durable).await?;
     live.files(&session, &endpoint, raw).await?;
     live.client.close_live_session(&session).await?;
-    memory(&world, &live, &endpoint).await?;
+    memory(&world, &live, &endpoint, args.mib << 20).await?;
     drop(endpoint);
     world.process.stop().await
 }
@@ -153,9 +153,9 @@ impl Live {
 }
 
 /// The server's memory while many files come at once, above what it has when nothing does.
-async fn memory(world: &World, live: &Live, endpoint: &Endpoint) -> anyhow::Result<()> {
+async fn memory(world: &World, live: &Live, endpoint: &Endpoint, each_bytes: u64) -> anyhow::Result<()> {
     let session = live.open().await?.id;
-    let path = sparse(endpoint.file("each"), EACH_BYTES)?;
+    let path = sparse(endpoint.file("each"), each_bytes)?;
     let idle = world.process.resident_bytes()?;
     let (client, mut most) = (Arc::clone(&live.client), idle);
     let mut uploads = JoinSet::new();
@@ -171,10 +171,24 @@ async fn memory(world: &World, live: &Live, endpoint: &Endpoint) -> anyhow::Resu
     }
     Line::new("live.memory", (most - idle) as f64 / MIB, "MiB")
         .with("files", FILES)
-        .with("bytes_each", EACH_BYTES)
+        .with("bytes_each", each_bytes)
         .with("idle_mib", idle as f64 / MIB)
         .at_most(64.0)
         .print();
+    Ok(())
+}
+
+/// Files that are equal are kept once, but only when they are whole.
+fn check_room(args: &Args) -> anyhow::Result<()> {
+    let needed = (FILES * (args.mib << 20)).max(2 * FILE_BYTES);
+    let disk = rustix::fs::statvfs(&args.scratch)?;
+    let free = disk.f_bavail * disk.f_frsize;
+    if free < needed {
+        bail!(
+            "{} has {free} bytes free, and {needed} are needed: name another place with --scratch, or smaller files with --mib",
+            args.scratch.display()
+        );
+    }
     Ok(())
 }
 
