@@ -31,17 +31,22 @@ class World:
         self.server = Server(folder)
         self.api = Api(self.server)
 
-    def muster(self, *arguments: str):
-        """What the operator's program prints, as JSON."""
+    def run(self, *arguments: str) -> str:
+        """What the operator's program prints."""
         environment = plain_environment(self.folder / "operator") | self.server.environment
         done = subprocess.run(
-            [program("muster"), *arguments, "--json"], env=environment, stdin=subprocess.DEVNULL, capture_output=True,
+            [program("muster"), *arguments], env=environment, stdin=subprocess.DEVNULL, capture_output=True,
             text=True, timeout=2 * ANSWER_MAX_S, check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        return done.stdout
+
+    def muster(self, *arguments: str):
+        """The same as JSON."""
+        printed = self.run("--json", *arguments)
+        lines = [line for line in printed.splitlines() if line.strip()]
         try:
-            return json.loads(done.stdout)
+            return json.loads(printed)
         except ValueError:
             return [json.loads(line) for line in lines]
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import signal
 from pathlib import Path
 
@@ -99,6 +100,24 @@ def test_ten_4_what_a_killed_sensor_ran_ends_with_it_and_no_effect_comes_twice(w
     assert windows.answer("os_version")["OS_ID"] == "windows"
     assert windows.world.api.sids() == before, "it is the same sensor"
     assert marker.read_text().split() == ["ran"], "it ran once, and not again after the restart"
+
+
+def test_ten_6_what_is_left_for_windows_is_one_task_with_files_both_ways(windows, wine, folder):
+    tool, back, other = folder / "tool.cmd", folder / "back.txt", folder / "other.txt"
+    tool.write_bytes(b"@echo made> %1\r\n@type %1\r\n")
+    # A word with a blank reaches programs of Windows as one.
+    there, made = wine.path(folder / "tool there.cmd"), wine.path(folder / "what it made.txt")
+    muster = windows.world.muster
+    commands = ["put", str(tool), there, "&&", "exec", there, made, "&&", "get", made, "&&", "get", there]
+    task = muster("live", windows.sid, "--when-online", "--", *commands)["task_id"]
+    eventually("the batch has ended", lambda: windows.world.api.extension("get", task_id=task)["targets"][0]["state"] == "finished")
+    events = lambda: muster("events", "--sid", windows.sid, "--since", "1h", "--investigation-id", task)
+    told = eventually("how each command ended is known", lambda: "BATCH_REP" in json.dumps(events()) and events())
+    steps = next(one["event"]["STEPS"] for one in told if one["routing"]["event_type"] == "BATCH_REP")
+    assert [one["ERROR"] in (0, 200) for one in steps] == [True] * 4, steps
+    for artifact, to, content in ((task, back, b"made\r\n"), (f"{task}-2", other, tool.read_bytes())):
+        windows.world.run("artifact", "download", artifact, "--to", str(to))
+        assert to.read_bytes() == content
 
 
 def test_ten_4_the_sensor_is_a_service_of_windows(world, wine, folder):

@@ -16,6 +16,7 @@ use crate::show;
 use ask::Ask;
 use carry::Carrier;
 use muster_client::Client;
+use muster_model::Platform;
 use path::Style;
 use session::Connection;
 use std::io::IsTerminal as _;
@@ -71,9 +72,10 @@ pub async fn run(args: LiveArgs, client: &Client, json: bool) -> anyhow::Result<
         return shell::hold(client, &sid, args.wait, json).await;
     }
     // What is wrong with them is said before anything is opened.
-    let asks = asked(&args.command, Style::Unix)?;
+    asked(&args.command, Style::Unix)?;
     if args.when_online {
-        return later::leave(client, &sid, &asks, args.ttl, json).await;
+        let style = Style::of_platform(Platform(client.sensor(&sid).await?.info.plat));
+        return later::leave(client, &sid, &asked(&args.command, style)?, args.ttl, json).await;
     }
     let connection = Connection::open(client, &sid, args.wait).await?;
     let asks = asked(&args.command, connection.style)?;

@@ -1,14 +1,17 @@
 """Live Response on a Windows device, by cbapi 1.7.10 and by the later SDK, 1.2.3 and 1.5.10. Numbers are those of
 reference/live-response.md section 14."""
 
+import contextlib
 import io
 import os
+import re
 import time
 import zipfile
 
 from checks import BASE, CA, DEVICE, FOLDER as HERE, ORGANIZATION, TOKEN, URL, eventually, main, raises
 
 try:
+    from cbapi.example_helpers import CblrCli
     from cbapi.live_response_api import LiveResponseError, LiveResponseMemdump
     from cbapi.psc.defense import CbDefenseAPI, Device
 
@@ -147,6 +150,45 @@ def p63_p64_memory_of_a_process_is_dumped_fetched_and_removed():
     if not IS_LATER:
         raises(LiveResponseError, lambda: s.start_memdump(rf"{FOLDER}\none\x").wait(), "ERROR_PATH_NOT_FOUND")
         raises(LiveResponseError, lambda: s.start_memdump(remote).wait(), "ERROR_NOT_SUPPORTED")
+
+
+def p68_the_bundled_shell():
+    """It comes with cbapi alone, and thinks in paths of Windows."""
+    shell, name = CblrCli(cb, lambda _, text: cb.select(Device, int(text))), f"shell-{time.time_ns()}"
+    local, back = HERE / f"{name}.txt", HERE / f"{name}.back"
+    local.write_bytes(b"from here")
+
+    def shows(line):
+        with contextlib.redirect_stdout(io.StringIO()) as shown:
+            shell.onecmd(line)
+        return shown.getvalue()
+
+    assert "Working Directory: c:" in shows(f"connect {DEVICE}")
+    assert shows("pwd") == "c:\\\n\n" and "windows" in shows("dir")
+    shows(r"cd \windows\system32")
+    assert shows("pwd") == "c:\\windows\\system32\n\n" and "cmd.exe" in shows("dir *.exe")
+    shows("cd ..")
+    shows("cd system32\\..\\..")
+    assert shows("pwd") == "c:\\\n\n"
+    shows(f"cd {FOLDER}")
+    shows(f"mkdir {name}")
+    shows(f"cd {name}")
+    shows(rf"put {local} {FOLDER}\{name}\there.txt")
+    listed = shows("dir")
+    assert rf"Directory: {FOLDER}\{name}\*" in listed and re.search(r"\b9 there\.txt", listed), listed
+    shows(f"get there.txt {back}")
+    assert back.read_bytes() == b"from here"
+    # It adds the directory that it is in.
+    assert shows(r"exec -w c:\windows\system32\cmd.exe /c cd").strip().lower() == str(rf"{FOLDER}\{name}".encode() + b"\r\n").lower()
+    assert "there.txt" in shows(r"exec -w c:\windows\system32\cmd.exe /c dir /b")
+    shows("del there.txt")
+    assert "there.txt" not in shows("dir")
+    shows("cd ..")
+    shows(f"del {name}\\")
+    raises(LiveResponseError, lambda: shows(f"cd {name}"), "ERROR_FILE_NOT_FOUND")
+    assert "muster-sensor" in shows("ps") and "CommandLine:" in shows("ps -v")
+    shows("detach")
+    assert shell.lr_session is None
 
 
 if __name__ == "__main__":

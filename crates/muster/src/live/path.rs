@@ -1,5 +1,7 @@
 //! Paths of endpoints, which may be of another system than this one.
 
+use muster_model::Platform;
+
 /// How an endpoint writes paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
@@ -13,6 +15,11 @@ impl Style {
     /// The style of an endpoint that has these drives.
     pub fn of(drives: &[String]) -> Self {
         if drives.iter().any(|drive| drive.ends_with('\\')) { Self::Windows } else { Self::Unix }
+    }
+
+    /// The style of an endpoint of this platform.
+    pub fn of_platform(platform: Platform) -> Self {
+        if platform == Platform::WINDOWS { Self::Windows } else { Self::Unix }
     }
 
     /// What stands between directories.
@@ -131,6 +138,8 @@ mod tests {
     fn the_style_of_an_endpoint_is_seen_by_its_drives() {
         let drives = |drive: &str| Style::of(&[drive.to_owned()]);
         assert_eq!((drives("/"), drives("C:\\")), (Style::Unix, Style::Windows));
+        let platforms = [Platform::LINUX, Platform::WINDOWS].map(Style::of_platform);
+        assert_eq!(platforms, [Style::Unix, Style::Windows]);
         assert_eq!(Style::Windows.name("C:\\a\\b.txt"), Some("b.txt"));
         assert_eq!(Style::Windows.name("C:\\"), None);
         assert_eq!(Style::Unix.split("/usr/bi"), ("/usr/", "bi"));
