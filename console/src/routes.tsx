@@ -88,7 +88,14 @@ const TABS = ['overview', 'timeline', 'processes', 'tasks', 'files', 'session'] 
 const sensor = createRoute({
   getParentRoute: () => shell,
   path: '/sensors/$sid',
-  validateSearch: (search: Record<string, unknown>): { tab?: (typeof TABS)[number] | undefined; kind?: string | undefined } => ({
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): {
+    tab?: (typeof TABS)[number] | undefined
+    kind?: string | undefined
+    find?: string | undefined
+  } => ({
+    find: text(search.find),
     tab: TABS.find((tab) => tab === search.tab),
     kind: text(search.kind),
   }),
@@ -125,7 +132,16 @@ const task = createRoute({
   component: lazyRouteComponent(() => import('./reliable-tasking/Detail.tsx'), 'TaskDetail'),
 })
 const find = (search: Record<string, unknown>): { find?: string | undefined } => ({ find: text(search.find) })
-const edited = (search: Record<string, unknown>): { name?: string | undefined; from?: string | undefined; sid?: string | undefined } => ({
+const BESIDE = ['trial', 'tests', 'history'] as const
+const edited = (
+  search: Record<string, unknown>,
+): {
+  name?: string | undefined
+  from?: string | undefined
+  sid?: string | undefined
+  tab?: (typeof BESIDE)[number] | undefined
+} => ({
+  tab: BESIDE.find((tab) => tab === search.tab),
   name: text(search.name),
   from: text(search.from),
   sid: text(search.sid),
@@ -154,14 +170,29 @@ const falsePositive = createRoute({
   validateSearch: edited,
   component: lazyRouteComponent(() => import('./rules/RuleEditor.tsx'), 'EditFalsePositive'),
 })
+const GROUPINGS = ['kind', 'rule'] as const
+/** A span of time in seconds, if it is one. */
+const span = (from: unknown, until: unknown) =>
+  typeof from === 'number' && typeof until === 'number' && 0 <= from && from < until ? { from, until } : {}
 const SPANS = ['1h', '1d', '1w', '30d'] as const
 const detections = createRoute({
   getParentRoute: () => shell,
   path: '/detections',
   validateSearch: (
     search: Record<string, unknown>,
-  ): { cat?: string | undefined; since?: (typeof SPANS)[number] | undefined; id?: string | undefined } => ({
+  ): {
+    cat?: string | undefined
+    rule?: string | undefined
+    by?: (typeof GROUPINGS)[number] | undefined
+    since?: (typeof SPANS)[number] | undefined
+    from?: number | undefined
+    until?: number | undefined
+    id?: string | undefined
+  } => ({
+    ...span(search.from, search.until),
     cat: text(search.cat),
+    rule: text(search.rule),
+    by: GROUPINGS.find((grouping) => grouping === search.by),
     since: SPANS.find((span) => span === search.since),
     id: text(search.id),
   }),

@@ -89,7 +89,7 @@ class Greeter(Hook):
         if "conf_validation" in said:
             self.configurations.append(said["conf_validation"]["conf"])
             if self.configurations[-1].get("level") == 9:
-                return {"version": 1, "data": {}, "error": f"level 9 is too much {HOSTILE}", "retriable": False}
+                return {"version": 1, "data": {}, "error": f"invalid value for level: 9 is too much {HOSTILE}", "retriable": False}
         if "request" in said:
             return {"version": 1, "data": {"greeted": said["request"]["data"], "with": HOSTILE}}
         return {"version": 1, "data": {}}
@@ -109,6 +109,8 @@ class Greeter(Hook):
         settings = {
             "level": element("integer", "Level", 1, default_value=1), "token": element("secret", "Token", 2),
             "place": element("object", "Place", 3, object=place),
+            "hops": element("object", "Hops", 4, object=place) | {"is_list": True},
+            "sites": element("record", "Sites", 5, object=place | {"key": {"label": "Site"}}),
         }
         greet = {
             "is_user_facing": True, "label": f"Greet {HOSTILE}", "short_description": f"says hello {HOSTILE}",

@@ -1,5 +1,6 @@
 """Sensors → Live session: a machine is looked at, programs run there, files come and go, and all of it is recorded."""
 
+import hashlib
 import re
 from pathlib import Path
 
@@ -61,8 +62,15 @@ def test_programs_run_files_come_and_go_and_the_transcript_tells_it(signed_in, s
     for step in ("/", *Path(tmp_path).parts[1:]):
         files.get_by_role("button", name=step if step == "/" else f"{step}/", exact=True).click()
     name = '<img src=x onerror="alert(1)">.txt'
+    # A file that is on its way can be cancelled.
+    page.route("**/sessions/*/files", lambda route: None)
+    files.get_by_label("Send a file into this folder").set_input_files({"name": "late", "mimeType": "text/plain", "buffer": b"late"})
+    files.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("The file was not sent: you cancelled it.")).to_be_visible()
+    page.unroute("**/sessions/*/files")
     files.get_by_label("Send a file into this folder").set_input_files({"name": name, "mimeType": "text/plain", "buffer": b"sent"})
     expect(files.get_by_role("row").filter(has_text=name)).to_contain_text("4 B")
+    expect(page.get_by_text(f"SHA-256 {hashlib.sha256(b'sent').hexdigest()}")).to_be_visible()
     assert (tmp_path / name).read_text() == "sent"
     with page.expect_download() as download:
         files.get_by_role("button", name="Download kept.txt").click()

@@ -22,6 +22,7 @@ def test_a_service_is_registered_told_asked_and_its_job_is_read(signed_in, robot
     page.get_by_label("Address", exact=True).fill(robot.url)
     page.get_by_label("Shared secret").fill("shared-secret-123")
     page.get_by_label("Permissions").fill("sensor.list")
+    page.get_by_label("Calls in a second").fill("7")
     page.get_by_label("segment: it sees and changes only what it made itself").check()
     page.get_by_label("bulk: it may call more often").check()
     page.get_by_label("It may be at a private or loopback address").check()
@@ -34,6 +35,7 @@ def test_a_service_is_registered_told_asked_and_its_job_is_read(signed_in, robot
     robot.is_refusing = True
     page.get_by_role("link", name="robot", exact=True).click()
     expect(page.get_by_text("segment, bulk")).to_be_visible()
+    expect(page.get_by_text("7 at most")).to_be_visible()
     expect(page.get_by_text("nothing that a rule names")).to_be_visible()
     page.get_by_role("button", name="Subscribe", exact=True).click()
     given_up = page.get_by_role("region", name="Deliveries").get_by_role("row").filter(has_text="org_install")

@@ -146,7 +146,13 @@ def test_a_selector_is_kept_by_a_name_and_columns_are_chosen(signed_in, server):
     console, page = signed_in, signed_in.page
     NamedSensor(server, "kept-1")
     wait_for_sensor(console, "kept-1", "online")
+    # It is judged while it is written: what is wrong stands at its column, what is right has its count.
+    with console.watch.expecting(re.compile("400")):
+        page.get_by_role("combobox", name="Selector").fill('hostname = "kept-1"')
+        expect(page.get_by_role("alert")).to_be_visible()
+    assert page.locator("pre.where").inner_text().split("\n")[1].index("^") == 9
     page.get_by_role("combobox", name="Selector").fill('hostname == "kept-1"')
+    expect(page.get_by_text("1 sensor matches; Enter shows them")).to_be_visible()
     page.get_by_role("combobox", name="Selector").press("Enter")
     page.get_by_role("button", name="Save the selector").click()
     page.get_by_label("Call it").fill("mine")

@@ -5,6 +5,8 @@ export class Failure extends Error {
     readonly code: string,
     message: string,
     readonly retryAfter = 0,
+    /** By which the log of the server is searched. */
+    readonly requestId = '',
   ) {
     super(message)
   }
@@ -65,6 +67,7 @@ async function send<T>(method: string, path: string, body: BodyInit | undefined,
     value?.error_code ?? '',
     value?.error ?? (answer.statusText || `HTTP ${answer.status}`),
     Number(answer.headers.get('retry-after') ?? 0),
+    answer.headers.get('x-request-id') ?? '',
   )
   if (failure.isSignedOut && !path.startsWith('/console/api/sign-in')) onSignedOut()
   throw failure
@@ -78,7 +81,8 @@ export function call<T>(method: string, path: string, fields: Fields = {}, signa
 }
 
 /** Posts what is no form of texts: a value, as JSON, or a form with files. */
-export const post = <T>(path: string, value: object) => send<T>('POST', path, value instanceof FormData ? value : JSON.stringify(value))
+export const post = <T>(path: string, value: object, signal?: AbortSignal) =>
+  send<T>('POST', path, value instanceof FormData ? value : JSON.stringify(value), signal)
 
 /** Asks the extension that holds reliable tasks. */
 export const reliableTasking = <T>(oid: string, action: string, data: object, signal?: AbortSignal) =>

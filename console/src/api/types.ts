@@ -31,6 +31,7 @@ export type Replay = Schemas['Replay']
 export type OutputStanding = Schemas['OutputStanding']
 export type OutputTrial = Schemas['OutputTrial']
 export type ServerStanding = Schemas['ServerStanding']
+export type UserPermissions = Schemas['UserPermissions']
 export type Explanation = Schemas['Explained']
 
 export const STATES = [

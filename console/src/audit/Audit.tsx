@@ -1,8 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { useNavigate, useSearch } from '@tanstack/react-router'
-import { call } from '../api/client.ts'
+import { AUDIT_MAX, auditQuery } from '../api/audit.ts'
 import { useOrganization } from '../api/session.ts'
-import type { Row } from '../api/types.ts'
 import { Empty, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { ListTable } from '../look/ListTable.tsx'
@@ -12,16 +11,6 @@ import { TextFilter } from '../look/TextFilter.tsx'
 import { Time } from '../look/Time.tsx'
 import { counted } from '../look/words.ts'
 
-interface Told extends Row {
-  time?: number
-  msg?: string
-  ident?: string
-  origin?: string
-  entity?: { type?: string; name?: string; sid?: string }
-  mtd?: { source_ip?: string; action?: string }
-}
-const SPAN_S = 30 * 86_400
-const SHOWN_MAX = 1_000
 const HEADS = [{ name: 'When' }, { name: 'What' }, { name: 'On', isWide: true }, { name: 'Who' }, { name: 'From', isWide: true }]
 
 /** Who changed what, and from where. */
@@ -29,15 +18,7 @@ export function Audit() {
   const { oid, org, may } = useOrganization()
   const { find = '' } = useSearch({ from: '/$org/audit' })
   const navigate = useNavigate()
-  const audit = useQuery({
-    queryKey: ['audit', oid],
-    queryFn: ({ signal }) => {
-      const end = Math.ceil(Date.now() / 1000) + 60
-      const fields = { start: end - SPAN_S, end, limit: SHOWN_MAX, is_forward: false }
-      return call<{ events: Told[] }>('GET', `/v1/insight/${oid}/audit`, fields, signal).then((answer) => answer.events)
-    },
-    enabled: oid !== '' && may('audit.get'),
-  })
+  const audit = useQuery(auditQuery(oid, may('audit.get')))
   const needle = find.toLowerCase()
   const all = audit.data ?? []
   const shown = all.filter((row) => JSON.stringify(row).toLowerCase().includes(needle))
@@ -50,7 +31,7 @@ export function Audit() {
           change={(text) => void navigate({ to: '/$org/audit', params: { org }, search: { find: text || undefined }, replace: true })}
         />
         <span role="status" className="soft">
-          {audit.data && `${counted(shown.length, 'record')}${all.length === SHOWN_MAX ? ' of the newest' : ''}`}
+          {audit.data && `${counted(shown.length, 'record')}${all.length === AUDIT_MAX ? ' of the newest' : ''}`}
         </span>
         <button type="button" onClick={() => saveFile('audit.json', JSON.stringify(shown, null, 2))}>
           JSON

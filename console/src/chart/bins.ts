@@ -14,6 +14,15 @@ export function binned(instants: readonly number[], start: number, end: number, 
   return { starts: counts.map((_, at) => start + at * width), counts }
 }
 
+/** The bins that lie between two instants, in whatever order these come: whole ones, from where to where, in whole seconds. */
+export function wholeBins({ starts }: Bins, one: number, other: number): [from: number, to: number] {
+  const [first = 0, second = first + 1] = starts
+  const width = second - first
+  const place = (instant: number) => Math.min(Math.max(Math.floor((instant - first) / width), 0), starts.length - 1)
+  const [from, to] = [place(Math.min(one, other)), place(Math.max(one, other))]
+  return [Math.floor(first + from * width), Math.ceil(first + (to + 1) * width)]
+}
+
 /** The last `bins` whole bins of so many seconds, the present one included. */
 export function lastBins(instants: readonly number[], now: number, width: number, bins: number): Bins {
   const end = (Math.floor(now / width) + 1) * width

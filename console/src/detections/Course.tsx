@@ -1,18 +1,26 @@
 import type { Row } from '../api/types.ts'
-import { lastBins } from '../chart/bins.ts'
+import { binned, lastBins } from '../chart/bins.ts'
 import { LazyChart } from '../chart/LazyChart.tsx'
 import { counted } from '../look/words.ts'
+import { secondOf, type Which } from './which.ts'
 
 const BINS = 30
 
-/** When the detections of the list happened. */
-export function Course({ rows, span }: { rows: Row[]; span: number }) {
-  const bins = lastBins(
-    rows.map((row) => (row.routing?.event_time ?? 0) / 1_000),
-    Date.now() / 1_000,
-    span / BINS,
-    BINS,
-  )
+interface Props {
+  rows: Row[]
+  /** Seconds until now, where no span of time was chosen. */
+  last: number
+  which: Which
+  choose: (from: number, until: number) => void
+}
+
+/** When the detections of the list happened; what is chosen in it is a filter by time. */
+export function Course({ rows, last, which: { from, until }, choose }: Props) {
+  const instants = rows.map(secondOf)
+  const bins =
+    from !== undefined && until !== undefined
+      ? binned(instants, from, until, BINS)
+      : lastBins(instants, Date.now() / 1_000, last / BINS, BINS)
   const sentence = `${counted(rows.length, 'detection')}; ${counted(Math.max(...bins.counts), 'detection')} in the busiest part of the time.`
-  return <LazyChart label="Detections over time" sentence={sentence} bins={bins} />
+  return <LazyChart label="Detections over time" sentence={sentence} bins={bins} choose={choose} />
 }

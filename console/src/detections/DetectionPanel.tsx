@@ -8,6 +8,7 @@ import { Dialog } from '../look/Dialog.tsx'
 import { Reading } from '../look/Reading.tsx'
 import { Time } from '../look/Time.tsx'
 import { Lineage } from './Lineage.tsx'
+import { ruleOf } from './which.ts'
 
 /** One detection: the event that made it, and where to go from it. */
 export function DetectionPanel({ id, onClose }: { id: string; onClose: () => void }) {
@@ -18,7 +19,7 @@ export function DetectionPanel({ id, onClose }: { id: string; onClose: () => voi
     staleTime: Infinity,
   })
   const row = read.data
-  const rule = typeof row?.source_rule === 'string' ? row.source_rule.replace(/^general\./, '') : undefined
+  const rule = row && ruleOf(row)
   return (
     <Dialog title={row ? String(row.cat) : 'Detection'} onClose={onClose}>
       <Reading of={read} what="The detection" gone="There is no such detection." />

@@ -10,10 +10,13 @@ import { Empty, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { quoted } from '../look/quoted.ts'
 import { Reading } from '../look/Reading.tsx'
+import { localTime } from '../look/time.ts'
 import { counted } from '../look/words.ts'
 import { Course } from './Course.tsx'
 import { DetectionPanel } from './DetectionPanel.tsx'
 import { DetectionTable } from './DetectionTable.tsx'
+import { GroupTable } from './GroupTable.tsx'
+import { GROUPINGS, type Grouping, grouped, isAmong } from './which.ts'
 
 /** Detections that are read at once, and that are shown at most. */
 const SHOWN_MAX = 1_000
@@ -27,15 +30,15 @@ const idOf = (row: Row) => String(row.detect_id)
 export function Detections() {
   const { oid, org, may } = useOrganization()
   const search = useSearch({ from: '/$org/detections' })
-  const { cat = '', since = '1d', id } = search
+  const { cat = '', since = '1d', id, by, rule, from, until } = search
   const navigate = useNavigate()
   const isAllowed = oid !== '' && may('insight.det.get')
   const asked = () => {
-    const end = Math.ceil(Date.now() / 1000) + 60
-    return { start: end - SPANS[since], end, limit: SHOWN_MAX, is_forward: false, cat }
+    const end = until ?? Math.ceil(Date.now() / 1000) + 60
+    return { start: from ?? end - SPANS[since], end, limit: SHOWN_MAX, is_forward: false, cat }
   }
   const kept = useQuery({
-    queryKey: ['detections', oid, since, cat],
+    queryKey: ['detections', oid, since, cat, from, until],
     queryFn: ({ signal }) => call<{ detects: Row[] }>('GET', `/v1/insight/${oid}/detections`, asked(), signal),
     enabled: isAllowed,
   })
@@ -48,7 +51,9 @@ export function Detections() {
     void navigate({ to: '/$org/detections', params: { org }, search: { ...search, ...changed }, replace })
   const read = kept.data?.detects ?? []
   const known = new Set(read.map(idOf))
-  const all = [...news.filter((row) => !known.has(idOf(row)) && (!cat || row.cat === cat)), ...read].slice(0, SHOWN_MAX)
+  const all = [...news.filter((row) => !known.has(idOf(row))), ...read].filter((row) => isAmong(row, search)).slice(0, SHOWN_MAX)
+  const isNarrowed = Boolean(cat || rule || from !== undefined)
+  const widen = { cat: undefined, rule: undefined, from: undefined, until: undefined }
   const counts = new Map(cat ? [[cat, 0]] : [])
   for (const row of all) counts.set(String(row.cat), (counts.get(String(row.cat)) ?? 0) + 1)
   return (
@@ -62,9 +67,26 @@ export function Detections() {
             </option>
           ))}
         </select>
-        <select aria-label="Since when" value={since} onChange={(event) => change({ since: event.target.value as Span })}>
+        <select
+          aria-label="Since when"
+          value={from === undefined ? since : 'chosen'}
+          onChange={(event) => change({ since: event.target.value as Span, from: undefined, until: undefined })}
+        >
+          {from !== undefined && <option value="chosen">the time chosen in the chart</option>}
           {Object.entries(NAMES).map(([span, name]) => (
             <option key={span} value={span}>
+              {name}
+            </option>
+          ))}
+        </select>
+        <select
+          aria-label="Grouped"
+          value={by ?? ''}
+          onChange={(event) => change({ by: (event.target.value || undefined) as Grouping | undefined })}
+        >
+          <option value="">each by itself</option>
+          {Object.entries(GROUPINGS).map(([grouping, name]) => (
+            <option key={grouping} value={grouping}>
               {name}
             </option>
           ))}
@@ -76,27 +98,44 @@ export function Detections() {
         />
         <span role="status" className="soft">
           {kept.data &&
-            (all.length === SHOWN_MAX
-              ? `the newest ${counted(SHOWN_MAX, 'detection')}; narrow the filter`
+            (read.length === SHOWN_MAX
+              ? `of the newest ${counted(SHOWN_MAX, 'detection')}; narrow the filter`
               : counted(all.length, 'detection'))}
         </span>
+        {rule && (
+          <button type="button" onClick={() => change({ rule: undefined })}>
+            Only of {rule} <span aria-hidden="true">✕</span>
+          </button>
+        )}
+        {from !== undefined && (
+          <button type="button" onClick={() => change({ from: undefined, until: undefined })}>
+            Only {localTime(from * 1_000)} to {localTime((until ?? from) * 1_000)} <span aria-hidden="true">✕</span>
+          </button>
+        )}
       </Head>
       <div className="page">
         {!may('insight.det.get') && <Forbidden permission="insight.det.get" />}
         <Reading of={kept} what="Detections" />
         {kept.data && !all.length && (
-          <Empty title={cat ? 'No detection of this kind in this time.' : 'No detections in this time.'}>
-            {cat ? (
-              <button type="button" onClick={() => change({ cat: undefined })}>
-                Show every kind
+          <Empty title={isNarrowed ? 'No detection matches the filter.' : 'No detections in this time.'}>
+            {isNarrowed ? (
+              <button type="button" onClick={() => change(widen)}>
+                Clear
               </button>
             ) : (
               <p>Rules whose response is “report” make them. New ones appear here as they come.</p>
             )}
           </Empty>
         )}
-        {all.length > 0 && <Course rows={all} span={SPANS[since]} />}
-        {all.length > 0 && <DetectionTable rows={all} open={(row) => change({ id: idOf(row) })} />}
+        {all.length > 0 && <Course rows={all} last={SPANS[since]} which={search} choose={(from, until) => change({ from, until })} />}
+        {all.length > 0 && by && (
+          <GroupTable
+            by={by}
+            groups={grouped(all, by)}
+            choose={(name) => change({ by: undefined, ...(by === 'rule' ? { rule: name } : { cat: name }) })}
+          />
+        )}
+        {all.length > 0 && !by && <DetectionTable rows={all} open={(row) => change({ id: idOf(row) })} />}
       </div>
       {id && <DetectionPanel id={id} onClose={() => change({ id: undefined }, true)} />}
     </>

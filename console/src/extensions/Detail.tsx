@@ -3,6 +3,7 @@ import { useParams, useSearch } from '@tanstack/react-router'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Definition, Extension } from '../api/types.ts'
+import { useIsLeaving } from '../look/Delete.tsx'
 import { FactList } from '../look/FactList.tsx'
 import { Head } from '../look/Head.tsx'
 import { Reading } from '../look/Reading.tsx'
@@ -21,6 +22,7 @@ export function ExtensionDetail() {
   const { oid, may } = useOrganization()
   const { name } = useParams({ from: '/$org/extensions/$name' })
   const { action } = useSearch({ from: '/$org/extensions/$name' })
+  const isLeaving = useIsLeaving(name)
   const path = `/v1/extensions/${oid}/${encodeURIComponent(name)}`
   const definition = useQuery({
     queryKey: ['definition', oid, name],
@@ -36,7 +38,7 @@ export function ExtensionDetail() {
   const registered = useQuery({
     queryKey: ['extension', oid, name],
     queryFn: ({ signal }) => call<Extension>('GET', path, {}, signal),
-    enabled: isOfOthers && may('ext.sub'),
+    enabled: isOfOthers && may('ext.sub') && !isLeaving,
     refetchInterval: AGAIN_MS,
   })
   const isSubscribed = Boolean(subscriptions.data?.[name])
@@ -76,7 +78,7 @@ export function ExtensionDetail() {
             />
           </section>
         )}
-        {program && <Deliveries path={path} />}
+        {program && !isLeaving && <Deliveries path={path} />}
       </div>
     </>
   )

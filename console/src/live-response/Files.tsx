@@ -1,5 +1,5 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
-import { useId, useState } from 'react'
+import { useId, useRef, useState } from 'react'
 import { Delete } from '../look/Delete.tsx'
 import { Failure } from '../look/Failure.tsx'
 import { ListTable } from '../look/ListTable.tsx'
@@ -22,6 +22,7 @@ export function Files({ talk, isOver }: { talk: Conversation; isOver: boolean })
   const separator = separatorOf(drives)
   const [folder, setFolder] = useState(current_working_directory ?? drives?.[0] ?? separator)
   const id = useId()
+  const coming = useRef<AbortController>(undefined)
   const read = useQuery({
     queryKey: ['folder', talk.session.id, folder],
     queryFn: () => talk.entries(inside(folder, separator)),
@@ -34,18 +35,22 @@ export function Files({ talk, isOver }: { talk: Conversation; isOver: boolean })
     mutationFn: async (name: string) => {
       const { href, file } = await talk.bring(at(name))
       download(href, name)
-      return `${name}: ${sizeOf(file.size)}, downloaded.`
+      return `${name}: ${sizeOf(file.size)}, downloaded. SHA-256 ${file.sha256}`
     },
     onSuccess: (said) => notify(said),
     onError: (error) => complain('The file was not brought', error),
   })
   const send = useMutation({
-    mutationFn: (file: File) => talk.send(file, at(file.name)),
-    onSuccess: (_, file) => {
-      notify(`${file.name} is there.`)
+    mutationFn: (file: File) => {
+      coming.current = new AbortController()
+      return talk.send(file, at(file.name), coming.current.signal)
+    },
+    onSuccess: ({ sha256 }, file) => {
+      notify(`${file.name} is there. SHA-256 ${sha256}`)
       void read.refetch()
     },
-    onError: (error) => complain('The file was not sent', error),
+    onError: (error) =>
+      coming.current?.signal.aborted ? notify('The file was not sent: you cancelled it.') : complain('The file was not sent', error),
   })
   const all = [...(read.data ?? [])].sort(byName)
   return (
@@ -134,6 +139,14 @@ export function Files({ talk, isOver }: { talk: Conversation; isOver: boolean })
               event.target.value = ''
             }}
           />
+          {send.isPending && (
+            <div className="line">
+              <span role="status">Sending {visible(send.variables.name)}…</span>
+              <button type="button" onClick={() => coming.current?.abort()}>
+                Cancel
+              </button>
+            </div>
+          )}
         </div>
       )}
     </section>

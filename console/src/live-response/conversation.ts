@@ -89,12 +89,14 @@ export class Conversation {
     return { href: `${at}/content`, file: await call<LiveFile>('GET', at) }
   }
 
-  /** Sends a file to the endpoint. */
-  async send(file: File, to: string): Promise<void> {
+  /** Sends a file to the endpoint. It can be cancelled until the server has all of it and tells the endpoint. */
+  async send(file: File, to: string, signal: AbortSignal): Promise<LiveFile> {
     const form = new FormData()
     form.append('file', file, baseOf(file.name))
-    const kept = await post<LiveFile>(`${this.path}/files`, form)
+    const kept = await post<LiveFile>(`${this.path}/files`, form, signal)
+    signal.throwIfAborted()
     await this.order('put file', { path: to, file_id: kept.id })
+    return kept
   }
 
   close = () => call('DELETE', this.path)

@@ -12,6 +12,7 @@ export function Failure({ what, error, again }: { what: string; error: unknown; 
       </p>
       <p>{error instanceof Error ? error.message : String(error)}</p>
       {refusal?.code && <Remedy code={refusal.code} />}
+      {refusal?.requestId && <p className="soft">Request {refusal.requestId}</p>}
       {again && (
         <button type="button" onClick={again}>
           Try again

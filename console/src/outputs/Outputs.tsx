@@ -1,15 +1,17 @@
 import { useMutation, useQuery } from '@tanstack/react-query'
+import { useState } from 'react'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { OutputStanding, OutputTrial } from '../api/types.ts'
 import { Delete } from '../look/Delete.tsx'
+import { Dialog } from '../look/Dialog.tsx'
 import { Empty, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
 import { ListTable } from '../look/ListTable.tsx'
 import { complain, notify } from '../look/notices.tsx'
 import { Reading } from '../look/Reading.tsx'
 import { sizeOf } from '../look/size.ts'
-import { NewOutput } from './NewOutput.tsx'
+import { OutputForm } from './OutputForm.tsx'
 import { Standing } from './Standing.tsx'
 
 type Output = Record<string, unknown> & { module: string; for: string }
@@ -30,6 +32,7 @@ const AGAIN_MS = 3_000
 export function Outputs() {
   const { oid, may } = useOrganization()
   const path = `/v1/outputs/${oid}`
+  const [changing, setChanging] = useState<string>()
   const outputs = useQuery({
     queryKey: ['outputs', oid],
     queryFn: ({ signal }) => call<Record<string, Record<string, Output>>>('GET', path, {}, signal).then((answer) => answer[oid] ?? {}),
@@ -92,6 +95,11 @@ export function Outputs() {
                         Test
                       </button>
                     )}
+                    {may('output.set') && (
+                      <button type="button" aria-label={`Change… ${name}`} onClick={() => setChanging(name)}>
+                        Change…
+                      </button>
+                    )}
                     {may('output.del') && (
                       <Delete name={name} remove={() => call('DELETE', path, { name })} then={again}>
                         Nothing more is sent there; what waits for it is given up.
@@ -103,8 +111,30 @@ export function Outputs() {
             })}
           />
         )}
-        {may('output.set') && <NewOutput path={path} made={again} />}
+        {may('output.set') && (
+          <section className="panel">
+            <h2>Make an output</h2>
+            <OutputForm path={path} done={again} />
+          </section>
+        )}
       </div>
+      {changing && outputs.data?.[changing] && (
+        <Dialog title={`Change ${changing}`} onClose={() => setChanging(undefined)}>
+          <OutputForm
+            path={path}
+            output={outputs.data[changing]}
+            done={() => {
+              setChanging(undefined)
+              again()
+            }}
+          />
+          <div className="actions">
+            <button type="button" onClick={() => setChanging(undefined)}>
+              Cancel
+            </button>
+          </div>
+        </Dialog>
+      )}
     </>
   )
 }

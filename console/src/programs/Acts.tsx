@@ -1,4 +1,4 @@
-import { useMutation } from '@tanstack/react-query'
+import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useNavigate } from '@tanstack/react-router'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
@@ -20,6 +20,7 @@ interface Props {
 export function Acts({ kind, name, program, isSubscribed = program?.is_subscribed ?? false, changed }: Props) {
   const { oid, org, may } = useOrganization()
   const navigate = useNavigate()
+  const queries = useQueryClient()
   const one = `/v1/${kind}s/${oid}/${encodeURIComponent(name)}`
   const subscription = kind === 'service' ? `${one}/subscription` : `/v1/orgs/${oid}/subscription/extension/${encodeURIComponent(name)}`
   const act = useMutation({
@@ -33,6 +34,11 @@ export function Acts({ kind, name, program, isSubscribed = program?.is_subscribe
       {does}
     </button>
   )
+  const leave = async () => {
+    // What is still being asked about it would find it gone.
+    await queries.cancelQueries()
+    await call('DELETE', one)
+  }
   return (
     <>
       {program?.is_own && kind === 'service' && button('Ask how it is', 'POST', `${one}/health`, `${name} answered.`)}
@@ -47,7 +53,7 @@ export function Acts({ kind, name, program, isSubscribed = program?.is_subscribe
         </>
       )}
       {program?.is_own && may('ext.sub') && (
-        <Delete name={name} remove={() => call('DELETE', one)} then={() => void navigate({ to: `/$org/${kind}s`, params: { org } })}>
+        <Delete name={name} remove={leave} then={() => navigate({ to: `/$org/${kind}s`, params: { org } })}>
           Every subscription to it ends, in every organization. What waits for it is forgotten.
         </Delete>
       )}

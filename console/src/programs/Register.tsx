@@ -55,6 +55,11 @@ export function Register({ kind, done }: { kind: 'service' | 'extension'; done: 
           placeholder: 'sensor.list, sensor.task',
         })}
         {kind === 'service' && field('detects', 'Detections', 'That it is told of besides those that it asks for, separated by commas.')}
+        {field('rate', 'Calls in a second', 'That it gets at most, 1 to 1,000. Without it, only calls at once are bounded.', {
+          type: 'number',
+          min: 1,
+          max: 1_000,
+        })}
         <fieldset className="parts form">
           <legend>Flair of its key</legend>
           {FLAIR.map(([word, means]) => (

@@ -7,6 +7,7 @@ export const registration = (program: Program): [string, React.ReactNode][] => [
     ? ([
         ['Address', <code key="url">{program.url}</code>],
         ['Signed', program.has_secret ? 'with its shared secret' : 'with an empty key: anybody could say it'],
+        ['Calls in a second', program.rate ? `${program.rate.toLocaleString('en')} at most` : 'no bound of its own'],
         [
           'Registered',
           <span key="created">

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { type Failure as Refusal, reliableTasking } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Command } from '../api/types.ts'
-import { useSettled } from './useSettled.ts'
+import { useSettled } from '../look/useSettled.ts'
 
 /** A line that is being typed is checked after this time: its beginning is wrong until it is finished. */
 const TRY_AFTER_MS = 600

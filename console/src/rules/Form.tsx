@@ -8,12 +8,12 @@ import { Confirm } from '../look/Dialog.tsx'
 import { Failure } from '../look/Failure.tsx'
 import { complain, notify } from '../look/notices.tsx'
 import { Time } from '../look/Time.tsx'
+import { Beside } from './Beside.tsx'
 import { draftOf, dropDraft, keepDraft } from './draft.ts'
 import { type Kind, RULES, type RuleRecord, WORDS } from './kinds.ts'
 import { Overtaken } from './Overtaken.tsx'
 import { Problems } from './Problems.tsx'
 import { SaveDialog } from './SaveDialog.tsx'
-import { Trial } from './Trial.tsx'
 
 const Editor = lazy(() => import('../editor/Editor.tsx'))
 
@@ -148,7 +148,6 @@ export function Form({ kind, name, stored, text }: Props) {
             : <em>Rule from this…</em>. What a rule reports stands below Detections.
           </p>
         )}
-        {kind === RULES && <Trial text={() => now.current} />}
         <label className="line">
           <input type="checkbox" checked={isEnabled} onChange={(event) => setEnabled(event.target.checked)} />
           In force
@@ -182,6 +181,7 @@ export function Form({ kind, name, stored, text }: Props) {
           )}
         </div>
       </form>
+      <Beside kind={kind} name={name} text={now.current} />
       {asking === 'save' && base && (
         <SaveDialog before={writeYaml(base.data)} after={now.current} onYes={() => void save()} onClose={() => setAsking(undefined)} />
       )}

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query'
-import { Link, useSearch } from '@tanstack/react-router'
+import { useSearch } from '@tanstack/react-router'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Row } from '../api/types.ts'
@@ -11,7 +11,7 @@ import { Form } from './Form.tsx'
 import { FALSE_POSITIVES, type Kind, RULES, type RuleRecord } from './kinds.ts'
 
 function Edit({ kind }: { kind: Kind }) {
-  const { oid, org, may } = useOrganization()
+  const { oid, may } = useOrganization()
   const { name, from, sid } = useSearch({ strict: false }) as { name?: string; from?: string; sid?: string }
   const isAllowed = oid !== '' && may(kind.see)
   const record = useQuery({
@@ -34,14 +34,7 @@ function Edit({ kind }: { kind: Kind }) {
   const title = name ?? `New ${kind.one}`
   return (
     <>
-      <Head title={title} within={kind.title}>
-        <span className="grow" />
-        {record.data && may('audit.get') && (
-          <Link className="button" to="/$org/audit" params={{ org }} search={{ find: name }}>
-            Who changed it
-          </Link>
-        )}
-      </Head>
+      <Head title={title} within={kind.title} />
       <div className="page">
         {!may(kind.see) && <Forbidden permission={kind.see} />}
         {read && (

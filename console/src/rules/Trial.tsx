@@ -18,7 +18,7 @@ const EVENTS_MAX = 100_000
 const SHOWN_MAX = 20
 
 /** Tries a rule as it is written, without any effect: on events that were kept, or on one that one writes. */
-export function Trial({ text }: { text: () => string }) {
+export function Trial({ text }: { text: string }) {
   const { oid, may } = useOrganization()
   const [selector, setSelector] = useState('')
   const [span, setSpan] = useState(86_400)
@@ -29,7 +29,7 @@ export function Trial({ text }: { text: () => string }) {
       const end_time = Math.ceil(Date.now() / 1000) + 60
       const kept = { sensor_events: { selector: selector.trim() || undefined, start_time: end_time - span, end_time } }
       return post<Replay>(`/v1/replay/${oid}`, {
-        rule_source: { rule: readYaml(text()).value },
+        rule_source: { rule: readYaml(text).value },
         event_source: how === 'kept' ? kept : { events: [JSON.parse(event)] },
         trace: how === 'written',
         limit_event: EVENTS_MAX,
@@ -37,54 +37,51 @@ export function Trial({ text }: { text: () => string }) {
     },
   })
   return (
-    <details className="panel">
-      <summary>Try it</summary>
-      <div className="form wide-form">
-        <p>The rule is tried as it is written above. Nothing that it asks for is done.</p>
-        {may('insight.evt.get') && (
-          <div className="line">
-            <label htmlFor={`${id}span`}>On events of the</label>
-            <select id={`${id}span`} value={span} onChange={(event) => setSpan(Number(event.target.value))}>
-              {SPANS.map(([name, seconds]) => (
-                <option key={seconds} value={seconds}>
-                  {name}
-                </option>
-              ))}
-            </select>
-            <label htmlFor={`${id}selector`}>of sensors</label>
-            <input
-              id={`${id}selector`}
-              className="mono"
-              placeholder="* (every one), or a selector"
-              value={selector}
-              onChange={(event) => setSelector(event.target.value)}
-            />
-            <button type="button" disabled={trial.isPending} onClick={() => trial.mutate('kept')}>
-              Try on kept events
-            </button>
-          </div>
-        )}
-        <div className="field">
-          <label htmlFor={`${id}event`}>Or on an event of your own, as JSON</label>
-          <textarea
-            id={`${id}event`}
+    <div className="form wide-form">
+      <p>The rule is tried as it is written above. Nothing that it asks for is done.</p>
+      {may('insight.evt.get') && (
+        <div className="line">
+          <label htmlFor={`${id}span`}>On events of the</label>
+          <select id={`${id}span`} value={span} onChange={(event) => setSpan(Number(event.target.value))}>
+            {SPANS.map(([name, seconds]) => (
+              <option key={seconds} value={seconds}>
+                {name}
+              </option>
+            ))}
+          </select>
+          <label htmlFor={`${id}selector`}>of sensors</label>
+          <input
+            id={`${id}selector`}
             className="mono"
-            rows={5}
-            spellCheck={false}
-            placeholder={'{"routing": {"event_type": "NEW_PROCESS"}, "event": {"FILE_PATH": "/usr/bin/whoami"}}'}
-            value={event}
-            onChange={(change) => setEvent(change.target.value)}
+            placeholder="* (every one), or a selector"
+            value={selector}
+            onChange={(event) => setSelector(event.target.value)}
           />
-          <div>
-            <button type="button" disabled={trial.isPending || !event.trim()} onClick={() => trial.mutate('written')}>
-              Try on this event
-            </button>
-          </div>
+          <button type="button" disabled={trial.isPending} onClick={() => trial.mutate('kept')}>
+            Try on kept events
+          </button>
         </div>
-        {trial.error && <Failure what="The rule was not tried" error={trial.error} />}
-        {trial.data && <Found replay={trial.data} />}
+      )}
+      <div className="field">
+        <label htmlFor={`${id}event`}>Or on an event of your own, as JSON</label>
+        <textarea
+          id={`${id}event`}
+          className="mono"
+          rows={5}
+          spellCheck={false}
+          placeholder={'{"routing": {"event_type": "NEW_PROCESS"}, "event": {"FILE_PATH": "/usr/bin/whoami"}}'}
+          value={event}
+          onChange={(change) => setEvent(change.target.value)}
+        />
+        <div>
+          <button type="button" disabled={trial.isPending || !event.trim()} onClick={() => trial.mutate('written')}>
+            Try on this event
+          </button>
+        </div>
       </div>
-    </details>
+      {trial.error && <Failure what="The rule was not tried" error={trial.error} />}
+      {trial.data && <Found replay={trial.data} />}
+    </div>
   )
 }
 

@@ -1,5 +1,7 @@
 import { useId } from 'react'
-import { choicesOf, type Element, inputOf, labelOf, partsOf, pathOf, sorted, valuesOf, written } from './form.ts'
+import { choicesOf, type Element, inputOf, itemsOf, labelOf, partsOf, pathOf, sorted, valuesOf, written } from './form.ts'
+import { useWrong, WrongText } from './Mistakes.tsx'
+import { SchemaItems } from './SchemaItems.tsx'
 
 interface Props {
   name: string
@@ -13,6 +15,7 @@ interface Props {
 /** One field of a form, by its type; of an object, its parts. */
 export function SchemaField({ name, path = name, element, value }: Props) {
   const id = useId()
+  const wrong = useWrong(path)
   const parts = partsOf(element)
   if (parts) {
     const values = valuesOf(value ?? element.default_value)
@@ -26,8 +29,11 @@ export function SchemaField({ name, path = name, element, value }: Props) {
       </fieldset>
     )
   }
+  const items = itemsOf(element)
+  if (items) return <SchemaItems name={name} path={path} element={element} value={value} {...items} />
   const input = inputOf(element)
-  const shared = { id, name: path, 'aria-describedby': `${id}about`, placeholder: element.placeholder ?? '' }
+  const told = { 'aria-describedby': `${id}about${wrong ? ` ${id}wrong` : ''}`, 'aria-invalid': wrong ? true : undefined }
+  const shared = { id, name: path, ...told, placeholder: element.placeholder ?? '' }
   const begin = written(element, value)
   if (input === 'check')
     return (
@@ -41,7 +47,7 @@ export function SchemaField({ name, path = name, element, value }: Props) {
     <div className="field">
       <label htmlFor={id}>{labelOf(name, element)}</label>
       {input === 'choice' ? (
-        <select id={id} name={path} aria-describedby={`${id}about`} defaultValue={begin}>
+        <select id={id} name={path} {...told} defaultValue={begin}>
           <option value="">–</option>
           {choicesOf(element).map((choice) => (
             <option key={choice.value} value={choice.value}>
@@ -67,6 +73,7 @@ export function SchemaField({ name, path = name, element, value }: Props) {
         {input === 'json' && ' As JSON.'}
         {input === 'secret' && value !== undefined && ' One is stored; it stays unless you write another.'}
       </small>
+      <WrongText id={`${id}wrong`} text={wrong} />
     </div>
   )
 }

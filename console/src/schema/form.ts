@@ -10,13 +10,15 @@ export interface Element {
   default_value?: unknown
   enum_values?: unknown[] | null
   complex_enum_values?: { value: unknown; label?: string | null }[] | null
-  /** Of an object: what it is made of. */
+  /** Of an object or a record: what it is made of. */
   object?: ObjectSchema | null
 }
 export interface ObjectSchema {
   fields?: Record<string, Element> | null
   /** Of each inner list, one at least must be given. */
   requirements?: string[][] | null
+  /** Of a record: how what its values are found by is called. */
+  key?: { label?: string | null; name?: string | null; description?: string | null; placeholder?: string | null } | null
 }
 
 /** Fields in the order that the schema wants; those without one come last. */
@@ -27,8 +29,23 @@ export const sorted = (schema: ObjectSchema): [string, Element][] =>
 export const partsOf = (element: Element): ObjectSchema | undefined =>
   element.data_type === 'object' && !element.is_list && sorted(element.object ?? {}).length ? (element.object ?? undefined) : undefined
 
+/** Of a list of objects, or of a record, what each of them is made of; a record has a key for each. */
+export function itemsOf(element: Element): { parts: ObjectSchema; isKeyed: boolean } | undefined {
+  const isKeyed = element.data_type === 'record'
+  const isWhole = isKeyed ? !element.is_list : element.data_type === 'object' && element.is_list
+  return isWhole && element.object && sorted(element.object).length ? { parts: element.object, isKeyed } : undefined
+}
+
+/** What is stored of a list or a record, in order, with its keys. */
+export const entriesOf = (value: unknown): [key: string, value: unknown][] =>
+  typeof value === 'object' && value !== null ? Object.entries(value) : []
+
+/** How the field is called that lists which items there are, and the one that has the key of an item: no part is called so. */
+export const itemsPath = (of: string) => `${of}/#items`
+export const keyPath = (item: string) => `${item}/#key`
+
 /** How the field of a part is called in the form of the whole. */
-export const pathOf = (of: string, part: string) => `${of}/${part}`
+export const pathOf = (of: string, part: string) => (of ? `${of}/${part}` : part)
 
 /** The values of an object; none of what is not one. */
 export const valuesOf = (value: unknown): Record<string, unknown> =>
@@ -94,49 +111,4 @@ export function readValue(element: Element, typed: string): unknown {
     return NUMBERS.has(element.data_type) ? parts.map(Number) : parts
   }
   return typed
-}
-
-/** What is still missing, in words; nothing if all is there. */
-export function missing(schema: ObjectSchema, data: Record<string, unknown>): string[] {
-  const wanted = (schema.requirements ?? []).filter((names) => names.length && !names.some((name) => name in data))
-  return wanted.map((names) => {
-    const labels = names.map((name) => labelOf(name, schema.fields?.[name]))
-    return labels.length === 1 ? `${labels[0]} is needed.` : `One of ${labels.join(', ')} is needed.`
-  })
-}
-
-/**
- * What was typed, as the data to send, and what keeps it from being sent. Of `stored` values those stay that the form does
- * not show: secrets that were not written anew, and what the schema does not know any more.
- */
-export function dataOf(schema: ObjectSchema, typed: (path: string) => string, stored: Record<string, unknown> = {}) {
-  const { data, unread, lacks } = read(schema, typed, stored)
-  return { data, wrong: unread.length ? unread : lacks }
-}
-
-function read(schema: ObjectSchema, typed: (path: string) => string, stored: Record<string, unknown>) {
-  const data: Record<string, unknown> = { ...stored }
-  const [unread, lacks]: [string[], string[]] = [[], []]
-  for (const [name, element] of sorted(schema)) {
-    const parts = partsOf(element)
-    if (parts) {
-      const inner = read(parts, (part) => typed(pathOf(name, part)), valuesOf(stored[name] ?? element.default_value))
-      unread.push(...inner.unread)
-      delete data[name]
-      // An object of which nothing is given lacks nothing: it is not given itself.
-      if (!Object.keys(inner.data).length) continue
-      data[name] = inner.data
-      lacks.push(...inner.lacks)
-      continue
-    }
-    try {
-      const value = readValue(element, typed(name))
-      if (value !== undefined) data[name] = value
-      else if (inputOf(element) === 'check' && (stored[name] ?? element.default_value)) data[name] = false
-      else if (inputOf(element) !== 'secret') delete data[name]
-    } catch (error) {
-      unread.push(`${labelOf(name, element)} is no JSON: ${(error as Error).message}`)
-    }
-  }
-  return { data, unread, lacks: [...missing(schema, data), ...lacks] }
 }

@@ -26,7 +26,7 @@ const TABS = { overview: 'Overview', timeline: 'Timeline', processes: 'Processes
 export function SensorDetail() {
   const { oid, org, may } = useOrganization()
   const { sid } = useParams({ from: '/$org/sensors/$sid' })
-  const { tab = 'overview', kind = '' } = useSearch({ from: '/$org/sensors/$sid' })
+  const { tab = 'overview', kind = '', find = '' } = useSearch({ from: '/$org/sensors/$sid' })
   const queries = useQueryClient()
   const navigate = useNavigate()
   const sensor = useQuery({
@@ -51,6 +51,13 @@ export function SensorDetail() {
       </>
     )
   const info = sensor.data
+  const showEvents = (of: { kind: string; find: string }, replace = false) =>
+    void navigate({
+      to: '/$org/sensors/$sid',
+      params: { org, sid },
+      search: { tab: 'timeline', kind: of.kind || undefined, find: of.find || undefined },
+      replace,
+    })
   return (
     <>
       <Head title={info.hostname || sid} within="Sensors">
@@ -86,9 +93,9 @@ export function SensorDetail() {
           key={`${sid} ${kind}`}
           sid={sid}
           kind={kind}
-          choose={(chosen) =>
-            void navigate({ to: '/$org/sensors/$sid', params: { org, sid }, search: { tab: 'timeline', kind: chosen || undefined } })
-          }
+          choose={(chosen) => showEvents({ kind: chosen, find })}
+          find={find}
+          filter={(text) => showEvents({ kind, find: text }, true)}
         />
       ) : tab === 'processes' ? (
         <Processes sid={sid} isOnline={info.is_online} />

@@ -14,6 +14,7 @@ import { SelectorField } from '../selector/SelectorField.tsx'
 import { ColumnChoice } from './ColumnChoice.tsx'
 import { chosenColumns, keepColumns } from './columns.tsx'
 import { PickBar } from './PickBar.tsx'
+import { useWritten } from './useWritten.ts'
 import { fieldsOf, type Which } from './which.ts'
 
 const LIVE_MAX = 400
@@ -30,7 +31,10 @@ export function Sensors() {
   const [failure, setFailure] = useState<unknown>(null)
   const selector = search.selector ?? ''
   // Back and forward change the address, and with it the field.
-  useEffect(() => setText(selector), [selector])
+  useEffect(() => {
+    setText(selector)
+    setFailure(null)
+  }, [selector])
   const show = (changed: Partial<typeof search>) =>
     void navigate({ to: '/$org/sensors', params: { org }, search: { ...search, ...changed } })
   const apply = (changed: Partial<typeof search>) => {
@@ -56,7 +60,9 @@ export function Sensors() {
     setPicked(isOut ? next : new Set([...next, ...sids]))
   }
   const isFiltered = Boolean(selector || search.state)
-  const mistake = failure && text === selector ? (failure as Refusal).message : undefined
+  const isApplied = text.trim() === selector
+  const written = useWritten(text.trim(), search.state, isApplied)
+  const mistake = isApplied && failure ? (failure as Refusal).message : written.mistake
   return (
     <>
       <Head title="Sensors">
@@ -89,10 +95,12 @@ export function Sensors() {
         </select>
         <ColumnChoice shown={columns.map(({ name }) => name)} choose={(chosen) => show({ columns: keepColumns(chosen) })} />
         <span role="status" className="soft">
-          {shown && shown.window.total >= 0 && !mistake ? counted(shown.window.total, 'sensor') : ''}
+          {written.total !== undefined
+            ? `${counted(written.total, 'sensor')} ${written.total === 1 ? 'matches' : 'match'}; Enter shows them`
+            : shown && shown.window.total >= 0 && !failure && counted(shown.window.total, 'sensor')}
         </span>
       </Head>
-      {mistake ? (
+      {failure ? (
         <div className="page">
           <Empty title="The selector is not understood.">
             <p>What is wrong, and where, is said below it.</p>
@@ -129,7 +137,7 @@ export function Sensors() {
           }
         />
       )}
-      {!mistake && shown && shown.window.total > 0 && (
+      {!failure && shown && shown.window.total > 0 && (
         <PickBar
           picked={picked}
           selector={selector}

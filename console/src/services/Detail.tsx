@@ -3,6 +3,7 @@ import { useParams } from '@tanstack/react-router'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
 import type { Service } from '../api/types.ts'
+import { useIsLeaving } from '../look/Delete.tsx'
 import { FactList } from '../look/FactList.tsx'
 import { Head } from '../look/Head.tsx'
 import { Reading } from '../look/Reading.tsx'
@@ -19,11 +20,12 @@ const AGAIN_MS = 5_000
 export function ServiceDetail() {
   const { oid, may } = useOrganization()
   const { name } = useParams({ from: '/$org/services/$name' })
+  const isLeaving = useIsLeaving(name)
   const path = `/v1/services/${oid}/${encodeURIComponent(name)}`
   const read = useQuery({
     queryKey: ['service', oid, name],
     queryFn: ({ signal }) => call<Service>('GET', path, {}, signal),
-    enabled: oid !== '',
+    enabled: oid !== '' && !isLeaving,
     refetchInterval: AGAIN_MS,
   })
   const service = read.data
@@ -37,7 +39,7 @@ export function ServiceDetail() {
       <div className="page">
         <Reading of={read} what="The service" gone="There is no such service." />
         {service && <Facts service={service} />}
-        {service && <Deliveries path={path} />}
+        {service && !isLeaving && <Deliveries path={path} />}
         {service?.is_subscribed && may('ext.request') && <Request name={name} params={service.request_params} />}
       </div>
     </>

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { dataOf } from '../schema/form.ts'
+import { dataOf } from '../schema/data.ts'
 import { formOf, WHOLE } from './params.ts'
 
 test('what a service declares of its requests is a form, and values keep their types', () => {
@@ -12,7 +12,7 @@ test('what a service declares of its requests is a form, and values keep their t
   const typed: Record<string, string> = { depth: '7', how: 'slow', again: 'on' }
   const { data, wrong } = dataOf(form, (name) => typed[name] ?? '')
   expect(data).toEqual({ depth: 7, how: 'slow', again: true })
-  expect(wrong).toEqual(['sid is needed.'])
+  expect(wrong).toEqual([{ path: 'sid', text: 'sid is needed.' }])
 })
 
 test('a service that declares nothing is asked for whatever one writes', () => {

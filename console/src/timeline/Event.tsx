@@ -3,6 +3,7 @@ import { useOrganization } from '../api/session.ts'
 import type { Row } from '../api/types.ts'
 import { Copy } from '../look/Copy.tsx'
 import { curlOf } from '../look/curl.ts'
+import { JsonTree } from '../look/JsonTree.tsx'
 import { Time } from '../look/Time.tsx'
 
 /** One event: a line, and everything when it is opened. */
@@ -17,9 +18,7 @@ export function Event({ row }: { row: Row }) {
         <Time ms={row.routing?.event_time} /> <strong>{row.routing?.event_type}</strong>{' '}
         <span className="soft mono">{text?.slice(0, 160)}</span>
       </summary>
-      <pre className="code" tabIndex={0}>
-        {JSON.stringify(row, null, 2)}
-      </pre>
+      <JsonTree value={row} unfolded={['event', 'routing']} />
       <div className="line">
         <Copy text={() => JSON.stringify(row, null, 2)}>Copy JSON</Copy>
         {atom && <Copy text={() => curlOf(location.origin, 'GET', `/v1/insight/${oid}/${sid}/${atom}`)}>Copy as curl</Copy>}

@@ -27,13 +27,15 @@ interface Props {
   /** Only events of this kind; empty is every kind. */
   kind: string
   choose: (kind: string) => void
+  /** Only events with this text. */
+  find: string
+  filter: (text: string) => void
 }
 
 /** Events of a sensor, the newest at the bottom, as they happen. Another kind is another timeline. */
-export function Timeline({ sid, kind, choose }: Props) {
+export function Timeline({ sid, kind, choose, find, filter }: Props) {
   const { oid, may } = useOrganization()
   const [feed, act] = useReducer(reduce, emptyFeed)
-  const [words, setWords] = useState('')
   const [byScroll, setByScroll] = useState(false)
   const box = useRef<HTMLDivElement>(null)
   const isAllowed = may('insight.evt.get')
@@ -61,7 +63,7 @@ export function Timeline({ sid, kind, choose }: Props) {
       else void kept.refetch()
     },
   })
-  const needle = words.toLowerCase()
+  const needle = find.toLowerCase()
   const shown = feed.rows.filter((row) => isGap(row) || !needle || JSON.stringify(row).toLowerCase().includes(needle))
   // biome-ignore lint/correctness/useExhaustiveDependencies: new rows move it to the end
   useEffect(() => {
@@ -83,7 +85,7 @@ export function Timeline({ sid, kind, choose }: Props) {
     <>
       <div className="head">
         <KindField sid={sid} kind={kind} choose={choose} />
-        <TextFilter label="Only events with this text" text={words} change={setWords} />
+        <TextFilter label="Only events with this text" text={find} change={filter} />
         <button
           type="button"
           aria-pressed={feed.isPaused}

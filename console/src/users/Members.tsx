@@ -1,4 +1,4 @@
-import { useMutation, useQuery } from '@tanstack/react-query'
+import { useMutation } from '@tanstack/react-query'
 import { useState } from 'react'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
@@ -10,7 +10,8 @@ import { Once } from '../look/Once.tsx'
 import { Reading } from '../look/Reading.tsx'
 import { counted } from '../look/words.ts'
 import { Invite } from './Invite.tsx'
-import { ROLES } from './roles.ts'
+import { Roles } from './Roles.tsx'
+import { ROLES, useUsers } from './roles.ts'
 
 const HEADS = [{ name: 'User' }, { name: 'May', isWide: true }, { name: 'Role' }, { name: 'Acts' }]
 
@@ -19,14 +20,7 @@ export function Members() {
   const { oid, may } = useOrganization()
   const path = `/v1/orgs/${oid}/users`
   const [link, setLink] = useState<string>()
-  const users = useQuery({
-    queryKey: ['users', oid],
-    queryFn: ({ signal }) =>
-      call<{ user_permissions: Record<string, string[]> }>('GET', `${path}/permissions`, {}, signal).then(
-        (answer) => answer.user_permissions,
-      ),
-    enabled: oid !== '' && may('user.ctrl'),
-  })
+  const users = useUsers()
   const again = () => void users.refetch()
   const setRole = useMutation({
     mutationFn: ({ email, role }: { email: string; role: string }) => call('PUT', `${path}/role`, { email, role }),
@@ -48,7 +42,7 @@ export function Members() {
         <ListTable
           label="Users"
           heads={HEADS}
-          rows={Object.entries(users.data).map(([email, permissions]) => ({
+          rows={Object.entries(users.data.user_permissions).map(([email, permissions]) => ({
             key: email,
             cells: [
               email,
@@ -79,6 +73,7 @@ export function Members() {
           }))}
         />
       )}
+      {users.data && <Roles roles={users.data.roles} />}
       <Invite made={again} />
       {link && <Once title="A link for 15 minutes" secret={link} onClose={() => setLink(undefined)} />}
     </section>

@@ -190,6 +190,8 @@ pub struct LiveFile {
     pub file_name: String,
     /// Its id.
     pub id: String,
+    /// SHA-256 of its content in hexadecimal digits, once it is whole; empty before.
+    pub sha256: String,
     /// Bytes, once it is whole; 0 before.
     pub size: u64,
     /// Bytes that have arrived.

@@ -26,6 +26,8 @@ pub struct UserPermissions {
     /// Always empty: there are no groups.
     #[schemars(with = "schema::Open")]
     pub group_info: BTreeMap<String, Value>,
+    /// What each role that can be given may do.
+    pub roles: BTreeMap<String, Vec<String>>,
     /// Permissions by e-mail address.
     pub user_permissions: BTreeMap<String, Vec<String>>,
 }

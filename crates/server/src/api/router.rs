@@ -6,10 +6,10 @@ use crate::access::{Caller, Exchange};
 use crate::app::App;
 use crate::hive::LISTING_BYTES_MAX;
 use crate::organization::Organization;
-use crate::{clock, console};
+use crate::{clock, console, random};
 use bytes::Bytes;
 use http::uri::Scheme;
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use muster_model::{Oid, Sid};
 use muster_store::StoreError;
@@ -17,6 +17,7 @@ use percent_encoding::percent_decode_str;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
+use tracing::Instrument;
 
 /// Longest body of a request without a valid token, in bytes: an exchange of a key, or the form of a live stream.
 const STRANGER_BODY_BYTES_MAX: usize = 64 * 1024;
@@ -114,11 +115,14 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| Router::new(super::routes()))
 /// Answers one request.
 pub async fn serve(app: Arc<App>, mut request: Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
     let telemetry = app.telemetry.clone();
-    let response = match console::serve(&app.console, &mut request, source).await {
+    // What the log says of a request is found by the id that its client was told.
+    let id = format!("{:016x}", random::number());
+    let span = tracing::info_span!("request", id);
+    let mut response = match console::serve(&app.console, &mut request, source).await {
         Some(response) => response.unwrap_or_else(|error| Reply::from(&ApiError::from(error)).into_response()),
         None => {
             let is_of_console = request.uri().path().starts_with("/console/");
-            let mut response = respond(app, request, source).await;
+            let mut response = respond(app, request, source).instrument(span).await;
             if is_of_console {
                 console::harden(&mut response);
             }
@@ -126,6 +130,9 @@ pub async fn serve(app: Arc<App>, mut request: Request<Incoming>, source: Option
         }
     };
     telemetry.answered(response.status().as_u16());
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response.headers_mut().insert("x-request-id", id);
+    }
     response
 }
 
@@ -143,7 +150,7 @@ async fn respond(app: Arc<App>, request: Request<Incoming>, source: Option<IpAdd
         stopping()
     } else {
         let jobs = app.jobs.clone();
-        match jobs.spawn(answer(app, request, source, gone)).await {
+        match jobs.spawn(answer(app, request, source, gone).in_current_span()).await {
             Ok(Some(Ok(reply))) => reply,
             Ok(Some(Err(error))) => refused(&error),
             // Cut off, and its connection with it: what became of the request cannot be told.

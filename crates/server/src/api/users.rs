@@ -67,8 +67,10 @@ async fn list_permissions(call: Call) -> Result<Reply, ApiError> {
     let oid = call.organization()?.oid;
     let permissions: Map<String, Value> = of(&call, oid).map(|(email, names)| (email, json!(names))).collect();
     let direct: Vec<String> = permissions.keys().cloned().collect();
+    let roles: Map<String, Value> =
+        Role::NAMES.iter().map(|role| ((*role).to_owned(), json!(role_permissions(role)))).collect();
     Ok(Reply::json(&json!({
-        "user_permissions": permissions, "direct_users": direct, "from_groups": {}, "group_info": {},
+        "roles": roles, "user_permissions": permissions, "direct_users": direct, "from_groups": {}, "group_info": {},
     })))
 }
 

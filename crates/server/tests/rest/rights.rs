@@ -279,3 +279,16 @@ async fn two_5_tokens_and_keys_of_before_hold_after_new_keys_were_made() {
     assert_eq!(world.call_as(Some(&jwt), "GET", "who", &[]).await.0, 200);
     assert_eq!(world.call_as(Some(&before), "GET", "who", &[]).await.0, 401);
 }
+
+#[tokio::test]
+async fn what_a_role_may_is_told_before_it_is_given() {
+    let world = World::new().await;
+    let users = format!("orgs/{}/users", world.oid);
+    let roles = world.ok("GET", &format!("{users}/permissions"), &[]).await["roles"].clone();
+    assert_eq!(roles.as_object().unwrap().len(), 5);
+    let form = [("email", "bo@example.com"), ("role", "Operator")];
+    world.ok("POST", &users, &form).await;
+    let given =
+        world.ok("GET", &format!("{users}/permissions"), &[]).await["user_permissions"]["bo@example.com"].clone();
+    assert_eq!(given, roles["Operator"]);
+}

@@ -238,6 +238,17 @@ async fn one_3_wrong_methods_and_paths_say_what_there_is() {
 }
 
 #[tokio::test]
+async fn every_answer_has_an_id_by_which_the_log_is_searched() {
+    let world = World::new().await;
+    let mut ids = std::collections::BTreeSet::new();
+    for path in ["/v1/who", "/v1/nothing", "/console/api/session"] {
+        let answer = world.request("GET", path).bearer_auth(&world.token).send().await.unwrap();
+        let id = answer.headers()["x-request-id"].to_str().unwrap();
+        assert!(id.len() == 16 && ids.insert(id.to_owned()), "{path}: {id}");
+    }
+}
+
+#[tokio::test]
 async fn one_3_a_key_in_place_of_a_token_is_told_where_to_exchange_it() {
     let world = World::new().await;
     let key = world.key(world.oid, &["org.get".to_owned()]).await;

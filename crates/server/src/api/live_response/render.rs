@@ -280,6 +280,7 @@ pub(super) fn file(record: &FileRecord, arrived: u64) -> Value {
     json!({
         "id": record.id,
         "file_name": record.name,
+        "sha256": if record.is_whole { record.sha256.as_str() } else { "" },
         "size": if record.is_whole { record.size } else { 0 },
         "size_uploaded": if record.is_whole { record.size } else { arrived },
         "status": record.status,
