@@ -97,7 +97,7 @@ def test_a_task_that_is_taken_back_never_runs_and_the_page_says_so_at_once(signe
     page.get_by_role("button", name="Resume").click()
     expect(page.get_by_text("· paused")).not_to_be_visible()
     page.get_by_role("button", name="Untask…").click()
-    expect(page.get_by_role("dialog")).to_contain_text("Not yet sent, and never run: 1 sensor.")
+    expect(page.get_by_role("dialog")).to_contain_text("Will not be sent any more, and never runs: 1 sensor.")
     console.check("task-untask")
     page.get_by_role("dialog").get_by_role("button", name="Untask").click()
     expect(page.get_by_role("button", name="removed 1")).to_be_visible()
@@ -189,7 +189,7 @@ def test_a_command_with_a_mistake_is_told_before_it_is_sent_and_one_that_is_know
         expect(page.get_by_role("button", name="Run it", exact=True)).to_be_disabled()
         # A line of a shell is a program of the machine.
         page.get_by_label("Command").fill("uname -a")
-        page.get_by_role("button", name="Run it as a program of the machine").click()
+        page.get_by_role("button", name="Write it as a program of the machine").click()
         expect(page.get_by_label("Command")).to_have_value('run --shell-command "uname -a"')
     page.get_by_label("Command").fill("os_kill_process --pid 4")
     expect(page.get_by_text(re.compile("Sensors of .*linux.* have it"))).to_be_visible()

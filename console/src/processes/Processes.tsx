@@ -71,11 +71,13 @@ export function Processes({ sid, isOnline }: { sid: string; isOnline: boolean })
       <div className="page">
         <Reading of={read} what="Processes" />
         {read.data && !rows.length && (
-          <Empty title={words ? 'No process with this text.' : 'No process began in the last day.'}>
-            {words && (
+          <Empty title={words ? 'No process with this text.' : 'No process was reported to begin in the last day.'}>
+            {words ? (
               <button type="button" onClick={() => setWords('')}>
                 Clear
               </button>
+            ) : (
+              'Where its kernel does not tell a sensor of new processes, it looks for them now and then, and misses those that soon end.'
             )}
           </Empty>
         )}

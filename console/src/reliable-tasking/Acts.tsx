@@ -98,7 +98,7 @@ export function Acts({
           onYes={() => act.mutate(isWhole ? 'cancel' : 'untask')}
           onClose={() => setAsking(false)}
         >
-          <p>Not yet sent, and never run: {counted(open - past, 'sensor')}.</p>
+          <p>Will not be sent any more, and never runs: {counted(open - past, 'sensor')}.</p>
           {past > 0 && (
             <>
               <p className="warn">Past recall, since they have it already and may still run it: {counted(past, 'sensor')}.</p>

@@ -49,7 +49,7 @@ export function CommandField({ value, judged, change }: Props) {
       {asProgram && (
         <div>
           <button type="button" onClick={() => change(asProgram)}>
-            Run it as a program of the machine
+            Write it as a program of the machine
           </button>
         </div>
       )}
@@ -66,7 +66,7 @@ export function CommandField({ value, judged, change }: Props) {
       </small>
       {known && (
         <details>
-          <summary>How it is written</summary>
+          <summary>How the command is written</summary>
           <pre className="code ruled" tabIndex={0}>
             {known.usage}
           </pre>

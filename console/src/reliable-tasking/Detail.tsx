@@ -12,6 +12,8 @@ import { isGone, Reading } from '../look/Reading.tsx'
 import { State } from '../look/State.tsx'
 import { Time } from '../look/Time.tsx'
 import { spanOf } from '../look/time.ts'
+import { counted } from '../look/words.ts'
+import { goneOf, hasEnded } from '../tasks/counts.ts'
 import { StateBar } from '../tasks/StateBar.tsx'
 import { Acts } from './Acts.tsx'
 import { conditionWords } from './conditions.ts'
@@ -65,6 +67,7 @@ export function TaskDetail() {
         </div>
       </>
     )
+  const gone = goneOf(task.data)
   const counts = STATES.filter((name) => task.data.counts[name])
   return (
     <>
@@ -75,8 +78,15 @@ export function TaskDetail() {
       <div className="head">
         <div className="grow panel">
           <p>
-            on <code>{task.data.sensor_selector || '*'}</code> · by {task.data.created_by} · <Time ms={task.data.created * 1000} /> · until{' '}
-            <Time ms={task.data.expiry * 1000} /> ({spanOf(task.data.ttl)}){task.data.paused && <strong className="warn"> · paused</strong>}
+            on <code>{task.data.sensor_selector || '*'}</code> · by {task.data.created_by} · <Time ms={task.data.created * 1000} /> ·{' '}
+            {hasEnded(task.data) ? (
+              <strong>{gone ? `over: taken back for ${counted(gone, 'sensor')}` : 'over'}</strong>
+            ) : (
+              <>
+                until <Time ms={task.data.expiry * 1000} /> ({spanOf(task.data.ttl)})
+              </>
+            )}
+            {task.data.paused && <strong className="warn"> · paused</strong>}
             {task.data.stopped && <strong className="bad"> · stopped by its failures</strong>}
             {task.data.dynamic && ' · also on sensors that match later'}
             {task.data.conditions && ` · only ${conditionWords(task.data.conditions)}`}

@@ -5,7 +5,7 @@ import { useOrganization } from '../api/session.ts'
 import type { Row } from '../api/types.ts'
 import { Empty, Forbidden } from '../look/Failure.tsx'
 import { Head } from '../look/Head.tsx'
-import { complain } from '../look/notices.tsx'
+import { complain, notify } from '../look/notices.tsx'
 import { Reading } from '../look/Reading.tsx'
 import { TextFilter } from '../look/TextFilter.tsx'
 import { counted } from '../look/words.ts'
@@ -46,6 +46,11 @@ export function RuleList({ kind }: { kind: Kind }) {
       const usr_mtd = JSON.stringify({ ...record.usr_mtd, enabled: !record.usr_mtd.enabled })
       return call('POST', `/v1/hive/${kind.hive}/${oid}/${encodeURIComponent(name)}/mtd`, { usr_mtd, etag: record.sys_mtd.etag })
     },
+    onSuccess: (_, { name, record }) =>
+      notify(`${name} is ${record.usr_mtd.enabled ? 'in force no more' : 'in force'}.`, {
+        text: 'Take it back',
+        act: () => void records.refetch().then(({ data }) => data?.[name] && change.mutate({ name, record: data[name] })),
+      }),
     onSettled: () => void records.refetch(),
     onError: (error) => complain('The rule was not changed', error),
   })

@@ -178,8 +178,19 @@ fn audit_of(
     now: Timestamp,
 ) -> Vec<Record> {
     let user = console.records.get(crate::records::SERVER, crate::access::USER, email);
+    let oids = user.into_iter().flat_map(|user| user.organizations.into_keys());
+    audit_in(oids, email, source, (message, action), now)
+}
+
+/// What somebody did with an account of these organizations.
+fn audit_in(
+    oids: impl IntoIterator<Item = Oid>,
+    email: &str,
+    source: Option<IpAddr>,
+    (message, action): (&str, &str),
+    now: Timestamp,
+) -> Vec<Record> {
     let actor = Actor { identity: email.to_owned(), origin: event::CONSOLE, source, called_by: None };
     let entity = json!({"type": "user", "name": email});
-    let oids = user.into_iter().flat_map(|user| user.organizations.into_keys());
-    oids.map(|oid| event::audit(oid, &actor, message, &entity, action, &json!({}), now)).collect()
+    oids.into_iter().map(|oid| event::audit(oid, &actor, message, &entity, action, &json!({}), now)).collect()
 }

@@ -31,7 +31,8 @@ impl Queue {
         let Some(state) = task.state_of(ordinal) else {
             return not_a_target(task);
         };
-        let why = target.and_then(|target| target.error.as_deref()).unwrap_or("no reason was given");
+        let why = target.and_then(|target| target.error.as_deref());
+        let because = |text: &str| why.map_or_else(|| text.to_owned(), |why| format!("{text}: {why}"));
         let attempts = target.map_or(0, |target| target.attempts);
         let (code, text) = match state {
             TargetState::Queued | TargetState::Sent if self.is_over(task, now) => {
@@ -39,7 +40,7 @@ impl Queue {
             }
             TargetState::Queued => self.why_queued(task, ordinal, is_online, now),
             TargetState::Sent if target.is_some_and(|target| target.error.is_some()) => {
-                ("not_taken", format!("the sensor did not take it, and it is offered again: {why}"))
+                ("not_taken", because("the sensor did not take it, and it is offered again"))
             }
             TargetState::Sent if is_online => (
                 "awaiting_confirmation",
@@ -60,17 +61,20 @@ impl Queue {
                 let code = target.map_or(0, |target| target.code);
                 ("finished", format!("the sensor ran it; it ended with {code}"))
             }
-            TargetState::Interrupted => ("interrupted", format!("the sensor stopped half way and did not run it again: {why}")),
-            TargetState::Refused => ("refused", format!("the sensor declined to run it: {why}")),
-            TargetState::NotNow => ("not_now", format!("the sensor was outside the time window: {why}")),
-            TargetState::Unsupported => ("unsupported", format!("the sensor does not know this command: {why}")),
+            TargetState::Interrupted => ("interrupted", because("the sensor stopped half way and did not run it again")),
+            TargetState::Refused => ("refused", because("the sensor declined to run it")),
+            TargetState::NotNow => ("not_now", because("the sensor was outside the time window")),
+            TargetState::Unsupported => ("unsupported", because("the sensor does not know this command")),
             TargetState::Expired => ("expired", "its time to live ran out before the sensor could begin".to_owned()),
-            TargetState::Cancelled => ("cancelled", format!("an operator cancelled it: {why}")),
+            TargetState::Cancelled => ("cancelled", because("an operator cancelled it")),
             TargetState::Doubled => (
                 "doubled_by_a_clone",
-                format!("{why}; what each of them did, their answers tell; the guide (Cloning images) says how to part them"),
+                format!(
+                    "{}; what each of them did, their answers tell; the guide (Cloning images) says how to part them",
+                    why.unwrap_or("two copies of the sensor have it")
+                ),
             ),
-            TargetState::Removed => ("removed", format!("it was taken back before the sensor had it: {why}")),
+            TargetState::Removed => ("removed", because("it was taken back before the sensor had it")),
         };
         Explanation { code, text }
     }

@@ -164,15 +164,21 @@ pub async fn redeem(
             batch = session::without(console, batch, &email, None);
         }
         let (batch, fresh) = match kept.grants {
-            None => session::opening(console, batch, &email, from, now)?,
+            None => {
+                let used = super::audit_of(console, &email, from.source, "one-time link used", "sign_in", now);
+                session::opening(console, batch.about(used), &email, from, now)?
+            }
             Some(grants) => {
+                let made =
+                    super::audit_in([grants.0], &email, from.source, ("user made by a one-time link", "add_user"), now);
+                let batch = batch.about(made);
                 let user = new_user(console, &email, grants)?;
                 let batch = batch.put(SERVER, USER, &email, &user, Expect::Absent)?;
                 session::opening_as(console, batch, (&email, user.uid), from, now)?
             }
         };
         opened = Some(fresh);
-        Ok::<_, Error>(batch.about(super::audit_of(console, &email, from.source, "one-time link used", "sign_in", now)))
+        Ok::<_, Error>(batch)
     };
     console.records.change(&[SERVER], decide).await?;
     opened.ok_or_else(|| Error::Fault("a session that was stored is not known".into()))

@@ -60,6 +60,8 @@ async fn the_first_user_comes_in_by_a_link_that_works_once_and_later_with_a_pass
     let form = [("once", once.as_str()), ("user", "Ana@Example.org"), ("password", PASSWORD)];
     let (status, cookie, _) = own_page(&world, "POST", "/console/api/link/use", &form).await;
     assert!(status == 200 && !cookie.is_empty());
+    let audited = world.audited().await;
+    assert!(audited.iter().any(|(_, record)| record["entity"]["name"] == "ana@example.org"), "who came in is told");
     let other = [("once", once.as_str()), ("user", "eve@example.org"), ("password", PASSWORD)];
     assert_eq!(own_page(&world, "POST", "/console/api/link/use", &other).await.0, 404, "a link works once");
 
