@@ -285,6 +285,11 @@ impl Records {
         })?
     }
 
+    /// One record, without a copy of it.
+    pub fn shared<T: Kept>(&self, oid: Oid, kind: Kind<T>, key: &str) -> Option<Arc<T>> {
+        self.see(oid, |cache| cache.of_kind(kind.word)?.get(key)?.value(kind, key))?
+    }
+
     /// One record.
     pub fn get<T: Kept>(&self, oid: Oid, kind: Kind<T>, key: &str) -> Option<T> {
         self.get_with_revision(oid, kind, key).map(|(record, _)| record)
@@ -305,6 +310,13 @@ impl Records {
             records.filter_map(value).collect()
         });
         all.unwrap_or_default()
+    }
+
+    /// The keys of all records of a kind.
+    pub fn keys<T>(&self, oid: Oid, kind: Kind<T>) -> Vec<String> {
+        let keys =
+            self.see(oid, |cache| cache.of_kind(kind.word).into_iter().flatten().map(|(key, _)| key.clone()).collect());
+        keys.unwrap_or_default()
     }
 
     /// Takes the records of a kind out of memory, by key: for those that are read only when they are loaded.
@@ -388,7 +400,7 @@ impl Records {
     }
 
     /// 0 if there is no such record.
-    fn revision(&self, oid: Oid, kind: &str, key: &str) -> u64 {
+    pub(crate) fn revision(&self, oid: Oid, kind: &str, key: &str) -> u64 {
         let revision = |cache: &Cache| cache.of_kind(kind)?.get(key).map(|cached| cached.revision);
         self.see(oid, revision).flatten().unwrap_or(0)
     }

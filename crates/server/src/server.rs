@@ -147,7 +147,7 @@ impl Server {
         tasks.spawn(crate::output::run(Arc::clone(&app.delivery)));
         tasks.spawn(crate::artifact::run(Arc::clone(&app.artifacts)));
         tasks.spawn(crate::hive::run(Arc::clone(&app.hives)));
-        tasks.spawn(crate::service::run(Arc::clone(&app.services)));
+        drop(app.jobs.spawn(crate::service::run(Arc::clone(&app.services), app.jobs.clone())));
         tasks.spawn(Arc::clone(&app.live).keep_time());
         tasks.spawn(crate::detect::run_audit(Arc::clone(&app.detect)));
         tasks.spawn(crate::detect::run_schedule(Arc::clone(&app.detect)));

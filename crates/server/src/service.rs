@@ -29,6 +29,7 @@ mod publish;
 mod registry;
 mod resource;
 mod seen;
+mod token;
 
 pub use action::{Asked, By};
 pub use aftermath::Counted;
@@ -48,8 +49,9 @@ pub use publish::Uses;
 pub use registry::{Found, REGISTRATIONS_MAX, Registration, Subscribed, find, subscription, subscriptions, visible};
 pub use resource::{Named, Published, Resource, named};
 
-use crate::access::{Secrets, TOKEN_TTL_S};
+use crate::access::Secrets;
 use crate::intake::{Enqueued, Queues as _, Record};
+use crate::jobs::Jobs;
 use crate::organization::Organizations;
 use crate::records::{Kind, Records};
 use crate::{clock, errors, random};
@@ -95,6 +97,7 @@ pub struct Services {
     resources: publish::Resources,
     store: Store,
     secrets: Secrets,
+    tokens: token::Tokens,
     clients: Clients,
     /// Private addresses are allowed to all.
     allows_private: bool,
@@ -157,6 +160,7 @@ impl Services {
             records,
             store,
             secrets,
+            tokens: token::Tokens::default(),
             clients: Clients::default(),
             allows_private,
             conditions: Mutex::default(),
@@ -184,8 +188,8 @@ impl Services {
 
     /// What a service said of itself last.
     #[must_use]
-    pub fn metadata(&self, owner: Oid, name: &str) -> Option<Metadata> {
-        self.records.get(owner, METADATA, name)
+    pub fn metadata(&self, owner: Oid, name: &str) -> Option<Arc<Metadata>> {
+        self.records.shared(owner, METADATA, name)
     }
 
     /// How the messages of an organization to a program stand.
@@ -324,7 +328,7 @@ impl Services {
         }
     }
 
-    /// An event as it is sent now: with a fresh deadline, and a fresh token if it is about an organization.
+    /// An event as it is sent now: with a fresh deadline, and with a token if it is about an organization.
     fn event(
         &self,
         oid: Oid,
@@ -335,21 +339,6 @@ impl Services {
     ) -> Result<Envelope, Error> {
         let event = Envelope::new(etype, &id.to_string(), clock::now(), data);
         Ok(if etype.has_organization() { event.of(oid, self.token(oid, service)?) } else { event })
-    }
-
-    /// A fresh token of the identity of a subscription.
-    fn token(&self, oid: Oid, program: &Program) -> Result<String, Error> {
-        let subscribed = self.records.get(oid, program.protocol.subscriptions(), &program.name);
-        let identity = subscribed.and_then(|subscribed| registry::identity(&self.records, oid, &subscribed));
-        let identity = identity.ok_or_else(|| {
-            let word = program.protocol;
-            Error::failed(
-                program,
-                format!("the API key of its subscription was deleted; make another with: muster {word} rekey"),
-            )
-        })?;
-        let token = self.secrets.token(identity, TOKEN_TTL_S, None, clock::now());
-        token.map_err(|_| Error::failed(program, "no token could be made"))
     }
 
     /// Keeps what an answer brings beside its data: jobs, and an error for the operators.
@@ -379,8 +368,10 @@ fn message(to: &Program, kind: &str, id: Uuid, data: &Map<String, Value>) -> Mes
     Message { target: to.target(), kind: kind.to_owned(), id, body, delay: Duration::ZERO }
 }
 
-/// Delivers what waits, asks programs how they are, and puts periodic events, until dropped.
-pub async fn run(services: Arc<Services>) {
+/// Delivers what waits, asks programs how they are, and puts periodic events, until the server stops.
+pub async fn run(services: Arc<Services>, jobs: Jobs) {
     let (one, other) = (Arc::clone(&services), Arc::clone(&services));
-    tokio::join!(deliver::run(one), health::run(other), cron::run(services));
+    jobs.spawn_until_stop(health::run(other));
+    jobs.spawn_until_stop(cron::run(services));
+    deliver::run(one, jobs).await;
 }

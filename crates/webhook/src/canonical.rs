@@ -10,12 +10,15 @@ use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 use std::io::{self, Write};
 
-/// Writes a value. Keys of maps are in the order of `value`: use [`serde_json::Value`], whose maps are sorted.
+/// Most messages have fewer bytes.
+const BYTES_USUAL: usize = 2_048;
+
+/// Writes a value. Keys are in the order of `value`: the maps of [`serde_json::Value`] are sorted, fields of a type have to be.
 #[must_use]
-pub fn to_vec(value: &serde_json::Value) -> Vec<u8> {
-    let mut text = Vec::with_capacity(256);
+pub fn to_vec(value: &impl Serialize) -> Vec<u8> {
+    let mut text = Vec::with_capacity(BYTES_USUAL);
     let written = value.serialize(&mut Serializer::with_formatter(&mut text, Canonical));
-    // Memory takes every byte, and the keys of a `Value` are texts.
+    // Memory takes every byte, and the keys of what is written are texts.
     debug_assert!(written.is_ok(), "a JSON value can be written");
     text
 }

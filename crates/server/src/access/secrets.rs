@@ -165,7 +165,7 @@ impl Secrets {
     }
 
     /// The key that signs tokens.
-    pub(super) fn token_key(&self) -> String {
+    pub(crate) fn token_key(&self) -> String {
         self.0.read().token_key.clone()
     }
 

@@ -38,7 +38,11 @@ pub struct Backlog {
     /// Of those that wait, and of those that are about to be stored.
     count: usize,
     bytes: u64,
+    /// Bodies in memory, and their bytes.
+    held: usize,
     held_bytes: u64,
+    /// Somebody reads bodies.
+    is_reading: bool,
     /// Dropped since the server started, and how many of those were told.
     dropped: u64,
     told: u64,
@@ -49,6 +53,8 @@ pub struct Backlog {
 struct Waiting {
     delivery: Delivery,
     body: Option<Vec<u8>>,
+    /// Its body was asked for, to be read with others. If it did not come with them, it is read by itself.
+    is_asked: bool,
 }
 
 /// What there is to do.
@@ -100,7 +106,13 @@ impl Backlog {
     pub fn release(&mut self, bytes: u64, held: u64) {
         self.count = self.count.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(bytes);
-        self.held_bytes = self.held_bytes.saturating_sub(held);
+        self.let_go(held);
+    }
+
+    /// A body of so many bytes is not in memory any more; none has no bytes.
+    fn let_go(&mut self, bytes: u64) {
+        self.held = self.held.saturating_sub(usize::from(bytes > 0));
+        self.held_bytes = self.held_bytes.saturating_sub(bytes);
     }
 
     /// Messages that there is room for.
@@ -126,6 +138,7 @@ impl Backlog {
         if self.held_bytes + bytes > HELD_BYTES_MAX {
             return Vec::new();
         }
+        self.held += 1;
         self.held_bytes += bytes;
         body.to_vec()
     }
@@ -137,7 +150,7 @@ impl Backlog {
             self.turns.insert(position);
         }
         self.place(position, tries.due, at);
-        self.waiting.insert(position, Waiting { delivery, body });
+        self.waiting.insert(position, Waiting { delivery, body, is_asked: false });
     }
 
     /// What was to be tried when it was put is, whatever the clock says.
@@ -149,27 +162,46 @@ impl Backlog {
         }
     }
 
-    /// Positions of those that are begun next, if their bodies have to be read: together it costs little more than one by
-    /// one. As many as there is room for in memory, and no more than `most`.
+    /// Positions of those that are begun soon and whose bodies are not in memory, when few are: together they cost little more
+    /// to read than one. As many as there is room for, and no more than `most`. Until they are [filled in](Self::fill), none
+    /// that is asked for is begun.
     #[must_use]
-    pub fn unread(&self, most: usize) -> Vec<u64> {
-        let waiting = self.ready.iter().filter_map(|position| self.waiting.get(position));
-        let mut room = HELD_BYTES_MAX.saturating_sub(self.held_bytes);
-        let fits = |waiting: &&Waiting| {
-            let has_room = waiting.delivery.bytes <= room;
-            room = room.saturating_sub(waiting.delivery.bytes);
-            waiting.body.is_none() && has_room
+    pub fn unread(&mut self, most: usize) -> Vec<u64> {
+        let is_next_there = || {
+            let next = self.ready.first().and_then(|position| self.waiting.get(position));
+            next.is_none_or(|waiting| waiting.body.is_some() || waiting.is_asked)
         };
-        waiting.take_while(fits).take(most).map(|waiting| waiting.delivery.position).collect()
+        if self.is_reading || (self.held >= most / 2 && is_next_there()) {
+            return Vec::new();
+        }
+        let (mut unread, mut room) = (Vec::new(), HELD_BYTES_MAX.saturating_sub(self.held_bytes));
+        for position in self.ready.iter().take(most) {
+            let Some(waiting) = self.waiting.get_mut(position).filter(|waiting| waiting.body.is_none()) else {
+                continue;
+            };
+            if waiting.delivery.bytes > room {
+                break;
+            }
+            if !std::mem::replace(&mut waiting.is_asked, true) {
+                room -= waiting.delivery.bytes;
+                unread.push(*position);
+            }
+        }
+        self.is_reading = !unread.is_empty();
+        unread
     }
 
-    /// Bodies that were read.
+    /// Bodies that were read of those that were asked for.
     pub fn fill(&mut self, bodies: Vec<(u64, Vec<u8>)>) {
+        self.is_reading = false;
         for (position, body) in bodies {
-            if let Some(waiting) = self.waiting.get_mut(&position).filter(|waiting| waiting.body.is_none()) {
-                self.held_bytes += body.len() as u64;
-                waiting.body = Some(body);
-            }
+            // It is under way by now, if it was asked for before and came late.
+            let is_idle = self.ready.contains(&position);
+            let waiting = self.waiting.get_mut(&position).filter(|waiting| is_idle && waiting.body.is_none());
+            let Some(waiting) = waiting else { continue };
+            self.held += 1;
+            self.held_bytes += body.len() as u64;
+            waiting.body = Some(body);
         }
     }
 
@@ -186,7 +218,12 @@ impl Backlog {
         }
         let turn = self.turns.first().copied();
         let is_next = |position: &&u64| !self.turns.contains(position) || turn == Some(**position);
-        let found: Vec<u64> = self.ready.iter().filter(is_next).take(most).copied().collect();
+        let is_there = |position: &&u64| {
+            let is_awaited = |waiting: &Waiting| self.is_reading && waiting.is_asked && waiting.body.is_none();
+            !self.waiting.get(*position).is_some_and(is_awaited)
+        };
+        let ready = self.ready.iter().take_while(is_there);
+        let found: Vec<u64> = ready.filter(is_next).take(most).copied().collect();
         if found.is_empty() {
             let earliest = self.later.first().map_or(Timestamp::MAX, |(due, _)| *due);
             return if self.waiting.is_empty() { Next::Empty } else { Next::Wait(earliest) };
@@ -195,9 +232,10 @@ impl Backlog {
         for position in found {
             self.ready.remove(&position);
             let Some(waiting) = self.waiting.get_mut(&position) else { continue };
-            let body = waiting.body.take();
-            self.held_bytes = self.held_bytes.saturating_sub(body.as_ref().map_or(0, |body| body.len() as u64));
-            deliveries.push((waiting.delivery.clone(), body));
+            waiting.is_asked = false;
+            let (delivery, body) = (waiting.delivery.clone(), waiting.body.take());
+            self.let_go(body.as_ref().map_or(0, |body| body.len() as u64));
+            deliveries.push((delivery, body));
         }
         Next::Deliver(deliveries)
     }
@@ -262,7 +300,7 @@ impl Backlog {
 
     /// Takes out a message that is under way.
     fn take(&mut self, position: u64) -> Option<Delivery> {
-        let Waiting { delivery, body } = self.waiting.remove(&position)?;
+        let Waiting { delivery, body, .. } = self.waiting.remove(&position)?;
         self.turns.remove(&position);
         self.release(delivery.bytes, body.map_or(0, |body| body.len() as u64));
         Some(delivery)
@@ -291,7 +329,7 @@ impl Backlog {
         }
     }
 
-    /// Whether somebody has to begin to deliver; who asks does.
+    /// Whether something waits and nobody delivers; whoever asks sees to it that somebody does.
     pub fn is_taken_up(&mut self) -> bool {
         let is_taken_up = !self.is_served && !self.waiting.is_empty();
         self.is_served |= is_taken_up;
@@ -312,8 +350,8 @@ impl Backlog {
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        let is_served = self.is_served;
-        *self = Self { is_served, ..Self::default() };
+        let (is_served, is_reading) = (self.is_served, self.is_reading);
+        *self = Self { is_served, is_reading, ..Self::default() };
     }
 }
 
@@ -363,18 +401,43 @@ mod tests {
         assert_eq!(begun(&mut backlog, after(5), 9), [1]);
     }
 
+    fn of_next(backlog: &mut Backlog, most: usize) -> Vec<(u64, bool)> {
+        let Next::Deliver(deliveries) = backlog.next(NOW, most, None) else { return Vec::new() };
+        deliveries.iter().map(|(delivery, body)| (delivery.position, body.is_some())).collect()
+    }
+
     #[test]
     fn bodies_of_what_is_begun_next_are_read_together_as_far_as_there_is_room() {
         let mut backlog = backlog(&["detection"; 4]);
         assert_eq!(backlog.unread(3), [1, 2, 3]);
+        assert!(backlog.unread(3).is_empty(), "they are being read");
+        assert!(of_next(&mut backlog, 9).is_empty(), "they come at once");
         backlog.fill(vec![(1, b"{}".to_vec()), (2, b"{}".to_vec())]);
-        assert!(backlog.unread(9).is_empty(), "the next one is there");
-        let Next::Deliver(deliveries) = backlog.next(NOW, 3, None) else { panic!("they are ready") };
-        let bodies: Vec<bool> = deliveries.iter().map(|(_, body)| body.is_some()).collect();
-        assert_eq!((bodies, backlog.held_bytes), (vec![true, true, false], 0));
+        assert_eq!(of_next(&mut backlog, 3), [(1, true), (2, true), (3, false)], "the third is read by itself");
+        assert_eq!((backlog.held, backlog.held_bytes), (0, 0));
         assert_eq!(backlog.unread(9), [4]);
+        backlog.fill(Vec::new());
+        assert!(backlog.unread(9).is_empty(), "it did not come with the others, and is read by itself");
+        assert_eq!(of_next(&mut backlog, 9), [(4, false)]);
+    }
+
+    #[test]
+    fn bodies_are_read_while_others_are_sent_and_memory_for_them_is_bounded() {
+        let mut backlog = backlog(&["detection"; 12]);
+        let read = |positions: &[u64]| positions.iter().map(|position| (*position, b"{}".to_vec())).collect::<Vec<_>>();
+        let first = backlog.unread(8);
+        backlog.fill(read(&first));
+        assert_eq!(begun(&mut backlog, NOW, 4).len(), 4);
+        assert!(backlog.unread(8).is_empty(), "half of what is read at once is there");
+        assert_eq!(begun(&mut backlog, NOW, 1), [5]);
+        assert_eq!(backlog.unread(8), [9, 10, 11, 12]);
+        assert_eq!(begun(&mut backlog, NOW, 9), [6, 7, 8], "what is there is begun meanwhile");
+        backlog.fill(Vec::new());
+        assert_eq!(begun(&mut backlog, NOW, 9), [9, 10, 11, 12]);
+        backlog.settle(1, Fate::Postponed(NOW));
+        assert_eq!(of_next(&mut backlog, 0), []);
         backlog.held_bytes = HELD_BYTES_MAX;
-        assert!(backlog.unread(9).is_empty(), "it is read by itself");
+        assert!(backlog.unread(8).is_empty(), "it is read by itself");
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl Services {
         let record = by.record(oid, program, ("subscribe", "subscribed"), &detail, now);
         let old = records.get(oid, subscriptions, name);
         let batch = old.iter().fold(Batch::beside(record), |batch, old| batch.delete(oid, API_KEY, &old.key));
-        let (who, asked) = (&by.actor.identity, (program, &found.registration));
+        let (who, asked) = (&by.actor.identity, (program, &*found.registration));
         let (batch, key) = registry::add_identity(batch, &self.secrets, oid, asked, (who, now))?;
         let subscribed = Subscribed { owner: found.owner, key, created_at: now, by: who.clone(), is_ending: false };
         let batch = batch.put(oid, subscriptions, name, &subscribed, Expect::Any)?;
@@ -292,8 +292,9 @@ impl Services {
             let service = Program::service(&name);
             let registration = self.records.get(one.owner, Protocol::Service.registrations(), &name)?;
             let metadata = self.metadata(one.owner, &name).unwrap_or_default();
-            let detections = registration.detects.into_iter().chain(metadata.detect_subscriptions).collect();
-            Some(Interest { target: service.target(), detections, callbacks: metadata.callbacks })
+            let detections =
+                registration.detects.into_iter().chain(metadata.detect_subscriptions.iter().cloned()).collect();
+            Some(Interest { target: service.target(), detections, callbacks: metadata.callbacks.clone() })
         });
         self.feed.set(oid, interests.collect());
     }

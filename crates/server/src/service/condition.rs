@@ -51,6 +51,8 @@ pub struct State {
     pub error: String,
     /// It refused our signature: nothing is sent until it takes one.
     pub is_secret_wrong: bool,
+    /// It was heard of, and every call since has reached it.
+    is_heard: bool,
     /// Calls in a row that did not reach it.
     failures: u32,
     /// Nothing is sent before.
@@ -67,7 +69,7 @@ impl State {
     /// It said that it is well, and is asked next at this instant. What it asked for while it was busy it still gets.
     pub fn is_well(&mut self, now: Timestamp, ask_at: Timestamp) {
         let busy_until = self.busy(now).map_or(Timestamp::ZERO, |_| self.busy_until);
-        *self = Self { well_at: Some(now), ask_at, busy_until, ..Self::default() };
+        *self = Self { well_at: Some(now), ask_at, busy_until, is_heard: true, ..Self::default() };
     }
 
     /// Until when nothing is sent to it; `None` if it can be called.
@@ -88,13 +90,21 @@ impl State {
         (self.busy_until > now).then(|| self.busy_until.since(now)).filter(|pause| *pause <= REST_MAX)
     }
 
+    /// Calls that it gets at once, of so many: one, until it was heard of. Thousands that are dead do not cost much then.
+    #[must_use]
+    pub const fn calls_max(&self, most: usize) -> usize {
+        if self.is_heard { most } else { 1 }
+    }
+
     /// A call reached it.
     pub fn reached(&mut self) {
+        self.is_heard = true;
         self.failures = 0;
     }
 
     /// A call did not reach it. Those that were under way when it was given a rest do not make that longer.
     pub fn missed(&mut self, now: Timestamp, reason: &str) {
+        self.is_heard = false;
         if self.rest(now).is_some() {
             return;
         }
@@ -146,6 +156,18 @@ mod tests {
         state.reached();
         state.missed(now, "no route");
         assert_eq!(state.rest(now), None);
+    }
+
+    #[test]
+    fn a_program_that_was_not_heard_of_is_tried_with_one_call() {
+        let (mut state, now) = (State::default(), Timestamp::from_secs(1));
+        assert_eq!(state.calls_max(16), 1);
+        state.is_well(now, now);
+        assert_eq!(state.calls_max(16), 16);
+        state.missed(now, "no route");
+        assert_eq!(state.calls_max(16), 1);
+        state.reached();
+        assert_eq!(state.calls_max(16), 16);
     }
 
     #[test]

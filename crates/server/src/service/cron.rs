@@ -14,7 +14,7 @@ use muster_store::{StoreError, Write};
 use muster_webhook::extension::UPDATE;
 use muster_webhook::service::{Etype, Per, Period, Progress};
 use parking_lot::Mutex;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -164,8 +164,8 @@ impl Services {
     fn ticks(&self, owner: Oid, program: &Program) -> Vec<Tick> {
         match program.protocol {
             Protocol::Service => {
-                let callbacks = self.metadata(owner, &program.name).map(|metadata| metadata.callbacks);
-                let etypes = callbacks.unwrap_or_default().into_iter().filter_map(|callback| Etype::parse(&callback));
+                let metadata = self.metadata(owner, &program.name).unwrap_or_default();
+                let etypes = metadata.callbacks.iter().filter_map(|callback| Etype::parse(callback));
                 let tick = |etype| match etype {
                     Etype::Every(period, per) => Some(Tick::Event(etype, period, per)),
                     _ => None,
@@ -192,14 +192,15 @@ impl Services {
         let room = self.feed.outbox.room(oid, &program.target()).saturating_sub(ROOM_LEFT).min(PUT_MAX);
         let turn = progress.turn(period, now, room, |from| self.concerned(oid, per, from).into_iter());
         let Some(turn) = turn else { return Ok(progress.due(period)) };
-        let messages = turn.due.iter().filter_map(|ordinal| {
-            let data = match per {
-                Per::Sensor => Map::from_iter([("sid".into(), json!(self.sid(oid, *ordinal)?))]),
-                Per::Organization | Per::Service => Map::new(),
-            };
-            Some(message(program, &tick.name(), random::uuid(), &data))
-        });
-        self.store_progress(key, turn.progress, messages.collect()).await?;
+        let about: Vec<Map<String, Value>> = match per {
+            Per::Sensor => {
+                self.sids(oid, &turn.due).into_iter().map(|sid| Map::from_iter([("sid".into(), json!(sid))])).collect()
+            }
+            Per::Organization | Per::Service => turn.due.iter().map(|_| Map::new()).collect(),
+        };
+        let name = tick.name();
+        let messages = about.iter().map(|data| message(program, &name, random::uuid(), data)).collect();
+        self.store_progress(key, turn.progress, messages).await?;
         Ok(turn.progress.due(period))
     }
 
@@ -213,10 +214,11 @@ impl Services {
         state.fleet.live().range(from..).take(PUT_MAX + 1).collect()
     }
 
-    fn sid(&self, oid: Oid, ordinal: u32) -> Option<Sid> {
-        let organization = self.organizations.get(oid)?;
+    /// Sensors by their numbers; those that are gone are left out.
+    fn sids(&self, oid: Oid, ordinals: &[u32]) -> Vec<Sid> {
+        let Some(organization) = self.organizations.get(oid) else { return Vec::new() };
         let state = organization.state.lock();
-        state.fleet.row(ordinal).map(|row| row.sensor.sid)
+        ordinals.iter().filter_map(|ordinal| state.fleet.row(*ordinal)).map(|row| row.sensor.sid).collect()
     }
 
     async fn store_progress(

@@ -11,18 +11,25 @@ use super::outbox::Lane;
 use super::post::{Answered, Said, Verdict, call_max};
 use super::program::{Program, Protocol};
 use super::{ERROR_REPORT, Error, Found, Services, TOO_MANY, message, registry};
+use crate::jobs::Jobs;
 use crate::{clock, errors, random};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use muster_model::{Oid, Timestamp};
 use muster_store::{Delivery, StoreError, Write};
 use muster_webhook::service::Etype;
 use serde_json::{Map, Value, json};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, yield_now};
 use tokio::time::{sleep, timeout};
 
 /// Calls of one lane that are under way at once.
 pub const LANE_CALLS_MAX: usize = 16;
+
+/// How long calls that are under way may go on when the server stops: most take less, and what hangs holds up no stop.
+const STOP_MAX: Duration = Duration::from_secs(2);
 
 /// Bodies that are read at once.
 pub const READ_AHEAD: usize = 64;
@@ -37,28 +44,48 @@ const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// A worker that nobody wakes looks after this time all the same.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
-/// Delivers until dropped.
-pub(super) async fn run(services: Arc<Services>) {
+/// Lanes that begin to be served at once: between two lots everybody else has a turn, so that thousands which wait when a server
+/// starts delay nobody.
+const LANES_AT_ONCE: usize = 8;
+
+/// Delivers until the server stops: then nothing more is begun, and what comes of calls is stored.
+pub(super) async fn run(services: Arc<Services>, jobs: Jobs) {
     let mut workers = JoinSet::new();
-    loop {
-        for lane in services.feed.outbox.take_unserved() {
-            workers.spawn(serve(Arc::clone(&services), lane));
+    while !jobs.is_stopping() {
+        let lanes = services.feed.outbox.take_unserved(LANES_AT_ONCE);
+        let is_last = lanes.len() < LANES_AT_ONCE;
+        for lane in lanes {
+            workers.spawn(serve(Arc::clone(&services), lane, jobs.clone()));
         }
         while workers.try_join_next().is_some() {}
-        let _ = timeout(IDLE_MAX, services.feed.outbox.ready()).await;
+        if is_last {
+            tokio::select! {
+                () = services.feed.outbox.ready() => {}
+                () = jobs.stopping() => {}
+                () = sleep(IDLE_MAX) => {}
+            }
+        } else {
+            yield_now().await;
+        }
     }
+    // Each has its bound; and what waits for the store ends with the server at the latest.
+    while workers.join_next().await.is_some() {}
 }
 
-/// Delivers what is in a lane until nothing waits any more.
+/// Delivers what is in a lane until nothing waits any more, or the server stops.
 ///
 /// What comes of calls is stored for all of them that ended while the store was busy with those before: a call waits for no disk.
-async fn serve(services: Arc<Services>, lane: Arc<Lane>) {
-    let (mut calls, mut settling, mut ended) = (JoinSet::new(), JoinSet::new(), Vec::new());
-    loop {
-        while let Some(call) = calls.try_join_next() {
-            ended.extend(call.ok());
+/// Nor does it wait for bodies: they are read while others are sent.
+async fn serve(services: Arc<Services>, lane: Arc<Lane>, jobs: Jobs) {
+    let (mut calls, mut settling, mut reading) = (FuturesUnordered::new(), JoinSet::new(), JoinSet::new());
+    let mut ended = Vec::new();
+    let mut stopping = pin!(jobs.stopping());
+    while !jobs.is_stopping() {
+        while let Some(Some(call)) = calls.next().now_or_never() {
+            ended.push(call);
         }
         while settling.try_join_next().is_some() {}
+        while reading.try_join_next().is_some() {}
         if settling.is_empty() && !ended.is_empty() {
             settling.spawn(settle(Arc::clone(&services), Arc::clone(&lane), std::mem::take(&mut ended)));
         }
@@ -66,16 +93,18 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>) {
             errors::report(&services.records, lane.oid, &lane.target, TOO_MANY).await;
         }
         let now = clock::now();
-        let rest = services.rest(&lane, now);
-        if rest.is_none() {
-            read_ahead(&services, &lane).await;
+        let Access { rest, calls_max } = services.access(&lane, now);
+        if rest.is_none() && reading.is_empty() {
+            let unread = lane.unread(READ_AHEAD);
+            if !unread.is_empty() {
+                reading.spawn(read(Arc::clone(&services), Arc::clone(&lane), unread));
+            }
         }
-        let most = if ended.len() < UNSETTLED_MAX { LANE_CALLS_MAX - calls.len() } else { 0 };
+        let most = if ended.len() < UNSETTLED_MAX { calls_max.saturating_sub(calls.len()) } else { 0 };
         let pause = match lane.next(now, most, rest.as_ref().map(|(until, _)| *until)) {
             Next::Deliver(deliveries) => {
-                for (delivery, body) in deliveries {
-                    calls.spawn(deliver(Arc::clone(&services), Arc::clone(&lane), delivery, body));
-                }
+                let call = |(delivery, body)| deliver(&services, &lane, delivery, body);
+                calls.extend(deliveries.into_iter().map(call));
                 continue;
             }
             Next::Expire(deliveries) => {
@@ -84,27 +113,44 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>) {
                 continue;
             }
             Next::Wait(due) => due.since(now).min(IDLE_MAX),
-            Next::Empty if calls.is_empty() && settling.is_empty() && lane.leave() => return,
+            Next::Empty if calls.is_empty() && settling.is_empty() && reading.is_empty() && lane.leave() => return,
             Next::Empty => IDLE_MAX,
         };
         tokio::select! {
             biased;
-            Some(call) = calls.join_next() => ended.extend(call.ok()),
+            Some(call) = calls.next() => ended.push(call),
             Some(_) = settling.join_next() => {}
+            Some(_) = reading.join_next() => {}
             () = lane.changed.notified() => {}
+            () = &mut stopping => {}
             () = sleep(pause) => {}
         }
     }
+    let ending = async {
+        while let Some(call) = calls.next().await {
+            ended.push(call)
+        }
+    };
+    // Those that have not ended come again, under the same ids.
+    let _ = timeout(STOP_MAX, ending).await;
+    drop(calls);
+    while settling.join_next().await.is_some() {}
+    settle(services, lane, ended).await;
 }
 
-/// Reads what is begun next, if it is not in memory. What cannot be read now is read by itself, and told then.
-async fn read_ahead(services: &Services, lane: &Lane) {
-    let (oid, positions) = (lane.oid, lane.unread(READ_AHEAD));
-    if positions.len() > 1
-        && let Ok(bodies) = services.store.read(move |read| read.delivery_bodies(oid, &positions)).await
-    {
-        lane.fill(bodies);
-    }
+/// Reads bodies of messages that are begun soon. What cannot be read now is read by itself, and told then.
+async fn read(services: Arc<Services>, lane: Arc<Lane>, positions: Vec<u64>) {
+    let oid = lane.oid;
+    let bodies = services.store.read(move |read| read.delivery_bodies(oid, &positions)).await;
+    lane.fill(bodies.unwrap_or_default());
+}
+
+/// Whether, and how often at once, the program of a lane can be called.
+struct Access {
+    /// Until when it cannot, and why.
+    rest: Option<(Timestamp, String)>,
+    /// Calls of the lane.
+    calls_max: usize,
 }
 
 impl From<Error> for Outcome {
@@ -114,19 +160,14 @@ impl From<Error> for Outcome {
 }
 
 /// Delivers a message, and tells what came of it.
-async fn deliver(
-    services: Arc<Services>,
-    lane: Arc<Lane>,
-    delivery: Delivery,
-    body: Option<Vec<u8>>,
-) -> (Delivery, Outcome) {
+async fn deliver(services: &Services, lane: &Lane, delivery: Delivery, body: Option<Vec<u8>>) -> (Delivery, Outcome) {
     let outcome = match body {
-        Some(body) => attempt(&services, &lane, &delivery, &body).await,
+        Some(body) => attempt(services, lane, &delivery, &body).await,
         None => {
             let (oid, position) = (lane.oid, delivery.position);
             match services.store.read(move |read| read.delivery_bodies(oid, &[position])).await {
                 Ok(bodies) => match bodies.first() {
-                    Some((_, body)) => attempt(&services, &lane, &delivery, body).await,
+                    Some((_, body)) => attempt(services, lane, &delivery, body).await,
                     // Its organization was deleted, with all that it had.
                     None => Outcome::Done,
                 },
@@ -142,10 +183,10 @@ async fn deliver(
 
 /// Calls the program, unless the message need not be sent or cannot be now.
 async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[u8]) -> Outcome {
-    let Some(program) = Program::of_target(&lane.target) else { return Outcome::Done };
-    let Some(found) = addressee(services, lane, &program, &delivery.kind) else { return Outcome::Done };
+    let Some(program) = &lane.program else { return Outcome::Done };
+    let Some(found) = addressee(services, lane, program, &delivery.kind) else { return Outcome::Done };
     let done = if is_farewell(&delivery.kind) { Outcome::Ended } else { Outcome::Done };
-    let condition = services.condition(found.owner, &program);
+    let condition = services.condition(found.owner, program);
     // Closed never.
     let _permit = condition.calls.acquire().await;
     condition.wait_turn(found.registration.rate).await;
@@ -157,7 +198,7 @@ async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[
     if services.organizations.is_lost(lane.oid) {
         return Outcome::Done;
     }
-    let said = match services.said(&found, lane.oid, &program, delivery, body).await {
+    let said = match services.said(&found, lane.oid, program, delivery, body).await {
         Ok(Some(said)) => said,
         Ok(None) => return done,
         Err(outcome) => return outcome,
@@ -175,10 +216,10 @@ async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[
     match verdict {
         Verdict::Done(answered) => {
             let taken = match answered {
-                Answered::Service(answer) => services.take_answer(lane.oid, &program, &answer).await,
+                Answered::Service(answer) => services.take_answer(lane.oid, program, &answer).await,
                 Answered::Extension(answer) => {
                     let (key, level) = Order::key_of(delivery, body);
-                    services.take_aftermath(lane.oid, &program, (&key, level), &answer).await
+                    services.take_aftermath(lane.oid, program, (&key, level), &answer).await
                 }
             };
             match taken {
@@ -196,7 +237,7 @@ async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[
             let now = clock::now();
             condition.state.lock().refuses_signature(now);
             services.ask.notify_one();
-            services.tell(found.owner, &program, Closed::WrongSecret.text()).await;
+            services.tell(found.owner, program, Closed::WrongSecret.text()).await;
             Outcome::Later(now)
         }
         Verdict::Closed(Closed::Busy(pause)) => {
@@ -209,15 +250,16 @@ async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[
 }
 
 impl Services {
-    /// Until when the program of a lane cannot be called, and why.
-    fn rest(&self, lane: &Lane, now: Timestamp) -> Option<(Timestamp, String)> {
-        let program = Program::of_target(&lane.target)?;
-        let subscribed = self.records.get(lane.oid, program.protocol.subscriptions(), &program.name);
+    /// Whether the program of a lane can be called.
+    fn access(&self, lane: &Lane, now: Timestamp) -> Access {
+        let Some(program) = &lane.program else { return Access { rest: None, calls_max: LANE_CALLS_MAX } };
+        let subscribed = self.records.shared(lane.oid, program.protocol.subscriptions(), &program.name);
         // Of a service itself, its owner hears.
         let owner = subscribed.map_or(lane.oid, |subscribed| subscribed.owner);
-        let condition = self.condition(owner, &program);
+        let condition = self.condition(owner, program);
         let state = condition.state.lock();
-        state.rest(now).map(|until| (until, state.error.clone()))
+        let rest = state.rest(now).map(|until| (until, state.error.clone()));
+        Access { rest, calls_max: state.calls_max(LANE_CALLS_MAX) }
     }
 
     /// What a waiting message says now; `None` if the program does not want to hear it.
@@ -235,8 +277,8 @@ impl Services {
             return Ok(message.map(|message| Said::Message(Box::new(message))));
         }
         let Some(etype) = Etype::parse(&delivery.kind) else { return Ok(None) };
-        let callbacks = self.metadata(found.owner, &program.name).map(|metadata| metadata.callbacks);
-        let is_missing = callbacks.is_some_and(|have| !have.contains(&delivery.kind))
+        let metadata = self.metadata(found.owner, &program.name);
+        let is_missing = metadata.is_some_and(|metadata| !metadata.callbacks.contains(&delivery.kind))
             || self.condition(found.owner, program).state.lock().missing.contains(&delivery.kind);
         if is_missing && etype == Etype::Request {
             return Err(Outcome::Failed("it takes no requests".into()));
@@ -255,15 +297,15 @@ fn addressee(services: &Services, lane: &Lane, program: &Program, kind: &str) ->
     if program.protocol == Protocol::Service && is_global {
         return registry::find(records, lane.oid, program).filter(|found| found.owner == lane.oid);
     }
-    let subscribed = records.get(lane.oid, program.protocol.subscriptions(), &program.name)?;
-    let registration = records.get(subscribed.owner, program.protocol.registrations(), &program.name);
+    let subscribed = records.shared(lane.oid, program.protocol.subscriptions(), &program.name)?;
+    let registration = records.shared(subscribed.owner, program.protocol.registrations(), &program.name);
     let is_heard = is_heard(kind, Some(subscribed.is_ending));
     Some(Found { owner: subscribed.owner, registration: registration.filter(|_| is_heard)? })
 }
 
 /// Stores what becomes of messages, in one commit.
 async fn settle(services: Arc<Services>, lane: Arc<Lane>, ended: Vec<(Delivery, Outcome)>) {
-    let Some(program) = Program::of_target(&lane.target) else { return };
+    let Some(program) = &lane.program else { return };
     let (patience, now) = (Patience::with(program.protocol), clock::now());
     let mut fates = Vec::with_capacity(ended.len());
     for (delivery, outcome) in ended {
@@ -272,7 +314,7 @@ async fn settle(services: Arc<Services>, lane: Arc<Lane>, ended: Vec<(Delivery, 
     }
     let is_end = fates.iter().any(|(_, fate, _)| *fate == Fate::Ended);
     let all = writes(lane.oid, fates.iter().map(|(delivery, fate, _)| (delivery.position, fate)));
-    if store(&services, &lane, &program, all, is_end).await.is_err() {
+    if store(&services, &lane, program, all, is_end).await.is_err() {
         return;
     }
     let mut told = Vec::new();
@@ -280,13 +322,13 @@ async fn settle(services: Arc<Services>, lane: Arc<Lane>, ended: Vec<(Delivery, 
         if let Some(oldest) = lane.settle(delivery.position, fate) {
             // Whoever owns the organization by now keeps one too many, at worst.
             let forgotten = writes(lane.oid, [(oldest, &Fate::Forgotten)]);
-            let _ = store(&services, &lane, &program, forgotten, false).await;
+            let _ = store(&services, &lane, program, forgotten, false).await;
         }
         told.extend(given_up.map(|given_up| (delivery, given_up)));
     }
     for (delivery, GivenUp { made, error }) in told {
-        services.tell(lane.oid, &program, &format!("{} was given up after {made} tries: {error}", delivery.kind)).await;
-        services.tell_program(lane.oid, &program, (&delivery.kind, &delivery.id.to_string()), &error).await;
+        services.tell(lane.oid, program, &format!("{} was given up after {made} tries: {error}", delivery.kind)).await;
+        services.tell_program(lane.oid, program, (&delivery.kind, &delivery.id.to_string()), &error).await;
     }
 }
 
@@ -324,8 +366,8 @@ impl Services {
         let Some(found) = registry::subscribed(&self.records, oid, program) else { return };
         let (about, data) = match program.protocol {
             Protocol::Service => {
-                let callbacks = self.metadata(found.owner, &program.name).map(|metadata| metadata.callbacks);
-                if !callbacks.unwrap_or_default().contains(&service_error) {
+                let metadata = self.metadata(found.owner, &program.name).unwrap_or_default();
+                if !metadata.callbacks.contains(&service_error) {
                     return;
                 }
                 (service_error.as_str(), json!({"error": error, "oid": oid, "etype": kind, "mid": id}))

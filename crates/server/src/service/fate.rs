@@ -79,6 +79,8 @@ pub fn writes<'a>(oid: Oid, fates: impl IntoIterator<Item = (u64, &'a Fate)>) ->
             Fate::Retried(of) | Fate::Kept(of) => tries.push((position, of.clone())),
         }
     }
+    // The store takes out runs of them at once.
+    positions.sort_unstable();
     let gone = (!positions.is_empty()).then_some(Write::DeleteDeliveries { oid, positions });
     let tried = (!tries.is_empty()).then_some(Write::PutTries { oid, tries });
     gone.into_iter().chain(tried).collect()

@@ -3,6 +3,7 @@
 //! A service is asked for its health, an extension for its schema: that tells both that it is there and what it offers.
 
 use super::condition::Closed;
+use super::deliver::LANE_CALLS_MAX;
 use super::post::{Answered, HEALTH_MAX, Said, Verdict};
 use super::program::{Program, Protocol};
 use super::registry::{self, Found};
@@ -28,8 +29,12 @@ const EXTENSION_EVERY: Duration = Duration::from_secs(60);
 /// How often one that is not well is asked.
 const ILL_EVERY: Duration = Duration::from_secs(30);
 
-/// Programs that are asked at once.
-const ASKED_MAX: usize = 64;
+/// Programs that are asked at once: one that does not answer holds a connection, some 10 kB, for half a minute, and nobody up.
+const ASKED_MAX: usize = 1_024;
+
+/// Programs that begin to be asked at once, and the pause before the next ones: whatever else the server does goes on meanwhile.
+const LOT: usize = 16;
+const LOT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How often it is looked who is to be asked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -51,8 +56,9 @@ enum Told {
 pub(super) async fn run(services: Arc<Services>) {
     let mut asking = JoinSet::new();
     loop {
-        let now = clock::now();
-        for (owner, program) in services.to_be_asked(now, ASKED_MAX.saturating_sub(asking.len())) {
+        let due = services.to_be_asked(clock::now(), LOT.min(ASKED_MAX.saturating_sub(asking.len())));
+        let pause = if due.len() < LOT { LOOK_EVERY } else { LOT_PAUSE };
+        for (owner, program) in due {
             let services = Arc::clone(&services);
             asking.spawn(async move {
                 // What it said is in its state.
@@ -60,7 +66,7 @@ pub(super) async fn run(services: Arc<Services>) {
             });
         }
         while asking.try_join_next().is_some() {}
-        let _ = timeout(LOOK_EVERY, services.ask.notified()).await;
+        let _ = timeout(pause, services.ask.notified()).await;
     }
 }
 
@@ -71,27 +77,27 @@ impl Services {
         self.ask.notify_one();
     }
 
+    /// Those that have waited longest to be asked, at most so many.
     fn to_be_asked(&self, now: Timestamp, most: usize) -> Vec<(Oid, Program)> {
-        let mut due: Vec<(Oid, Program)> = Vec::new();
+        let mut due = Vec::new();
         for protocol in Protocol::ALL {
             let owners = self.records.owners(protocol.registrations()).into_iter();
             for owner in owners.filter(|owner| self.organizations.get(*owner).is_some()) {
-                for (name, _) in self.records.list(owner, protocol.registrations()) {
-                    if due.len() == most {
-                        return due;
-                    }
+                for name in self.records.keys(owner, protocol.registrations()) {
                     let program = Program { protocol, name };
-                    let condition = self.condition(owner, &program);
-                    let mut state = condition.state.lock();
-                    if state.ask_at <= now {
-                        // Not again before this has its answer.
-                        state.ask_at = now.saturating_add(HEALTH_MAX + ILL_EVERY);
-                        due.push((owner, program));
+                    let ask_at = self.condition(owner, &program).state.lock().ask_at;
+                    if ask_at <= now {
+                        due.push((ask_at, owner, program));
                     }
                 }
             }
         }
-        due
+        due.sort_unstable();
+        due.truncate(most);
+        // Not again before this has its answer.
+        let again = now.saturating_add(HEALTH_MAX + ILL_EVERY);
+        let note = |(owner, program): &(Oid, Program)| self.condition(*owner, program).state.lock().ask_at = again;
+        due.into_iter().map(|(_, owner, program)| (owner, program)).inspect(note).collect()
     }
 
     /// Asks a registered program how it is now, and takes over what it says.
@@ -100,7 +106,7 @@ impl Services {
     ///
     /// [`Error::Unknown`] if the organization has registered none of this name, [`Error::Failed`] if it is not well.
     pub async fn ask(&self, owner: Oid, program: &Program) -> Result<(), Error> {
-        let registration = self.records.get(owner, program.protocol.registrations(), &program.name);
+        let registration = self.records.shared(owner, program.protocol.registrations(), &program.name);
         let registration = registration.ok_or_else(|| Error::Unknown(program.clone()))?;
         let id = random::uuid().to_string();
         let said = match program.protocol {
@@ -126,11 +132,11 @@ impl Services {
                     Protocol::Extension => EXTENSION_EVERY,
                 };
                 let mut state = condition.state.lock();
-                let rested = state.rest(now).is_some();
+                let takes_fewer = state.rest(now).is_some() || state.calls_max(LANE_CALLS_MAX) < LANE_CALLS_MAX;
                 state.is_well(now, now.saturating_add(every));
                 let rests = state.rest(now).is_some();
                 drop(state);
-                if rested && !rests {
+                if takes_fewer && !rests {
                     self.feed.outbox.stir(&program.target());
                 }
                 Ok(())
@@ -152,7 +158,7 @@ impl Services {
     async fn take_over(&self, found: Found, program: &Program, told: &Told) -> Result<(), Error> {
         let (owner, name) = (found.owner, program.name.as_str());
         let is_known = match told {
-            Told::Metadata(metadata) => self.metadata(owner, name).as_ref() == Some(&**metadata),
+            Told::Metadata(metadata) => self.metadata(owner, name).as_deref() == Some(&**metadata),
             Told::Schema(schema) => self.schema_of(owner, name).as_ref() == Some(&**schema),
         };
         if is_known {

@@ -9,6 +9,7 @@
 
 use super::backlog::{Backlog, Next, Standing, WAITING_MAX};
 use super::fate::Fate;
+use super::program::Program;
 use muster_model::{Oid, Timestamp};
 use muster_store::{Delivery, Store, StoreError, Tries, Write};
 use parking_lot::{Mutex, RwLock};
@@ -39,7 +40,9 @@ pub struct Outbox {
     lanes: RwLock<BTreeMap<(Oid, String), Arc<Lane>>>,
     /// Position given out last, by organization.
     positions: Mutex<HashMap<Oid, u64>>,
-    /// A lane has something to do and nobody who does it.
+    /// Lanes that have something to do and nobody who does it.
+    unserved: Mutex<Vec<Arc<Lane>>>,
+    /// There is one.
     ready: Notify,
 }
 
@@ -49,6 +52,8 @@ pub struct Lane {
     pub oid: Oid,
     /// The target.
     pub target: String,
+    /// The program of this name.
+    pub(super) program: Option<Program>,
     backlog: Mutex<Backlog>,
     /// Something changed for whoever delivers.
     pub(super) changed: Notify,
@@ -83,11 +88,20 @@ impl Outbox {
                 let mut positions = self.positions.lock();
                 let last = positions.entry(oid).or_default();
                 *last = (*last).max(delivery.position);
-                self.lane(oid, &delivery.target).backlog.lock().restore(delivery);
+                let lane = self.lane(oid, &delivery.target);
+                lane.backlog.lock().restore(delivery);
+                self.have_served(&lane);
             })
         })?;
-        self.ready.notify_one();
         Ok(())
+    }
+
+    /// Has somebody serve a lane, if nobody does and something waits there.
+    fn have_served(&self, lane: &Arc<Lane>) {
+        if lane.backlog.lock().is_taken_up() {
+            self.unserved.lock().push(Arc::clone(lane));
+            self.ready.notify_one();
+        }
     }
 
     fn lane(&self, oid: Oid, target: &str) -> Arc<Lane> {
@@ -95,7 +109,10 @@ impl Outbox {
         if let Some(lane) = self.lanes.read().get(&key) {
             return Arc::clone(lane);
         }
-        let new = || Arc::new(Lane { oid, target: key.1.clone(), backlog: Mutex::default(), changed: Notify::new() });
+        let new = || {
+            let (target, program) = (target.to_owned(), Program::of_target(target));
+            Arc::new(Lane { oid, target, program, backlog: Mutex::default(), changed: Notify::new() })
+        };
         Arc::clone(self.lanes.write().entry(key.clone()).or_insert_with(new))
     }
 
@@ -177,10 +194,11 @@ impl Outbox {
         lanes.values().filter(|lane| lane.target == target).for_each(|lane| lane.changed.notify_one());
     }
 
-    /// Lanes with something to do that nobody serves yet; who gets one serves it.
-    pub fn take_unserved(&self) -> Vec<Arc<Lane>> {
-        let lanes = self.lanes.read();
-        lanes.values().filter(|lane| lane.backlog.lock().is_taken_up()).cloned().collect()
+    /// Lanes with something to do that nobody serves yet, at most so many; who gets one serves it.
+    pub fn take_unserved(&self, most: usize) -> Vec<Arc<Lane>> {
+        let mut unserved = self.unserved.lock();
+        let count = most.min(unserved.len());
+        unserved.drain(..count).collect()
     }
 
     /// Waits until a lane may have something to do.
@@ -216,8 +234,8 @@ impl Posted {
             let body = (!held.is_empty()).then_some(held);
             lane.backlog.lock().insert(delivery, body);
             lane.changed.notify_one();
+            self.outbox.have_served(&lane);
         }
-        self.outbox.ready.notify_one();
     }
 }
 
@@ -230,7 +248,7 @@ impl Drop for Posted {
 }
 
 impl Lane {
-    /// Positions of those that are begun next, if their bodies have to be read.
+    /// Positions of those that are begun soon and whose bodies have to be read; they are to be filled in.
     #[must_use]
     pub fn unread(&self, most: usize) -> Vec<u64> {
         self.backlog.lock().unread(most)
@@ -255,10 +273,10 @@ impl Lane {
     }
 
     /// A message that was given up is to be delivered again, and that is stored.
-    pub fn revive(&self, outbox: &Outbox, position: u64, tries: Tries) {
+    pub fn revive(self: &Arc<Self>, outbox: &Outbox, position: u64, tries: Tries) {
         self.backlog.lock().revive(position, tries);
         self.changed.notify_one();
-        outbox.ready.notify_one();
+        outbox.have_served(self);
     }
 
     /// Whether messages were dropped since this was asked last.
@@ -329,10 +347,10 @@ mod tests {
     async fn of_an_organization_that_is_lost_nothing_is_begun_any_more() {
         let (outbox, store) = (Arc::new(Outbox::default()), Store::memory());
         stored(&outbox, &store, vec![message("a", 1, "{}"), message("b", 2, "{}")]).await;
-        let lanes = outbox.take_unserved();
+        let lanes = outbox.take_unserved(9);
         outbox.end(OID);
         assert!(lanes.iter().all(|lane| matches!(lane.next(NOW, 9, None), Next::Empty)));
-        assert!(outbox.take_unserved().is_empty() && outbox.standing(OID, "a", 9).waiting.is_empty());
+        assert!(outbox.take_unserved(9).is_empty() && outbox.standing(OID, "a", 9).waiting.is_empty());
     }
 
     #[tokio::test]

@@ -17,6 +17,7 @@ use muster_model::{Oid, Timestamp};
 use muster_store::Expect;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// Registrations of one protocol that an organization may have: each is asked how it is all the time.
 pub const REGISTRATIONS_MAX: usize = 64;
@@ -79,7 +80,7 @@ pub struct Found {
     /// Whose it is.
     pub owner: Oid,
     /// What it says.
-    pub registration: Registration,
+    pub registration: Arc<Registration>,
 }
 
 /// Names of what is built in.
@@ -137,8 +138,9 @@ impl Registration {
 #[must_use]
 pub fn find(records: &Records, oid: Oid, program: &Program) -> Option<Found> {
     let registrations = program.protocol.registrations();
-    let of =
-        |owner: Oid| records.get(owner, registrations, &program.name).map(|registration| Found { owner, registration });
+    let of = |owner: Oid| {
+        records.shared(owner, registrations, &program.name).map(|registration| Found { owner, registration })
+    };
     let subscribed = || of(records.get(oid, program.protocol.subscriptions(), &program.name)?.owner);
     let is_public = |owner: &Oid| of(*owner).is_some_and(|found| found.registration.is_public);
     let offered = || of(records.owners(registrations).into_iter().find(is_public)?);
@@ -182,7 +184,7 @@ pub fn subscription(records: &Records, oid: Oid, program: &Program) -> Option<Su
 pub fn subscribed(records: &Records, oid: Oid, program: &Program) -> Option<Found> {
     let owner = subscription(records, oid, program)?.owner;
     records
-        .get(owner, program.protocol.registrations(), &program.name)
+        .shared(owner, program.protocol.registrations(), &program.name)
         .map(|registration| Found { owner, registration })
 }
 

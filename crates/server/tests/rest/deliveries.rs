@@ -3,7 +3,9 @@
 use crate::actions::{eventually, pass};
 use crate::artifacts::{ingestion_key, upload};
 use crate::world::World;
-use muster_server::clock;
+use muster_model::Oid;
+use muster_server::access::owner_permissions;
+use muster_server::{clock, random};
 use muster_webhook::service::{DEADLINE_S, Etype, Per, Period};
 use muster_webhook::{SERVICE_HEADER, sign};
 use parking_lot::Mutex;
@@ -14,6 +16,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 const SECRET: &str = "shared-secret-123";
 
@@ -114,6 +117,7 @@ async fn serve(
         let before = kept.lock().iter().filter(|posted| posted.event["mid"] == event["mid"]).count();
         kept.lock().push(Posted { request_line, headers, body, event: event.clone() });
         let Some(answer) = answer(&event, before) else { return Ok(()) };
+        sleep(Duration::from_millis(event["data"]["busy_ms"].as_u64().unwrap_or_default())).await;
         stream.write_all(answer.as_bytes()).await?;
     }
 }
@@ -291,8 +295,56 @@ async fn checklist_21_1_25_a_call_beyond_its_deadline_is_given_up_then_and_not_m
     let calls = eventually("it is called again", async || Some(of_sleeper()).filter(|calls| calls.len() == 2)).await;
     assert_eq!(calls[0].event["mid"], calls[1].event["mid"]);
     while waiting(&world).await > 0 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        sleep(Duration::from_millis(20)).await;
     }
+}
+
+#[tokio::test]
+async fn nine_4_a_server_that_stops_waits_for_calls_that_end_soon_and_stores_what_came_of_them() {
+    let world = World::new().await;
+    let service = Wire::new(&named(&["health", "request"]), |event, before| {
+        let hangs = event["data"]["do"] == "hang" && before == 0;
+        Some(if hangs { String::new() } else { ok(DONE) })
+    })
+    .await;
+    subscribed(&world, &service.url).await;
+    let path = format!("service/{}/wire", world.oid);
+    for data in [r#"{"do": "work", "busy_ms": 300}"#, r#"{"do": "hang"}"#] {
+        world.ok("POST", &path, &[("request_data", data), ("is_async", "true")]).await;
+    }
+    let of = |what: &str| service.of("request").iter().filter(|posted| posted.event["data"]["do"] == what).count();
+    eventually("both calls", async || Some(()).filter(|()| of("work") + of("hang") == 2)).await;
+    let world = world.restart().await;
+    eventually("the one that hung comes again", async || Some(()).filter(|()| of("hang") == 2)).await;
+    eventually("nothing waits", async || (waiting(&world).await == 0).then_some(())).await;
+    assert_eq!(of("work"), 1, "it was done, and that is stored");
+}
+
+#[tokio::test]
+async fn programs_that_never_answer_hold_up_no_question_how_another_is() {
+    const HANGING: usize = 128;
+    let world = World::new().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    for number in 0..HANGING {
+        let room = if number.is_multiple_of(2) { "services" } else { "extensions" };
+        world.ok("POST", &format!("{room}/{}/silent-{number}", world.oid), &[("url", &url)]).await;
+    }
+    let mut asked = Vec::new();
+    while asked.len() < HANGING {
+        asked.push(timeout(Duration::from_secs(20), silent.accept()).await.expect("all are asked at once").unwrap());
+    }
+    let other = Oid(random::uuid());
+    world.organization(other).await;
+    let (token, one) = (world.token_of(other, &owner_permissions()).await, format!("services/{other}/wire"));
+    let service = Wire::new(&named(&["health"]), |_, _| None).await;
+    assert_eq!(world.call_as(Some(&token), "POST", &one, &[("url", &service.url)]).await.0, 200);
+    let is_well = async || {
+        let (_, shown) = world.call_as(Some(&token), "GET", &one, &[]).await;
+        (shown["is_well"] == true).then_some(())
+    };
+    eventually("it is asked, too", is_well).await;
+    assert_eq!(asked.len(), HANGING, "and they are still asked");
 }
 
 /// Names of all periodic events of these periods, with the number of those whom each is about.

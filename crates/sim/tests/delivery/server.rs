@@ -247,7 +247,7 @@ impl Server {
         if site.kernel.now() >= self.next_look {
             self.next_look = Micros::MAX;
         }
-        self.lanes.extend(self.outbox.take_unserved().into_iter().map(|lane| (lane, 0)));
+        self.lanes.extend(self.outbox.take_unserved(usize::MAX).into_iter().map(|lane| (lane, 0)));
         let mut at = 0;
         while at < self.lanes.len() {
             if self.serve(site, at, calls) { at += 1 } else { drop(self.lanes.remove(at)) }
@@ -261,11 +261,12 @@ impl Server {
             let (now, under_way) = (site.now(), self.lanes[at].1);
             if self.states[target].rest(now).is_none() {
                 let unread = lane.unread(READ_AHEAD);
-                if unread.len() > 1 {
+                if !unread.is_empty() {
                     lane.fill(self.store.read_blocking(|read| read.delivery_bodies(OID, &unread)).expect("read"));
                 }
             }
-            let due = match lane.next(now, LANE_CALLS_MAX - under_way, self.states[target].rest(now)) {
+            let calls_max = self.states[target].calls_max(LANE_CALLS_MAX);
+            let due = match lane.next(now, calls_max.saturating_sub(under_way), self.states[target].rest(now)) {
                 Next::Deliver(deliveries) => {
                     for (delivery, body) in deliveries {
                         self.lanes[at].1 += 1;

@@ -337,8 +337,13 @@ impl<'c> Tables<'c> {
 
     fn delete_deliveries(&mut self, oid: Oid, positions: &[u64]) -> Result<(), StoreError> {
         let org = self.organization(oid)?;
-        let delete = "DELETE FROM delivery WHERE org = ?1 AND position = ?2";
-        positions.iter().try_for_each(|position| self.execute(delete, params![org, integer(*position)]))
+        let delete = "DELETE FROM delivery WHERE org = ?1 AND position BETWEEN ?2 AND ?3";
+        // One statement for each run of positions: most that are delivered together were put together.
+        let mut runs = positions.chunk_by(|one, next| one.checked_add(1) == Some(*next));
+        runs.try_for_each(|run| {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
+            self.execute(delete, params![org, integer(*first), integer(*last)])
+        })
     }
 
     fn put_counters(&mut self, oid: Oid, counters: &[CounterRow]) -> Result<(), StoreError> {

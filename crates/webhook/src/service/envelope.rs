@@ -3,8 +3,8 @@
 use super::Etype;
 use crate::canonical;
 use muster_model::{Oid, Timestamp};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// Version of the protocol.
 pub const VERSION: i64 = 1;
@@ -67,6 +67,22 @@ struct Raw {
     data: Map<String, Value>,
 }
 
+/// The fields as they are written, in the order of the one spelling.
+#[derive(Serialize)]
+struct Written<'a> {
+    data: &'a Map<String, Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<i64>,
+    etype: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwt: Option<&'a str>,
+    mid: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oid: Option<Oid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<i64>,
+}
+
 impl Envelope {
     /// An event without an organization, for delivery now.
     #[must_use]
@@ -108,17 +124,16 @@ impl Envelope {
     /// The body to sign and send: the spelling that services of every line accept.
     #[must_use]
     pub fn to_vec(&self) -> Vec<u8> {
-        let mut fields = Map::new();
-        let mut put = |name: &str, value: Value| drop(fields.insert(name.to_owned(), value));
-        put("etype", json!(self.etype));
-        put("mid", json!(self.mid));
-        put("data", Value::Object(self.data.clone()));
-        // A whole number is spelled alike by every writer of JSON.
-        self.deadline.into_iter().for_each(|deadline| put("deadline", json!(deadline.as_secs())));
-        self.version.into_iter().for_each(|version| put("version", json!(version)));
-        self.oid.into_iter().for_each(|oid| put("oid", json!(oid.to_string())));
-        self.jwt.iter().for_each(|jwt| put("jwt", json!(jwt)));
-        canonical::to_vec(&Value::Object(fields))
+        canonical::to_vec(&Written {
+            data: &self.data,
+            // A whole number is spelled alike by every writer of JSON.
+            deadline: self.deadline.map(Timestamp::as_secs),
+            etype: &self.etype,
+            jwt: self.jwt.as_deref(),
+            mid: &self.mid,
+            oid: self.oid,
+            version: self.version,
+        })
     }
 }
 
@@ -135,6 +150,7 @@ fn timestamp(seconds: f64) -> Timestamp {
 mod tests {
     use super::*;
     use crate::sign;
+    use serde_json::json;
 
     const SECRET: &str = "shared-secret-123";
 

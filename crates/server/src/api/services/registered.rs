@@ -252,7 +252,7 @@ async fn delete(call: Call, protocol: Protocol) -> Result<Reply, ApiError> {
 async fn health(call: Call) -> Result<Reply, ApiError> {
     let (oid, service) = (call.organization()?.oid, named(&call, Protocol::Service));
     call.app.services.ask(oid, &service).await?;
-    Ok(Reply::json(&call.app.services.metadata(oid, &service.name).unwrap_or_default()))
+    Ok(Reply::json(&*call.app.services.metadata(oid, &service.name).unwrap_or_default()))
 }
 
 /// As [`health`].
