@@ -76,7 +76,9 @@ const sensors = createRoute({
     sort?: string | undefined
     state?: (typeof STATES)[number] | undefined
     columns?: string | undefined
+    task?: string | undefined
   } => ({
+    task: text(search.task),
     columns: typeof search.columns === 'string' ? search.columns : undefined,
     selector: text(search.selector),
     sort: SORTS.find((sort) => sort === search.sort),

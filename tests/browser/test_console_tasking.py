@@ -151,6 +151,7 @@ def test_a_selector_is_kept_by_a_name_and_columns_are_chosen(signed_in, server):
         page.get_by_role("combobox", name="Selector").fill('hostname = "kept-1"')
         expect(page.get_by_role("alert")).to_be_visible()
     assert page.locator("pre.where").inner_text().split("\n")[1].index("^") == 9
+    expect(page.get_by_text("How it is written")).to_be_visible()
     page.get_by_role("combobox", name="Selector").fill('hostname == "kept-1"')
     expect(page.get_by_text("1 sensor matches; Enter shows them")).to_be_visible()
     page.get_by_role("combobox", name="Selector").press("Enter")
@@ -172,6 +173,12 @@ def test_a_selector_is_kept_by_a_name_and_columns_are_chosen(signed_in, server):
     expect(page.get_by_role("grid", name="Sensors")).to_have_attribute("aria-rowcount", "2")
     console.open("/reliable-tasking/new")
     page.get_by_label("Saved selectors").select_option("mine")
+    expect(page.get_by_role("combobox", name="On which sensors")).to_have_value('hostname == "kept-1"')
+    # A command that was begun goes along to the list of sensors and back.
+    page.get_by_label("Command", exact=True).fill("os_version")
+    page.locator("form").get_by_role("link", name="Sensors").click()
+    page.get_by_role("button", name="Run a command on them…").click()
+    expect(page.get_by_label("Command", exact=True)).to_have_value("os_version")
     expect(page.get_by_role("combobox", name="On which sensors")).to_have_value('hostname == "kept-1"')
     console.open("/sensors?selector=hostname+%3D%3D+%22kept-1%22")
     page.get_by_role("button", name="Forget the saved selector mine").click()

@@ -30,7 +30,7 @@ export function Lineage({ sid, parent }: { sid: string; parent: string }) {
           <li key={String(row.routing?.event_id)}>
             <code>{nameOf(row).slice(0, LINE_MAX)}</code>{' '}
             <span className="soft">
-              {process(row)} <Time ms={row.routing?.event_time} />
+              {process(row)}, <Time ms={row.routing?.event_time} />
             </span>
           </li>
         ))}

@@ -12,6 +12,7 @@ import { State } from '../look/State.tsx'
 import { localTime } from '../look/time.ts'
 import { useSettled } from '../look/useSettled.ts'
 import { counted } from '../look/words.ts'
+import { HowWritten } from '../selector/HowWritten.tsx'
 import { ChooseSaved } from '../selector/SavedSelectors.tsx'
 import { SelectorField } from '../selector/SelectorField.tsx'
 import { CommandField } from './CommandField.tsx'
@@ -27,10 +28,6 @@ const SPANS: [string, number][] = [
   ['30 days', 2_592_000],
 ]
 const WEEK_S = 604_800
-const SELECTORS = `plat == linux                          every Linux machine
-hostname matches "^web-"               names that begin with web-
-"prod" in tags and not isolated        with the tag prod, and not cut off
-plat == windows or plat == macos       one of several`
 /** A selector that is being typed is tried after this time. */
 const TRY_AFTER_MS = 150
 
@@ -108,17 +105,16 @@ export function NewTask() {
             <small>
               Sensors that are offline are included: each runs it when it is back. One by one, or only those that are offline now, they are
               chosen in the list of{' '}
-              <Link to="/$org/sensors" params={{ org }} search={{ selector: selector.trim() || undefined }}>
+              <Link
+                to="/$org/sensors"
+                params={{ org }}
+                search={{ selector: selector.trim() || undefined, task: command.trim() || undefined }}
+              >
                 Sensors
               </Link>
               .
             </small>
-            <details>
-              <summary>How it is written</summary>
-              <pre className="code ruled" tabIndex={0}>
-                {SELECTORS}
-              </pre>
-            </details>
+            <HowWritten />
           </div>
           <Matches preview={found} />
           <div className="columns">

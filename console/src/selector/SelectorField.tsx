@@ -2,6 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { useId, useRef, useState } from 'react'
 import { call } from '../api/client.ts'
 import { useOrganization } from '../api/session.ts'
+import { HowWritten } from './HowWritten.tsx'
 import { completed, placeOf, suggestions } from './place.ts'
 
 interface Props {
@@ -105,6 +106,7 @@ export function SelectorField({ label, value, onChange, onEnter, mistake, isFilt
           <small className="bad">{mistake}</small>
         </div>
       )}
+      {mistake && isFilter && <HowWritten />}
     </div>
   )
 }

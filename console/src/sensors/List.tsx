@@ -143,6 +143,7 @@ export function Sensors() {
           selector={selector}
           state={search.state}
           total={shown.window.total}
+          task={search.task}
           clear={() => setPicked(new Set())}
           changed={() => shown.window.again()}
         />

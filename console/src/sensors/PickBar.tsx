@@ -15,6 +15,8 @@ interface Props {
   selector: string
   state: Which['state']
   total: number
+  /** A command that was begun and waits for its sensors. */
+  task: string | undefined
   clear: () => void
   changed: () => void
 }
@@ -40,7 +42,7 @@ const tagging = (tag: string): BulkAct => ({
 })
 
 /** What can be done with the sensors that are selected, or with all that match. */
-export function PickBar({ picked, selector, state, total, clear, changed }: Props) {
+export function PickBar({ picked, selector, state, total, task, clear, changed }: Props) {
   const { org, oid, may } = useOrganization()
   const navigate = useNavigate()
   const [tag, setTag] = useState('')
@@ -52,7 +54,7 @@ export function PickBar({ picked, selector, state, total, clear, changed }: Prop
   const isNamed = state !== undefined && !sids.length && total <= NAMED_MAX
   const run = async () => {
     const meant = isNamed ? ofSids(await sidsOf(which)) : asSelector
-    await navigate({ to: '/$org/reliable-tasking/new', params: { org }, search: { selector: meant || undefined } })
+    await navigate({ to: '/$org/reliable-tasking/new', params: { org }, search: { selector: meant || undefined, task } })
   }
   return (
     <div className="pick-bar">
