@@ -49,11 +49,14 @@ def test_programs_run_files_come_and_go_and_the_transcript_tells_it(signed_in, s
     expect(screen(console)).to_contain_text("exit code 3")
     (tmp_path / "kept.txt").write_text("kept here\n")
     type_line(console, f"cd {tmp_path}")
+    # A line that is entered while another is carried out stays where it is typed.
+    expect(screen(console)).to_contain_text("live-1:test_programs")
     type_line(console, "ls")
     expect(screen(console)).to_contain_text("kept.txt")
     with page.expect_download() as download:
         type_line(console, "get kept.txt")
     assert download.value.path().read_text() == "kept here\n"
+    expect(screen(console)).to_contain_text("10 B, downloaded")
     type_line(console, "cd nowhere")
     expect(screen(console)).to_contain_text(re.compile("cannot find|not found|no such", re.IGNORECASE))
 

@@ -17,7 +17,7 @@ interface Props {
 }
 
 /** What stands beside a rule that is being written: trials, its own tests, and who changed it. */
-export function Beside({ kind, name, text }: Props) {
+export default function Beside({ kind, name, text }: Props) {
   const { org } = useOrganization()
   const search = useSearch({ strict: false }) as { tab?: Tab }
   const tabs: Tab[] = [...(kind === RULES ? (['trial', 'tests'] as const) : []), ...(name === undefined ? [] : (['history'] as const))]

@@ -8,7 +8,6 @@ import { Confirm } from '../look/Dialog.tsx'
 import { Failure } from '../look/Failure.tsx'
 import { complain, notify } from '../look/notices.tsx'
 import { Time } from '../look/Time.tsx'
-import { Beside } from './Beside.tsx'
 import { draftOf, dropDraft, keepDraft } from './draft.ts'
 import { type Kind, RULES, type RuleRecord, WORDS } from './kinds.ts'
 import { Overtaken } from './Overtaken.tsx'
@@ -16,6 +15,7 @@ import { Problems } from './Problems.tsx'
 import { SaveDialog } from './SaveDialog.tsx'
 
 const Editor = lazy(() => import('../editor/Editor.tsx'))
+const Beside = lazy(() => import('./Beside.tsx'))
 
 interface Props {
   kind: Kind
@@ -181,7 +181,9 @@ export function Form({ kind, name, stored, text }: Props) {
           )}
         </div>
       </form>
-      <Beside kind={kind} name={name} text={now.current} />
+      <Suspense fallback={<section className="panel" aria-busy="true" />}>
+        <Beside kind={kind} name={name} text={now.current} />
+      </Suspense>
       {asking === 'save' && base && (
         <SaveDialog before={writeYaml(base.data)} after={now.current} onYes={() => void save()} onClose={() => setAsking(undefined)} />
       )}
