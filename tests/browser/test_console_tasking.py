@@ -201,7 +201,7 @@ def test_a_command_with_a_mistake_is_told_before_it_is_sent_and_one_that_is_know
     page.get_by_label("Command").fill("os_kill_process --pid 4")
     expect(page.get_by_text(re.compile("Sensors of .*linux.* have it"))).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
-    page.get_by_text("How it is written").first.click()
+    page.get_by_text("How the command is written").click()
     expect(page.get_by_text("usage: os_kill_process")).to_be_visible()
     console.check("task-command")
 
