@@ -31,9 +31,12 @@ const EXTENSION: &str = "group";
 /// Longest environment that is searched: what the kernel lets a process have.
 const ENVIRONMENT_BYTES_MAX: u64 = 2 * 1024 * 1024;
 /// How often it is looked whether everything is gone, and the wait between: a process that is killed takes a
-/// moment to die, and one that is just being started may be missed once.
+/// moment to die.
 const LOOKS_MAX: u32 = 100;
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// Looks in a row that find nothing, after which nothing is there: a process that is just becoming another program shows
+/// no environment until that is loaded, and may have left its group.
+const NOTHING_LOOKS: u32 = 5;
 
 /// Gives a command a process group of its own, and marks it with its task; `dir` is that of the records.
 pub fn prepare(command: &mut Command, dir: &Path, task: TaskId) {
@@ -136,10 +139,11 @@ pub fn end_leftovers(dir: &Path, tasks: &[TaskId]) -> (usize, bool) {
     }
     let marks: HashSet<Vec<u8>> =
         tasks.iter().map(|task| format!("{MARK}={}", mark(dir, *task)).into_bytes()).collect();
-    let mut ended = HashSet::new();
+    let (mut ended, mut found_nothing) = (HashSet::new(), 0);
     for _ in 0..LOOKS_MAX {
         let left = leftovers(&records, &marks);
-        if left.is_empty() {
+        found_nothing = if left.is_empty() { found_nothing + 1 } else { 0 };
+        if found_nothing == NOTHING_LOOKS {
             return (ended.len(), false);
         }
         for (pid, ticks) in left {
