@@ -3,7 +3,7 @@ import { call } from '../api/client.ts'
 import { notify } from '../look/notices.tsx'
 import { Submit } from '../look/Submit.tsx'
 import { useSend } from '../look/useSend.ts'
-import { DESTINATIONS, type Field, FORMAT, filtersOf, STREAMS } from './fields.ts'
+import { DESTINATIONS, type Field, FORMAT, filtersOf, STREAMS, WAYS } from './fields.ts'
 import { OutputField } from './OutputField.tsx'
 
 interface Props {
@@ -15,7 +15,7 @@ interface Props {
 
 /** Makes an output or changes one: where it sends to, which records, and how they look. */
 export function OutputForm({ path, output, done }: Props) {
-  const [stream, setStream] = useState(String(output?.for ?? STREAMS[0]))
+  const [stream, setStream] = useState(String(output?.for ?? 'detect'))
   const [module, setModule] = useState(String(output?.module ?? 'webhook'))
   const id = useId()
   const { failure, submit, busy } = useSend(async (form) => {
@@ -49,10 +49,11 @@ export function OutputForm({ path, output, done }: Props) {
         <div className="field">
           <label htmlFor={`${id}type`}>What it sends</label>
           <select id={`${id}type`} name="type" value={stream} onChange={(event) => setStream(event.target.value)}>
-            {STREAMS.map((one) => (
+            {Object.keys(STREAMS).map((one) => (
               <option key={one}>{one}</option>
             ))}
           </select>
+          <small>{STREAMS[stream]}</small>
         </div>
         <div className="field">
           <label htmlFor={`${id}module`}>By</label>
@@ -61,6 +62,7 @@ export function OutputForm({ path, output, done }: Props) {
               <option key={kind}>{kind}</option>
             ))}
           </select>
+          <small>{WAYS[module]}</small>
         </div>
       </div>
       {shown(destination)}

@@ -8,7 +8,22 @@ export interface Field {
   input: 'text' | 'secret' | 'number' | 'lines' | 'check'
 }
 
-export const STREAMS = ['detect', 'event', 'audit', 'deployment', 'artifact', 'tailored'] as const
+/** What can be sent, with what it is. */
+export const STREAMS: Record<string, string> = {
+  detect: 'What rules report.',
+  event: 'Everything that sensors tell.',
+  audit: 'Who did what in this organization.',
+  deployment: 'Sensors that enrol, come and go.',
+  artifact: 'Files and logs that were collected.',
+  tailored: 'What rules send to this output by its name.',
+}
+/** How, by module. */
+export const WAYS: Record<string, string> = {
+  webhook: 'A request for each record.',
+  webhook_bulk: 'Many records in one request.',
+  syslog: 'A line for each record.',
+  file: 'Files on the machine of the server.',
+}
 
 const text = (name: string, label: string, example = '', about = ''): Field => ({ name, label, example, about, input: 'text' })
 const number = (name: string, label: string, about = ''): Field => ({ name, label, about, input: 'number' })
@@ -17,7 +32,13 @@ const check = (name: string, label: string): Field => ({ name, label, input: 'ch
 
 const WEBHOOK: Field[] = [
   text('dest_host', 'Address', 'https address that takes JSON'),
-  { name: 'secret_key', label: 'Secret for its signature', input: 'secret' },
+  {
+    name: 'secret_key',
+    label: 'Secret for its signature',
+    about:
+      'Yours to choose. By it the receiver knows that a request is from here: its header lc-signature is the HMAC-SHA256 of the data, in hexadecimal.',
+    input: 'secret',
+  },
   text('auth_header_name', 'Header to send with it', 'authorization'),
   { name: 'auth_header_value', label: 'What stands in that header', input: 'secret' },
 ]

@@ -81,6 +81,11 @@ export function Trial({ text }: { text: string }) {
       </div>
       {trial.error && <Failure what="The rule was not tried" error={trial.error} />}
       {trial.data && <Found replay={trial.data} />}
+      {trial.data && !trial.data.did_match && trial.variables === 'kept' && (
+        <small>
+          Which kinds of events there are, the timelines of sensors tell: one that reports no processes makes no rule about them match.
+        </small>
+      )}
     </div>
   )
 }
