@@ -154,6 +154,8 @@ def p63_p64_memory_of_a_process_is_dumped_fetched_and_removed():
 
 def p68_the_bundled_shell():
     """It comes with cbapi alone, and thinks in paths of Windows."""
+    # The session of the checks before has taken many commands, and takes at most so many.
+    session().close()
     shell, name = CblrCli(cb, lambda _, text: cb.select(Device, int(text))), f"shell-{time.time_ns()}"
     local, back = HERE / f"{name}.txt", HERE / f"{name}.back"
     local.write_bytes(b"from here")
