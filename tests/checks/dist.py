@@ -5,8 +5,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-import steps
-from steps import LOGS, ROOT, Counts, run, say
+from steps import LOGS, ROOT, Counts, run, say, start
 
 # What runs programs that are not of this machine, and the Debian package each comes with.
 STAND_INS = {"/usr/lib/wine/wine64": "wine64", "/usr/bin/qemu-aarch64": "qemu-user"}
@@ -26,7 +25,7 @@ def begin(options) -> subprocess.Popen:
         run("apt-update", ["apt-get", "update", "-q"])
         run("apt-install", ["apt-get", "install", "-q", "-y", "--no-install-recommends", *missing], quiet)
     shutil.rmtree(FOLDER, ignore_errors=True)
-    return steps.begin("dist-build", ["./dist", "--profile", "dist" if options.long else "release", *wanted(options)])
+    return start("dist-build", ["./dist", "--profile", "dist" if options.long else "release", *wanted(options)])
 
 
 def built(options, build: subprocess.Popen) -> Counts:

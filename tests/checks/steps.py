@@ -69,7 +69,7 @@ def run(name: str, argv: list[str], environment: dict[str, str] | None = None, c
         raise
 
 
-def begin(name: str, argv: list[str]) -> subprocess.Popen:
+def start(name: str, argv: list[str]) -> subprocess.Popen:
     """Starts a command that keeps nothing else waiting for a processor; what it says is kept in a log."""
     say(f"$ {' '.join(argv)} &  # see .cache/log/{name}.log")
     LOGS.mkdir(parents=True, exist_ok=True)

@@ -27,7 +27,7 @@ export function OutputForm({ path, output, done }: Props) {
   const destination = DESTINATIONS[module] ?? []
   const filters = filtersOf(stream)
   // What this form does not ask for is kept as it is.
-  const asked = new Set([...destination, ...Object.values(DESTINATIONS).flat(), ...filters, ...FORMAT].map((field) => field.name))
+  const asked = new Set([...Object.values(DESTINATIONS).flat(), ...filters, ...FORMAT].map((field) => field.name))
   const rest = Object.entries(output ?? {}).filter(([name]) => !asked.has(name) && !['name', 'for', 'module', 'oid'].includes(name))
   const shown = (fields: Field[]) =>
     fields.map((field) => <OutputField key={`${module} ${field.name}`} field={field} value={output?.[field.name]} />)
@@ -46,24 +46,8 @@ export function OutputForm({ path, output, done }: Props) {
         </div>
       )}
       <div className="columns">
-        <div className="field">
-          <label htmlFor={`${id}type`}>What it sends</label>
-          <select id={`${id}type`} name="type" value={stream} onChange={(event) => setStream(event.target.value)}>
-            {Object.keys(STREAMS).map((one) => (
-              <option key={one}>{one}</option>
-            ))}
-          </select>
-          <small>{STREAMS[stream]}</small>
-        </div>
-        <div className="field">
-          <label htmlFor={`${id}module`}>By</label>
-          <select id={`${id}module`} name="module" value={module} onChange={(event) => setModule(event.target.value)}>
-            {Object.keys(DESTINATIONS).map((kind) => (
-              <option key={kind}>{kind}</option>
-            ))}
-          </select>
-          <small>{WAYS[module]}</small>
-        </div>
+        <Choice label="What it sends" name="type" means={STREAMS} value={stream} change={setStream} />
+        <Choice label="By" name="module" means={WAYS} value={module} change={setModule} />
       </div>
       {shown(destination)}
       <details open={isSet(filters)}>
@@ -84,5 +68,29 @@ export function OutputForm({ path, output, done }: Props) {
         failure={failure}
       />
     </form>
+  )
+}
+
+interface ChoiceProps {
+  label: string
+  name: string
+  /** What can be chosen, with what it means. */
+  means: Record<string, string>
+  value: string
+  change: (value: string) => void
+}
+
+function Choice({ label, name, means, value, change }: ChoiceProps) {
+  const id = useId()
+  return (
+    <div className="field">
+      <label htmlFor={id}>{label}</label>
+      <select id={id} name={name} value={value} onChange={(event) => change(event.target.value)}>
+        {Object.keys(means).map((one) => (
+          <option key={one}>{one}</option>
+        ))}
+      </select>
+      <small>{means[value]}</small>
+    </div>
   )
 }

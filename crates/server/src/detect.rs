@@ -291,11 +291,9 @@ impl Detector {
     /// Whether a rule listens to any of these records, or holds one back: others need no turn among those that are
     /// evaluated.
     fn is_concerned(&self, records: &[Record]) -> bool {
-        let mut streams = records.chunk_by(|one, next| one.stream == next.stream).map(|same| same[0].stream);
-        let rules = self.rules.read();
-        let is_heard = streams.any(|stream| pass::target_of(stream).is_some_and(|target| rules.listens_to(target)));
-        drop(rules);
-        is_heard || records.iter().any(|record| self.pending.is_held(record.sid))
+        let is_heard = |stream| pass::target_of(stream).is_some_and(|target| self.rules.read().listens_to(target));
+        let mut alike = records.chunk_by(|one, next| (one.stream, one.sid) == (next.stream, next.sid));
+        alike.any(|records| is_heard(records[0].stream) || self.pending.is_held(records[0].sid))
     }
 
     fn lane(&self, sid: Option<Sid>) -> usize {

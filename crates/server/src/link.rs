@@ -88,7 +88,7 @@ impl Link {
     /// Queues a message; a link whose queue is full is closed instead.
     pub fn send(&self, message: from_server::Message) {
         if self.queue(message) {
-            self.wake.notify_one();
+            self.wake();
         }
     }
 
@@ -97,6 +97,11 @@ impl Link {
         if self.queue(message) {
             self.has_acknowledgements.store(true, Ordering::Release);
         }
+    }
+
+    /// Has what is queued written.
+    pub fn wake(&self) {
+        self.wake.notify_one();
     }
 
     /// Whether acknowledgements were queued since the queue was taken last.
@@ -129,7 +134,7 @@ impl Link {
     /// Ends the link once what is queued was written.
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
-        self.wake.notify_one();
+        self.wake();
     }
 
     /// Whether the link was told to end.

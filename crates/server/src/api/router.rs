@@ -113,25 +113,28 @@ fn clean_path(path: &str) -> String {
 static ROUTER: LazyLock<Router> = LazyLock::new(|| Router::new(super::routes()));
 
 /// Answers one request.
-pub async fn serve(app: Arc<App>, mut request: Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
+pub async fn serve(app: Arc<App>, request: Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
     let telemetry = app.telemetry.clone();
     // What the log says of a request is found by the id that its client was told.
     let id = format!("{:016x}", random::number());
     let span = tracing::info_span!("request", id);
-    let mut response = match console::serve(&app.console, &mut request, source).await {
-        Some(response) => response.unwrap_or_else(|error| Reply::from(&ApiError::from(error)).into_response()),
-        None => {
-            let is_of_console = request.uri().path().starts_with("/console/");
-            let mut response = respond(app, request, source).instrument(span).await;
-            if is_of_console {
-                console::harden(&mut response);
-            }
-            response
-        }
-    };
+    let mut response = dispatch(app, request, source).instrument(span).await;
     telemetry.answered(response.status().as_u16());
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert("x-request-id", id);
+    }
+    response
+}
+
+/// What is the console's own goes there.
+async fn dispatch(app: Arc<App>, mut request: Request<Incoming>, source: Option<IpAddr>) -> Response<Body> {
+    if let Some(response) = console::serve(&app.console, &mut request, source).await {
+        return response.unwrap_or_else(|error| Reply::from(&ApiError::from(error)).into_response());
+    }
+    let is_of_console = request.uri().path().starts_with("/console/");
+    let mut response = respond(app, request, source).await;
+    if is_of_console {
+        console::harden(&mut response);
     }
     response
 }

@@ -158,8 +158,7 @@ async fn exchange(socket: &mut Socket, link: &Link, incoming: &Incoming, lanes: 
         if link.has_acknowledgements() {
             let at = *speaks_at.get_or_insert_with(|| Instant::now() + ACKNOWLEDGED_WITHIN);
             if !may_read || lanes.are_idle() || at <= Instant::now() {
-                Box::pin(speak(socket, link.take())).await?;
-                speaks_at = None;
+                link.wake();
             }
         }
         let silent_at = heard + SILENCE_MAX;

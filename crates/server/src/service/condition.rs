@@ -52,7 +52,7 @@ pub struct State {
     /// It refused our signature: nothing is sent until it takes one.
     pub is_secret_wrong: bool,
     /// It was heard of, and every call since has reached it.
-    is_heard: bool,
+    pub is_heard: bool,
     /// Calls in a row that did not reach it.
     failures: u32,
     /// Nothing is sent before.

@@ -19,6 +19,7 @@ use muster_model::{Oid, Timestamp};
 use muster_store::{Delivery, StoreError, Write};
 use muster_webhook::service::Etype;
 use serde_json::{Map, Value, json};
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,7 +83,7 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>, jobs: Jobs) {
     let mut stopping = pin!(jobs.stopping());
     while !jobs.is_stopping() {
         while let Some(Some(call)) = calls.next().now_or_never() {
-            ended.push(call);
+            ended.extend(call);
         }
         while settling.try_join_next().is_some() {}
         while reading.try_join_next().is_some() {}
@@ -103,7 +104,7 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>, jobs: Jobs) {
         let most = if ended.len() < UNSETTLED_MAX { calls_max.saturating_sub(calls.len()) } else { 0 };
         let pause = match lane.next(now, most, rest.as_ref().map(|(until, _)| *until)) {
             Next::Deliver(deliveries) => {
-                let call = |(delivery, body)| deliver(&services, &lane, delivery, body);
+                let call = |(delivery, body)| unharmed(deliver(&services, &lane, delivery, body));
                 calls.extend(deliveries.into_iter().map(call));
                 continue;
             }
@@ -118,7 +119,7 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>, jobs: Jobs) {
         };
         tokio::select! {
             biased;
-            Some(call) = calls.next() => ended.push(call),
+            Some(call) = calls.next() => ended.extend(call),
             Some(_) = settling.join_next() => {}
             Some(_) = reading.join_next() => {}
             () = lane.changed.notified() => {}
@@ -128,7 +129,7 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>, jobs: Jobs) {
     }
     let ending = async {
         while let Some(call) = calls.next().await {
-            ended.push(call)
+            ended.extend(call);
         }
     };
     // Those that have not ended come again, under the same ids.
@@ -157,6 +158,11 @@ impl From<Error> for Outcome {
     fn from(error: Error) -> Self {
         Self::Failed(error.to_string())
     }
+}
+
+/// What came of a call; nothing if it panicked. All calls of a lane are one task, and it must not end the others.
+async fn unharmed(call: impl Future<Output = (Delivery, Outcome)>) -> Option<(Delivery, Outcome)> {
+    AssertUnwindSafe(call).catch_unwind().await.ok()
 }
 
 /// Delivers a message, and tells what came of it.

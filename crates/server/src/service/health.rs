@@ -3,7 +3,6 @@
 //! A service is asked for its health, an extension for its schema: that tells both that it is there and what it offers.
 
 use super::condition::Closed;
-use super::deliver::LANE_CALLS_MAX;
 use super::post::{Answered, HEALTH_MAX, Said, Verdict};
 use super::program::{Program, Protocol};
 use super::registry::{self, Found};
@@ -132,7 +131,7 @@ impl Services {
                     Protocol::Extension => EXTENSION_EVERY,
                 };
                 let mut state = condition.state.lock();
-                let takes_fewer = state.rest(now).is_some() || state.calls_max(LANE_CALLS_MAX) < LANE_CALLS_MAX;
+                let takes_fewer = state.rest(now).is_some() || !state.is_heard;
                 state.is_well(now, now.saturating_add(every));
                 let rests = state.rest(now).is_some();
                 drop(state);

@@ -11,18 +11,13 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
 use muster_webhook::extension::{self, Message, Subject};
 use muster_webhook::service::{self, DEADLINE_S, Envelope, USER_AGENT};
 use muster_webhook::{EXTENSION_HEADER, SERVICE_HEADER, sign};
-use parking_lot::Mutex;
 use reqwest::Url;
-use std::collections::HashMap;
 use std::io::Write as _;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 /// Largest answer that is read. Jobs and resources fit; it is held in memory for each call under way.
 const ANSWER_BYTES_MAX: usize = 8 << 20;
-
-/// Addresses that are kept as they were read, at most some 4 kB each; beyond, all are read anew.
-const ADDRESSES_MAX: usize = 4_096;
 
 /// How long a program may take to say how it is.
 pub(super) const HEALTH_MAX: Duration = Duration::from_secs(30);
@@ -103,8 +98,6 @@ impl Said {
 /// The clients: made when first needed, and kept with their connections.
 #[derive(Default)]
 pub(super) struct Clients {
-    /// Addresses as they were registered, and as they were read.
-    addresses: Mutex<HashMap<String, Url>>,
     public: OnceLock<Result<Guarded, String>>,
     private: OnceLock<Result<Guarded, String>>,
 }
@@ -113,19 +106,6 @@ impl Clients {
     fn of(&self, allow_private: bool) -> Result<&Guarded, String> {
         let place = if allow_private { &self.private } else { &self.public };
         place.get_or_init(|| Guarded::new(allow_private)).as_ref().map_err(Clone::clone)
-    }
-
-    fn address(&self, text: &str) -> Result<Url, String> {
-        let mut addresses = self.addresses.lock();
-        if let Some(address) = addresses.get(text) {
-            return Ok(address.clone());
-        }
-        let address = Url::parse(text).map_err(|error| error.to_string())?;
-        if addresses.len() >= ADDRESSES_MAX {
-            addresses.clear();
-        }
-        addresses.insert(text.to_owned(), address.clone());
-        Ok(address)
     }
 
     /// Says something, and tells what to make of the answer. `allow_private` is what the server allows to all.
@@ -145,7 +125,7 @@ impl Clients {
         within: Duration,
     ) -> Result<Verdict, String> {
         let client = self.of(allow_private || to.allow_private)?;
-        let url = self.address(&to.url)?;
+        let url = Url::parse(&to.url).map_err(|error| error.to_string())?;
         let (text, header, is_packed) = said.written();
         let signature = sign(to.secret.as_deref().unwrap_or_default(), &text);
         let body = if is_packed { packed(&text) } else { text };

@@ -26,7 +26,7 @@ pub(super) struct Tables<'c> {
     forgotten: usize,
     /// Claims that were found to stand since the transaction began: nobody else can write until it ends.
     standing: Vec<Claim>,
-    /// What [`Tables::settle`] has to add to the counts of records.
+    /// What [`Tables::resize`] has to add to the counts of records.
     added: entry::Sizes,
 }
 
@@ -59,12 +59,7 @@ impl<'c> Tables<'c> {
         self.added.clear();
     }
 
-    /// To be called before a transaction is committed: writes what its lists have in common once for all of them.
-    pub(super) fn settle(&mut self) -> Result<(), StoreError> {
-        self.resize()
-    }
-
-    /// To be called after every rollback of a whole transaction: what is remembered may have been rolled back too.
+    /// To be called after every rollback: what is remembered may have been rolled back too.
     pub(super) fn forget(&mut self) {
         self.tasks.clear();
         self.organizations.clear();

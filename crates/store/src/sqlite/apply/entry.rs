@@ -63,8 +63,9 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Adds to what is counted of streams and sensors.
-    pub(super) fn resize(&mut self) -> Result<(), StoreError> {
+    /// Adds what lists have added and forgotten to what is counted of streams and sensors: once for all that are written
+    /// since it was done last, and so to be called before they are committed.
+    pub(in crate::sqlite) fn resize(&mut self) -> Result<(), StoreError> {
         let mut streams = BTreeMap::<(i64, Stream), (i64, i64)>::new();
         for ((org, stream, sid), (count, bytes)) in std::mem::take(&mut self.added) {
             self.execute(
