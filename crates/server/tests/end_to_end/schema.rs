@@ -23,8 +23,9 @@ const RARE: &[&str] = &[
     "i:BUILD_NUMBER",
 ];
 
-/// Answers about what this machine may not have at all: services, kernel modules, packages.
-const OF_THE_MACHINE: &[&str] = &["OS_SERVICES_REP", "OS_DRIVERS_REP", "OS_PACKAGES_REP", "NETSTAT_REP"];
+/// Tells of what this machine may not have at all: services, kernel modules, packages, two processes of one program.
+const OF_THE_MACHINE: &[&str] =
+    &["OS_SERVICES_REP", "OS_DRIVERS_REP", "OS_PACKAGES_REP", "NETSTAT_REP", "EXISTING_PROCESS"];
 
 /// Types whose fields all depend on what is reported, so that one endpoint never shows them all.
 const VARIED: &[&str] = &["RECEIPT", "DATA_DROPPED", "SEGREGATE_NETWORK", "REJOIN_NETWORK"];
