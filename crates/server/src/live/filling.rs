@@ -12,26 +12,38 @@ use crate::intake::Beside;
 use crate::intake::event::Actor;
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _, stream};
 use http_body_util::BodyDataStream;
 use hyper::body::Incoming;
 use muster_live::{Code, Found};
 use muster_model::Oid;
 use muster_wire::LiveEnded;
 use serde_json::json;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use tokio::fs::{File, OpenOptions};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, SeekFrom};
+use tokio::task::{JoinHandle, spawn_blocking};
 
-/// Bytes that are digested at a time when a transfer goes on after a restart.
+/// Bytes that are read and digested at a time when a transfer goes on after a restart.
 const CHUNK_BYTES: usize = 256 * 1024;
 
-/// A file that is being written, up to where it is whole.
+/// Bytes that are written at a time; about as many may come in meanwhile.
+const LOT_BYTES: usize = 256 * 1024;
+
+/// A file that is being written, up to where it is whole. What came is in here also when who brought it is gone.
 pub(super) struct Filling {
-    file: File,
+    file: Arc<File>,
     digest: Context,
+    /// Bytes that are written.
     size: u64,
+    /// What came after those.
+    lot: Vec<Bytes>,
+    lot_bytes: usize,
+    /// The lot before that, on its way to the disk.
+    writing: Option<JoinHandle<io::Result<(Context, u64)>>>,
 }
 
 /// What a sensor is told of the content that it sent.
@@ -46,41 +58,89 @@ impl Filling {
     async fn open(live: &Live, oid: Oid, record: &FileRecord) -> Result<Self, Error> {
         live.make_dir(oid)?;
         let path = live.part_path(oid, &record.id);
-        let mut file =
-            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path).await?;
-        let (mut digest, mut size) = (Context::new(&SHA256), 0_u64);
-        let mut chunk = vec![0; CHUNK_BYTES];
-        loop {
-            let read = file.read(&mut chunk).await?;
-            if read == 0 {
-                break;
+        let opened = spawn_blocking(move || {
+            let mut options = File::options();
+            let file = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+            let (mut digest, mut size) = (Context::new(&SHA256), 0_u64);
+            let mut chunk = vec![0; CHUNK_BYTES];
+            loop {
+                let read = (&file).read(&mut chunk)?;
+                if read == 0 {
+                    break io::Result::Ok((file, digest, size));
+                }
+                digest.update(&chunk[..read]);
+                size += read as u64;
             }
-            digest.update(&chunk[..read]);
-            size += read as u64;
-        }
-        Ok(Self { file, digest, size })
+        });
+        let (file, digest, size) = opened.await.map_err(io::Error::other)??;
+        Ok(Self { file: Arc::new(file), digest, size, lot: Vec::new(), lot_bytes: 0, writing: None })
     }
 
-    /// Writes a piece. What a failed write left behind is cut off.
-    async fn write(&mut self, piece: &Bytes) -> Result<(), Error> {
-        let written = async {
-            self.file.write_all(piece).await?;
-            self.file.flush().await
-        };
-        if let Err(error) = written.await {
-            // If that fails, too, the next attempt reads what is there.
-            let _ = self.file.set_len(self.size).await;
-            let _ = self.file.seek(SeekFrom::Start(self.size)).await;
-            return Err(error.into());
+    /// Takes a piece in. Cancel safe, as all that follows.
+    async fn take(&mut self, piece: Bytes) -> Result<(), Error> {
+        self.lot_bytes += piece.len();
+        self.lot.push(piece);
+        if self.lot_bytes >= LOT_BYTES { self.begin_lot().await } else { Ok(()) }
+    }
+
+    /// Begins to write what came, as soon as what came before it is written.
+    async fn begin_lot(&mut self) -> Result<(), Error> {
+        self.end_lot().await?;
+        if self.lot.is_empty() {
+            return Ok(());
         }
-        self.digest.update(piece);
-        self.size += piece.len() as u64;
+        let (file, digest, at) = (Arc::clone(&self.file), self.digest.clone(), self.size);
+        let lot = std::mem::take(&mut self.lot);
+        self.lot_bytes = 0;
+        self.writing = Some(spawn_blocking(move || write_lot(&file, digest, at, &lot)));
         Ok(())
+    }
+
+    /// Waits for what is being written. If that fails, what came behind it has no place either.
+    async fn end_lot(&mut self) -> Result<(), Error> {
+        let Some(writing) = &mut self.writing else { return Ok(()) };
+        let written = writing.await.map_err(io::Error::other).flatten();
+        self.writing = None;
+        match written {
+            Ok((digest, size)) => (self.digest, self.size) = (digest, size),
+            Err(error) => {
+                (self.lot, self.lot_bytes) = (Vec::new(), 0);
+                return Err(error.into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until all that came is written.
+    async fn settle(&mut self) -> Result<(), Error> {
+        self.begin_lot().await?;
+        self.end_lot().await
+    }
+
+    /// Makes what is written durable.
+    async fn sync(&self) -> Result<(), Error> {
+        let file = Arc::clone(&self.file);
+        Ok(spawn_blocking(move || file.sync_all()).await.map_err(io::Error::other)??)
     }
 
     fn sha256(&self) -> String {
         to_hex(self.digest.clone().finish().as_ref())
     }
+}
+
+/// Writes and digests pieces from `at` on; gives where they end. What a failed write left behind is cut off. Blocks.
+fn write_lot(file: &File, mut digest: Context, at: u64, lot: &[Bytes]) -> io::Result<(Context, u64)> {
+    let mut size = at;
+    for piece in lot {
+        if let Err(error) = file.write_all_at(piece, size) {
+            // If that fails, too, it is written over.
+            let _ = file.set_len(at);
+            return Err(error);
+        }
+        digest.update(piece);
+        size += piece.len() as u64;
+    }
+    Ok((digest, size))
 }
 
 impl Live {
@@ -97,18 +157,28 @@ impl Live {
         Err(Error::TooLarge(self.limits.bytes, self.limits.file_bytes))
     }
 
-    fn uncount(&self, oid: Oid, filed: &Filed, bytes: usize) {
-        self.room(oid).bytes.fetch_sub(bytes as u64, Ordering::Relaxed);
-        filed.arrived.fetch_sub(bytes as u64, Ordering::Relaxed);
-    }
-
-    async fn append(&self, oid: Oid, filed: &Filed, filling: &mut Filling, piece: &Bytes) -> Result<(), Error> {
-        self.count(oid, filed, piece.len())?;
-        let written = filling.write(piece).await;
-        if written.is_err() {
-            self.uncount(oid, filed, piece.len());
-        }
-        written
+    /// Takes in what comes, and waits until it is written. What came is kept, also if the rest does not come.
+    async fn fill(
+        &self,
+        oid: Oid,
+        filed: &Filed,
+        filling: &mut Filling,
+        pieces: impl Stream<Item = Result<Bytes, Error>>,
+    ) -> Result<(), Error> {
+        let mut pieces = pin!(pieces);
+        let come = async {
+            while let Some(piece) = pieces.next().await {
+                let piece = piece?;
+                self.count(oid, filed, piece.len())?;
+                filling.take(piece).await?;
+            }
+            Ok(())
+        };
+        let come = come.await;
+        let settled = filling.settle().await;
+        let lost = filed.arrived.swap(filling.size, Ordering::Relaxed).saturating_sub(filling.size);
+        self.room(oid).bytes.fetch_sub(lost, Ordering::Relaxed);
+        come.and(settled)
     }
 
     /// Takes in a file that a client sends.
@@ -137,10 +207,9 @@ impl Live {
         let filed = live.files.find(&record.id).ok_or(Error::NoFile)?;
         let received = async {
             let mut filling = Filling::open(self, oid, &record).await?;
-            while let Some(piece) = pieces.next().await {
-                self.append(oid, &filed, &mut filling, &piece?).await?;
-            }
-            filling.file.sync_all().await?;
+            let come = pieces.by_ref().map(|piece| piece.map_err(Error::from));
+            self.fill(oid, &filed, &mut filling, come).await?;
+            filling.sync().await?;
             Ok::<_, Error>((filling.size, filling.sha256()))
         };
         match received.await {
@@ -208,18 +277,24 @@ impl Live {
             *slot = Some(Filling::open(self, oid, &record).await?);
         }
         let Some(filling) = slot.as_mut() else { return Err(Error::NoFile) };
+        // An attempt that was cut may have left something that is not written yet.
+        self.fill(oid, &filed, filling, stream::empty()).await?;
         if filling.size != offset {
             return Err(Error::Offset(filling.size));
         }
-        let mut arrival = Arrival::begin();
-        loop {
-            let piece = tokio::select! {
-                piece = arrival.next(&mut body) => piece?,
+        let source = (Arrival::begin(), &mut body, &mut attempts);
+        let pieces = stream::try_unfold(source, |(mut arrival, body, attempts)| async move {
+            tokio::select! {
+                piece = arrival.next(body) => Ok(piece?.map(|piece| (piece, (arrival, body, attempts)))),
                 // A newer attempt takes over: this one was cut, and does not know.
-                _ = attempts.changed() => return Err(Error::Offset(filling.size)),
-            };
-            let Some(piece) = piece else { break };
-            if let Err(error) = self.append(oid, &filed, filling, &piece).await {
+                _ = attempts.changed() => Err(Error::Offset(0)),
+            }
+        });
+        match self.fill(oid, &filed, filling, pieces).await {
+            Ok(()) => {}
+            Err(Error::Offset(_)) => return Err(Error::Offset(filling.size)),
+            Err(error @ Error::Arrival(_)) => return Err(error),
+            Err(error) => {
                 if matches!(error, Error::DiskFull) {
                     // It needs the room to store anything at all, such as that this failed.
                     *slot = None;
@@ -231,7 +306,7 @@ impl Live {
                 return Err(error);
             }
         }
-        filling.file.sync_all().await?;
+        filling.sync().await?;
         Ok(Sent { size: filling.size })
     }
 
@@ -248,7 +323,9 @@ impl Live {
         if slot.is_none() {
             *slot = Some(Filling::open(self, live.oid(), &filed.record()).await?);
         }
-        Ok(Sent { size: slot.as_ref().map_or(0, |filling| filling.size) })
+        let Some(filling) = slot.as_mut() else { return Err(Error::NoFile) };
+        self.fill(live.oid(), &filed, filling, stream::empty()).await?;
+        Ok(Sent { size: filling.size })
     }
 
     /// The content of a file for a sensor, from `offset` on, with its length.
