@@ -26,11 +26,14 @@ const BATCH_LISTS_MAX: usize = 256;
 /// A batch takes no further list after this time, so that no caller waits long for others.
 const BATCH_TIME: Duration = Duration::from_millis(2);
 
-/// After this long without a commit, the log is copied back and cut.
+/// After this long without a commit, the log is copied back, and begins anew with the next one.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// How long the tidying in a quiet moment waits for readers that still need the log.
 const TIDY_WAIT: Duration = Duration::from_millis(50);
+
+/// Copies the log back, and gives its room back.
+const CUT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
 /// What the writer is told.
 pub(super) enum Message {
@@ -76,16 +79,17 @@ pub(super) fn run(conn: &Connection, seal: Option<&Seal>, inbox: &Receiver<Messa
         match inbox.recv_timeout(wait) {
             Ok(Message::List(first)) => is_open = writer.commit(first, inbox),
             Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => is_open = false,
-            Err(RecvTimeoutError::Timeout) => writer.tidy(),
+            // It keeps its length: to write over what is there takes the disk half as long as to make a file longer.
+            Err(RecvTimeoutError::Timeout) => writer.tidy("PRAGMA wal_checkpoint(RESTART)"),
         }
     }
-    writer.tidy();
+    writer.tidy(CUT);
 }
 
 struct Writer<'c> {
     conn: &'c Connection,
     tables: Tables<'c>,
-    /// Nothing was committed since the log was last cut.
+    /// Nothing was committed since the log was last copied back.
     is_tidy: bool,
     /// When the transaction that is open began.
     began: Instant,
@@ -189,7 +193,7 @@ impl Writer<'_> {
         {
             // Copying the log back and starting it anew may give the room that the next commit needs. Before the
             // answers, so that a caller who makes room does not race with the copying.
-            self.tidy();
+            self.tidy(CUT);
         }
         for (list, result) in batch {
             list.answer.send(committed.clone().and(result));
@@ -215,7 +219,7 @@ impl Writer<'_> {
                 self.finish(vec![(list, result)]);
             }
         }
-        self.tidy();
+        self.tidy(CUT);
     }
 
     fn roll_back(&mut self) {
@@ -227,16 +231,16 @@ impl Writer<'_> {
         }
     }
 
-    /// Copies the log back into the file and cuts it. Not being able to is no harm: the log only stays longer.
-    fn tidy(&mut self) {
+    /// Copies the log back into the file, one way or another. Not being able to is no harm: the log only stays longer.
+    fn tidy(&mut self, checkpoint: &str) {
         self.is_tidy = true;
-        let checkpoint = || {
+        let copy_back = || {
             wait_for_locks(self.conn, Some(TIDY_WAIT))?;
-            self.conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+            self.conn.query_row(checkpoint, [], |_| Ok(()))?;
             wait_for_locks(self.conn, None)
         };
-        if let Err(error) = checkpoint() {
-            tracing::debug!(%error, "the log was not cut");
+        if let Err(error) = copy_back() {
+            tracing::debug!(%error, "the log was not copied back");
         }
     }
 
