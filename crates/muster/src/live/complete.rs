@@ -74,7 +74,7 @@ impl Typed {
     }
 
     /// Those names that complete the word. On Windows names are the same in capital letters; names with blanks stand
-    /// in quotes.
+    /// in quotes. One with control characters is not offered: it would be shown as it is, and is the endpoint's.
     pub fn offer(&self, names: Vec<String>, style: Style) -> Offer {
         let fits = |name: &String| match style {
             Style::Unix => name.starts_with(&self.word),
@@ -84,7 +84,9 @@ impl Typed {
             None if name.contains([' ', '\'', '"']) => format!("'{}", name.replace('\'', "'\\''")),
             _ => name,
         };
-        Offer { start: self.start, names: names.into_iter().filter(fits).map(written).collect() }
+        let is_plain = |name: &String| !name.contains(char::is_control);
+        let names = names.into_iter().filter(fits).filter(is_plain);
+        Offer { start: self.start, names: names.map(written).collect() }
     }
 }
 
@@ -127,5 +129,11 @@ mod tests {
         assert_eq!(offer, Offer { start: 3, names: vec!["'C:\\Program Files\\".to_owned()] });
         let offer = Typed::read("cd 'C:\\Pro").offer(names(), Style::Unix);
         assert_eq!(offer, Offer { start: 4, names: vec!["C:\\Program Files\\".to_owned()] });
+    }
+
+    #[test]
+    fn a_name_that_would_steer_the_terminal_is_not_offered() {
+        let names = vec!["a\x1b[2J".to_owned(), "ab".to_owned()];
+        assert_eq!(Typed::read("cd a").offer(names, Style::Unix).names, ["ab"]);
     }
 }

@@ -12,6 +12,7 @@ use super::session::Connection;
 use crate::show;
 use muster_client::Client;
 use serde_json::{Value, json};
+use std::cell::Cell;
 use std::sync::mpsc as blocking;
 use tokio::sync::{mpsc, oneshot};
 
@@ -110,25 +111,23 @@ async fn names(connection: &Connection<'_>, place: &Place) -> Vec<String> {
 
 /// Reads lines, until there are no more or nobody wants them.
 fn edit(says: &mpsc::Sender<Said>, prompts: &blocking::Receiver<(String, Style)>) -> anyhow::Result<()> {
-    let mut editor = Editor::default();
-    while let Ok((prompt, style)) = prompts.recv() {
-        let complete = |line: &str| {
-            let typed = Typed::read(line);
-            let (answer, answered) = oneshot::channel();
-            let names = match says.blocking_send(Said::Complete(typed.place(), answer)) {
-                Ok(()) => answered.blocking_recv().unwrap_or_default(),
-                Err(_) => Vec::new(),
-            };
-            typed.offer(names, style)
+    let style = Cell::new(Style::Unix);
+    let complete = |line: &str| {
+        let typed = Typed::read(line);
+        let (answer, answered) = oneshot::channel();
+        let names = match says.blocking_send(Said::Complete(typed.place(), answer)) {
+            Ok(()) => answered.blocking_recv().unwrap_or_default(),
+            Err(_) => Vec::new(),
         };
-        let (line, failed) = match editor.read(&prompt, complete) {
-            Ok(line) => (line.map_or(Said::End, Said::Line), None),
-            Err(error) => (Said::End, Some(error)),
-        };
-        let is_heard = says.blocking_send(line).is_ok();
-        if let Some(error) = failed {
-            return Err(error.into());
-        }
+        typed.offer(names, style.get())
+    };
+    let mut editor = Editor::new(complete)?;
+    while let Ok((prompt, of_endpoint)) = prompts.recv() {
+        style.set(of_endpoint);
+        let line = editor.read(&prompt);
+        let said = line.as_ref().ok().cloned().flatten().map_or(Said::End, Said::Line);
+        let is_heard = says.blocking_send(said).is_ok();
+        line?;
         if !is_heard {
             break;
         }
