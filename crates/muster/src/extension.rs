@@ -26,9 +26,9 @@ pub enum ExtensionVerb {
     ///
     /// The message is signed if a secret is given. Ends with 1 unless the extension says that it is done.
     ///
-    ///   muster extension simulate http://127.0.0.1:8080 schema --secret-file secret.txt
-    ///   muster extension simulate http://127.0.0.1:8080 request greet --data '{"name": "Ada"}'
-    ///   muster extension simulate http://127.0.0.1:8080 event subscribe --with-token
+    ///   muster extension simulate http://127.0.0.1:9000 schema --secret-file secret.txt
+    ///   muster extension simulate http://127.0.0.1:9000 request greet --data '{"name": "Ada"}'
+    ///   muster extension simulate http://127.0.0.1:9000 event subscribe --with-token
     #[command(verbatim_doc_comment)]
     Simulate(SimulateArgs),
     #[command(flatten)]

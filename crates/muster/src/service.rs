@@ -18,9 +18,9 @@ pub enum ServiceVerb {
     ///
     /// The event is signed if a secret is given. Ends with 1 unless the service says that it is done.
     ///
-    ///   muster service simulate http://127.0.0.1:8080 health --secret-file secret.txt
-    ///   muster service simulate http://127.0.0.1:8080 request --data '{"name": "Ada"}'
-    ///   muster service simulate http://127.0.0.1:8080 org_install --with-token
+    ///   muster service simulate http://127.0.0.1:9000 health --secret-file secret.txt
+    ///   muster service simulate http://127.0.0.1:9000 request --data '{"name": "Ada"}'
+    ///   muster service simulate http://127.0.0.1:9000 org_install --with-token
     #[command(verbatim_doc_comment)]
     Simulate(SimulateArgs),
     #[command(flatten)]

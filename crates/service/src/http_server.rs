@@ -35,8 +35,8 @@ const EVENTS_MAX: Duration = Duration::from_secs(30);
 /// Pause after the kernel refused an accept (out of file descriptors, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Port if nothing is said.
-const PORT_DEFAULT: u16 = 8080;
+/// Port if nothing is said: not one of those that `muster up` has on the same machine.
+const PORT_DEFAULT: u16 = 9000;
 
 /// A program that answers bodies: a [`Program`](crate::Program) or an [`Extension`](crate::extension::Extension).
 pub trait Handler: Send + Sync + 'static {
@@ -73,7 +73,7 @@ impl Response {
 /// Serves a program until SIGTERM or Ctrl-C.
 ///
 /// The address is that of `LISTEN` (such as `127.0.0.1:9000`), else every address with the port of `PORT`, else
-/// `127.0.0.1:8080`. The address is told on standard output.
+/// `127.0.0.1:9000`. The address is told on standard output.
 ///
 /// # Errors
 ///
@@ -199,8 +199,8 @@ mod tests {
     #[test]
     fn the_address_comes_from_the_environment() {
         let text = |listen, port| address(listen, port).map(|address| address.to_string()).ok();
-        assert_eq!(text(None, None).as_deref(), Some("127.0.0.1:8080"));
-        assert_eq!(text(None, Some("9000")).as_deref(), Some("0.0.0.0:9000"));
+        assert_eq!(text(None, None).as_deref(), Some("127.0.0.1:9000"));
+        assert_eq!(text(None, Some("9001")).as_deref(), Some("0.0.0.0:9001"));
         assert_eq!(text(Some("[::1]:1"), Some("9000")).as_deref(), Some("[::1]:1"));
         assert_eq!(text(None, Some("http")), None);
     }

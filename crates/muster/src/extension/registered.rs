@@ -17,7 +17,7 @@ pub enum RegisteredVerb {
     /// Register an extension of yours, so that organizations can subscribe to it
     ///
     ///   muster extension register greeter --url https://example.org/greeter --secret-file secret.txt
-    ///   muster extension register greeter --url http://10.0.0.5:8080 --no-secret --allow-private
+    ///   muster extension register greeter --url http://10.0.0.5:9000 --no-secret --allow-private
     #[command(verbatim_doc_comment)]
     Register(RegisterArgs),
     #[command(flatten)]

@@ -10,7 +10,7 @@ pub enum RegisteredVerb {
     /// Register a service of yours, so that organizations can subscribe to it
     ///
     ///   muster service register greeter --url https://example.org/greeter --secret-file secret.txt
-    ///   muster service register greeter --url http://10.0.0.5:8080 --no-secret --allow-private --permission sensor.list
+    ///   muster service register greeter --url http://10.0.0.5:9000 --no-secret --allow-private --permission sensor.list
     #[command(verbatim_doc_comment)]
     Register(RegisterServiceArgs),
     #[command(flatten)]
