@@ -33,6 +33,10 @@ const CHUNK_BYTES: usize = 256 * 1024;
 /// Bytes that are written at a time; about as many may come in meanwhile.
 const LOT_BYTES: usize = 256 * 1024;
 
+/// Bytes after which the disk is told to take them, while more come. What a file leaves for its end holds up every commit
+/// that is synced meanwhile.
+const UNSYNCED_BYTES: u64 = 16 * 1024 * 1024;
+
 /// A file that is being written, up to where it is whole. What came is in here also when who brought it is gone.
 pub(super) struct Filling {
     file: Arc<File>,
@@ -44,6 +48,9 @@ pub(super) struct Filling {
     lot_bytes: usize,
     /// The lot before that, on its way to the disk.
     writing: Option<JoinHandle<io::Result<(Context, u64)>>>,
+    /// Bytes that the disk was told to take.
+    synced: u64,
+    syncing: Option<JoinHandle<io::Result<()>>>,
 }
 
 /// What a sensor is told of the content that it sent.
@@ -73,7 +80,16 @@ impl Filling {
             }
         });
         let (file, digest, size) = opened.await.map_err(io::Error::other)??;
-        Ok(Self { file: Arc::new(file), digest, size, lot: Vec::new(), lot_bytes: 0, writing: None })
+        Ok(Self {
+            file: Arc::new(file),
+            digest,
+            size,
+            lot: Vec::new(),
+            lot_bytes: 0,
+            writing: None,
+            synced: size,
+            syncing: None,
+        })
     }
 
     /// Takes a piece in. Cancel safe, as all that follows.
@@ -108,7 +124,27 @@ impl Filling {
                 return Err(error.into());
             }
         }
+        if self.size - self.synced >= UNSYNCED_BYTES {
+            self.begin_sync().await?;
+        }
         Ok(())
+    }
+
+    /// Has the disk take what is written, as soon as it has taken what was written before.
+    async fn begin_sync(&mut self) -> Result<(), Error> {
+        self.end_sync().await?;
+        let file = Arc::clone(&self.file);
+        self.synced = self.size;
+        self.syncing = Some(spawn_blocking(move || file.sync_data()));
+        Ok(())
+    }
+
+    /// Waits until the disk has taken it. It says only once that it could not.
+    async fn end_sync(&mut self) -> Result<(), Error> {
+        let Some(syncing) = &mut self.syncing else { return Ok(()) };
+        let synced = syncing.await.map_err(io::Error::other).flatten();
+        self.syncing = None;
+        Ok(synced?)
     }
 
     /// Waits until all that came is written.
@@ -118,7 +154,8 @@ impl Filling {
     }
 
     /// Makes what is written durable.
-    async fn sync(&self) -> Result<(), Error> {
+    async fn sync(&mut self) -> Result<(), Error> {
+        self.end_sync().await?;
         let file = Arc::clone(&self.file);
         Ok(spawn_blocking(move || file.sync_all()).await.map_err(io::Error::other)??)
     }
@@ -290,24 +327,27 @@ impl Live {
                 _ = attempts.changed() => Err(Error::Offset(0)),
             }
         });
-        match self.fill(oid, &filed, filling, pieces).await {
-            Ok(()) => {}
-            Err(Error::Offset(_)) => return Err(Error::Offset(filling.size)),
-            Err(error @ Error::Arrival(_)) => return Err(error),
+        let come = match self.fill(oid, &filed, filling, pieces).await {
+            Ok(()) => filling.sync().await,
+            cut => cut,
+        };
+        match come {
+            Ok(()) => Ok(Sent { size: filling.size }),
+            Err(Error::Offset(_)) => Err(Error::Offset(filling.size)),
+            Err(error @ Error::Arrival(_)) => Err(error),
             Err(error) => {
-                if matches!(error, Error::DiskFull) {
-                    // It needs the room to store anything at all, such as that this failed.
+                if matches!(error, Error::DiskFull | Error::Disk(_)) {
+                    // A full disk needs the room to store anything at all, such as that this failed; and what a disk
+                    // did not take once it says nothing of the next time.
                     *slot = None;
                     self.remove_part(oid, &filed).await;
                 }
                 // Another attempt need not wait for the rest.
                 drop(slot);
                 read_past(BodyDataStream::new(body)).await;
-                return Err(error);
+                Err(error)
             }
         }
-        filling.sync().await?;
-        Ok(Sent { size: filling.size })
     }
 
     /// How much of a file has arrived.
