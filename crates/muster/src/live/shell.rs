@@ -125,7 +125,10 @@ fn edit(says: &mpsc::Sender<Said>, prompts: &blocking::Receiver<(String, Style)>
     while let Ok((prompt, of_endpoint)) = prompts.recv() {
         style.set(of_endpoint);
         let line = editor.read(&prompt);
-        let said = line.as_ref().ok().cloned().flatten().map_or(Said::End, Said::Line);
+        let said = match &line {
+            Ok(Some(line)) => Said::Line(line.clone()),
+            _ => Said::End,
+        };
         let is_heard = says.blocking_send(said).is_ok();
         line?;
         if !is_heard {

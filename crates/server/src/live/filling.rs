@@ -212,10 +212,15 @@ impl Live {
             Ok(())
         };
         let come = come.await;
+        come.and(self.settle(oid, filed, filling).await)
+    }
+
+    /// Waits until all that came is written, and counts what is.
+    async fn settle(&self, oid: Oid, filed: &Filed, filling: &mut Filling) -> Result<(), Error> {
         let settled = filling.settle().await;
         let lost = filed.arrived.swap(filling.size, Ordering::Relaxed).saturating_sub(filling.size);
         self.room(oid).bytes.fetch_sub(lost, Ordering::Relaxed);
-        come.and(settled)
+        settled
     }
 
     /// Takes in a file that a client sends.
@@ -315,7 +320,7 @@ impl Live {
         }
         let Some(filling) = slot.as_mut() else { return Err(Error::NoFile) };
         // An attempt that was cut may have left something that is not written yet.
-        self.fill(oid, &filed, filling, stream::empty()).await?;
+        self.settle(oid, &filed, filling).await?;
         if filling.size != offset {
             return Err(Error::Offset(filling.size));
         }
@@ -364,7 +369,7 @@ impl Live {
             *slot = Some(Filling::open(self, live.oid(), &filed.record()).await?);
         }
         let Some(filling) = slot.as_mut() else { return Err(Error::NoFile) };
-        self.fill(live.oid(), &filed, filling, stream::empty()).await?;
+        self.settle(live.oid(), &filed, filling).await?;
         Ok(Sent { size: filling.size })
     }
 

@@ -32,6 +32,10 @@ const QUIET: Duration = Duration::from_secs(1);
 /// How long the tidying in a quiet moment waits for readers that still need the log.
 const TIDY_WAIT: Duration = Duration::from_millis(50);
 
+/// Copies the log back, and keeps its length: to write over what is there takes the disk half as long as to make a file
+/// longer.
+const BEGIN_ANEW: &str = "PRAGMA wal_checkpoint(RESTART)";
+
 /// Copies the log back, and gives its room back.
 const CUT: &str = "PRAGMA wal_checkpoint(TRUNCATE)";
 
@@ -79,8 +83,7 @@ pub(super) fn run(conn: &Connection, seal: Option<&Seal>, inbox: &Receiver<Messa
         match inbox.recv_timeout(wait) {
             Ok(Message::List(first)) => is_open = writer.commit(first, inbox),
             Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => is_open = false,
-            // It keeps its length: to write over what is there takes the disk half as long as to make a file longer.
-            Err(RecvTimeoutError::Timeout) => writer.tidy("PRAGMA wal_checkpoint(RESTART)"),
+            Err(RecvTimeoutError::Timeout) => writer.tidy(BEGIN_ANEW),
         }
     }
     writer.tidy(CUT);
