@@ -61,7 +61,7 @@ use muster_store::{Store, StoreError, Tries, Write};
 use muster_webhook::extension::Schema;
 use muster_webhook::service::{Answer, Envelope, Etype, Metadata};
 use parking_lot::Mutex;
-use post::{Answered, Clients, Said, Verdict, call_max};
+use post::{Answered, Clients, Said, TIDY_EVERY, Verdict, call_max};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -101,7 +101,8 @@ pub struct Services {
     clients: Clients,
     /// Private addresses are allowed to all.
     allows_private: bool,
-    conditions: Mutex<HashMap<(Oid, Program), Arc<Condition>>>,
+    /// By who registered them.
+    conditions: Mutex<HashMap<Oid, HashMap<Program, Arc<Condition>>>>,
     /// What hives hold for extensions.
     kept: Arc<dyn KeptFor>,
     /// What extensions asked to be called and counted.
@@ -174,10 +175,14 @@ impl Services {
 
     fn condition(&self, owner: Oid, program: &Program) -> Arc<Condition> {
         let mut conditions = self.conditions.lock();
-        let new = || {
-            Arc::new(Condition { calls: Semaphore::new(CALLS_MAX), pace: Mutex::default(), state: Mutex::default() })
-        };
-        Arc::clone(conditions.entry((owner, program.clone())).or_insert_with(new))
+        let of_owner = conditions.entry(owner).or_default();
+        if let Some(known) = of_owner.get(program) {
+            return Arc::clone(known);
+        }
+        let (calls, pace, state) = (Semaphore::new(CALLS_MAX), Mutex::default(), Mutex::default());
+        let new = Arc::new(Condition { calls, pace, state });
+        of_owner.insert(program.clone(), Arc::clone(&new));
+        new
     }
 
     /// How a program is.
@@ -234,7 +239,7 @@ impl Services {
     pub async fn request(&self, oid: Oid, name: &str, data: Map<String, Value>) -> Result<Map<String, Value>, Error> {
         let service = Program::service(name);
         let found = self.subscribed(oid, &service)?;
-        let said = Said::Event(self.event(oid, &service, Etype::Request, random::uuid(), data)?);
+        let said = Said::from(self.event(oid, &service, Etype::Request, random::uuid(), data)?);
         match self.call(&found, &service, &said).await? {
             Verdict::Done(Answered::Service(answer)) => {
                 self.take_answer(oid, &service, &answer).await?;
@@ -344,12 +349,12 @@ impl Services {
     /// Keeps what an answer brings beside its data: jobs, and an error for the operators.
     async fn take_answer(&self, oid: Oid, service: &Program, answer: &Answer) -> Result<(), Error> {
         if !answer.jobs.is_empty()
-            && let Some(refused) = self.take_jobs(oid, &service.name, &answer.jobs).await?
+            && let Some(refused) = Box::pin(self.take_jobs(oid, &service.name, &answer.jobs)).await?
         {
-            self.tell(oid, service, &refused).await;
+            Box::pin(self.tell(oid, service, &refused)).await;
         }
         if let Some(error) = &answer.error {
-            self.tell(oid, service, error).await;
+            Box::pin(self.tell(oid, service, error)).await;
         }
         Ok(())
     }
@@ -370,8 +375,16 @@ fn message(to: &Program, kind: &str, id: Uuid, data: &Map<String, Value>) -> Mes
 
 /// Delivers what waits, asks programs how they are, and puts periodic events, until the server stops.
 pub async fn run(services: Arc<Services>, jobs: Jobs) {
-    let (one, other) = (Arc::clone(&services), Arc::clone(&services));
-    jobs.spawn_until_stop(health::run(other));
-    jobs.spawn_until_stop(cron::run(services));
-    deliver::run(one, jobs).await;
+    jobs.spawn_until_stop(health::run(Arc::clone(&services)));
+    jobs.spawn_until_stop(cron::run(Arc::clone(&services)));
+    jobs.spawn_until_stop(tidy(Arc::clone(&services)));
+    deliver::run(services, jobs).await;
+}
+
+/// Closes connections that nobody needs, until dropped.
+async fn tidy(services: Arc<Services>) {
+    loop {
+        sleep(TIDY_EVERY).await;
+        services.clients.tidy();
+    }
 }

@@ -6,6 +6,10 @@
 //!
 //! Source: reference/service-protocol.md section 3.1.
 
+mod text;
+
+pub use text::Text;
+
 use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 use std::io::{self, Write};
@@ -16,11 +20,17 @@ const BYTES_USUAL: usize = 2_048;
 /// Writes a value. Keys are in the order of `value`: the maps of [`serde_json::Value`] are sorted, fields of a type have to be.
 #[must_use]
 pub fn to_vec(value: &impl Serialize) -> Vec<u8> {
-    let mut text = Vec::with_capacity(BYTES_USUAL);
-    let written = value.serialize(&mut Serializer::with_formatter(&mut text, Canonical));
+    let written = try_to_vec(value, BYTES_USUAL);
     // Memory takes every byte, and the keys of what is written are texts.
-    debug_assert!(written.is_ok(), "a JSON value can be written");
-    text
+    debug_assert!(written.is_some(), "a JSON value can be written");
+    written.unwrap_or_default()
+}
+
+/// The same of what is perhaps none, with room for so many bytes.
+pub(crate) fn try_to_vec(value: &impl Serialize, bytes: usize) -> Option<Vec<u8>> {
+    let mut text = Vec::with_capacity(bytes.max(BYTES_USUAL));
+    let written = value.serialize(&mut Serializer::with_formatter(&mut text, Canonical));
+    written.is_ok().then_some(text)
 }
 
 struct Canonical;
@@ -45,6 +55,10 @@ impl Formatter for Canonical {
     }
 
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        // Most texts are plain, which is seen of many bytes at once.
+        if fragment.bytes().fold(true, |is_plain, byte| is_plain & matches!(byte, b' '..=b'~')) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut plain_from = 0;
         for (at, character) in fragment.char_indices().filter(|(_, character)| !matches!(character, ' '..='~')) {
             writer.write_all(&fragment.as_bytes()[plain_from..at])?;

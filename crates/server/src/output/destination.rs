@@ -4,17 +4,22 @@
 //! checked: a name that changes its mind between the check and the connection
 //! gains nothing. Source: reference/events.md section 11.
 
+mod client;
+mod connection;
 #[cfg(test)]
 mod tests;
 
-use muster_model::causes;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Client, RequestBuilder, Response, Url};
+pub use client::{Guarded, Post};
+pub use connection::Answer;
+
+use rustls::ClientConfig;
+use rustls_platform_verifier::Verifier;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
+use url::Url;
 
 /// A connection must be made in this time.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
@@ -70,13 +75,13 @@ pub async fn resolve(to: &HostPort, allow_private: bool) -> Result<Vec<SocketAdd
 }
 
 /// Who knows the addresses of names.
-trait Names: Send + Sync + 'static {
+pub trait Names: Send + Sync + 'static {
     /// The addresses of a name now; an address is its own.
     fn addresses(&self, of: &HostPort) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send;
 }
 
 /// Whom the machine asks.
-struct System;
+pub struct System;
 
 impl Names for System {
     async fn addresses(&self, of: &HostPort) -> io::Result<Vec<SocketAddr>> {
@@ -138,71 +143,6 @@ fn is_public_v6(ip: Ipv6Addr) -> bool {
     }
 }
 
-/// Resolves for the HTTP client, each time that it connects: there is no check before, that could be outdated.
-struct Resolver<N> {
-    names: Arc<N>,
-    allow_private: bool,
-}
-
-impl<N: Names> Resolve for Resolver<N> {
-    fn resolve(&self, name: Name) -> Resolving {
-        let (to, allow_private) = (HostPort { host: name.as_str().to_owned(), port: 0 }, self.allow_private);
-        let names = Arc::clone(&self.names);
-        Box::pin(async move {
-            let addresses = allowed(&*names, &to, allow_private).await?;
-            Ok(Box::new(addresses.into_iter()) as Addrs)
-        })
-    }
-}
-
-/// An HTTP client for destinations that others chose: no redirects, no proxy, nothing unpacked, bounded in time.
-pub struct Guarded {
-    client: Client,
-    allow_private: bool,
-}
-
-impl Guarded {
-    /// A client that keeps its connections.
-    ///
-    /// # Errors
-    ///
-    /// If the trusted certificates of the system cannot be read.
-    pub fn new(allow_private: bool) -> Result<Self, String> {
-        Self::knowing(System, allow_private)
-    }
-
-    fn knowing(names: impl Names, allow_private: bool) -> Result<Self, String> {
-        let names = Arc::new(names);
-        let client = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .connect_timeout(CONNECT_MAX)
-            .dns_resolver(Arc::new(Resolver { names, allow_private }))
-            .user_agent(concat!("muster/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Ok(Self { client: client.map_err(|error| causes(&error))?, allow_private })
-    }
-
-    /// Posts what `fill` makes of a request. `within` bounds all of it, the body of the answer included.
-    ///
-    /// # Errors
-    ///
-    /// Why there is no answer, without the URL: that may hold a secret.
-    pub async fn post(
-        &self,
-        url: &Url,
-        within: Duration,
-        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
-    ) -> Result<Response, String> {
-        // An address in the URL is not resolved by the client, and so not looked at by its resolver.
-        if let Ok(address) = place_of(url).host.parse() {
-            check(address, self.allow_private).map_err(|error| error.to_string())?;
-        }
-        let request = fill(self.client.post(url.clone()).timeout(within));
-        request.send().await.map_err(|error| causes(&error.without_url()))
-    }
-}
-
 /// Where a URL leads.
 #[must_use]
 pub fn place_of(url: &Url) -> HostPort {
@@ -211,18 +151,14 @@ pub fn place_of(url: &Url) -> HostPort {
     HostPort { host, port: url.port_or_known_default().unwrap_or(443) }
 }
 
-/// The body of an answer, as it is on the wire.
+/// TLS that trusts whom the system trusts.
 ///
 /// # Errors
 ///
-/// If it has more than `bytes_max` bytes, or does not come to its end.
-pub async fn body_of(mut response: Response, bytes_max: usize) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(|error| causes(&error.without_url()))? {
-        if body.len() + piece.len() > bytes_max {
-            return Err(format!("the answer has more than {bytes_max} bytes"));
-        }
-        body.extend_from_slice(&piece);
-    }
-    Ok(body)
+/// If the trusted certificates of the system cannot be read.
+pub(super) fn verified() -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = Verifier::new(Arc::clone(&provider))?;
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    Ok(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth())
 }

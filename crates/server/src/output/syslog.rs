@@ -11,7 +11,6 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls_platform_verifier::Verifier;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -176,14 +175,13 @@ async fn connect(settings: &Settings, allow_private: bool) -> Result<Pin<Box<dyn
 }
 
 fn tls_config(is_strict: bool) -> Result<ClientConfig, rustls::Error> {
+    if is_strict {
+        return destination::verified();
+    }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = if is_strict {
-        Arc::new(Verifier::new(Arc::clone(&provider))?)
-    } else {
-        Arc::new(AnyCertificate(Arc::clone(&provider)))
-    };
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    Ok(config.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth())
+    let config = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_safe_default_protocol_versions()?;
+    let any = Arc::new(AnyCertificate(provider));
+    Ok(config.dangerous().with_custom_certificate_verifier(any).with_no_client_auth())
 }
 
 /// Takes any certificate: `is_tls` alone encrypts and does not verify, as published.

@@ -1,16 +1,17 @@
 //! Signed `POST`s of one record, or of a batch. Source: reference/events.md section 12.
 
 use super::Error;
-use super::destination::{self, Guarded, HostPort};
+use super::destination::{self, Guarded, HostPort, Post};
 use super::format::Format;
 use super::settings;
 use crate::access::to_hex;
 use aws_lc_rs::hmac;
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use muster_store::Queued;
-use reqwest::{RequestBuilder, Url};
 use std::borrow::Cow;
 use std::time::Duration;
+use url::{Url, form_urlencoded};
 
 /// A whole delivery must be over in this time.
 const REQUEST_MAX: Duration = Duration::from_secs(30);
@@ -103,22 +104,23 @@ impl Sink {
     }
 
     async fn send(&self, settings: &Settings, text: &[u8]) -> Result<(), String> {
-        let signature = to_hex(hmac::sign(&settings.key, text).as_ref());
-        let fill = |request: RequestBuilder| {
-            let mut request = request.header("lc-signature", signature);
-            if let Some((name, value)) = &settings.header {
-                request = request.header(name, value);
-            }
-            if settings.has_json_body {
-                request.header(CONTENT_TYPE, "application/json").body(text.to_vec())
-            } else {
-                request.form(&[("data", String::from_utf8_lossy(text))])
-            }
+        let signature = HeaderValue::try_from(to_hex(hmac::sign(&settings.key, text).as_ref()));
+        let signature = signature.map_err(|error| error.to_string())?;
+        let (kind, body) = match settings.has_json_body {
+            true => ("application/json", text.to_vec()),
+            false => ("application/x-www-form-urlencoded", form(text).into_bytes()),
         };
-        let response = self.0.post(&settings.url, REQUEST_MAX, fill).await?;
-        let status = response.status();
+        let mut headers =
+            vec![(CONTENT_TYPE, HeaderValue::from_static(kind)), (HeaderName::from_static("lc-signature"), signature)];
+        headers.extend(settings.header.clone());
+        let post = Post { headers, body: Bytes::from(body), within: REQUEST_MAX, bytes_max: None };
+        let status = self.0.post(settings.url.as_str(), post).await?.status;
         if status.is_success() { Ok(()) } else { Err(format!("the receiver answered {status}")) }
     }
+}
+
+fn form(text: &[u8]) -> String {
+    form_urlencoded::Serializer::new(String::new()).append_pair("data", &String::from_utf8_lossy(text)).finish()
 }
 
 /// How many of the first records make one bulk request; at least one.

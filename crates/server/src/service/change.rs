@@ -137,7 +137,9 @@ impl Services {
             self.feed.outbox.forget(of, &program.target());
             self.reload(of);
         }
-        self.conditions.lock().remove(&(oid, program.clone()));
+        if let Some(of_owner) = self.conditions.lock().get_mut(&oid) {
+            of_owner.remove(program);
+        }
         Ok(())
     }
 

@@ -10,21 +10,22 @@ use super::fate::{Fate, GivenUp, Outcome, Patience, fate, is_farewell, is_heard,
 use super::outbox::Lane;
 use super::post::{Answered, Said, Verdict, call_max};
 use super::program::{Program, Protocol};
-use super::{ERROR_REPORT, Error, Found, Services, TOO_MANY, message, registry};
+use super::{Condition, ERROR_REPORT, Error, Found, Services, TOO_MANY, message, registry};
 use crate::jobs::Jobs;
 use crate::{clock, errors, random};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
 use muster_model::{Oid, Timestamp};
 use muster_store::{Delivery, StoreError, Write};
-use muster_webhook::service::Etype;
+use muster_webhook::service::{Envelope, Etype};
 use serde_json::{Map, Value, json};
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{JoinSet, yield_now};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
+use uuid::Uuid;
 
 /// Calls of one lane that are under way at once.
 pub const LANE_CALLS_MAX: usize = 16;
@@ -35,9 +36,14 @@ const STOP_MAX: Duration = Duration::from_secs(2);
 /// Bodies that are read at once.
 pub const READ_AHEAD: usize = 64;
 
+/// What becomes of messages of one lane is stored for so many at once, or for those that there are so long after the first: a
+/// commit costs about as much for one as for all of them.
+const LOT: usize = 128;
+const LOT_MAX: Duration = Duration::from_millis(10);
+
 /// Messages of one lane whose calls are over and whose fates are not stored: more are not begun before these are. They come again
 /// if the server is killed.
-const UNSETTLED_MAX: usize = 256;
+const UNSETTLED_MAX: usize = 2 * LOT;
 
 /// The store could not write or read: it is tried again after this.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
@@ -73,22 +79,49 @@ pub(super) async fn run(services: Arc<Services>, jobs: Jobs) {
     while workers.join_next().await.is_some() {}
 }
 
+/// Messages whose calls are over, and whose fates are to be stored together.
+#[derive(Default)]
+struct Lot {
+    ended: Vec<(Delivery, Outcome)>,
+    /// When it has to be stored, if there are any.
+    due: Option<Instant>,
+}
+
+impl Lot {
+    fn add(&mut self, ended: impl IntoIterator<Item = (Delivery, Outcome)>) {
+        self.ended.extend(ended);
+        if !self.ended.is_empty() {
+            self.due.get_or_insert_with(|| Instant::now() + LOT_MAX);
+        }
+    }
+
+    /// For how long it may wait for more.
+    fn patience(&self) -> Duration {
+        let due = self.due.filter(|_| self.ended.len() < LOT);
+        due.map_or(Duration::ZERO, |due| due.saturating_duration_since(Instant::now()))
+    }
+
+    fn take(&mut self) -> Vec<(Delivery, Outcome)> {
+        self.due = None;
+        std::mem::take(&mut self.ended)
+    }
+}
+
 /// Delivers what is in a lane until nothing waits any more, or the server stops.
 ///
-/// What comes of calls is stored for all of them that ended while the store was busy with those before: a call waits for no disk.
-/// Nor does it wait for bodies: they are read while others are sent.
+/// What comes of calls is stored in lots, while others go on: a call waits for no disk. Nor does it wait for bodies: they are read
+/// while others are sent.
 async fn serve(services: Arc<Services>, lane: Arc<Lane>, jobs: Jobs) {
     let (mut calls, mut settling, mut reading) = (FuturesUnordered::new(), JoinSet::new(), JoinSet::new());
-    let mut ended = Vec::new();
-    let mut stopping = pin!(jobs.stopping());
+    let (mut lot, mut stopping) = (Lot::default(), pin!(jobs.stopping()));
     while !jobs.is_stopping() {
         while let Some(Some(call)) = calls.next().now_or_never() {
-            ended.extend(call);
+            lot.add(call);
         }
         while settling.try_join_next().is_some() {}
         while reading.try_join_next().is_some() {}
-        if settling.is_empty() && !ended.is_empty() {
-            settling.spawn(settle(Arc::clone(&services), Arc::clone(&lane), std::mem::take(&mut ended)));
+        if settling.is_empty() && !lot.ended.is_empty() && lot.patience().is_zero() {
+            settling.spawn(settle(Arc::clone(&services), Arc::clone(&lane), lot.take()));
         }
         if lane.has_overflown() {
             errors::report(&services.records, lane.oid, &lane.target, TOO_MANY).await;
@@ -101,7 +134,7 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>, jobs: Jobs) {
                 reading.spawn(read(Arc::clone(&services), Arc::clone(&lane), unread));
             }
         }
-        let most = if ended.len() < UNSETTLED_MAX { calls_max.saturating_sub(calls.len()) } else { 0 };
+        let most = if lot.ended.len() < UNSETTLED_MAX { calls_max.saturating_sub(calls.len()) } else { 0 };
         let pause = match lane.next(now, most, rest.as_ref().map(|(until, _)| *until)) {
             Next::Deliver(deliveries) => {
                 let call = |(delivery, body)| unharmed(deliver(&services, &lane, delivery, body));
@@ -110,16 +143,23 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>, jobs: Jobs) {
             }
             Next::Expire(deliveries) => {
                 let why = rest.map(|(_, why)| why).unwrap_or_default();
-                ended.extend(deliveries.into_iter().map(|delivery| (delivery, Outcome::Failed(why.clone()))));
+                lot.add(deliveries.into_iter().map(|delivery| (delivery, Outcome::Failed(why.clone()))));
                 continue;
             }
             Next::Wait(due) => due.since(now).min(IDLE_MAX),
-            Next::Empty if calls.is_empty() && settling.is_empty() && reading.is_empty() && lane.leave() => return,
+            Next::Empty if lot.ended.is_empty() && calls.is_empty() && settling.is_empty() && reading.is_empty() => {
+                if lane.leave() {
+                    return;
+                }
+                IDLE_MAX
+            }
             Next::Empty => IDLE_MAX,
         };
+        let is_waiting = settling.is_empty() && !lot.ended.is_empty();
+        let pause = if is_waiting { pause.min(lot.patience()) } else { pause };
         tokio::select! {
             biased;
-            Some(call) = calls.next() => ended.extend(call),
+            Some(call) = calls.next() => lot.add(call),
             Some(_) = settling.join_next() => {}
             Some(_) = reading.join_next() => {}
             () = lane.changed.notified() => {}
@@ -129,14 +169,14 @@ async fn serve(services: Arc<Services>, lane: Arc<Lane>, jobs: Jobs) {
     }
     let ending = async {
         while let Some(call) = calls.next().await {
-            ended.extend(call);
+            lot.add(call);
         }
     };
     // Those that have not ended come again, under the same ids.
     let _ = timeout(STOP_MAX, ending).await;
     drop(calls);
     while settling.join_next().await.is_some() {}
-    settle(services, lane, ended).await;
+    settle(services, lane, lot.take()).await;
 }
 
 /// Reads bodies of messages that are begun soon. What cannot be read now is read by itself, and told then.
@@ -161,30 +201,34 @@ impl From<Error> for Outcome {
 }
 
 /// What came of a call; nothing if it panicked. All calls of a lane are one task, and it must not end the others.
-async fn unharmed(call: impl Future<Output = (Delivery, Outcome)>) -> Option<(Delivery, Outcome)> {
-    AssertUnwindSafe(call).catch_unwind().await.ok()
+fn unharmed(call: impl Future<Output = (Delivery, Outcome)>) -> impl Future<Output = Option<(Delivery, Outcome)>> {
+    AssertUnwindSafe(call).catch_unwind().map(Result::ok)
 }
 
 /// Delivers a message, and tells what came of it.
+///
+/// What few calls need is boxed, here and in what this calls: there is a future of this for each call.
 async fn deliver(services: &Services, lane: &Lane, delivery: Delivery, body: Option<Vec<u8>>) -> (Delivery, Outcome) {
     let outcome = match body {
         Some(body) => attempt(services, lane, &delivery, &body).await,
-        None => {
-            let (oid, position) = (lane.oid, delivery.position);
-            match services.store.read(move |read| read.delivery_bodies(oid, &[position])).await {
-                Ok(bodies) => match bodies.first() {
-                    Some((_, body)) => attempt(services, lane, &delivery, body).await,
-                    // Its organization was deleted, with all that it had.
-                    None => Outcome::Done,
-                },
-                Err(error) => {
-                    tracing::warn!(%error, target = lane.target, "a message could not be read");
-                    Outcome::Later(clock::now().saturating_add(STORE_PAUSE))
-                }
-            }
-        }
+        None => Box::pin(read_and_attempt(services, lane, &delivery)).await,
     };
     (delivery, outcome)
+}
+
+async fn read_and_attempt(services: &Services, lane: &Lane, delivery: &Delivery) -> Outcome {
+    let (oid, position) = (lane.oid, delivery.position);
+    match services.store.read(move |read| read.delivery_bodies(oid, &[position])).await {
+        Ok(bodies) => match bodies.first() {
+            Some((_, body)) => attempt(services, lane, delivery, body).await,
+            // Its organization was deleted, with all that it had.
+            None => Outcome::Done,
+        },
+        Err(error) => {
+            tracing::warn!(%error, target = lane.target, "a message could not be read");
+            Outcome::Later(clock::now().saturating_add(STORE_PAUSE))
+        }
+    }
 }
 
 /// Calls the program, unless the message need not be sent or cannot be now.
@@ -204,7 +248,7 @@ async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[
     if services.organizations.is_lost(lane.oid) {
         return Outcome::Done;
     }
-    let said = match services.said(&found, lane.oid, program, delivery, body).await {
+    let said = match services.said(&found, &condition, lane.oid, program, delivery, body).await {
         Ok(Some(said)) => said,
         Ok(None) => return done,
         Err(outcome) => return outcome,
@@ -225,7 +269,7 @@ async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[
                 Answered::Service(answer) => services.take_answer(lane.oid, program, &answer).await,
                 Answered::Extension(answer) => {
                     let (key, level) = Order::key_of(delivery, body);
-                    services.take_aftermath(lane.oid, program, (&key, level), &answer).await
+                    Box::pin(services.take_aftermath(lane.oid, program, (&key, level), &answer)).await
                 }
             };
             match taken {
@@ -243,7 +287,7 @@ async fn attempt(services: &Services, lane: &Lane, delivery: &Delivery, body: &[
             let now = clock::now();
             condition.state.lock().refuses_signature(now);
             services.ask.notify_one();
-            services.tell(found.owner, program, Closed::WrongSecret.text()).await;
+            Box::pin(services.tell(found.owner, program, Closed::WrongSecret.text())).await;
             Outcome::Later(now)
         }
         Verdict::Closed(Closed::Busy(pause)) => {
@@ -272,28 +316,41 @@ impl Services {
     async fn said(
         &self,
         found: &Found,
+        condition: &Condition,
         oid: Oid,
         program: &Program,
         delivery: &Delivery,
         body: &[u8],
     ) -> Result<Option<Said>, Outcome> {
-        let Ok(Value::Object(data)) = serde_json::from_slice(body) else { return Ok(None) };
         if program.protocol == Protocol::Extension {
-            let message = self.message_to_extension(found, oid, program, delivery, data).await?;
+            let Some(data) = object(body) else { return Ok(None) };
+            let message = Box::pin(self.message_to_extension(found, oid, program, delivery, data)).await?;
             return Ok(message.map(|message| Said::Message(Box::new(message))));
         }
         let Some(etype) = Etype::parse(&delivery.kind) else { return Ok(None) };
         let metadata = self.metadata(found.owner, &program.name);
         let is_missing = metadata.is_some_and(|metadata| !metadata.callbacks.contains(&delivery.kind))
-            || self.condition(found.owner, program).state.lock().missing.contains(&delivery.kind);
+            || condition.state.lock().missing.contains(&delivery.kind);
         if is_missing && etype == Etype::Request {
             return Err(Outcome::Failed("it takes no requests".into()));
         }
         if is_missing {
             return Ok(None);
         }
-        Ok(Some(Said::Event(self.event(oid, program, etype, delivery.id, data)?)))
+        let token = if etype.has_organization() { Some(self.token(oid, program)?) } else { None };
+        let of = token.as_deref().map(|token| (oid, token));
+        let id = delivery.id.hyphenated();
+        let written = Envelope::written(etype, id.encode_lower(&mut Uuid::encode_buffer()), clock::now(), of, body);
+        if let Some(written) = written {
+            return Ok(Some(Said::Event(written.into())));
+        }
+        let Some(data) = object(body) else { return Ok(None) };
+        Ok(Some(self.event(oid, program, etype, delivery.id, data)?.into()))
     }
+}
+
+fn object(text: &[u8]) -> Option<Map<String, Value>> {
+    serde_json::from_slice(text).ok()
 }
 
 /// Who gets a message; nobody if the registration is gone, or the organization is not subscribed any more.
@@ -315,7 +372,9 @@ async fn settle(services: Arc<Services>, lane: Arc<Lane>, ended: Vec<(Delivery, 
     let (patience, now) = (Patience::with(program.protocol), clock::now());
     let mut fates = Vec::with_capacity(ended.len());
     for (delivery, outcome) in ended {
-        let (fate, given_up) = fate(&delivery, patience, outcome, now, random::number());
+        // Of what is done, nothing is left to chance.
+        let chance = if outcome == Outcome::Done { 0 } else { random::number() };
+        let (fate, given_up) = fate(&delivery, patience, outcome, now, chance);
         fates.push((delivery, fate, given_up));
     }
     let is_end = fates.iter().any(|(_, fate, _)| *fate == Fate::Ended);
@@ -387,5 +446,43 @@ impl Services {
         if let Err(error) = self.put(oid, program, vec![message(program, about, random::uuid(), &data)]).await {
             tracing::warn!(%error, %program, "a program could not be told of an error");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_store::Tries;
+    use tokio::time::advance;
+
+    fn ended(count: usize) -> Vec<(Delivery, Outcome)> {
+        let delivery = Delivery {
+            position: 1,
+            target: "service/a".into(),
+            id: Uuid::nil(),
+            kind: "detection".into(),
+            at: Timestamp::ZERO,
+            bytes: 2,
+            tries: Tries::default(),
+        };
+        vec![(delivery, Outcome::Done); count]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lot_is_stored_when_it_is_full_or_its_first_has_waited_long_enough() {
+        let mut lot = Lot::default();
+        lot.add(ended(1));
+        assert_eq!(lot.patience(), LOT_MAX);
+        advance(LOT_MAX / 2).await;
+        lot.add(ended(1));
+        assert_eq!(lot.patience(), LOT_MAX / 2, "one that comes later changes nothing");
+        advance(LOT_MAX / 2).await;
+        assert_eq!((lot.patience(), lot.take().len()), (Duration::ZERO, 2));
+        advance(LOT_MAX).await;
+        lot.add(ended(LOT - 1));
+        assert_eq!(lot.patience(), LOT_MAX, "the next lot has a time of its own");
+        lot.add(ended(1));
+        assert_eq!((lot.patience(), lot.take().len()), (Duration::ZERO, LOT));
+        assert!(lot.due.is_none() && lot.ended.is_empty());
     }
 }

@@ -109,7 +109,7 @@ impl Services {
         let registration = registration.ok_or_else(|| Error::Unknown(program.clone()))?;
         let id = random::uuid().to_string();
         let said = match program.protocol {
-            Protocol::Service => Said::Event(Envelope::new(Etype::Health, &id, clock::now(), Map::new())),
+            Protocol::Service => Envelope::new(Etype::Health, &id, clock::now(), Map::new()).into(),
             Protocol::Extension => Said::Message(Box::new(Message::new(id, Subject::SchemaRequest {}))),
         };
         let verdict = self.clients.post(&registration, &said, self.allows_private, HEALTH_MAX).await;

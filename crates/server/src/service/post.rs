@@ -4,14 +4,15 @@ use super::condition::Closed;
 use super::pace::busy_for;
 use super::program::Protocol;
 use super::registry::Registration;
-use crate::output::destination::{Guarded, body_of};
+use crate::output::destination::{Guarded, Post};
+use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{self, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue};
 use muster_webhook::extension::{self, Message, Subject};
 use muster_webhook::service::{self, DEADLINE_S, Envelope, USER_AGENT};
 use muster_webhook::{EXTENSION_HEADER, SERVICE_HEADER, sign};
-use reqwest::Url;
 use std::io::Write as _;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -33,10 +34,21 @@ pub(super) const fn call_max(protocol: Protocol) -> Duration {
     }
 }
 
+/// How often connections are closed that nobody needs.
+pub(super) const TIDY_EVERY: Duration = Duration::from_secs(30);
+
 /// What is said to a program.
 pub(super) enum Said {
-    Event(Envelope),
+    /// To a service: the text that is signed and sent.
+    Event(Bytes),
+    /// To an extension.
     Message(Box<Message>),
+}
+
+impl From<Envelope> for Said {
+    fn from(event: Envelope) -> Self {
+        Self::Event(event.to_vec().into())
+    }
 }
 
 /// What a program answered.
@@ -62,12 +74,24 @@ pub(super) enum Verdict {
 }
 
 impl Said {
-    /// The signed text, the header with the signature, and whether the text is sent compressed: published
-    /// extensions get it so, and no service understands it.
-    fn written(&self) -> (Vec<u8>, &'static str, bool) {
+    /// The body, and header fields about it. What is signed is the text; it is sent compressed to extensions, which get it so,
+    /// and as it is to services, none of which understands that.
+    fn written(&self, secret: &str) -> Result<(Bytes, Vec<(HeaderName, HeaderValue)>), String> {
+        let signed = |text: &[u8]| HeaderValue::try_from(sign(secret, text)).map_err(|error| error.to_string());
+        let mut headers = Vec::with_capacity(4);
+        headers.push((CONTENT_TYPE, HeaderValue::from_static("application/json")));
+        headers.push((header::USER_AGENT, HeaderValue::from_static(USER_AGENT)));
         match self {
-            Self::Event(event) => (event.to_vec(), SERVICE_HEADER, false),
-            Self::Message(message) => (message.to_vec(), EXTENSION_HEADER, true),
+            Self::Event(text) => {
+                headers.push((HeaderName::from_static(SERVICE_HEADER), signed(text)?));
+                Ok((text.clone(), headers))
+            }
+            Self::Message(message) => {
+                let text = message.to_vec();
+                headers.push((HeaderName::from_static(EXTENSION_HEADER), signed(&text)?));
+                headers.push((CONTENT_ENCODING, HeaderValue::from_static("gzip")));
+                Ok((packed(&text).into(), headers))
+            }
         }
     }
 
@@ -125,19 +149,19 @@ impl Clients {
         within: Duration,
     ) -> Result<Verdict, String> {
         let client = self.of(allow_private || to.allow_private)?;
-        let url = Url::parse(&to.url).map_err(|error| error.to_string())?;
-        let (text, header, is_packed) = said.written();
-        let signature = sign(to.secret.as_deref().unwrap_or_default(), &text);
-        let body = if is_packed { packed(&text) } else { text };
-        let fill = |request: reqwest::RequestBuilder| {
-            let request = request.header(CONTENT_TYPE, "application/json").header("user-agent", USER_AGENT);
-            let request = if is_packed { request.header(CONTENT_ENCODING, "gzip") } else { request };
-            request.header(header, signature).body(body)
-        };
-        let response = client.post(&url, within, fill).await?;
-        let status = response.status().as_u16();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        Ok(said.judge(status, retry_after.as_deref(), &body_of(response, ANSWER_BYTES_MAX).await?))
+        let (body, headers) = said.written(to.secret.as_deref().unwrap_or_default())?;
+        let answer = client.post(&to.url, Post { headers, body, within, bytes_max: Some(ANSWER_BYTES_MAX) }).await?;
+        let retry_after = answer.headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        Ok(said.judge(answer.status.as_u16(), retry_after, &answer.body))
+    }
+
+    /// Closes connections that nobody needs.
+    pub(super) fn tidy(&self) {
+        for client in [&self.public, &self.private] {
+            if let Some(Ok(client)) = client.get() {
+                client.tidy();
+            }
+        }
     }
 }
 

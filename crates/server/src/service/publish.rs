@@ -386,7 +386,7 @@ impl Services {
         let request = serde_json::to_value(ResourceRequest { resource, is_include_data });
         let data = request.ok().and_then(|data| data.as_object().cloned()).unwrap_or_default();
         let id = random::uuid().to_string();
-        let said = Said::Event(Envelope::new(Etype::GetResource, &id, clock::now(), data));
+        let said = Said::from(Envelope::new(Etype::GetResource, &id, clock::now(), data));
         let verdict = self.call_within(found, service, &said, RESOURCE_MAX).await;
         match verdict.map_err(|error| Refusal::Unreached(error.to_string()))? {
             Verdict::Done(Answered::Service(answer)) => Ok(Value::Object(answer.data)),

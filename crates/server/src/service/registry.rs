@@ -15,9 +15,9 @@ use crate::random;
 use crate::records::{Batch, Records};
 use muster_model::{Oid, Timestamp};
 use muster_store::Expect;
-use reqwest::Url;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use url::Url;
 
 /// Registrations of one protocol that an organization may have: each is asked how it is all the time.
 pub const REGISTRATIONS_MAX: usize = 64;

@@ -324,7 +324,10 @@ async fn serve_unhelpful(stream: TcpStream, keys: &Mutex<Vec<String>>, answer: &
         let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
         return stream.write_all((head + &body).as_bytes()).await;
     }
-    keys.lock().push(message["idempotency_key"].as_str().unwrap().to_owned());
+    // What it is told of its failure afterwards is no try.
+    if message["request"].is_object() {
+        keys.lock().push(message["idempotency_key"].as_str().unwrap().to_owned());
+    }
     stream.write_all(answer.as_bytes()).await?;
     let piece = vec![b' '; 64 << 10];
     while !answer.is_empty() {

@@ -1,7 +1,7 @@
 //! What the server posts.
 
 use super::Etype;
-use crate::canonical;
+use crate::canonical::{self, Text};
 use muster_model::{Oid, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,6 +11,9 @@ pub const VERSION: i64 = 1;
 
 /// How long the server usually waits for an answer, in seconds. Source: reference/service-protocol.md section 5.
 pub const DEADLINE_S: i64 = 590;
+
+/// What is written besides the data and the token has fewer bytes.
+const HEAD_BYTES_USUAL: usize = 256;
 
 /// One event for a service.
 #[derive(Clone, PartialEq)]
@@ -69,8 +72,8 @@ struct Raw {
 
 /// The fields as they are written, in the order of the one spelling.
 #[derive(Serialize)]
-struct Written<'a> {
-    data: &'a Map<String, Value>,
+struct Written<'a, D> {
+    data: D,
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<i64>,
     etype: &'a str,
@@ -84,12 +87,30 @@ struct Written<'a> {
 }
 
 impl Envelope {
+    /// What is to be signed and sent of an event whose data is a JSON text: what [`Envelope::to_vec`] gives for what the text
+    /// holds, without holding it. `of` is the organization, with a token for its API.
+    ///
+    /// `None` if the text is no object, or its keys are not in order: then it has to be read.
+    #[must_use]
+    pub fn written(etype: Etype, mid: &str, now: Timestamp, of: Option<(Oid, &str)>, text: &[u8]) -> Option<Vec<u8>> {
+        let (etype, bytes) = (etype.to_string(), text.len() + text.len() / 4);
+        let written = Written {
+            data: Text(text),
+            deadline: Some(deadline(now).as_secs()),
+            etype: &etype,
+            jwt: of.map(|(_, jwt)| jwt),
+            mid,
+            oid: of.map(|(oid, _)| oid),
+            version: Some(VERSION),
+        };
+        canonical::try_to_vec(&written, bytes + of.map_or(0, |(_, jwt)| jwt.len()) + HEAD_BYTES_USUAL)
+    }
+
     /// An event without an organization, for delivery now.
     #[must_use]
     pub fn new(etype: Etype, mid: &str, now: Timestamp, data: Map<String, Value>) -> Self {
-        let deadline = Timestamp::from_secs(now.as_secs().saturating_add(DEADLINE_S));
         let (etype, mid) = (etype.to_string(), mid.to_owned());
-        Self { version: Some(VERSION), mid, etype, deadline: Some(deadline), oid: None, jwt: None, data }
+        Self { version: Some(VERSION), mid, etype, deadline: Some(deadline(now)), oid: None, jwt: None, data }
     }
 
     /// The same for an organization, with a token for its API.
@@ -137,6 +158,10 @@ impl Envelope {
     }
 }
 
+fn deadline(now: Timestamp) -> Timestamp {
+    Timestamp::from_secs(now.as_secs().saturating_add(DEADLINE_S))
+}
+
 /// Seconds since the epoch, with a fraction or without.
 fn timestamp(seconds: f64) -> Timestamp {
     // Saturates at both ends, and a number that is none becomes the epoch. Whole seconds apart from their fraction:
@@ -180,6 +205,18 @@ mod tests {
         let signature = "dcd78493fcb5a948a66fd9112ba9488fe8db6a08fe90de00a7c070646bbfa621";
         assert_eq!(sign(SECRET, &body), signature, "{}", String::from_utf8_lossy(&body));
         assert_eq!(Envelope::read(&body), Ok(event));
+    }
+
+    #[test]
+    fn a_text_is_sent_as_what_it_holds_is() {
+        let (oid, now) = ("8cbe27f4-bfa1-4afb-ba19-138cd51389cd".parse().expect("a UUID"), Timestamp::from_secs(1));
+        let text = r#"{"a":"☃","b":[1.50,{"c":null}]}"#;
+        let Ok(Value::Object(data)) = serde_json::from_str(text) else { unreachable!("an object") };
+        let event = Envelope::new(Etype::Detection, "m", now, data);
+        let written = |of, text: &str| Envelope::written(Etype::Detection, "m", now, of, text.as_bytes());
+        assert_eq!(written(None, text), Some(event.to_vec()));
+        assert_eq!(written(Some((oid, "j.w.t")), text), Some(event.of(oid, "j.w.t".into()).to_vec()));
+        assert_eq!(written(None, r#"{"b":1,"a":2}"#), None);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 use super::*;
+use bytes::Bytes;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::sleep;
 
 /// What a test takes of an answer, in bytes.
@@ -86,19 +88,19 @@ impl Target {
     }
 }
 
-fn guarded(names: impl Names, allow_private: bool) -> Guarded {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+fn guarded<N: Names>(names: N, allow_private: bool) -> Guarded<N> {
     Guarded::knowing(names, allow_private).unwrap()
+}
+
+fn something(within: Duration) -> Post {
+    Post { headers: Vec::new(), body: Bytes::from_static(b"{}"), within, bytes_max: Some(TAKEN) }
 }
 
 /// The answer of a target, which has to come to an end of some kind by itself.
 async fn asked(url: &Url, within: Duration) -> Result<Vec<u8>, String> {
     let client = guarded(System, true);
-    let asked = async {
-        let response = client.post(url, within, |request| request.body("{}")).await?;
-        body_of(response, TAKEN).await
-    };
-    timeout(LONG, asked).await.expect("it ends by itself")
+    let asked = timeout(LONG, client.post(url.as_str(), something(within)));
+    Ok(asked.await.expect("it ends by itself")?.body)
 }
 
 async fn refused(target: &Target, within: Duration) -> String {
@@ -186,7 +188,7 @@ async fn a_redirect_to_loopback_is_not_followed() {
 async fn a_private_address_is_refused_as_it_stands() {
     let client = guarded(System, false);
     for url in ["http://127.0.0.1:9/", "http://2130706433:9/", "http://[::1]:9/", "http://[::ffff:10.0.0.1]:9/"] {
-        let refused = client.post(&url.parse().unwrap(), LONG, |request| request).await.unwrap_err();
+        let refused = client.post(url, something(LONG)).await.unwrap_err();
         assert!(refused.contains("is a private address"), "{url}: {refused}");
     }
 }
@@ -194,8 +196,8 @@ async fn a_private_address_is_refused_as_it_stands() {
 #[tokio::test]
 async fn a_name_of_the_machine_that_leads_to_a_private_address_is_refused() {
     let target = Target::new(async |_| {}).await;
-    let url = format!("http://localhost:{}/", target.port()).parse().unwrap();
-    let refused = guarded(System, false).post(&url, LONG, |request| request).await.unwrap_err();
+    let url = format!("http://localhost:{}/", target.port());
+    let refused = guarded(System, false).post(&url, something(LONG)).await.unwrap_err();
     assert!(refused.contains("is a private address"), "{refused}");
     assert_eq!(target.visits(), 0);
 }
@@ -226,8 +228,8 @@ async fn a_name_that_is_public_when_it_is_checked_and_private_when_it_is_connect
     let names = Arc::new(Turncoat::new(&[&["8.8.8.8"], &["127.0.0.1"]]));
     let place = HostPort { host: "two.faced.example".into(), port: target.port() };
     assert!(allowed(&names, &place, false).await.is_ok(), "the check of whoever sets it up");
-    let url = format!("http://two.faced.example:{}/", target.port()).parse().unwrap();
-    let refused = guarded(Arc::clone(&names), false).post(&url, LONG, |request| request).await.unwrap_err();
+    let url = format!("http://two.faced.example:{}/", target.port());
+    let refused = guarded(Arc::clone(&names), false).post(&url, something(LONG)).await.unwrap_err();
     assert!(refused.contains("127.0.0.1 is a private address"), "{refused}");
     assert_eq!(target.visits(), 0);
     assert_eq!(names.asked.load(Ordering::Relaxed), 2, "the addresses that were checked are those that are used");
@@ -236,15 +238,159 @@ async fn a_name_that_is_public_when_it_is_checked_and_private_when_it_is_connect
 #[tokio::test]
 async fn a_name_with_one_private_address_among_public_ones_is_refused() {
     let names = Arc::new(Turncoat::new(&[&["8.8.8.8", "10.0.0.1"]]));
-    let url = "http://mixed.example/".parse().unwrap();
-    let refused = guarded(names, false).post(&url, LONG, |request| request).await.unwrap_err();
+    let url = "http://mixed.example/";
+    let refused = guarded(names, false).post(url, something(LONG)).await.unwrap_err();
     assert!(refused.contains("10.0.0.1 is a private address"), "{refused}");
 }
 
 #[tokio::test]
 async fn a_name_without_an_address_is_told() {
     let names = Arc::new(Turncoat::new(&[&[]]));
-    let url = "http://nobody.example/".parse().unwrap();
-    let refused = guarded(names, true).post(&url, LONG, |request| request).await.unwrap_err();
+    let url = "http://nobody.example/";
+    let refused = guarded(names, true).post(url, something(LONG)).await.unwrap_err();
     assert!(refused.contains("nobody.example does not resolve"), "{refused}");
+}
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+
+/// Answers a call that was read, and those that come after it, and hangs up after so many.
+async fn answer(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), calls: usize) {
+    for call in 0..calls {
+        if call > 0 && stream.read(&mut [0; 1_024]).await.unwrap_or(0) == 0 {
+            return;
+        }
+        let _ = stream.write_all(OK.as_bytes()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_connection_is_used_again_until_the_other_side_hangs_up() {
+    let target = Target::new(|mut stream| async move { answer(&mut stream, 3).await }).await;
+    let client = guarded(System, true);
+    for (call, visits) in [1, 1, 1, 2, 2, 2, 3].into_iter().enumerate() {
+        assert_eq!(client.post(target.url.as_str(), something(LONG)).await.unwrap().body, b"ok", "{call}");
+        assert_eq!(target.visits(), visits, "{call}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_not_lost_in_a_connection_that_was_closed_meanwhile() {
+    let (leave, left) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let both = (Arc::clone(&leave), Arc::clone(&left));
+    let target = Target::new(move |mut stream| {
+        let (leave, left) = both.clone();
+        async move {
+            answer(&mut stream, 1).await;
+            leave.notified().await;
+            drop(stream);
+            left.notify_one();
+        }
+    })
+    .await;
+    let client = guarded(System, true);
+    for visits in 1..4 {
+        assert_eq!(client.post(target.url.as_str(), something(LONG)).await.unwrap().body, b"ok");
+        assert_eq!(target.visits(), visits);
+        leave.notify_one();
+        left.notified().await;
+        // The runtime looks at its sockets when nobody else has anything to do.
+        for _ in 0..100 {
+            yield_now().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_connection_whose_call_was_given_up_is_not_used_again() {
+    let target = Target::new(|mut stream| async move {
+        let _ = stream.read(&mut [0; 1_024]).await;
+    })
+    .await;
+    let client = guarded(System, true);
+    for visits in 1..4 {
+        assert!(client.post(target.url.as_str(), something(SHORT)).await.unwrap_err().contains("timed out"));
+        assert_eq!(target.visits(), visits);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_to_be_looked_at_ends_with_its_head() {
+    let endless = Target::endless(CHUNKED, b"10\r\n0123456789abcdef\r\n", Duration::ZERO).await;
+    let post = Post { bytes_max: None, ..something(LONG) };
+    let answer = guarded(System, true).post(endless.url.as_str(), post).await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.body.len()), (200, 0));
+}
+
+#[tokio::test]
+async fn an_address_that_takes_no_connection_holds_up_none_that_does() {
+    let target = Target::new(|mut stream| async move { answer(&mut stream, 1).await }).await;
+    let names = Arc::new(Turncoat::new(&[&["127.0.0.2", "127.0.0.3", "127.0.0.1"]]));
+    let url = format!("http://many.example:{}/", target.port());
+    assert_eq!(guarded(names, true).post(&url, something(LONG)).await.unwrap().body, b"ok");
+}
+
+#[tokio::test]
+async fn where_nobody_listens_the_reason_is_told() {
+    let names = Arc::new(Turncoat::new(&[&["127.0.0.2", "127.0.0.1"]]));
+    let refused = guarded(names, true).post("http://nobody.example:1/", something(LONG)).await.unwrap_err();
+    assert!(refused.contains("Connection refused"), "{refused}");
+}
+
+#[tokio::test]
+async fn what_a_url_says_is_sent_and_what_is_posted() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let reading = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let (mut text, mut piece) = (String::new(), [0; 1_024]);
+        while !text.ends_with("\r\n\r\n{}") {
+            let count = stream.read(&mut piece).await.unwrap();
+            text += std::str::from_utf8(&piece[..count]).unwrap();
+        }
+        stream.write_all(OK.as_bytes()).await.unwrap();
+        text
+    });
+    let headers = vec![(http::header::USER_AGENT, http::HeaderValue::from_static("me"))];
+    let url = format!("http://us%20er:p%40ss@{address}/a%2fb/c?d=e&f");
+    guarded(System, true).post(&url, Post { headers, ..something(LONG) }).await.unwrap();
+    let text = timeout(LONG, reading).await.unwrap().unwrap();
+    let (line, rest) = text.split_once("\r\n").unwrap();
+    assert_eq!(line, "POST /a%2fb/c?d=e&f HTTP/1.1");
+    for field in
+        [&format!("host: {address}"), "authorization: Basic dXMgZXI6cEBzcw==", "user-agent: me", "content-length: 2"]
+    {
+        assert!(rest.contains(&format!("{field}\r\n")), "{field} in {rest}");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_not_trusted_is_refused_and_one_that_is_has_to_be_of_the_name() {
+    let own = rcgen::generate_simple_self_signed(["secret.example".to_owned()]).unwrap();
+    let (certificate, key) = (own.cert.der().clone(), own.signing_key.serialize_der().try_into().unwrap());
+    let provider = || Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let _serving = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                let _ = stream.read(&mut [0; 1_024]).await;
+                answer(&mut stream, 1).await;
+                let _ = stream.shutdown().await;
+            }
+        }
+    }));
+    let names = || Arc::new(Turncoat::new(&[&["127.0.0.1"]]));
+    let url = |name: &str| format!("https://{name}:{port}/");
+    let refused = guarded(names(), true).post(&url("secret.example"), something(LONG)).await.unwrap_err();
+    assert!(refused.contains("certificate"), "{refused}");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate).unwrap();
+    let config = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions().unwrap();
+    let trusting = Guarded::trusting(names(), true, config.with_root_certificates(roots).with_no_client_auth());
+    assert_eq!(trusting.post(&url("secret.example"), something(LONG)).await.unwrap().body, b"ok");
+    let refused = trusting.post(&url("other.example"), something(LONG)).await.unwrap_err();
+    assert!(refused.contains("certificate"), "{refused}");
 }
