@@ -1,6 +1,8 @@
 """The server drives an extension of the official framework (`lcextension` 1.1.10), and people use it by the official client: checklist 19.1."""
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -194,3 +196,40 @@ def test_19_1_3_an_extension_that_lists_no_events_gets_none(muster, tmp_path):
         assert silent.got("subscribe") == [] and silent.got("unsubscribe") == []
     finally:
         silent.process.stop()
+
+
+class GoDialect(BaseHTTPRequestHandler):
+    """Answers a heartbeat byte for byte as the Go framework does, or with the status that the path says."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        status = int(self.path.strip("/") or 200)
+        self.send_response(status)
+        self.send_header("content-type", "text/plain; charset=utf-8")
+        self.send_header("content-length", "3")
+        self.end_headers()
+        self.wfile.write(b"{}\n")
+
+    def log_message(self, *_):
+        pass
+
+
+def test_19_1_22_a_heartbeat_is_taken_from_both_frameworks_by_its_status_alone(muster, recorder, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text(SECRET)
+    go = HTTPServer(("127.0.0.1", 0), GoDialect)
+    threading.Thread(target=go.serve_forever, daemon=True).start()
+
+    def told(url: str, kind: str) -> tuple[int, dict]:
+        result = muster.run("extension", "simulate", url, kind, "--secret-file", str(secret), "--json")
+        return result.returncode, json.loads(result.stdout)
+
+    try:
+        eventually("the official framework is well", lambda: told(recorder.url, "heartbeat")[0] == 0)
+        url = f"http://127.0.0.1:{go.server_port}"
+        assert told(url, "heartbeat")[0] == 0
+        assert told(url, "schema")[0] == 1, "what any other message would be told by this is not known"
+        code, answer = told(f"{url}/500", "heartbeat")
+        assert (code, answer["status"]) == (1, 500), answer
+    finally:
+        go.shutdown()

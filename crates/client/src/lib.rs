@@ -15,6 +15,7 @@ mod extension;
 mod file;
 mod history;
 mod hive;
+mod hook;
 mod infrastructure;
 mod job;
 mod key;

@@ -2,9 +2,11 @@
 //!
 //! An [`Extension`] is built from closures. Source: reference/extension-protocol.md.
 
+mod adapter;
 mod body;
 mod call;
 
+pub use adapter::{Adapter, Mapping};
 pub use call::{ActionCall, ConfigCall, EventCall, Who};
 pub use muster_webhook::extension::{
     Acl, ActionSchema, Answer, Continuation, DataType, Element, ErrorReport, Metric, MetricReport, ObjectSchema,
@@ -184,7 +186,9 @@ impl Extension {
 
     fn who(&self, org: Org, idempotency_key: String) -> Result<Who, Error> {
         let client = self.0.settings.client(org.oid, &org.jwt)?.map(Arc::new);
-        Ok(Who { oid: org.oid, ident: org.ident, idempotency_key, client })
+        let secret = self.0.settings.secret.as_deref().unwrap_or_default();
+        let adapter = Adapter::new(&self.0.settings.name, secret, org.oid);
+        Ok(Who { oid: org.oid, ident: org.ident, idempotency_key, client, adapter })
     }
 
     async fn dispatch(&self, message: Message) -> Outcome {

@@ -1,6 +1,6 @@
 //! What the callbacks of an extension get.
 
-use super::Acl;
+use super::{Acl, Adapter};
 use crate::{Client, Error};
 use muster_model::Oid;
 use muster_webhook::extension::ResourceState;
@@ -19,6 +19,7 @@ pub struct Who {
     /// The same on every attempt of one logical call.
     pub idempotency_key: String,
     pub(crate) client: Option<Arc<Client>>,
+    pub(crate) adapter: Adapter,
 }
 
 impl Who {
@@ -29,6 +30,12 @@ impl Who {
     /// If the program does not know where the API is.
     pub fn client(&self) -> Result<&Client, Error> {
         self.client.as_deref().ok_or_else(|| "set LC_API_URL: where the API is".into())
+    }
+
+    /// The webhook by which the extension feeds events into the organization.
+    #[must_use]
+    pub const fn adapter(&self) -> &Adapter {
+        &self.adapter
     }
 }
 
