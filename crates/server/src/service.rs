@@ -28,6 +28,7 @@ mod program;
 mod publish;
 mod registry;
 mod resource;
+mod run;
 mod seen;
 mod token;
 
@@ -48,6 +49,7 @@ pub use program::{Program, Protocol};
 pub use publish::Uses;
 pub use registry::{Found, REGISTRATIONS_MAX, Registration, Subscribed, find, subscription, subscriptions, visible};
 pub use resource::{Named, Published, Resource, named};
+pub use run::{Alike, PostedRuns};
 
 use crate::access::Secrets;
 use crate::intake::{Enqueued, Queues as _, Record};

@@ -37,6 +37,9 @@ pub const CASES: &[Case] = &[
     ("one_trim_is_bounded_and_says_how_much_it_took", entries::one_trim_is_bounded_and_says_how_much_it_took),
     ("deliveries_come_back_whole_and_keep_their_place", deliveries::come_back_whole),
     ("tries_are_noted_only_of_deliveries_that_are_there", deliveries::tries_are_noted),
+    ("messages_of_a_run_are_as_any_others", deliveries::messages_of_a_run_are_as_any_others),
+    ("a_message_of_a_run_that_is_tried_again_gets_a_row_of_its_own", deliveries::one_of_a_run_is_tried_again),
+    ("runs_that_meet_are_kept_apart", deliveries::runs_that_meet_are_kept_apart),
     ("counters_are_replaced_and_forgotten_by_key", counters_are_replaced),
     ("parts_of_live_sessions_are_replaced_and_go_with_their_session", live::parts_go_with_their_session),
 ];

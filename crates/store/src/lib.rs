@@ -26,6 +26,7 @@ mod counts;
 mod memory;
 mod page;
 mod row;
+mod run;
 mod seal;
 mod sqlite;
 mod store;
@@ -33,6 +34,7 @@ mod store;
 pub use claim::{Claim, Losses, Standing};
 pub use counts::Counts;
 pub use row::*;
+pub use run::{RUN_MAX, Run, messages_of};
 pub use seal::{SEAL_KEY_BYTES, Seal, is_sealed};
 pub use store::{
     ENTRIES_PAGE_BYTES_MAX, ENTRIES_PAGE_MAX, Faults, Gate, OVERVIEW_SECONDS_MAX, Options, Read, Store, StoreError,

@@ -4,10 +4,12 @@
 //! write by write while an undo step is kept for each change; a write that
 //! fails undoes the list, so that it leaves no trace.
 
+mod delivery;
 mod read;
 
 use crate::claim::{Claim, Standing};
 use crate::row::*;
+use crate::run::{Left, Run};
 use crate::store::{Faults, Gate, Read, StoreError, TRIM_ENTRIES_MAX};
 use muster_model::{Oid, Sid, TaskId, Timestamp};
 use muster_tasking::Target;
@@ -81,6 +83,7 @@ struct State {
     queued: BTreeMap<(Oid, String, u64), Vec<u8>>,
     counters: BTreeMap<(Oid, [u8; 16]), CounterRow>,
     deliveries: BTreeMap<(Oid, u64), (Delivery, Vec<u8>)>,
+    runs: BTreeMap<(Oid, u64), (Run, Left)>,
     live: BTreeMap<(Oid, u64, LivePart, u32), LiveRow>,
     /// Number of the next entry; those that an undone list took are left out.
     next_entry: u64,
@@ -192,25 +195,10 @@ impl Change<'_> {
             Write::Trim { oid, stream, what } => self.trim(*oid, *stream, *what),
             Write::Enqueue { oid, output, bodies } => self.enqueue(*oid, output, bodies),
             Write::Dequeue { oid, output, through } => self.dequeue(*oid, output, *through),
-            Write::PutDeliveries { oid, deliveries } => {
-                for (delivery, body) in deliveries {
-                    let row = (delivery.clone(), body.clone());
-                    self.put(|state| &mut state.deliveries, (*oid, delivery.position), row);
-                }
-            }
-            Write::PutTries { oid, tries } => {
-                for (position, tries) in tries {
-                    if let Some((delivery, body)) = self.state.deliveries.get(&(*oid, *position)) {
-                        let row = (Delivery { tries: tries.clone(), ..delivery.clone() }, body.clone());
-                        self.put(|state| &mut state.deliveries, (*oid, *position), row);
-                    }
-                }
-            }
-            Write::DeleteDeliveries { oid, positions } => {
-                for position in positions {
-                    self.delete(|state| &mut state.deliveries, (*oid, *position));
-                }
-            }
+            Write::PutDeliveries { oid, deliveries } => self.put_deliveries(*oid, deliveries),
+            Write::PutRuns { oid, runs } => self.put_runs(*oid, runs),
+            Write::PutTries { oid, tries } => self.put_tries(*oid, tries),
+            Write::DeleteDeliveries { oid, positions } => self.delete_deliveries(*oid, positions),
             Write::PutCounters { oid, counters } => self.put_counters(*oid, counters),
             Write::DeleteCounters { oid, keys } => {
                 for key in keys {

@@ -1,6 +1,7 @@
 //! What is stored: rows and changes, in domain words.
 
 use crate::claim::Claim;
+use crate::run::Run;
 use crate::store::StoreError;
 use muster_model::{Oid, Sid, TaskId, Timestamp};
 pub use muster_tasking::SensorRow;
@@ -114,6 +115,13 @@ pub enum Write {
         /// Each with its body as JSON text.
         deliveries: Vec<(Delivery, Vec<u8>)>,
     },
+    /// Creates messages to programs of others that are put together.
+    PutRuns {
+        /// Owner.
+        oid: Oid,
+        /// At places that nothing has that is there.
+        runs: Vec<Run>,
+    },
     /// Notes what came of tries to deliver; of a message that is not there nothing is noted.
     PutTries {
         /// Owner.
@@ -172,6 +180,7 @@ impl Write {
             | Self::Enqueue { oid, .. }
             | Self::Dequeue { oid, .. }
             | Self::PutDeliveries { oid, .. }
+            | Self::PutRuns { oid, .. }
             | Self::PutTries { oid, .. }
             | Self::DeleteDeliveries { oid, .. }
             | Self::PutCounters { oid, .. }
@@ -427,7 +436,7 @@ pub struct Delivery {
     pub kind: String,
     /// Since when it waits.
     pub at: Timestamp,
-    /// Length of its body.
+    /// Length of its body, or of the longest one that it was put with.
     pub bytes: u64,
     /// How it stands.
     pub tries: Tries,

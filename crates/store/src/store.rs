@@ -522,7 +522,7 @@ pub trait Read {
     /// How many records wait for an output, and their bytes.
     fn queue_size(&mut self, oid: Oid, output: &str) -> Result<(u64, u64), StoreError>;
     /// Calls `each` with every message to programs of others, of one organization or of all, by organization, then
-    /// position.
+    /// position; those that wait in runs come after all others.
     fn deliveries(&mut self, oid: Option<Oid>, each: &mut dyn FnMut(Oid, Delivery)) -> Result<(), StoreError>;
     /// Bodies of messages at these positions, in the order asked for, fewer than asked for after
     /// [`ENTRIES_PAGE_BYTES_MAX`]; those that are not there are left out.

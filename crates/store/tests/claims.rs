@@ -109,7 +109,8 @@ async fn a_file_of_before_keeps_its_claims() {
     store.claim(&[oid(1)]).unwrap();
     store.commit(note(1)).await.unwrap();
     store.close();
-    let before = "ALTER TABLE claim DROP COLUMN is_free; DELETE FROM schema_version WHERE version = 8";
+    let before = "ALTER TABLE claim DROP COLUMN is_free; DROP TABLE delivery_run;
+                  DELETE FROM schema_version WHERE version >= 8";
     rusqlite::Connection::open(&path).unwrap().execute_batch(before).unwrap();
     let owner = open().owning();
     let standing = async || owner.read(|read| read.standing(oid(1))).await.unwrap();

@@ -1,7 +1,9 @@
 //! What only the durable adapter has: full disks, damaged files, crashes, backups, shared syncs.
 
 use muster_model::{Oid, TaskId, Timestamp};
-use muster_store::{Entry, Expect, Options, Record, Store, StoreError, Stream, TaskRow, Trim, Write};
+use muster_store::{
+    Delivery, Entry, Expect, Options, Record, Run, Store, StoreError, Stream, TaskRow, Tries, Trim, Write,
+};
 use muster_tasking::Target;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -237,6 +239,37 @@ fn files_that_are_not_a_sound_store_are_refused_untouched() {
     bytes[middle..middle + 4096].fill(0xa5);
     std::fs::write(&path, bytes).expect("written");
     refused(&path, "muster backup");
+}
+
+fn delivery(position: u64) -> Delivery {
+    let (at, id) = (Timestamp::from_secs(1), Uuid::from_u128(position.into()));
+    let tries = Tries { due: at, ..Tries::default() };
+    Delivery { position, target: "service/a".into(), id, kind: "sensor_per_1h".into(), at, bytes: 2, tries }
+}
+
+fn deliveries(store: &Store) -> Vec<Delivery> {
+    let mut all = Vec::new();
+    store.read_blocking(|view| view.deliveries(None, &mut |_, delivery| all.push(delivery))).expect("deliveries");
+    all
+}
+
+/// Goal: a file from before messages shared rows keeps those that wait. Method: one of today is made one of then.
+#[test]
+fn a_file_of_before_keeps_its_messages_and_takes_runs() {
+    let (_folder, path) = folder();
+    let store = open(&path).expect("a store");
+    let alone = Write::PutDeliveries { oid: OID, deliveries: vec![(delivery(1), b"{}".to_vec())] };
+    store.commit_blocking(vec![alone]).expect("room");
+    store.close();
+    let before = "DROP TABLE delivery_run; DELETE FROM schema_version WHERE version >= 9";
+    rusqlite::Connection::open(&path).and_then(|c| c.execute_batch(before)).expect("a store of then");
+    let store = open(&path).expect("a store");
+    assert_eq!(deliveries(&store), [delivery(1)]);
+    let run = Run { first: delivery(2), bodies: vec![b"{}".to_vec(), b"[]".to_vec()] };
+    let expected: Vec<Delivery> = [delivery(1)].into_iter().chain(run.messages()).collect();
+    store.commit_blocking(vec![Write::PutRuns { oid: OID, runs: vec![run] }]).expect("room");
+    store.close();
+    assert_eq!(deliveries(&open(&path).expect("a store")), expected);
 }
 
 #[test]

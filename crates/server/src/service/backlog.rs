@@ -3,7 +3,7 @@
 
 use super::fate::{Fate, is_too_old, is_turn};
 use muster_model::Timestamp;
-use muster_store::{Delivery, Tries};
+use muster_store::{Delivery, Tries, messages_of};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -28,6 +28,9 @@ const WAIT_MAX: Duration = Duration::from_secs(6 * 60);
 #[derive(Default)]
 pub struct Backlog {
     waiting: BTreeMap<u64, Waiting>,
+    /// Runs by the position of their first message, and how many they are: of these none was begun. Each takes its place among those
+    /// that wait when it is about to be, so that as many as a lane has room for cost little until then.
+    folded: BTreeMap<u64, (Delivery, usize)>,
     /// Positions of those that can be begun.
     ready: BTreeSet<u64>,
     /// Positions of those that cannot be yet, by when they can. What is in neither is under way.
@@ -92,13 +95,14 @@ impl Backlog {
         }
     }
 
-    /// Keeps room for a message of so many bytes, if there is some.
-    pub fn reserve(&mut self, bytes: u64) -> bool {
-        if self.count >= WAITING_MAX || self.bytes + bytes > WAITING_BYTES_MAX {
+    /// Keeps room for so many messages of so many bytes each, if there is some for all.
+    pub fn reserve(&mut self, count: usize, bytes: u64) -> bool {
+        let all = bytes.saturating_mul(count as u64);
+        if self.count + count > WAITING_MAX || self.bytes + all > WAITING_BYTES_MAX {
             return false;
         }
-        self.count += 1;
-        self.bytes += bytes;
+        self.count += count;
+        self.bytes += all;
         true
     }
 
@@ -121,9 +125,9 @@ impl Backlog {
         WAITING_MAX.saturating_sub(self.count)
     }
 
-    /// A message was dropped for want of room.
-    pub fn drop_one(&mut self) {
-        self.dropped += 1;
+    /// So many messages were dropped for want of room.
+    pub fn drop_some(&mut self, count: u64) {
+        self.dropped += count;
     }
 
     /// Whether messages were dropped since this was asked last.
@@ -145,11 +149,37 @@ impl Backlog {
 
     /// A message is stored, for which room was kept.
     pub fn insert(&mut self, delivery: Delivery, body: Option<Vec<u8>>) {
-        let (position, tries, at) = (delivery.position, &delivery.tries, delivery.at);
         if is_turn(&delivery.kind) {
-            self.turns.insert(position);
+            self.turns.insert(delivery.position);
         }
-        self.place(position, tries.due, at);
+        self.wait(delivery, body);
+    }
+
+    /// A run of so many messages is stored, for which room was kept; none is an end of a subscription.
+    pub fn insert_run(&mut self, first: Delivery, count: usize) {
+        self.folded.insert(first.position, (first, count));
+    }
+
+    /// Has messages of runs take their places, so that as many are ready as are asked for, if there are as many. Ends of a subscription
+    /// do not count: one may have to wait for another.
+    fn unfold(&mut self, most: usize) {
+        while let Some(next) = self.folded.first_entry() {
+            let sooner = self.ready.range(..*next.key()).filter(|position| !self.turns.contains(position));
+            if sooner.take(most).count() >= most {
+                return;
+            }
+            let (first, count) = next.remove();
+            messages_of(&first, count).for_each(|message| self.wait(message, None));
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.folded.is_empty()
+    }
+
+    fn wait(&mut self, delivery: Delivery, body: Option<Vec<u8>>) {
+        let position = delivery.position;
+        self.place(position, delivery.tries.due, delivery.at);
         self.waiting.insert(position, Waiting { delivery, body, is_asked: false });
     }
 
@@ -167,6 +197,7 @@ impl Backlog {
     /// that is asked for is begun.
     #[must_use]
     pub fn unread(&mut self, most: usize) -> Vec<u64> {
+        self.unfold(most);
         let is_next_there = || {
             let next = self.ready.first().and_then(|position| self.waiting.get(position));
             next.is_none_or(|waiting| waiting.body.is_some() || waiting.is_asked)
@@ -210,12 +241,13 @@ impl Backlog {
         self.look_at_clock(now);
         if let Some(until) = rest {
             let expired = self.expire(now, most);
-            return match (expired.is_empty(), self.waiting.is_empty()) {
+            return match (expired.is_empty(), self.is_empty()) {
                 (false, _) => Next::Expire(expired),
                 (true, false) => Next::Wait(until),
                 (true, true) => Next::Empty,
             };
         }
+        self.unfold(most.max(1));
         let turn = self.turns.first().copied();
         let is_next = |position: &&u64| !self.turns.contains(position) || turn == Some(**position);
         let is_there = |position: &&u64| {
@@ -258,6 +290,9 @@ impl Backlog {
 
     /// Takes some of those that have waited for too long; they are under way then.
     fn expire(&mut self, now: Timestamp, most: usize) -> Vec<Delivery> {
+        if self.folded.values().next().is_some_and(|(first, _)| is_too_old(first.at, now)) {
+            self.unfold(most.max(1));
+        }
         let oldest = self.waiting.values().map(|waiting| &waiting.delivery);
         let is_idle = |delivery: &&Delivery| {
             self.ready.contains(&delivery.position) || self.later.contains(&(delivery.tries.due, delivery.position))
@@ -322,30 +357,32 @@ impl Backlog {
     /// How it stands, with at most so many messages of each kind.
     #[must_use]
     pub fn standing(&self, most: usize) -> Standing {
-        Standing {
-            waiting: self.waiting.values().take(most).map(|waiting| waiting.delivery.clone()).collect(),
-            dead: self.dead.values().take(most).cloned().collect(),
-            dropped: self.dropped,
-        }
+        let folded = self.folded.values().flat_map(|(first, count)| messages_of(first, *count));
+        let apart = self.waiting.values().take(most).map(|waiting| waiting.delivery.clone());
+        let mut waiting: Vec<Delivery> = apart.chain(folded.take(most)).collect();
+        waiting.sort_by_key(|delivery| delivery.position);
+        waiting.truncate(most);
+        Standing { waiting, dead: self.dead.values().take(most).cloned().collect(), dropped: self.dropped }
     }
 
     /// Whether something waits and nobody delivers; whoever asks sees to it that somebody does.
     pub fn is_taken_up(&mut self) -> bool {
-        let is_taken_up = !self.is_served && !self.waiting.is_empty();
+        let is_taken_up = !self.is_served && !self.is_empty();
         self.is_served |= is_taken_up;
         is_taken_up
     }
 
     /// Nobody delivers any more; tells whether that is so: something may have come meanwhile.
     pub fn leave(&mut self) -> bool {
-        self.is_served = !self.waiting.is_empty();
+        self.is_served = !self.is_empty();
         !self.is_served
     }
 
     /// Where everything stands that is stored.
     #[must_use]
     pub fn positions(&self) -> Vec<u64> {
-        self.waiting.keys().chain(self.dead.keys()).copied().collect()
+        let folded = self.folded.iter().flat_map(|(first, (_, count))| *first..*first + *count as u64);
+        self.waiting.keys().chain(self.dead.keys()).copied().chain(folded).collect()
     }
 
     /// Forgets everything.
@@ -365,7 +402,7 @@ mod tests {
     fn backlog(kinds: &[&str]) -> Backlog {
         let mut backlog = Backlog::default();
         for (position, kind) in (1..).zip(kinds) {
-            assert!(backlog.reserve(2));
+            assert!(backlog.reserve(1, 2));
             let tries = Tries { due: NOW, ..Tries::default() };
             let id = Uuid::from_u128(position.into());
             let (target, kind) = ("service/a".to_owned(), (*kind).to_owned());
@@ -463,6 +500,53 @@ mod tests {
         assert_eq!(begun(&mut backlog, after(5), 9), [3]);
         backlog.settle(3, Fate::Ended);
         assert_eq!(begun(&mut backlog, after(5), 9), [4]);
+    }
+
+    #[test]
+    fn messages_of_a_run_take_their_places_when_their_turn_comes_and_are_seen_before() {
+        let mut backlog = backlog(&["detection"; 2]);
+        let one = |position: u64| Delivery { position, ..backlog_of_one().standing(1).waiting[0].clone() };
+        for begin in [3, 103] {
+            assert!(backlog.reserve(64, 2));
+            backlog.insert_run(one(begin), 64);
+        }
+        assert!(backlog.reserve(1, 2));
+        backlog.insert(one(80), None);
+        let all: Vec<u64> = (1..67).chain([80]).chain(103..167).collect();
+        let standing: Vec<u64> = backlog.standing(usize::MAX).waiting.iter().map(|one| one.position).collect();
+        assert_eq!(standing, all);
+        assert_eq!(backlog.standing(3).waiting.iter().map(|one| one.position).collect::<Vec<_>>(), [1, 2, 3]);
+        let mut positions = backlog.positions();
+        positions.sort_unstable();
+        assert_eq!((positions, backlog.room()), (all.clone(), WAITING_MAX - all.len()));
+
+        assert_eq!((begun(&mut backlog, NOW, 2), backlog.waiting.len()), (vec![1, 2], 3));
+        assert!(begun(&mut backlog, NOW, 0).is_empty() && !backlog.leave(), "something waits");
+        assert_eq!((begun(&mut backlog, NOW, 1), backlog.folded.len()), (vec![3], 1));
+        backlog.settle(3, Fate::Forgotten);
+        assert_eq!(begun(&mut backlog, NOW, 64), all[3..67], "those of the later run come after the one between");
+        assert_eq!(begun(&mut backlog, NOW, 99), all[67..]);
+        for position in &all {
+            backlog.settle(*position, Fate::Forgotten);
+        }
+        assert!(matches!(backlog.next(NOW, 9, None), Next::Empty));
+        assert_eq!((backlog.room(), backlog.bytes), (WAITING_MAX, 0));
+    }
+
+    fn backlog_of_one() -> Backlog {
+        backlog(&["sensor_per_1h"])
+    }
+
+    #[test]
+    fn what_is_too_old_in_a_run_expires_while_a_program_rests() {
+        let mut backlog = Backlog::default();
+        let first = backlog_of_one().standing(1).waiting[0].clone();
+        assert!(backlog.reserve(2, 2));
+        backlog.insert_run(first, 2);
+        let until = after(30);
+        assert!(matches!(backlog.next(NOW, 9, Some(until)), Next::Wait(at) if at == until));
+        let Next::Expire(old) = backlog.next(after(24 * 3_600), 1, Some(until)) else { panic!("they are too old") };
+        assert_eq!(old.iter().map(|delivery| delivery.position).collect::<Vec<_>>(), [1]);
     }
 
     #[test]

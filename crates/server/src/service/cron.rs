@@ -5,7 +5,7 @@
 //! that those that are not cost nothing; it is made anew when somebody subscribes, or wants other events.
 
 use super::program::{Program, Protocol};
-use super::{Message, Services, message};
+use super::{Alike, Services};
 use crate::clock;
 use crate::random;
 use crate::records::{Kind, Records};
@@ -14,7 +14,7 @@ use muster_store::{StoreError, Write};
 use muster_webhook::extension::UPDATE;
 use muster_webhook::service::{Etype, Per, Period, Progress};
 use parking_lot::Mutex;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,8 +27,11 @@ const PROGRESS: Kind<Progress> = Kind::new("service_cron");
 /// How often it is looked what is due.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Events of one kind that are put at once; the rest follow with the next look.
-const PUT_MAX: usize = 1_000;
+/// Events of one kind that are put at once, in a commit of some hundred kB; the rest follow with the next look.
+const PUT_MAX: usize = super::WAITING_MAX - ROOM_LEFT;
+
+/// Sensors that are looked up while nothing else of their organization can go on: some hundred microseconds.
+const LOOKED_UP_AT_ONCE: usize = 1_000;
 
 /// Room that is left in a lane for what happens besides.
 const ROOM_LEFT: usize = super::WAITING_MAX / 2;
@@ -113,6 +116,18 @@ impl Tick {
     }
 }
 
+/// What an event for a sensor says.
+#[derive(Serialize)]
+struct AboutSensor {
+    sid: Sid,
+}
+
+impl AboutSensor {
+    fn said(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
 impl Services {
     /// Puts every periodic event that is due at this instant.
     pub async fn put_due(&self, now: Timestamp) {
@@ -192,15 +207,15 @@ impl Services {
         let room = self.feed.outbox.room(oid, &program.target()).saturating_sub(ROOM_LEFT).min(PUT_MAX);
         let turn = progress.turn(period, now, room, |from| self.concerned(oid, per, from).into_iter());
         let Some(turn) = turn else { return Ok(progress.due(period)) };
-        let about: Vec<Map<String, Value>> = match per {
-            Per::Sensor => {
-                self.sids(oid, &turn.due).into_iter().map(|sid| Map::from_iter([("sid".into(), json!(sid))])).collect()
-            }
-            Per::Organization | Per::Service => turn.due.iter().map(|_| Map::new()).collect(),
+        let bodies = match per {
+            Per::Sensor => self.sids(oid, &turn.due).into_iter().map(|sid| AboutSensor { sid }.said()).collect(),
+            Per::Organization | Per::Service => turn.due.iter().map(|_| b"{}".to_vec()).collect(),
         };
-        let name = tick.name();
-        let messages = about.iter().map(|data| message(program, &name, random::uuid(), data)).collect();
-        self.store_progress(key, turn.progress, messages).await?;
+        let (target, kind) = (program.target(), tick.name());
+        let alike = Alike { target: &target, kind: &kind, bodies };
+        let mut posted = self.feed.outbox.put_alike(oid, alike, clock::now(), random::uuid);
+        self.store_progress(key, turn.progress, vec![posted.stored()]).await?;
+        posted.deliver();
         Ok(turn.progress.due(period))
     }
 
@@ -217,21 +232,26 @@ impl Services {
     /// Sensors by their numbers; those that are gone are left out.
     fn sids(&self, oid: Oid, ordinals: &[u32]) -> Vec<Sid> {
         let Some(organization) = self.organizations.get(oid) else { return Vec::new() };
-        let state = organization.state.lock();
-        ordinals.iter().filter_map(|ordinal| state.fleet.row(*ordinal)).map(|row| row.sensor.sid).collect()
+        let mut sids = Vec::with_capacity(ordinals.len());
+        for some in ordinals.chunks(LOOKED_UP_AT_ONCE) {
+            let state = organization.state.lock();
+            let rows = some.iter().filter_map(|ordinal| state.fleet.row(*ordinal));
+            sids.extend(rows.map(|row| row.sensor.sid));
+        }
+        sids
     }
 
+    /// Stores where an event stands, with what else there is.
     async fn store_progress(
         &self,
         key: (Oid, String),
         progress: Progress,
-        messages: Vec<Message>,
+        mut writes: Vec<Write>,
     ) -> Result<(), StoreError> {
         let body = serde_json::to_string(&progress).unwrap_or_default();
-        let mut posted = self.feed.outbox.put(key.0, messages, clock::now());
-        self.store.commit(vec![posted.stored(), PROGRESS.write(key.0, &key.1, body)]).await?;
+        writes.push(PROGRESS.write(key.0, &key.1, body));
+        self.store.commit(writes).await?;
         self.cron.progress.lock().insert(key, progress);
-        posted.deliver();
         Ok(())
     }
 }

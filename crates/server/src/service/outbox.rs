@@ -54,7 +54,7 @@ pub struct Lane {
     pub target: String,
     /// The program of this name.
     pub(super) program: Option<Program>,
-    backlog: Mutex<Backlog>,
+    pub(super) backlog: Mutex<Backlog>,
     /// Something changed for whoever delivers.
     pub(super) changed: Notify,
 }
@@ -97,14 +97,14 @@ impl Outbox {
     }
 
     /// Has somebody serve a lane, if nobody does and something waits there.
-    fn have_served(&self, lane: &Arc<Lane>) {
+    pub(super) fn have_served(&self, lane: &Arc<Lane>) {
         if lane.backlog.lock().is_taken_up() {
             self.unserved.lock().push(Arc::clone(lane));
             self.ready.notify_one();
         }
     }
 
-    fn lane(&self, oid: Oid, target: &str) -> Arc<Lane> {
+    pub(super) fn lane(&self, oid: Oid, target: &str) -> Arc<Lane> {
         let key = (oid, target.to_owned());
         if let Some(lane) = self.lanes.read().get(&key) {
             return Arc::clone(lane);
@@ -116,22 +116,25 @@ impl Outbox {
         Arc::clone(self.lanes.write().entry(key.clone()).or_insert_with(new))
     }
 
+    /// Gives out so many positions; the first of them.
+    pub(super) fn take_positions(&self, oid: Oid, count: u64) -> u64 {
+        let mut positions = self.positions.lock();
+        let last = positions.entry(oid).or_default();
+        *last += count;
+        *last - count + 1
+    }
+
     /// Takes messages in, as far as there is room: what is given has to be stored, and then delivered.
     pub fn put(self: &Arc<Self>, oid: Oid, messages: Vec<Message>, now: Timestamp) -> Posted {
         let (mut entries, mut overflown) = (Vec::with_capacity(messages.len()), Vec::new());
         for Message { target, kind, id, body, delay } in messages {
             let lane = self.lane(oid, &target);
             let bytes = body.len() as u64;
-            if !lane.backlog.lock().reserve(bytes) {
+            if !lane.backlog.lock().reserve(1, bytes) {
                 overflown.push(lane);
                 continue;
             }
-            let position = {
-                let mut positions = self.positions.lock();
-                let last = positions.entry(oid).or_default();
-                *last += 1;
-                *last
-            };
+            let position = self.take_positions(oid, 1);
             let tries = Tries { due: now.saturating_add(delay), ..Tries::default() };
             entries.push((lane, Delivery { position, target, id, kind, at: now, bytes, tries }, body));
         }
@@ -228,7 +231,7 @@ impl Posted {
     pub fn deliver(mut self) {
         self.is_stored = true;
         for lane in std::mem::take(&mut self.overflown) {
-            lane.backlog.lock().drop_one();
+            lane.backlog.lock().drop_some(1);
         }
         for (lane, delivery, held) in std::mem::take(&mut self.entries) {
             let body = (!held.is_empty()).then_some(held);

@@ -5,8 +5,8 @@ use crate::world::{OID, RATES, Sabotage, Site, TARGETS, name_of};
 use crate::{truth::number_of, world::Event};
 use muster_model::Timestamp;
 use muster_server::service::{
-    Fate, GivenUp, LANE_CALLS_MAX, Lane, Message, Next, Outbox, Outcome, Pace, Patience, Posted, Protocol, READ_AHEAD,
-    State, Subscribed, busy_for, fate, is_farewell, is_heard, writes,
+    Alike, Fate, GivenUp, LANE_CALLS_MAX, Lane, Message, Next, Outbox, Outcome, Pace, Patience, Posted, PostedRuns,
+    Protocol, READ_AHEAD, State, Subscribed, busy_for, fate, is_farewell, is_heard, writes,
 };
 use muster_sim::kernel::{MS, Micros, SECOND};
 use muster_store::{Delivery, Expect, Record, Store, StoreError, Tries, Write};
@@ -30,6 +30,8 @@ struct Commit {
 enum Then {
     /// Messages are delivered, somebody hears that they are stored, and a subscription is as it was asked for.
     Put(Option<Posted>, u64, Option<(usize, Option<bool>)>),
+    /// The same of messages that were put together.
+    PutRuns(Option<PostedRuns>, Vec<u64>),
     /// It is decided what becomes of a message.
     Settle(usize, u64, Fate),
     /// A message is delivered again that was given up.
@@ -153,6 +155,26 @@ impl Server {
         self.commit(site, writes, Then::Put(posted, number, change.map(|is_ending| (target, is_ending))));
     }
 
+    /// Puts so many messages of one kind together into the outbox, in the commit of what caused them.
+    pub fn put_alike(&mut self, site: &Site, target: usize, count: u64) {
+        let kind = "sensor_per_1h";
+        let numbers: Vec<u64> = (0..count).map(|_| site.truth.borrow_mut().said(target, kind)).collect();
+        site.kernel.note(|| format!("server {}: messages {numbers:?}, {kind}, to {target}", self.number));
+        let bodies = numbers.iter().map(|number| json!({"n": number}).to_string().into_bytes()).collect();
+        let (name, new_id) = (name_of(target), || Uuid::from_bytes(site.kernel.id()));
+        let mut posted = self.outbox.put_alike(OID, Alike { target: &name, kind, bodies }, site.now(), new_id);
+        let cause = |number: &u64| Write::PutRecord {
+            record: record("cause", &number.to_string(), "{}".into()),
+            expect: Expect::Any,
+        };
+        let writes = [posted.stored()].into_iter().chain(numbers.iter().map(cause)).collect();
+        let mut posted = Some(posted);
+        if site.sabotage == Some(Sabotage::DeliverBeforeStore) {
+            posted.take().into_iter().for_each(PostedRuns::deliver);
+        }
+        self.commit(site, writes, Then::PutRuns(posted, numbers));
+    }
+
     /// Delivers one again that was given up, if there is one.
     pub fn redeliver(&mut self, site: &Site, target: usize) {
         let dead = self.outbox.standing(OID, &name_of(target), 100).dead;
@@ -194,6 +216,7 @@ impl Server {
                         self.changing.remove(&target);
                     }
                 }
+                Then::PutRuns(..) => {}
                 then => {
                     self.last_commit += 1;
                     self.commits.insert(self.last_commit, Commit { writes: commit.writes, then });
@@ -215,6 +238,11 @@ impl Server {
                 }
                 posted.into_iter().for_each(Posted::deliver);
                 site.truth.borrow_mut().acknowledged(number);
+            }
+            Then::PutRuns(posted, numbers) => {
+                posted.into_iter().for_each(PostedRuns::deliver);
+                let mut truth = site.truth.borrow_mut();
+                numbers.into_iter().for_each(|number| truth.acknowledged(number));
             }
             Then::Settle(target, position, fate) => {
                 if fate == Fate::Ended {

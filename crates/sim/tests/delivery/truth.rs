@@ -129,9 +129,11 @@ impl Truth {
         if !self.under_way.insert((server, number)) {
             self.fault(format!("server {server} sends message {number} twice at once"));
         }
+        // That one was revived is not known if its server died before it heard that this was stored.
+        let may_be_revived = self.revived.contains_key(&number) || self.kept.contains(&number);
         let is_new = self.begun.insert((server, number))
             && is_first
-            && !self.revived.contains_key(&number)
+            && !may_be_revived
             && !self.put_off.contains(&(server, number));
         // A turn waits for the one before it.
         if is_new && !is_turn {

@@ -298,7 +298,11 @@ impl World {
             0..4 if is_subscribed => server.put(&site, target, "org_uninstall", Some(Some(true))),
             0..8 if !is_subscribed => server.put(&site, target, "org_install", Some(Some(false))),
             8..18 => server.redeliver(&site, target),
-            18..28 if is_subscribed => server.put(&site, target, "org_per_1h", None),
+            18..23 if is_subscribed => server.put(&site, target, "org_per_1h", None),
+            // Now and then more than one run holds.
+            23..28 if is_subscribed => {
+                server.put_alike(&site, target, if kernel.chance(10) { 70 } else { 1 + kernel.below(9) });
+            }
             28..40 if is_subscribed => server.put(&site, target, "request", None),
             40.. if is_subscribed => {
                 (0..1 + kernel.below(5)).for_each(|_| server.put(&site, target, "detection", None));

@@ -1,6 +1,6 @@
 //! Streams, their retention, and the queues of outputs.
 
-use super::deliveries::{delivery, failed};
+use super::deliveries::{delivery, failed, run};
 use super::tasks::{target, task};
 use super::{at, commit, oid, put, read, sensor, sid};
 use crate::{CounterRow, Entry, EntryQuery, Expect, Queued, Store, StoreError, Stream, TRIM_ENTRIES_MAX, Trim, Write};
@@ -46,6 +46,7 @@ pub(super) fn one_of_each(owner: u128, n: u64) -> Vec<Write> {
             oid: oid(owner),
             deliveries: vec![delivery(1, "a", "1"), delivery(2, "b", &n.to_string())],
         },
+        Write::PutRuns { oid: oid(owner), runs: vec![run(20 * n, 3)] },
         Write::PutTries { oid: oid(owner), tries: vec![(1, failed(n.cast_signed()))] },
         Write::PutCounters { oid: oid(owner), counters: vec![counter(1, n.cast_signed()), counter(2, 1)] },
         Write::PutLive(super::live::session(owner, 1, n)),
@@ -59,7 +60,7 @@ pub(super) fn one_less_of_each(owner: u128) -> Vec<Write> {
         Write::DeleteTask { oid: oid(owner), task: 1 },
         Write::Trim { oid: oid(owner), stream: Stream::Event, what: Trim::Before(Timestamp::MAX) },
         Write::Dequeue { oid: oid(owner), output: "out".into(), through: u64::MAX },
-        Write::DeleteDeliveries { oid: oid(owner), positions: vec![1, 9] },
+        Write::DeleteDeliveries { oid: oid(owner), positions: vec![1, 9, 20] },
         Write::DeleteCounters { oid: oid(owner), keys: vec![[1; 16], [9; 16]] },
         Write::DeleteLive { oid: oid(owner), session: 1 },
     ]

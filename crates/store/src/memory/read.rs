@@ -4,6 +4,7 @@ use super::State;
 use crate::claim::Standing;
 use crate::page::{PageBuilder, Place, whole_seconds};
 use crate::row::*;
+use crate::run::message;
 use crate::store::{ENTRIES_PAGE_BYTES_MAX, ENTRIES_PAGE_MAX, OVERVIEW_SECONDS_MAX, Read, StoreError};
 use muster_model::{Oid, Sid, Timestamp};
 use muster_tasking::Target;
@@ -177,12 +178,16 @@ impl Read for View<'_> {
     fn deliveries(&mut self, oid: Option<Oid>, each: &mut dyn FnMut(Oid, Delivery)) -> Result<(), StoreError> {
         let rows = self.0.deliveries.iter().filter(|((of, _), _)| oid.is_none_or(|oid| *of == oid));
         rows.for_each(|((of, _), (delivery, _))| each(*of, delivery.clone()));
+        let runs = self.0.runs.iter().filter(|((of, _), _)| oid.is_none_or(|oid| *of == oid));
+        for ((of, _), (run, left)) in runs {
+            left.numbers().for_each(|number| each(*of, message(&run.first, number)));
+        }
         Ok(())
     }
 
     fn delivery_bodies(&mut self, oid: Oid, positions: &[u64]) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
         let mut bytes = 0;
-        let found = positions.iter().filter_map(|at| Some((*at, self.0.deliveries.get(&(oid, *at))?.1.clone())));
+        let found = positions.iter().filter_map(|at| Some((*at, self.0.delivery_body(oid, *at)?.clone())));
         let bounded = found.take_while(|(_, body)| {
             let has_room = bytes < ENTRIES_PAGE_BYTES_MAX;
             bytes += body.len();

@@ -1,5 +1,6 @@
 //! Each [`Write`] as plain SQL.
 
+mod delivery;
 pub(super) mod entry;
 
 use super::open::store_error;
@@ -100,6 +101,7 @@ impl<'c> Tables<'c> {
             Write::Enqueue { oid, output, bodies } => self.enqueue(*oid, output, bodies),
             Write::Dequeue { oid, output, through } => self.dequeue(*oid, output, *through),
             Write::PutDeliveries { oid, deliveries } => self.put_deliveries(*oid, deliveries),
+            Write::PutRuns { oid, runs } => self.put_runs(*oid, runs),
             Write::PutTries { oid, tries } => self.put_tries(*oid, tries),
             Write::DeleteDeliveries { oid, positions } => self.delete_deliveries(*oid, positions),
             Write::PutCounters { oid, counters } => self.put_counters(*oid, counters),
@@ -113,7 +115,12 @@ impl<'c> Tables<'c> {
     }
 
     fn execute(&self, sql: &str, params: impl Params) -> Result<(), StoreError> {
-        self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map(drop).map_err(store_error)
+        self.changed(sql, params).map(drop)
+    }
+
+    /// Executes a statement, and tells how many rows it changed.
+    fn changed(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+        self.conn.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).map_err(store_error)
     }
 
     fn claim(&mut self, claim: Claim) -> Result<(), StoreError> {
@@ -292,53 +299,6 @@ impl<'c> Tables<'c> {
             )?;
         }
         Ok(())
-    }
-
-    fn put_deliveries(&mut self, oid: Oid, deliveries: &[(Delivery, Vec<u8>)]) -> Result<(), StoreError> {
-        let org = self.organization(oid)?;
-        deliveries.iter().try_for_each(|(delivery, body)| {
-            let Delivery { position, target, id, kind, at, bytes, tries } = delivery;
-            self.execute(
-                "INSERT OR REPLACE INTO delivery
-                     (org, position, target, id, kind, at, made, due, is_dead, error, bytes, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
-                params![
-                    org,
-                    integer(*position),
-                    target,
-                    id.as_bytes(),
-                    kind,
-                    at.as_micros(),
-                    tries.made,
-                    tries.due.as_micros(),
-                    tries.is_dead,
-                    tries.error,
-                    integer(*bytes),
-                    body,
-                ],
-            )
-        })
-    }
-
-    fn put_tries(&mut self, oid: Oid, tries: &[(u64, Tries)]) -> Result<(), StoreError> {
-        let org = self.organization(oid)?;
-        let update =
-            "UPDATE delivery SET made = ?3, due = ?4, is_dead = ?5, error = ?6 WHERE org = ?1 AND position = ?2";
-        tries.iter().try_for_each(|(position, tries)| {
-            let Tries { made, due, is_dead, error } = tries;
-            self.execute(update, params![org, integer(*position), made, due.as_micros(), is_dead, error])
-        })
-    }
-
-    fn delete_deliveries(&mut self, oid: Oid, positions: &[u64]) -> Result<(), StoreError> {
-        let org = self.organization(oid)?;
-        let delete = "DELETE FROM delivery WHERE org = ?1 AND position BETWEEN ?2 AND ?3";
-        // One statement for each run of positions: most that are delivered together were put together.
-        let mut runs = positions.chunk_by(|one, next| one.checked_add(1) == Some(*next));
-        runs.try_for_each(|run| {
-            let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
-            self.execute(delete, params![org, integer(*first), integer(*last)])
-        })
     }
 
     fn put_counters(&mut self, oid: Oid, counters: &[CounterRow]) -> Result<(), StoreError> {

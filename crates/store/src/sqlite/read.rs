@@ -1,5 +1,7 @@
 //! Each read as plain SQL.
 
+pub(super) mod delivery;
+
 use super::apply::integer;
 use super::open::store_error;
 use super::{find, standing};
@@ -93,20 +95,6 @@ fn entry_of(row: &Row<'_>, oid: Oid, stream: Stream) -> rusqlite::Result<Entry> 
 
 fn place_of(row: &Row<'_>) -> rusqlite::Result<Place> {
     Ok(Place { time: time_of(row, 3)?, arrival: row.get::<_, i64>(0)?.cast_unsigned() })
-}
-
-fn delivery_of(row: &Row<'_>) -> rusqlite::Result<(Oid, Delivery)> {
-    let tries = Tries { made: row.get(7)?, due: time_of(row, 8)?, is_dead: row.get(9)?, error: row.get(10)? };
-    let delivery = Delivery {
-        position: row.get::<_, i64>(1)?.cast_unsigned(),
-        target: row.get(2)?,
-        id: id_of(row, 3)?,
-        kind: row.get(4)?,
-        at: time_of(row, 5)?,
-        bytes: row.get::<_, i64>(6)?.cast_unsigned(),
-        tries,
-    };
-    Ok((Oid(id_of(row, 0)?), delivery))
 }
 
 impl View<'_> {
@@ -447,30 +435,12 @@ impl Read for View<'_> {
     }
 
     fn deliveries(&mut self, oid: Option<Oid>, each: &mut dyn FnMut(Oid, Delivery)) -> Result<(), StoreError> {
-        let columns = "SELECT oid, position, target, id, kind, at, bytes, made, due, is_dead, error
-                       FROM delivery JOIN organization USING (org)";
-        let sql = of(oid, columns, "ORDER BY oid, position");
-        self.scan(&sql, params_from_iter(oid.map(|oid| oid.0.into_bytes())), |row| {
-            let (oid, delivery) = delivery_of(row).map_err(store_error)?;
-            each(oid, delivery);
-            Ok(true)
-        })
+        self.deliveries_of_their_own(oid, each)?;
+        self.deliveries_of_runs(oid, each)
     }
 
     fn delivery_bodies(&mut self, oid: Oid, positions: &[u64]) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
-        let Some(org) = self.organization(oid)? else { return Ok(Vec::new()) };
-        let (mut bodies, mut bytes) = (Vec::new(), 0);
-        for position in positions {
-            let sql = "SELECT body FROM delivery WHERE org = ?1 AND position = ?2";
-            let body: Option<Vec<u8>> = find(self.conn, sql, params![org, integer(*position)], |row| row.get(0))?;
-            let Some(body) = body else { continue };
-            bytes += body.len();
-            bodies.push((*position, body));
-            if bytes >= ENTRIES_PAGE_BYTES_MAX {
-                break;
-            }
-        }
-        Ok(bodies)
+        self.bodies_of(oid, positions)
     }
 
     fn counters(&mut self, oid: Oid, each: &mut dyn FnMut(CounterRow)) -> Result<(), StoreError> {
