@@ -1,12 +1,15 @@
 //! The sensor's end of a session: what begins when, and what is kept until the server has stored it.
 
 use crate::{Code, Order};
-use muster_wire::{LiveEnded, LiveFile, LiveRun, live_order, live_report};
+use muster_wire::{LiveEnded, LiveFile, LiveProgress, LiveRun, live_order, live_report};
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// Commands that run beside others at once: each has a process or a dump of memory.
 const BACKGROUND_MAX: usize = 8;
+
+/// How long it is waited before it is said that a command runs: most have ended by then, and their end says all.
+const STARTED_AFTER: Duration = Duration::from_millis(20);
 
 /// One session on the sensor. Instants are spans on a clock that does not stand still, whichever.
 #[derive(Debug, Default)]
@@ -21,6 +24,8 @@ pub struct Endpoint {
     /// The one that holds the others back.
     busy: Option<u32>,
     background: Vec<u32>,
+    /// Commands that run and of which this is not said yet, with when it will be.
+    untold: VecDeque<(Duration, u32)>,
 }
 
 /// What is known of a command.
@@ -62,12 +67,12 @@ pub enum Act {
 }
 
 impl Endpoint {
-    /// Takes what the server said.
-    pub fn hear(&mut self, what: live_order::What) -> Vec<Act> {
+    /// Takes what the server said, at this instant.
+    pub fn hear(&mut self, what: live_order::What, now: Duration) -> Vec<Act> {
         self.lost_at = None;
         match what {
             live_order::What::Open(open) => self.open(Duration::from_millis(open.idle_ms)),
-            live_order::What::Run(run) => self.run(run),
+            live_order::What::Run(run) => self.run(run, now),
             live_order::What::Cancel(command) => self.cancel(command),
             live_order::What::Close(_) => self.close(),
             live_order::What::Stored(command) => {
@@ -101,7 +106,7 @@ impl Endpoint {
         }))
     }
 
-    fn run(&mut self, run: LiveRun) -> Vec<Act> {
+    fn run(&mut self, run: LiveRun, now: Duration) -> Vec<Act> {
         let command = run.command;
         if self.commands.contains_key(&command) {
             return self.say(command).into_iter().collect();
@@ -119,7 +124,7 @@ impl Endpoint {
         let waiting = Waiting { order, timeout: Duration::from_millis(run.timeout_ms), file: run.file };
         self.commands.insert(command, Held::Waiting(Box::new(waiting)));
         self.ahead.push_back(command);
-        self.begin()
+        self.begin(now)
     }
 
     fn cancel(&mut self, command: u32) -> Vec<Act> {
@@ -139,7 +144,7 @@ impl Endpoint {
     }
 
     /// Begins what may begin now.
-    fn begin(&mut self) -> Vec<Act> {
+    fn begin(&mut self, now: Duration) -> Vec<Act> {
         let mut acts = Vec::new();
         while self.busy.is_none() {
             let Some(command) = self.ahead.front().copied() else { break };
@@ -157,7 +162,7 @@ impl Endpoint {
             }
             self.ahead.pop_front();
             if let Some(Held::Waiting(waiting)) = self.commands.insert(command, Held::Running) {
-                acts.push(Act::Say(live_report::What::Started(command)));
+                self.untold.push_back((now.saturating_add(STARTED_AFTER), command));
                 let Waiting { order, timeout, file } = *waiting;
                 acts.push(Act::Begin { command, order, timeout, file });
             }
@@ -165,13 +170,22 @@ impl Endpoint {
         acts
     }
 
-    /// A command ended.
-    pub fn ended(&mut self, ended: LiveEnded) -> Vec<Act> {
+    /// A command has come so far: it is said before that it runs.
+    pub fn progressed(&mut self, progress: LiveProgress) -> Vec<Act> {
+        let is_untold = self.untold.iter().any(|(_, untold)| *untold == progress.command);
+        self.untold.retain(|(_, untold)| *untold != progress.command);
+        let started = is_untold.then_some(live_report::What::Started(progress.command));
+        started.into_iter().chain([live_report::What::Progress(progress)]).map(Act::Say).collect()
+    }
+
+    /// A command ended, at this instant.
+    pub fn ended(&mut self, ended: LiveEnded, now: Duration) -> Vec<Act> {
         let command = ended.command;
         self.commands.insert(command, Held::Ended(ended));
         self.busy = self.busy.filter(|busy| *busy != command);
         self.background.retain(|running| *running != command);
-        self.say(command).into_iter().chain(self.begin()).collect()
+        self.untold.retain(|(_, untold)| *untold != command);
+        self.say(command).into_iter().chain(self.begin(now)).collect()
     }
 
     /// The link was lost, at this instant.
@@ -182,14 +196,24 @@ impl Endpoint {
     /// When it is to be looked at again, if nothing happens.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Duration> {
+        let told_at = self.untold.front().map(|(at, _)| *at);
+        [self.left_at(), told_at].into_iter().flatten().min()
+    }
+
+    /// When the session is left, should its server not be heard.
+    fn left_at(&self) -> Option<Duration> {
         self.lost_at.filter(|_| !self.is_closed).map(|at| at.saturating_add(self.idle))
     }
 
-    /// Leaves a session whose server was not heard for too long: what waits is not begun any more.
-    pub fn tick(&mut self, now: Duration) {
-        if self.wakes_at().is_some_and(|at| at <= now) {
+    /// Does what is due: says of commands that they run, and leaves a session whose server was not heard for too long, so
+    /// that what waits is not begun any more.
+    pub fn tick(&mut self, now: Duration) -> Vec<Act> {
+        if self.left_at().is_some_and(|at| at <= now) {
             self.close();
         }
+        let due = self.untold.iter().take_while(|(at, _)| *at <= now).count();
+        let due: Vec<u32> = self.untold.drain(..due).map(|(_, command)| command).collect();
+        due.into_iter().filter_map(|command| self.say(command)).collect()
     }
 
     /// Whether it is closed, nothing runs, and nothing is left that the server has not stored.

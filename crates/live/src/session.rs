@@ -12,10 +12,14 @@ use crate::{Code, Name, SessionId};
 use muster_model::Timestamp;
 use muster_wire::{LiveEnded, LiveJoined};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Commands of one session. Source: reference/live-response.md section 3.3.
 pub const COMMANDS_MAX: usize = 250;
+
+/// What a command found is kept beside its session if it is no longer than this.
+const FRESH_BYTES_MAX: usize = 64 * 1024;
 
 /// How long a closed session is kept open for what was accepted before. Source: reference/live-response.md section 3.4.
 const DRAIN_MAX: Duration = Duration::from_secs(10);
@@ -137,8 +141,18 @@ pub struct Session {
     instance: Vec<u8>,
     #[serde(skip)]
     idle_from: Timestamp,
+    /// Shared with the states before and after: each change makes a state of its own.
     #[serde(skip)]
-    commands: Vec<Command>,
+    commands: Vec<Arc<Command>>,
+    #[serde(skip)]
+    fresh: Option<Fresh>,
+}
+
+/// What the command found that ended last, as the sensor wrote it: who waits for it need not read it from the disk.
+#[derive(Clone, Debug, PartialEq)]
+struct Fresh {
+    command: u32,
+    found: Arc<[u8]>,
 }
 
 impl Session {
@@ -157,6 +171,7 @@ impl Session {
             instance: Vec::new(),
             idle_from: now,
             commands: Vec::new(),
+            fresh: None,
         }
     }
 
@@ -166,7 +181,7 @@ impl Session {
         if matches!(self.phase, Phase::Active | Phase::Inactive { .. }) {
             self.phase = Phase::Inactive { since: now };
         }
-        self.commands = commands;
+        self.commands = commands.into_iter().map(Arc::new).collect();
         self.idle_from = now;
         self
     }
@@ -207,20 +222,34 @@ impl Session {
 
     /// Its commands, by their number.
     #[must_use]
-    pub fn commands(&self) -> &[Command] {
-        &self.commands
+    pub fn commands(&self) -> impl ExactSizeIterator<Item = &Command> {
+        self.commands.iter().map(Arc::as_ref)
     }
 
     /// A command.
     #[must_use]
     pub fn command(&self, number: u32) -> Option<&Command> {
-        self.commands.get(number as usize)
+        self.commands.get(number as usize).map(Arc::as_ref)
+    }
+
+    /// What a command found, if it ended last and found little.
+    #[must_use]
+    pub fn fresh(&self, number: u32) -> Option<&[u8]> {
+        self.fresh.as_ref().filter(|fresh| fresh.command == number).map(|fresh| &*fresh.found)
+    }
+
+    fn command_mut(&mut self, number: u32) -> Option<&mut Command> {
+        self.commands.get_mut(number as usize).map(Arc::make_mut)
+    }
+
+    fn all_are_over(&self) -> bool {
+        self.commands().all(Command::is_over)
     }
 
     /// The sensor has a link: it is asked to enter the session, or to say what it knows of one that is over.
     pub fn arrived(&self) -> Step {
         match self.phase {
-            Phase::Closed { .. } | Phase::TimedOut { .. } if self.commands.iter().any(Command::is_guessed) => {
+            Phase::Closed { .. } | Phase::TimedOut { .. } if self.commands().any(Command::is_guessed) => {
                 Step::say(Say::Close)
             }
             Phase::Closed { .. } | Phase::TimedOut { .. } => Step::default(),
@@ -247,10 +276,8 @@ impl Session {
             self.phase = Phase::Active;
             self.idle_from = now;
         }
-        for (number, command) in (0..).zip(&mut self.commands) {
-            if command.is_over() {
-                continue;
-            }
+        for (number, command) in (0..).zip(&mut self.commands).filter(|(_, command)| !command.is_over()) {
+            let command = Arc::make_mut(command);
             if command.is_sent && !is_same {
                 command.end(Ended::lost(now));
                 step.commands.insert(number);
@@ -283,8 +310,7 @@ impl Session {
         }
         let number = u32::try_from(self.commands.len()).map_err(|_| Refusal::TooMany)?;
         let name = issued.order.name();
-        let mut command = Command::new(issued);
-        let mut step = Step { header: true, ..Step::default() };
+        let (mut command, mut step) = (Command::new(issued), Step::default());
         step.commands.insert(number);
         if !self.can(name) {
             let text = format!("this endpoint does not support {}", name.text());
@@ -293,7 +319,7 @@ impl Session {
             command.is_sent = true;
             step.say.push(Say::Run(number));
         }
-        self.commands.push(command);
+        self.commands.push(Arc::new(command));
         self.idle_from = now;
         Ok((number, step))
     }
@@ -330,7 +356,7 @@ impl Session {
 
     /// The sensor has begun with a command.
     pub fn started(&mut self, number: u32, now: Timestamp) {
-        if let Some(command) = self.commands.get_mut(number as usize) {
+        if let Some(command) = self.command_mut(number) {
             command.start(now);
         }
     }
@@ -339,10 +365,12 @@ impl Session {
     pub fn ended(&mut self, ended: &LiveEnded, now: Timestamp) -> Step {
         let number = ended.command;
         let mut step = Step::say(Say::Stored(number));
-        if let Some(command) = self.commands.get_mut(number as usize).filter(|command| command.may_still_end()) {
+        if let Some(command) = self.command_mut(number).filter(|command| command.may_still_end()) {
             command.end(Ended::of_sensor(ended.code, ended.text.clone(), now));
             step.commands.insert(number);
             step.result = true;
+            let is_little = ended.found.len() <= FRESH_BYTES_MAX;
+            self.fresh = is_little.then(|| Fresh { command: number, found: ended.found.as_slice().into() });
             self.idle_from = now;
         }
         step.also(self.drained(now))
@@ -351,7 +379,7 @@ impl Session {
     /// The sensor will not begin this command.
     pub fn cancelled(&mut self, number: u32, now: Timestamp) -> Step {
         let mut step = Step::say(Say::Stored(number));
-        if let Some(command) = self.commands.get_mut(number as usize).filter(|command| command.may_still_end()) {
+        if let Some(command) = self.command_mut(number).filter(|command| command.may_still_end()) {
             command.end(Ended::cancelled(now));
             step.commands.insert(number);
         }
@@ -367,7 +395,7 @@ impl Session {
         if self.ended_at().is_some() {
             return Err(Refusal::Over);
         }
-        let command = self.commands.get_mut(number as usize).ok_or(Refusal::NoCommand)?;
+        let command = self.command_mut(number).ok_or(Refusal::NoCommand)?;
         if command.state() != State::Pending {
             return Err(Refusal::NotPending);
         }
@@ -403,7 +431,7 @@ impl Session {
 
     /// Ends a session that is closed once nothing of it runs.
     fn drained(&mut self, now: Timestamp) -> Step {
-        let is_drained = matches!(self.phase, Phase::Closing { .. }) && self.commands.iter().all(Command::is_over);
+        let is_drained = matches!(self.phase, Phase::Closing { .. }) && self.all_are_over();
         if is_drained { self.end(Phase::Closed { at: now }, now) } else { Step::default() }
     }
 
@@ -411,11 +439,9 @@ impl Session {
     fn end(&mut self, phase: Phase, now: Timestamp) -> Step {
         let mut step = Step { header: true, say: vec![Say::Close], ..Step::default() };
         let is_closed = matches!(phase, Phase::Closed { .. });
-        self.phase = phase;
-        for (number, command) in (0..).zip(&mut self.commands) {
-            if command.is_over() {
-                continue;
-            }
+        (self.phase, self.fresh) = (phase, None);
+        for (number, command) in (0..).zip(&mut self.commands).filter(|(_, command)| !command.is_over()) {
+            let command = Arc::make_mut(command);
             command.end(match (command.state(), is_closed) {
                 // One that was sent may have begun: nobody can say any more that it was cancelled.
                 (State::Pending, true) if !command.is_sent => Ended::cancelled_by_close(now),
@@ -430,12 +456,10 @@ impl Session {
     /// When it is to be looked at again, if nothing happens.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Timestamp> {
-        let overtime = || self.commands.iter().filter_map(|command| command.given_up_at(OVERTIME_MAX)).min();
+        let overtime = || self.commands().filter_map(|command| command.given_up_at(OVERTIME_MAX)).min();
         match self.phase {
             Phase::Pending => Some(self.created_at.saturating_add(self.timers.check_in())),
-            Phase::Active if self.commands.iter().all(Command::is_over) => {
-                Some(self.idle_from.saturating_add(self.timers.idle()))
-            }
+            Phase::Active if self.all_are_over() => Some(self.idle_from.saturating_add(self.timers.idle())),
             Phase::Active => overtime(),
             Phase::Inactive { since } => Some(since.saturating_add(self.timers.session())),
             Phase::Closing { since } => Some(since.saturating_add(DRAIN_MAX)),
@@ -450,7 +474,7 @@ impl Session {
         }
         match self.phase {
             Phase::Closing { .. } => self.end(Phase::Closed { at: now }, now),
-            Phase::Active if !self.commands.iter().all(Command::is_over) => self.give_up(now),
+            Phase::Active if !self.all_are_over() => self.give_up(now),
             _ => self.end(Phase::TimedOut { at: now }, now),
         }
     }
@@ -459,7 +483,7 @@ impl Session {
         let mut step = Step::default();
         for (number, command) in (0..).zip(&mut self.commands) {
             if command.given_up_at(OVERTIME_MAX).is_some_and(|at| at <= now) {
-                command.end(Ended::out_of_time(now));
+                Arc::make_mut(command).end(Ended::out_of_time(now));
                 step.commands.insert(number);
             }
         }

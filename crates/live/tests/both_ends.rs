@@ -4,7 +4,7 @@ use muster_live::{
     Act, Command, Endpoint, Issued, Order, Refusal, Say, Session, SessionId, State, Status, Step, Timers,
 };
 use muster_model::Timestamp;
-use muster_wire::{LiveClose, LiveEnded, LiveJoined, LiveOpen, LiveRun, live_order, live_report};
+use muster_wire::{LiveClose, LiveEnded, LiveJoined, LiveOpen, LiveProgress, LiveRun, live_order, live_report};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -205,7 +205,8 @@ impl World {
                     if self.endpoint.is_none() && matches!(what, live_order::What::Open(_)) {
                         self.endpoint = Some(Endpoint::default());
                     }
-                    let acts = self.endpoint.as_mut().map(|endpoint| endpoint.hear(what)).unwrap_or_default();
+                    let now = self.now;
+                    let acts = self.endpoint.as_mut().map(|endpoint| endpoint.hear(what, now)).unwrap_or_default();
                     self.act(acts);
                 }
             }
@@ -227,8 +228,8 @@ impl World {
             Event::Finish(which) => {
                 if !self.running.is_empty() {
                     let command = self.running.remove(which % self.running.len());
-                    let ended = LiveEnded { command, ..LiveEnded::default() };
-                    let acts = self.endpoint.as_mut().map(|endpoint| endpoint.ended(ended)).unwrap_or_default();
+                    let (ended, now) = (LiveEnded { command, ..LiveEnded::default() }, self.now);
+                    let acts = self.endpoint.as_mut().map(|endpoint| endpoint.ended(ended, now)).unwrap_or_default();
                     self.act(acts);
                 }
             }
@@ -259,10 +260,9 @@ impl World {
             let (at, now) = (self.at(), self.now);
             let step = self.session.tick(at);
             self.take(step);
-            if !self.is_linked
-                && let Some(endpoint) = &mut self.endpoint
-            {
-                endpoint.tick(now);
+            let acts = self.endpoint.as_mut().map(|endpoint| endpoint.tick(now)).unwrap_or_default();
+            if self.is_linked {
+                self.act(acts);
             }
         }
     }
@@ -346,10 +346,10 @@ fn keepalive_and_running_commands_hold_a_session_and_nothing_else_does() {
     world.happen(Event::Issue);
     world.wait(60);
     assert_eq!(world.session.status(), Status::Active, "a command is under way");
-    for event in [Event::ToSensor, Event::Finish(0), Event::ToServer, Event::ToServer] {
+    for event in [Event::ToSensor, Event::Finish(0), Event::ToServer] {
         world.happen(event);
     }
-    assert_eq!(world.session.commands()[0].state(), State::Complete);
+    assert_eq!(world.session.command(0).unwrap().state(), State::Complete);
     world.wait(29);
     assert_eq!(world.session.status(), Status::Active);
     world.wait(1);
@@ -367,7 +367,7 @@ fn what_was_accepted_before_a_session_is_closed_still_runs() {
     world.settle();
     assert_eq!(world.begun.len(), 2);
     assert!(world.session.is_over());
-    assert!(world.session.commands().iter().all(|command| command.state() == State::Complete));
+    assert!(world.session.commands().all(|command| command.state() == State::Complete));
 }
 
 #[test]
@@ -380,8 +380,33 @@ fn what_did_not_begin_within_ten_seconds_of_the_close_is_cancelled() {
     world.wait(10);
     assert!(world.session.is_over());
     world.settle();
-    let states: Vec<State> = world.session.commands().iter().map(Command::state).collect();
+    let states: Vec<State> = world.session.commands().map(Command::state).collect();
     assert_eq!(states, [State::Complete, State::Complete], "both had begun on the sensor before it heard of the end");
+}
+
+#[test]
+fn it_is_said_of_a_command_that_it_runs_unless_it_ended_at_once() {
+    let mut world = World::new();
+    for event in [Event::Connect, Event::ToSensor, Event::ToServer, Event::Issue, Event::ToSensor] {
+        world.happen(event);
+    }
+    assert!(world.to_server.is_empty(), "it may end at once");
+    world.wait(1);
+    assert_eq!(world.to_server, [live_report::What::Started(0)]);
+    for event in [Event::ToServer, Event::Finish(0), Event::Wait(1), Event::Issue, Event::ToSensor, Event::Finish(0)] {
+        world.happen(event);
+    }
+    let ended = |command| live_report::What::Ended(LiveEnded { command, ..LiveEnded::default() });
+    world.wait(1);
+    assert_eq!(world.to_server, [ended(0), ended(1)], "the end says all");
+    let mut endpoint = Endpoint::default();
+    let order = serde_json::to_vec(&Order::ProcessList).unwrap();
+    let run = LiveRun { command: 0, order, timeout_ms: 20_000, file: None };
+    drop(endpoint.hear(live_order::What::Run(run), Duration::ZERO));
+    let progress = LiveProgress { command: 0, ..LiveProgress::default() };
+    let told = [live_report::What::Started(0), live_report::What::Progress(progress.clone())].map(Act::Say);
+    assert_eq!(endpoint.progressed(progress.clone()), told);
+    assert_eq!(endpoint.progressed(progress), told[1..]);
 }
 
 #[test]
@@ -390,14 +415,15 @@ fn a_command_that_the_sensor_has_is_cancelled_by_the_sensor_alone() {
     for event in [Event::Connect, Event::ToSensor, Event::ToServer, Event::Issue, Event::Issue] {
         world.happen(event);
     }
-    for event in [Event::ToSensor, Event::ToSensor, Event::ToServer, Event::Cancel(0), Event::Cancel(1)] {
+    for event in [Event::ToSensor, Event::ToSensor, Event::Wait(1), Event::ToServer, Event::Cancel(0), Event::Cancel(1)]
+    {
         world.happen(event);
     }
-    assert_eq!(world.session.commands()[1].state(), State::Pending, "it is asked for, and not known yet");
+    assert_eq!(world.session.command(1).unwrap().state(), State::Pending, "it is asked for, and not known yet");
     for event in [Event::ToSensor, Event::ToServer, Event::Finish(0), Event::ToServer, Event::ToServer] {
         world.happen(event);
     }
-    let states: Vec<State> = world.session.commands().iter().map(Command::state).collect();
+    let states: Vec<State> = world.session.commands().map(Command::state).collect();
     assert_eq!(states, [State::Complete, State::Cancelled]);
     assert!(matches!(world.session.cancel(0, world.at()), Err(Refusal::NotPending)));
     assert!(matches!(world.session.cancel(9, world.at()), Err(Refusal::NoCommand)));

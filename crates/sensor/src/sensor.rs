@@ -298,7 +298,7 @@ impl<'a> Sensor<'a> {
     fn wake_up(&mut self) {
         let instant = Instant::now();
         self.agent.tick(clock::now());
-        self.live.tick();
+        self.live_tick();
         if self.link.connect_at.is_some_and(|at| at <= instant) {
             self.connect();
         }

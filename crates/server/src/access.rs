@@ -15,6 +15,7 @@ mod key;
 mod permission;
 mod secrets;
 mod token;
+mod verified;
 
 pub use error::Error;
 pub use flair::{BULK_CALLS, Flair, Reach, Sight, with_flair, without_flair};

@@ -40,11 +40,6 @@ impl Sessions {
         self.begun.checked_add(earliest)
     }
 
-    pub(super) fn tick(&mut self) {
-        let now = self.begun.elapsed();
-        self.by_number.values_mut().for_each(|endpoint| endpoint.tick(now));
-    }
-
     /// The endpoint of a session; a new one when it is opened.
     fn of(&mut self, order: &LiveOrder) -> Option<&mut Endpoint> {
         if matches!(order.what, Some(live_order::What::Open(_))) && !self.by_number.contains_key(&order.session) {
@@ -61,22 +56,33 @@ impl Sessions {
 impl Sensor<'_> {
     /// The server said something about a session.
     pub(super) fn live_order(&mut self, order: LiveOrder) {
-        let session = order.session;
+        let (session, now) = (order.session, self.live.begun.elapsed());
         let Some(endpoint) = self.live.of(&order) else { return };
-        let acts = order.what.map(|what| endpoint.hear(what)).unwrap_or_default();
+        let acts = order.what.map(|what| endpoint.hear(what, now)).unwrap_or_default();
         self.live_acts(session, acts);
     }
 
     /// A command of a session ended.
     pub(super) fn live_ended(&mut self, session: u64, ended: LiveEnded) {
+        let now = self.live.begun.elapsed();
         let Some(endpoint) = self.live.by_number.get_mut(&session) else { return };
-        let acts = endpoint.ended(ended);
+        let acts = endpoint.ended(ended, now);
         self.live_acts(session, acts);
+    }
+
+    /// Does what is due.
+    pub(super) fn live_tick(&mut self) {
+        let now = self.live.begun.elapsed();
+        let ticked = |(session, endpoint): (&u64, &mut Endpoint)| (*session, endpoint.tick(now));
+        let due: Vec<(u64, Vec<Act>)> = self.live.by_number.iter_mut().map(ticked).collect();
+        due.into_iter().for_each(|(session, acts)| self.live_acts(session, acts));
     }
 
     /// A command of a session has come so far. Nobody misses it if there is no link.
     pub(super) fn live_progress(&mut self, session: u64, progress: LiveProgress) {
-        self.live_say(session, live_report::What::Progress(progress));
+        let Some(endpoint) = self.live.by_number.get_mut(&session) else { return };
+        let acts = endpoint.progressed(progress);
+        self.live_acts(session, acts);
     }
 
     fn live_acts(&mut self, session: u64, acts: Vec<Act>) {

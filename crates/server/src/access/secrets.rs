@@ -1,5 +1,7 @@
 //! The keys of this server, and how new ones take over while it serves.
 
+use super::token::{Caller, Refused};
+use super::verified::Verified;
 use super::{TOKEN_TTL_S_MAX, to_hex};
 use crate::random;
 use crate::records::{Batch, Kind, Records, SERVER};
@@ -23,7 +25,11 @@ const OLDER_MAX: usize = 15;
 
 /// Keys of this server, made at its first start. All clones are the same.
 #[derive(Clone)]
-pub struct Secrets(Arc<RwLock<Keys>>);
+pub struct Secrets {
+    keys: Arc<RwLock<Keys>>,
+    /// Changed only while `keys` is held: what was read with keys of before is gone with them.
+    verified: Arc<Verified>,
+}
 
 #[derive(Clone, Serialize, Deserialize)]
 struct Keys {
@@ -80,6 +86,12 @@ impl Keys {
         if self.lasting_key.is_empty() { &self.digest_key } else { &self.lasting_key }
     }
 
+    /// Keys by which a token that is shown now may have been signed, newest first.
+    fn of_tokens(&self, now: Timestamp) -> Vec<String> {
+        let older = self.older.iter().filter(|keys| now < keys.ends_at()).filter_map(|keys| keys.token_key.clone());
+        std::iter::once(self.token_key.clone()).chain(older).collect()
+    }
+
     fn rotated(&self, ends_tokens: bool, now: Timestamp) -> (Self, Rotated) {
         let retired =
             Older { digest_key: self.digest_key.clone(), token_key: Some(self.token_key.clone()), retired_at: now };
@@ -111,7 +123,11 @@ impl Secrets {
                 keys
             }
         };
-        Ok(Self(Arc::new(RwLock::new(keys))))
+        Ok(Self::of(keys))
+    }
+
+    fn of(keys: Keys) -> Self {
+        Self { keys: Arc::new(RwLock::new(keys)), verified: Arc::default() }
     }
 
     /// Makes new keys for tokens and credentials. What was made with those of before stays valid: tokens until they
@@ -123,14 +139,16 @@ impl Secrets {
     pub async fn rotate(&self, records: &Records, ends_tokens: bool, now: Timestamp) -> Result<Rotated, StoreError> {
         let mut next = None;
         let decide = || {
-            let (keys, rotated) = self.0.read().rotated(ends_tokens, now);
+            let (keys, rotated) = self.keys.read().rotated(ends_tokens, now);
             let batch = Batch::default().put(SERVER, SECRETS, OURS, &keys, Expect::Any)?;
             next = Some((keys, rotated));
             Ok::<_, StoreError>(batch)
         };
         records.change(&[SERVER], decide).await?;
         let (keys, rotated) = next.ok_or_else(|| StoreError::Failed("nothing was decided".into()))?;
-        *self.0.write() = keys;
+        let mut held = self.keys.write();
+        *held = keys;
+        self.verified.forget();
         Ok(rotated)
     }
 
@@ -143,13 +161,13 @@ impl Secrets {
     /// A digest that is the same whatever keys the server has by then.
     #[must_use]
     pub fn lasting_digest(&self, text: &[u8]) -> String {
-        digest_under(self.0.read().lasting(), text)
+        digest_under(self.keys.read().lasting(), text)
     }
 
     /// What is stored of a new credential, hex; equal credentials give equal digests.
     #[must_use]
     pub fn digest(&self, credential: &[u8]) -> String {
-        digest_under(&self.0.read().digest_key, credential)
+        digest_under(&self.keys.read().digest_key, credential)
     }
 
     /// What is stored of a credential, by whichever key it was made: the newest digest that `is_known`, or that of now.
@@ -159,21 +177,30 @@ impl Secrets {
         if is_known(&now) {
             return now;
         }
-        let keys = self.0.read();
+        let keys = self.keys.read();
         let older = keys.older.iter().map(|keys| digest_under(&keys.digest_key, credential));
         older.into_iter().find(|digest| is_known(digest)).unwrap_or(now)
     }
 
     /// The key that signs tokens.
     pub(crate) fn token_key(&self) -> String {
-        self.0.read().token_key.clone()
+        self.keys.read().token_key.clone()
     }
 
-    /// Keys by which a token that is shown now may have been signed, newest first.
-    pub(super) fn token_keys(&self, now: Timestamp) -> Vec<String> {
-        let keys = self.0.read();
-        let older = keys.older.iter().filter(|keys| now < keys.ends_at()).filter_map(|keys| keys.token_key.clone());
-        std::iter::once(keys.token_key.clone()).chain(older).collect()
+    /// Whose token this is, and until when it is valid; read by `read` with the keys by which it may have been signed,
+    /// newest first, unless it was shown before.
+    ///
+    /// # Errors
+    ///
+    /// Those of `read`.
+    pub(super) fn verified(
+        &self,
+        token: &str,
+        now: Timestamp,
+        read: impl FnOnce(&[String]) -> Result<(Caller, Timestamp), Refused>,
+    ) -> Result<(Caller, Timestamp), Refused> {
+        let keys = self.keys.read();
+        self.verified.get_or(token, || read(&keys.of_tokens(now)))
     }
 }
 
@@ -188,12 +215,12 @@ mod tests {
     #[test]
     fn two_5_older_keys_verify_until_the_longest_token_is_over_and_what_must_last_lasts() {
         let keys = Keys::generate();
-        let first = Secrets(Arc::new(RwLock::new(keys.clone())));
+        let first = Secrets::of(keys.clone());
         let (next, rotated) = keys.rotated(false, day(100));
-        let second = Secrets(Arc::new(RwLock::new(next.clone())));
+        let second = Secrets::of(next.clone());
         assert_eq!(rotated, Rotated { tokens_until: Some(day(131)), unknown_before: None });
-        assert_eq!(second.token_keys(day(130)), [second.token_key(), first.token_key()]);
-        assert_eq!(second.token_keys(day(131)), [second.token_key()]);
+        assert_eq!(next.of_tokens(day(130)), [second.token_key(), first.token_key()]);
+        assert_eq!(next.of_tokens(day(131)), [second.token_key()]);
         assert_eq!(second.lasting_digest(b"x"), first.lasting_digest(b"x"));
         let made_before = first.digest(b"key");
         assert_eq!(second.stored_digest(b"key", |digest| digest == made_before), made_before);
@@ -219,9 +246,9 @@ mod tests {
     #[test]
     fn what_was_derived_from_the_first_key_stays() {
         let old: Keys = serde_json::from_str(r#"{"digest_key":"aa","token_key":"bb"}"#).unwrap();
-        let before = Secrets(Arc::new(RwLock::new(old.clone()))).lasting_digest(b"x");
+        let before = Secrets::of(old.clone()).lasting_digest(b"x");
         assert_eq!(before, digest_under("aa", b"x"));
-        let after = Secrets(Arc::new(RwLock::new(old.rotated(false, day(1)).0)));
+        let after = Secrets::of(old.rotated(false, day(1)).0);
         assert_eq!(after.lasting_digest(b"x"), before);
     }
 }

@@ -7,8 +7,9 @@ use crate::records::{Records, SERVER};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use muster_model::{Oid, Timestamp};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Validity of a token when the client names none. Source: reference/rest-api.md section 5.1.
 pub const TOKEN_TTL_S: i64 = 3_600;
@@ -46,7 +47,23 @@ pub enum ClaimedOrganizations {
 
 /// What a caller may do where.
 #[derive(Clone, Debug, Default)]
-pub struct Scope(pub BTreeMap<Oid, BTreeSet<String>>);
+pub struct Scope(pub BTreeMap<Oid, Arc<BTreeSet<String>>>);
+
+impl Scope {
+    /// These permissions in these organizations.
+    pub fn new<P: IntoIterator<Item = String>>(organizations: impl IntoIterator<Item = (Oid, P)>) -> Self {
+        let set = |permissions: P| Arc::new(permissions.into_iter().collect());
+        Self(organizations.into_iter().map(|(oid, permissions)| (oid, set(permissions))).collect())
+    }
+}
+
+/// Leaves of permissions only those that are there `still`.
+fn keep(have: &mut Arc<BTreeSet<String>>, still: &[String]) {
+    let still: HashSet<&str> = still.iter().map(String::as_str).collect();
+    if !have.iter().all(|name| still.contains(name.as_str())) {
+        Arc::make_mut(have).retain(|name| still.contains(name.as_str()));
+    }
+}
 
 /// Someone with a valid token.
 #[derive(Clone, Debug)]
@@ -165,7 +182,7 @@ impl Secrets {
     /// [`Refused::Token`] if it cannot be signed.
     pub fn token(&self, caller: Caller, ttl_s: i64, source: Option<IpAddr>, now: Timestamp) -> Result<String, Refused> {
         let is_user = caller.is_user();
-        let permissions = caller.scope.0.values().next().into_iter().flatten().cloned().collect();
+        let permissions = caller.scope.0.values().next().into_iter().flat_map(|set| set.iter().cloned()).collect();
         let claims = Claims {
             aud: AUDIENCE.into(),
             exp: now.as_secs().saturating_add(ttl_s.clamp(1, TOKEN_TTL_S_MAX)),
@@ -175,7 +192,7 @@ impl Secrets {
             sip: source.map(|ip| ip.to_string()).unwrap_or_default(),
             perms: if is_user { Vec::new() } else { permissions },
             oid: if is_user {
-                let sorted = |set: BTreeSet<String>| set.into_iter().collect();
+                let sorted = |set: Arc<BTreeSet<String>>| set.iter().cloned().collect();
                 ClaimedOrganizations::ByOrganization(
                     caller.scope.0.into_iter().map(|(oid, set)| (oid, sorted(set))).collect(),
                 )
@@ -214,18 +231,17 @@ impl Secrets {
                 if user.uid != exchange.uid && !exchange.uid.is_empty() {
                     return Err(Refused::Credential);
                 }
-                let mut scope: BTreeMap<_, BTreeSet<String>> =
-                    user.organizations.into_iter().map(|(oid, names)| (oid, names.into_iter().collect())).collect();
-                scope.retain(|oid, _| key.organizations.contains(oid));
+                let mut scope = Scope::new(user.organizations);
+                scope.0.retain(|oid, _| key.organizations.contains(oid));
                 match (chosen, exchange.oid) {
-                    (Ok(oid), _) => scope.retain(|have, _| *have == oid),
+                    (Ok(oid), _) => scope.0.retain(|have, _| *have == oid),
                     (Err(_), "-" | "") => {}
                     (Err(_), _) => return Err(Refused::Credential),
                 }
-                if scope.is_empty() && chosen_one(exchange.oid) {
+                if scope.0.is_empty() && chosen_one(exchange.oid) {
                     return Err(Refused::Credential);
                 }
-                Caller { identity: key.email, uid: user.uid, credential, scope: Scope(scope), in_console: false }
+                Caller { identity: key.email, uid: user.uid, credential, scope, in_console: false }
             }
         };
         Ok(restricted(caller, exchange.permissions.as_deref()))
@@ -246,33 +262,11 @@ impl Secrets {
     ///
     /// As [`Secrets::verify`].
     pub fn verify_until(&self, token: &str, now: Timestamp) -> Result<(Caller, Timestamp), Refused> {
-        let mut validation = Validation::new(Algorithm::HS256);
-        validation.set_audience(&[AUDIENCE]);
-        validation.validate_exp = false; // The clock is an argument here.
-        let keys = self.token_keys(now);
-        let mut read = keys
-            .iter()
-            .map(|key| jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(key.as_bytes()), &validation));
-        let claims = read.find_map(Result::ok).ok_or(Refused::Token)?.claims;
-        if claims.exp <= now.as_secs() {
+        let (caller, expires_at) = self.verified(token, now, |keys| read(token, keys))?;
+        if expires_at.as_secs() <= now.as_secs() {
             return Err(Refused::Expired);
         }
-        let scope = match claims.oid {
-            ClaimedOrganizations::Listed(oids) => {
-                oids.into_iter().map(|oid| (oid, claims.perms.iter().cloned().collect())).collect()
-            }
-            ClaimedOrganizations::ByOrganization(by) => {
-                by.into_iter().map(|(oid, names)| (oid, names.into_iter().collect())).collect()
-            }
-        };
-        let caller = Caller {
-            identity: claims.email,
-            uid: claims.uid,
-            credential: claims.kid,
-            scope: Scope(scope),
-            in_console: false,
-        };
-        Ok((caller, Timestamp::from_secs(claims.exp)))
+        Ok((caller, expires_at))
     }
 
     /// Takes from a caller what was taken from the credential or the user since the token was made.
@@ -280,18 +274,17 @@ impl Secrets {
     #[must_use]
     pub fn without_what_was_taken(&self, records: &Records, mut caller: Caller) -> Option<Caller> {
         if caller.is_user() {
-            let key = records.get(SERVER, USER_KEY, &caller.credential)?;
-            let user = records.get(SERVER, USER, &key.email).filter(|user| user.uid == caller.uid)?;
+            let key = records.shared(SERVER, USER_KEY, &caller.credential)?;
+            let user = records.shared(SERVER, USER, &key.email).filter(|user| user.uid == caller.uid)?;
             caller.scope.0.retain(|oid, have| {
                 let present = user.organizations.get(oid).filter(|_| key.organizations.contains(oid));
-                have.retain(|name| present.is_some_and(|present| present.contains(name)));
-                present.is_some()
+                present.inspect(|present| keep(have, present)).is_some()
             });
             return Some(caller);
         }
         for (oid, have) in &mut caller.scope.0 {
-            let key = records.get(*oid, API_KEY, &caller.credential)?;
-            have.retain(|name| key.permissions.contains(name));
+            let key = records.shared(*oid, API_KEY, &caller.credential)?;
+            keep(have, &key.permissions);
         }
         Some(caller)
     }
@@ -328,7 +321,7 @@ impl Secrets {
     ///
     /// [`Refused::Address`].
     pub fn require_address(&self, records: &Records, caller: &Caller, source: Option<IpAddr>) -> Result<(), Refused> {
-        let mut keys = caller.scope.0.keys().filter_map(|oid| records.get(*oid, API_KEY, &caller.credential));
+        let mut keys = caller.scope.0.keys().filter_map(|oid| records.shared(*oid, API_KEY, &caller.credential));
         if keys.all(|key| allows(&key.allowed_ip_range, source)) { Ok(()) } else { Err(Refused::Address) }
     }
 }
@@ -344,9 +337,25 @@ fn organization_caller(
     if !allows(&key.allowed_ip_range, exchange.source) {
         return Err(Refused::Address);
     }
-    let permissions = key.permissions.into_iter().collect();
-    let scope = Scope([(oid, permissions)].into());
+    let scope = Scope::new([(oid, key.permissions)]);
     Ok(Caller { identity: key.name, uid: String::new(), credential, scope, in_console: false })
+}
+
+/// What a token says, if one of these keys signed it.
+fn read(token: &str, keys: &[String]) -> Result<(Caller, Timestamp), Refused> {
+    let mut validation = Validation::new(Algorithm::HS256);
+    validation.set_audience(&[AUDIENCE]);
+    validation.validate_exp = false; // The clock is an argument here.
+    let mut read = keys
+        .iter()
+        .map(|key| jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(key.as_bytes()), &validation));
+    let claims = read.find_map(Result::ok).ok_or(Refused::Token)?.claims;
+    let scope = match claims.oid {
+        ClaimedOrganizations::Listed(oids) => Scope::new(oids.into_iter().map(|oid| (oid, claims.perms.clone()))),
+        ClaimedOrganizations::ByOrganization(by) => Scope::new(by),
+    };
+    let (identity, uid, credential) = (claims.email, claims.uid, claims.kid);
+    Ok((Caller { identity, uid, credential, scope, in_console: false }, Timestamp::from_secs(claims.exp)))
 }
 
 fn chosen_one(oid: &str) -> bool {
@@ -356,7 +365,7 @@ fn chosen_one(oid: &str) -> bool {
 fn restricted(mut caller: Caller, permissions: Option<&[&str]>) -> Caller {
     if let Some(only) = permissions {
         for have in caller.scope.0.values_mut() {
-            have.retain(|name| only.contains(&name.as_str()));
+            Arc::make_mut(have).retain(|name| only.contains(&name.as_str()));
         }
     }
     caller

@@ -146,8 +146,7 @@ pub fn known(console: &Console, digest: &str, now: Timestamp) -> Result<(Caller,
         .get(SERVER, USER, &session.email)
         .filter(|user| user.uid == session.uid)
         .ok_or(Error::SignedOut)?;
-    let organizations = user.organizations.into_iter();
-    let scope = Scope(organizations.map(|(oid, names)| (oid, names.into_iter().collect())).collect());
+    let scope = Scope::new(user.organizations);
     let (identity, uid) = (session.email.clone(), session.uid.clone());
     Ok((Caller { identity, uid, credential: digest.to_owned(), scope, in_console: true }, session))
 }

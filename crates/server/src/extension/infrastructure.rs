@@ -78,7 +78,7 @@ const ACTIONS: &[Action] = &[
 pub const SERVICE: &str = "infrastructure-service";
 
 /// What the caller may do in the organization.
-struct Rights(BTreeSet<String>);
+struct Rights(Arc<BTreeSet<String>>);
 
 impl Rights {
     fn may(&self, permission: &str) -> bool {

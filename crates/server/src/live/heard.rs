@@ -16,8 +16,7 @@ use std::sync::atomic::Ordering;
 impl Live {
     /// Takes in what a sensor says. What cannot be stored is not acknowledged, so the sensor says it again.
     pub async fn heard(&self, place: &Place, report: LiveReport) {
-        let live = self.of_sensor(place).into_iter().find(|live| live.number() == report.session);
-        let (Some(live), Some(what)) = (live, report.what) else { return };
+        let (Some(live), Some(what)) = (self.of_number(place, report.session), report.what) else { return };
         let taken = match what {
             live_report::What::Joined(joined) => {
                 self.turn(&live, |session, now| Ok(((), session.joined(joined, now), Beside::default()))).await
@@ -58,7 +57,7 @@ impl Live {
             Some(filed) => Some(self.finish_file(live, filed, &mut ended).await?),
             None => None,
         };
-        let sid = super::sensor_at(&live.place).map(|sensor| sensor.sid.to_string()).unwrap_or_default();
+        let sid = live.sid();
         self.turn_held(live, |session, now| {
             let step = session.ended(&ended, now);
             let mut beside = Beside::default();

@@ -9,7 +9,7 @@ use crate::config::LiveLimits;
 use crate::intake::event::{self, Actor};
 use crate::intake::{Beside, Intake, Record};
 use crate::organization::{Organization, Place};
-use muster_live::{Cancel, Found, Issued, Order, Refusal, Say, Session, SessionId, State, Step, Timers};
+use muster_live::{Cancel, Issued, Order, Refusal, Say, Session, SessionId, State, Step, Timers};
 use muster_model::{Oid, Timestamp};
 use muster_store::{LivePart, LiveRow, Store, StoreError, Write};
 use muster_wire::{LiveClose, LiveFile, LiveOpen, LiveRun, live_order};
@@ -259,7 +259,10 @@ impl Live {
                 },
                 Say::Cancel(number) => live_order::What::Cancel(number),
                 Say::Close => live_order::What::Close(LiveClose {}),
-                Say::Stored(number) => live_order::What::Stored(number),
+                Say::Stored(number) => {
+                    live.acknowledge(number);
+                    continue;
+                }
             });
         }
     }
@@ -301,7 +304,7 @@ impl Live {
             }
             _ => (None, None),
         };
-        let sid = super::sensor_at(&live.place).map(|sensor| sensor.sid.to_string()).unwrap_or_default();
+        let sid = live.sid();
         let oid = live.oid();
         let filed = fresh.clone();
         let number = self
@@ -339,15 +342,21 @@ impl Live {
     ///
     /// [`Error::NoCommand`], [`Error::Store`].
     pub async fn command(&self, live: &LiveSession, number: u32) -> Result<CommandView, Error> {
-        let command = live.state().command(number).cloned().ok_or(Error::NoCommand)?;
+        let state = live.state();
+        let command = state.command(number).cloned().ok_or(Error::NoCommand)?;
         if !command.is_over() {
             let found = live.progress.lock().get(&number).cloned().unwrap_or_default();
             return Ok(CommandView { number, command, found });
         }
-        let (oid, session) = (live.oid(), live.number());
-        let row = self.store.read(move |read| read.live_one(oid, session, LivePart::Found, number)).await?;
-        let found = row.and_then(|row| serde_json::from_slice::<Found>(&row.body).ok()).unwrap_or_default();
-        Ok(CommandView { number, command, found })
+        let found = match state.fresh(number) {
+            Some(fresh) => serde_json::from_slice(fresh).ok(),
+            None => {
+                let (oid, session) = (live.oid(), live.number());
+                let row = self.store.read(move |read| read.live_one(oid, session, LivePart::Found, number)).await?;
+                row.and_then(|row| serde_json::from_slice(&row.body).ok())
+            }
+        };
+        Ok(CommandView { number, command, found: found.unwrap_or_default() })
     }
 
     /// Cancels a command that has not begun.
@@ -356,7 +365,7 @@ impl Live {
     ///
     /// [`Refusal::NotPending`] if it has, [`Error::NoAnswer`] if the sensor did not say.
     pub async fn cancel(&self, live: &LiveSession, number: u32, actor: &Actor) -> Result<CommandView, Error> {
-        let sid = super::sensor_at(&live.place).map(|sensor| sensor.sid.to_string()).unwrap_or_default();
+        let sid = live.sid();
         let oid = live.oid();
         let cancel = self
             .turn(live, |session, now| {
@@ -401,7 +410,7 @@ impl Live {
     ///
     /// [`Error::NoSession`] if it has timed out.
     pub async fn close(&self, live: &LiveSession, actor: &Actor) -> Result<(), Error> {
-        let sid = super::sensor_at(&live.place).map(|sensor| sensor.sid.to_string()).unwrap_or_default();
+        let sid = live.sid();
         let oid = live.oid();
         self.turn(live, |session, now| {
             let step = session.close(now).map_err(|_| Error::NoSession)?;
@@ -433,6 +442,13 @@ impl Live {
         }
     }
 
+    /// A session of a sensor, by its number.
+    pub(super) fn of_number(&self, place: &Place, number: u64) -> Option<Arc<LiveSession>> {
+        let room = self.rooms.read().get(&place.organization.oid).cloned()?;
+        let live = room.sessions.read().by_number.get(&number).cloned();
+        live.filter(|live| live.place.ordinal == place.ordinal)
+    }
+
     pub(super) fn of_sensor(&self, place: &Place) -> Vec<Arc<LiveSession>> {
         let Some(room) = self.rooms.read().get(&place.organization.oid).cloned() else { return Vec::new() };
         let mut all = room.all();
@@ -456,6 +472,7 @@ impl Live {
             for (at, live) in all.iter().enumerate() {
                 let state = live.state();
                 self.ask_again(live);
+                live.say_stored();
                 if state.wakes_at().is_some_and(|at| at <= now) {
                     let ticked = self.turn(live, |session, now| Ok(((), session.tick(now), Beside::default()))).await;
                     if let Err(error) = ticked {

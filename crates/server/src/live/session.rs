@@ -27,6 +27,9 @@ pub struct LiveSession {
     pub(super) files: Files,
     /// Something that the sensor said could not be stored, and is to be said again.
     pub(super) is_owed: AtomicBool,
+    /// Ends of commands that are stored, which the sensor hears after a tick, or before it enters or leaves the session:
+    /// all it does with them is to forget, and the next command does not wait for that.
+    stored: Mutex<Vec<u32>>,
 }
 
 /// A command, with what is known of its end.
@@ -50,6 +53,7 @@ impl LiveSession {
             progress: Mutex::default(),
             files: Files::default(),
             is_owed: AtomicBool::new(false),
+            stored: Mutex::default(),
         }
     }
 
@@ -83,6 +87,12 @@ impl LiveSession {
         super::sensor_at(&self.place)
     }
 
+    /// The id of its sensor, for records about it; nothing if the sensor is gone.
+    pub(super) fn sid(&self) -> String {
+        let state = self.place.organization.state.lock();
+        state.fleet.row(self.place.ordinal).map(|row| row.sensor.sid.to_string()).unwrap_or_default()
+    }
+
     /// How it stands.
     #[must_use]
     pub fn state(&self) -> Arc<Session> {
@@ -107,10 +117,31 @@ impl LiveSession {
 
     /// Says something to the sensor, if it is there: whoever comes later is told what it missed.
     pub(super) fn say(&self, what: live_order::What) {
-        let order = LiveOrder { session: self.number(), what: Some(what) };
+        if !matches!(what, live_order::What::Run(_)) {
+            self.say_stored();
+        }
+        self.send([what]);
+    }
+
+    /// Says later that an end is stored.
+    pub(super) fn acknowledge(&self, command: u32) {
+        self.stored.lock().push(command);
+    }
+
+    /// Says what ends are stored, if any were not said.
+    pub(super) fn say_stored(&self) {
+        let stored = std::mem::take(&mut *self.stored.lock());
+        if !stored.is_empty() {
+            self.send(stored.into_iter().map(live_order::What::Stored));
+        }
+    }
+
+    fn send(&self, all: impl IntoIterator<Item = live_order::What>) {
+        let session = self.number();
         let state = self.place.organization.state.lock();
         if let Some(link) = state.link(self.place.ordinal) {
-            link.send(from_server::Message::Live(order));
+            let order = |what| from_server::Message::Live(LiveOrder { session, what: Some(what) });
+            all.into_iter().for_each(|what| link.send(order(what)));
         }
     }
 }

@@ -224,7 +224,7 @@ pub fn add_identity(
 #[must_use]
 pub fn identity(records: &Records, oid: Oid, subscribed: &Subscribed) -> Option<Caller> {
     let key = records.get(oid, API_KEY, &subscribed.key)?;
-    let scope = Scope([(oid, key.permissions.into_iter().collect())].into());
+    let scope = Scope::new([(oid, key.permissions)]);
     Some(Caller {
         identity: key.name,
         uid: String::new(),

@@ -18,6 +18,9 @@ use uuid::Uuid;
 /// Id of the first sensor.
 const FIRST_SID: u128 = 0x11fe;
 
+/// Longer than a sensor waits before it says of a command that it runs.
+const MOMENT: Duration = Duration::from_millis(30);
+
 /// A command: the number of its session, and its own.
 pub type Which = (u64, u32);
 
@@ -26,6 +29,8 @@ pub struct Machine {
     pub ordinal: u32,
     /// Counts its runs.
     pub instance: u8,
+    /// Its own clock.
+    now: Duration,
     sessions: BTreeMap<u64, Endpoint>,
     link: Option<Arc<Link>>,
     connecting: Option<JoinHandle<Option<Arc<Link>>>>,
@@ -97,7 +102,7 @@ impl Machine {
             went_offline(&app.sensors, &place, &link).await;
             app.live.lost(&place).await;
         }));
-        self.sessions.values_mut().for_each(|endpoint| endpoint.lost(Duration::ZERO));
+        self.sessions.values_mut().for_each(|endpoint| endpoint.lost(self.now));
     }
 
     /// The server is gone, and with it everything under way.
@@ -105,7 +110,7 @@ impl Machine {
         (self.link, self.connecting, self.telling) = (None, None, None);
         self.leaving.clear();
         self.to_server.clear();
-        self.sessions.values_mut().for_each(|endpoint| endpoint.lost(Duration::ZERO));
+        self.sessions.values_mut().for_each(|endpoint| endpoint.lost(self.now));
     }
 
     /// The sensor dies, and is started anew.
@@ -152,7 +157,7 @@ impl Machine {
             self.sessions.entry(session).or_default();
         }
         if let Some(endpoint) = self.sessions.get_mut(&session) {
-            let acts = endpoint.hear(what);
+            let acts = endpoint.hear(what, self.now);
             self.act(session, acts);
         }
     }
@@ -185,6 +190,14 @@ impl Machine {
         }
     }
 
+    /// A moment goes by.
+    pub fn tick(&mut self) {
+        self.now += MOMENT;
+        let ticked = |(session, endpoint): (&u64, &mut Endpoint)| (*session, endpoint.tick(self.now));
+        let due: Vec<(u64, Vec<Act>)> = self.sessions.iter_mut().map(ticked).collect();
+        due.into_iter().for_each(|(session, acts)| self.act(session, acts));
+    }
+
     /// Something that runs ends.
     pub fn finish(&mut self, draw: u64) {
         if self.running.is_empty() {
@@ -194,7 +207,7 @@ impl Machine {
         let (session, command) = self.running.remove(at);
         self.ended.insert((session, command));
         if let Some(endpoint) = self.sessions.get_mut(&session) {
-            let acts = endpoint.ended(LiveEnded { command, ..LiveEnded::default() });
+            let acts = endpoint.ended(LiveEnded { command, ..LiveEnded::default() }, self.now);
             self.act(session, acts);
         }
     }

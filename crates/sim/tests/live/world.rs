@@ -201,6 +201,7 @@ impl World {
                 self.counts.server_crashes += 1;
                 return Some(End::Crash);
             }
+            97.. => self.machines[which].tick(),
             _ => {}
         }
         None
@@ -277,6 +278,7 @@ impl World {
                 machine.connect(app, OID);
                 is_quiet &= machine.hear() == 0 && machine.is_linked() && machine.is_quiet();
                 machine.finish(0);
+                machine.tick();
                 machine.tell(app, OID);
             }
             app.live.tick(clock::now()).await;
@@ -320,7 +322,7 @@ impl World {
                     continue;
                 }
             };
-            if stored.commands() != live.state().commands() {
+            if !stored.commands().eq(live.state().commands()) {
                 self.found.push(format!("what is shown of session {id} is not what is stored"));
             }
             for (number, command) in (0..).zip(stored.commands()) {
