@@ -92,8 +92,8 @@ pub async fn loopback_broadcast(connections: u32) -> anyhow::Result<(Duration, D
     Ok((first.unwrap_or(began) - began, last - began))
 }
 
-/// So many bytes over one TLS connection into a file that is made durable.
-pub async fn tls_copy(ground: &Ground, folder: &Path, bytes: u64) -> anyhow::Result<Duration> {
+/// A file of so many bytes, read and sent over one TLS connection into another that is made durable.
+pub async fn tls_copy(ground: &Ground, source: &Path, folder: &Path, bytes: u64) -> anyhow::Result<Duration> {
     let (acceptor, listener) = (ground.acceptor().await?, TcpListener::bind("127.0.0.1:0").await?);
     let (address, path) = (listener.local_addr()?, folder.join("copy"));
     let target = path.clone();
@@ -114,11 +114,14 @@ pub async fn tls_copy(ground: &Ground, folder: &Path, bytes: u64) -> anyhow::Res
     });
     let mut stream = Box::pin(ground.fleet()?.tls(address, 0)).await?;
     let began = Instant::now();
-    let (block, mut left) = (vec![0; COPY_BYTES], bytes);
-    while left > 0 {
-        let length = usize::try_from(left).unwrap_or(COPY_BYTES).min(COPY_BYTES);
-        stream.write_all(&block[..length]).await?;
-        left -= length as u64;
+    let mut source = tokio::fs::File::open(source).await?;
+    let mut block = vec![0; COPY_BYTES];
+    loop {
+        let read = source.read(&mut block).await?;
+        if read == 0 {
+            break;
+        }
+        stream.write_all(&block[..read]).await?;
     }
     stream.flush().await?;
     receiving.await??;

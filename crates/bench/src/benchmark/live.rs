@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use muster_client::{Client, LiveCommand, LiveSession};
 use serde_json::{Value, json};
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -34,7 +34,7 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let ground = Ground::new(&args.scratch, 0, |_, _| Ok(())).await?;
     let echo = echoes(&ground).await?;
     let durable = median(&limit::durable_appends(&args.scratch, ROW_BYTES, 200)?);
-    let raw = mib_per_s(FILE_BYTES, limit::tls_copy(&ground, &args.scratch, FILE_BYTES).await?);
+    let raw = copied(&ground, &args.scratch).await?;
     let world = World::start(&ground).await?;
     let endpoint = Endpoint::start(&world, &args.scratch, None).await?;
     let client = Arc::new(ground.live_client(&world)?);
@@ -64,6 +64,14 @@ async fn echoes(ground: &Ground) -> anyhow::Result<f64> {
     drop(links);
     process.stop().await?;
     Ok(median(&times))
+}
+
+/// How fast a file like those that sessions move is copied, in MiB/s.
+async fn copied(ground: &Ground, scratch: &Path) -> anyhow::Result<f64> {
+    let source = sparse(scratch.join("source"), FILE_BYTES)?;
+    let took = limit::tls_copy(ground, &source, scratch, FILE_BYTES).await?;
+    std::fs::remove_file(source)?;
+    Ok(mib_per_s(FILE_BYTES, took))
 }
 
 fn mib_per_s(bytes: u64, took: Duration) -> f64 {
@@ -144,7 +152,7 @@ impl Live {
         for (name, speed) in [("live.get", get), ("live.put", put)] {
             Line::new(name, speed, "MiB/s")
                 .with("bytes", FILE_BYTES)
-                .against("a copy of as many bytes over TLS into a durable file", raw)
+                .against("a copy of such a file over TLS into a durable one", raw)
                 .at_least(0.7 * raw)
                 .print();
         }

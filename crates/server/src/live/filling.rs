@@ -43,23 +43,14 @@ pub(super) struct Filling {
     digest: Context,
     /// Bytes that are written.
     size: u64,
-    /// What came after those. It is copied here, so that the connection reads on into the memory that it came in: fresh
-    /// memory for each piece costs more than the copy.
-    lot: Vec<u8>,
+    /// What came after those.
+    lot: Vec<Bytes>,
+    lot_bytes: usize,
     /// The lot before that, on its way to the disk.
-    writing: Option<JoinHandle<io::Result<Written>>>,
+    writing: Option<JoinHandle<io::Result<(Context, u64)>>>,
     /// Bytes that the disk was told to take.
     synced: u64,
     syncing: Option<JoinHandle<io::Result<()>>>,
-}
-
-/// A lot that was written.
-struct Written {
-    digest: Context,
-    /// Where it ends in the file.
-    size: u64,
-    /// Its memory, for the next one.
-    lot: Vec<u8>,
 }
 
 /// What a sensor is told of the content that it sent.
@@ -89,38 +80,54 @@ impl Filling {
             }
         });
         let (file, digest, size) = opened.await.map_err(io::Error::other)??;
-        Ok(Self { file: Arc::new(file), digest, size, lot: Vec::new(), writing: None, synced: size, syncing: None })
+        Ok(Self {
+            file: Arc::new(file),
+            digest,
+            size,
+            lot: Vec::new(),
+            lot_bytes: 0,
+            writing: None,
+            synced: size,
+            syncing: None,
+        })
     }
 
-    /// Takes a piece in. Cancel safe, as all that follows: what has come is taken before anything is waited for.
-    async fn take(&mut self, piece: &[u8]) -> Result<(), Error> {
-        self.lot.extend_from_slice(piece);
-        if self.lot.len() >= LOT_BYTES { self.begin_lot().await } else { Ok(()) }
+    /// Takes a piece in. Cancel safe, as all that follows.
+    async fn take(&mut self, piece: Bytes) -> Result<(), Error> {
+        self.lot_bytes += piece.len();
+        self.lot.push(piece);
+        if self.lot_bytes >= LOT_BYTES { self.begin_lot().await } else { Ok(()) }
     }
 
     /// Begins to write what came, as soon as what came before it is written.
     async fn begin_lot(&mut self) -> Result<(), Error> {
-        let free = self.end_lot().await?;
+        self.end_lot().await?;
         if self.lot.is_empty() {
             return Ok(());
         }
         let (file, digest, at) = (Arc::clone(&self.file), self.digest.clone(), self.size);
-        let lot = std::mem::replace(&mut self.lot, free);
-        self.writing = Some(spawn_blocking(move || write_lot(&file, digest, at, lot)));
+        let lot = std::mem::take(&mut self.lot);
+        self.lot_bytes = 0;
+        self.writing = Some(spawn_blocking(move || write_lot(&file, digest, at, &lot)));
         Ok(())
     }
 
-    /// Waits for what is being written, and gives its memory. If that fails, what came behind it has no place either.
-    async fn end_lot(&mut self) -> Result<Vec<u8>, Error> {
-        let Some(writing) = &mut self.writing else { return Ok(Vec::new()) };
+    /// Waits for what is being written. If that fails, what came behind it has no place either.
+    async fn end_lot(&mut self) -> Result<(), Error> {
+        let Some(writing) = &mut self.writing else { return Ok(()) };
         let written = writing.await.map_err(io::Error::other).flatten();
         self.writing = None;
-        let Written { digest, size, lot } = written.inspect_err(|_| self.lot = Vec::new())?;
-        (self.digest, self.size) = (digest, size);
+        match written {
+            Ok((digest, size)) => (self.digest, self.size) = (digest, size),
+            Err(error) => {
+                (self.lot, self.lot_bytes) = (Vec::new(), 0);
+                return Err(error.into());
+            }
+        }
         if self.size - self.synced >= UNSYNCED_BYTES {
             self.begin_sync().await?;
         }
-        Ok(lot)
+        Ok(())
     }
 
     /// Has the disk take what is written, as soon as it has taken what was written before.
@@ -143,10 +150,7 @@ impl Filling {
     /// Waits until all that came is written.
     async fn settle(&mut self) -> Result<(), Error> {
         self.begin_lot().await?;
-        self.end_lot().await?;
-        // Whoever is waited for keeps no memory.
-        self.lot = Vec::new();
-        Ok(())
+        self.end_lot().await
     }
 
     /// Makes what is written durable.
@@ -161,17 +165,19 @@ impl Filling {
     }
 }
 
-/// Writes and digests a lot at this place of the file. What a failed write left behind is cut off. Blocks.
-fn write_lot(file: &File, mut digest: Context, at: u64, mut lot: Vec<u8>) -> io::Result<Written> {
-    if let Err(error) = file.write_all_at(&lot, at) {
-        // If that fails, too, it is written over.
-        let _ = file.set_len(at);
-        return Err(error);
+/// Writes and digests pieces from `at` on; gives where they end. What a failed write left behind is cut off. Blocks.
+fn write_lot(file: &File, mut digest: Context, at: u64, lot: &[Bytes]) -> io::Result<(Context, u64)> {
+    let mut size = at;
+    for piece in lot {
+        if let Err(error) = file.write_all_at(piece, size) {
+            // If that fails, too, it is written over.
+            let _ = file.set_len(at);
+            return Err(error);
+        }
+        digest.update(piece);
+        size += piece.len() as u64;
     }
-    digest.update(&lot);
-    let size = at + lot.len() as u64;
-    lot.clear();
-    Ok(Written { digest, size, lot })
+    Ok((digest, size))
 }
 
 impl Live {
@@ -201,7 +207,7 @@ impl Live {
             while let Some(piece) = pieces.next().await {
                 let piece = piece?;
                 self.count(oid, filed, piece.len())?;
-                filling.take(&piece).await?;
+                filling.take(piece).await?;
             }
             Ok(())
         };
