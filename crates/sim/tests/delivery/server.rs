@@ -305,7 +305,13 @@ impl Server {
                 Next::Expire(deliveries) => {
                     for delivery in deliveries {
                         self.lanes[at].1 += 1;
-                        self.conclude(site, target, delivery, None, Outcome::Failed("too old".into()));
+                        // Subscriptions are changed one after the other, also by the end of one whose farewell is too old.
+                        let must_wait = is_farewell(&delivery.kind) && !self.can_change(target);
+                        let outcome = match must_wait {
+                            true => Outcome::Later(now.saturating_add(Duration::from_secs(1))),
+                            false => Outcome::Failed("too old".into()),
+                        };
+                        self.conclude(site, target, delivery, None, outcome);
                     }
                     continue;
                 }
