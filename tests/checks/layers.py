@@ -43,7 +43,10 @@ IMPURE = re.compile(
 OF_HTTP = re.compile(r"\b(ApiError|StatusCode)\b")
 SPEAKS_HTTP = {
     "ApiError": ("api.rs", "api/"),
-    "StatusCode": ("api.rs", "api/", "console/site.rs", "console/socket.rs", "server/metrics.rs"),
+    # The last one calls others, and tells what they answered.
+    "StatusCode": (
+        "api.rs", "api/", "console/site.rs", "console/socket.rs", "server/metrics.rs", "output/destination/connection.rs",
+    ),
 }
 
 # The rooms of the server from the ground up: a room uses rooms that stand before it, and `app`, where all are put

@@ -173,6 +173,17 @@ impl World {
         }
     }
 
+    /// The sensor hears the next thing.
+    fn hear(&mut self) {
+        let Some(what) = self.to_sensor.pop_front() else { return };
+        if self.endpoint.is_none() && matches!(what, live_order::What::Open(_)) {
+            self.endpoint = Some(Endpoint::default());
+        }
+        let now = self.now;
+        let acts = self.endpoint.as_mut().map(|endpoint| endpoint.hear(what, now)).unwrap_or_default();
+        self.act(acts);
+    }
+
     fn happen(&mut self, event: Event) {
         let at = self.at();
         match event {
@@ -200,16 +211,7 @@ impl World {
             }
             Event::Connect => {}
             Event::Cut => self.cut(),
-            Event::ToSensor => {
-                if let Some(what) = self.to_sensor.pop_front() {
-                    if self.endpoint.is_none() && matches!(what, live_order::What::Open(_)) {
-                        self.endpoint = Some(Endpoint::default());
-                    }
-                    let now = self.now;
-                    let acts = self.endpoint.as_mut().map(|endpoint| endpoint.hear(what, now)).unwrap_or_default();
-                    self.act(acts);
-                }
-            }
+            Event::ToSensor => self.hear(),
             Event::ToServer => {
                 if let Some(what) = self.to_server.pop_front() {
                     let step = match what {
