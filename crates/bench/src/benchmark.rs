@@ -18,6 +18,8 @@ mod tabs;
 mod tenants;
 mod webhook;
 
+pub use tenants::{Evil, child as tenant};
+
 use crate::fleet::{Heard, What};
 use crate::line::ms;
 use crate::world::World;
@@ -77,7 +79,7 @@ async fn measure(name: Name, args: &Args) -> anyhow::Result<()> {
             webhook::run_with_dead(args).await
         }
         Name::Cron => cron::run(args).await,
-        Name::All | Name::ServeChild | Name::EchoChild | Name::TargetChild => Ok(()),
+        Name::All | Name::ServeChild | Name::EchoChild | Name::TargetChild | Name::TenantChild => Ok(()),
     }
 }
 

@@ -69,6 +69,6 @@ pub async fn target() -> anyhow::Result<()> {
 }
 
 /// The parent holds the other end; when it is gone, so is the reason to run.
-async fn wait_for_end() {
+pub async fn wait_for_end() {
     let _ = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0])).await;
 }

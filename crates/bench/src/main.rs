@@ -20,6 +20,7 @@ mod target;
 mod world;
 
 use anyhow::Context as _;
+use benchmark::Evil;
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
 
@@ -69,6 +70,9 @@ enum Name {
     /// A service of others that does nothing, until its standard input ends.
     #[value(hide = true)]
     TargetChild,
+    /// An organization that does its worst, until its standard input ends.
+    #[value(hide = true)]
+    TenantChild,
 }
 
 impl Name {
@@ -109,6 +113,9 @@ struct Args {
     /// How many records are too old to be kept (`tenants`).
     #[arg(long, default_value_t = 1_000_000)]
     records: u32,
+    /// What alone the other organization does; all of it if this is absent (`tenants`).
+    #[arg(long, value_enum)]
+    only: Vec<Evil>,
     /// How many tabs of the console are open (`tabs`).
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     tabs: u32,
@@ -138,12 +145,20 @@ struct Args {
 fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     raise_file_limit()?;
+    if args.name == Name::TenantChild {
+        // Before there are other threads, which do what the first one does.
+        muster_server::jobs::stand_back();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match args.name {
             Name::ServeChild => child::serve(args.data_dir.context("--data-dir is missing")?).await,
             Name::EchoChild => child::echo(args.data_dir.context("--data-dir is missing")?).await,
             Name::TargetChild => child::target().await,
+            Name::TenantChild => {
+                let data_dir = args.data_dir.clone().context("--data-dir is missing")?;
+                Box::pin(benchmark::tenant(&args, &data_dir)).await
+            }
             _ => Box::pin(benchmark::run(&args)).await,
         }
     })

@@ -1,9 +1,11 @@
 //! A server in its own process, with a fleet in its store.
 
+use crate::Evil;
 use crate::child;
 use crate::client::Client;
 use crate::fleet::{self, Fleet};
 use anyhow::Context as _;
+use clap::ValueEnum as _;
 use muster_model::{Oid, TaskId};
 use muster_server::Server;
 use muster_server::access::{API_KEY, ApiKey, owner_permissions};
@@ -18,7 +20,8 @@ use muster_tasking::{Control, Spec};
 use roaring::RoaringBitmap;
 use rustix::time::{ClockId, clock_gettime};
 use rustls_pki_types::CertificateDer;
-use serde_json::Value;
+use rustls_pki_types::pem::PemObject as _;
+use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::ops::Range;
 use std::path::Path;
@@ -26,7 +29,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio_rustls::TlsAcceptor;
 
@@ -228,6 +231,30 @@ impl Process {
         Client::new(base, tenant.oid, &tenant.api_key).await
     }
 
+    /// Starts this program anew, as `name`, to do what the second organization does to this server; it does so when this
+    /// returns, and ends when what this gives is dropped.
+    pub async fn beset(&self, name: &str, ground: &Ground, only: &[Evil]) -> anyhow::Result<Child> {
+        let only = only.iter().filter_map(|evil| Some(evil.to_possible_value()?.get_name().to_owned()));
+        let only = only.flat_map(|evil| ["--only".to_owned(), evil]);
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg(name)
+            .args(only)
+            .arg("--data-dir")
+            .arg(ground.folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let Tenant { oid, api_key } = &ground.second;
+        let told = json!({"tls": self.tls, "http": self.http, "oid": oid, "api_key": api_key});
+        let input = child.stdin.as_mut().context("the child has no input")?;
+        input.write_all(format!("{told}\n").as_bytes()).await?;
+        let output = child.stdout.take().context("the child has no output")?;
+        let mut line = String::new();
+        anyhow::ensure!(BufReader::new(output).read_line(&mut line).await? > 0, "the child did not begin");
+        Ok(child)
+    }
+
     /// Bytes of memory that it has resident.
     pub fn resident_bytes(&self) -> anyhow::Result<u64> {
         resident_bytes(&self.proc()?)
@@ -251,6 +278,35 @@ impl Process {
         drop(self.child.stdin.take());
         self.child.wait().await?;
         Ok(())
+    }
+}
+
+/// What a child knows of the second organization, and of the server in another process.
+pub struct Other {
+    /// Its sensors.
+    pub fleet: Arc<Fleet>,
+    /// Its REST API.
+    pub rest: Client,
+    /// The address that sensors connect to.
+    pub tls: SocketAddr,
+}
+
+impl Other {
+    /// Reads what the parent says of it.
+    pub async fn told(data_dir: &Path) -> anyhow::Result<Self> {
+        let line =
+            tokio::task::spawn_blocking(|| std::io::stdin().lines().next()).await?.context("nothing was told")??;
+        let told: Value = serde_json::from_str(&line).context("nothing was told")?;
+        let text = |name: &str| told[name].as_str().with_context(|| format!("{name} was not told"));
+        let (oid, authority) = (text("oid")?.parse()?, CertificateDer::from_pem_file(data_dir.join("pki/ca.pem"))?);
+        let rest = Client::new(format!("http://{}", text("http")?), oid, text("api_key")?).await?;
+        Ok(Self { fleet: Arc::new(Fleet::new(oid, authority)?), rest, tls: text("tls")?.parse()? })
+    }
+
+    /// Says that everything was begun; ends when the parent wants no more of it.
+    pub async fn begun(&self) {
+        println!("{{}}");
+        child::wait_for_end().await;
     }
 }
 

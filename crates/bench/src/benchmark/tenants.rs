@@ -3,20 +3,23 @@
 //!
 //! The worst is all at once: patterns that cost as much as they may, on every event of some sensors; replays of them, as
 //! many as are let in; all rules loaded again and again; more records than may be kept; an output that takes nothing.
+//!
+//! What the other one does comes from a process that stands back: its machines would be elsewhere, and take nothing from
+//! those that are measured here.
 
 use super::{PATIENCE, put_to_work, rules};
 use crate::Args;
 use crate::client::Client;
-use crate::fleet::{Fleet, Heard, What, sid_of};
+use crate::fleet::{Heard, What, sid_of};
 use crate::line::{Line, ms, percentile};
-use crate::world::{Ground, World, put_sensors};
+use crate::world::{Ground, Other, World, put_sensors};
 use anyhow::Context as _;
+use clap::ValueEnum;
 use muster_model::{Oid, Timestamp};
 use muster_store::{Entry, Store, Stream, Write};
 use serde_json::{Value, json};
-use std::net::SocketAddr;
 use std::ops::Range;
-use std::sync::Arc;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -42,10 +45,32 @@ const TRIMMED_AFTER: Duration = Duration::from_secs(75);
 /// Between two measurements.
 const PAUSE: Duration = Duration::from_millis(10);
 
+/// What the other organization does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Evil {
+    /// Events on which a pattern costs as much as it may.
+    Patterns,
+    /// Replays of such events.
+    Replays,
+    /// All rules are loaded, again and again.
+    Reloads,
+    /// Records are too old to be kept.
+    Trims,
+    /// An output that takes nothing.
+    Queue,
+}
+
+impl Evil {
+    fn is_done(self, args: &Args) -> bool {
+        args.only.is_empty() || args.only.contains(&self)
+    }
+}
+
 pub async fn run(args: &Args) -> anyhow::Result<()> {
+    let records = if Evil::Trims.is_done(args) { args.records } else { 0 };
     let ground = Ground::shared(&args.scratch, OURS, |store, _, other| {
         put_sensors(store, other, THEIRS)?;
-        put_records(store, other, args.records)?;
+        put_records(store, other, records)?;
         rules::put(store, other, args.rules, that_looks_up)
     })
     .await?;
@@ -54,13 +79,21 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     put_to_work(&world, 0..1, &tell).await?;
     let span = Duration::from_secs(args.seconds.max(1).into());
     let quiet = Felt::measured(&world, &mut told, span).await?;
-    let other = world.process.client(&ground.second).await?;
-    let doing = worst(other, ground.fleet_of(&ground.second)?, world.address()).await?;
+    let doing = world.process.beset("tenant-child", &ground, &args.only).await?;
     let rest = TRIMMED_AFTER.saturating_sub(began.elapsed());
-    let loud = Felt::measured(&world, &mut told, if args.records > 0 { span.max(rest) } else { span }).await?;
+    let loud = Felt::measured(&world, &mut told, if records > 0 { span.max(rest) } else { span }).await?;
     drop(doing);
     world.process.stop().await?;
     loud.print(&quiet, args);
+    Ok(())
+}
+
+/// Does in a process of its own what the other organization does, until nobody wants it any more.
+pub async fn child(args: &Args, data_dir: &Path) -> anyhow::Result<()> {
+    let other = Other::told(data_dir).await?;
+    let doing = worst(&other, args).await?;
+    other.begun().await;
+    drop(doing);
     Ok(())
 }
 
@@ -103,6 +136,7 @@ impl Felt {
             Line::new(name, percentile(loud, 0.99), "ms (p99)")
                 .with("rules", args.rules)
                 .with("records", args.records)
+                .with("only", args.only.iter().map(|evil| format!("{evil:?}").to_lowercase()).collect::<Vec<_>>())
                 .with("measured", loud.len())
                 .with("p50_ms", percentile(loud, 0.5))
                 .with("p50_alone_ms", percentile(quiet, 0.5))
@@ -123,47 +157,75 @@ async fn heard(told: &mut UnboundedReceiver<Heard>, what: What) -> anyhow::Resul
 }
 
 /// Begins everything that the other organization does; it ends when what this gives is dropped.
-async fn worst(other: Client, fleet: Arc<Fleet>, address: SocketAddr) -> anyhow::Result<JoinSet<()>> {
+async fn worst(other: &Other, args: &Args) -> anyhow::Result<JoinSet<()>> {
     let mut all = JoinSet::new();
+    if Evil::Queue.is_done(args) {
+        deaf_output(&mut all, &other.rest).await?;
+    }
+    if Evil::Patterns.is_done(args) {
+        other.rest.rule(HOSTILE, &hostile()).await?;
+    }
+    if Evil::Patterns.is_done(args) || Evil::Queue.is_done(args) {
+        for ordinal in THEIRS {
+            let mut link = Box::pin(other.fleet.connect(other.tls, ordinal)).await?;
+            all.spawn(async move {
+                let body = event();
+                while link.event("NEW_PROCESS", &body).await.is_ok() && link.stored().await.is_ok() {}
+            });
+        }
+    }
+    if Evil::Replays.is_done(args) {
+        (0..REPLAYS).for_each(|_| drop(all.spawn(replays(other.rest.clone()))));
+    }
+    if Evil::Reloads.is_done(args) {
+        all.spawn(reloads(other.rest.clone(), Evil::Patterns.is_done(args)));
+    }
+    Ok(all)
+}
+
+/// Makes an output to somebody who accepts connections and reads nothing from them.
+async fn deaf_output(all: &mut JoinSet<()>, other: &Client) -> anyhow::Result<()> {
     let deaf = TcpListener::bind("127.0.0.1:0").await?;
     let to = format!("http://{}", deaf.local_addr()?);
-    let deaf_output =
-        [("name", "deaf"), ("module", "webhook"), ("type", "event"), ("dest_host", &to), ("secret_key", "key")];
-    other.output(&deaf_output).await?;
+    other
+        .output(&[
+            ("name", "deaf"),
+            ("module", "webhook"),
+            ("type", "event"),
+            ("dest_host", &to),
+            ("secret_key", "key"),
+        ])
+        .await?;
     all.spawn(async move {
         let mut taken = Vec::new();
         while let Ok((connection, _)) = deaf.accept().await {
             taken.push(connection);
         }
     });
-    other.rule("hostile", &hostile()).await?;
-    for ordinal in THEIRS {
-        let mut link = Box::pin(fleet.connect(address, ordinal)).await?;
-        all.spawn(async move {
-            let body = event();
-            while link.event("NEW_PROCESS", &body).await.is_ok() && link.stored().await.is_ok() {}
-        });
-    }
-    for _ in 0..REPLAYS {
-        let other = other.clone();
-        all.spawn(async move {
-            let events = vec![json!({"routing": {"event_type": "NEW_PROCESS"}, "event": event()}); 100];
-            loop {
-                // Those beyond its share are refused, and asked for again.
-                let _ = other.replay(&hostile(), &events).await;
-            }
-        });
-    }
-    all.spawn(async move {
-        loop {
-            // Every rule names it. The server takes the hostile one out of force; so does nobody here mind a refusal.
-            let _ = other.set("lookup", "listed", &json!({"lookup_data": {}})).await;
-            let _ = other.delete("lookup", "listed").await;
-            let _ = other.rule("hostile", &hostile()).await;
-        }
-    });
-    Ok(all)
+    Ok(())
 }
+
+async fn replays(other: Client) {
+    let events = vec![json!({"routing": {"event_type": "NEW_PROCESS"}, "event": event()}); 100];
+    loop {
+        // Those beyond its share are refused, and asked for again.
+        let _ = other.replay(&hostile(), &events).await;
+    }
+}
+
+async fn reloads(other: Client, is_hostile: bool) {
+    loop {
+        // Every rule names it. The server takes the hostile one out of force; so does nobody here mind a refusal.
+        let _ = other.set("lookup", "listed", &json!({"lookup_data": {}})).await;
+        let _ = other.delete("lookup", "listed").await;
+        if is_hostile {
+            let _ = other.rule(HOSTILE, &hostile()).await;
+        }
+    }
+}
+
+/// The name of the hostile rule.
+const HOSTILE: &str = "hostile";
 
 /// A rule that looks something up.
 fn that_looks_up(number: u32) -> Value {
