@@ -170,8 +170,8 @@ pub(crate) struct Lookup {
     pub(crate) metadata: Option<Node>,
 }
 
-/// A condition on the values at one path, or on the sensor.
-#[derive(Clone, Debug)]
+/// A condition on the values at one path, or on the sensor. Equal ones are written alike.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Predicate {
     pub(crate) path: Path,
     pub(crate) transform: Transform,
@@ -200,7 +200,7 @@ pub(crate) enum Labels {
     Range(Option<i64>, Option<i64>),
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Test {
     Exists { is_truthy: bool },
     Compare(Comparison, Operand),
@@ -237,7 +237,7 @@ impl Comparison {
 }
 
 /// The right side of a comparison.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Operand {
     Literal(Scalar),
     /// `<<path>>`: values of the same event.
@@ -249,7 +249,7 @@ pub(crate) enum Operand {
 }
 
 /// A literal; text is already folded where case does not matter.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Scalar {
     Null,
     Bool(bool),

@@ -155,7 +155,8 @@ impl<'a> RuleLoader<'a> {
     ///
     /// [`LoadError`] for the first thing that is wrong, or the first unit test that fails.
     pub fn rule(&self, meta: RuleMeta, text: &str) -> Result<Rule, LoadError> {
-        self.load(meta, &Tree::from_text(text)?)
+        let tree = Tree::from_text(text)?;
+        self.load(meta, &tree, &tree.to_value().to_string())
     }
 
     /// Loads a rule from a parsed value and runs its unit tests.
@@ -164,7 +165,8 @@ impl<'a> RuleLoader<'a> {
     ///
     /// As [`RuleLoader::rule`], without line and column.
     pub fn rule_value(&self, meta: RuleMeta, value: &Value) -> Result<Rule, LoadError> {
-        self.load(meta, &Tree::from_value(value)?)
+        let text = value.to_string();
+        self.load(meta, &Tree::from_value(value.clone())?, &text)
     }
 
     /// As [`RuleLoader::rule_value`], without its unit tests: for a rule that passed them when it was set.
@@ -172,8 +174,9 @@ impl<'a> RuleLoader<'a> {
     /// # Errors
     ///
     /// As [`RuleLoader::rule_value`].
-    pub fn tested_rule(&self, meta: RuleMeta, value: &Value) -> Result<Rule, LoadError> {
-        self.load_untested(meta, &Tree::from_value(value)?)
+    pub fn tested_rule(&self, meta: RuleMeta, value: Value) -> Result<Rule, LoadError> {
+        let text = value.to_string();
+        self.load_untested(meta, &Tree::from_value(value)?, &text, true)
     }
 
     /// Loads a false-positive rule: a bare node, or one under `detection` or `detect`.
@@ -182,9 +185,9 @@ impl<'a> RuleLoader<'a> {
     ///
     /// [`LoadError`] for the first thing that is wrong; state and tests do not exist here.
     pub fn false_positive(&self, name: &str, value: &Value) -> Result<FalsePositive, LoadError> {
-        let tree = Tree::from_value(value)?;
+        let tree = Tree::from_value(value.clone())?;
         let inner = ["detection", "detect", "data"].iter().find_map(|key| tree.get(key)).unwrap_or(&tree);
-        let mut loader = self.loader();
+        let mut loader = self.loader(false);
         let setting = Setting { is_stateless: true, ..Setting::default() };
         let node = loader.node(&Cursor::new(inner, "data"), setting)?;
         if loader.is_stateful {
@@ -197,21 +200,22 @@ impl<'a> RuleLoader<'a> {
         Ok(FalsePositive { name: name.to_owned(), etag: String::new(), node })
     }
 
-    fn loader(&self) -> Loader<'_> {
+    fn loader(&self, is_tested: bool) -> Loader<'_> {
         Loader {
             resources: self.resources,
             templates: &self.templates,
             warnings: Vec::new(),
             lookups: Vec::new(),
             missing_lookup: None,
+            is_tested,
             nodes_left: node::NODES_MAX,
             reports_latest: false,
             is_stateful: false,
         }
     }
 
-    fn load(&self, meta: RuleMeta, tree: &Tree) -> Result<Rule, LoadError> {
-        let rule = self.load_untested(meta, tree)?;
+    fn load(&self, meta: RuleMeta, tree: &Tree, text: &str) -> Result<Rule, LoadError> {
+        let rule = self.load_untested(meta, tree, text, false)?;
         let has_tests = tree.get("tests").is_some_and(|tests| !matches!(tests.kind, Kind::Null));
         if let Some(missing) = rule.missing_lookup.as_ref().filter(|_| has_tests || self.needs_lookups) {
             return Err(missing.clone());
@@ -222,10 +226,11 @@ impl<'a> RuleLoader<'a> {
         Ok(rule)
     }
 
-    fn load_untested(&self, meta: RuleMeta, tree: &Tree) -> Result<Rule, LoadError> {
+    /// `text` is the tree as JSON.
+    fn load_untested(&self, meta: RuleMeta, tree: &Tree, text: &str, is_tested: bool) -> Result<Rule, LoadError> {
         let root = Cursor::new(tree, "");
         root.entries()?;
-        let mut loader = self.loader();
+        let mut loader = self.loader(is_tested);
         let detect = loader.detect(&root)?;
         let is_artifact = detect.target == Target::Artifact;
         let respond = match root.get("respond") {
@@ -233,7 +238,7 @@ impl<'a> RuleLoader<'a> {
             _ => Vec::new(),
         };
         let Loader { warnings, lookups, missing_lookup, .. } = loader;
-        Ok(Rule { fingerprint: fingerprint(&meta, tree), meta, warnings, lookups, missing_lookup, detect, respond })
+        Ok(Rule { fingerprint: fingerprint(&meta, text), meta, warnings, lookups, missing_lookup, detect, respond })
     }
 }
 
@@ -244,6 +249,8 @@ pub(super) struct Loader<'a> {
     warnings: Vec<Warning>,
     lookups: Vec<Box<str>>,
     missing_lookup: Option<LoadError>,
+    /// The rule was right when it was set: what takes long to find out is not asked again.
+    is_tested: bool,
     nodes_left: usize,
     reports_latest: bool,
     is_stateful: bool,
@@ -306,9 +313,9 @@ fn detection_names(events: &[Box<str>]) -> Box<[Box<str>]> {
     names.into()
 }
 
-fn fingerprint(meta: &RuleMeta, tree: &Tree) -> u64 {
+fn fingerprint(meta: &RuleMeta, text: &str) -> u64 {
     let mut hasher = Sha256::new();
-    for part in [&meta.namespace, &meta.name, &tree.to_value().to_string()] {
+    for part in [&meta.namespace, &meta.name, text] {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part.as_bytes());
     }

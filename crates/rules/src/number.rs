@@ -3,6 +3,7 @@
 //! Source: reference/detection-response.md sections 3 and 7.1.
 
 use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
 
 /// Longest decimal text taken for a number, in bytes: more digits than any 64-bit
 /// integer or double needs, so that hostile text costs nothing.
@@ -15,7 +16,29 @@ pub(crate) enum Number {
     Float(f64),
 }
 
+/// The same number, written the same way: `1` and `1.0` are equal, and not the same.
+impl PartialEq for Number {
+    fn eq(&self, other: &Self) -> bool {
+        self.bits() == other.bits()
+    }
+}
+
+impl Eq for Number {}
+
+impl Hash for Number {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.bits().hash(state);
+    }
+}
+
 impl Number {
+    fn bits(self) -> (Option<i128>, u64) {
+        match self {
+            Self::Int(int) => (Some(int), 0),
+            Self::Float(float) => (None, float.to_bits()),
+        }
+    }
+
     /// Reads decimal text: sign, digits, fraction, exponent; nothing else.
     pub(crate) fn from_text(text: &str) -> Option<Self> {
         let digits = text.strip_prefix(['+', '-']).unwrap_or(text);

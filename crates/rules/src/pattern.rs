@@ -6,8 +6,11 @@ mod search;
 
 use crate::work::Work;
 use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::Hir;
 use search::Searcher;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 /// Longest pattern, in bytes.
@@ -38,15 +41,46 @@ impl fmt::Debug for Pattern {
     }
 }
 
+/// Written alike, and read alike.
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.translated, self.is_case_sensitive) == (&other.translated, other.is_case_sensitive)
+    }
+}
+
+impl Eq for Pattern {}
+
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (&self.translated, self.is_case_sensitive).hash(state);
+    }
+}
+
 impl Pattern {
     /// Compiles a Go pattern; the error says what is wrong with it.
     pub(crate) fn new(go: &str, is_case_sensitive: bool) -> Result<Self, String> {
+        let pattern = Self::tested(go, is_case_sensitive)?;
+        build(&pattern.translated, is_case_sensitive).map_err(|error| muster_re2::reason(&error))?;
+        Ok(pattern)
+    }
+
+    /// One that was compiled before, when its rule was set: it is read, and compiled again only when it first runs.
+    pub(crate) fn tested(go: &str, is_case_sensitive: bool) -> Result<Self, String> {
         if go.len() > PATTERN_BYTES_MAX {
             return Err(format!("the pattern has {} bytes; at most {PATTERN_BYTES_MAX} are allowed", go.len()));
         }
         let translated = muster_re2::translate(go).map_err(|refused| refused.to_string())?;
-        build(&translated, is_case_sensitive).map_err(|error| muster_re2::reason(&error))?;
-        Ok(Self { translated, is_case_sensitive, searcher: Arc::default() })
+        let pattern = Self { translated, is_case_sensitive, searcher: Arc::default() };
+        pattern.parsed()?;
+        Ok(pattern)
+    }
+
+    /// What it says, part by part; the error says what is wrong with it.
+    pub(crate) fn parsed(&self) -> Result<Hir, String> {
+        let mut parser = ParserBuilder::new();
+        parser.case_insensitive(!self.is_case_sensitive).utf8(false).nest_limit(PATTERN_DEPTH_MAX);
+        let parsed = parser.build().parse(&self.translated);
+        parsed.map_err(|error| muster_re2::reason(&regex::Error::Syntax(error.to_string())))
     }
 
     fn searcher(&self) -> Option<&Searcher> {
@@ -93,6 +127,17 @@ mod tests {
             assert!(pattern.is_match(hit, &work), "{go} on {hit}");
             assert!(!pattern.is_match(miss, &work), "{go} on {miss}");
         }
+    }
+
+    /// Goal: a pattern whose rule was set is read as when it was set. Method: what is right, wrong, and too large.
+    #[test]
+    fn one_that_was_compiled_before_is_read_alike() {
+        for go in [r"a+(b|c)\d", "(?i)x", "["] {
+            assert_eq!(Pattern::new(go, false), Pattern::tested(go, false), "{go}");
+        }
+        assert_ne!(Pattern::new("a", false), Pattern::new("a", true));
+        let huge = Pattern::tested("((a{1000}){1000}){1000}", false).unwrap();
+        assert!(!huge.is_match("a", &Work::of_one_rule(Budget::default())), "it never holds, and costs nothing");
     }
 
     #[test]

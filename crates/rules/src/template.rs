@@ -15,6 +15,7 @@ use serde_json::Value;
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// Longest template text, in bytes: far beyond a prompt or a command line.
@@ -105,6 +106,21 @@ impl Template {
         }
         result.map_err(|cause| TemplateError(cause.to_string()))?;
         Ok(out.text)
+    }
+}
+
+/// What is written alike is made into the same program.
+impl PartialEq for Template {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Template {}
+
+impl Hash for Template {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
     }
 }
 

@@ -22,7 +22,7 @@ const EVENTS_PER_STEP: usize = 6;
 
 fn rule(name: &str, etag: usize, value: &Value) -> Rule {
     let meta = RuleMeta { etag: etag.to_string(), ..RuleMeta::general(name) };
-    RuleLoader::new(&NoResources, "").tested_rule(meta, value).unwrap()
+    RuleLoader::new(&NoResources, "").tested_rule(meta, value.clone()).unwrap()
 }
 
 fn false_positive(name: &str, word: &str) -> FalsePositive {
@@ -57,7 +57,7 @@ impl Written {
             let name = format!("r{:03}", random.below(NAMES));
             let value = (random.below(4) > 0).then(|| generate::rule(random)).filter(|value| {
                 // The generated lookups are not there.
-                RuleLoader::new(&NoResources, "").tested_rule(RuleMeta::general("r"), value).is_ok()
+                RuleLoader::new(&NoResources, "").tested_rule(RuleMeta::general("r"), value.clone()).is_ok()
             });
             match &value {
                 Some(value) => _ = self.rules.insert(name.clone(), (step, value.clone())),

@@ -161,7 +161,7 @@ impl RuleLoader<'_> {
     ///
     /// As [`RuleLoader::rule`].
     pub fn written(&self, written: &WrittenRule) -> Result<Rule, LoadError> {
-        self.load_untested(written.meta(), &written.tree)
+        self.load_untested(written.meta(), &written.tree, &written.value().to_string(), false)
     }
 
     /// Runs the unit tests that a rule of a file carries.

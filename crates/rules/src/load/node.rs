@@ -224,7 +224,7 @@ impl Loader<'_> {
             let message = format!("resource {reference:?} is not available");
             return Err(resource.error("rule/unknown-resource", message, "name a shared detection that exists"));
         };
-        let tree = Tree::from_value(value)?;
+        let tree = Tree::from_value(value.clone())?;
         let inner = tree.get("detect").unwrap_or(&tree);
         let node = self.node(&Cursor::new(inner, &at.join("resource")), setting)?;
         Ok(Op::External(Box::new(node)))

@@ -52,7 +52,7 @@ impl Loader<'_> {
         let path = path(at)?;
         let test = match operator {
             "exists" => Test::Exists { is_truthy: at.flag("truthy", false)? },
-            "matches" => matches(at)?,
+            "matches" => self.matches(at)?,
             "string distance" => distance(at)?,
             "is older than" => Test::OlderThan { seconds: at.need("seconds", "give an age in seconds")?.integer()? },
             "cidr" => Test::Network(network(at)?),
@@ -126,6 +126,15 @@ impl Loader<'_> {
         }
         let text = if comparison.is_case_sensitive() { text.to_owned() } else { folded(text) };
         Ok(Operand::Literal(Scalar::Text(text)))
+    }
+
+    fn matches(&self, at: &Cursor<'_>) -> Result<Test, LoadError> {
+        let re = at.need("re", "matches takes its pattern in the key re")?;
+        let make = if self.is_tested { Pattern::tested } else { Pattern::new };
+        let pattern = make(&re.label()?, at.flag("case sensitive", false)?).map_err(|cause| {
+            re.error("rule/bad-pattern", format!("re is not a valid pattern: {cause}"), "the dialect is RE2, as in Go")
+        })?;
+        Ok(Test::Matches(pattern))
     }
 
     fn lookup(&mut self, at: &Cursor<'_>, setting: Setting) -> Result<Op, LoadError> {
@@ -211,14 +220,6 @@ fn labels(text: &str) -> Option<Labels> {
         Some(("", "")) => Some(Labels::Each),
         Some((from, to)) => Some(Labels::Range(bound(from)?, bound(to)?)),
     }
-}
-
-fn matches(at: &Cursor<'_>) -> Result<Test, LoadError> {
-    let re = at.need("re", "matches takes its pattern in the key re")?;
-    let pattern = Pattern::new(&re.label()?, at.flag("case sensitive", false)?).map_err(|cause| {
-        re.error("rule/bad-pattern", format!("re is not a valid pattern: {cause}"), "the dialect is RE2, as in Go")
-    })?;
-    Ok(Test::Matches(pattern))
 }
 
 fn distance(at: &Cursor<'_>) -> Result<Test, LoadError> {

@@ -48,15 +48,15 @@ impl Tree {
             (Err(error), false) => Err(error),
             (Err(error), true) => {
                 let value: Value = serde_json::from_str(text).map_err(|_| error)?;
-                Self::from_value(&value)
+                Self::from_value(value)
             }
         }
     }
 
     /// Takes a value that was parsed elsewhere; places are unknown.
-    pub(crate) fn from_value(value: &Value) -> Result<Self, LoadError> {
+    pub(crate) fn from_value(value: Value) -> Result<Self, LoadError> {
         let mut values_left = RULE_VALUES_MAX;
-        copy(value, RULE_DEPTH_MAX, &mut values_left)
+        tree(value, RULE_DEPTH_MAX, &mut values_left)
     }
 
     fn from_yaml(text: &str) -> Result<Self, LoadError> {
@@ -117,7 +117,7 @@ pub(crate) fn shifted(line: u32, lines: u32) -> u32 {
     if line == 0 { 0 } else { line.saturating_add(lines) }
 }
 
-fn copy(value: &Value, depth_left: usize, values_left: &mut usize) -> Result<Tree, LoadError> {
+fn tree(value: Value, depth_left: usize, values_left: &mut usize) -> Result<Tree, LoadError> {
     let too_much = |message: String| LoadError::new("rule/too-large", message, "split it into several rules");
     if depth_left == 0 {
         return Err(too_much(format!("the rule nests deeper than {RULE_DEPTH_MAX} levels")));
@@ -127,16 +127,16 @@ fn copy(value: &Value, depth_left: usize, values_left: &mut usize) -> Result<Tre
         .ok_or_else(|| too_much(format!("the rule holds more than {RULE_VALUES_MAX} values")))?;
     let kind = match value {
         Value::Null => Kind::Null,
-        Value::Bool(flag) => Kind::Bool(*flag),
-        Value::Number(number) => Kind::Number(number.clone()),
-        Value::String(text) => Kind::Text(text.clone()),
+        Value::Bool(flag) => Kind::Bool(flag),
+        Value::Number(number) => Kind::Number(number),
+        Value::String(text) => Kind::Text(text),
         Value::Array(items) => {
-            let items: Result<_, _> = items.iter().map(|item| copy(item, depth_left - 1, values_left)).collect();
+            let items: Result<_, _> = items.into_iter().map(|item| tree(item, depth_left - 1, values_left)).collect();
             Kind::List(items?)
         }
         Value::Object(map) => {
             let entries: Result<_, _> =
-                map.iter().map(|(key, item)| Ok((key.clone(), copy(item, depth_left - 1, values_left)?))).collect();
+                map.into_iter().map(|(key, item)| Ok((key, tree(item, depth_left - 1, values_left)?))).collect();
             Kind::Map(entries?)
         }
     };

@@ -51,7 +51,7 @@ pub(super) struct Group {
 /// Gives equal predicates one id, and equal paths one subject.
 #[derive(Default)]
 pub(super) struct Interner {
-    by_text: HashMap<String, u32>,
+    by_predicate: HashMap<Arc<Predicate>, u32>,
     predicates: Vec<Arc<Predicate>>,
     subject_of: Vec<Option<u32>>,
     /// In how many places each predicate stands.
@@ -150,8 +150,7 @@ impl Interner {
         if let Test::Compare(_, Operand::Variable(_) | Operand::Template(_)) = &leaf.predicate.test {
             return;
         }
-        let text = format!("{:?}", leaf.predicate);
-        let id = match self.by_text.get(&text) {
+        let id = match self.by_predicate.get(&leaf.predicate) {
             Some(id) => *id,
             None => {
                 let id = self.predicates.len() as u32;
@@ -167,7 +166,7 @@ impl Interner {
                 self.predicates.push(leaf.predicate.clone());
                 self.subject_of.push(subject);
                 self.uses.push(0);
-                self.by_text.insert(text, id);
+                self.by_predicate.insert(leaf.predicate.clone(), id);
                 id
             }
         };

@@ -6,7 +6,6 @@
 use super::cover::text_cost;
 use crate::fold::fold_char;
 use crate::pattern::Pattern;
-use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Most texts for one pattern.
@@ -20,8 +19,7 @@ const ORDINARY_SIGNS: &[u8] = b" \"'*+,-./:=@\\_%()";
 
 /// Sets of folded texts; every ASCII match contains at least one text of each set.
 pub(super) fn choices(pattern: &Pattern) -> Vec<Vec<String>> {
-    let mut parser = ParserBuilder::new().case_insensitive(!pattern.is_case_sensitive).utf8(false).build();
-    parser.parse(&pattern.translated).map(|hir| sets(&hir)).unwrap_or_default()
+    pattern.parsed().map(|hir| sets(&hir)).unwrap_or_default()
 }
 
 fn sets(hir: &Hir) -> Vec<Vec<String>> {

@@ -78,7 +78,7 @@ impl<'a> Loading<'a> {
             tags: record.usr_mtd.tags,
             etag: record.sys_mtd.etag,
         };
-        let loaded = self.loader.tested_rule(meta, &record.data);
+        let loaded = self.loader.tested_rule(meta, record.data);
         let rule = self.unless_broken(hive, name, loaded)?;
         if let Some(missing) = rule.missing_lookup() {
             self.broken.push(Trouble::of_record(self.oid, hive.name, name, &missing.to_string()));
@@ -107,11 +107,11 @@ impl<'a> Loading<'a> {
 /// Compiles all stored rules.
 fn compile(detect: &Detect, oid: Oid) -> Compiled {
     let lookups = Lookups::load(&detect.records, oid, detect.services.published(oid));
-    let mut records = Vec::new();
+    let mut places = Vec::new();
     for hive in hive::RULE_HIVES {
-        records.extend(detect.records.list(oid, hive.kind).into_iter().map(|(name, record)| (hive, name, record)));
+        places.extend(detect.records.keys(oid, hive.kind).into_iter().map(|name| (hive, name)));
     }
-    let Loaded { rules, mut broken, mut named } = load_rules(detect, oid, &lookups, records);
+    let Loaded { rules, mut broken, mut named } = load_rules(detect, oid, &lookups, places);
     let mut loading = Loading::new(detect, oid, &lookups);
     let records = detect.records.list(oid, hive::FALSE_POSITIVES.kind).into_iter();
     let false_positives = records.filter_map(|(name, record)| loading.false_positive(&name, record)).collect();
@@ -120,31 +120,32 @@ fn compile(detect: &Detect, oid: Oid) -> Compiled {
     Compiled { rules: Arc::new(RuleSet::new(rules, false_positives)), lookups: Arc::new(lookups), broken, named }
 }
 
-/// Rules of records, in their order, what is wrong with some, and what records name of what services publish.
+/// Rules, in the order of their records, what is wrong with some, and what records name of what services publish.
 struct Loaded {
     rules: Vec<Rule>,
     broken: Vec<Trouble>,
     named: BTreeMap<Place, BTreeSet<Named>>,
 }
 
-/// The rules of records; many are loaded by all cores together.
-fn load_rules(detect: &Detect, oid: Oid, lookups: &Lookups, mut records: Vec<(&Hive, String, HiveRecord)>) -> Loaded {
-    let load = |records: Vec<(&Hive, String, HiveRecord)>| {
+/// The rules of records; many are read and loaded by all cores together.
+fn load_rules(detect: &Detect, oid: Oid, lookups: &Lookups, mut places: Vec<(&Hive, String)>) -> Loaded {
+    let load = |places: Vec<(&Hive, String)>| {
         let mut loading = Loading::new(detect, oid, lookups);
-        let rules: Vec<_> =
-            records.into_iter().filter_map(|(hive, name, record)| loading.rule(hive, &name, record)).collect();
+        let rule =
+            |(hive, name): (&Hive, String)| loading.rule(hive, &name, detect.records.get(oid, hive.kind, &name)?);
+        let rules: Vec<_> = places.into_iter().filter_map(rule).collect();
         Loaded { rules, broken: loading.broken, named: loading.named }
     };
-    let share = records.len().div_ceil(detect.detectors.pool.share()).max(LOADED_ALONE_MAX);
+    let share = places.len().div_ceil(detect.detectors.pool.share()).max(LOADED_ALONE_MAX);
     let mut shares = Vec::new();
-    while records.len() > share {
-        shares.push(records.split_off(records.len() - share));
+    while places.len() > share {
+        shares.push(places.split_off(places.len() - share));
     }
     let load = &load;
     thread::scope(|scope| {
         let others: Vec<_> =
             shares.into_iter().rev().map(|share| scope.spawn(nature::passed_on(move || load(share)))).collect();
-        let mut loaded = load(records);
+        let mut loaded = load(places);
         for other in others {
             // A panic goes on here, as if one thread had loaded all.
             let mut more = other.join().unwrap_or_else(|panic| resume_unwind(panic));
@@ -273,7 +274,11 @@ impl Detector {
         for lane in &self.lanes {
             lane.lock().replace(Arc::clone(&rules));
         }
-        *self.rules.write() = rules;
+        let before = std::mem::replace(&mut *self.rules.write(), rules);
+        if before.len() > LOADED_ALONE_MAX {
+            // What is no longer in force may be much to free.
+            drop(aside(move || drop(before)));
+        }
     }
 }
 
