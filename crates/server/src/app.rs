@@ -36,7 +36,7 @@ use crate::service::{self, Feed, Services};
 use crate::tasking::{self, DirectTasks, Tasking};
 use crate::telemetry::Telemetry;
 use crate::transfer::{self, MayStill, Transfers};
-use crate::turns::ReplayTurns;
+use crate::turns::{ReadingTurns, ReplayTurns};
 use muster_model::Oid;
 use muster_store::{Claim, Expect, Store, StoreError, Write};
 use std::collections::{BTreeMap, BTreeSet};
@@ -85,6 +85,8 @@ pub struct App {
     pub bodies: Bodies,
     /// Bodies of all other requests: they cannot take the room of those.
     pub strangers_bodies: Bodies,
+    /// Turns of long bodies that are read.
+    pub reading_turns: Arc<ReadingTurns>,
     /// Messages of sensors that wait to be worked on.
     pub waiting: Waiting,
     /// Files that are kept.
@@ -386,6 +388,7 @@ impl App {
             detect,
             bodies: Bodies::new(BODIES_BYTES_MAX),
             strangers_bodies: Bodies::new(STRANGERS_BODIES_BYTES_MAX),
+            reading_turns: Arc::default(),
             waiting: Waiting::default(),
             meter: Meter::default(),
             wrong_credentials: Meter::default(),

@@ -1,4 +1,5 @@
-//! Turns of replays: each keeps a thread busy and its events in memory, so few run at the same time.
+//! Turns of replays: each keeps a thread busy and its events in memory, so few run at the same time. And turns of long
+//! bodies that are read: of each sender one at a time, so that nobody has the processors for himself.
 
 use muster_model::Oid;
 use parking_lot::Mutex;
@@ -6,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 /// Replays at once in one server, and of one organization: where one of them has all that it may, there is room for others.
@@ -77,6 +78,38 @@ impl Drop for Place {
     }
 }
 
+/// Turns to read bodies, by sender.
+#[derive(Default)]
+pub struct ReadingTurns(Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>);
+
+/// A sender's turn; the next one's of the same sender when it is dropped.
+pub struct ReadingTurn {
+    turns: Arc<ReadingTurns>,
+    sender: String,
+    turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl ReadingTurns {
+    /// Waits until no other body of this sender is read. Cancel safe.
+    pub async fn wait(self: &Arc<Self>, sender: &str) -> ReadingTurn {
+        let of_sender = Arc::clone(self.0.lock().entry(sender.to_owned()).or_default());
+        let mut turn = ReadingTurn { turns: Arc::clone(self), sender: sender.to_owned(), turn: None };
+        turn.turn = Some(of_sender.lock_owned().await);
+        turn
+    }
+}
+
+impl Drop for ReadingTurn {
+    fn drop(&mut self) {
+        self.turn = None;
+        let mut senders = self.turns.0.lock();
+        // Whoever waits holds it, too.
+        if senders.get(&self.sender).is_some_and(|of_sender| Arc::strong_count(of_sender) == 1) {
+            senders.remove(&self.sender);
+        }
+    }
+}
+
 impl ReplayTurns {
     /// Waits for a turn. Cancel safe: whoever no longer waits has no place in the line.
     ///
@@ -125,5 +158,28 @@ impl ReplayTurns {
     #[must_use]
     pub fn in_line(&self) -> usize {
         self.lines.lock().values().map(|line| line.length).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt as _;
+
+    /// Goal: of one sender one body at a time is read, and nobody waits for another sender. Method: turns that are asked for
+    /// while others are held, given up while they wait, and left.
+    #[tokio::test]
+    async fn bodies_of_one_sender_are_read_one_at_a_time() {
+        let turns = Arc::<ReadingTurns>::default();
+        let first = turns.wait("one").await;
+        assert!(turns.wait("two").now_or_never().is_some(), "nobody waits for another sender");
+        let mut second = Box::pin(turns.wait("one"));
+        assert!((&mut second).now_or_never().is_none());
+        assert!(turns.wait("one").now_or_never().is_none(), "who waits no longer is not waited for");
+        drop(first);
+        let second = second.await;
+        assert!(turns.wait("one").now_or_never().is_none());
+        drop(second);
+        assert!(turns.0.lock().is_empty(), "a sender without a body is forgotten");
     }
 }

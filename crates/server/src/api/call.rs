@@ -37,6 +37,8 @@ pub struct Call {
     pub fields: Form,
     /// The body; empty on streaming routes.
     pub body: Bytes,
+    /// The object in a long body, which was read beside those who serve connections; see [`Call::take_json`].
+    pub(super) read: Option<Map<String, Value>>,
     /// The body of a streaming route.
     pub stream: Option<Incoming>,
     /// Headers.
@@ -120,6 +122,18 @@ impl Call {
     #[must_use]
     pub fn audit(&self, oid: Oid, message: &str, entity: &Value, action: &str, detail: &Value) -> Record {
         event::audit(oid, &self.actor(), message, entity, action, detail, clock::now())
+    }
+
+    /// The JSON object in the body, which is read no second time if it is long; `None` if the body is a form.
+    ///
+    /// # Errors
+    ///
+    /// As [`Call::json`].
+    pub fn take_json(&mut self) -> Result<Option<Map<String, Value>>, ApiError> {
+        match self.read.take() {
+            Some(object) => Ok(Some(object)),
+            None => self.json(),
+        }
     }
 
     /// The JSON object in the body; `None` if the body is a form.

@@ -36,6 +36,18 @@ pub(super) fn check(route: &Route, fields: &Form) -> Result<(), ApiError> {
     Ok(names::require_known(fields.pairs().map(|(name, _)| name), &known)?)
 }
 
+/// Reads all that a request carries; with it the object in its body, if the route leaves that to its handler.
+pub(super) fn read_all(
+    route: &Route,
+    headers: &HeaderMap,
+    query: Option<&str>,
+    body: &[u8],
+) -> Result<(Form, Option<Map<String, Value>>), ApiError> {
+    let form = read(route, headers, query, body)?;
+    let object = (route.is_open && holds_json(headers, body)).then(|| object(body)).transpose()?;
+    Ok((form, object))
+}
+
 /// Whether a body is JSON. Command lines like `curl -d '{…}'` say that it is a form, and no name in a form
 /// begins with a brace.
 pub(super) fn holds_json(headers: &HeaderMap, body: &[u8]) -> bool {

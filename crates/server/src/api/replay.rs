@@ -96,8 +96,8 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn try_rule(call: Call) -> Result<Reply, ApiError> {
-    let mut request = call.json()?.ok_or_else(|| ApiError::bad_request("the body must be a JSON object"))?;
+async fn try_rule(mut call: Call) -> Result<Reply, ApiError> {
+    let mut request = call.take_json()?.ok_or_else(|| ApiError::bad_request("the body must be a JSON object"))?;
     request.insert("oid".to_owned(), json!(call.organization()?.oid));
     let caller = call.caller.clone();
     replay(call, &caller, request).await

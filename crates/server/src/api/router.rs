@@ -5,15 +5,18 @@ use super::{Access, ApiError, Call, Form, Method, Reply, Route, credential, fiel
 use crate::access::{Caller, Exchange};
 use crate::app::App;
 use crate::hive::LISTING_BYTES_MAX;
+use crate::jobs::aside;
 use crate::organization::Organization;
 use crate::{clock, console, random};
 use bytes::Bytes;
+use http::request::Parts;
 use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Request, Response, header};
 use hyper::body::Incoming;
 use muster_model::{Oid, Sid};
 use muster_store::StoreError;
 use percent_encoding::percent_decode_str;
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
@@ -24,6 +27,10 @@ const STRANGER_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Longest body that holds a configuration: what can be pulled, packed as badly as text can be.
 const DOCUMENT_BODY_BYTES_MAX: usize = LISTING_BYTES_MAX / 4 * 5;
+
+/// Bodies from this length on are read on a thread that stands back, one at a time of each sender: reading one of 8 MiB
+/// takes tens of milliseconds, in which whoever serves connections serves none.
+const READ_ASIDE_BYTES_MIN: usize = 128 * 1024;
 
 /// All routes, found by path and method.
 struct Router {
@@ -188,22 +195,23 @@ async fn answer(
         },
     };
     app.meter.count(&caller.credential, caller.calls_max(app.config.limits.calls_per_minute))?;
+    let sender = sender_of(&app, &caller, &parts.headers, source);
     let (body, stream) = if route.takes_stream {
         (Bytes::new(), Some(incoming))
     } else {
         let of_documents = if route.takes_documents { DOCUMENT_BODY_BYTES_MAX } else { 0 };
-        let (bodies, bytes_max) = match is_known(&app, &caller, &parts.headers, source) {
-            true => (&app.bodies, app.config.limits.body_bytes.max(of_documents)),
-            false => (&app.strangers_bodies, app.config.limits.body_bytes.min(STRANGER_BODY_BYTES_MAX)),
+        let (bodies, bytes_max) = match sender.is_empty() {
+            false => (&app.bodies, app.config.limits.body_bytes.max(of_documents)),
+            true => (&app.strangers_bodies, app.config.limits.body_bytes.min(STRANGER_BODY_BYTES_MAX)),
         };
         (bodies.receive(incoming, bytes_max).await?, None)
     };
-    let fields = fields::read(route, &parts.headers, parts.uri.query(), &body)?;
+    let (parts, fields, read) = read(&app, &sender, route, parts, &body).await?;
     let organization = authorize(&app, route.access, &caller, &path, &fields)?;
     fields::check(route, &fields)?;
     let base = base(&app, &parts);
     let headers = parts.headers;
-    let call = Call { app, caller, organization, fields, body, stream, headers, base, source, gone, path };
+    let call = Call { app, caller, organization, fields, body, read, stream, headers, base, source, gone, path };
     (route.handler)(call).await
 }
 
@@ -219,7 +227,7 @@ fn key_of<'a>(route: &Route, headers: &'a HeaderMap) -> Option<&'a str> {
 
 /// Scheme and authority by which the client reached this server. A `Host` that is no authority is
 /// not repeated to anyone.
-fn base(app: &App, parts: &http::request::Parts) -> String {
+fn base(app: &App, parts: &Parts) -> String {
     let scheme = parts.extensions.get::<Scheme>().map_or("http", Scheme::as_str);
     let host = parts.headers.get(header::HOST).and_then(|host| host.to_str().ok());
     let is_plain = |host: &&str| {
@@ -232,9 +240,35 @@ fn base(app: &App, parts: &http::request::Parts) -> String {
     }
 }
 
-/// Whether the request shows a valid token, on a route that asks for one or not.
-fn is_known(app: &App, caller: &Caller, headers: &HeaderMap, source: Option<IpAddr>) -> bool {
-    !caller.credential.is_empty() || authenticate(app, Access::Token, headers, source).is_ok()
+/// The credential of a request, on a route that asks for one or not; empty if it shows none that is valid.
+fn sender_of(app: &App, caller: &Caller, headers: &HeaderMap, source: Option<IpAddr>) -> String {
+    match caller.credential.is_empty() {
+        true => authenticate(app, Access::Token, headers, source).map(|known| known.credential).unwrap_or_default(),
+        false => caller.credential.clone(),
+    }
+}
+
+/// Reads the query and the body of a request; of a long body also the object in it, if the route leaves that to its
+/// handler. Gives the parts back.
+async fn read(
+    app: &App,
+    sender: &str,
+    route: &'static Route,
+    parts: Parts,
+    body: &Bytes,
+) -> Result<(Parts, Form, Option<Map<String, Value>>), ApiError> {
+    if body.len() < READ_ASIDE_BYTES_MIN {
+        let fields = fields::read(route, &parts.headers, parts.uri.query(), body)?;
+        return Ok((parts, fields, None));
+    }
+    let (turn, body) = (app.reading_turns.wait(sender).await, body.clone());
+    let read = aside(move || {
+        // Until the thread has ended, also when nobody waits for it any more.
+        let _turn = turn;
+        let (fields, object) = fields::read_all(route, &parts.headers, parts.uri.query(), &body)?;
+        Ok((parts, fields, object))
+    });
+    read.await.map_err(ApiError::internal)?
 }
 
 pub(super) fn authenticate(

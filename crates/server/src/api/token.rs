@@ -47,8 +47,8 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-async fn exchange_or_replay(call: Call) -> Result<Reply, ApiError> {
-    match call.json()? {
+async fn exchange_or_replay(mut call: Call) -> Result<Reply, ApiError> {
+    match call.take_json()? {
         Some(object) if !object.contains_key(SECRET) => super::replay::run(call, object).await,
         _ => {
             names::require_known(call.fields.pairs().map(|(name, _)| name), EXCHANGE)?;

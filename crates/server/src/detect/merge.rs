@@ -38,7 +38,8 @@ async fn run(detect: Weak<Detect>, detector: Arc<Detector>) {
         let _one_at_a_time = one_at_a_time.lock().await;
         let rules = detector.rules();
         let is_unchanged = Arc::ptr_eq(&rules, &seen);
-        let rules = Arc::new(rules.with(&merged));
+        // What is merged may be all rules, and much to free.
+        let Ok(rules) = aside(move || Arc::new(rules.with(&merged))).await else { continue };
         if is_unchanged {
             seen = Arc::clone(&rules);
         }

@@ -4,6 +4,7 @@ use super::lookup::Keys;
 use super::table::Content;
 use super::{Error, Hive, Hives, Lookups, Webhook};
 use crate::intake::event::Actor;
+use crate::jobs::aside;
 use muster_model::Oid;
 use muster_rules::{RuleLoader, RuleMeta};
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ fn invalid(text: impl Into<String>) -> Error {
     Error::Content(text.into())
 }
 
-/// Checks the content of a record, on a thread where that may take its time: rules run their own unit tests. The
+/// Checks the content of a record, on a thread that stands back: rules run their own unit tests, however long they take. The
 /// configuration of an extension is shown to that extension. Gives the content back.
 ///
 /// # Errors
@@ -32,7 +33,7 @@ pub async fn check(
     }
     let lookups = if hive.concerns_rules { hives.in_force.lookups(oid) } else { Arc::default() };
     let (checker, name) = (Checker { lookups, anon_seed: hives.secrets.anon_seed(oid) }, key.to_owned());
-    let checked = tokio::task::spawn_blocking(move || checker.check(hive, &name, &data).map(|()| data)).await;
+    let checked = aside(move || checker.check(hive, &name, &data).map(|()| data)).await;
     let data = checked.map_err(|error| Error::Fault(error.to_string()))??;
     if hive.content == Content::Configuration {
         hives.services.check_config(oid, key, &data, &actor.identity).await?;

@@ -61,6 +61,40 @@ async fn four_4_a_supplied_event_that_nests_too_deep_is_refused() {
     assert_eq!(answer.json::<Value>().await.unwrap()["error_code"], "bad_request");
 }
 
+/// Goal: a long body is read beside those who serve connections, one at a time of each sender, and nobody else waits for it.
+/// Method: while the turn of one sender is held, its long bodies wait, its short ones and those of another sender do not.
+#[tokio::test]
+async fn a_long_body_is_read_when_its_sender_has_a_turn() {
+    let world = World::new().await;
+    let app = &world.server.app;
+    let other = world.token_of(world.oid, &["dr.list".to_owned()]).await;
+    let long = |count: usize| {
+        let events =
+            vec![json!({"routing": {"event_type": "TEST"}, "event": {"N": 1, "TEXT": "x".repeat(2_000)}}); count];
+        json!({"oid": world.oid, "rule_source": {"rule": tagging(0)}, "event_source": {"events": events}})
+    };
+    let sender = app.secrets.caller(&app.records, &world.token, None, clock::now()).unwrap().credential;
+    let turn = app.reading_turns.wait(&sender).await;
+    let two_hundred = long(200);
+    let mut waiting = Box::pin(ask(&world, &world.token, &two_hundred));
+    let (short, of_other) = tokio::select! {
+        biased;
+        answer = &mut waiting => panic!("it did not wait: {answer:?}"),
+        answers = async { (ask(&world, &world.token, &long(1)).await, ask(&world, &other, &two_hundred).await) } => answers,
+    };
+    assert_eq!((short.0, &short.1["stats"]["n_matched"]), (200, &json!(1)));
+    assert_eq!((of_other.0, &of_other.1["stats"]["n_matched"]), (200, &json!(200)), "{}", of_other.1["error"]);
+    drop(turn);
+    let (status, answer) = waiting.await;
+    assert_eq!((status, &answer["stats"]["n_matched"]), (200, &json!(200)));
+    let mut broken = two_hundred.to_string();
+    broken.pop();
+    let asked = world.request("POST", "/").bearer_auth(&world.token).header("content-type", "application/json");
+    let answer = asked.body(broken).send().await.unwrap();
+    assert_eq!(answer.status(), 400);
+    assert!(answer.json::<Value>().await.unwrap()["error"].as_str().unwrap().contains("not JSON"));
+}
+
 fn tagging(above: i64) -> Value {
     json!({
         "detect": {"event": "TEST", "op": "is greater than", "path": "event/N", "value": above},
