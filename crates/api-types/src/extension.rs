@@ -48,14 +48,6 @@ pub struct ExtensionAnswer {
     pub version: u32,
 }
 
-/// The configuration of an organization as one document: the answer of `fetch` of `ext-infrastructure`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct InfrastructureDocument {
-    /// Sections by their names; the older service gives YAML text.
-    #[schemars(with = "schema::Anything")]
-    pub org: Value,
-}
-
 /// Services of an organization.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Services {

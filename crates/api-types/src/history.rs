@@ -154,31 +154,6 @@ pub struct EventCount {
     pub sid: Sid,
 }
 
-/// Jobs of services.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct Jobs {
-    /// By their ids.
-    pub jobs: JobsById,
-}
-
-/// Jobs by their ids, or base64 of gzip of them where the call asks for that.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum JobsById {
-    /// As they are.
-    #[schemars(with = "schema::Open")]
-    Map(Map<String, Value>),
-    /// With `is_compressed`.
-    Compressed(String),
-}
-
-/// One job of a service. Source: reference/service-protocol.md section 10.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct JobAnswer {
-    /// The job, or base64 of gzip of it where the call asks for that.
-    pub job: JobsById,
-}
-
 /// One line of a live stream: a record as it is stored, or a word about the stream itself (`__trace`: `connected`,
 /// `keepalive`, or `dropped` with the number `n`).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

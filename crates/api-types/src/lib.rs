@@ -16,6 +16,8 @@ mod extension;
 mod file;
 mod history;
 mod hive;
+mod infrastructure;
+mod job;
 mod key;
 mod live;
 mod organization;
@@ -32,8 +34,8 @@ pub use code::{ErrorCode, UnknownCode};
 pub use done::Done;
 pub use error::Error;
 pub use extension::{
-    Deliveries, Delivery, ExtensionAnswer, ExtensionDefinition, ExtensionSchema, InfrastructureDocument,
-    PublishedResource, RegisteredExtension, RegisteredExtensions, RegisteredService, RegisteredServices,
+    Deliveries, Delivery, ExtensionAnswer, ExtensionDefinition, ExtensionSchema, PublishedResource,
+    RegisteredExtension, RegisteredExtensions, RegisteredProgram, RegisteredService, RegisteredServices,
     ServiceMetadata, Services, Subscription, Subscriptions,
 };
 pub use file::{
@@ -41,20 +43,22 @@ pub use file::{
     Payloads, PutAddress,
 };
 pub use history::{
-    AuditPage, AuditRecord, Detection, DetectionPage, Event, EventCount, EventPage, JobAnswer, Jobs, JobsById,
-    Overview, Records, Retention, Routing, StreamLine,
+    AuditPage, AuditRecord, Detection, DetectionPage, Event, EventCount, EventPage, Overview, Records, Retention,
+    Routing, StreamLine,
 };
 pub use hive::{
     BatchAnswer, BatchData, BatchResponse, FalsePositive, FalsePositives, HiveListing, HivePage, HivePlace, HiveRecord,
     HiveSchema, Rule, Rules, SystemMetadata, UserMetadata, WrittenRecord,
 };
+pub use infrastructure::{InfrastructureDocument, InfrastructureOperation, InfrastructurePush};
+pub use job::{Job, JobAnswer, JobEntry, JobOrPacked, JobRecord, Jobs, JobsById};
 pub use key::{
     ApiKey, ApiKeys, IngestionKey, IngestionKeys, InstallationKey, InstallationKeys, NewApiKey, NewUserKey,
     PutInstallationKey, UserKey, UserKeys,
 };
 pub use live::{
     LiveArrived, LiveCommandV3, LiveCommandV6, LiveDevice, LiveDeviceAnswer, LiveDeviceNumber, LiveDevicePage,
-    LiveDevices, LiveError, LiveFile, LiveSessionV3, LiveSessionV6, LiveTranscript,
+    LiveDevices, LiveError, LiveFile, LiveMoved, LiveSessionV3, LiveSessionV6, LiveTranscript, LiveTyped,
 };
 pub use organization::{
     CertificateStanding, EventFields, EventSchema, EventTypes, MadeOid, MadeOrganization, MitreLayer, NameAvailable,

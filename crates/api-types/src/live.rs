@@ -136,6 +136,20 @@ pub struct LiveCommandV3 {
     pub found: Map<String, Value>,
 }
 
+impl LiveCommandV3 {
+    /// Whether nothing more comes of it.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.status.as_str(), "complete" | "error" | "cancel")
+    }
+
+    /// Whether it did what it was to do.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.status == "complete"
+    }
+}
+
 /// A command in the later form.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LiveCommandV6 {
@@ -273,22 +287,53 @@ pub struct LiveDeviceNumber {
 pub struct LiveTranscript {
     /// Who opened it.
     pub by: String,
-    /// As the first form shows them, each with `by`, who ordered it, and `file`, the file that it moved.
-    #[schemars(with = "Vec<schema::Open>")]
-    pub commands: Vec<Value>,
+    /// Its commands, in the order in which they were given.
+    pub commands: Vec<LiveTyped>,
     /// Number of the device.
     pub device_id: u32,
     /// When it ended: RFC 3339; null before.
     pub ended: Option<String>,
     /// Files that were moved.
-    #[schemars(with = "Vec<schema::Open>")]
-    pub files: Vec<Value>,
+    pub files: Vec<LiveMoved>,
     /// Id of the session.
     pub id: String,
     /// When it was opened: RFC 3339.
     pub opened: String,
     /// How it stands.
     pub status: String,
+}
+
+/// A command as the first form shows it, with who ordered it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LiveTyped {
+    /// Who.
+    pub by: String,
+    /// Id of the file that it moved.
+    pub file: Option<String>,
+    /// The command.
+    #[serde(flatten)]
+    pub command: LiveCommandV3,
+}
+
+/// A file that was moved, with its digest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LiveMoved {
+    /// When: RFC 3339.
+    pub at: String,
+    /// Its id.
+    pub id: String,
+    /// It was deleted.
+    pub is_deleted: bool,
+    /// It came from a client, and not from the endpoint.
+    pub is_upload: bool,
+    /// Path on the endpoint, or the name that was uploaded.
+    pub name: String,
+    /// SHA-256 in hexadecimal digits; empty if it never was whole.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+    /// 0, or why it is not there.
+    pub status: i64,
 }
 
 /// How much of a file has arrived.

@@ -1,7 +1,7 @@
 //! What extensions alone are asked for. Source: reference/extension-protocol.md.
 
 use crate::{Client, ClientError};
-use serde_json::Value;
+use muster_api_types::ExtensionSchema;
 
 impl Client {
     /// What an extension takes and gives.
@@ -9,7 +9,7 @@ impl Client {
     /// # Errors
     ///
     /// 502 with the reason if the extension does not say.
-    pub async fn extension_schema(&self, name: &str) -> Result<Value, ClientError> {
+    pub async fn extension_schema(&self, name: &str) -> Result<ExtensionSchema, ClientError> {
         self.get(&["extension", "schema", name], vec![("oid", self.oid().to_owned())]).await
     }
 }

@@ -2,37 +2,15 @@
 
 use crate::history::Span;
 use crate::{Client, ClientError};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use flate2::read::GzDecoder;
-use muster_api_types::{Artifact, ArtifactPage, GetAddress, Payload, Payloads, PutAddress};
+use muster_api_types::{Artifact, ArtifactAddress, ArtifactPage, GetAddress, Payload, Payloads, PutAddress};
 use reqwest::{Method, RequestBuilder, Response, Url};
-use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::io::Read as _;
 use std::path::Path;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt as _;
 
 /// Most pages of a list of artifacts that are followed.
 const PAGES_MAX: usize = 10_000;
-
-/// What an artifact that comes inside an answer may unpack to; larger ones come as an address.
-const INLINE_BYTES_MAX: u64 = 256 * 1024 * 1024;
-
-/// How an artifact is handed out.
-pub enum ArtifactContent {
-    /// All of it.
-    Inline(Vec<u8>),
-    /// An address that gives it without a token.
-    Address(String),
-}
-
-#[derive(Deserialize)]
-struct Original {
-    payload: Option<String>,
-    export: Option<String>,
-}
 
 impl Client {
     /// Payloads by their name.
@@ -112,40 +90,9 @@ impl Client {
     ///
     /// If the file exists or cannot be written, 404 for an unknown artifact.
     pub async fn download_artifact(&self, id: &str, to: &Path) -> Result<u64, ClientError> {
-        match self.artifact(id).await? {
-            ArtifactContent::Address(url) => {
-                self.download(self.http.request(Method::GET, address(&url)?), to, |_| {}).await
-            }
-            ArtifactContent::Inline(bytes) => {
-                let at = |source| ClientError::File { path: to.to_owned(), source };
-                let mut file = File::create_new(to).await.map_err(at)?;
-                file.write_all(&bytes).await.map_err(at)?;
-                file.sync_all().await.map_err(at)?;
-                Ok(bytes.len() as u64)
-            }
-        }
-    }
-
-    /// How an artifact is handed out.
-    ///
-    /// # Errors
-    ///
-    /// 404 for an unknown artifact.
-    pub async fn artifact(&self, id: &str) -> Result<ArtifactContent, ClientError> {
         let path = ["insight", self.oid(), "artifacts", "originals", id];
-        let original: Original = self.call(Method::POST, &path, Vec::new(), Vec::new()).await?;
-        match (original.export, original.payload) {
-            (Some(url), _) => Ok(ArtifactContent::Address(url)),
-            (None, Some(packed)) => {
-                let wrong = |what: &str| ClientError::Answer(format!("the artifact is not {what}"));
-                let bytes = STANDARD.decode(packed).map_err(|_| wrong("base64"))?;
-                let mut content = Vec::new();
-                let mut unpacked = GzDecoder::new(bytes.as_slice()).take(INLINE_BYTES_MAX);
-                unpacked.read_to_end(&mut content).map_err(|_| wrong("gzip"))?;
-                Ok(ArtifactContent::Inline(content))
-            }
-            (None, None) => Err(ClientError::Answer("it holds neither the artifact nor its address".into())),
-        }
+        let get: ArtifactAddress = self.call(Method::POST, &path, Vec::new(), Vec::new()).await?;
+        self.download(self.http.request(Method::GET, address(&get.export)?), to, |_| {}).await
     }
 
     /// Writes what a request gives to a new file; `moved` is told the bytes of each piece. Gives the size.

@@ -4,6 +4,7 @@ use crate::{Client, ClientError};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
+use muster_api_types::Records;
 use serde::Deserialize;
 use serde_json::Value;
 use std::io::Read as _;
@@ -47,10 +48,11 @@ pub struct History {
     pub limit: usize,
 }
 
+/// A page of any kind. Records are as they were stored, maybe by another version: none is refused for its fields.
 #[derive(Deserialize)]
 struct Page {
     #[serde(alias = "detects")]
-    events: Value,
+    events: Records<Value>,
     next_cursor: Option<String>,
 }
 
@@ -91,17 +93,16 @@ impl Client {
 }
 
 /// A list, or base64 of gzip of one.
-fn unpack(events: Value) -> Result<Vec<Value>, ClientError> {
+fn unpack(events: Records<Value>) -> Result<Vec<Value>, ClientError> {
     let wrong = |what: &str| ClientError::Answer(format!("a page of records {what}"));
     match events {
-        Value::Array(records) => Ok(records),
-        Value::String(packed) => {
+        Records::List(records) => Ok(records),
+        Records::Compressed(packed) => {
             let bytes = STANDARD.decode(packed).map_err(|_| wrong("is not base64"))?;
             let mut text = Vec::new();
             let mut unpacked = GzDecoder::new(bytes.as_slice()).take(PAGE_BYTES_MAX);
             unpacked.read_to_end(&mut text).map_err(|_| wrong("is not gzip"))?;
             serde_json::from_slice(&text).map_err(|_| wrong("is not a JSON list"))
         }
-        _ => Err(wrong("is not a list")),
     }
 }

@@ -1,58 +1,13 @@
 //! Hives: versioned configuration records, such as rules. Source: reference/rest-api.md section 8.
 
-use crate::{Client, ClientError, Rest};
+use crate::{Client, ClientError};
+use muster_api_types::{HivePage, HiveRecord, Replay, UserMetadata};
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Records asked for on one page.
 const PAGE: usize = 500;
-
-/// A record of a hive.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct HiveRecord {
-    /// Its content.
-    #[serde(default)]
-    pub data: Value,
-    /// What users say about it.
-    #[serde(default)]
-    pub usr_mtd: UserMetadata,
-    /// What the server says about it.
-    #[serde(default)]
-    pub sys_mtd: SystemMetadata,
-}
-
-/// Metadata that users write; a write replaces the whole block.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct UserMetadata {
-    /// Whether it is in force.
-    #[serde(default)]
-    pub enabled: bool,
-    /// Labels.
-    #[serde(default)]
-    pub tags: Vec<String>,
-    /// Everything else, such as `expiry` (Unix milliseconds) and `comment`.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
-
-/// Metadata that the server writes.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct SystemMetadata {
-    /// Changes with every write.
-    #[serde(default)]
-    pub etag: String,
-    /// Who wrote last.
-    #[serde(default)]
-    pub last_author: String,
-    /// When, in Unix milliseconds.
-    #[serde(default)]
-    pub last_mod: i64,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
 
 /// A wanted change of a record; what is absent stays.
 #[derive(Clone, Debug, Default)]
@@ -65,13 +20,6 @@ pub struct HiveChange {
     pub etag: Option<String>,
 }
 
-#[derive(Deserialize)]
-struct Page {
-    records: BTreeMap<String, HiveRecord>,
-    #[serde(default)]
-    next_cursor: String,
-}
-
 impl Client {
     /// All records of a hive, by key.
     ///
@@ -82,7 +30,7 @@ impl Client {
         let (mut records, mut cursor) = (BTreeMap::new(), String::new());
         loop {
             let query = vec![("limit", PAGE.to_string()), ("cursor", cursor.clone())];
-            let page: Page = self.get(&["hive", hive, self.oid()], query).await?;
+            let page: HivePage = self.get(&["hive", hive, self.oid()], query).await?;
             records.extend(page.records);
             if page.next_cursor.is_empty() || page.next_cursor == cursor {
                 return Ok(records);
@@ -132,7 +80,7 @@ impl Client {
     /// # Errors
     ///
     /// 400 for an invalid rule; 503 if too many replays run.
-    pub async fn replay(&self, mut request: Value) -> Result<Value, ClientError> {
+    pub async fn replay(&self, mut request: Value) -> Result<Replay, ClientError> {
         request["oid"] = self.oid().into();
         self.call_at(Method::POST, &[""], &[], Some(&request)).await
     }

@@ -4,21 +4,12 @@ use crate::transport::json_of;
 use crate::{Client, ClientError};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use muster_api_types::Urls;
 use reqwest::Url;
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE};
-use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use std::io::Write as _;
-
-#[derive(Deserialize)]
-struct Addresses {
-    url: Hooks,
-}
-
-#[derive(Deserialize)]
-struct Hooks {
-    hooks: String,
-}
 
 impl Client {
     /// Where webhooks of the organization are.
@@ -27,7 +18,8 @@ impl Client {
     ///
     /// Whatever the server says, and [`ClientError::Answer`] if that is no address.
     pub async fn hooks(&self) -> Result<Url, ClientError> {
-        let Addresses { url: Hooks { hooks } } = self.get(&["orgs", self.oid(), "url"], Vec::new()).await?;
+        let Urls { url, .. } = self.get(&["orgs", self.oid(), "url"], Vec::new()).await?;
+        let hooks = url.get("hooks").cloned().unwrap_or_default();
         let address = if hooks.contains("://") { hooks } else { format!("https://{hooks}") };
         let url = Url::parse(&address).ok().filter(|url| !url.cannot_be_a_base());
         url.ok_or_else(|| ClientError::Answer(format!("{address} is no address of webhooks")))
@@ -49,6 +41,6 @@ impl Client {
         let packed = packer.write_all(events.to_string().as_bytes()).and_then(|()| packer.finish()).unwrap_or_default();
         let request = self.http.post(url).header(CONTENT_TYPE, "application/json");
         let request = request.header(CONTENT_ENCODING, "gzip").body(packed);
-        json_of::<Value>(self.send(request).await?).await.map(drop)
+        json_of::<IgnoredAny>(self.send(request).await?).await.map(drop)
     }
 }

@@ -3,7 +3,8 @@
 //! Source: reference/rest-api.md section 7.7.
 
 use crate::{Client, ClientError};
-use serde::{Deserialize, Serialize};
+use muster_api_types::{InfrastructureDocument, InfrastructurePush};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -57,32 +58,6 @@ impl Sections {
     }
 }
 
-/// One element that a push would touch, or did.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Operation {
-    /// Type of the element, such as `output` or `hives`.
-    pub r#type: String,
-    /// Its name; of records of hives `HIVE/KEY`.
-    pub name: String,
-    /// It is new, or changed.
-    pub is_added: bool,
-    /// It is deleted.
-    pub is_removed: bool,
-}
-
-/// What came of a push.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Pushed {
-    /// One for each element of the document, and for each that is deleted.
-    pub ops: Vec<Operation>,
-    /// Why nothing was done; empty if all was.
-    #[serde(default)]
-    pub errors: Vec<String>,
-    /// What the server has nothing for, and passed over as it was told to.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub skipped: Vec<String>,
-}
-
 /// How a document is pushed.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct PushMode {
@@ -101,12 +76,12 @@ impl Client {
     ///
     /// 401 naming the permission that a section needs; else whatever the server says.
     pub async fn configuration(&self, sections: &Sections) -> Result<Map<String, Value>, ClientError> {
-        #[derive(Deserialize)]
-        struct Fetched {
-            org: Map<String, Value>,
+        let data = json!({"options": sections});
+        let fetched: InfrastructureDocument = self.request_extension(EXTENSION, "fetch", &data).await?;
+        match fetched.org {
+            Value::Object(sections) => Ok(sections),
+            _ => Err(ClientError::Answer("the configuration is no object of sections".into())),
         }
-        let fetched: Fetched = self.request_extension(EXTENSION, "fetch", &json!({"options": sections})).await?;
-        Ok(fetched.org)
     }
 
     /// Makes the organization look like a document of YAML text, as a whole or not at all.
@@ -119,7 +94,7 @@ impl Client {
         config: &str,
         sections: &Sections,
         mode: PushMode,
-    ) -> Result<Pushed, ClientError> {
+    ) -> Result<InfrastructurePush, ClientError> {
         #[derive(Serialize)]
         struct Options<'a> {
             #[serde(flatten)]

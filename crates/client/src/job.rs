@@ -1,34 +1,9 @@
 //! Jobs of services. Source: reference/service-protocol.md section 10.
 
-use crate::{Client, ClientError, Rest};
+use crate::{Client, ClientError};
+use muster_api_types::{Job, JobAnswer, JobOrPacked, Jobs, JobsById};
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// A job: what a service says of its work.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Job {
-    /// The id that the service gave it.
-    pub job_id: String,
-    /// The service.
-    #[serde(default)]
-    pub replicant: String,
-    /// Why it was made.
-    #[serde(default)]
-    pub cause: String,
-    /// When it began, in milliseconds since 1970.
-    #[serde(default)]
-    pub created: i64,
-    /// When it ended, likewise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stopped: Option<i64>,
-    /// The newest message of its history.
-    #[serde(default)]
-    pub last_narration: String,
-    /// All else; the history is `record.hist`.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
 
 impl Client {
     /// The newest jobs, by id.
@@ -37,11 +12,10 @@ impl Client {
     ///
     /// Whatever the server says.
     pub async fn jobs(&self) -> Result<BTreeMap<String, Job>, ClientError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            jobs: BTreeMap<String, Job>,
+        match self.get::<Jobs>(&["job", self.oid()], Vec::new()).await?.jobs {
+            JobsById::Map(jobs) => Ok(jobs),
+            JobsById::Compressed(_) => Err(packed()),
         }
-        Ok(self.get::<Answer>(&["job", self.oid()], Vec::new()).await?.jobs)
     }
 
     /// A job with its history.
@@ -50,11 +24,10 @@ impl Client {
     ///
     /// 404 if there is none of this id.
     pub async fn job(&self, id: &str) -> Result<Job, ClientError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            job: Job,
+        match self.get::<JobAnswer>(&["job", self.oid(), id], Vec::new()).await?.job {
+            JobOrPacked::Job(job) => Ok(*job),
+            JobOrPacked::Compressed(_) => Err(packed()),
         }
-        Ok(self.get::<Answer>(&["job", self.oid(), id], Vec::new()).await?.job)
     }
 
     /// Deletes a job.
@@ -65,4 +38,8 @@ impl Client {
     pub async fn delete_job(&self, id: &str) -> Result<(), ClientError> {
         self.act(Method::DELETE, &["job", self.oid(), id], Vec::new()).await
     }
+}
+
+fn packed() -> ClientError {
+    ClientError::Answer("it is compressed, which was not asked for".into())
 }

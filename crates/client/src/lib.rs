@@ -2,9 +2,9 @@
 //!
 //! [`Client::new`] takes [`Settings`]; it exchanges the API key for a token when
 //! it first needs one, and again when the server says that the token is over.
-//! Answers are the types of `muster-api-types`, by which the server writes them. Where
-//! programs look at some fields alone they are structs of those, each with `rest` for all
-//! others. Printing one gives what the server said.
+//! Requests and answers are the types of `muster-api-types`, by which the server reads and
+//! writes them; fields of a newer server are passed over. Kept records and what programs of
+//! others answer are JSON as it came: their fields are not the server's.
 //!
 //! Source: reference/rest-api.md.
 
@@ -34,26 +34,18 @@ mod transport;
 mod user;
 
 pub use error::ClientError;
-pub use file::ArtifactContent;
 pub use history::{Historic, History, Span};
-pub use hive::{HiveChange, HiveRecord, SystemMetadata, UserMetadata};
-pub use infrastructure::{Operation, PushMode, Pushed, Sections};
-pub use job::Job;
-pub use live::{LiveCommand, LiveFile, LiveMoved, LiveSession, LiveTranscript, LiveTyped};
+pub use hive::HiveChange;
+pub use infrastructure::{PushMode, Sections};
 pub use muster_api_types::{
-    ApiKey, Artifact, ErrorCode, InstallationKey, LinkPurpose, NewApiKey, NewLink, NewUserKey, OrgError, Payload,
-    UserKeys, Whoami,
+    ApiKey, Artifact, CancelledTask, Conditions, CreatedTask, Deliveries, Delivery, ErrorCode, Explained,
+    ExtensionSchema, FailureLimit, HiveRecord, InfrastructureOperation, InfrastructurePush, InstallationKey, Job,
+    LinkPurpose, LiveCommandV3, LiveFile, LiveMoved, LiveSessionV3, LiveTranscript, LiveTyped, NewApiKey, NewLink,
+    NewTask, NewUserKey, OrgError, Organization, Output, Pace, Payload, PendingTask, PendingTasks, RegisteredExtension,
+    RegisteredProgram, RegisteredService, Replay, Rule, SensorTags, ServiceMetadata, SystemMetadata, TagCarriers,
+    Target, Targeting, TaskPage, TaskPreview, TaskSummary, Untasked, UserKeys, UserMetadata, Whoami, Window,
 };
-pub use output::Output;
-pub use program::{NewProgram, Protocol, RegisteredProgram};
-pub use reliable_task::{
-    Cancelled, Conditions, Created, Explained, FailureLimit, NewTask, Pace, Preview, Previewed, Summary, Target,
-    TargetPage, Targeting, Untasked, Window,
-};
+pub use program::{NewProgram, Program, Protocol};
 pub use sensor::{Listing, Sensor, SensorState};
-pub use service::{ServiceDeliveries, ServiceDelivery};
 pub use stream::{Filter, RecordStream, StreamKind};
 pub use transport::{Client, Settings};
-
-/// What the server said beyond the fields that are named.
-pub type Rest = serde_json::Map<String, serde_json::Value>;

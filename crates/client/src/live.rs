@@ -1,13 +1,13 @@
 //! Live sessions, in the first published form. Source: reference/live-response.md sections 3 to 6.
 
 use crate::transport::json_of;
-use crate::{Client, ClientError, Rest};
+use crate::{Client, ClientError};
 use bytes::Bytes;
 use futures_util::{Stream, stream};
+use muster_api_types::{LiveCommandV3, LiveDeviceNumber, LiveFile, LiveSessionV3, LiveTranscript};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Body, Method, RequestBuilder};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::path::Path;
 use tokio::fs::File;
@@ -18,132 +18,6 @@ const BASE: [&str; 3] = ["integrationServices", "v3", "cblr"];
 
 /// Bytes of an upload that are read at a time.
 const PIECE_BYTES: usize = 256 * 1024;
-
-/// A live session with one endpoint.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LiveSession {
-    /// Its id, such as `1:37191`.
-    pub id: String,
-    /// `PENDING`, `ACTIVE`, `INACTIVE`, `TIMEOUT` or `CLOSE`.
-    pub status: String,
-    /// Number of the device.
-    pub sensor_id: u32,
-    /// Where relative paths begin, once the sensor is there.
-    pub current_working_directory: Option<String>,
-    /// Logical drives with their separator, once the sensor is there.
-    pub drives: Option<Vec<String>>,
-    /// Names of what the sensor can do, once it is there.
-    pub supported_commands: Option<Vec<String>>,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
-
-/// A command of a session.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LiveCommand {
-    /// Its number in the session.
-    pub id: u32,
-    /// Which.
-    pub name: String,
-    /// `pending`, `in progress`, `complete`, `error` or `cancel`.
-    pub status: String,
-    /// 0 is success.
-    pub result_code: u32,
-    /// Why it failed.
-    pub result_desc: String,
-    /// What it found.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
-
-impl LiveCommand {
-    /// Whether nothing more comes of it.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        matches!(self.status.as_str(), "complete" | "error" | "cancel")
-    }
-
-    /// Whether it did what it was to do.
-    #[must_use]
-    pub fn is_complete(&self) -> bool {
-        self.status == "complete"
-    }
-}
-
-/// A file of a session.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LiveFile {
-    /// Its id.
-    pub id: String,
-    /// Bytes, once it is whole.
-    pub size: u64,
-    /// Bytes that have arrived.
-    pub size_uploaded: u64,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
-
-/// All that was done in a session.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LiveTranscript {
-    /// Id of the session.
-    pub id: String,
-    /// Who opened it.
-    pub by: String,
-    /// How it stands.
-    pub status: String,
-    /// When it was opened.
-    pub opened: String,
-    /// When it ended.
-    pub ended: Option<String>,
-    /// Its commands.
-    pub commands: Vec<LiveTyped>,
-    /// Files that were moved.
-    pub files: Vec<LiveMoved>,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
-
-/// A command, with who ordered it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LiveTyped {
-    /// Who.
-    pub by: String,
-    /// Id of the file that it moved.
-    pub file: Option<String>,
-    /// What was asked for.
-    #[serde(default)]
-    pub obj: Rest,
-    /// Unix seconds.
-    pub creation_time: i64,
-    /// The command.
-    #[serde(flatten)]
-    pub command: LiveCommand,
-}
-
-/// A file that was moved, with its digest.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LiveMoved {
-    /// Its id.
-    pub id: String,
-    /// Path on the endpoint, or the name that was uploaded.
-    pub name: String,
-    /// Bytes.
-    pub size: u64,
-    /// SHA-256 in hex; empty if it never was whole.
-    pub sha256: String,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
-
-#[derive(Deserialize)]
-struct Number {
-    device_id: u32,
-}
 
 impl Client {
     async fn live<T: DeserializeOwned>(
@@ -162,7 +36,7 @@ impl Client {
     ///
     /// 404 for an unknown sensor.
     pub async fn live_device(&self, sid: &str) -> Result<u32, ClientError> {
-        Ok(self.get::<Number>(&["live", self.oid(), "devices", sid], Vec::new()).await?.device_id)
+        Ok(self.get::<LiveDeviceNumber>(&["live", self.oid(), "devices", sid], Vec::new()).await?.device_id)
     }
 
     /// Sessions that are not over.
@@ -170,7 +44,7 @@ impl Client {
     /// # Errors
     ///
     /// Whatever the server says.
-    pub async fn live_sessions(&self) -> Result<Vec<LiveSession>, ClientError> {
+    pub async fn live_sessions(&self) -> Result<Vec<LiveSessionV3>, ClientError> {
         self.live(Method::GET, &["session"], &[("active_only", "true".into())], None).await
     }
 
@@ -179,7 +53,7 @@ impl Client {
     /// # Errors
     ///
     /// Whatever the server says.
-    pub async fn open_live_session(&self, device: u32, check_in_s: u64) -> Result<LiveSession, ClientError> {
+    pub async fn open_live_session(&self, device: u32, check_in_s: u64) -> Result<LiveSessionV3, ClientError> {
         let body = json!({"sensor_id": device, "checkin_timeout": check_in_s});
         self.live(Method::POST, &["session", &device.to_string()], &[], Some(&body)).await
     }
@@ -189,7 +63,7 @@ impl Client {
     /// # Errors
     ///
     /// 404 for one that has timed out.
-    pub async fn settled_live_session(&self, id: &str) -> Result<LiveSession, ClientError> {
+    pub async fn settled_live_session(&self, id: &str) -> Result<LiveSessionV3, ClientError> {
         self.live(Method::GET, &["session", id], &[("wait", "true".into())], None).await
     }
 
@@ -198,7 +72,7 @@ impl Client {
     /// # Errors
     ///
     /// 404 for one that is over.
-    pub async fn keep_live_session(&self, id: &str) -> Result<LiveSession, ClientError> {
+    pub async fn keep_live_session(&self, id: &str) -> Result<LiveSessionV3, ClientError> {
         self.live(Method::GET, &["session", id, "keepalive"], &[], None).await
     }
 
@@ -207,7 +81,7 @@ impl Client {
     /// # Errors
     ///
     /// 404 for one that has timed out.
-    pub async fn close_live_session(&self, id: &str) -> Result<LiveSession, ClientError> {
+    pub async fn close_live_session(&self, id: &str) -> Result<LiveSessionV3, ClientError> {
         let body = json!({"session_id": id, "status": "CLOSE"});
         self.live(Method::PUT, &["session"], &[], Some(&body)).await
     }
@@ -217,7 +91,7 @@ impl Client {
     /// # Errors
     ///
     /// 404 for a session that is over, 409 for one whose sensor has not come.
-    pub async fn order_live_command(&self, session: &str, request: &Value) -> Result<LiveCommand, ClientError> {
+    pub async fn order_live_command(&self, session: &str, request: &Value) -> Result<LiveCommandV3, ClientError> {
         self.live(Method::POST, &["session", session, "command"], &[], Some(request)).await
     }
 
@@ -226,7 +100,7 @@ impl Client {
     /// # Errors
     ///
     /// Whatever the server says.
-    pub async fn live_command(&self, session: &str, number: u32, wait: bool) -> Result<LiveCommand, ClientError> {
+    pub async fn live_command(&self, session: &str, number: u32, wait: bool) -> Result<LiveCommandV3, ClientError> {
         let path = ["session", session, "command", &number.to_string()];
         self.live(Method::GET, &path, &[("wait", wait.to_string())], None).await
     }
@@ -236,7 +110,7 @@ impl Client {
     /// # Errors
     ///
     /// 409 if it has.
-    pub async fn cancel_live_command(&self, session: &str, number: u32) -> Result<LiveCommand, ClientError> {
+    pub async fn cancel_live_command(&self, session: &str, number: u32) -> Result<LiveCommandV3, ClientError> {
         self.live(Method::PUT, &["session", session, "command", &number.to_string()], &[], None).await
     }
 

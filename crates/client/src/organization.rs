@@ -1,8 +1,7 @@
 //! The caller and its organization. Source: reference/rest-api.md sections 5.4 and 7.1.
 
 use crate::{Client, ClientError};
-use muster_api_types::{OrgError, OrgErrors, Whoami};
-use serde_json::Value;
+use muster_api_types::{OrgError, OrgErrors, Organization, Whoami};
 
 impl Client {
     /// The last error of each component of the organization.
@@ -28,7 +27,7 @@ impl Client {
     /// # Errors
     ///
     /// Whatever the server says.
-    pub async fn organization(&self) -> Result<Value, ClientError> {
+    pub async fn organization(&self) -> Result<Organization, ClientError> {
         self.get(&["orgs", self.oid()], Vec::new()).await
     }
 }

@@ -1,26 +1,9 @@
 //! Outputs: where streams are sent. Source: reference/rest-api.md section 7.6.
 
-use crate::{Client, ClientError, Rest};
+use crate::{Client, ClientError};
+use muster_api_types::{Output, Outputs};
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// An output.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Output {
-    /// Its name.
-    #[serde(default)]
-    pub name: String,
-    /// How it sends.
-    #[serde(default)]
-    pub module: String,
-    /// What it sends.
-    #[serde(default, rename = "for")]
-    pub stream: String,
-    /// Its settings.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
 
 impl Client {
     /// Outputs by their name.
@@ -29,8 +12,7 @@ impl Client {
     ///
     /// Whatever the server says.
     pub async fn outputs(&self) -> Result<BTreeMap<String, Output>, ClientError> {
-        type ByOrganization = BTreeMap<String, BTreeMap<String, Output>>;
-        let by: ByOrganization = self.get(&["outputs", self.oid()], Vec::new()).await?;
+        let by: Outputs = self.get(&["outputs", self.oid()], Vec::new()).await?;
         Ok(by.into_values().flatten().collect())
     }
 

@@ -2,9 +2,12 @@
 //!
 //! Source: reference/service-protocol.md sections 12 and 14; reference/rest-api.md sections 7.7 and 10.
 
-use crate::{Client, ClientError, Rest};
+use crate::{Client, ClientError};
+use muster_api_types::{
+    RegisteredExtension, RegisteredExtensions, RegisteredProgram, RegisteredService, RegisteredServices,
+};
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Which protocol a program of others speaks.
@@ -35,25 +38,24 @@ impl Protocol {
 }
 
 /// A program of others that an organization sees.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct RegisteredProgram {
-    /// Its name.
-    pub name: String,
-    /// Whether the organization is subscribed.
-    #[serde(default)]
-    pub is_subscribed: bool,
-    /// Whether it answered well when it was asked last.
-    #[serde(default)]
-    pub is_well: bool,
-    /// Whether every organization of the server sees it.
-    #[serde(default)]
-    pub is_public: bool,
-    /// Why it is not well; empty if it is.
-    #[serde(default)]
-    pub error: String,
-    /// All else, such as `callbacks` of a service and `actions` of an extension.
-    #[serde(flatten)]
-    pub rest: Rest,
+#[derive(Clone, Debug, Serialize)]
+#[serde(untagged)]
+pub enum Program {
+    /// A service.
+    Service(RegisteredService),
+    /// An extension.
+    Extension(RegisteredExtension),
+}
+
+impl Program {
+    /// What is said of either.
+    #[must_use]
+    pub fn registered(&self) -> &RegisteredProgram {
+        match self {
+            Self::Service(service) => &service.registered,
+            Self::Extension(extension) => &extension.registered,
+        }
+    }
 }
 
 /// What is to be registered.
@@ -99,13 +101,18 @@ impl Client {
     /// # Errors
     ///
     /// Whatever the server says.
-    pub async fn programs(&self, protocol: Protocol) -> Result<BTreeMap<String, RegisteredProgram>, ClientError> {
-        #[derive(Deserialize)]
-        struct Answer {
-            #[serde(alias = "services", alias = "extensions")]
-            programs: BTreeMap<String, RegisteredProgram>,
-        }
-        Ok(self.get::<Answer>(&[protocol.collection(), self.oid()], Vec::new()).await?.programs)
+    pub async fn programs(&self, protocol: Protocol) -> Result<BTreeMap<String, Program>, ClientError> {
+        let path = [protocol.collection(), self.oid()];
+        Ok(match protocol {
+            Protocol::Service => {
+                let found: RegisteredServices = self.get(&path, Vec::new()).await?;
+                found.services.into_iter().map(|(name, one)| (name, Program::Service(one))).collect()
+            }
+            Protocol::Extension => {
+                let found: RegisteredExtensions = self.get(&path, Vec::new()).await?;
+                found.extensions.into_iter().map(|(name, one)| (name, Program::Extension(one))).collect()
+            }
+        })
     }
 
     /// One of them.
@@ -113,8 +120,12 @@ impl Client {
     /// # Errors
     ///
     /// 404 if the organization sees none of this name.
-    pub async fn program(&self, protocol: Protocol, name: &str) -> Result<RegisteredProgram, ClientError> {
-        self.get(&[protocol.collection(), self.oid(), name], Vec::new()).await
+    pub async fn program(&self, protocol: Protocol, name: &str) -> Result<Program, ClientError> {
+        let path = [protocol.collection(), self.oid(), name];
+        Ok(match protocol {
+            Protocol::Service => Program::Service(self.get(&path, Vec::new()).await?),
+            Protocol::Extension => Program::Extension(self.get(&path, Vec::new()).await?),
+        })
     }
 
     /// Registers one.

@@ -1,9 +1,9 @@
 //! Rules by the older endpoint, which services use. Source: reference/service-protocol.md section 15.
 
 use crate::{Client, ClientError};
+use muster_api_types::Rules;
 use reqwest::Method;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 impl Client {
     /// Rules of a namespace (`general`, `managed`, `service`) by name, each with `detect` and `respond`.
@@ -11,7 +11,7 @@ impl Client {
     /// # Errors
     ///
     /// 401 `missing_permission` if the token may not list them.
-    pub async fn rules(&self, namespace: &str) -> Result<BTreeMap<String, Value>, ClientError> {
+    pub async fn rules(&self, namespace: &str) -> Result<Rules, ClientError> {
         self.get(&["rules", self.oid()], vec![("namespace", namespace.to_owned())]).await
     }
 

@@ -1,51 +1,15 @@
 //! Sensors. Source: reference/rest-api.md section 7.2.
 
-use crate::{Client, ClientError, Rest};
+use crate::{Client, ClientError};
+use muster_api_types::SensorPage;
 use reqwest::Method;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-use std::collections::{BTreeMap, HashSet};
-
-/// Sensors asked about in one call for who is online.
-const ONLINE_SENSORS_MAX: usize = 1_000;
+use std::collections::HashSet;
 
 /// A sensor record.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Sensor {
-    /// Its id.
-    pub sid: String,
-    /// Name of the endpoint.
-    #[serde(default)]
-    pub hostname: String,
-    /// Platform code; `muster_model::Platform` knows the names.
-    #[serde(default)]
-    pub plat: u32,
-    /// Address the server saw last.
-    #[serde(default)]
-    pub ext_ip: String,
-    /// Address the sensor reported last.
-    #[serde(default)]
-    pub int_ip: String,
-    /// Last connection, `YYYY-MM-DD HH:MM:SS` UTC.
-    #[serde(default)]
-    pub alive: String,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
+pub type Sensor = muster_api_types::Sensor<'static>;
 
 /// A sensor record and whether it has a live link.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SensorState {
-    /// The record.
-    pub info: Sensor,
-    /// Whether it has a live link now.
-    #[serde(default)]
-    pub is_online: bool,
-    /// Everything else.
-    #[serde(flatten)]
-    pub rest: Rest,
-}
+pub type SensorState = muster_api_types::SensorState<'static>;
 
 /// Which sensors to list.
 #[derive(Clone, Debug, Default)]
@@ -58,12 +22,6 @@ pub struct Listing {
     pub offline_only: bool,
     /// At most so many; `None` is all.
     pub limit: Option<usize>,
-}
-
-#[derive(Deserialize)]
-struct Page {
-    sensors: Vec<Sensor>,
-    continuation_token: Option<String>,
 }
 
 impl Client {
@@ -83,7 +41,7 @@ impl Client {
             query.extend(listing.offline_only.then(|| ("is_offline_only", "true".to_owned())));
             query.extend(listing.limit.map(|limit| ("limit", (limit - sensors.len()).to_string())));
             query.extend(continuation.clone().map(|token| ("continuation_token", token)));
-            let page: Page = self.get(&["sensors", self.oid()], query).await?;
+            let page: SensorPage<'static> = self.get(&["sensors", self.oid()], query).await?;
             sensors.extend(page.sensors);
             let is_enough = listing.limit.is_some_and(|limit| sensors.len() >= limit);
             continuation = page.continuation_token.filter(|token| !token.is_empty() && !is_enough);
@@ -95,22 +53,6 @@ impl Client {
         }
         sensors.truncate(listing.limit.unwrap_or(usize::MAX));
         Ok(sensors)
-    }
-
-    /// Which of these sensors have a live link.
-    ///
-    /// # Errors
-    ///
-    /// Whatever the server says.
-    pub async fn online(&self, sids: &[&str]) -> Result<HashSet<String>, ClientError> {
-        let mut online = HashSet::new();
-        for part in sids.chunks(ONLINE_SENSORS_MAX) {
-            let form = part.iter().map(|sid| ("sids", (*sid).to_owned())).collect();
-            let states: BTreeMap<String, Value> =
-                self.call(Method::POST, &["online", self.oid()], Vec::new(), form).await?;
-            online.extend(states.into_iter().filter(|(_, state)| *state == Value::Bool(true)).map(|(sid, _)| sid));
-        }
-        Ok(online)
     }
 
     /// One sensor.

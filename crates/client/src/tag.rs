@@ -1,15 +1,8 @@
 //! Tags. Source: reference/rest-api.md section 7.2.
 
 use crate::{Client, ClientError};
+use muster_api_types::{SensorTags, TagCarriers, Tags};
 use reqwest::Method;
-use serde::Deserialize;
-use serde_json::Value;
-use std::collections::BTreeMap;
-
-#[derive(Deserialize)]
-struct TagList {
-    tags: Vec<String>,
-}
 
 impl Client {
     /// Every tag in use.
@@ -18,7 +11,7 @@ impl Client {
     ///
     /// Whatever the server says.
     pub async fn tags(&self) -> Result<Vec<String>, ClientError> {
-        Ok(self.get::<TagList>(&["tags", self.oid()], Vec::new()).await?.tags)
+        Ok(self.get::<Tags>(&["tags", self.oid()], Vec::new()).await?.tags)
     }
 
     /// Sensors with a tag, each with all its tags.
@@ -26,16 +19,16 @@ impl Client {
     /// # Errors
     ///
     /// Whatever the server says.
-    pub async fn sensors_with_tag(&self, tag: &str) -> Result<BTreeMap<String, Value>, ClientError> {
+    pub async fn sensors_with_tag(&self, tag: &str) -> Result<TagCarriers, ClientError> {
         self.get(&["tags", self.oid(), tag], Vec::new()).await
     }
 
-    /// Tags of a sensor, as the server answers them.
+    /// Tags of a sensor, with who put them there and when.
     ///
     /// # Errors
     ///
     /// 404 for an unknown sensor.
-    pub async fn tags_of(&self, sid: &str) -> Result<Value, ClientError> {
+    pub async fn tags_of(&self, sid: &str) -> Result<SensorTags, ClientError> {
         self.get(&[sid, "tags"], Vec::new()).await
     }
 

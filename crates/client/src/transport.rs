@@ -1,9 +1,9 @@
 //! Requests and answers: tokens, forms, errors, bounds.
 
 use crate::ClientError;
-use muster_api_types::ErrorCode;
+use muster_api_types::{ErrorCode, Token};
 use reqwest::{Method, RequestBuilder, Response, Url};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use std::fmt;
 use std::path::PathBuf;
@@ -136,9 +136,7 @@ impl Client {
         form.extend(self.settings.uid.clone().map(|uid| ("uid", uid)));
         form.extend(validity_s.map(|seconds| ("expiry", seconds.to_string())));
         let request = self.http.request(Method::POST, self.at(&["jwt"])).form(&form);
-        let answer: Value = json_of(self.send(request).await?).await?;
-        let jwt = answer.get("jwt").and_then(Value::as_str);
-        jwt.map(str::to_owned).ok_or_else(|| ClientError::Answer("it holds no token".into()))
+        Ok(json_of::<Token>(self.send(request).await?).await?.jwt)
     }
 
     /// The token in use, or a fresh one.
@@ -220,7 +218,7 @@ impl Client {
 
     /// A call whose answer says nothing more than that it was done.
     pub(crate) async fn act(&self, method: Method, path: &[&str], form: Pairs<'_>) -> Result<(), ClientError> {
-        self.call::<Value>(method, path, Vec::new(), form).await.map(drop)
+        self.call::<IgnoredAny>(method, path, Vec::new(), form).await.map(drop)
     }
 
     /// Sends a request; gives responses of status 2xx only.

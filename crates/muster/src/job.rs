@@ -88,10 +88,7 @@ fn get(job: &Job, json: bool) {
         ("since", show::time_ms(Some(job.created))),
         ("ended", show::time_ms(job.stopped)),
     ]);
-    let history = job.rest.get("record").and_then(|record| record.get("hist")).and_then(serde_json::Value::as_array);
-    for entry in history.into_iter().flatten() {
-        let at = show::time_ms(entry.get("ts").and_then(serde_json::Value::as_i64));
-        let told = entry.get("msg").and_then(serde_json::Value::as_str).unwrap_or_default();
-        show::line(format_args!("{at}  {}", show::safe(told)));
+    for entry in job.record.iter().flat_map(|record| &record.hist) {
+        show::line(format_args!("{}  {}", show::time_ms(Some(entry.ts)), show::safe(&entry.msg)));
     }
 }

@@ -16,7 +16,6 @@ use crate::show;
 use ask::Ask;
 use carry::Carrier;
 use muster_client::Client;
-use muster_model::Platform;
 use path::Style;
 use session::Connection;
 use std::io::IsTerminal as _;
@@ -74,7 +73,7 @@ pub async fn run(args: LiveArgs, client: &Client, json: bool) -> anyhow::Result<
     // What is wrong with them is said before anything is opened.
     asked(&args.command, Style::Unix)?;
     if args.when_online {
-        let style = Style::of_platform(Platform(client.sensor(&sid).await?.info.plat));
+        let style = Style::of_platform(client.sensor(&sid).await?.info.plat);
         return later::leave(client, &sid, &asked(&args.command, style)?, args.ttl, json).await;
     }
     let connection = Connection::open(client, &sid, args.wait).await?;

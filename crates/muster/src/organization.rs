@@ -37,7 +37,17 @@ pub async fn run(verb: OrgVerb, client: &Client, json: bool) -> anyhow::Result<(
 /// Whatever the server says.
 pub async fn show_organization(client: &Client, json: bool) -> anyhow::Result<()> {
     let organization = client.organization().await?;
-    show_object(&organization, json);
+    if json {
+        show::json(&organization);
+        return Ok(());
+    }
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let Value::Object(fields) = serde_json::to_value(&organization)? else { return Ok(()) };
+    let fields: Vec<(String, String)> = fields.into_iter().map(|(name, value)| (name, text(value))).collect();
+    show::fields(&fields.iter().map(|(name, value)| (name.as_str(), value.clone())).collect::<Vec<_>>());
     Ok(())
 }
 
@@ -78,17 +88,4 @@ pub async fn token(client: &Client, validity_s: Option<u64>, json: bool) -> anyh
         show::line(token);
     }
     Ok(())
-}
-
-fn show_object(value: &Value, json: bool) {
-    let Some(object) = value.as_object().filter(|_| !json) else {
-        show::json(value);
-        return;
-    };
-    let text = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let fields: Vec<(&str, String)> = object.iter().map(|(name, value)| (name.as_str(), text(value))).collect();
-    show::fields(&fields);
 }

@@ -56,7 +56,7 @@ pub async fn run(verb: OutputVerb, client: &Client, json: bool) -> anyhow::Resul
                 return Ok(());
             }
             let row = |(name, output): (&String, &Output)| {
-                let to = output.rest.get("dest_host").and_then(|host| host.as_str()).unwrap_or_default();
+                let to = output.settings.get("dest_host").and_then(|host| host.as_str()).unwrap_or_default();
                 vec![name.clone(), output.stream.clone(), output.module.clone(), to.to_owned()]
             };
             show::table(&["NAME", "SENDS", "BY", "TO"], outputs.iter().map(row), "No outputs.");

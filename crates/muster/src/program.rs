@@ -3,8 +3,7 @@
 use crate::confirm::confirm;
 use crate::exit::Usage;
 use crate::{show, simulate};
-use muster_client::{Client, NewProgram, Protocol, RegisteredProgram};
-use serde_json::Value;
+use muster_client::{Client, NewProgram, Program, Protocol};
 use std::path::PathBuf;
 
 /// What to do with one that is registered.
@@ -107,7 +106,7 @@ pub async fn run(protocol: Protocol, verb: ProgramVerb, client: &Client, json: b
     let noun = protocol.noun();
     match verb {
         ProgramVerb::List => list(protocol, client, json).await?,
-        ProgramVerb::Get { name } => get(protocol, &client.program(protocol, &name).await?, json),
+        ProgramVerb::Get { name } => get(&client.program(protocol, &name).await?, json),
         ProgramVerb::Subscribe { name } => {
             client.subscribe(protocol, &name).await?;
             show::line(match protocol {
@@ -139,7 +138,8 @@ async fn list(protocol: Protocol, client: &Client, json: bool) -> anyhow::Result
         return Ok(());
     }
     let yes = |is: bool| if is { "yes" } else { "no" }.to_owned();
-    let row = |one: &RegisteredProgram| {
+    let row = |program: &Program| {
+        let one = program.registered();
         let (name, error) = (show::safe(&one.name), show::safe(&one.error));
         vec![name, yes(one.is_subscribed), yes(one.is_well), yes(one.is_public), error]
     };
@@ -148,31 +148,31 @@ async fn list(protocol: Protocol, client: &Client, json: bool) -> anyhow::Result
     Ok(())
 }
 
-fn get(protocol: Protocol, program: &RegisteredProgram, json: bool) {
+fn get(program: &Program, json: bool) {
     if json {
         return show::json(program);
     }
-    let text = |name: &str| match program.rest.get(name) {
-        Some(Value::String(text)) => show::safe(text),
-        Some(other) => show::safe(&other.to_string()),
-        None => String::new(),
-    };
-    let names = |name: &str| {
-        let names = program.rest.get(name).and_then(Value::as_array).into_iter().flatten();
-        show::safe(&names.filter_map(Value::as_str).collect::<Vec<_>>().join(", "))
-    };
+    let names = |names: &[String]| show::safe(&names.join(", "));
+    let registered = program.registered();
     let mut fields = vec![
-        ("name", show::safe(&program.name)),
-        ("url", text("url")),
-        ("subscribed", program.is_subscribed.to_string()),
-        ("well", program.is_well.to_string()),
-        ("error", show::safe(&program.error)),
-        ("permissions", text("permissions")),
+        ("name", show::safe(&registered.name)),
+        ("url", show::safe(registered.url.as_deref().unwrap_or_default())),
+        ("subscribed", registered.is_subscribed.to_string()),
+        ("well", registered.is_well.to_string()),
+        ("error", show::safe(&registered.error)),
+        ("permissions", names(&registered.permissions)),
     ];
-    fields.extend(match protocol {
-        Protocol::Service => vec![("events", names("callbacks")), ("detections", text("detect_subscriptions"))],
-        Protocol::Extension => {
-            vec![("actions", names("actions")), ("events", text("required_events")), ("metrics", text("metrics"))]
+    fields.extend(match program {
+        Program::Service(service) => {
+            vec![("events", names(&service.callbacks)), ("detections", names(&service.detect_subscriptions))]
+        }
+        Program::Extension(extension) => {
+            let metrics = extension.metrics.iter().map(|(name, count)| format!("{name} {count}"));
+            vec![
+                ("actions", names(&extension.actions)),
+                ("events", names(&extension.required_events)),
+                ("metrics", show::safe(&metrics.collect::<Vec<_>>().join(", "))),
+            ]
         }
     });
     show::fields(&fields);

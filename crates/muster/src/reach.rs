@@ -4,7 +4,6 @@ use crate::confirm::confirm;
 use crate::exit::Usage;
 use crate::show;
 use muster_client::{Client, Listing, Sensor};
-use std::collections::HashSet;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -27,7 +26,6 @@ pub fn sensor_id(text: &str) -> Result<String, String> {
 /// The sensors that an act reaches.
 pub struct Reach {
     sensors: Vec<Sensor>,
-    online: HashSet<String>,
 }
 
 impl Reach {
@@ -47,14 +45,12 @@ impl Reach {
         for sid in sids {
             sensors.push(client.sensor(sid).await?.info);
         }
-        let named: Vec<&str> = sensors.iter().map(|sensor| sensor.sid.as_str()).collect();
-        let online = client.online(&named).await?;
-        Ok(Self { sensors, online })
+        Ok(Self { sensors })
     }
 
     /// The ids.
-    pub fn sids(&self) -> impl Iterator<Item = &str> {
-        self.sensors.iter().map(|sensor| sensor.sid.as_str())
+    pub fn sids(&self) -> impl Iterator<Item = String> {
+        self.sensors.iter().map(|sensor| sensor.sid.to_string())
     }
 
     /// How many sensors these are.
@@ -71,22 +67,19 @@ impl Reach {
     pub fn ask(&self, yes: bool, act: impl FnOnce(&str) -> String) -> anyhow::Result<()> {
         if !yes {
             for sensor in self.sensors.iter().take(NAMED_MAX) {
-                eprintln!("  {}  {}  {}", sensor.sid, show::safe(&sensor.hostname), self.state_of(&sensor.sid));
+                eprintln!("  {}  {}  {}", sensor.sid, show::safe(&sensor.hostname), state_of(sensor));
             }
             if self.count() > NAMED_MAX {
                 eprintln!("  and {} more", self.count() - NAMED_MAX);
             }
         }
-        let (count, online) = (self.count(), self.online.len());
+        let online = self.sensors.iter().filter(|sensor| sensor.is_online).count();
+        let count = self.count();
         let what = if count == 1 { "1 sensor".to_owned() } else { format!("{count} sensors") };
         confirm(yes, &format!("{}, {online} of them online now", act(&what)))
     }
 
-    fn state_of(&self, sid: &str) -> &'static str {
-        if self.online.contains(sid) { "online" } else { "offline" }
-    }
-
-    /// Waits until each of the sensors has reported `wanted` in this field of its record, and tells how many have.
+    /// Waits until each of the sensors has reported what is wanted, as its record shows, and tells how many have.
     ///
     /// # Errors
     ///
@@ -95,16 +88,20 @@ impl Reach {
     /// # Cancel safety
     ///
     /// Only looks; nothing is undone when the caller stops waiting.
-    pub async fn wait(&self, client: &Client, field: &str, wanted: bool, longest: Duration) -> anyhow::Result<()> {
+    pub async fn wait(
+        &self,
+        client: &Client,
+        has_reported: impl Fn(&Sensor) -> bool,
+        longest: Duration,
+    ) -> anyhow::Result<()> {
         let until = Instant::now() + longest;
-        let mut pending: Vec<&str> = self.sids().collect();
+        let mut pending: Vec<&Sensor> = self.sensors.iter().collect();
         let mut told = None;
         loop {
             let mut still = Vec::new();
-            for sid in pending {
-                let state = client.sensor(sid).await?;
-                if state.info.rest.get(field).and_then(serde_json::Value::as_bool) != Some(wanted) {
-                    still.push(sid);
+            for sensor in pending {
+                if !has_reported(&client.sensor(&sensor.sid.to_string()).await?.info) {
+                    still.push(sensor);
                 }
             }
             pending = still;
@@ -117,7 +114,8 @@ impl Reach {
             }
             if Instant::now() >= until {
                 let seconds = longest.as_secs();
-                let names = pending.iter().take(NAMED_MAX).map(|sid| format!("{sid} ({})", self.state_of(sid)));
+                let names =
+                    pending.iter().take(NAMED_MAX).map(|sensor| format!("{} ({})", sensor.sid, state_of(sensor)));
                 anyhow::bail!(
                     "{} of {} have not reported it within {seconds} s; it stays wanted of them: {}",
                     pending.len(),
@@ -128,4 +126,8 @@ impl Reach {
             sleep(LOOK_EVERY.min(until.saturating_duration_since(Instant::now()))).await;
         }
     }
+}
+
+fn state_of(sensor: &Sensor) -> &'static str {
+    if sensor.is_online { "online" } else { "offline" }
 }

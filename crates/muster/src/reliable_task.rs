@@ -9,8 +9,9 @@ pub use arguments::CreateArgs;
 use crate::confirm::confirm;
 use crate::exit::Usage;
 use crate::show;
-use muster_client::{Client, Preview, Summary, Target, Targeting};
-use muster_model::Platform;
+use muster_client::{Client, PendingTask, PendingTasks, Target, Targeting, TaskPreview, TaskSummary};
+use muster_model::{Platform, TargetState};
+use std::collections::BTreeMap;
 
 /// Sensors that a dry run names.
 const PREVIEW_SENSORS: usize = 20;
@@ -236,7 +237,7 @@ async fn create(args: CreateArgs, client: &Client, json: bool) -> anyhow::Result
             show::line(format_args!("To follow it: muster reliable-task get {} --watch", created.task_id));
         }
     }
-    if args.watch { progress::watch(client, &created.task_id, json).await } else { Ok(()) }
+    if args.watch { progress::watch(client, &created.task_id.to_string(), json).await } else { Ok(()) }
 }
 
 async fn get(client: &Client, task_id: &str, state: Option<&str>, limit: u32, json: bool) -> anyhow::Result<()> {
@@ -257,7 +258,7 @@ async fn get(client: &Client, task_id: &str, state: Option<&str>, limit: u32, js
     }
     let summary = &page.summary;
     show::fields(&[
-        ("task", summary.task_id.clone()),
+        ("task", summary.task_id.to_string()),
         ("command", summary.task.clone()),
         ("targets", format!("{}: {}", summary.total, progress::counts_in_words(summary))),
         ("created", show::time(summary.created)),
@@ -273,7 +274,7 @@ async fn get(client: &Client, task_id: &str, state: Option<&str>, limit: u32, js
     Ok(())
 }
 
-fn held_back(summary: &Summary) -> String {
+fn held_back(summary: &TaskSummary) -> String {
     match (&summary.stopped, summary.paused) {
         (Some(why), _) => format!("stopped itself: {why}"),
         (None, true) => "paused".into(),
@@ -283,9 +284,9 @@ fn held_back(summary: &Summary) -> String {
 
 fn target_row(target: &Target) -> Vec<String> {
     vec![
-        target.sid.clone().unwrap_or_else(|| "(deleted)".into()),
+        target.sid.map_or_else(|| "(deleted)".into(), |sid| sid.to_string()),
         target.hostname.clone().unwrap_or_default(),
-        target.state.clone(),
+        target.state.to_string(),
         if target.online { "yes" } else { "no" }.to_owned(),
         show::time_ms(target.sent),
         show::time_ms(target.confirmed),
@@ -296,12 +297,12 @@ fn target_row(target: &Target) -> Vec<String> {
     ]
 }
 
-fn show_tasks(tasks: &[Summary]) {
-    let row = |task: &Summary| {
+fn show_tasks(tasks: &[TaskSummary]) {
+    let row = |task: &TaskSummary| {
         let held = if task.paused || task.stopped.is_some() { " (held back)" } else { "" };
         let counts = format!("{}{held}", progress::counts_in_words(task));
         vec![
-            task.task_id.clone(),
+            task.task_id.to_string(),
             show::shortened(&task.task, 60),
             task.total.to_string(),
             counts,
@@ -312,23 +313,21 @@ fn show_tasks(tasks: &[Summary]) {
     show::table(&["TASK", "COMMAND", "TARGETS", "STATES", "EXPIRES"], tasks.iter().map(row), none);
 }
 
-/// Under `tasks`: by sensor, then by task.
-fn show_pending(pending: &serde_json::Value) {
-    let mut rows = Vec::new();
-    for (sid, tasks) in pending.get("tasks").and_then(|tasks| tasks.as_object()).into_iter().flatten() {
-        for (task_id, entry) in tasks.as_object().into_iter().flatten() {
-            let text = |name: &str| entry.get(name).and_then(|value| value.as_str()).unwrap_or_default();
-            let expiry = show::time(entry.get("expiry").and_then(serde_json::Value::as_i64).unwrap_or(0));
-            rows.push(vec![sid.clone(), task_id.clone(), show::shortened(text("task"), 60), expiry]);
-        }
-    }
+fn show_pending(pending: &PendingTasks) {
+    let of_sensor = |(sid, tasks): (&String, &BTreeMap<String, PendingTask>)| {
+        let row = |(task_id, task): (&String, &PendingTask)| {
+            vec![sid.clone(), task_id.clone(), show::shortened(&task.task, 60), show::time(task.expiry)]
+        };
+        tasks.iter().map(row).collect::<Vec<_>>()
+    };
+    let rows = pending.tasks.iter().flat_map(of_sensor);
     show::table(&["SENSOR", "TASK", "COMMAND", "EXPIRES"], rows, "These sensors are owed nothing.");
-    if pending.get("truncated").is_some() {
+    if pending.truncated == Some(true) {
         show::line("There are more: narrow the selector.");
     }
 }
 
-fn show_preview(preview: &Preview) {
+fn show_preview(preview: &TaskPreview) {
     show::line(format_args!("{} targets, {} online now.", preview.total_sensors, preview.online_sensors));
     show::line(show::safe(preview.explanation.trim_end()));
     if preview.sensors.is_empty() {
@@ -336,7 +335,7 @@ fn show_preview(preview: &Preview) {
     }
     show::line("");
     let rows = preview.sensors.iter().map(|sensor| {
-        vec![sensor.sid.clone(), sensor.hostname.clone(), if sensor.online { "yes" } else { "no" }.to_owned()]
+        vec![sensor.sid.to_string(), sensor.hostname.clone(), if sensor.online { "yes" } else { "no" }.to_owned()]
     });
     show::table(&["SENSOR", "HOSTNAME", "ONLINE"], rows, "");
     let more = preview.total_sensors.saturating_sub(preview.sensors.len() as u64);
@@ -359,8 +358,7 @@ async fn untask(
     let act = match task_id {
         Some(task_id) if targets.is_empty() => {
             let summary = client.reliable_task(task_id, None, None, 1).await?.summary;
-            let open =
-                summary.counts.get("queued").copied().unwrap_or(0) + summary.counts.get("sent").copied().unwrap_or(0);
+            let open = progress::count(&summary, &[TargetState::Queued, TargetState::Sent]);
             format!("take the task {task_id} ({}) back from {open} targets", show::safe(&summary.task))
         }
         _ => {
@@ -377,10 +375,10 @@ async fn untask(
         return Ok(());
     }
     show::line(format_args!("Taken back from {} targets: they never get it.", untasked.deleted));
-    if untasked.withdrawn > 0 {
+    let withdrawn = untasked.withdrawn.unwrap_or_default();
+    if withdrawn > 0 {
         show::line(format_args!(
-            "{} more had it sent without a confirmation: they may run it, but are not offered it again.",
-            untasked.withdrawn
+            "{withdrawn} more had it sent without a confirmation: they may run it, but are not offered it again."
         ));
     }
     Ok(())

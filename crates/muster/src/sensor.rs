@@ -4,8 +4,6 @@ use crate::duration::parse_seconds;
 use crate::reach::{Reach, sensor_id};
 use crate::show;
 use muster_client::{Client, Listing, Sensor};
-use muster_model::Platform;
-use std::collections::HashSet;
 use std::time::Duration;
 
 /// Which sensors to list.
@@ -95,13 +93,7 @@ pub async fn list(args: ListArgs, client: &Client, json: bool) -> anyhow::Result
         show::json(&sensors);
         return Ok(());
     }
-    let sids: Vec<&str> = sensors.iter().map(|sensor| sensor.sid.as_str()).collect();
-    let online = if args.online || sids.is_empty() {
-        sids.iter().map(|sid| (*sid).to_owned()).collect()
-    } else {
-        client.online(&sids).await?
-    };
-    let rows = sensors.iter().map(|sensor| row(sensor, &online));
+    let rows = sensors.iter().map(row);
     let headings = ["SENSOR", "HOSTNAME", "PLATFORM", "ONLINE", "ADDRESS", "LAST SEEN (UTC)", "TAGS"];
     show::table(
         &headings,
@@ -111,21 +103,24 @@ pub async fn list(args: ListArgs, client: &Client, json: bool) -> anyhow::Result
     Ok(())
 }
 
-fn row(sensor: &Sensor, online: &HashSet<String>) -> Vec<String> {
+fn row(sensor: &Sensor) -> Vec<String> {
     vec![
-        sensor.sid.clone(),
-        sensor.hostname.clone(),
-        Platform(sensor.plat).name().into_owned(),
-        if online.contains(&sensor.sid) { "yes" } else { "no" }.to_owned(),
-        sensor.int_ip.clone(),
+        sensor.sid.to_string(),
+        sensor.hostname.to_string(),
+        sensor.plat.name().into_owned(),
+        yes_or_no(sensor.is_online),
+        sensor.int_ip.to_string(),
         sensor.alive.clone(),
         tags_of(sensor),
     ]
 }
 
+fn yes_or_no(is: bool) -> String {
+    if is { "yes" } else { "no" }.to_owned()
+}
+
 fn tags_of(sensor: &Sensor) -> String {
-    let tags = sensor.rest.get("tags").and_then(|tags| tags.as_array());
-    tags.map(|tags| tags.iter().filter_map(|tag| tag.as_str()).collect::<Vec<_>>().join(", ")).unwrap_or_default()
+    sensor.tags.as_deref().unwrap_or_default().join(", ")
 }
 
 /// Does something with one sensor.
@@ -140,7 +135,7 @@ pub async fn run(verb: SensorVerb, client: &Client, json: bool) -> anyhow::Resul
             let reach = Reach::find(client, &whom.sids, whom.selector).await?;
             reach.ask(whom.yes, |sensors| format!("delete {sensors}, with all that is still owed to them"))?;
             for sid in reach.sids() {
-                client.delete_sensor(sid).await?;
+                client.delete_sensor(&sid).await?;
                 show::line(format_args!("Deleted {sid}."));
             }
         }
@@ -156,10 +151,6 @@ pub async fn run(verb: SensorVerb, client: &Client, json: bool) -> anyhow::Resul
 async fn set(act: Act, wanted: Wanted, client: &Client) -> anyhow::Result<()> {
     let Act { whom: Whom { sids, selector, yes }, wait } = act;
     let reach = Reach::find(client, &sids, selector).await?;
-    let (field, on) = match wanted {
-        Wanted::Isolation(on) => ("isolated", on),
-        Wanted::Seal(on) => ("is_sealed", on),
-    };
     reach.ask(yes, |sensors| match wanted {
         Wanted::Isolation(true) => format!("cut {sensors} off the network"),
         Wanted::Isolation(false) => format!("let {sensors} back into the network"),
@@ -168,14 +159,18 @@ async fn set(act: Act, wanted: Wanted, client: &Client) -> anyhow::Result<()> {
     })?;
     for sid in reach.sids() {
         match wanted {
-            Wanted::Isolation(on) => client.set_isolation(sid, on).await?,
-            Wanted::Seal(on) => client.set_seal(sid, on).await?,
+            Wanted::Isolation(on) => client.set_isolation(&sid, on).await?,
+            Wanted::Seal(on) => client.set_seal(&sid, on).await?,
         }
     }
     let count = reach.count();
     match wait {
         Some(seconds) => {
-            reach.wait(client, field, on, Duration::from_secs(seconds)).await?;
+            let has_reported = |sensor: &Sensor| match wanted {
+                Wanted::Isolation(on) => sensor.is_isolated == on,
+                Wanted::Seal(on) => sensor.is_sealed == on,
+            };
+            reach.wait(client, has_reported, Duration::from_secs(seconds)).await?;
             show::line(format_args!("Done on {count} sensors, as they report."));
         }
         None => show::line(format_args!("Wanted of {count} sensors; each does it as soon as it hears of it.")),
@@ -190,24 +185,18 @@ async fn get(sid: &str, client: &Client, json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let sensor = &state.info;
-    let text = |name: &str| {
-        sensor.rest.get(name).map_or_else(String::new, |value| match value {
-            serde_json::Value::String(text) => text.clone(),
-            other => other.to_string(),
-        })
-    };
     show::fields(&[
-        ("sensor", sensor.sid.clone()),
-        ("hostname", sensor.hostname.clone()),
-        ("platform", Platform(sensor.plat).name().into_owned()),
-        ("online", if state.is_online { "yes" } else { "no" }.to_owned()),
-        ("internal address", sensor.int_ip.clone()),
-        ("external address", sensor.ext_ip.clone()),
-        ("enrolled (UTC)", text("enroll")),
+        ("sensor", sensor.sid.to_string()),
+        ("hostname", sensor.hostname.to_string()),
+        ("platform", sensor.plat.name().into_owned()),
+        ("online", yes_or_no(state.is_online)),
+        ("internal address", sensor.int_ip.to_string()),
+        ("external address", sensor.ext_ip.to_string()),
+        ("enrolled (UTC)", sensor.enroll.clone()),
         ("last seen (UTC)", sensor.alive.clone()),
-        ("isolated", text("isolated")),
-        ("should be isolated", text("should_isolate")),
-        ("should be sealed", text("should_seal")),
+        ("isolated", sensor.is_isolated.to_string()),
+        ("should be isolated", sensor.should_isolate.to_string()),
+        ("should be sealed", sensor.should_seal.to_string()),
         ("tags", tags_of(sensor)),
     ]);
     Ok(())

@@ -7,7 +7,7 @@ use crate::exit::Usage;
 use crate::show;
 use anyhow::Context as _;
 use document::Document;
-use muster_client::{Client, Operation, PushMode, Sections};
+use muster_client::{Client, InfrastructureOperation, PushMode, Sections};
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 
@@ -174,15 +174,15 @@ fn named(names: &[String]) -> Result<Sections, Usage> {
 }
 
 /// One line of the difference; none for what is the same.
-fn line_of(operation: &Operation, before: &Map<String, Value>) -> Option<String> {
-    let Operation { r#type, name, is_added, is_removed } = operation;
-    let section = match r#type.as_str() {
+fn line_of(operation: &InfrastructureOperation, before: &Map<String, Value>) -> Option<String> {
+    let InfrastructureOperation { element, name, is_added, is_removed } = operation;
+    let section = match element.as_str() {
         "output" => before.get("outputs"),
         "dr-rule" => before.get("rules"),
         "fp-rule" => before.get("fps"),
         other => before.get(other),
     };
-    let known = match r#type.as_str() {
+    let known = match element.as_str() {
         "hives" => name.split_once('/').and_then(|(hive, key)| section?.get(hive)?.get(key)),
         _ => section.and_then(|section| section.get(name)),
     };
@@ -192,7 +192,7 @@ fn line_of(operation: &Operation, before: &Map<String, Value>) -> Option<String>
         (_, true, _) => '-',
         _ => return None,
     };
-    Some(show::safe(&format!("{sign} {type} {name}")))
+    Some(show::safe(&format!("{sign} {element} {name}")))
 }
 
 /// The file is for its owner alone, as it holds secrets.
@@ -222,8 +222,11 @@ mod tests {
     fn the_difference_tells_new_from_changed() {
         let before = json!({"outputs": {"o": {}}, "hives": {"fp": {"a/b": {}}}});
         let before = before.as_object().unwrap();
-        let line = |r#type: &str, name: &str, is_added: bool, is_removed: bool| {
-            line_of(&Operation { r#type: r#type.into(), name: name.into(), is_added, is_removed }, before)
+        let line = |element: &str, name: &str, is_added: bool, is_removed: bool| {
+            line_of(
+                &InfrastructureOperation { element: element.into(), name: name.into(), is_added, is_removed },
+                before,
+            )
         };
         assert_eq!(line("output", "o", true, false).as_deref(), Some("~ output o"));
         assert_eq!(line("output", "p", true, false).as_deref(), Some("+ output p"));

@@ -3,8 +3,7 @@
 use crate::duration::parse_seconds;
 use crate::reach::{Reach, sensor_id};
 use crate::show;
-use muster_client::Client;
-use serde_json::Value;
+use muster_client::{Client, SensorTags};
 
 /// Which sensors.
 #[derive(clap::Args)]
@@ -71,14 +70,14 @@ pub async fn run(verb: TagVerb, client: &Client, json: bool) -> anyhow::Result<(
         TagVerb::Add { tag, whom, ttl, yes } => {
             let reach = asked(whom, client, yes, &format!("put the tag {tag} on")).await?;
             for sid in reach.sids() {
-                client.add_tags(sid, std::slice::from_ref(&tag), ttl).await?;
+                client.add_tags(&sid, std::slice::from_ref(&tag), ttl).await?;
             }
             show::line(format_args!("Tagged {} sensors.", reach.count()));
         }
         TagVerb::Remove { tag, whom, yes } => {
             let reach = asked(whom, client, yes, &format!("take the tag {tag} off")).await?;
             for sid in reach.sids() {
-                client.remove_tag(sid, &tag).await?;
+                client.remove_tag(&sid, &tag).await?;
             }
             show::line(format_args!("Took the tag off {} sensors.", reach.count()));
         }
@@ -119,15 +118,8 @@ async fn asked(whom: Whom, client: &Client, yes: bool, act: &str) -> anyhow::Res
     Ok(reach)
 }
 
-/// Tags under `tags`, then the sensor: each with a list of sensor, tag, who, when.
-fn rows_of(answer: &Value, sid: &str) -> Vec<Vec<String>> {
-    let Some(tags) = answer.pointer("/tags").and_then(|tags| tags.get(sid)).and_then(Value::as_object) else {
-        return Vec::new();
-    };
-    let cell = |value: Option<&Value>| match value {
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
-        None => String::new(),
-    };
-    tags.iter().map(|(tag, entry)| vec![tag.clone(), cell(entry.get(2)), cell(entry.get(3))]).collect()
+/// Tags of the sensor, who put them there, and when.
+fn rows_of(answer: &SensorTags, sid: &str) -> Vec<Vec<String>> {
+    let tags = answer.tags.get(sid).into_iter().flatten();
+    tags.map(|(tag, (_, _, by, at))| vec![tag.clone(), by.clone(), at.clone()]).collect()
 }

@@ -7,7 +7,7 @@
 #[path = "shared/env_file.rs"]
 mod env_file;
 
-use muster_client::{Client, ClientError, LiveCommand, LiveSession, Settings};
+use muster_client::{Client, ClientError, LiveCommandV3, LiveSessionV3, Settings};
 use serde_json::json;
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -23,7 +23,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 /// Large enough that it is still on its way when it is looked at.
 const LARGE_BYTES: u64 = 128 * 1024 * 1024;
-const DISK_FULL: u32 = 2_147_942_512;
+const DISK_FULL: i64 = 2_147_942_512;
 const MIB: u64 = 1024 * 1024;
 
 /// Where one of the programs has a small file system, if it has one.
@@ -138,7 +138,7 @@ impl World {
     }
 
     /// A session with the sensor that is there.
-    async fn open(&self, client: &Client) -> LiveSession {
+    async fn open(&self, client: &Client) -> LiveSessionV3 {
         let device = self.device(client).await;
         let mut session = client.open_live_session(device, 60).await.unwrap();
         while session.status == "PENDING" {
@@ -152,7 +152,7 @@ impl World {
         for _ in 0..TRIES_MAX {
             let listing = muster_client::Listing { online_only: true, ..muster_client::Listing::default() };
             if let Some(sensor) = client.sensors(&listing).await.unwrap().first() {
-                return client.live_device(&sensor.sid).await.unwrap();
+                return client.live_device(&sensor.sid.to_string()).await.unwrap();
             }
             tokio::time::sleep(BETWEEN_TRIES).await;
         }
@@ -217,7 +217,7 @@ async fn again<T>(ask: impl AsyncFn() -> Result<T, ClientError>) -> T {
     panic!("{last:?}");
 }
 
-async fn ended(client: &Client, session: &str, command: &LiveCommand) -> LiveCommand {
+async fn ended(client: &Client, session: &str, command: &LiveCommandV3) -> LiveCommandV3 {
     for _ in 0..TRIES_MAX {
         let command = again(async || client.live_command(session, command.id, false).await).await;
         if command.is_over() {
@@ -228,16 +228,16 @@ async fn ended(client: &Client, session: &str, command: &LiveCommand) -> LiveCom
     panic!("command {} did not end", command.id);
 }
 
-async fn order(client: &Client, session: &str, request: &serde_json::Value) -> LiveCommand {
+async fn order(client: &Client, session: &str, request: &serde_json::Value) -> LiveCommandV3 {
     client.order_live_command(session, request).await.unwrap()
 }
 
-fn file_id(command: &LiveCommand) -> &str {
-    command.rest["file_id"].as_str().unwrap()
+fn file_id(command: &LiveCommandV3) -> &str {
+    command.found["file_id"].as_str().unwrap()
 }
 
 /// Waits until a part of a file has come, and not all.
-async fn under_way(client: &Client, session: &str, command: &LiveCommand) {
+async fn under_way(client: &Client, session: &str, command: &LiveCommandV3) {
     for _ in 0..TRIES_MAX {
         let file = client.live_file(session, file_id(command)).await.unwrap();
         if file.size_uploaded > 0 {
@@ -250,7 +250,7 @@ async fn under_way(client: &Client, session: &str, command: &LiveCommand) {
 }
 
 /// A world in which a large file is on its way from the endpoint: the session, the file, and the command that gets it.
-async fn getting() -> (World, Client, String, PathBuf, LiveCommand) {
+async fn getting() -> (World, Client, String, PathBuf, LiveCommandV3) {
     let world = World::new();
     let client = world.client();
     let session = world.open(&client).await.id;
@@ -265,7 +265,7 @@ fn sha256(path: &Path) -> String {
     String::from_utf8(output.stdout).unwrap()[..64].to_owned()
 }
 
-async fn moved(client: &Client, session: &str, command: &LiveCommand) -> String {
+async fn moved(client: &Client, session: &str, command: &LiveCommandV3) -> String {
     let transcript = client.live_transcript(session).await.unwrap();
     transcript.files.into_iter().find(|file| file.id == file_id(command)).unwrap().sha256
 }
@@ -282,7 +282,7 @@ async fn p24_a_sensor_that_is_killed_during_a_transfer_leaves_a_true_state_and_c
     world.start_sensor();
     let end = ended(&client, &session, &get).await;
     assert_eq!(client.live_sessions().await.unwrap()[0].status, "ACTIVE");
-    assert_eq!((end.status.as_str(), &end.rest["result_type"], end.result_code), ("error", &json!("CbError"), 2));
+    assert_eq!((end.status.as_str(), end.result_type.as_deref(), end.result_code), ("error", Some("CbError"), 2));
     let get = order(&client, &session, &json!({"name": "get file", "object": path})).await;
     assert!(ended(&client, &session, &get).await.is_complete(), "the same session goes on");
     assert_eq!(moved(&client, &session, &get).await, sha256(&path));
@@ -325,7 +325,7 @@ async fn a_server_that_is_killed_during_a_command_gets_its_result_and_it_ran_onc
     }
     world.kill_server();
     let end = ended(&client, &session, &run).await;
-    assert_eq!((end.status.as_str(), &end.rest["return_code"]), ("complete", &json!(7)));
+    assert_eq!((end.status.as_str(), &end.found["return_code"]), ("complete", &json!(7)));
     assert_eq!(fs::read_to_string(effects).unwrap(), "x\n");
 }
 
@@ -336,7 +336,7 @@ async fn twenty_orders(client: &Client, session: &str) -> Vec<u32> {
         let line = json!({"name": "create process", "object": format!("/bin/sh -c 'exit {number}'"), "wait": true});
         let command = order(client, session, &line).await;
         let end = ended(client, session, &command).await;
-        assert_eq!(end.rest["return_code"], number, "each gets the result of its own command");
+        assert_eq!(end.found["return_code"], number, "each gets the result of its own command");
         numbers.push(command.id);
     }
     numbers

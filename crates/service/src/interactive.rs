@@ -116,11 +116,8 @@ pub(crate) enum Route {
 pub(crate) async fn keep_rule(client: &Client, service: &str) -> Result<(), Error> {
     let (detect, respond) = interactive_rule(service);
     let name = root_id(service);
-    let is_there = client
-        .rules(NAMESPACE)
-        .await?
-        .get(&name)
-        .is_some_and(|rule| rule.get("detect") == Some(&detect) && rule.get("respond") == Some(&respond));
+    let is_there =
+        client.rules(NAMESPACE).await?.get(&name).is_some_and(|rule| rule.detect == detect && rule.respond == respond);
     if !is_there {
         client.set_rule(NAMESPACE, &name, &detect, &respond).await?;
     }

@@ -7,7 +7,7 @@ use crate::limit;
 use crate::line::{Line, median, ms, percentile};
 use crate::world::{Ground, Process, World};
 use anyhow::{Context as _, bail};
-use muster_client::{Client, LiveCommand, LiveSession};
+use muster_client::{Client, LiveCommandV3, LiveSessionV3};
 use serde_json::{Value, json};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -84,7 +84,7 @@ struct Live {
 }
 
 impl Live {
-    async fn open(&self) -> anyhow::Result<LiveSession> {
+    async fn open(&self) -> anyhow::Result<LiveSessionV3> {
         let mut session = self.client.open_live_session(self.device, 60).await?;
         while session.status == "PENDING" {
             session = self.client.settled_live_session(&session.id).await?;
@@ -106,7 +106,7 @@ impl Live {
     }
 
     /// Orders a command and waits for its end.
-    async fn command(&self, session: &str, request: &Value) -> anyhow::Result<LiveCommand> {
+    async fn command(&self, session: &str, request: &Value) -> anyhow::Result<LiveCommandV3> {
         let ordered = self.client.order_live_command(session, request).await?;
         let ended = self.client.live_command(session, ordered.id, true).await?;
         if !ended.is_complete() {
@@ -141,7 +141,7 @@ impl Live {
         let began = Instant::now();
         let got = self.command(session, &json!({"name": "get file", "object": path})).await?;
         let get = mib_per_s(FILE_BYTES, began.elapsed());
-        let id = got.rest.get("file_id").and_then(Value::as_str).context("no file")?.to_owned();
+        let id = got.found.get("file_id").and_then(Value::as_str).context("no file")?.to_owned();
         self.client.delete_live_file(session, &id).await?;
         let uploaded = self.client.upload_live_file(session, &path, |_| {}).await?;
         let put = json!({"name": "put file", "object": endpoint.file("copy"), "file_id": uploaded.id});

@@ -1,15 +1,15 @@
 //! What people read of what commands found.
 
 use crate::show;
-use muster_client::{LiveCommand, LiveTranscript, LiveTyped};
+use muster_client::{LiveCommandV3, LiveMoved, LiveTranscript, LiveTyped};
 use serde_json::Value;
 use std::io::{IsTerminal as _, Write as _};
 
 /// How much of a request fits on its line.
 const REQUEST_CHARS_MAX: usize = 120;
 
-fn rows<'a>(command: &'a LiveCommand, name: &str) -> &'a [Value] {
-    command.rest.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+fn rows<'a>(command: &'a LiveCommandV3, name: &str) -> &'a [Value] {
+    command.found.get(name).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 fn text(row: &Value, name: &str) -> String {
@@ -30,7 +30,7 @@ fn number(row: &Value, name: &str) -> i64 {
 }
 
 /// Shows what a command found.
-pub fn show(command: &LiveCommand) {
+pub fn show(command: &LiveCommandV3) {
     match command.name.as_str() {
         "directory list" => {
             let row = |row: &Value| {
@@ -58,7 +58,7 @@ pub fn show(command: &LiveCommand) {
             show::table(&["NAME", "TYPE", "DATA"], all, "Nothing in it.");
         }
         "reg query value" => {
-            show::table(&["NAME", "TYPE", "DATA"], command.rest.get("value").map(value), "Nothing in it.");
+            show::table(&["NAME", "TYPE", "DATA"], command.found.get("value").map(value), "Nothing in it.");
         }
         "create process" => show::line(format_args!("Started as process {}.", number_of(command, "pid"))),
         _ => show::line("Done."),
@@ -69,12 +69,12 @@ fn value(row: &Value) -> Vec<String> {
     vec![text(row, "value_name"), text(row, "value_type"), text(row, "value_data")]
 }
 
-fn number_of(command: &LiveCommand, name: &str) -> i64 {
-    command.rest.get(name).and_then(Value::as_i64).unwrap_or_default()
+fn number_of(command: &LiveCommandV3, name: &str) -> i64 {
+    command.found.get(name).and_then(Value::as_i64).unwrap_or_default()
 }
 
 /// The exit code of a process that was waited for.
-pub fn return_code(command: &LiveCommand) -> i64 {
+pub fn return_code(command: &LiveCommandV3) -> i64 {
     number_of(command, "return_code")
 }
 
@@ -111,21 +111,20 @@ pub fn transcript(transcript: &LiveTranscript) {
             status => status.to_owned(),
         };
         let id = command.id.to_string();
-        vec![id, show::time(typed.creation_time), typed.by.clone(), request_of(typed), came]
+        vec![id, show::time(command.creation_time), typed.by.clone(), request_of(typed), came]
     };
     show::line("");
     show::table(&["#", "WHEN", "WHO", "WHAT", "WHAT CAME OF IT"], transcript.commands.iter().map(row), "No commands.");
     if !transcript.files.is_empty() {
         show::line("");
-        let row =
-            |file: &muster_client::LiveMoved| vec![file.name.clone(), show::bytes(file.size), file.sha256.clone()];
+        let row = |file: &LiveMoved| vec![file.name.clone(), show::bytes(file.size), file.sha256.clone()];
         show::table(&["FILE", "SIZE", "SHA-256"], transcript.files.iter().map(row), "");
     }
 }
 
 /// What was asked for: the name of the command, and its fields.
 fn request_of(typed: &LiveTyped) -> String {
-    let fields = typed.obj.iter().filter(|(name, _)| name.as_str() != "name");
+    let fields = typed.command.obj.iter().filter(|(name, _)| name.as_str() != "name");
     let mut words = vec![typed.command.name.clone()];
     words.extend(fields.map(|(name, value)| match (name.as_str(), value) {
         ("object" | "path", Value::String(text)) => text.clone(),

@@ -6,7 +6,7 @@ use super::path::Style;
 use super::session::{Connection, meter};
 use crate::exit::Usage;
 use crate::show;
-use muster_client::{LiveCommand, LiveFile};
+use muster_client::{LiveCommandV3, LiveFile};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
@@ -52,7 +52,7 @@ impl Carrier<'_> {
         Ok(0)
     }
 
-    fn show(&self, command: &LiveCommand) {
+    fn show(&self, command: &LiveCommandV3) {
         if self.json { show::json(command) } else { answer::show(command) }
     }
 
@@ -129,7 +129,7 @@ impl Carrier<'_> {
     }
 
     /// Brings a file of the endpoint to the server.
-    async fn fetch(&mut self, from: &str) -> anyhow::Result<(LiveCommand, LiveFile)> {
+    async fn fetch(&mut self, from: &str) -> anyhow::Result<(LiveCommandV3, LiveFile)> {
         let bar = meter("to the server", None);
         let request = json!({"name": "get file", "object": from});
         let fetched = self.connection.watch(&request, async |connection, command| {
@@ -220,7 +220,7 @@ impl Carrier<'_> {
         let bar = indicatif::ProgressBar::new(100).with_message("memory");
         let request = json!({"name": "memdump", "object": to, "pid": pid, "compress": compress});
         let dumped = self.connection.watch(&request, async |_, command| {
-            let percent = command.rest.get("percentdone").and_then(Value::as_u64).unwrap_or_default();
+            let percent = command.found.get("percentdone").and_then(Value::as_u64).unwrap_or_default();
             bar.set_position(percent);
             Ok(())
         });
@@ -242,13 +242,13 @@ fn help() {
     show::table(&["COMMAND", "WHAT IT DOES"], KNOWN.iter().map(row), "");
 }
 
-fn file_id(command: &LiveCommand) -> &str {
-    command.rest.get("file_id").and_then(Value::as_str).unwrap_or_default()
+fn file_id(command: &LiveCommandV3) -> &str {
+    command.found.get("file_id").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// Whether the one entry of a listing is a directory.
-fn is_directory(command: &LiveCommand) -> bool {
-    let attributes = command.rest.get("files").and_then(|files| files.get(0)?.get("attributes")?.as_array());
+fn is_directory(command: &LiveCommandV3) -> bool {
+    let attributes = command.found.get("files").and_then(|files| files.get(0)?.get("attributes")?.as_array());
     attributes.is_some_and(|attributes| attributes.iter().any(|attribute| attribute == "DIRECTORY"))
 }
 

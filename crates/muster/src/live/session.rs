@@ -3,7 +3,7 @@
 use super::path::Style;
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use muster_client::{Client, LiveCommand, LiveSession};
+use muster_client::{Client, LiveCommandV3, LiveSessionV3};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -24,7 +24,7 @@ pub struct Failed {
     /// Which command.
     name: String,
     /// The published code.
-    code: u32,
+    code: i64,
     /// What the endpoint says.
     text: String,
 }
@@ -39,7 +39,7 @@ pub struct Connection<'a> {
     pub directory: String,
     device: u32,
     wait_s: u64,
-    session: LiveSession,
+    session: LiveSessionV3,
     /// Nobody else had it open.
     is_own: bool,
 }
@@ -69,7 +69,7 @@ impl<'a> Connection<'a> {
     }
 
     /// Orders a command; opens the session again if it is over, as nothing has begun then.
-    async fn order(&mut self, request: &Value) -> anyhow::Result<LiveCommand> {
+    async fn order(&mut self, request: &Value) -> anyhow::Result<LiveCommandV3> {
         match self.client.order_live_command(self.id(), request).await {
             Err(error) if error.status() == Some(NOT_FOUND) => {
                 eprintln!("Session {} is over; another one is opened.", self.session.id);
@@ -85,7 +85,7 @@ impl<'a> Connection<'a> {
     /// # Errors
     ///
     /// Whatever the server says.
-    pub async fn ask_aside(&self, request: &Value) -> anyhow::Result<LiveCommand> {
+    pub async fn ask_aside(&self, request: &Value) -> anyhow::Result<LiveCommandV3> {
         let number = self.client.order_live_command(self.id(), request).await?.id;
         complete(self.client.live_command(self.id(), number, true).await?)
     }
@@ -95,7 +95,7 @@ impl<'a> Connection<'a> {
     /// # Errors
     ///
     /// If a person does not wait for it; else whatever the server says.
-    pub async fn try_out(&mut self, request: &Value) -> anyhow::Result<LiveCommand> {
+    pub async fn try_out(&mut self, request: &Value) -> anyhow::Result<LiveCommandV3> {
         let number = self.order(request).await?.id;
         let ended = async {
             loop {
@@ -113,7 +113,7 @@ impl<'a> Connection<'a> {
     /// # Errors
     ///
     /// [`Failed`]; else as [`Connection::try_out`].
-    pub async fn carry_out(&mut self, request: &Value) -> anyhow::Result<LiveCommand> {
+    pub async fn carry_out(&mut self, request: &Value) -> anyhow::Result<LiveCommandV3> {
         complete(self.try_out(request).await?)
     }
 
@@ -125,8 +125,8 @@ impl<'a> Connection<'a> {
     pub async fn watch(
         &mut self,
         request: &Value,
-        look: impl AsyncFn(&Self, &LiveCommand) -> anyhow::Result<()>,
-    ) -> anyhow::Result<LiveCommand> {
+        look: impl AsyncFn(&Self, &LiveCommandV3) -> anyhow::Result<()>,
+    ) -> anyhow::Result<LiveCommandV3> {
         let number = self.order(request).await?.id;
         let connection = &*self;
         let ended = async {
@@ -146,8 +146,8 @@ impl<'a> Connection<'a> {
     async fn unless_interrupted(
         &self,
         number: u32,
-        ended: impl Future<Output = anyhow::Result<LiveCommand>>,
-    ) -> anyhow::Result<LiveCommand> {
+        ended: impl Future<Output = anyhow::Result<LiveCommandV3>>,
+    ) -> anyhow::Result<LiveCommandV3> {
         tokio::select! {
             command = ended => command,
             _ = tokio::signal::ctrl_c() => match self.client.cancel_live_command(self.id(), number).await {
@@ -175,7 +175,7 @@ impl<'a> Connection<'a> {
     }
 }
 
-fn complete(command: LiveCommand) -> anyhow::Result<LiveCommand> {
+fn complete(command: LiveCommandV3) -> anyhow::Result<LiveCommandV3> {
     if command.is_complete() {
         return Ok(command);
     }
@@ -184,7 +184,7 @@ fn complete(command: LiveCommand) -> anyhow::Result<LiveCommand> {
 }
 
 /// The session of a device, and whether nobody else has it open.
-async fn enter(client: &Client, device: u32, wait_s: u64) -> anyhow::Result<(LiveSession, bool)> {
+async fn enter(client: &Client, device: u32, wait_s: u64) -> anyhow::Result<(LiveSessionV3, bool)> {
     let is_own = client.live_sessions().await?.iter().all(|session| session.sensor_id != device);
     let mut session = client.open_live_session(device, wait_s).await?;
     while session.status == "PENDING" {

@@ -99,7 +99,7 @@ async fn names(connection: &Connection<'_>, place: &Place) -> Vec<String> {
     let pattern = format!("{}{last}*", connection.whole(&format!("{above}.{}", style.separator())));
     let request = json!({"name": "directory list", "object": pattern});
     let Ok(command) = connection.ask_aside(&request).await else { return Vec::new() };
-    let files = command.rest.get("files").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let files = command.found.get("files").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     let name = |entry: &Value| {
         let name = entry.get("filename")?.as_str().filter(|name| *name != "." && *name != "..")?;
         let is_directory = entry.get("attributes")?.as_array()?.iter().any(|attribute| attribute == "DIRECTORY");

@@ -4,6 +4,7 @@ use super::{TargetArgs, progress};
 use crate::confirm::confirm;
 use crate::show;
 use muster_client::Client;
+use muster_model::TargetState;
 
 /// Which task, and where.
 #[derive(clap::Args)]
@@ -30,8 +31,8 @@ pub async fn cancel(client: &Client, args: &CancelArgs, json: bool) -> anyhow::R
     let summary = client.reliable_task(task_id, None, None, 1).await?.summary;
     let command = show::safe(&summary.task);
     let act = if args.targets.is_empty() {
-        let count = |states: &[&str]| states.iter().filter_map(|state| summary.counts.get(*state)).sum::<u64>();
-        let (open, held) = (count(&["queued", "sent"]), count(&["confirmed", "started"]));
+        let open = progress::count(&summary, &[TargetState::Queued, TargetState::Sent]);
+        let held = progress::count(&summary, &[TargetState::Confirmed, TargetState::Started]);
         format!("take the task {task_id} ({command}) back from {open} targets, and stop it on {held} that have it")
     } else {
         let sensors = client.preview_reliable_task(&targeting, 1).await?.total_sensors;

@@ -2,36 +2,34 @@
 
 use crate::show;
 use indicatif::{ProgressBar, ProgressStyle};
-use muster_client::{Client, Summary};
+use muster_client::{Client, TaskSummary};
+use muster_model::TargetState;
 use std::io::IsTerminal as _;
 use std::time::Duration;
 
 /// How often the server is asked.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// States in which nothing more happens, in the order in which they are told.
-const ENDED: [&str; 9] =
-    ["finished", "interrupted", "refused", "not_now", "unsupported", "expired", "removed", "cancelled", "doubled"];
+/// How many targets are in one of these states.
+pub fn count(summary: &TaskSummary, states: &[TargetState]) -> u64 {
+    states.iter().filter_map(|state| summary.counts.get(state)).sum()
+}
 
-/// States of targets that are under way, in the order of the chain.
-const OPEN: [&str; 4] = ["queued", "sent", "confirmed", "started"];
-
-/// How many targets stand where, as `2 queued, 5 finished`.
-pub fn counts_in_words(summary: &Summary) -> String {
-    let count = |state: &&str| summary.counts.get(*state).copied().filter(|count| *count > 0);
+/// How many targets stand where, as `2 queued, 5 finished`; in the order of the chain.
+pub fn counts_in_words(summary: &TaskSummary) -> String {
+    let counts = TargetState::ALL.map(|state| (state, count(summary, &[state])));
     let words: Vec<String> =
-        OPEN.iter().chain(&ENDED).filter_map(|state| Some(format!("{} {state}", count(state)?))).collect();
+        counts.iter().filter(|(_, count)| *count > 0).map(|(state, count)| format!("{count} {state}")).collect();
     if words.is_empty() { "none".into() } else { words.join(", ") }
 }
 
-fn ended(summary: &Summary) -> u64 {
-    ENDED.iter().filter_map(|state| summary.counts.get(*state)).sum()
+fn ended(summary: &TaskSummary) -> u64 {
+    summary.counts.iter().filter(|(state, _)| state.is_final()).map(|(_, count)| count).sum()
 }
 
 /// Whether nothing more can happen: a dynamic task may get more targets until it expires.
-fn is_over(summary: &Summary, now_s: i64) -> bool {
-    let is_dynamic = summary.rest.get("dynamic").and_then(serde_json::Value::as_bool).unwrap_or(false);
-    ended(summary) >= summary.total && (!is_dynamic || now_s >= summary.expiry)
+fn is_over(summary: &TaskSummary, now_s: i64) -> bool {
+    ended(summary) >= summary.total && (!summary.dynamic || now_s >= summary.expiry)
 }
 
 /// Shows how a task goes until it is over, or Ctrl-C.
@@ -41,7 +39,7 @@ fn is_over(summary: &Summary, now_s: i64) -> bool {
 /// If not every target has finished; else whatever the server says.
 pub async fn watch(client: &Client, task_id: &str, json: bool) -> anyhow::Result<()> {
     let Some(summary) = follow(client, task_id, json).await? else { return Ok(()) };
-    let finished = summary.counts.get("finished").copied().unwrap_or(0);
+    let finished = count(&summary, &[TargetState::Finished]);
     if finished == summary.total {
         return Ok(());
     }
@@ -57,7 +55,7 @@ pub async fn watch(client: &Client, task_id: &str, json: bool) -> anyhow::Result
 /// # Errors
 ///
 /// Whatever the server says.
-pub async fn follow(client: &Client, task_id: &str, json: bool) -> anyhow::Result<Option<Summary>> {
+pub async fn follow(client: &Client, task_id: &str, json: bool) -> anyhow::Result<Option<TaskSummary>> {
     let bar = (!json && std::io::stderr().is_terminal()).then(new_bar);
     let mut shown = None;
     let summary = loop {
@@ -108,11 +106,14 @@ fn new_bar() -> ProgressBar {
 mod tests {
     use super::*;
 
-    fn summary(dynamic: bool, counts: &[(&str, u64)]) -> Summary {
+    fn summary(dynamic: bool, counts: &[(&str, u64)]) -> TaskSummary {
         let counts: serde_json::Map<_, _> =
             counts.iter().map(|(state, n)| ((*state).to_owned(), (*n).into())).collect();
-        let value =
-            serde_json::json!({"task_id": "t", "total": 3, "counts": counts, "expiry": 100, "dynamic": dynamic});
+        let value = serde_json::json!({
+            "task_id": "00000000-0000-4000-8000-000000000001", "task": "os_version", "total": 3, "counts": counts,
+            "created": 0, "created_by": "ada", "expiry": 100, "ttl": 100, "dynamic": dynamic, "urgent": false,
+            "failures": 0, "pace": {}, "paused": false, "sensor_selector": "*",
+        });
         serde_json::from_value(value).unwrap()
     }
 

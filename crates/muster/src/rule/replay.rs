@@ -6,7 +6,7 @@ use crate::duration::parse_seconds;
 use crate::event::headline;
 use crate::exit::Usage;
 use crate::show;
-use muster_client::Client;
+use muster_client::{Client, Replay};
 use muster_rules::{
     Budget, Document, Effect, Engine, Facts, Rule, RuleLoader, RuleSet, Source, Suppression, Way, WrittenRule, replay,
 };
@@ -184,11 +184,12 @@ fn show_decision(name: &str, decision: &Decision<'_>) {
     let verdict = if decision.matches > 0 { "matches" } else { "does not match" };
     show::line(show::safe(&format!("event {} {verdict} {name}: {}", decision.number, headline(decision.event))));
     decision.trace.iter().for_each(|step| show::line(show::safe(&format!("    {step}"))));
-    decision.effects.iter().for_each(|effect| show_effect(effect.get("action"), effect));
+    for effect in &decision.effects {
+        show_effect(effect.get("action").and_then(Value::as_str).unwrap_or("?"), effect);
+    }
 }
 
-fn show_effect(action: Option<&Value>, data: &Value) {
-    let action = action.and_then(Value::as_str).unwrap_or("?");
+fn show_effect(action: &str, data: &Value) {
     let what = match action {
         "report" => data.get("name").or_else(|| data.get("cat")).cloned().unwrap_or_default(),
         _ => {
@@ -216,52 +217,44 @@ fn request(args: &ReplayArgs, rule_source: Value, events: Option<&[Value]>, look
 }
 
 async fn there(client: &Client, name: &str, request: Value, args: &ReplayArgs, json: bool) -> anyhow::Result<Value> {
-    let mut answer = client.replay(request).await?;
+    let replay = client.replay(request).await?;
     if !json {
-        show_answer(name, &answer, args);
+        show_answer(name, &replay, args);
     }
-    answer["rule"] = name.into();
-    Ok(answer)
+    let mut told = serde_json::to_value(replay)?;
+    told["rule"] = name.into();
+    Ok(told)
 }
 
-fn show_answer(name: &str, answer: &Value, args: &ReplayArgs) {
-    let list = |pointer: &str| answer.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let texts = |steps: &Value| {
-        for step in steps.as_array().into_iter().flatten().filter_map(Value::as_str) {
-            show::line(show::safe(&format!("    {step}")));
-        }
-    };
-    for found in list("/matches") {
-        let number = found["at"].as_u64().unwrap_or(0) + 1;
-        show::line(show::safe(&format!("event {number} matches {name}: {}", headline(found))));
-        texts(&found["trace"]);
+fn show_answer(name: &str, replay: &Replay, args: &ReplayArgs) {
+    let tell = |steps: &[String]| steps.iter().for_each(|step| show::line(show::safe(&format!("    {step}"))));
+    for found in &replay.matches {
+        // A headline is that of an event, of which a match tells the envelope.
+        let event = json!({"routing": found.routing});
+        show::line(show::safe(&format!("event {} matches {name}: {}", found.at + 1, headline(&event))));
+        tell(&found.trace);
     }
     if args.trace {
-        for trace in list("/traces") {
+        for trace in &replay.traces {
             show::line("decided:");
-            texts(trace);
+            tell(trace);
         }
     }
-    for result in list("/results") {
-        show_effect(result.get("action"), &result["data"]);
+    for result in &replay.results {
+        show_effect(&result.action, &Value::Object(result.data.clone()));
     }
-    let count = |name: &str| answer.pointer(&format!("/stats/{name}")).and_then(Value::as_u64).unwrap_or(0);
-    let (scanned, matched) = (count("n_scan"), count("n_matched"));
-    if args.dry_run {
-        show::line(show::safe(&format!(
-            "{name}: {scanned} events would be evaluated ({})",
-            show::bytes(count("n_bytes_scan"))
-        )));
-    } else {
-        show::line(show::safe(&format!("{name}: {matched} matches in {scanned} events")));
-    }
-    for (field, why) in [
-        ("limit_event_reached", "the limit of events was reached"),
-        ("limit_eval_reached", "the limit of evaluations was reached"),
-        ("limit_time_reached", "the server stopped it after its longest time; narrow the time range"),
+    let (scanned, matched, bytes) = (replay.stats.n_scan, replay.stats.n_matched, replay.stats.n_bytes_scan);
+    show::line(show::safe(&match args.dry_run {
+        true => format!("{name}: {scanned} events would be evaluated ({})", show::bytes(bytes)),
+        false => format!("{name}: {matched} matches in {scanned} events"),
+    }));
+    for (is_reached, why) in [
+        (replay.limit_event_reached, "the limit of events was reached"),
+        (replay.limit_eval_reached, "the limit of evaluations was reached"),
+        (replay.limit_time_reached, "the server stopped it after its longest time; narrow the time range"),
     ] {
-        if answer[field] == true {
-            let until = show::time_ms(answer.pointer("/stats/last_event_time").and_then(Value::as_i64));
+        if is_reached {
+            let until = show::time_ms(replay.stats.last_event_time);
             show::line(format_args!("Cut short at {until}: {why}."));
         }
     }

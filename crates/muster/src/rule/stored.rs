@@ -210,7 +210,7 @@ fn metadata(args: &SetArgs, stored: Option<HiveRecord>) -> Option<UserMetadata> 
         usr_mtd.tags.clone_from(&args.tags);
     }
     if let Some(comment) = &args.comment {
-        usr_mtd.rest.insert("comment".into(), json!(comment));
+        usr_mtd.comment.clone_from(comment);
     }
     Some(usr_mtd)
 }

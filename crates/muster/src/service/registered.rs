@@ -2,7 +2,7 @@
 
 use crate::program::{self, ProgramVerb, RegisterArgs};
 use crate::{show, simulate};
-use muster_client::{Client, Protocol, ServiceDelivery};
+use muster_client::{Client, Delivery, Protocol};
 
 /// What to do with services that the server calls.
 #[derive(clap::Subcommand)]
@@ -90,7 +90,7 @@ async fn deliveries(client: &Client, name: &str, failed: bool, json: bool) -> an
         show::json(&found);
         return Ok(());
     }
-    let row = |delivery: &ServiceDelivery| {
+    let row = |delivery: &Delivery| {
         let state = if delivery.is_failed { "given up" } else { "waits" }.to_owned();
         let (etype, error) = (show::safe(&delivery.etype), show::shortened(&show::safe(&delivery.error), 80));
         vec![delivery.mid.clone(), etype, show::time(delivery.since), state, delivery.tries.to_string(), error]

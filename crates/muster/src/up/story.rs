@@ -58,7 +58,7 @@ pub async fn tell(data_dir: &Path, environment: &Environment) -> anyhow::Result<
         ..NewTask::default()
     };
     let created = client.create_reliable_task(&task).await?;
-    let task_id = &created.task_id;
+    let task_id = &created.task_id.to_string();
     show::line(format_args!("   Task {task_id}: it is on disk, and waits for {} sensor.", created.total_sensors));
     command(&format!("muster reliable-task get {task_id}"));
     let page = client.reliable_task(task_id, None, None, 1).await?;
@@ -91,7 +91,7 @@ async fn until_online(client: &Client, online: bool) -> anyhow::Result<String> {
     loop {
         let preview = client.preview_reliable_task(&everyone, 1).await?;
         if let Some(sensor) = preview.sensors.into_iter().next().filter(|sensor| sensor.online == online) {
-            return Ok(sensor.sid);
+            return Ok(sensor.sid.to_string());
         }
         if Instant::now() > until {
             let wanted = if online { "online" } else { "offline" };
@@ -104,13 +104,12 @@ async fn until_online(client: &Client, online: bool) -> anyhow::Result<String> {
 /// Shows each state that the only target is seen in, until it has ended.
 async fn until_ended(client: &Client, task_id: &str) -> anyhow::Result<()> {
     let until = Instant::now() + STEP_MAX;
-    let mut seen = String::new();
+    let mut seen = None;
     loop {
         let page = client.reliable_task(task_id, None, None, 1).await?;
         let target = page.targets.first().context("the task has no target")?;
-        if target.state != seen {
-            seen.clone_from(&target.state);
-            show::line(format_args!("   {seen}"));
+        if seen.replace(target.state) != Some(target.state) {
+            show::line(format_args!("   {}", target.state));
         }
         if target.ended.is_some() {
             let times = [("sent", target.sent), ("confirmed", target.confirmed), ("started", target.started)];

@@ -2,6 +2,7 @@
 
 use crate::world::{World, eventually};
 use muster_client::{NewTask, Targeting};
+use muster_model::TargetState;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -84,17 +85,17 @@ async fn g9_twelve_long_commands_hold_neither_a_short_one_nor_an_urgent_one_up()
     let order = async |command: &str, urgent: bool| {
         let targeting = Targeting { sid: Some(sid.clone()), ..Targeting::default() };
         let task = NewTask { task: command.into(), targeting, urgent, ..NewTask::default() };
-        world.client.create_reliable_task(&task).await.unwrap().task_id
+        world.client.create_reliable_task(&task).await.unwrap().task_id.to_string()
     };
     let state = async |task: &str| {
         let page = world.client.reliable_task(task, None, None, 1).await.unwrap();
-        page.targets[0].state.clone()
+        page.targets[0].state
     };
     let mut long = Vec::new();
     for _ in 0..12 {
         long.push(order("run --shell-command \"sleep 900\"", false).await);
     }
-    let finished = async |task: &str| (state(task).await == "finished").then_some(());
+    let finished = async |task: &str| (state(task).await == TargetState::Finished).then_some(());
     let (short, urgent) = (order("os_version", false).await, order("run --shell-command \"echo quick\"", true).await);
     eventually("the short command is finished", async || finished(&short).await).await;
     eventually("the urgent command is finished", async || finished(&urgent).await).await;
@@ -102,8 +103,13 @@ async fn g9_twelve_long_commands_hold_neither_a_short_one_nor_an_urgent_one_up()
     for task in &long {
         states.push(state(task).await);
     }
-    assert!(states.iter().all(|state| state != "finished"), "{states:?}");
-    let waiting = long.iter().zip(&states).find(|(_, state)| *state == "confirmed").expect("one waits on the sensor").0;
+    assert!(states.iter().all(|state| *state != TargetState::Finished), "{states:?}");
+    let waiting = long
+        .iter()
+        .zip(&states)
+        .find(|(_, state)| **state == TargetState::Confirmed)
+        .expect("one waits on the sensor")
+        .0;
     let explained = world.client.explain_reliable_task(waiting, &sid).await.unwrap();
     assert!(explained.explanation.contains("turn"), "{}", explained.explanation);
 }

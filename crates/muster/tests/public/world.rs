@@ -135,8 +135,7 @@ impl World {
         let running = self.run(&self.sensor(state_dir));
         let sid = eventually("a sensor is online", async || {
             let sensors = self.client.sensors(&muster_client::Listing::default()).await.ok()?;
-            let sid = sensors.first()?.sid.clone();
-            self.client.online(&[&sid]).await.ok()?.contains(&sid).then_some(sid)
+            sensors.first().filter(|sensor| sensor.is_online).map(|sensor| sensor.sid.to_string())
         });
         (running, sid.await)
     }

@@ -2,10 +2,13 @@
 
 use super::insight::compressed;
 use super::{Access, ApiError, Call, Kind, Method, Reply, Route};
-use crate::service::Job;
-use muster_api_types::{Done, JobAnswer, Jobs};
+use crate::service::Job as Kept;
+use muster_api_types::{Done, Job, JobAnswer, JobEntry, JobRecord, Jobs};
+use muster_webhook::service::Entry;
+use serde::Serialize;
+use serde_json::json;
 use serde_json::value::{RawValue, to_raw_value};
-use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 /// Jobs of one answer.
 const LISTED_MAX: i64 = 1_000;
@@ -33,23 +36,29 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
-fn shown(job: &Job, with_history: bool) -> Value {
-    let mut shown = json!({
-        "job_id": job.id, "cause": job.cause, "created": job.created_ms, "last_change": job.changed_at.as_secs(),
-        "last_narration": job.last_narration, "sids": job.sids, "replicant": job.service,
-    });
-    if let Some(stopped) = job.stopped_ms {
-        shown["stopped"] = json!(stopped);
+fn shown(job: Kept, with_history: bool) -> Job {
+    let entry = |entry: Entry| JobEntry {
+        attachments: entry.attachments.into_iter().map(|attachment| attachment.0).collect(),
+        is_important: entry.is_important,
+        msg: entry.msg,
+        ts: entry.ts,
+    };
+    Job {
+        cause: job.cause,
+        created: job.created_ms,
+        job_id: job.id,
+        last_change: job.changed_at.as_secs(),
+        last_narration: job.last_narration,
+        record: with_history.then(|| JobRecord { hist: job.history.into_iter().map(entry).collect() }),
+        replicant: job.service,
+        sids: job.sids,
+        stopped: job.stopped_ms,
     }
-    if with_history {
-        shown["record"] = json!({"hist": job.history});
-    }
-    shown
 }
 
-fn packed(call: &Call, value: &Value) -> Result<Box<RawValue>, ApiError> {
+fn packed(call: &Call, value: &impl Serialize) -> Result<Box<RawValue>, ApiError> {
     if call.fields.flag("is_compressed")? {
-        return compressed(value.to_string().as_bytes());
+        return compressed(&serde_json::to_vec(value).map_err(ApiError::internal)?);
     }
     to_raw_value(value).map_err(ApiError::internal)
 }
@@ -68,18 +77,18 @@ async fn list(call: Call) -> Result<Reply, ApiError> {
     let sid = call.fields.get("sid").filter(|sid| !sid.is_empty());
     let services = &call.app.services;
     let limit = usize::try_from(limit.min(most)).unwrap_or_default();
-    let mut by_id = Map::new();
+    let mut by_id = BTreeMap::new();
     for job in services.jobs(oid, from, to, sid, limit) {
         let job = if with_data { services.job(oid, &job.id).await.unwrap_or(job) } else { job };
-        by_id.insert(job.id.clone(), shown(&job, with_data));
+        by_id.insert(job.id.clone(), shown(job, with_data));
     }
-    Ok(Reply::json(&json!({"jobs": packed(&call, &Value::Object(by_id))?})))
+    Ok(Reply::json(&json!({"jobs": packed(&call, &by_id)?})))
 }
 
 async fn get(call: Call) -> Result<Reply, ApiError> {
     let job = call.app.services.job(call.organization()?.oid, call.path("id")).await?;
     let with_data = call.fields.get("with_data").is_none() || call.fields.flag("with_data")?;
-    Ok(Reply::json(&json!({"job": packed(&call, &shown(&job, with_data))?})))
+    Ok(Reply::json(&json!({"job": packed(&call, &shown(job, with_data))?})))
 }
 
 async fn delete(call: Call) -> Result<Reply, ApiError> {

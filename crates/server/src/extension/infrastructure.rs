@@ -29,10 +29,10 @@ use crate::intake::event::Actor;
 use crate::organization::Organization;
 use crate::service::Changed;
 use document::Document;
-use muster_api_types::{InfrastructureDocument, schema};
+use muster_api_types::{InfrastructureDocument, InfrastructurePush, schema};
 use options::Options;
 use plan::{Plan, Planned};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -69,7 +69,7 @@ const ACTIONS: &[Action] = &[
                 "as for fetch, and is_dry_run, is_force, ignore_inaccessible, skip_unknown",
             ),
         ],
-        answers: schema::of::<schema::Open>,
+        answers: schema::of::<InfrastructurePush>,
         requirements: &[&["config"]],
     },
 ];
@@ -153,13 +153,11 @@ async fn push(
         return Err(Error::invalid(planned.errors.join("; ")));
     }
     if !planned.errors.is_empty() {
-        return Ok(json!({"ops": [], "errors": planned.errors}));
+        return told(&InfrastructurePush { errors: planned.errors, ..InfrastructurePush::default() });
     }
-    let mut answer = json!({"ops": planned.operations, "errors": []});
-    if !planned.skipped.is_empty() {
-        answer["skipped"] = json!(planned.skipped);
-    }
-    if is_dry_run || planned.is_empty() {
+    let is_over = is_dry_run || planned.is_empty();
+    let answer = told(&InfrastructurePush { errors: Vec::new(), ops: planned.operations, skipped: planned.skipped })?;
+    if is_over {
         return Ok(answer);
     }
     let (services, by, mut posted) = (&extensions.services, Changed { actor, caller }, Vec::new());
@@ -181,4 +179,8 @@ async fn push(
     planned.records.iter().for_each(|(hive, key)| extensions.hives.touch(oid, hive, key));
     hive::changed(&extensions.hives, oid).await?;
     Ok(answer)
+}
+
+fn told(push: &InfrastructurePush) -> Result<Value, Error> {
+    serde_json::to_value(push).map_err(|error| Error::Fault(error.to_string()))
 }

@@ -10,6 +10,7 @@ use crate::intake::Record;
 use crate::intake::event::{self, Actor};
 use crate::records::{Batch, Kept, Kind};
 use crate::service::Program;
+use muster_api_types::InfrastructureOperation;
 use muster_model::Oid;
 use muster_store::{Expect, Write};
 use serde::Serialize;
@@ -19,15 +20,6 @@ use std::fmt::Display;
 
 /// Errors that a push tells, and elements that it passed over; whoever has more, mends these first.
 const ERRORS_MAX: usize = 100;
-
-/// One operation as clients read it.
-#[derive(Debug, Serialize)]
-pub(super) struct Operation {
-    r#type: &'static str,
-    name: String,
-    is_added: bool,
-    is_removed: bool,
-}
 
 /// Where the elements of a section are kept, and what changing them needs.
 pub(super) struct Place<T> {
@@ -74,7 +66,7 @@ pub(super) struct Plan<'a> {
 #[derive(Default)]
 pub(super) struct Planned {
     /// In the order in which clients are told.
-    pub(super) operations: Vec<Operation>,
+    pub(super) operations: Vec<InfrastructureOperation>,
     /// Why nothing may be done.
     pub(super) errors: Vec<String>,
     /// What was passed over, and why.
@@ -231,7 +223,12 @@ impl<'a> Plan<'a> {
     }
 
     fn tell(&mut self, element: &'static str, name: String, is_added: bool, is_removed: bool) {
-        self.planned.operations.push(Operation { r#type: element, name, is_added, is_removed });
+        self.planned.operations.push(InfrastructureOperation {
+            is_added,
+            is_removed,
+            name,
+            element: element.to_owned(),
+        });
     }
 
     fn audit<T>(&mut self, place: &Place<T>, key: &str, (message, action): (&str, &str)) {
