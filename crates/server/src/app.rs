@@ -308,14 +308,12 @@ impl Ground {
     }
 
     fn retention(&self, live: &Arc<Live>) -> Arc<Retention> {
-        Arc::new(Retention {
-            store: self.store.clone(),
-            organizations: Arc::clone(&self.organizations),
-            live: Arc::clone(live),
-            telemetry: self.telemetry.clone(),
-            days: self.config.limits.retention_days,
-            bytes: self.config.limits.retention_bytes,
-        })
+        let limits = &self.config.limits;
+        Arc::new(Retention::new(
+            (self.store.clone(), Arc::clone(&self.intake), self.telemetry.clone()),
+            (Arc::clone(&self.organizations), Arc::clone(live)),
+            (limits.retention_days, limits.retention_bytes),
+        ))
     }
 
     fn live(&self) -> Arc<Live> {

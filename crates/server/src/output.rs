@@ -60,6 +60,10 @@ const NAME_BYTES_MAX: usize = 128;
 /// A position behind every record of a queue.
 const ALL: u64 = i64::MAX.cast_unsigned();
 
+/// Bytes in the queue of one output; above, the oldest records are dropped.
+/// Source: reference/events.md section 11.3.
+const QUEUE_BYTES_MAX: u64 = 1 << 30;
+
 /// What an output is fed with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Feed {
@@ -83,6 +87,8 @@ pub struct Output {
     outcome: Mutex<Outcome>,
     /// Wakes the worker.
     wake: Notify,
+    /// More waits than may.
+    overfull: Notify,
     /// Bytes in the queue, roughly: records are counted before their commit, so that a worker which is quick to
     /// deliver them does not take off what is only added then.
     waiting_bytes: AtomicU64,
@@ -102,6 +108,7 @@ impl Output {
             settings,
             outcome: Mutex::default(),
             wake: Notify::new(),
+            overfull: Notify::new(),
             waiting_bytes: AtomicU64::new(0),
         })
     }
@@ -113,6 +120,13 @@ impl Output {
     fn uncount(&self, bytes: u64) {
         let less = |have: u64| Some(have.saturating_sub(bytes));
         let _ = self.waiting_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+    }
+
+    /// Says so if more waits than may.
+    fn mind_bound(&self) {
+        if self.waiting_bytes.load(Ordering::Relaxed) > QUEUE_BYTES_MAX {
+            self.overfull.notify_one();
+        }
     }
 
     fn forget(&self, through: u64) -> Write {
@@ -145,6 +159,7 @@ impl intake::Enqueued for Enqueued {
     fn wake(mut self: Box<Self>, _: &Committed<'_>) {
         self.is_stored = true;
         self.output.wake.notify_one();
+        self.output.mind_bound();
     }
 }
 

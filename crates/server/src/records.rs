@@ -11,6 +11,7 @@
 
 mod cache;
 mod expiries;
+mod owners;
 
 use crate::damage::Damage;
 use crate::intake::{self, Beside, Intake};
@@ -18,6 +19,7 @@ use cache::{Cache, Cached};
 use expiries::Expiries;
 use muster_model::{Oid, Timestamp};
 use muster_store::{Expect, Record, Store, StoreError, Write};
+use owners::Owners;
 use parking_lot::RwLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -180,6 +182,7 @@ impl Batch {
 pub struct Records {
     intake: Arc<Intake>,
     owners: RwLock<HashMap<Oid, Arc<Owner>>>,
+    by_kind: Owners,
     expiries: Expiries,
     /// Held alone by a change that may reach into any organization, and shared by all others.
     everyone: tokio::sync::RwLock<()>,
@@ -200,6 +203,7 @@ impl Records {
         Self {
             intake,
             owners: RwLock::default(),
+            by_kind: Owners::default(),
             expiries: Expiries::default(),
             everyone: tokio::sync::RwLock::new(()),
         }
@@ -218,6 +222,7 @@ impl Records {
                 None => cache.take_up(record),
             }
         }
+        self.by_kind.loaded(oid, cache.kinds());
         let owner = Owner { cache: RwLock::new(cache), ..Owner::default() };
         self.owners.write().insert(oid, Arc::new(owner));
         Ok(damaged)
@@ -322,6 +327,7 @@ impl Records {
     /// Takes the records of a kind out of memory, by key: for those that are read only when they are loaded.
     pub fn take<T: Kept>(&self, oid: Oid, kind: Kind<T>) -> Vec<(String, T)> {
         let records = self.owner(oid).and_then(|owner| owner.cache.write().take(kind.word));
+        self.by_kind.note(kind.word, oid, false);
         let value = |(key, cached): (String, Cached)| {
             let value = Arc::unwrap_or_clone(cached.value(kind, &key)?);
             Some((key, value))
@@ -393,7 +399,11 @@ impl Records {
         self.intake.commit(batch.beside.and(writes)).await?;
         for (oid, kind, key, cached) in after {
             let expires = cached.as_ref().and_then(|cached| cached.expires);
-            let before = self.owner_or_new(oid).cache.write().replace(kind, &key, cached);
+            let owner = self.owner_or_new(oid);
+            let mut cache = owner.cache.write();
+            let before = cache.replace(kind, &key, cached);
+            self.by_kind.note(kind, oid, cache.of_kind(kind).is_some_and(|records| !records.is_empty()));
+            drop(cache);
             self.expiries.replace((kind, oid, &key), before, expires);
         }
         Ok(())
@@ -450,12 +460,8 @@ impl Records {
         Ok(was_there)
     }
 
-    /// Organizations that own at least one record of a kind.
+    /// Organizations that own at least one record of a kind, in their order.
     pub fn owners<T>(&self, kind: Kind<T>) -> Vec<Oid> {
-        let owners = self.owners.read();
-        let owns = |owner: &Owner| owner.cache.read().of_kind(kind.word).is_some_and(|records| !records.is_empty());
-        let mut owners: Vec<Oid> = owners.iter().filter(|(_, owner)| owns(owner)).map(|(oid, _)| *oid).collect();
-        owners.sort();
-        owners
+        self.by_kind.of(kind.word)
     }
 }

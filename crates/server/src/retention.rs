@@ -5,14 +5,21 @@
 //!
 //! Where records of an organization exceed their bound, the sensors that take most lose first: all are cut to one
 //! level, and who is below it loses nothing. So one noisy sensor cannot push out what others have told.
+//!
+//! An organization of which nothing was stored costs nothing until the oldest that is kept of it has had its time.
+
+mod agenda;
 
 use crate::clock;
+use crate::intake::Intake;
 use crate::live::Live;
 use crate::organization::{Organization, Organizations};
 use crate::tasking::row::forgetting;
 use crate::telemetry::Telemetry;
+use agenda::Agenda;
 use muster_model::{Oid, Sid, Timestamp};
-use muster_store::{Store, StoreError, Stream, TRIM_ENTRIES_MAX, Trim, Write};
+use muster_store::{EntryQuery, Store, StoreError, Stream, TRIM_ENTRIES_MAX, Trim, Write};
+use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,11 +44,28 @@ pub struct Retention {
     pub(crate) store: Store,
     pub(crate) organizations: Arc<Organizations>,
     pub(crate) live: Arc<Live>,
+    pub(crate) intake: Arc<Intake>,
     pub(crate) telemetry: Telemetry,
     /// Days for which records are kept.
     pub(crate) days: u32,
     /// Bytes of each stream of an organization that are kept.
     pub(crate) bytes: u64,
+    agenda: Mutex<Agenda>,
+}
+
+impl Retention {
+    /// Keeps records for so many days, and so many bytes of each stream of an organization.
+    pub(crate) fn new(
+        (store, intake, telemetry): (Store, Arc<Intake>, Telemetry),
+        (organizations, live): (Arc<Organizations>, Arc<Live>),
+        (days, bytes): (u32, u64),
+    ) -> Self {
+        Self { store, organizations, live, intake, telemetry, days, bytes, agenda: Mutex::default() }
+    }
+
+    fn span(&self) -> Duration {
+        DAY.saturating_mul(self.days)
+    }
 }
 
 /// Runs until dropped.
@@ -76,20 +100,24 @@ pub async fn forget_live(retention: &Retention) -> usize {
 
 /// Records are kept from this instant on.
 fn kept_since(retention: &Retention) -> Timestamp {
-    let kept = DAY.saturating_mul(retention.days);
-    let kept = i64::try_from(kept.as_micros()).unwrap_or(i64::MAX);
+    let kept = i64::try_from(retention.span().as_micros()).unwrap_or(i64::MAX);
     Timestamp::from_micros(clock::now().as_micros().saturating_sub(kept))
 }
 
 /// Forgets everything that is due now; gives how many records that were.
 pub async fn forget(retention: &Retention) -> usize {
+    let now = clock::now();
+    let mut all = retention.organizations.all();
+    {
+        let mut agenda = retention.agenda.lock();
+        agenda.grew(&retention.intake.take_grown());
+        agenda.keep(|oid| retention.organizations.get(oid).is_some());
+        all.retain(|organization| agenda.is_due(organization.oid, now));
+    }
     let mut works: VecDeque<Work> = VecDeque::new();
-    for organization in retention.organizations.all() {
-        forget_tasks(retention, &organization).await;
-        match Work::of(retention, organization.oid).await {
-            Ok(work) => works.push_back(work),
-            Err(error) => tell(organization.oid, &error),
-        }
+    for organization in all {
+        let tasks_due = forget_tasks(retention, &organization).await;
+        works.push_back(Work::of(retention, organization.oid, tasks_due));
     }
     let mut forgotten = 0;
     while let Some(mut work) = works.pop_front() {
@@ -99,7 +127,13 @@ pub async fn forget(retention: &Retention) -> usize {
                 retention.telemetry.records_forgotten.inc_by(count as u64);
                 works.push_back(work);
             }
-            Ok(None) => {}
+            Ok(None) => match oldest(retention, work.oid).await {
+                Ok(oldest) => {
+                    let records_due = oldest.map_or(Timestamp::MAX, |at| at.saturating_add(retention.span()));
+                    retention.agenda.lock().rests(work.oid, records_due.min(work.tasks_due));
+                }
+                Err(error) => tell(work.oid, &error),
+            },
             Err(error) => tell(work.oid, &error),
         }
     }
@@ -116,13 +150,15 @@ struct Work {
     trims: VecDeque<(Stream, Trim)>,
     /// Streams that are looked at once the old records are gone.
     crowded: VecDeque<Stream>,
+    /// When a task of it is the next to be forgotten.
+    tasks_due: Timestamp,
 }
 
 impl Work {
-    async fn of(retention: &Retention, oid: Oid) -> Result<Self, StoreError> {
+    fn of(retention: &Retention, oid: Oid, tasks_due: Timestamp) -> Self {
         let before = kept_since(retention);
         let trims = STREAMS.into_iter().map(|stream| (stream, Trim::Before(before))).collect();
-        Ok(Self { oid, trims, crowded: STREAMS.into() })
+        Self { oid, trims, crowded: STREAMS.into(), tasks_due }
     }
 
     /// One commit, or one look at a stream; gives how many records are gone, or `None` when all is done.
@@ -171,21 +207,48 @@ fn level(mut sizes: Vec<u64>, bytes_max: u64) -> u64 {
     u64::MAX
 }
 
-async fn forget_tasks(retention: &Retention, organization: &Organization) {
+/// The instant of the oldest record that is kept of an organization.
+async fn oldest(retention: &Retention, oid: Oid) -> Result<Option<Timestamp>, StoreError> {
+    let oldest = retention.store.read(move |read| {
+        let mut oldest: Option<Timestamp> = None;
+        for stream in STREAMS {
+            let first = EntryQuery { forward: true, limit: 1, ..EntryQuery::all(oid, stream) };
+            let first = read.entries(&first)?.entries.into_iter().next();
+            oldest = oldest.into_iter().chain(first.map(|entry| entry.time)).min();
+        }
+        Ok(oldest)
+    });
+    oldest.await
+}
+
+/// Forgets tasks that ended long ago; gives when the next one is due. One that is not there yet is so later than this:
+/// it is kept for as long again.
+async fn forget_tasks(retention: &Retention, organization: &Organization) -> Timestamp {
     let now = clock::now();
-    let (old, last_number): (Vec<u64>, u64) = {
+    let mut next = now.saturating_add(TASK_KEPT);
+    let mut old = Vec::new();
+    let last_number = {
         let state = organization.state.lock();
-        let is_old = |task: &&muster_tasking::Task| now.since(state.queue.expires_at(task)) > TASK_KEPT;
-        (state.queue.tasks().filter(is_old).map(|task| task.number).collect(), state.queue.next_number() - 1)
+        for task in state.queue.tasks() {
+            let due = state.queue.expires_at(task).saturating_add(TASK_KEPT);
+            if due < now {
+                old.push(task.number);
+            } else {
+                next = next.min(due);
+            }
+        }
+        state.queue.next_number() - 1
     };
     for task in old {
         // Each in a commit of its own: it may have a row for each of a million sensors.
         let writes = forgetting(organization.oid, task, last_number);
         if let Err(error) = retention.store.commit(writes).await {
-            return tell(organization.oid, &error);
+            tell(organization.oid, &error);
+            return now;
         }
         organization.state.lock().dispatch().forget(task);
     }
+    next
 }
 
 #[cfg(test)]

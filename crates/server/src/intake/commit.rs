@@ -4,6 +4,8 @@ use super::{Enqueued, Queues, Record, Rules, Streams, Wait};
 use crate::telemetry::Telemetry;
 use muster_model::{Oid, Sid};
 use muster_store::{Store, StoreError, Stream, Write};
+use parking_lot::Mutex;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Records that are stored: what tells of records takes this.
@@ -77,6 +79,7 @@ pub struct Intake {
     streams: Streams,
     queues: Vec<Arc<dyn Queues>>,
     rules: Arc<dyn Rules>,
+    grown: Mutex<HashSet<Oid>>,
 }
 
 impl Intake {
@@ -89,7 +92,7 @@ impl Intake {
         outputs: Arc<dyn Queues>,
         rules: Arc<dyn Rules>,
     ) -> Self {
-        Self { store, telemetry, streams, queues: vec![outputs], rules }
+        Self { store, telemetry, streams, queues: vec![outputs], rules, grown: Mutex::default() }
     }
 
     /// The same door; these queues get of the records, too.
@@ -135,6 +138,11 @@ impl Intake {
         evaluator.take_in(records, wait, Box::new(beside)).await
     }
 
+    /// Organizations of which records were stored since this was asked last.
+    pub(crate) fn take_grown(&self) -> HashSet<Oid> {
+        std::mem::take(&mut *self.grown.lock())
+    }
+
     /// Has rules forget what they remember of a sensor that was deleted.
     pub async fn forget(&self, oid: Oid, sid: Sid) {
         self.rules.forget(&self.store, oid, sid).await;
@@ -162,9 +170,13 @@ impl Intake {
         }
         all.extend(writes);
         self.store.commit(all).await?;
+        let of_one = records.chunk_by(|one, next| one.oid == next.oid).filter_map(|same| same.first());
+        self.grown.lock().extend(of_one.map(|record| record.oid));
         let committed = Committed(records);
         for same in records.chunk_by(|one, next| one.stream == next.stream) {
-            self.telemetry.stored(same[0].stream, same.len() as u64);
+            if let Some(first) = same.first() {
+                self.telemetry.stored(first.stream, same.len() as u64);
+            }
         }
         enqueued.into_iter().for_each(|enqueued| enqueued.wake(&committed));
         self.streams.publish(&committed);

@@ -6,20 +6,17 @@
 //! Source: reference/events.md section 11.3.
 
 use super::settings::Module;
-use super::{Delivery, Output, file, syslog, webhook};
+use super::{Delivery, Output, QUEUE_BYTES_MAX, file, syslog, webhook};
 use crate::clock;
 use crate::intake::event::Actor;
 use crate::telemetry::Left;
 use muster_store::{Queued, StoreError};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{sleep, timeout};
-
-/// Bytes in the queue of one output; above, the oldest records are dropped.
-/// Source: reference/events.md section 11.3.
-const QUEUE_BYTES_MAX: u64 = 1 << 30;
 
 /// Most records of one read; the store ends a read earlier when they are large.
 const BATCH_MAX: usize = 1_000;
@@ -48,35 +45,68 @@ const LOOK_MAX: Duration = Duration::from_secs(1);
 /// A worker that nobody wakes looks after this time all the same.
 const IDLE_MAX: Duration = Duration::from_secs(60);
 
-/// How often queues are held against their bound, and ended workers are replaced.
-const TICK: Duration = Duration::from_secs(1);
+/// A queue is cut this often at most, and a worker that ended begins anew after this time.
+const AGAIN: Duration = Duration::from_secs(1);
 
-/// Runs the workers of all outputs until dropped.
+/// Runs the workers of all outputs until dropped. Looks at them when outputs changed, or a worker ended: what nobody
+/// changes costs nothing.
 pub async fn run(delivery: Arc<Delivery>) {
     let mut workers = JoinSet::new();
-    let mut running: Vec<(Arc<Output>, AbortHandle)> = Vec::new();
+    // By where an output is in memory: it is held here, so that nothing else comes to be there.
+    let mut running: HashMap<usize, (Arc<Output>, AbortHandle)> = HashMap::new();
+    let place = |output: &Arc<Output>| Arc::as_ptr(output).addr();
     loop {
         let outputs = delivery.outputs.all();
-        running.retain(|(running, handle)| {
-            let is_wanted = outputs.iter().any(|output| Arc::ptr_eq(output, running));
-            if !is_wanted {
+        let wanted: HashSet<usize> = outputs.iter().map(place).collect();
+        running.retain(|place, (_, handle)| {
+            if !wanted.contains(place) {
                 handle.abort();
             }
-            is_wanted && !handle.is_finished()
+            wanted.contains(place) && !handle.is_finished()
         });
-        while workers.try_join_next().is_some() {}
-        for output in &outputs {
-            if !running.iter().any(|(running, _)| Arc::ptr_eq(output, running)) {
-                let handle = workers.spawn(work(Arc::clone(&delivery), Arc::clone(output)));
-                running.push((Arc::clone(output), handle));
-            }
-            if output.waiting_bytes.load(Ordering::Relaxed) > QUEUE_BYTES_MAX
-                && let Err(error) = drop_oldest(&delivery, output, QUEUE_BYTES_MAX).await
-            {
-                tracing::warn!(%error, "a queue could not be cut");
+        for output in outputs {
+            running.entry(place(&output)).or_insert_with(|| {
+                let handle = workers.spawn(serve(Arc::clone(&delivery), Arc::clone(&output)));
+                (output, handle)
+            });
+        }
+        changed(&delivery, &mut workers).await;
+    }
+}
+
+/// Waits until there are other outputs, or a worker ended that was to go on.
+async fn changed(delivery: &Delivery, workers: &mut JoinSet<()>) {
+    let changed = &delivery.outputs.changed;
+    loop {
+        tokio::select! {
+            biased;
+            () = changed.notified() => return,
+            Some(ended) = workers.join_next() => {
+                if !ended.is_err_and(|error| error.is_cancelled()) {
+                    let _ = timeout(AGAIN, changed.notified()).await;
+                    return;
+                }
             }
         }
-        let _ = timeout(TICK, delivery.outputs.changed.notified()).await;
+    }
+}
+
+async fn serve(delivery: Arc<Delivery>, output: Arc<Output>) {
+    tokio::select! {
+        () = work(&delivery, &output) => {}
+        () = keep_bound(&delivery, &output, QUEUE_BYTES_MAX) => {}
+    }
+}
+
+/// Cuts the queue when it is too long, however long the destination is away.
+async fn keep_bound(delivery: &Delivery, output: &Output, bytes_max: u64) {
+    loop {
+        output.overfull.notified().await;
+        if let Err(error) = drop_oldest(delivery, output, bytes_max).await {
+            tracing::warn!(%error, "a queue could not be cut");
+            output.overfull.notify_one();
+        }
+        sleep(AGAIN).await;
     }
 }
 
@@ -177,15 +207,15 @@ impl Trouble {
     }
 }
 
-async fn work(delivery: Arc<Delivery>, output: Arc<Output>) {
+async fn work(delivery: &Delivery, output: &Arc<Output>) {
     let mut sink = None;
     let mut trouble = Trouble::default();
     loop {
-        let records = next_batch(&delivery, &output).await;
+        let records = next_batch(delivery, output).await;
         let (done, delivered) = match sink.as_mut() {
-            Some(sink) => deliver(&delivery, sink, &output, records).await,
-            None => match Sink::open(&delivery, &output) {
-                Ok(opened) => deliver(&delivery, sink.insert(opened), &output, records).await,
+            Some(sink) => deliver(delivery, sink, output, records).await,
+            None => match Sink::open(delivery, output) {
+                Ok(opened) => deliver(delivery, sink.insert(opened), output, records).await,
                 Err(error) => (0, Err(error)),
             },
         };
@@ -230,7 +260,7 @@ async fn deliver(
     let marks: Vec<(u64, u64)> = records.iter().map(|record| (record.position, record.body.len() as u64)).collect();
     let (done, delivered) = sink.deliver(output, records).await;
     let Some((through, _)) = done.checked_sub(1).and_then(|last| marks.get(last)) else { return (done, delivered) };
-    let bytes: u64 = marks[..done].iter().map(|(_, bytes)| bytes).sum();
+    let bytes: u64 = marks.iter().take(done).map(|(_, bytes)| bytes).sum();
     while let Err(error) = delivery.store.commit(vec![output.forget(*through)]).await {
         tracing::warn!(%error, output = output.name, "delivered records could not be taken out of their queue");
         sleep(LOOK_MAX).await;
@@ -266,20 +296,18 @@ async fn wait(delivery: &Delivery, output: &Output) -> Vec<Queued> {
         {
             Ok((records, bytes)) if !records.is_empty() => {
                 output.waiting_bytes.fetch_max(bytes, Ordering::Relaxed);
+                output.mind_bound();
                 return records;
             }
             Ok(_) => {}
             Err(error) => tracing::warn!(%error, output = output.name, "a queue could not be read"),
         }
-        if pause > LOOK_MAX {
-            let _ = timeout(IDLE_MAX, output.wake.notified()).await;
-            pause = LOOK_MIN;
-        } else {
-            pause = match timeout(pause, output.wake.notified()).await {
-                Ok(()) => LOOK_MIN,
-                Err(_) => pause * 2,
-            };
-        }
+        let longest = if pause > LOOK_MAX { IDLE_MAX } else { pause };
+        pause = match timeout(longest, output.wake.notified()).await {
+            Ok(()) => LOOK_MIN,
+            Err(_) if pause > LOOK_MAX => pause,
+            Err(_) => pause * 2,
+        };
     }
 }
 

@@ -34,6 +34,11 @@ impl Cache {
         self.0.entry(kind).or_default().insert(key, Cached::new(body, revision, None));
     }
 
+    /// Kinds of which there are records.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(|(_, records)| !records.is_empty()).map(|(kind, _)| kind.as_str())
+    }
+
     pub(super) fn of_kind(&self, kind: &str) -> Option<&BTreeMap<String, Cached>> {
         self.0.get(kind)
     }
