@@ -22,6 +22,7 @@
 //! does that. Source: reference/commands.md sections 2 to 5.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 mod argument;
 mod command;

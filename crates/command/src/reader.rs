@@ -123,8 +123,8 @@ impl<'a> Reader<'a> {
     fn fill_places(&mut self) -> Result<(), CommandError> {
         let mut places = self.free_places().into_iter();
         let mut open_list = None;
-        for at in std::mem::take(&mut self.positionals) {
-            let text = self.line[at];
+        let positionals = std::mem::take(&mut self.positionals);
+        for text in positionals.into_iter().filter_map(|at| self.line.get(at).copied()) {
             let place = open_list.or_else(|| places.next());
             let place = place.ok_or_else(|| CommandError::TooManyPositionals(echo(text)))?;
             if matches!(place.kind, Kind::List(_)) {

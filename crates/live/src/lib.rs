@@ -17,6 +17,7 @@
 //! Source: reference/live-response.md.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 mod code;
 mod endpoint;

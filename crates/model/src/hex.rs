@@ -5,7 +5,9 @@
 pub fn to_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    #[expect(clippy::indexing_slicing, reason = "four bits are less than 16")]
+    let letter = |digit: u8| char::from(DIGITS[usize::from(digit)]);
+    digits.map(letter).collect()
 }
 
 #[cfg(test)]

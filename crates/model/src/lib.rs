@@ -5,6 +5,7 @@
 //! to the store.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 mod causes;
 mod hex;

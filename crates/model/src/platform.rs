@@ -104,10 +104,8 @@ impl Platform {
     /// The name, or the code in decimal when it is unknown.
     #[must_use]
     pub fn name(self) -> Cow<'static, str> {
-        match PLATFORMS.binary_search_by_key(&self.0, |row| row.0) {
-            Ok(at) => Cow::Borrowed(PLATFORMS[at].1),
-            Err(_) => Cow::Owned(self.0.to_string()),
-        }
+        let known = PLATFORMS.binary_search_by_key(&self.0, |row| row.0).ok().and_then(|at| PLATFORMS.get(at));
+        known.map_or_else(|| Cow::Owned(self.0.to_string()), |row| Cow::Borrowed(row.1))
     }
 
     /// The platform with this name; case sensitive.

@@ -108,7 +108,11 @@ impl Sensor {
     /// Puts a tag on, or replaces its time to live if it is there already.
     pub fn put_tag(&mut self, tag: Tag) {
         match self.tags.binary_search_by(|have| have.name.cmp(&tag.name)) {
-            Ok(at) => self.tags[at] = tag,
+            Ok(at) => {
+                if let Some(have) = self.tags.get_mut(at) {
+                    *have = tag;
+                }
+            }
             Err(at) => self.tags.insert(at, tag),
         }
     }

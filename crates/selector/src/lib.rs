@@ -21,6 +21,7 @@
 //! Source: reference/selectors.md, with the extended profile.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 mod ast;
 mod check;

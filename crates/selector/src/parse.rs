@@ -422,7 +422,7 @@ fn hint(text: &str, offset: usize) -> Option<String> {
     let start = text[..offset].rfind(is_edge).map_or(0, |at| at + text[at..].chars().next().map_or(1, char::len_utf8));
     let end = text[start..].find(is_edge).map_or(text.len(), |at| start + at);
     let token = text.get(start..end).filter(|token| (1..=HINT_TOKEN_BYTES_MAX).contains(&token.len()))?;
-    let dot_digit = token.as_bytes().windows(2).any(|pair| pair[0] == b'.' && pair[1].is_ascii_digit());
+    let dot_digit = token.as_bytes().windows(2).any(|pair| matches!(pair, [b'.', digit] if digit.is_ascii_digit()));
     let needs_quotes = dot_digit || token.contains(['-', ':', '@']) || token.starts_with(|c: char| c.is_ascii_digit());
     needs_quotes.then(|| format!("quote the value, e.g. `{token}`"))
 }

@@ -85,7 +85,7 @@ pub async fn take(
         let sensor = enrolled(organization, sid)?.ok_or_else(deleted)?;
         let now = clock::now();
         let records =
-            events[taken..].iter().map(|event| of_sensor(&sensor, event, 0, now)).collect::<Result<Vec<_>, _>>();
+            events.iter().skip(taken).map(|event| of_sensor(&sensor, event, 0, now)).collect::<Result<Vec<_>, _>>();
         let records = records.map_err(|why| Error::Invalid(format!("an event cannot be taken in: {why}")))?;
         taken += detect.intake.ingest(organization.oid, records, wait, |_| Vec::new()).await?;
     }

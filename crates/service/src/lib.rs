@@ -91,6 +91,7 @@
 //! * The same event may come more than once: [`Call::mid`] is then the same.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 #![deny(missing_docs)]
 
 mod background;

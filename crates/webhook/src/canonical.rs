@@ -61,13 +61,13 @@ impl Formatter for Canonical {
         }
         let mut plain_from = 0;
         for (at, character) in fragment.char_indices().filter(|(_, character)| !matches!(character, ' '..='~')) {
-            writer.write_all(&fragment.as_bytes()[plain_from..at])?;
+            writer.write_all(fragment.get(plain_from..at).unwrap_or_default().as_bytes())?;
             for unit in character.encode_utf16(&mut [0; 2]) {
                 write!(writer, "\\u{unit:04x}")?;
             }
             plain_from = at + character.len_utf8();
         }
-        writer.write_all(&fragment.as_bytes()[plain_from..])
+        writer.write_all(fragment.get(plain_from..).unwrap_or_default().as_bytes())
     }
 
     fn write_char_escape<W: ?Sized + Write>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {

@@ -19,6 +19,7 @@
 //! nothing is forgotten before it is acknowledged.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 mod event;
 mod frame;

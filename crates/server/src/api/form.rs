@@ -42,10 +42,8 @@ impl Form {
     pub fn parse(text: &[u8]) -> Result<Self, FormError> {
         let mut form = Self::default();
         for pair in text.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = match pair.iter().position(|byte| *byte == b'=') {
-                Some(at) => (&pair[..at], &pair[at + 1..]),
-                None => (pair, &b""[..]),
-            };
+            let mut parts = pair.splitn(2, |byte| *byte == b'=');
+            let (name, value) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
             form.push(&decode(name), decode(value))?;
         }
         Ok(form)

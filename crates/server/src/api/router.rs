@@ -74,7 +74,7 @@ impl Router {
         let values = matched.params.iter().map(|(_, value)| percent_decode_str(value).decode_utf8_lossy().into_owned());
         let values: Vec<String> = values.collect();
         let by_method = matched.value;
-        let any = by_method.values().next().map(|at| &self.routes[*at]).ok_or_else(unknown)?;
+        let any = by_method.values().next().and_then(|at| self.routes.get(*at)).ok_or_else(unknown)?;
         // Paths that begin with an id would take every word for one.
         if begins_with_id(any.path) && !values.first().is_some_and(|value| is_id(value)) {
             return Err(unknown());
@@ -85,7 +85,7 @@ impl Router {
             allowed.sort_unstable();
             return Err(ApiError::method_not_allowed(method.as_str(), allowed));
         };
-        let route = &self.routes[*at];
+        let route = self.routes.get(*at).ok_or_else(unknown)?;
         let names = route.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         Ok((route, names.zip(values).collect()))
     }

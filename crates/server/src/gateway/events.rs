@@ -44,11 +44,11 @@ pub async fn receive(owner: &LocalOwner, place: &Place, link: &Link, events: Eve
         let clock_offset_ms = link.clock_offset_ms(now, clock::since_boot());
         let Batch { records, seqs, unfit } = batch(&sensor, &events, through, (clock_offset_ms, now));
         let (oid, ordinal, after) = (organization.oid, place.ordinal, through);
-        let reached = move |taken: usize| match taken {
+        let reached = move |taken: usize| match taken.checked_sub(1) {
             _ if taken == seqs.len() => seq,
             // A `wait` came in between: nothing was taken.
-            0 => after,
-            _ => seqs[taken - 1],
+            None => after,
+            Some(last) => seqs.get(last).copied().unwrap_or(after),
         };
         let spool = {
             let reached = reached.clone();

@@ -90,7 +90,7 @@ impl Sink {
         if settings.period.is_some() {
             let taken = bulk_size(records);
             let lines: Vec<Cow<'_, [u8]>> =
-                records[..taken].iter().filter_map(|record| format.line(&record.body)).collect();
+                records.iter().take(taken).filter_map(|record| format.line(&record.body)).collect();
             let sent = if lines.is_empty() { Ok(()) } else { self.send(settings, &format.batch(&lines)).await };
             return (if sent.is_ok() { taken } else { 0 }, sent);
         }

@@ -363,8 +363,8 @@ impl Services {
         }
         let (mut answers, mut unreached) = (Answers::new(), Vec::<String>::new());
         for name in names {
-            let answer = match unreached.len() {
-                UNREACHED_MAX.. => Err(Refusal::Unreached(unreached[0].clone())),
+            let answer = match unreached.first() {
+                Some(first) if unreached.len() >= UNREACHED_MAX => Err(Refusal::Unreached(first.clone())),
                 _ => self.get_resource(found, service, Names::One(name.clone()), is_include_data).await,
             };
             match &answer {

@@ -32,10 +32,10 @@ pub fn errors(facts: &[Fact]) -> Vec<(String, String)> {
         let mut machines = [format!("{previous} ({of_previous})"), format!("{new} ({of_new})")];
         // They take turns; the error is the same.
         machines.sort();
+        let [one, other] = machines;
         let text = format!(
-            "two machines have the identity of this sensor: {} and {}; an order may run on both. On one of them, stop the \
-             sensor, remove its state directory, and start it with an installation key: it enrols as a sensor of its own",
-            machines[0], machines[1]
+            "two machines have the identity of this sensor: {one} and {other}; an order may run on both. On one of them, stop the \
+             sensor, remove its state directory, and start it with an installation key: it enrols as a sensor of its own"
         );
         Some((format!("sensors/{}", sensor.sid), text))
     };

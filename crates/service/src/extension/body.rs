@@ -65,7 +65,7 @@ fn unpack(body: &[u8], mut take: impl FnMut(&[u8])) -> Result<usize, Refused> {
                 if size > TEXT_BYTES_MAX {
                     return Err(Refused::TooLarge);
                 }
-                take(&piece[..length]);
+                take(piece.get(..length).unwrap_or_default());
             }
             Err(_) => return Err(Refused::Gzip),
         }

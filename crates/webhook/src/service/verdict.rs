@@ -55,7 +55,7 @@ fn judge_answer(body: &[u8]) -> Verdict {
 
 /// The beginning of what the other side said, for people.
 fn said(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(4 * QUOTED_CHARS_MAX)]);
+    let text = String::from_utf8_lossy(body.get(..4 * QUOTED_CHARS_MAX).unwrap_or(body));
     let text = text.trim();
     if text.is_empty() { String::new() } else { format!(": {}", beginning(text, QUOTED_CHARS_MAX)) }
 }
