@@ -19,6 +19,8 @@ use tokio::sync::Notify;
 const BACKOFF_MS: &str = "20";
 /// How often the server is asked whether the sensor is there.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// So long a sensor uses no fiftieth of a processor to be at rest.
+const REST: Duration = Duration::from_secs(1);
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -94,6 +96,23 @@ impl Endpoint {
     /// A path for a file that its commands may use.
     pub fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// Waits until it has looked at what ran on the machine when it began: digesting programs takes a processor for a while.
+    pub async fn at_rest(&self) -> anyhow::Result<()> {
+        let until = Instant::now() + PATIENCE;
+        let mut before = self.usage()?.cpu;
+        loop {
+            tokio::time::sleep(REST).await;
+            let now = self.usage()?.cpu;
+            if now - before < REST / 50 {
+                return Ok(());
+            }
+            if Instant::now() > until {
+                bail!("the sensor does not come to rest: something on this machine begins programs all the time");
+            }
+            before = now;
+        }
     }
 
     /// What it uses now.

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
 
 /// Links that are opened side by side where the point is not a storm.
 const OPENING: usize = 64;
@@ -93,8 +94,14 @@ pub async fn loopback_broadcast(connections: u32) -> anyhow::Result<(Duration, D
 }
 
 /// A file of so many bytes, read and sent over one TLS connection into another that is made durable.
-pub async fn tls_copy(ground: &Ground, source: &Path, folder: &Path, bytes: u64) -> anyhow::Result<Duration> {
-    let (acceptor, listener) = (ground.acceptor().await?, TcpListener::bind("127.0.0.1:0").await?);
+pub async fn tls_copy(
+    ground: &Ground,
+    acceptor: TlsAcceptor,
+    source: &Path,
+    folder: &Path,
+    bytes: u64,
+) -> anyhow::Result<Duration> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
     let (address, path) = (listener.local_addr()?, folder.join("copy"));
     let target = path.clone();
     let receiving = tokio::spawn(async move {

@@ -7,21 +7,22 @@
 use crate::arrival::{Arrival, ArrivalError, read_past};
 use crate::random;
 use aws_lc_rs::digest::{Context, SHA256};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyDataStream, BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming};
 use muster_model::{Oid, to_hex};
-use std::io;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use tokio::fs::{self, File, OpenOptions};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, SeekFrom};
+use tokio::io::{AsyncSeekExt as _, AsyncWriteExt as _, SeekFrom};
 use tokio::sync::Mutex;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Bytes of one piece of a file on its way out.
-const PIECE_BYTES: usize = 64 * 1024;
+const PIECE_BYTES: usize = 128 * 1024;
 
 /// Where files are received, below the data directory.
 const INCOMING: &str = "incoming";
@@ -240,13 +241,21 @@ pub async fn read_from(path: &Path, offset: u64) -> Result<(u64, Content), Error
     let mut file = File::open(path).await.map_err(gone)?;
     let size = file.metadata().await.map_err(gone)?.len().saturating_sub(offset);
     file.seek(SeekFrom::Start(offset)).await?;
-    let pieces = stream::try_unfold(file, |mut file| async move {
-        let mut piece = BytesMut::with_capacity(PIECE_BYTES);
-        let read = file.read_buf(&mut piece).await?;
-        let frame = (read > 0).then(|| Frame::data(Bytes::from(piece)));
-        Ok::<_, io::Error>(frame.map(|frame| (frame, file)))
+    let first = read_on(file.into_std().await);
+    let pieces = stream::try_unfold(first, |reading| async move {
+        let (file, piece) = reading.await.map_err(io::Error::other)??;
+        Ok::<_, io::Error>((!piece.is_empty()).then(|| (Frame::data(piece), read_on(file))))
     });
     Ok((size, StreamBody::new(pieces).boxed_unsync()))
+}
+
+/// Reads the next piece of a file, while the one before goes; an empty one is the end.
+fn read_on(file: std::fs::File) -> JoinHandle<io::Result<(std::fs::File, Bytes)>> {
+    spawn_blocking(move || {
+        let mut piece = Vec::with_capacity(PIECE_BYTES);
+        (&file).take(PIECE_BYTES as u64).read_to_end(&mut piece)?;
+        Ok((file, piece.into()))
+    })
 }
 
 /// Removes a kept file; one that is not there is fine.

@@ -34,6 +34,7 @@ pub const CASES: &[Case] = &[
     ("overview_and_counts_cover_whole_seconds", entries::overview_covers_whole_seconds),
     ("trim_forgets_by_age", entries::trim_forgets_by_age),
     ("trim_forgets_the_oldest_of_one_sensor", entries::trim_forgets_the_oldest_of_one_sensor),
+    ("records_are_counted_once", entries::records_are_counted_once),
     ("one_trim_is_bounded_and_says_how_much_it_took", entries::one_trim_is_bounded_and_says_how_much_it_took),
     ("deliveries_come_back_whole_and_keep_their_place", deliveries::come_back_whole),
     ("tries_are_noted_only_of_deliveries_that_are_there", deliveries::tries_are_noted),

@@ -505,7 +505,8 @@ pub trait Read {
     /// A page of kept records. It may be shorter than asked for and still have a cursor: it ends after
     /// [`ENTRIES_PAGE_BYTES_MAX`]. Fails with [`StoreError::Cursor`] if the cursor cannot be read.
     fn entries(&mut self, query: &EntryQuery) -> Result<EntryPage, StoreError>;
-    /// A kept record by its id; the one that came last, should there be several.
+    /// A kept event or detection by its id; the one that came last, should there be several. Records of other streams
+    /// are not found by it.
     fn entry(&mut self, oid: Oid, stream: Stream, id: Uuid) -> Result<Option<Entry>, StoreError>;
     /// The newest event of a sensor with this atom.
     fn entry_by_atom(&mut self, oid: Oid, sid: Sid, atom: [u8; 16]) -> Result<Option<Entry>, StoreError>;

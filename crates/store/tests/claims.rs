@@ -109,7 +109,7 @@ async fn a_file_of_before_keeps_its_claims() {
     store.claim(&[oid(1)]).unwrap();
     store.commit(note(1)).await.unwrap();
     store.close();
-    let before = "ALTER TABLE claim DROP COLUMN is_free; DROP TABLE delivery_run;
+    let before = "ALTER TABLE claim DROP COLUMN is_free; DROP TABLE delivery_run; DROP TABLE counted;
                   DELETE FROM schema_version WHERE version >= 8";
     rusqlite::Connection::open(&path).unwrap().execute_batch(before).unwrap();
     let owner = open().owning();

@@ -2,7 +2,8 @@
 
 use muster_model::{Oid, TaskId, Timestamp};
 use muster_store::{
-    Delivery, Entry, Expect, Options, Record, Run, Store, StoreError, Stream, TaskRow, Tries, Trim, Write,
+    Delivery, Entry, Expect, LivePart, LiveRow, Options, Record, Run, Store, StoreError, Stream, TaskRow, Tries, Trim,
+    Write,
 };
 use muster_tasking::Target;
 use std::io::{BufRead, BufReader};
@@ -123,6 +124,34 @@ async fn lists_of_one_batch_do_not_harm_each_other() {
     assert_eq!(keys(&store), expected);
     let size = store.read_blocking(|view| view.stream_size(OID, Stream::Event)).expect("a size");
     assert_eq!(size, (280, 2_800), "of each good list one record is counted");
+}
+
+/// Goal: a file from before a commit wrote fewer pages keeps what happened. Method: one of today is made one of then, of
+/// which everything was counted.
+#[test]
+fn a_file_of_before_keeps_records_and_sessions() {
+    let (_folder, path) = folder();
+    let store = open(&path).expect("a store");
+    let row = LiveRow { oid: OID, session: 1, part: LivePart::Command, item: 2, body: b"{}".to_vec() };
+    store.commit_blocking(vec![entry(1, 10), entry(2, 20), Write::PutLive(vec![row.clone()])]).expect("room");
+    store.close();
+    let before = "DROP TABLE counted; DROP INDEX entry_id; CREATE INDEX entry_id ON entry (id);
+                  DELETE FROM sensor_size; DELETE FROM stream_size;
+                  INSERT INTO sensor_size SELECT org, stream, x'', count(*), sum(length(body)) FROM entry;
+                  INSERT INTO stream_size SELECT org, stream, count(*), sum(length(body)) FROM entry;
+                  ALTER TABLE live RENAME TO later;
+                  CREATE TABLE live (org, session, part, item, body BLOB, PRIMARY KEY (org, session, part, item)) WITHOUT ROWID;
+                  INSERT INTO live SELECT * FROM later; DROP TABLE later;
+                  DELETE FROM schema_version WHERE version >= 10";
+    rusqlite::Connection::open(&path).expect("a file").execute_batch(before).expect("a file of then");
+    let store = open(&path).expect("a store");
+    store.commit_blocking(vec![entry(3, 30)]).expect("room");
+    let size = store.read_blocking(|view| view.stream_size(OID, Stream::Event)).expect("a size");
+    assert_eq!(size, (3, 60));
+    let found = |id| store.read_blocking(|view| view.entry(OID, Stream::Event, Uuid::from_u128(id))).expect("a read");
+    assert!(found(1).is_some() && found(3).is_some());
+    let kept = store.read_blocking(|view| view.live_one(OID, 1, LivePart::Command, 2)).expect("a read");
+    assert_eq!(kept, Some(row));
 }
 
 /// Set for the child of the full disk test: a folder on a small file system of its own.
@@ -261,7 +290,7 @@ fn a_file_of_before_keeps_its_messages_and_takes_runs() {
     let alone = Write::PutDeliveries { oid: OID, deliveries: vec![(delivery(1), b"{}".to_vec())] };
     store.commit_blocking(vec![alone]).expect("room");
     store.close();
-    let before = "DROP TABLE delivery_run; DELETE FROM schema_version WHERE version >= 9";
+    let before = "DROP TABLE delivery_run; DROP TABLE counted; DELETE FROM schema_version WHERE version >= 9";
     rusqlite::Connection::open(&path).and_then(|c| c.execute_batch(before)).expect("a store of then");
     let store = open(&path).expect("a store");
     assert_eq!(deliveries(&store), [delivery(1)]);

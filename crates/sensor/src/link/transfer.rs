@@ -1,6 +1,6 @@
 //! Files that are too large for the link: HTTP over a TLS connection of their own.
 
-use std::io;
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,6 +16,8 @@ use hyper_util::rt::TokioIo;
 use muster_wire::{InstallationKey, LIVE_FILE_PATH, LiveFile, TRANSFER_PATH, TransferGrant};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
 use super::{Route, connect};
 use crate::platform::files;
@@ -24,8 +26,12 @@ use crate::platform::files;
 const ALPN: &[u8] = b"http/1.1";
 /// Bytes read from a file at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
-/// The same of a file of a live session, where speed counts.
+/// The same of a file of a live session, where speed counts; also about what is written to one at a time.
 const PIECE_BYTES: usize = 256 * 1024;
+/// So much of a file comes while what came before is written.
+const LOTS_AHEAD: usize = 4;
+/// Bytes after which the disk is told to take them.
+const UNSYNCED_BYTES: usize = 16 * 1024 * 1024;
 /// Longest error text that is taken from an answer.
 const ERROR_BYTES_MAX: usize = 1_024;
 
@@ -78,17 +84,17 @@ pub async fn send_piece(
     piece: Piece<'_>,
     digest: &mut Context,
 ) -> Result<u64, TransferError> {
-    let shared = Arc::new(Mutex::new((digest.clone(), 0_u64)));
-    let (counted, source) = (Arc::clone(&shared), File::from_std(piece.source).take(piece.count.unwrap_or(u64::MAX)));
-    let chunks = stream::try_unfold((source, counted), |(mut source, counted)| async move {
-        let mut chunk = vec![0; PIECE_BYTES];
-        let read = source.read(&mut chunk).await?;
-        chunk.truncate(read);
-        let mut so_far = counted.lock().unwrap_or_else(PoisonError::into_inner);
-        so_far.0.update(&chunk);
-        so_far.1 += read as u64;
-        drop(so_far);
-        Ok::<_, io::Error>((read > 0).then(|| (Frame::data(Bytes::from(chunk)), (source, counted))))
+    let outgoing =
+        Outgoing { rest: piece.source.take(piece.count.unwrap_or(u64::MAX)), digest: digest.clone(), bytes: 0 };
+    let at_end = Arc::new(Mutex::new(None));
+    let (first, end) = (spawn_blocking(|| outgoing.read_on()), Arc::clone(&at_end));
+    let chunks = stream::try_unfold((first, end), |(reading, end)| async move {
+        let (outgoing, chunk) = reading.await.map_err(io::Error::other)??;
+        if chunk.is_empty() {
+            *end.lock().unwrap_or_else(PoisonError::into_inner) = Some((outgoing.digest, outgoing.bytes));
+            return Ok(None);
+        }
+        Ok::<_, io::Error>(Some((Frame::data(chunk), (spawn_blocking(|| outgoing.read_on()), end))))
     });
     let path = format!("{LIVE_FILE_PATH}{}?offset={}", piece.token, piece.offset);
     let request = request(key, &path, Method::PUT).body(StreamBody::new(chunks).boxed_unsync());
@@ -97,9 +103,30 @@ pub async fn send_piece(
         return Err(TransferError::Offset(arrived_in(response).await?));
     }
     accepted(response).await?;
-    let so_far = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    *digest = so_far.0.clone();
-    Ok(so_far.1)
+    // Who accepted it before its end has not read it.
+    let at_end = at_end.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let (whole, bytes) = at_end.ok_or_else(|| io::Error::from(io::ErrorKind::UnexpectedEof))?;
+    *digest = whole;
+    Ok(bytes)
+}
+
+/// A file on its way out: the next chunk is read and digested while the one before goes.
+struct Outgoing {
+    rest: io::Take<std::fs::File>,
+    digest: Context,
+    /// Bytes that were read.
+    bytes: u64,
+}
+
+impl Outgoing {
+    /// Gives the next chunk; an empty one is the end. Blocks.
+    fn read_on(mut self) -> io::Result<(Self, Bytes)> {
+        let mut chunk = Vec::with_capacity(PIECE_BYTES);
+        self.rest.by_ref().take(PIECE_BYTES as u64).read_to_end(&mut chunk)?;
+        self.digest.update(&chunk);
+        self.bytes += chunk.len() as u64;
+        Ok((self, chunk.into()))
+    }
 }
 
 /// Bytes of a file of a live session that the server has.
@@ -130,38 +157,104 @@ pub async fn receive_pieces(
     wanted: &LiveFile,
     to: &Path,
 ) -> Result<Vec<u8>, TransferError> {
-    let mut file =
-        OpenOptions::from(files::private()).create(true).truncate(false).read(true).write(true).open(to).await?;
-    let (mut digest, mut have) = (Context::new(&SHA256), 0_u64);
-    let mut chunk = vec![0; PIECE_BYTES];
-    loop {
-        let read = file.read(&mut chunk).await?;
-        if read == 0 {
-            break;
+    let path = to.to_owned();
+    let begun = spawn_blocking(move || Incomplete::open(&path)).await.map_err(io::Error::other)?.map_err(of_disk)?;
+    let mut have = begun.bytes;
+    let (lots, inbox) = mpsc::channel(LOTS_AHEAD);
+    let writing = spawn_blocking(move || begun.write(inbox));
+    let come = async {
+        if have < wanted.size {
+            let path = format!("{LIVE_FILE_PATH}{}?offset={have}", wanted.token);
+            let request = request(key, &path, Method::GET).body(empty()).map_err(io::Error::other)?;
+            let body = accepted(send(key, route, request).await?).await?.into_body();
+            have += hand_over(body, wanted.size - have, &lots).await?;
         }
-        digest.update(&chunk[..read]);
-        have += read as u64;
-    }
-    if have < wanted.size {
-        let path = format!("{LIVE_FILE_PATH}{}?offset={have}", wanted.token);
-        let request = request(key, &path, Method::GET).body(empty()).map_err(io::Error::other)?;
-        let mut body = accepted(send(key, route, request).await?).await?.into_body();
-        while let Some(frame) = body.frame().await {
-            let Ok(data) = frame.map_err(io::Error::other)?.into_data() else { continue };
-            have += data.len() as u64;
-            if have > wanted.size {
-                return Err(TransferError::Digest);
-            }
-            digest.update(&data);
-            file.write_all(&data).await.map_err(of_disk)?;
-        }
-    }
-    file.sync_all().await.map_err(of_disk)?;
-    let digest = digest.finish().as_ref().to_vec();
+        Ok(())
+    };
+    let come: Result<(), TransferError> = come.await;
+    drop(lots);
+    // Also if the rest did not come: the next attempt goes on behind what is written.
+    let digest = writing.await.map_err(io::Error::other)?.map_err(of_disk)?;
+    come?;
     match have.cmp(&wanted.size) {
         std::cmp::Ordering::Equal if digest == wanted.sha256 => Ok(digest),
         std::cmp::Ordering::Less => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
         _ => Err(TransferError::Digest),
+    }
+}
+
+/// Hands over what comes in lots, until whoever writes them gives up; gives its bytes, of which there may be so many.
+async fn hand_over(mut body: Incoming, bytes_max: u64, lots: &mpsc::Sender<Vec<Bytes>>) -> Result<u64, TransferError> {
+    let (mut lot, mut lot_bytes, mut bytes) = (Vec::new(), 0, 0);
+    let mut come = Ok(());
+    while let Some(frame) = body.frame().await {
+        let data = match frame.map(Frame::into_data) {
+            Ok(Ok(data)) => data,
+            Ok(Err(_)) => continue,
+            Err(error) => {
+                come = Err(io::Error::other(error).into());
+                break;
+            }
+        };
+        bytes += data.len() as u64;
+        if bytes > bytes_max {
+            return Err(TransferError::Digest);
+        }
+        lot_bytes += data.len();
+        lot.push(data);
+        if lot_bytes >= PIECE_BYTES {
+            lot_bytes = 0;
+            if lots.send(std::mem::take(&mut lot)).await.is_err() {
+                return Ok(bytes);
+            }
+        }
+    }
+    // Nobody who takes it: what went wrong, the writer says.
+    let _ = lots.send(lot).await;
+    come.map(|()| bytes)
+}
+
+/// A file on its way in.
+struct Incomplete {
+    file: std::fs::File,
+    digest: Context,
+    /// Bytes that are there.
+    bytes: u64,
+}
+
+impl Incomplete {
+    /// Goes on behind what an earlier attempt left. Blocks.
+    fn open(path: &Path) -> io::Result<Self> {
+        let file = files::private().create(true).truncate(false).read(true).write(true).open(path)?;
+        let mut begun = Self { file, digest: Context::new(&SHA256), bytes: 0 };
+        let mut chunk = vec![0; PIECE_BYTES];
+        loop {
+            let read = begun.file.read(&mut chunk)?;
+            if read == 0 {
+                return Ok(begun);
+            }
+            begun.digest.update(&chunk[..read]);
+            begun.bytes += read as u64;
+        }
+    }
+
+    /// Writes and digests lots until no more come, and makes them durable; gives the SHA-256. Blocks.
+    fn write(mut self, mut lots: mpsc::Receiver<Vec<Bytes>>) -> io::Result<Vec<u8>> {
+        let mut unsynced = 0;
+        while let Some(lot) = lots.blocking_recv() {
+            for piece in lot {
+                self.file.write_all(&piece)?;
+                self.digest.update(&piece);
+                unsynced += piece.len();
+            }
+            // The disk takes it while more comes, and not all of it at the end.
+            if unsynced >= UNSYNCED_BYTES {
+                self.file.sync_data()?;
+                unsynced = 0;
+            }
+        }
+        self.file.sync_all()?;
+        Ok(self.digest.finish().as_ref().to_vec())
     }
 }
 

@@ -241,6 +241,10 @@ impl Live {
         *live.state.write() = Arc::new(session);
         self.speak(live, &step.say);
         live.changed.send_modify(|changes| *changes += 1);
+        if !step.say.is_empty() {
+            // The sensor hears it while the answer is made, and not after that.
+            tokio::task::yield_now().await;
+        }
         Ok(given)
     }
 

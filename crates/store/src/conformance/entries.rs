@@ -157,6 +157,8 @@ pub(super) fn are_found_by_every_condition(store: &Store) {
     assert_eq!(by_id(Stream::Event, 2), Some(bare));
     assert_eq!(by_id(Stream::Detect, 4), Some(detection));
     assert_eq!(by_id(Stream::Detect, 1), None);
+    append(store, [Entry { stream: Stream::Audit, ..event(1, 6, 10) }]);
+    assert_eq!(by_id(Stream::Audit, 6), None);
     let again = event(1, 1, 5);
     append(store, [again.clone()]);
     assert_eq!(by_id(Stream::Event, 1), Some(again));
@@ -251,6 +253,19 @@ pub(super) fn trim_forgets_the_oldest_of_one_sensor(store: &Store) {
     assert_eq!(sizes(store), [(0, 70), (1, 100), (2, 100)]);
     assert_eq!(read(store, |view| view.stream_size(oid(1), Stream::Event)), (3, 270));
     assert_eq!((sensor(Some(1), 0), sensor(Some(3), 0), sizes(store)), (1, 0, vec![(0, 70), (2, 100)]));
+}
+
+/// Counts are kept up to some record; the next ones may get the numbers of those that were forgotten since.
+pub(super) fn records_are_counted_once(store: &Store) {
+    for round in 1..=5_u64 {
+        append(store, (0..50).map(|id| Entry { body: vec![b'x'; 10], ..event(1, id, 1) }));
+        append(store, [Entry { sid: None, body: vec![b'x'; 7], ..event(1, 60, 2) }]);
+        let size = read(store, |view| view.stream_size(oid(1), Stream::Event));
+        assert_eq!(size, (round * 51 - (round - 1) * 50, round * 507 - (round - 1) * 500), "round {round}");
+        assert_eq!(sizes(store), [(0, round * 7), (1, 500)], "round {round}");
+        assert_eq!(trim(store, Trim::Before(at(2))), 50);
+        assert_eq!(sizes(store), [(0, round * 7)], "round {round}");
+    }
 }
 
 pub(super) fn one_trim_is_bounded_and_says_how_much_it_took(store: &Store) {

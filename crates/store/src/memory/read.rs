@@ -123,6 +123,9 @@ impl Read for View<'_> {
     }
 
     fn entry(&mut self, oid: Oid, stream: Stream, id: Uuid) -> Result<Option<Entry>, StoreError> {
+        if !matches!(stream, Stream::Event | Stream::Detect) {
+            return Ok(None);
+        }
         let found = self.stream(oid, stream, EARLIEST, Timestamp::MAX).filter(|(_, entry)| entry.id == id);
         Ok(found.max_by_key(|(arrival, _)| *arrival).map(|(_, entry)| entry.clone()))
     }

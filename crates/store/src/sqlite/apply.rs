@@ -27,8 +27,8 @@ pub(super) struct Tables<'c> {
     forgotten: usize,
     /// Claims that were found to stand since the transaction began: nobody else can write until it ends.
     standing: Vec<Claim>,
-    /// What [`Tables::resize`] has to add to the counts of records.
-    added: entry::Sizes,
+    /// Records that were appended since they were last counted, at most: some may have been rolled back.
+    uncounted: usize,
 }
 
 /// Numbers above 2^63 - 1 do not occur, except as "everything".
@@ -45,7 +45,7 @@ impl<'c> Tables<'c> {
             organizations: HashMap::new(),
             forgotten: 0,
             standing: Vec::new(),
-            added: entry::Sizes::new(),
+            uncounted: entry::COUNTED_EVERY,
         }
     }
 
@@ -57,7 +57,6 @@ impl<'c> Tables<'c> {
     /// To be called when a transaction begins.
     pub(super) fn begin(&mut self) {
         self.standing.clear();
-        self.added.clear();
     }
 
     /// To be called after every rollback: what is remembered may have been rolled back too.
@@ -316,7 +315,8 @@ impl<'c> Tables<'c> {
     fn put_live(&mut self, row: &LiveRow) -> Result<(), StoreError> {
         let org = self.organization(row.oid)?;
         self.execute(
-            "INSERT OR REPLACE INTO live (org, session, part, item, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+            "INSERT INTO live (org, session, part, item, body) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT (org, session, part, item) DO UPDATE SET body = excluded.body",
             params![org, integer(row.session), row.part as u8, row.item, row.body],
         )
     }

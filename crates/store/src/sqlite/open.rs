@@ -20,6 +20,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0007_seal.sql"),
     include_str!("migrations/0008_free_claims.sql"),
     include_str!("migrations/0009_delivery_runs.sql"),
+    include_str!("migrations/0010_fewer_pages.sql"),
 ];
 
 /// The check of the pages at start ends after this long, so that a large file does not hold up the start: damage that it

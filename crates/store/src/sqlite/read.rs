@@ -2,6 +2,7 @@
 
 pub(super) mod delivery;
 
+use super::apply::entry::UNCOUNTED;
 use super::apply::integer;
 use super::open::store_error;
 use super::{find, standing};
@@ -300,11 +301,15 @@ impl Read for View<'_> {
     }
 
     fn stream_size(&mut self, oid: Oid, stream: Stream) -> Result<(u64, u64), StoreError> {
+        let Some(org) = self.organization(oid)? else { return Ok((0, 0)) };
         let size: Option<(i64, i64)> = find(
             self.conn,
-            "SELECT count, bytes FROM stream_size
-             WHERE org = (SELECT org FROM organization WHERE oid = ?1) AND stream = ?2",
-            params![oid.0.as_bytes(), stream as u8],
+            &format!(
+                "SELECT coalesce(sum(count), 0), coalesce(sum(bytes), 0) FROM (
+                     SELECT count, bytes FROM stream_size WHERE org = ?1 AND stream = ?2
+                     UNION ALL SELECT 1, length(body) FROM {UNCOUNTED} AND org = ?1 AND stream = ?2)"
+            ),
+            params![org, stream as u8],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
         Ok(size.map_or((0, 0), |(count, bytes)| (count.cast_unsigned(), bytes.cast_unsigned())))
@@ -318,10 +323,11 @@ impl Read for View<'_> {
     }
 
     fn entry(&mut self, oid: Oid, stream: Stream, id: Uuid) -> Result<Option<Entry>, StoreError> {
+        // The index holds streams up to that of detections, and is taken only where that is asked for.
         find(
             self.conn,
             &format!(
-                "{ENTRY} INDEXED BY entry_id WHERE id = ?1 AND stream = ?2
+                "{ENTRY} INDEXED BY entry_id WHERE id = ?1 AND stream = ?2 AND stream <= 1
                  AND org = (SELECT org FROM organization WHERE oid = ?3) ORDER BY arrival DESC LIMIT 1"
             ),
             params![id.as_bytes(), stream as u8, oid.0.as_bytes()],
@@ -396,7 +402,13 @@ impl Read for View<'_> {
     ) -> Result<(), StoreError> {
         let Some(org) = self.organization(oid)? else { return Ok(()) };
         self.scan(
-            "SELECT sid, bytes FROM sensor_size WHERE org = ?1 AND stream = ?2 ORDER BY sid",
+            &format!(
+                "SELECT sid, sum(bytes) FROM (
+                     SELECT sid, bytes FROM sensor_size WHERE org = ?1 AND stream = ?2
+                     UNION ALL
+                     SELECT coalesce(sid, x''), length(body) FROM {UNCOUNTED} AND org = ?1 AND stream = ?2)
+                 GROUP BY sid ORDER BY sid"
+            ),
             params![org, stream as u8],
             |row| {
                 let sid = row.get::<_, Vec<u8>>(0).map_err(store_error)?;
@@ -498,7 +510,7 @@ impl Read for View<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sqlite::apply::entry::{OLDEST, OLDEST_OF_NONE, OLDEST_OF_SENSOR};
+    use crate::sqlite::apply::entry::{OLDEST, OLDEST_AUDIT_OF_NONE, OLDEST_OF_NONE, OLDEST_OF_SENSOR};
     use crate::sqlite::open::MIGRATIONS;
 
     fn database() -> Connection {
@@ -521,11 +533,19 @@ mod tests {
             (OLDEST, "entry_time (org=? AND stream=? AND time<?)"),
             (OLDEST_OF_SENSOR, "entry_sensor (org=? AND sid=? AND stream=?)"),
             (OLDEST_OF_NONE, "entry_sensorless (org=? AND stream=?)"),
+            (OLDEST_AUDIT_OF_NONE, "entry_time (org=? AND stream=?)"),
         ] {
             let values = vec![Value::Integer(1); sql.matches('?').count()];
             let steps = plan(&conn, sql, params_from_iter(values));
             assert!(steps.len() == 1 && steps[0].ends_with(place), "{sql}: {steps:?}");
         }
+    }
+
+    /// What was not counted yet are the last rows, however many there are before them.
+    #[test]
+    fn only_what_came_since_is_counted() {
+        let steps = plan(&database(), &format!("SELECT count(*) FROM {UNCOUNTED}"), params![]);
+        assert!(steps[0].contains("SEARCH entry USING INTEGER PRIMARY KEY (rowid>?)"), "{steps:?}");
     }
 
     /// A query that sorts or scans costs as much as the stream is long.

@@ -162,8 +162,6 @@ impl Writer<'_> {
 
     /// Applies a list in a savepoint. The inner result is that of the list alone.
     fn apply_in_a_savepoint(&mut self, writes: &[Write]) -> Result<Outcome, RolledBack> {
-        // What the lists before have added is counted first: it must outlive this one.
-        self.tables.resize().map_err(|_| RolledBack)?;
         let result = self
             .execute("SAVEPOINT list")
             .and_then(|()| self.apply(writes))
@@ -183,7 +181,7 @@ impl Writer<'_> {
 
     /// Commits and answers the batch.
     fn finish(&mut self, batch: Batch) {
-        let committed = self.tables.resize().and_then(|()| self.statement("COMMIT").map_err(commit_error));
+        let committed = self.tables.count_now_and_then().and_then(|()| self.statement("COMMIT").map_err(commit_error));
         if let Err(error) = &committed {
             tracing::error!(%error, lists = batch.len(), "a commit failed");
             self.roll_back();

@@ -20,10 +20,18 @@ pub(in crate::sqlite) const OLDEST_OF_SENSOR: &str =
 /// The oldest records about no sensor.
 pub(in crate::sqlite) const OLDEST_OF_NONE: &str =
     "SELECT arrival, length(body), sid FROM entry INDEXED BY entry_sensorless
+    WHERE org = ?1 AND sid IS NULL AND stream = ?2 AND stream <> 2 ORDER BY time, arrival LIMIT ?3";
+
+/// The same of audit records, which have no index of their own for it.
+pub(in crate::sqlite) const OLDEST_AUDIT_OF_NONE: &str =
+    "SELECT arrival, length(body), sid FROM entry INDEXED BY entry_time
     WHERE org = ?1 AND sid IS NULL AND stream = ?2 ORDER BY time, arrival LIMIT ?3";
 
-/// Number of records and bytes of their bodies, by organization, stream and sensor.
-pub(super) type Sizes = BTreeMap<(i64, Stream, Option<[u8; 16]>), (i64, i64)>;
+/// So many records come before they are counted: whoever asks until then counts fewer, which takes some microseconds.
+pub(super) const COUNTED_EVERY: usize = 64;
+
+/// What has come since records were counted, of one stream or of all.
+pub(in crate::sqlite) const UNCOUNTED: &str = "entry NOT INDEXED WHERE arrival > (SELECT arrival FROM counted)";
 
 /// A record that goes.
 struct Old {
@@ -57,38 +65,50 @@ impl Tables<'_> {
                     entry.body,
                 ],
             )?;
-            let size = self.added.entry((org, entry.stream, sid)).or_default();
-            *size = (size.0 + 1, size.1 + integer(entry.body.len() as u64));
         }
+        self.uncounted += entries.len();
         Ok(())
     }
 
-    /// Adds what lists have added and forgotten to what is counted of streams and sensors: once for all that are written
-    /// since it was done last, and so to be called before they are committed.
-    pub(in crate::sqlite) fn resize(&mut self) -> Result<(), StoreError> {
-        let mut streams = BTreeMap::<(i64, Stream), (i64, i64)>::new();
-        for ((org, stream, sid), (count, bytes)) in std::mem::take(&mut self.added) {
-            self.execute(
-                "INSERT INTO sensor_size (org, stream, sid, count, bytes) VALUES (?1, ?2, ?3, ?4, ?5)
+    /// Counts the records that came, if they are many. To be called before a commit.
+    pub(in crate::sqlite) fn count_now_and_then(&mut self) -> Result<(), StoreError> {
+        if self.uncounted < COUNTED_EVERY { Ok(()) } else { self.count() }
+    }
+
+    /// Adds the records that came to what is counted of streams and sensors.
+    fn count(&mut self) -> Result<(), StoreError> {
+        self.execute(
+            &format!(
+                "INSERT INTO sensor_size (org, stream, sid, count, bytes)
+                 SELECT org, stream, coalesce(sid, x'') AS of_sensor, count(*), sum(length(body)) FROM {UNCOUNTED}
+                 GROUP BY org, stream, of_sensor
                  ON CONFLICT (org, stream, sid) DO UPDATE SET
-                     count = count + excluded.count, bytes = bytes + excluded.bytes",
-                params![org, stream as u8, sid.as_ref().map_or(&[][..], |sid| sid), count, bytes],
-            )?;
-            let all = streams.entry((org, stream)).or_default();
-            *all = (all.0 + count, all.1 + bytes);
-        }
-        streams.into_iter().try_for_each(|((org, stream), (count, bytes))| {
-            self.execute(
-                "INSERT INTO stream_size (org, stream, count, bytes) VALUES (?1, ?2, ?3, ?4)
+                     count = count + excluded.count, bytes = bytes + excluded.bytes"
+            ),
+            [],
+        )?;
+        self.execute(
+            &format!(
+                "INSERT INTO stream_size (org, stream, count, bytes)
+                 SELECT org, stream, count(*), sum(length(body)) FROM {UNCOUNTED}
+                 GROUP BY org, stream
                  ON CONFLICT (org, stream) DO UPDATE SET
-                     count = count + excluded.count, bytes = bytes + excluded.bytes",
-                params![org, stream as u8, count, bytes],
-            )
-        })
+                     count = count + excluded.count, bytes = bytes + excluded.bytes"
+            ),
+            [],
+        )?;
+        self.all_are_counted()?;
+        self.uncounted = 0;
+        Ok(())
+    }
+
+    /// The number of the last record is used again once that was forgotten: whatever comes next is counted.
+    fn all_are_counted(&self) -> Result<(), StoreError> {
+        self.execute("UPDATE counted SET arrival = (SELECT coalesce(max(arrival), 0) FROM entry)", [])
     }
 
     pub(super) fn trim(&mut self, oid: Oid, stream: Stream, what: Trim) -> Result<(), StoreError> {
-        self.resize()?;
+        self.count()?;
         let org = self.organization(oid)?;
         let (code, most) = (stream as u8, TRIM_ENTRIES_MAX as i64);
         let gone = match what {
@@ -97,25 +117,45 @@ impl Tables<'_> {
                 let over = self.sensor_bytes(org, stream, sid)?.saturating_sub(integer(bytes_max));
                 match sid {
                     Some(sid) => self.oldest(OLDEST_OF_SENSOR, params![org, sid.0.as_bytes(), code, most], over)?,
+                    None if stream == Stream::Audit => {
+                        self.oldest(OLDEST_AUDIT_OF_NONE, params![org, code, most], over)?
+                    }
                     None => self.oldest(OLDEST_OF_NONE, params![org, code, most], over)?,
                 }
             }
         };
+        let mut less = BTreeMap::<Option<[u8; 16]>, (i64, i64)>::new();
         for old in &gone {
             self.execute("DELETE FROM entry WHERE arrival = ?1", [old.arrival])?;
-            let size = self.added.entry((org, stream, old.sid)).or_default();
-            *size = (size.0 - 1, size.1 - old.bytes);
+            let size = less.entry(old.sid).or_default();
+            *size = (size.0 + 1, size.1 + old.bytes);
         }
-        let about: Vec<_> = self.added.keys().map(|(_, _, sid)| *sid).collect();
-        self.resize()?;
-        for sid in about {
-            self.execute(
-                "DELETE FROM sensor_size WHERE org = ?1 AND stream = ?2 AND sid = ?3 AND count <= 0",
-                params![org, code, sid.as_ref().map_or(&[][..], |sid| sid)],
-            )?;
-        }
+        self.all_are_counted()?;
+        less.iter().try_for_each(|(sid, size)| self.shrink((org, code), sid.as_ref(), *size))?;
         self.forgotten += gone.len();
         Ok(())
+    }
+
+    /// Takes records of one sensor, or about none, from what is counted.
+    fn shrink(
+        &self,
+        (org, stream): (i64, u8),
+        sid: Option<&[u8; 16]>,
+        (count, bytes): (i64, i64),
+    ) -> Result<(), StoreError> {
+        let sid = sid.map_or(&[][..], |sid| sid);
+        self.execute(
+            "UPDATE stream_size SET count = count - ?3, bytes = bytes - ?4 WHERE org = ?1 AND stream = ?2",
+            params![org, stream, count, bytes],
+        )?;
+        self.execute(
+            "UPDATE sensor_size SET count = count - ?4, bytes = bytes - ?5 WHERE org = ?1 AND stream = ?2 AND sid = ?3",
+            params![org, stream, sid, count, bytes],
+        )?;
+        self.execute(
+            "DELETE FROM sensor_size WHERE org = ?1 AND stream = ?2 AND sid = ?3 AND count <= 0",
+            params![org, stream, sid],
+        )
     }
 
     fn sensor_bytes(&self, org: i64, stream: Stream, sid: Option<Sid>) -> Result<i64, StoreError> {
