@@ -122,7 +122,9 @@ impl Held {
         self.calls.push(format!("{method} {path}"));
         let done = (200, json!({}));
         match (method, &segments[..]) {
-            ("GET", ["v1", "orgs", OID, "url"]) => (200, json!({"url": {"hooks": address}, "certs": {}})),
+            ("GET", ["v1", "orgs", OID, "url"]) => {
+                (200, json!({"url": {"hooks": address}, "certs": {}, "site_name": "muster"}))
+            }
             ("GET", ["v1", "installationkeys", OID]) => {
                 let keys: Map<String, Value> = self.keys.keys().map(|iid| (iid.clone(), self.key(iid))).collect();
                 (200, json!({OID: keys}))
