@@ -197,6 +197,22 @@ pub fn task(oid: Oid, number: u64, targets: RoaringBitmap) -> anyhow::Result<Tas
     Ok(TaskRow { oid, number, task_id, spec, control, targets })
 }
 
+/// This program anew, as `name`, on a data directory; ends when dropped.
+fn again(name: &str, ground: &Ground) -> anyhow::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(name).arg("--data-dir").arg(ground.folder.path());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).kill_on_drop(true);
+    Ok(command)
+}
+
+/// The first line that a child says; nothing if it ends before.
+async fn first_line(child: &mut Child) -> anyhow::Result<String> {
+    let output = child.stdout.take().context("the child has no output")?;
+    let mut line = String::new();
+    BufReader::new(output).read_line(&mut line).await?;
+    Ok(line)
+}
+
 /// A child of this program; ends when dropped.
 pub struct Process {
     child: Child,
@@ -209,17 +225,8 @@ pub struct Process {
 impl Process {
     /// Starts this program anew, as `name`, on a data directory.
     pub async fn start(name: &str, ground: &Ground) -> anyhow::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg(name)
-            .arg("--data-dir")
-            .arg(ground.folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let output = child.stdout.take().context("the child has no output")?;
-        let mut line = String::new();
-        BufReader::new(output).read_line(&mut line).await?;
+        let mut child = again(name, ground)?.spawn()?;
+        let line = first_line(&mut child).await?;
         let bound: Value = serde_json::from_str(&line).context("the child did not start")?;
         let address = |name: &str| bound[name].as_str().and_then(|text| text.parse().ok());
         Ok(Self { child, tls: address("tls").context("the child has no TLS listener")?, http: address("http") })
@@ -236,22 +243,12 @@ impl Process {
     pub async fn beset(&self, name: &str, ground: &Ground, only: &[Evil]) -> anyhow::Result<Child> {
         let only = only.iter().filter_map(|evil| Some(evil.to_possible_value()?.get_name().to_owned()));
         let only = only.flat_map(|evil| ["--only".to_owned(), evil]);
-        let mut child = Command::new(std::env::current_exe()?)
-            .arg(name)
-            .args(only)
-            .arg("--data-dir")
-            .arg(ground.folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
+        let mut child = again(name, ground)?.args(only).spawn()?;
         let Tenant { oid, api_key } = &ground.second;
         let told = json!({"tls": self.tls, "http": self.http, "oid": oid, "api_key": api_key});
         let input = child.stdin.as_mut().context("the child has no input")?;
         input.write_all(format!("{told}\n").as_bytes()).await?;
-        let output = child.stdout.take().context("the child has no output")?;
-        let mut line = String::new();
-        anyhow::ensure!(BufReader::new(output).read_line(&mut line).await? > 0, "the child did not begin");
+        anyhow::ensure!(!first_line(&mut child).await?.is_empty(), "the child did not begin");
         Ok(child)
     }
 
