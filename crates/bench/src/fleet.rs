@@ -91,6 +91,15 @@ pub struct Fleet {
 impl Fleet {
     /// Sensors of an organization whose server has a certificate of this authority.
     pub fn new(oid: Oid, authority: CertificateDer<'static>) -> anyhow::Result<Self> {
+        Self::speaking(vec![LINK_ALPN.to_vec()], oid, authority)
+    }
+
+    /// One whose [`Fleet::tls`] is that of a client of the API.
+    pub fn of_clients(oid: Oid, authority: CertificateDer<'static>) -> anyhow::Result<Self> {
+        Self::speaking(Vec::new(), oid, authority)
+    }
+
+    fn speaking(protocols: Vec<Vec<u8>>, oid: Oid, authority: CertificateDer<'static>) -> anyhow::Result<Self> {
         let mut roots = RootCertStore::empty();
         roots.add(authority)?;
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -98,7 +107,7 @@ impl Fleet {
             .with_protocol_versions(&[&rustls::version::TLS13])?
             .with_root_certificates(roots)
             .with_no_client_auth();
-        tls.alpn_protocols = vec![LINK_ALPN.to_vec()];
+        tls.alpn_protocols = protocols;
         tls.resumption = Resumption::disabled();
         let name = ServerName::try_from(muster_server::SERVER_NAME)?;
         Ok(Self { oid, key: key_pair()?, connector: TlsConnector::from(Arc::new(tls)), name })

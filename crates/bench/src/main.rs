@@ -11,6 +11,7 @@
 mod benchmark;
 mod child;
 mod client;
+mod direct;
 mod endpoint;
 mod fleet;
 mod limit;

@@ -3,6 +3,7 @@
 use crate::Evil;
 use crate::child;
 use crate::client::Client;
+use crate::direct::Direct;
 use crate::fleet::{self, Fleet};
 use anyhow::Context as _;
 use clap::ValueEnum as _;
@@ -147,6 +148,12 @@ impl Ground {
             user_agent: "bench".into(),
         };
         Ok(muster_client::Client::new(settings)?)
+    }
+
+    /// A connection to the API on which only the first organization's own calls go, over TLS.
+    pub async fn direct(&self, world: &World, token: &str) -> anyhow::Result<Direct> {
+        let client = Fleet::of_clients(self.first.oid, self.authority.clone())?;
+        Direct::on(Box::pin(client.tls(world.address(), 0)).await?, token).await
     }
 
     /// Sensors of the first organization.

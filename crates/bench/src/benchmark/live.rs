@@ -2,11 +2,14 @@
 //! server keeps in memory while many files come at once.
 
 use crate::Args;
+use crate::direct::Direct;
 use crate::endpoint::Endpoint;
 use crate::limit;
 use crate::line::{Line, median, ms, percentile};
 use crate::world::{Ground, Process, World};
 use anyhow::{Context as _, anyhow, bail};
+use http::Method;
+use hyper::body::Bytes;
 use muster_client::{Client, LiveCommandV3, LiveSessionV3};
 use serde_json::{Value, json};
 use std::fs::File;
@@ -47,7 +50,11 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let live = Live::with(&ground, &world, &endpoint).await?;
     live.opening().await?;
     // Client to server twice, and server to sensor; what is asked for and what came of it are each made durable first.
-    alone(|| async { Live::with(&ground, &world, &endpoint).await?.commands(3.0 * echo, 2.0 * durable).await })?;
+    alone(|| async {
+        let live = Live::with(&ground, &world, &endpoint).await?;
+        let direct = ground.direct(&world, &live.client.token(None).await?).await?;
+        live.commands(direct, 3.0 * echo, 2.0 * durable).await
+    })?;
     let session = live.open().await?.id;
     live.files(&session, &endpoint, async |file| {
         limit::tls_copy(&ground, acceptor.clone(), file, &args.scratch, FILE_BYTES).await
@@ -87,6 +94,14 @@ fn mib_per_s(took: Duration) -> f64 {
     FILE_BYTES as f64 / MIB / took.as_secs_f64()
 }
 
+/// Refuses a command that did not come to a good end.
+fn require_complete(ended: &LiveCommandV3) -> anyhow::Result<()> {
+    if !ended.is_complete() {
+        bail!("command {}: {} {}", ended.id, ended.status, ended.result_desc);
+    }
+    Ok(())
+}
+
 struct Live {
     client: Arc<Client>,
     device: u32,
@@ -123,20 +138,21 @@ impl Live {
     async fn command(&self, session: &str, request: &Value) -> anyhow::Result<LiveCommandV3> {
         let ordered = self.client.order_live_command(session, request).await?;
         let ended = self.client.live_command(session, ordered.id, true).await?;
-        if !ended.is_complete() {
-            bail!("{request}: {} {}", ended.status, ended.result_desc);
-        }
+        require_complete(&ended)?;
         Ok(ended)
     }
 
-    async fn commands(&self, echoes: f64, durable: f64) -> anyhow::Result<()> {
-        let request = json!({"name": "directory list", "object": "/etc/hostname"});
+    async fn commands(&self, mut direct: Direct, echoes: f64, durable: f64) -> anyhow::Result<()> {
+        let request = Bytes::from(json!({"name": "directory list", "object": "/etc/hostname"}).to_string());
         let mut times = Vec::new();
         for _ in 0..SESSIONS {
             let session = self.open().await?.id;
+            let path = format!("/integrationServices/v3/cblr/session/{session}/command");
             for number in 0..2 * COMMANDS {
                 let began = Instant::now();
-                self.command(&session, &request).await?;
+                let ordered: LiveCommandV3 = direct.call(Method::POST, &path, request.clone()).await?;
+                let waiting = format!("{path}/{}?wait=true", ordered.id);
+                require_complete(&direct.call(Method::GET, &waiting, Bytes::new()).await?)?;
                 if number >= COMMANDS {
                     times.push(ms(began.elapsed()));
                 }

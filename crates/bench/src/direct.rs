@@ -1,0 +1,44 @@
+//! One HTTP connection over TLS with as little as possible of a client above it: what a call costs is the server's then.
+
+use anyhow::{Context as _, bail};
+use http::{Method, Request, header};
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// A connection, and the token that is shown on it.
+pub struct Direct {
+    sender: SendRequest<Full<Bytes>>,
+    authorization: String,
+}
+
+impl Direct {
+    /// Speaks HTTP on a stream; what drives it is a task beside the caller's.
+    pub async fn on(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, token: &str) -> anyhow::Result<Self> {
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        Ok(Self { sender, authorization: format!("Bearer {token}") })
+    }
+
+    /// One call, with a JSON body if it is not empty.
+    pub async fn call<T: DeserializeOwned>(&mut self, method: Method, path: &str, body: Bytes) -> anyhow::Result<T> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, muster_server::SERVER_NAME)
+            .header(header::AUTHORIZATION, &self.authorization)
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))?;
+        self.sender.ready().await?;
+        let answer = self.sender.send_request(request).await?;
+        let status = answer.status();
+        let text = answer.into_body().collect().await?.to_bytes();
+        if !status.is_success() {
+            bail!("{path}: {status} {}", String::from_utf8_lossy(&text));
+        }
+        serde_json::from_slice(&text).with_context(|| format!("{path}: another answer than was expected"))
+    }
+}
