@@ -89,11 +89,13 @@ pub fn is_known_permission(name: &str) -> bool {
     PERMISSIONS.contains(&name) || is_of_hive()
 }
 
-/// Everything there is: what the owner of an organization has.
+/// Everything there is, in order: what the owner of an organization has.
 #[must_use]
 pub fn all() -> Vec<String> {
     let of_hives = HIVES.iter().flat_map(|hive| HIVE_VERBS.iter().map(move |verb| format!("{hive}.{verb}")));
-    PERMISSIONS.iter().map(|name| (*name).to_owned()).chain(of_hives).collect()
+    let mut all: Vec<String> = PERMISSIONS.iter().map(|name| (*name).to_owned()).chain(of_hives).collect();
+    all.sort_unstable();
+    all
 }
 
 /// What each role adds to the one before. Lists and no patterns: a permission that is added later is in no role but

@@ -201,7 +201,8 @@ async fn http(
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(scheme.clone());
         let app = Arc::clone(&app);
-        async move { Ok::<_, Infallible>(api::serve(app, request, Some(from.ip())).await) }
+        // Boxed: what makes an answer is large, and is handed on several times before it runs.
+        Box::pin(async move { Ok::<_, Infallible>(api::serve(app, request, Some(from.ip())).await) })
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
