@@ -79,3 +79,26 @@ fn five_6_a_write_that_was_cut_short_is_not_damage() {
         assert!(count(&path) >= COMMITS - 1);
     }
 }
+
+/// Goal: however long commits come without a pause, the log begins anew, and all of them are kept. Method: seven times as
+/// much is committed as the log may hold, while somebody reads now and then.
+#[test]
+fn the_log_begins_anew_while_commits_come_without_a_pause() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = open(&path).unwrap();
+    let (records, bytes) = (600, 100_000);
+    for number in 0..records {
+        let body = "x".repeat(bytes);
+        let record = Record { oid: OID, kind: "k".into(), key: format!("{number:03}"), body, revision: 0 };
+        store.commit_blocking(vec![Write::PutRecord { record, expect: Expect::Any }]).unwrap();
+        if number % 50 == 0 {
+            let have = store.read_blocking(|view| view.records(Some(OID), None)).unwrap().len();
+            assert_eq!(have, number + 1);
+        }
+    }
+    let log = fs::metadata(log_of(&path)).unwrap().len();
+    assert!(log < 12 << 20, "{log} bytes of {}", records * bytes);
+    drop(store);
+    assert_eq!(count(&path), records);
+}

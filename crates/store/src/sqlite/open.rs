@@ -33,8 +33,7 @@ const STEPS_BETWEEN_LOOKS: i32 = 1_000;
 /// How long to wait for another program that looks into the file, such as a copying tool.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
 
-/// After this many pages (4 KiB each) the log is copied back into the file, by the commit that reaches it. A disk that
-/// was full needs about this much room before commits work again, since pages are copied before the log starts anew.
+/// After this many pages (4 KiB each) the log is copied back while the file is set up; later on the writer sees to it.
 const CHECKPOINT_PAGES: u32 = 1_000;
 
 /// The log file is cut to this size when it is reused.
@@ -106,6 +105,14 @@ pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
     let conn = Connection::open_with_flags(path, flags).map_err(store_error)?;
     conn.busy_timeout(LOCK_WAIT).map_err(store_error)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    Ok(conn)
+}
+
+/// A connection that copies the log back, and nothing else.
+pub(super) fn copier(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let conn = Connection::open_with_flags(path, flags).map_err(store_error)?;
+    conn.pragma_update(None, "synchronous", "FULL").map_err(store_error)?;
     Ok(conn)
 }
 

@@ -9,6 +9,7 @@
 //!    or a lock, or because a write was refused, it is not known whether the batch is on the disk.
 
 use super::apply::Tables;
+use super::copying::Copying;
 use super::now;
 use super::open::{store_error, wait_for_locks};
 use crate::counts::Counting;
@@ -75,8 +76,14 @@ impl Answer {
 type Batch = Vec<(List, Outcome)>;
 
 /// Commits lists until it is told to close, or no one can send any more.
-pub(super) fn run(conn: &Connection, seal: Option<&Seal>, inbox: &Receiver<Message>, counting: &Counting) {
-    let mut writer = Writer { conn, tables: Tables::new(conn, seal), is_tidy: true, began: now(), counting };
+pub(super) fn run(
+    conn: &Connection,
+    copying: Copying,
+    seal: Option<&Seal>,
+    inbox: &Receiver<Message>,
+    counting: &Counting,
+) {
+    let mut writer = Writer { conn, copying, tables: Tables::new(conn, seal), is_tidy: true, began: now(), counting };
     let mut is_open = true;
     while is_open {
         let wait = if writer.is_tidy { Duration::MAX } else { QUIET };
@@ -86,11 +93,13 @@ pub(super) fn run(conn: &Connection, seal: Option<&Seal>, inbox: &Receiver<Messa
             Err(RecvTimeoutError::Timeout) => writer.tidy(BEGIN_ANEW),
         }
     }
+    writer.copying.end();
     writer.tidy(CUT);
 }
 
 struct Writer<'c> {
     conn: &'c Connection,
+    copying: Copying,
     tables: Tables<'c>,
     /// Nothing was committed since the log was last copied back.
     is_tidy: bool,
@@ -199,6 +208,7 @@ impl Writer<'_> {
         for (list, result) in batch {
             list.answer.send(committed.clone().and(result));
         }
+        self.copying.committed(self.conn);
     }
 
     /// After one list tore down the transaction: gives each list of the batch a transaction of its own, so that
@@ -235,6 +245,7 @@ impl Writer<'_> {
     /// Copies the log back into the file, one way or another. Not being able to is no harm: the log only stays longer.
     fn tidy(&mut self, checkpoint: &str) {
         self.is_tidy = true;
+        let _alone = self.copying.alone();
         let copy_back = || {
             wait_for_locks(self.conn, Some(TIDY_WAIT))?;
             self.conn.query_row(checkpoint, [], |_| Ok(()))?;

@@ -1,0 +1,104 @@
+//! The log is copied back into the file beside the writer, so that commits do not wait for that.
+//!
+//! SQLite would do it in the commit that makes the log long enough: whoever commits next would wait until some megabytes
+//! are written and synced, be they another organization's. Here a thread with a connection of its own does most of it.
+//! While commits come without a pause it never copies the last page, and only after that the log begins anew: a little
+//! is left, which the writer copies itself.
+
+use super::open::{self, store_error};
+use crate::store::StoreError;
+use parking_lot::{Mutex, MutexGuard};
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, DEFAULT_NAME};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+/// From this length on the log is copied back, in pages of 4 KiB.
+const PAGES_MIN: u32 = 1_000;
+
+/// Each time that it has grown by so much.
+const PAGES_STEP: u32 = 250;
+
+/// At this length the writer copies what is left. A disk that was full needs about this much room before commits work
+/// again, since pages are copied before the log begins anew.
+const PAGES_MAX: u32 = 2_000;
+
+/// The thread that copies, as the writer knows it.
+pub(super) struct Copying {
+    /// Pages in the log, after the last commit.
+    pages: Arc<AtomicU32>,
+    /// How many those were when the thread was told last, since the log began.
+    told: u32,
+    /// Held by who copies: SQLite waits for no other who does.
+    turn: Arc<Mutex<()>>,
+    thread: Option<(SyncSender<()>, JoinHandle<()>)>,
+}
+
+impl Copying {
+    /// Begins to watch the log of the connection that writes.
+    pub(super) fn start(writer: &mut Connection, path: &Path) -> Result<Self, StoreError> {
+        let pages = Arc::new(AtomicU32::new(0));
+        let watched = Arc::clone(&pages);
+        // In place of what SQLite does after a commit.
+        let watch = move |_: &mut _, pages| {
+            watched.store(u32::try_from(pages).unwrap_or(0), Ordering::Relaxed);
+            Ok(())
+        };
+        writer.wal_hook(Some(watch)).map_err(store_error)?;
+        let (tell, told) = sync_channel(1);
+        let turn = Arc::<Mutex<()>>::default();
+        let (conn, in_turn) = (open::copier(path)?, Arc::clone(&turn));
+        let thread = std::thread::Builder::new()
+            .name("store-copying".into())
+            .spawn(move || {
+                while told.recv().is_ok() {
+                    let _turn = in_turn.lock();
+                    copy(&conn);
+                }
+            })
+            .map_err(|error| StoreError::Failed(format!("the thread that copies the log cannot start: {error}")))?;
+        Ok(Self { pages, told: 0, turn, thread: Some((tell, thread)) })
+    }
+
+    /// To be called by the writer after each commit.
+    pub(super) fn committed(&mut self, writer: &Connection) {
+        let pages = self.pages.load(Ordering::Relaxed);
+        if pages < self.told {
+            self.told = 0;
+        }
+        if pages >= PAGES_MAX {
+            let _turn = self.turn.lock();
+            copy(writer);
+        } else if pages >= PAGES_MIN.max(self.told + PAGES_STEP)
+            && let Some((tell, _)) = &self.thread
+        {
+            self.told = pages;
+            // If it has not come to what it was told before, it copies both at once.
+            let _ = tell.try_send(());
+        }
+    }
+
+    /// Keeps the thread from copying, while somebody else does.
+    pub(super) fn alone(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock()
+    }
+
+    /// Waits for the end of the thread, and of its connection.
+    pub(super) fn end(&mut self) {
+        let Some((tell, thread)) = self.thread.take() else { return };
+        drop(tell);
+        if thread.join().is_err() {
+            tracing::error!("the thread that copies the log ended by a panic");
+        }
+    }
+}
+
+/// Copies what nobody needs in the log. Not being able to is no harm: the log only stays longer.
+fn copy(conn: &Connection) {
+    if let Err(error) = conn.wal_checkpoint_v2(DEFAULT_NAME, CheckpointMode::PASSIVE) {
+        tracing::debug!(%error, "the log was not copied back");
+    }
+}
