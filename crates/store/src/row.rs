@@ -189,6 +189,18 @@ impl Write {
         };
         owners.insert(oid);
     }
+
+    /// Bytes of what may be large in it, and is written as it is.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Append(entries) => entries.iter().map(|entry| entry.body.len()).sum(),
+            Self::Enqueue { bodies, .. } => bodies.iter().map(Vec::len).sum(),
+            Self::PutDeliveries { deliveries, .. } => deliveries.iter().map(|(_, body)| body.len()).sum(),
+            Self::PutLive(rows) => rows.iter().map(|row| row.body.len()).sum(),
+            Self::PutRecord { record, .. } => record.body.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// What a [`Write::Trim`] forgets, oldest first.

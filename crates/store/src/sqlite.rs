@@ -10,6 +10,7 @@ mod log;
 mod open;
 mod read;
 mod sealing;
+mod waiting;
 mod writer;
 
 use crate::claim::Standing;
@@ -17,8 +18,8 @@ use crate::counts::Counting;
 use crate::row::Write;
 use crate::seal::Seal;
 use crate::store::{Options, Read, StoreError};
-use muster_model::Oid;
 use copying::Copying;
+use muster_model::Oid;
 use open::{file_error, store_error};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::backup::Backup;

@@ -22,6 +22,10 @@ const PAGES_MIN: u32 = 1_000;
 /// Each time that it has grown by so much.
 const PAGES_STEP: u32 = 250;
 
+/// And before that where so many bytes came in large pieces: no page of those is written a second time, and a disk that
+/// gets some megabytes at once keeps a commit waiting all the same.
+const BYTES_STEP: usize = 512 * 1024;
+
 /// At this length the writer copies what is left. A disk that was full needs about this much room before commits work
 /// again, since pages are copied before the log begins anew.
 const PAGES_MAX: u32 = 2_000;
@@ -32,6 +36,8 @@ pub(super) struct Copying {
     pages: Arc<AtomicU32>,
     /// How many those were when the thread was told last, since the log began.
     told: u32,
+    /// Bytes in large pieces since then.
+    bytes: usize,
     /// Held by who copies: SQLite waits for no other who does.
     turn: Arc<Mutex<()>>,
     thread: Option<(SyncSender<()>, JoinHandle<()>)>,
@@ -60,22 +66,23 @@ impl Copying {
                 }
             })
             .map_err(|error| StoreError::Failed(format!("the thread that copies the log cannot start: {error}")))?;
-        Ok(Self { pages, told: 0, turn, thread: Some((tell, thread)) })
+        Ok(Self { pages, told: 0, bytes: 0, turn, thread: Some((tell, thread)) })
     }
 
-    /// To be called by the writer after each commit.
-    pub(super) fn committed(&mut self, writer: &Connection) {
+    /// To be called by the writer after each commit, with what it had of bytes in large pieces.
+    pub(super) fn committed(&mut self, writer: &Connection, bytes: usize) {
         let pages = self.pages.load(Ordering::Relaxed);
+        self.bytes += bytes;
         if pages < self.told {
             self.told = 0;
         }
         if pages >= PAGES_MAX {
             let _turn = self.turn.lock();
             copy(writer);
-        } else if pages >= PAGES_MIN.max(self.told + PAGES_STEP)
+        } else if (pages >= PAGES_MIN.max(self.told + PAGES_STEP) || self.bytes >= BYTES_STEP)
             && let Some((tell, _)) = &self.thread
         {
-            self.told = pages;
+            (self.told, self.bytes) = (pages, 0);
             // If it has not come to what it was told before, it copies both at once.
             let _ = tell.try_send(());
         }

@@ -12,6 +12,7 @@ use super::apply::Tables;
 use super::copying::Copying;
 use super::now;
 use super::open::{store_error, wait_for_locks};
+use super::waiting::Waiting;
 use crate::counts::Counting;
 use crate::row::Write;
 use crate::seal::Seal;
@@ -26,6 +27,9 @@ const BATCH_LISTS_MAX: usize = 256;
 
 /// A batch takes no further list after this time, so that no caller waits long for others.
 const BATCH_TIME: Duration = Duration::from_millis(2);
+
+/// A batch of so many bytes takes no further list: it is long enough until they are written and synced.
+const BATCH_BYTES_MAX: usize = 256 * 1024;
 
 /// After this long without a commit, the log is copied back, and begins anew with the next one.
 const QUIET: Duration = Duration::from_secs(1);
@@ -83,13 +87,21 @@ pub(super) fn run(
     inbox: &Receiver<Message>,
     counting: &Counting,
 ) {
-    let mut writer = Writer { conn, copying, tables: Tables::new(conn, seal), is_tidy: true, began: now(), counting };
-    let mut is_open = true;
-    while is_open {
+    let (tables, waiting) = (Tables::new(conn, seal), Waiting::default());
+    let mut writer =
+        Writer { conn, copying, tables, waiting, is_open: true, is_tidy: true, began: now(), bytes: 0, counting };
+    loop {
+        if let Some(first) = writer.waiting.take() {
+            writer.commit(first, inbox);
+            continue;
+        }
+        if !writer.is_open {
+            break;
+        }
         let wait = if writer.is_tidy { Duration::MAX } else { QUIET };
         match inbox.recv_timeout(wait) {
-            Ok(Message::List(first)) => is_open = writer.commit(first, inbox),
-            Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => is_open = false,
+            Ok(Message::List(first)) => writer.commit(first, inbox),
+            Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => writer.is_open = false,
             Err(RecvTimeoutError::Timeout) => writer.tidy(BEGIN_ANEW),
         }
     }
@@ -101,10 +113,15 @@ struct Writer<'c> {
     conn: &'c Connection,
     copying: Copying,
     tables: Tables<'c>,
+    waiting: Waiting,
+    /// It was not told to close.
+    is_open: bool,
     /// Nothing was committed since the log was last copied back.
     is_tidy: bool,
     /// When the transaction that is open began.
     began: Instant,
+    /// What it has of bytes that may be many.
+    bytes: usize,
     counting: &'c Counting,
 }
 
@@ -112,37 +129,44 @@ struct Writer<'c> {
 struct RolledBack;
 
 impl Writer<'_> {
-    /// Commits the first list and what waits behind it; `false` if it came upon the order to close.
-    fn commit(&mut self, first: List, inbox: &Receiver<Message>) -> bool {
+    /// Commits the first list, and of those that wait as many as a batch takes.
+    fn commit(&mut self, first: List, inbox: &Receiver<Message>) {
         self.is_tidy = false;
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
             first.answer.send(Err(error));
-            return true;
+            return;
         }
         self.tables.begin();
-        self.began = now();
-        let mut is_open = true;
+        (self.began, self.bytes) = (now(), 0);
         let mut lists = Vec::with_capacity(BATCH_LISTS_MAX);
         let mut next = Some(first);
         while let Some(list) = next.take() {
             let applied = self.apply(&list.writes);
             let is_applied = applied.is_ok();
+            self.bytes += list.writes.iter().map(Write::bytes).sum::<usize>();
             lists.push((list, applied));
             if !is_applied {
                 self.each_in_a_savepoint(lists.into_iter().map(|(list, _)| list).collect());
-                return is_open;
+                return;
             }
-            if lists.len() >= BATCH_LISTS_MAX || self.began.elapsed() >= BATCH_TIME {
+            if lists.len() >= BATCH_LISTS_MAX || self.bytes >= BATCH_BYTES_MAX || self.began.elapsed() >= BATCH_TIME {
                 break;
             }
-            match inbox.try_recv() {
-                Ok(Message::List(list)) => next = Some(list),
-                Ok(Message::Close) => is_open = false,
-                Err(_) => {}
-            }
+            self.look_into(inbox);
+            next = self.waiting.take();
         }
         self.finish(lists);
-        is_open
+    }
+
+    /// Has what came meanwhile wait here, where organizations take turns.
+    fn look_into(&mut self, inbox: &Receiver<Message>) {
+        while self.waiting.has_room() {
+            match inbox.try_recv() {
+                Ok(Message::List(list)) => self.waiting.put(list),
+                Ok(Message::Close) => self.is_open = false,
+                Err(_) => return,
+            }
+        }
     }
 
     fn apply(&mut self, writes: &[Write]) -> Outcome {
@@ -208,7 +232,7 @@ impl Writer<'_> {
         for (list, result) in batch {
             list.answer.send(committed.clone().and(result));
         }
-        self.copying.committed(self.conn);
+        self.copying.committed(self.conn, std::mem::take(&mut self.bytes));
     }
 
     /// After one list tore down the transaction: gives each list of the batch a transaction of its own, so that
