@@ -4,23 +4,24 @@ use anyhow::{Context as _, bail};
 use http::{Method, Request, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
-use hyper::client::conn::http1::{self, SendRequest};
+use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
-/// A connection, and the token that is shown on it.
+/// A connection, which each call drives itself, and the token that is shown on it.
 pub struct Direct {
     sender: SendRequest<Full<Bytes>>,
+    connection: Connection<TokioIo<Box<TlsStream<TcpStream>>>, Full<Bytes>>,
     authorization: String,
 }
 
 impl Direct {
-    /// Speaks HTTP on a stream; what drives it is a task beside the caller's.
-    pub async fn on(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, token: &str) -> anyhow::Result<Self> {
+    /// Speaks HTTP on a stream.
+    pub async fn on(stream: Box<TlsStream<TcpStream>>, token: &str) -> anyhow::Result<Self> {
         let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        Ok(Self { sender, authorization: format!("Bearer {token}") })
+        Ok(Self { sender, connection, authorization: format!("Bearer {token}") })
     }
 
     /// One call, with a JSON body if it is not empty.
@@ -32,10 +33,17 @@ impl Direct {
             .header(header::AUTHORIZATION, &self.authorization)
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(body))?;
-        self.sender.ready().await?;
-        let answer = self.sender.send_request(request).await?;
-        let status = answer.status();
-        let text = answer.into_body().collect().await?.to_bytes();
+        let answering = async {
+            self.sender.ready().await?;
+            let answer = self.sender.send_request(request).await?;
+            let status = answer.status();
+            anyhow::Ok((status, answer.into_body().collect().await?.to_bytes()))
+        };
+        let (status, text) = tokio::select! {
+            biased;
+            answered = answering => answered?,
+            ended = &mut self.connection => bail!("{path}: the connection ended ({ended:?})"),
+        };
         if !status.is_success() {
             bail!("{path}: {status} {}", String::from_utf8_lossy(&text));
         }

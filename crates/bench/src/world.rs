@@ -153,7 +153,7 @@ impl Ground {
     /// A connection to the API on which only the first organization's own calls go, over TLS.
     pub async fn direct(&self, world: &World, token: &str) -> anyhow::Result<Direct> {
         let client = Fleet::of_clients(self.first.oid, self.authority.clone())?;
-        Direct::on(Box::pin(client.tls(world.address(), 0)).await?, token).await
+        Direct::on(Box::new(Box::pin(client.tls(world.address(), 0)).await?), token).await
     }
 
     /// Sensors of the first organization.
