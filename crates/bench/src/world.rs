@@ -264,6 +264,11 @@ impl Process {
         resident_bytes(&self.proc()?)
     }
 
+    /// Those of them that no file backs: what it keeps, and not what of the program was touched once.
+    pub fn anonymous_bytes(&self) -> anyhow::Result<u64> {
+        bytes_of(&self.proc()?, "RssAnon:")
+    }
+
     /// CPU time that it has used, user and system.
     pub fn cpu(&self) -> anyhow::Result<Duration> {
         let stat = std::fs::read_to_string(format!("{}/stat", self.proc()?))?;
@@ -316,8 +321,13 @@ impl Other {
 
 /// Bytes of memory that a process has resident, by its folder in `/proc`.
 pub fn resident_bytes(process: &str) -> anyhow::Result<u64> {
+    bytes_of(process, "VmRSS:")
+}
+
+/// A size in the status of a process. Source: proc_pid_status(5).
+fn bytes_of(process: &str, name: &str) -> anyhow::Result<u64> {
     let status = std::fs::read_to_string(format!("{process}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
     let kilobytes: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
     Ok(kilobytes * 1_024)
 }

@@ -16,9 +16,12 @@ pub async fn run(args: &Args) -> anyhow::Result<()> {
     let sizes = online(args, &[5_000, 15_000], u64::from)?;
     let ground = Ground::new(&args.scratch, 0, |_, _| Ok(())).await?;
     let world = World::start(&ground).await?;
-    let alone = world.process.resident_bytes()? as f64 / 1e6;
+    let (alone, anonymous) = (world.process.resident_bytes()?, world.process.anonymous_bytes()?);
     world.process.stop().await?;
-    Line::new("idle.alone", alone, "MB").at_most(20.0).print();
+    Line::new("idle.alone", alone as f64 / 1e6, "MB")
+        .with("anonymous_mb", anonymous as f64 / 1e6)
+        .at_most(20.0)
+        .print();
     for links in sizes {
         let ground = Ground::new(&args.scratch, links, |_, _| Ok(())).await?;
         let world = World::start(&ground).await?;
