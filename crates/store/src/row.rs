@@ -164,13 +164,22 @@ pub enum Write {
 impl Write {
     /// Adds the organizations whose rows it changes.
     pub(crate) fn owners(&self, owners: &mut BTreeSet<Oid>) {
-        let oid = match self {
-            Self::Append(entries) => return owners.extend(entries.iter().map(|entry| entry.oid)),
-            Self::PutLive(rows) => return owners.extend(rows.iter().map(|row| row.oid)),
-            Self::Claim(claim) | Self::Hold(claim) | Self::GiveUp(claim) => claim.oid,
-            Self::PutRecord { record, .. } => record.oid,
-            Self::PutSensor(row) => row.sensor.oid,
-            Self::CreateTask(row) => row.oid,
+        match self {
+            Self::Append(entries) => owners.extend(entries.iter().map(|entry| entry.oid)),
+            Self::PutLive(rows) => owners.extend(rows.iter().map(|row| row.oid)),
+            of_one => owners.extend(of_one.owner()),
+        }
+    }
+
+    /// The organization that it is about, or the first one of several.
+    pub(crate) fn owner(&self) -> Option<Oid> {
+        match self {
+            Self::Append(entries) => entries.first().map(|entry| entry.oid),
+            Self::PutLive(rows) => rows.first().map(|row| row.oid),
+            Self::Claim(claim) | Self::Hold(claim) | Self::GiveUp(claim) => Some(claim.oid),
+            Self::PutRecord { record, .. } => Some(record.oid),
+            Self::PutSensor(row) => Some(row.sensor.oid),
+            Self::CreateTask(row) => Some(row.oid),
             Self::DeleteRecord { oid, .. }
             | Self::PutSpool { oid, .. }
             | Self::PutTaskControl { oid, .. }
@@ -185,9 +194,8 @@ impl Write {
             | Self::DeleteDeliveries { oid, .. }
             | Self::PutCounters { oid, .. }
             | Self::DeleteCounters { oid, .. }
-            | Self::DeleteLive { oid, .. } => *oid,
-        };
-        owners.insert(oid);
+            | Self::DeleteLive { oid, .. } => Some(*oid),
+        }
     }
 
     /// Bytes of what may be large in it, and is written as it is.

@@ -1,8 +1,9 @@
 //! Lists that wait for the writer: organizations take turns, so that what one has much of, or large, is in nobody's way.
 
 use super::writer::List;
+use crate::row::Write;
 use muster_model::Oid;
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use uuid::Uuid;
 
 /// Lists that the writer looks at. Behind them is the queue that callers put theirs into.
@@ -25,9 +26,7 @@ impl Waiting {
 
     /// A list of several organizations waits with those of the first.
     pub(super) fn put(&mut self, list: List) {
-        let mut owners = BTreeSet::new();
-        list.writes.iter().for_each(|write| write.owners(&mut owners));
-        let owner = owners.first().copied().unwrap_or(Oid(Uuid::nil()));
+        let owner = list.writes.iter().find_map(Write::owner).unwrap_or(Oid(Uuid::nil()));
         let lists = self.lists.entry(owner).or_default();
         if lists.is_empty() {
             self.turns.push_back(owner);
@@ -55,7 +54,6 @@ impl Waiting {
 mod tests {
     use super::super::writer::Answer;
     use super::*;
-    use crate::row::Write;
 
     fn list(owner: u128, key: usize) -> List {
         let oid = Oid(Uuid::from_u128(owner));
