@@ -14,6 +14,7 @@
 //! RE2 syntax as in Go's `regexp/syntax`.
 
 #![forbid(unsafe_code)]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
 
 use std::fmt::{self, Write};
 

@@ -93,18 +93,16 @@ impl Answer {
     #[must_use]
     pub fn to_value(&self) -> Value {
         let data = if self.data.is_null() { json!({}) } else { self.data.clone() };
-        let mut body = json!({"version": self.version.unwrap_or(VERSION), "data": data});
+        let mut body = vec![("version", json!(self.version.unwrap_or(VERSION))), ("data", data)];
         if !self.error.is_empty() {
-            body["error"] = json!(self.error);
-            body["retriable"] = json!(self.retriable.unwrap_or(true));
+            body.push(("error", json!(self.error)));
+            body.push(("retriable", json!(self.retriable.unwrap_or(true))));
         }
         if !self.continuations.is_empty() {
-            body["continuations"] = json!(self.continuations);
+            body.push(("continuations", json!(self.continuations)));
         }
-        if let Some(metrics) = &self.metrics {
-            body["metrics"] = json!(metrics);
-        }
-        body
+        body.extend(self.metrics.as_ref().map(|metrics| ("metrics", json!(metrics))));
+        body.into_iter().collect()
     }
 }
 

@@ -99,17 +99,15 @@ impl Answer {
     /// The body. Source: reference/service-protocol.md section 4.2.
     #[must_use]
     pub fn to_value(&self) -> Value {
-        let mut body = json!({"success": self.success, "data": self.data});
+        let mut body = vec![("success", json!(self.success)), ("data", json!(self.data))];
         if !self.success {
-            body["retry"] = json!(self.retry);
+            body.push(("retry", json!(self.retry)));
         }
-        if let Some(error) = &self.error {
-            body["error"] = json!(error);
-        }
+        body.extend(self.error.as_ref().map(|error| ("error", json!(error))));
         if !self.jobs.is_empty() {
-            body["jobs"] = json!(self.jobs);
+            body.push(("jobs", json!(self.jobs)));
         }
-        body
+        body.into_iter().collect()
     }
 }
 
