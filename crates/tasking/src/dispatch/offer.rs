@@ -9,10 +9,10 @@ use muster_model::Timestamp;
 /// Offers of the first commit: few, so that the first sensors do not wait for the last.
 const OFFERS_FIRST: usize = 256;
 
-/// Each further commit takes twice as many, up to this: a large roll-out must not queue for the store again and
-/// again behind the receipts that it causes, and one commit must not keep receipts waiting for more than a few
+/// Each further commit takes four times as many, up to this: a large roll-out must not queue for the store again and
+/// again behind the receipts that it causes, and one commit must not keep receipts waiting for more than some tens of
 /// milliseconds.
-const OFFERS_MOST: usize = 4_096;
+const OFFERS_MOST: usize = 8_192;
 
 /// Facts about single targets are told of tasks of at most this many targets: beyond, the counts of the task say
 /// more, and cost less.
@@ -62,7 +62,7 @@ impl Dispatch {
     }
 
     fn next_part(&mut self, mut fan: Box<FanOut>) {
-        let size = if fan.part.end == 0 { OFFERS_FIRST } else { (fan.part.len() * 2).min(OFFERS_MOST) };
+        let size = if fan.part.end == 0 { OFFERS_FIRST } else { (fan.part.len() * 4).min(OFFERS_MOST) };
         let begin = fan.part.end;
         fan.part = begin..fan.waiting.len().min(begin + size);
         if fan.part.is_empty() {
