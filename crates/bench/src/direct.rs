@@ -6,8 +6,11 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
+use rustls_pki_types::ServerName;
 use serde::de::DeserializeOwned;
+use std::net::SocketAddr;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// A connection, which each call drives itself, and the token that is shown on it.
@@ -18,9 +21,12 @@ pub struct Direct {
 }
 
 impl Direct {
-    /// Speaks HTTP on a stream.
-    pub async fn on(stream: Box<TlsStream<TcpStream>>, token: &str) -> anyhow::Result<Self> {
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    /// Connects to a server.
+    pub async fn connect(connector: &TlsConnector, address: SocketAddr, token: &str) -> anyhow::Result<Self> {
+        let tcp = TcpStream::connect(address).await?;
+        tcp.set_nodelay(true)?;
+        let tls = Box::pin(connector.connect(ServerName::try_from(muster_server::SERVER_NAME)?, tcp)).await?;
+        let (sender, connection) = http1::handshake(TokioIo::new(Box::new(tls))).await?;
         Ok(Self { sender, connection, authorization: format!("Bearer {token}") })
     }
 

@@ -88,29 +88,25 @@ pub struct Fleet {
     name: ServerName<'static>,
 }
 
+/// Makes TLS connections to a server whose certificate is of this authority, and says that it speaks these protocols.
+pub fn connector(authority: CertificateDer<'static>, protocols: Vec<Vec<u8>>) -> anyhow::Result<TlsConnector> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority)?;
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut tls = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    tls.alpn_protocols = protocols;
+    tls.resumption = Resumption::disabled();
+    Ok(TlsConnector::from(Arc::new(tls)))
+}
+
 impl Fleet {
     /// Sensors of an organization whose server has a certificate of this authority.
     pub fn new(oid: Oid, authority: CertificateDer<'static>) -> anyhow::Result<Self> {
-        Self::speaking(vec![LINK_ALPN.to_vec()], oid, authority)
-    }
-
-    /// One whose [`Fleet::tls`] is that of a client of the API.
-    pub fn of_clients(oid: Oid, authority: CertificateDer<'static>) -> anyhow::Result<Self> {
-        Self::speaking(Vec::new(), oid, authority)
-    }
-
-    fn speaking(protocols: Vec<Vec<u8>>, oid: Oid, authority: CertificateDer<'static>) -> anyhow::Result<Self> {
-        let mut roots = RootCertStore::empty();
-        roots.add(authority)?;
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut tls = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(&[&rustls::version::TLS13])?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        tls.alpn_protocols = protocols;
-        tls.resumption = Resumption::disabled();
-        let name = ServerName::try_from(muster_server::SERVER_NAME)?;
-        Ok(Self { oid, key: key_pair()?, connector: TlsConnector::from(Arc::new(tls)), name })
+        let connector = connector(authority, vec![LINK_ALPN.to_vec()])?;
+        Ok(Self { oid, key: key_pair()?, connector, name: ServerName::try_from(muster_server::SERVER_NAME)? })
     }
 
     /// TCP and TLS alone.

@@ -150,10 +150,10 @@ impl Ground {
         Ok(muster_client::Client::new(settings)?)
     }
 
-    /// A connection to the API on which only the first organization's own calls go, over TLS.
+    /// A connection to the API over TLS, on which a token of the first organization is shown.
     pub async fn direct(&self, world: &World, token: &str) -> anyhow::Result<Direct> {
-        let client = Fleet::of_clients(self.first.oid, self.authority.clone())?;
-        Direct::on(Box::new(Box::pin(client.tls(world.address(), 0)).await?), token).await
+        let connector = fleet::connector(self.authority.clone(), Vec::new())?;
+        Direct::connect(&connector, world.address(), token).await
     }
 
     /// Sensors of the first organization.

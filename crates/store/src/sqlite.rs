@@ -1,11 +1,11 @@
 //! The durable store: one SQLite file in WAL mode.
 //!
 //! One thread owns the connection that writes ([`writer`]); callers hand it
-//! lists through a bounded queue. Another one copies its log back ([`copying`]). Reads use a few connections of their own,
+//! lists through a bounded queue. Another one copies its log back ([`checkpointer`]). Reads use a few connections of their own,
 //! and never wait for the writer.
 
 mod apply;
-mod copying;
+mod checkpointer;
 mod log;
 mod open;
 mod read;
@@ -18,7 +18,7 @@ use crate::counts::Counting;
 use crate::row::Write;
 use crate::seal::Seal;
 use crate::store::{Options, Read, StoreError};
-use copying::Copying;
+use checkpointer::Checkpointer;
 use muster_model::Oid;
 use open::{file_error, store_error};
 use parking_lot::{Condvar, Mutex};
@@ -76,13 +76,13 @@ fn standing(conn: &Connection, oid: Oid) -> Result<Standing, StoreError> {
 impl Sqlite {
     pub(crate) fn open(options: &Options, counting: Arc<Counting>) -> Result<Self, StoreError> {
         let mut conn = open::writer(options)?;
-        let copying = Copying::start(&mut conn, &options.path)?;
+        let checkpointer = Checkpointer::start(&mut conn, &options.path)?;
         let idle = (0..READERS).map(|_| open::reader(&options.path)).collect::<Result<_, _>>()?;
         let (sender, inbox) = sync_channel(WAITING_LISTS_MAX);
         let seal = options.seal.clone();
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || writer::run(&conn, copying, seal.as_ref(), &inbox, &counting))
+            .spawn(move || writer::run(&conn, checkpointer, seal.as_ref(), &inbox, &counting))
             .map_err(|error| StoreError::Failed(format!("the writer thread cannot start: {error}")))?;
         Ok(Self {
             path: options.path.clone(),

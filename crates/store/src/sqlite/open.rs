@@ -109,7 +109,7 @@ pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
 }
 
 /// A connection that copies the log back, and nothing else.
-pub(super) fn copier(path: &Path) -> Result<Connection, StoreError> {
+pub(super) fn checkpointer(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags).map_err(store_error)?;
     conn.pragma_update(None, "synchronous", "FULL").map_err(store_error)?;

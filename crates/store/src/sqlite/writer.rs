@@ -9,7 +9,7 @@
 //!    or a lock, or because a write was refused, it is not known whether the batch is on the disk.
 
 use super::apply::Tables;
-use super::copying::Copying;
+use super::checkpointer::Checkpointer;
 use super::now;
 use super::open::{store_error, wait_for_locks};
 use super::waiting::Waiting;
@@ -82,14 +82,14 @@ type Batch = Vec<(List, Outcome)>;
 /// Commits lists until it is told to close, or no one can send any more.
 pub(super) fn run(
     conn: &Connection,
-    copying: Copying,
+    checkpointer: Checkpointer,
     seal: Option<&Seal>,
     inbox: &Receiver<Message>,
     counting: &Counting,
 ) {
     let (tables, waiting) = (Tables::new(conn, seal), Waiting::default());
     let mut writer =
-        Writer { conn, copying, tables, waiting, is_open: true, is_tidy: true, began: now(), bytes: 0, counting };
+        Writer { conn, checkpointer, tables, waiting, is_open: true, is_tidy: true, began: now(), bytes: 0, counting };
     loop {
         if let Some(first) = writer.waiting.take() {
             writer.commit(first, inbox);
@@ -105,13 +105,13 @@ pub(super) fn run(
             Err(RecvTimeoutError::Timeout) => writer.tidy(BEGIN_ANEW),
         }
     }
-    writer.copying.end();
+    writer.checkpointer.end();
     writer.tidy(CUT);
 }
 
 struct Writer<'c> {
     conn: &'c Connection,
-    copying: Copying,
+    checkpointer: Checkpointer,
     tables: Tables<'c>,
     waiting: Waiting,
     /// It was not told to close.
@@ -120,7 +120,7 @@ struct Writer<'c> {
     is_tidy: bool,
     /// When the transaction that is open began.
     began: Instant,
-    /// What it has of bytes that may be many.
+    /// Bytes of bodies in it.
     bytes: usize,
     counting: &'c Counting,
 }
@@ -160,7 +160,8 @@ impl Writer<'_> {
 
     /// Has what came meanwhile wait here, where organizations take turns.
     fn look_into(&mut self, inbox: &Receiver<Message>) {
-        while self.waiting.has_room() {
+        // Nothing is taken behind the order to close: callers who go on must not put off the end.
+        while self.is_open && self.waiting.has_room() {
             match inbox.try_recv() {
                 Ok(Message::List(list)) => self.waiting.put(list),
                 Ok(Message::Close) => self.is_open = false,
@@ -232,7 +233,7 @@ impl Writer<'_> {
         for (list, result) in batch {
             list.answer.send(committed.clone().and(result));
         }
-        self.copying.committed(self.conn, std::mem::take(&mut self.bytes));
+        self.checkpointer.committed(self.conn, std::mem::take(&mut self.bytes));
     }
 
     /// After one list tore down the transaction: gives each list of the batch a transaction of its own, so that
@@ -269,7 +270,7 @@ impl Writer<'_> {
     /// Copies the log back into the file, one way or another. Not being able to is no harm: the log only stays longer.
     fn tidy(&mut self, checkpoint: &str) {
         self.is_tidy = true;
-        let _alone = self.copying.alone();
+        let _alone = self.checkpointer.alone();
         let copy_back = || {
             wait_for_locks(self.conn, Some(TIDY_WAIT))?;
             self.conn.query_row(checkpoint, [], |_| Ok(()))?;

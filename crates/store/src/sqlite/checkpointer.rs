@@ -31,7 +31,7 @@ const BYTES_STEP: usize = 512 * 1024;
 const PAGES_MAX: u32 = 2_000;
 
 /// The thread that copies, as the writer knows it.
-pub(super) struct Copying {
+pub(super) struct Checkpointer {
     /// Pages in the log, after the last commit.
     pages: Arc<AtomicU32>,
     /// How many those were when the thread was told last, since the log began.
@@ -43,7 +43,7 @@ pub(super) struct Copying {
     thread: Option<(SyncSender<()>, JoinHandle<()>)>,
 }
 
-impl Copying {
+impl Checkpointer {
     /// Begins to watch the log of the connection that writes.
     pub(super) fn start(writer: &mut Connection, path: &Path) -> Result<Self, StoreError> {
         let pages = Arc::new(AtomicU32::new(0));
@@ -56,9 +56,9 @@ impl Copying {
         writer.wal_hook(Some(watch)).map_err(store_error)?;
         let (tell, told) = sync_channel(1);
         let turn = Arc::<Mutex<()>>::default();
-        let (conn, in_turn) = (open::copier(path)?, Arc::clone(&turn));
+        let (conn, in_turn) = (open::checkpointer(path)?, Arc::clone(&turn));
         let thread = std::thread::Builder::new()
-            .name("store-copying".into())
+            .name("checkpointer".into())
             .spawn(move || {
                 while told.recv().is_ok() {
                     let _turn = in_turn.lock();
