@@ -32,7 +32,7 @@ def test_hostile_text_is_text_wherever_it_is_shown(signed_in, server):
     expect(page.get_by_title(TAG)).to_be_visible()
     console.check("hostile-sensor")
     page.get_by_role("link", name="Run a command…").click()
-    page.get_by_label("Command").fill(COMMAND)
+    page.get_by_label("Command", exact=True).fill(COMMAND)
     page.get_by_role("button", name="Run it", exact=True).click()
     expect(page.get_by_role("button", name="finished 1")).to_be_visible()
     sensors_row(console, HOST).click()

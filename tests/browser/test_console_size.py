@@ -144,7 +144,7 @@ def test_a_list_of_100_000_sensors_is_scrolled_with_few_nodes_and_little_memory(
 def test_a_task_with_100_000_targets_is_made_looked_through_and_taken_back(console):
     page = console.page
     console.open("/reliable-tasking/new")
-    page.get_by_label("Command").fill("os_version")
+    page.get_by_label("Command", exact=True).fill("os_version")
     page.get_by_role("combobox", name="On which sensors").fill("plat == linux")
     expect(page.get_by_text("(100,000 of them offline now")).to_be_visible()
     page.get_by_role("button", name="Run it", exact=True).click()

@@ -3,11 +3,15 @@
 import contextlib
 import hashlib
 import json
+import re
 import signal
 from pathlib import Path
 
+import pytest
+
 from conftest import BUILT
 from process import eventually
+from wine import Wine
 
 PROGRAM = BUILT / "muster-sensor-x86_64-windows.exe"
 SERVICE = "muster-sensor"
@@ -120,7 +124,30 @@ def test_ten_6_what_is_left_for_windows_is_one_task_with_files_both_ways(windows
         assert to.read_bytes() == content
 
 
-def test_ten_4_the_sensor_is_a_service_of_windows(world, wine, folder):
+@pytest.fixture
+def fresh_wine(wine, folder):
+    """A Windows on which nothing runs yet."""
+    assert wine.is_installed()
+    made = Wine(folder / "fresh-wine")
+    made.stop()
+    yield made
+    made.stop()
+
+
+def test_ten_4_the_sensor_is_a_service_of_windows_with_an_event_log_of_its_own(world, fresh_wine, folder):
+    told = folder / "event-log"
+    with fresh_wine.awake(told):
+        serve(world, fresh_wine, folder)
+    # What the log is given: its source, kinds (4 is information), and texts.
+    reported = told.read_text(errors="replace")
+    assert f'RegisterEventSourceW ((null),L"{SERVICE}")' in reported, reported
+    assert re.search(r"ReportEventW \(\w+,0x0004,0x0000,0x00000001,0+,0x0001,", reported), reported
+    assert reported.count('ReportEventW L"the sensor is up"') == 2, "it was started twice"
+    assert re.search(r'ReportEventW L"\S+ +INFO muster_sensor::sensor: the link is up"', reported), reported
+
+
+def serve(world, wine, folder):
+    """From the installation of the service to its end."""
     state = wine.path(folder / "service-state")
     before = world.api.sids()
     key = world.server.environment["MUSTER_INSTALL_KEY"]

@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 FOLDER = Path("/usr/lib/wine")
@@ -15,6 +17,11 @@ MISSING_LIBRARY = """
 BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
 __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE to, SIZE_T bytes) { return SystemFunction036(to, (ULONG)bytes); }
 """
+
+
+def kept() -> dict[str, str]:
+    """Variables that programs have from this one."""
+    return {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
 
 
 class Wine:
@@ -51,11 +58,25 @@ class Wine:
 
     def run(self, *argv: str, seconds: float = RUN_MAX_S, **variables: str) -> subprocess.CompletedProcess:
         """Runs a program of Windows to its end."""
-        keep = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         return subprocess.run(
-            [*self.argv, *argv], env=keep | self.environment | variables, stdin=subprocess.DEVNULL,
+            [*self.argv, *argv], env=kept() | self.environment | variables, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, errors="replace", timeout=seconds, check=False,
         )
+
+    @contextmanager
+    def awake(self, told: Path) -> Iterator[None]:
+        """Keeps services up, which Wine ends with the last program that is none. Wine 8 keeps no event log, but says what
+        it was to keep: that is written to a file. What runs already says it elsewhere."""
+        with told.open("wb") as file:
+            variables = kept() | self.environment | {"WINEDEBUG": "+eventlog"}
+            argv = [*self.argv, "cmd", "/k", "echo awake"]
+            keeper = subprocess.Popen(argv, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=file)
+            try:
+                # What is started before that, services with it, writes where the other program does.
+                assert keeper.stdout.readline().strip() == b"awake"
+                yield
+            finally:
+                keeper.communicate(timeout=RUN_MAX_S)
 
     def stop(self) -> None:
         """Ends everything that runs on it, and nothing else."""

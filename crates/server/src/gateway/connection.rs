@@ -36,6 +36,10 @@ const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(20);
 /// Small buffers, because every idle link keeps them. Measured in `docs/benchmarks.md`.
 const READ_BUFFER_BYTES: usize = 1_024;
 
+/// Messages that are written together: they share a TLS record and a write to the socket, which cost more than a short
+/// message. A buffer grows to what was written at once, and stays.
+const WRITTEN_TOGETHER_BYTES: usize = 2 * 1_024;
+
 /// What a sensor may have to write before it is cut off.
 const WRITE_BUFFER_BYTES_MAX: usize = 4 * 1024 * 1024;
 
@@ -86,18 +90,21 @@ pub async fn serve(edge: Arc<Edge>, stream: Pin<Box<dyn Stream>>, source: Option
     edge.jobs.spawn(run(Arc::clone(&edge), socket, admitted));
 }
 
+fn config() -> WebSocketConfig {
+    WebSocketConfig::default()
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITTEN_TOGETHER_BYTES)
+        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
+        .max_message_size(Some(FRAME_BYTES_MAX))
+        .max_frame_size(Some(FRAME_BYTES_MAX))
+}
+
 async fn open(
     edge: &Arc<Edge>,
     stream: Pin<Box<dyn Stream>>,
     source: Option<IpAddr>,
 ) -> Result<Option<(Socket, Admitted)>, LinkError> {
-    let config = WebSocketConfig::default()
-        .read_buffer_size(READ_BUFFER_BYTES)
-        .write_buffer_size(0)
-        .max_write_buffer_size(WRITE_BUFFER_BYTES_MAX)
-        .max_message_size(Some(FRAME_BYTES_MAX))
-        .max_frame_size(Some(FRAME_BYTES_MAX));
-    let mut socket = tokio_tungstenite::accept_async_with_config(stream, Some(config)).await?;
+    let mut socket = tokio_tungstenite::accept_async_with_config(stream, Some(config())).await?;
     let nonce: [u8; 32] = random::bytes();
     let challenge = from_server::Message::Challenge(Challenge { nonce: nonce.to_vec() });
     write(&mut socket, challenge).await?;
@@ -239,4 +246,57 @@ async fn feed(socket: &mut Socket, message: &FromServer) -> Result<(), LinkError
         socket.feed(Message::Binary(frame.into())).await?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use muster_wire::EventsAck;
+    use parking_lot::Mutex;
+    use std::io;
+    use std::task::{Context, Poll};
+    use tokio::io::ReadBuf;
+    use tokio_tungstenite::tungstenite::protocol::Role;
+
+    /// Takes everything, and keeps how long each write was.
+    #[derive(Clone, Default)]
+    struct Writes(Arc<Mutex<Vec<usize>>>);
+
+    impl AsyncRead for Writes {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Writes {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            self.0.lock().push(bytes.len());
+            Poll::Ready(Ok(bytes.len()))
+        }
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Goal: a write costs as much as the rest of a short message, so what is queued together is one; a thousand messages
+    /// are not kept for one write, and none is left behind.
+    #[tokio::test]
+    async fn messages_that_are_queued_together_are_written_together() {
+        let writes = Writes::default();
+        let stream: Pin<Box<dyn Stream>> = Box::pin(writes.clone());
+        let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config())).await;
+        let message = |seq| from_server::Message::EventsAck(EventsAck { seq, server_now_ms: i64::MAX });
+        let queued = |count| (0..count).map(|seq| FromServer { message: Some(message(seq)) }).collect();
+        speak(&mut socket, queued(3)).await.unwrap();
+        let three = std::mem::take(&mut *writes.0.lock());
+        assert_eq!(three.len(), 1, "{three:?}");
+        speak(&mut socket, queued(1_000)).await.unwrap();
+        let thousand = std::mem::take(&mut *writes.0.lock());
+        let longest = WRITTEN_TOGETHER_BYTES + three[0];
+        assert!(thousand.iter().all(|bytes| *bytes <= longest), "{thousand:?}");
+        assert!(thousand.iter().sum::<usize>() >= 1_000 * three[0] / 3, "{thousand:?}");
+    }
 }

@@ -65,11 +65,39 @@ fn is_zero(code: &u32) -> bool {
     *code == 0
 }
 
+/// `routing` of what the server itself tells, as of a log source.
 #[derive(Serialize)]
-struct Envelope<'a, B: Serialize> {
-    routing: &'a Routing<'a>,
+struct SourceRouting<'a> {
+    oid: Oid,
+    sid: Sid,
+    event_type: &'a str,
+    event_time: i64,
+    event_id: Uuid,
+    hostname: &'a str,
+    plat: u32,
+    arch: u8,
+    tags: [&'a str; 0],
+}
+
+#[derive(Serialize)]
+struct Envelope<R, B> {
+    routing: R,
     ts: String,
     event: B,
+}
+
+/// The text of an audit record.
+#[derive(Serialize)]
+struct Audit<'a> {
+    oid: Oid,
+    ts: String,
+    time: i64,
+    etype: &'a str,
+    msg: &'a str,
+    origin: &'a str,
+    ident: &'a str,
+    entity: &'a Value,
+    mtd: Value,
 }
 
 /// The record of an event that a sensor sent.
@@ -267,19 +295,22 @@ fn tags_of(sensor: &Sensor) -> Arc<[Arc<str>]> {
 /// An event of the tasking extension itself, as of a log source with its name.
 /// Source: reference/sensor.md section 12.6.
 #[must_use]
-pub fn activity(oid: Oid, source: &str, event_type: &str, event: &Value, now: Timestamp) -> Record {
+pub fn activity(oid: Oid, source: &str, event_type: &str, event: impl Serialize, now: Timestamp) -> Record {
     let id = fresh_id();
     let sid = Sid(Uuid::new_v5(&oid.0, source.as_bytes()));
-    let body = json!({
-        "routing": {
-            "oid": oid, "sid": sid, "event_type": event_type, "event_time": now.as_millis(), "event_id": id,
-            "hostname": source, "plat": muster_model::Platform::JSON.0,
-            "arch": muster_model::Architecture::USP_ADAPTER.0, "tags": [],
-        },
-        "ts": clock::text(now),
-        "event": event,
-    });
-    Record { sid: Some(sid), ..plain(oid, Stream::Event, event_type, id, now, &body) }
+    let routing = SourceRouting {
+        oid,
+        sid,
+        event_type,
+        event_time: now.as_millis(),
+        event_id: id,
+        hostname: source,
+        plat: muster_model::Platform::JSON.0,
+        arch: muster_model::Architecture::USP_ADAPTER.0,
+        tags: [],
+    };
+    let body = Envelope { routing, ts: clock::text(now), event };
+    Record { sid: Some(sid), ..plain(oid, Stream::Event, event_type, id, now, body) }
 }
 
 /// Who did what, from where.
@@ -349,15 +380,22 @@ pub fn audit(
         mtd["called_by"] = json!(real);
     }
     let etype = if actor.origin == "system" { "system_action" } else { "user_action" };
-    let body = json!({
-        "oid": oid, "ts": clock::rfc3339(now), "time": now.as_secs(), "etype": etype, "msg": message,
-        "origin": actor.origin, "ident": actor.identity, "entity": entity, "mtd": mtd,
-    });
+    let body = Audit {
+        oid,
+        ts: clock::rfc3339(now),
+        time: now.as_secs(),
+        etype,
+        msg: message,
+        origin: actor.origin,
+        ident: &actor.identity,
+        entity,
+        mtd,
+    };
     let sid = entity.get("sid").and_then(Value::as_str).and_then(|sid| sid.parse().ok());
-    Record { sid, ..plain(oid, Stream::Audit, etype, fresh_id(), now, &body) }
+    Record { sid, ..plain(oid, Stream::Audit, etype, fresh_id(), now, body) }
 }
 
-fn plain(oid: Oid, stream: Stream, kind: &str, id: Uuid, time: Timestamp, body: &Value) -> Record {
+fn plain(oid: Oid, stream: Stream, kind: &str, id: Uuid, time: Timestamp, body: impl Serialize) -> Record {
     Record {
         oid,
         stream,
@@ -369,6 +407,6 @@ fn plain(oid: Oid, stream: Stream, kind: &str, id: Uuid, time: Timestamp, body: 
         this_atom: None,
         parent_atom: None,
         investigation_id: None,
-        body: serde_json::to_vec(body).map(Bytes::from).unwrap_or_default(),
+        body: serde_json::to_vec(&body).map(Bytes::from).unwrap_or_default(),
     }
 }

@@ -7,10 +7,20 @@ use crate::intake::event::{self, Actor};
 use muster_model::{Oid, Sid, TaskId, Timestamp};
 use muster_tasking::dispatch::{Edit, Fact, Flag, Happening};
 use muster_tasking::{Spec, Target, TargetState};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 /// What `denied_for` says: the time for which the refusal is remembered.
 const DENIED_FOR: &str = "720h0m0s";
+
+/// What an event about an order at one sensor says.
+#[derive(Serialize)]
+struct AboutTarget {
+    task_id: TaskId,
+    sid: Sid,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
 
 /// The records of facts, in their order. `by` is who asked; `None` is the server itself.
 pub fn records(oid: Oid, facts: &[Fact], by: Option<&Actor>) -> Vec<Record> {
@@ -58,7 +68,7 @@ fn of_one(oid: Oid, fact: &Fact, by: &Actor, now: Timestamp, records: &mut Vec<R
         Fact::Paused(task_id) => records.push(changed(oid, *task_id, by, "pause", now)),
         Fact::Resumed(task_id) => records.push(changed(oid, *task_id, by, "resume", now)),
         Fact::Sent { task_id, sid, at } => {
-            let about = json!({"task_id": task_id, "sid": sid});
+            let about = AboutTarget { task_id: *task_id, sid: *sid, error: None };
             let of_kind = |kind| event::activity(oid, EXTENSION, kind, &about, *at);
             records.extend(["try_task", "task_sent"].map(of_kind));
         }
@@ -121,7 +131,7 @@ fn stepped(
     now: Timestamp,
     records: &mut Vec<Record>,
 ) {
-    let mut about = json!({"task_id": task_id, "sid": sid});
+    let mut about = AboutTarget { task_id, sid, error: None };
     if was_pending {
         records.push(event::activity(oid, EXTENSION, "task_done", &about, now));
     }
@@ -131,7 +141,7 @@ fn stepped(
             (None, TargetState::Unsupported) => "UNSUPPORTED_FOR_PLATFORM".to_owned(),
             (None, state) => format!("{state} with {}", target.code),
         };
-        about["error"] = Value::String(text);
+        about.error = Some(text);
         records.push(event::activity(oid, EXTENSION, "task_failure", &about, now));
     }
 }
