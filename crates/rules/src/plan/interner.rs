@@ -6,7 +6,8 @@ use crate::ast::{Comparison, Leaf, Node, Op, Operand, Predicate, Scalar, Test, T
 use crate::fold::folded;
 use crate::path::Path;
 use crate::pattern::Pattern;
-use std::collections::{BTreeSet, HashMap};
+use foldhash::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Texts of fewer bytes are in so many values that a look for each of them says too little.
@@ -49,6 +50,9 @@ pub(super) struct Group {
 }
 
 /// Gives equal predicates one id, and equal paths one subject.
+///
+/// A predicate is many small parts: the hasher of the standard library, made for long texts, took a third of the time in which
+/// many rules are loaded. This one has a seed of each process, too.
 #[derive(Default)]
 pub(super) struct Interner {
     by_predicate: HashMap<Arc<Predicate>, u32>,
