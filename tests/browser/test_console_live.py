@@ -6,7 +6,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from console import sensors_row, wait_for_sensor
+from console import downloaded, sensors_row, wait_for_sensor
 from fleet import NamedSensor
 
 
@@ -53,9 +53,7 @@ def test_programs_run_files_come_and_go_and_the_transcript_tells_it(signed_in, s
     expect(screen(console)).to_contain_text("live-1:test_programs")
     type_line(console, "ls")
     expect(screen(console)).to_contain_text("kept.txt")
-    with page.expect_download() as download:
-        type_line(console, "get kept.txt")
-    assert download.value.path().read_text() == "kept here\n"
+    assert downloaded(page, lambda: type_line(console, "get kept.txt")) == "kept here\n"
     expect(screen(console)).to_contain_text("10 B, downloaded")
     type_line(console, "cd nowhere")
     expect(screen(console)).to_contain_text(re.compile("cannot find|not found|no such", re.IGNORECASE))
@@ -75,9 +73,7 @@ def test_programs_run_files_come_and_go_and_the_transcript_tells_it(signed_in, s
     expect(files.get_by_role("row").filter(has_text=name)).to_contain_text("4 B")
     expect(page.get_by_text(f"SHA-256 {hashlib.sha256(b'sent').hexdigest()}")).to_be_visible()
     assert (tmp_path / name).read_text() == "sent"
-    with page.expect_download() as download:
-        files.get_by_role("button", name="Download kept.txt").click()
-    assert download.value.path().read_text() == "kept here\n"
+    assert downloaded(page, files.get_by_role("button", name="Download kept.txt").click) == "kept here\n"
     console.check("live")
     files.get_by_role("button", name="Delete kept.txt").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from playwright.sync_api import expect
 
-from console import sensors_row, wait_for_sensor
+from console import downloaded, sensors_row, wait_for_sensor
 from fleet import LonelySensor, NamedSensor
 from process import eventually
 
@@ -68,9 +68,7 @@ def test_a_task_for_a_machine_that_is_off_runs_when_it_is_back_and_its_output_is
     expect(page.get_by_role("dialog")).to_contain_text("all is well")
     page.keyboard.press("Escape")
 
-    with page.expect_download() as download:
-        page.get_by_role("button", name="CSV").click()
-    rows = list(csv.DictReader(io.StringIO(download.value.path().read_text())))
+    rows = list(csv.DictReader(io.StringIO(downloaded(page, page.get_by_role("button", name="CSV").click))))
     assert [(row["hostname"], row["state"], row["code"]) for row in rows] == [("web-1", "finished", "0")]
     console.open("/reliable-tasking")
     expect(page.get_by_role("row").filter(has_text="all is well")).to_contain_text("1 of 1 finished")
@@ -296,9 +294,7 @@ def test_files_that_came_from_a_sensor_stand_on_its_page(signed_in, server, tmp_
     row = page.get_by_role("row").filter(has_text="evidence.txt")
     expect(row).to_contain_text("10 B")
     console.check("sensor-files")
-    with page.expect_download() as download:
-        row.get_by_role("button", name="Save").click()
-    assert download.value.path().read_text() == "found here"
+    assert downloaded(page, row.get_by_role("button", name="Save").click) == "found here"
 
 
 def test_a_sensor_shows_its_tags_what_it_is_owed_and_its_events_as_they_come(signed_in, server):

@@ -295,7 +295,7 @@ fn tags_of(sensor: &Sensor) -> Arc<[Arc<str>]> {
 /// An event of the tasking extension itself, as of a log source with its name.
 /// Source: reference/sensor.md section 12.6.
 #[must_use]
-pub fn activity(oid: Oid, source: &str, event_type: &str, event: impl Serialize, now: Timestamp) -> Record {
+pub fn activity(oid: Oid, source: &str, event_type: &str, event: &impl Serialize, now: Timestamp) -> Record {
     let id = fresh_id();
     let sid = Sid(Uuid::new_v5(&oid.0, source.as_bytes()));
     let routing = SourceRouting {

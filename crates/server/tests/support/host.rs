@@ -126,6 +126,6 @@ pub fn event(number: u32, kind: &str) -> Record {
 }
 
 pub fn record(stream: Stream, kind: &str, body: &Value) -> Record {
-    let record = event::activity(OID, "test", kind, json!({}), clock::now());
+    let record = event::activity(OID, "test", kind, &json!({}), clock::now());
     Record { stream, body: body.to_string().into(), ..record }
 }
