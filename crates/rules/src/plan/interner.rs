@@ -51,8 +51,8 @@ pub(super) struct Group {
 
 /// Gives equal predicates one id, and equal paths one subject.
 ///
-/// A predicate is many small parts: the hasher of the standard library, made for long texts, took a third of the time in which
-/// many rules are loaded. This one has a seed of each process, too.
+/// A predicate is many small parts: with the hasher of the standard library, which is slow to begin, many rules take a quarter
+/// longer to load. This one has a seed of each process, too.
 #[derive(Default)]
 pub(super) struct Interner {
     by_predicate: HashMap<Arc<Predicate>, u32>,

@@ -90,6 +90,7 @@ pub async fn serve(edge: Arc<Edge>, stream: Pin<Box<dyn Stream>>, source: Option
     edge.jobs.spawn(run(Arc::clone(&edge), socket, admitted));
 }
 
+/// How the socket of a sensor is set up.
 fn config() -> WebSocketConfig {
     WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
