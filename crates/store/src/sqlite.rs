@@ -1,7 +1,7 @@
 //! The durable store: one SQLite file in WAL mode.
 //!
 //! One thread owns the connection that writes ([`writer`]); callers hand it
-//! lists through a bounded queue. Another one copies its log back ([`checkpointer`]). Reads use a few connections of their own,
+//! lists, as many as there is room for. Another one copies its log back ([`checkpointer`]). Reads use a few connections of their own,
 //! and never wait for the writer.
 
 mod apply;
@@ -26,14 +26,18 @@ use rusqlite::backup::Backup;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
+use tokio::time::timeout;
 use writer::{Answer, List, Message};
 
-/// Lists that may wait for the writer; more are refused at once, so that their callers can say so to theirs.
-const WAITING_LISTS_MAX: usize = 8_192;
+/// Lists that the writer has or is given; whoever has more waits for room, in the order of arrival.
+const LISTS_MAX: usize = 8_192;
+
+/// So long at most; then its caller can say so to its own.
+const ROOM_WAIT: Duration = Duration::from_secs(10);
 
 /// Connections that read. Reads are short, and mostly bound by the processor.
 const READERS: usize = 4;
@@ -47,7 +51,9 @@ fn now() -> Instant {
 pub(crate) struct Sqlite {
     path: PathBuf,
     seal: Option<Seal>,
-    sender: SyncSender<Message>,
+    sender: Sender<Message>,
+    /// For lists that async callers have at the writer.
+    room: Arc<Semaphore>,
     thread: Mutex<Option<JoinHandle<()>>>,
     readers: Readers,
     /// Async reads wait here, and not on a thread.
@@ -78,7 +84,7 @@ impl Sqlite {
         let mut conn = open::writer(options)?;
         let checkpointer = Checkpointer::start(&mut conn, &options.path)?;
         let idle = (0..READERS).map(|_| open::reader(&options.path)).collect::<Result<_, _>>()?;
-        let (sender, inbox) = sync_channel(WAITING_LISTS_MAX);
+        let (sender, inbox) = channel();
         let seal = options.seal.clone();
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
@@ -88,6 +94,7 @@ impl Sqlite {
             path: options.path.clone(),
             seal: options.seal.clone(),
             sender,
+            room: Arc::new(Semaphore::new(LISTS_MAX)),
             thread: Mutex::new(Some(thread)),
             readers: Readers { state: Mutex::new(ReadersState { idle, is_open: true }), returned: Condvar::new() },
             reading: Semaphore::new(READERS),
@@ -95,18 +102,24 @@ impl Sqlite {
     }
 
     fn send(&self, writes: Vec<Write>, answer: Answer) -> Result<(), StoreError> {
-        self.sender.try_send(Message::List(List { writes, answer })).map_err(|error| match error {
-            TrySendError::Full(_) => StoreError::Busy,
-            TrySendError::Disconnected(_) => closed(),
-        })
+        self.sender.send(Message::List(List { writes, answer })).map_err(|_| closed())
     }
 
+    /// Many callers have something to store at the same time, as when ten thousand sensors carry out one order: they wait.
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
+        let room = match Arc::clone(&self.room).try_acquire_owned() {
+            Ok(room) => room,
+            Err(_) => match timeout(ROOM_WAIT, Arc::clone(&self.room).acquire_owned()).await {
+                Ok(room) => room.map_err(|_| closed())?,
+                Err(_) => return Err(StoreError::Busy),
+            },
+        };
         let (answer, result) = oneshot::channel();
-        self.send(writes, Answer::Async(answer))?;
+        self.send(writes, Answer::Async(answer, room))?;
         result.await.unwrap_or_else(|_| Err(broken_off()))
     }
 
+    /// Each caller has a thread, so they are few.
     pub(crate) fn commit_blocking(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
         let (answer, result) = sync_channel(1);
         self.send(writes, Answer::Blocking(answer))?;

@@ -20,7 +20,7 @@ use crate::store::StoreError;
 use rusqlite::{Connection, ffi};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// Most lists in one commit. Larger batches gain little: the sync is shared by enough already.
 const BATCH_LISTS_MAX: usize = 256;
@@ -63,14 +63,15 @@ pub(super) type Outcome = Result<usize, StoreError>;
 
 /// Where the result goes. A caller that is gone is no error.
 pub(super) enum Answer {
-    Async(oneshot::Sender<Outcome>),
+    /// With the room that the list takes until it is answered.
+    Async(oneshot::Sender<Outcome>, OwnedSemaphorePermit),
     Blocking(SyncSender<Outcome>),
 }
 
 impl Answer {
     fn send(self, result: Outcome) {
         match self {
-            Self::Async(sender) => drop(sender.send(result)),
+            Self::Async(sender, _room) => drop(sender.send(result)),
             Self::Blocking(sender) => drop(sender.send(result)),
         }
     }
