@@ -2,7 +2,11 @@
 
 use crate::nature;
 use muster_model::Timestamp;
+use std::fmt::Write as _;
 use std::time::Duration;
+
+/// Of an instant in [`text`].
+const TEXT_BYTES: usize = "2026-01-01 00:00:00".len();
 
 /// The present instant; zero if the clock stands before 1970.
 #[must_use]
@@ -23,10 +27,12 @@ pub fn text(at: Timestamp) -> String {
     if at == Timestamp::ZERO {
         return String::new();
     }
-    match jiff::Timestamp::from_second(at.as_secs()) {
-        Ok(instant) => instant.strftime("%Y-%m-%d %H:%M:%S").to_string(),
-        Err(_) => String::new(),
+    let mut text = String::with_capacity(TEXT_BYTES);
+    if let Ok(instant) = jiff::Timestamp::from_second(at.as_secs()) {
+        // Nothing fails to be written to a string.
+        let _ = write!(text, "{}", instant.strftime("%Y-%m-%d %H:%M:%S"));
     }
+    text
 }
 
 /// RFC 3339 in UTC with `Z`: how audit records write instants.

@@ -57,3 +57,7 @@ pub mod turns;
 
 pub use pki::SERVER_NAME;
 pub use server::{Server, StartError};
+
+/// Of whatever the server is built into, and of its libraries in C (docs/adr/0041).
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;

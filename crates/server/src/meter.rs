@@ -56,7 +56,10 @@ impl Meter {
         if windows.len() >= NAMES_MAX && !windows.contains_key(name) {
             windows.clear();
         }
-        let (started, calls) = windows.entry(name.to_owned()).or_insert((now, 0));
+        let (started, calls) = match windows.get_mut(name) {
+            Some(window) => window,
+            None => windows.entry(name.to_owned()).or_insert((now, 0)),
+        };
         if now.duration_since(*started) >= WINDOW {
             (*started, *calls) = (now, 0);
         }

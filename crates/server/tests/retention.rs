@@ -26,7 +26,7 @@ fn entry(sensor: u128, number: usize, at: Timestamp, bytes: usize) -> Entry {
         this_atom: None,
         parent_atom: None,
         investigation_id: None,
-        body: vec![b'x'; bytes],
+        body: vec![b'x'; bytes].into(),
     }
 }
 

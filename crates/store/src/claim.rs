@@ -85,25 +85,24 @@ impl Default for Held {
 }
 
 impl Held {
-    /// The list with what makes it fail if this owner was deposed, and the organizations that it is about.
-    pub(crate) fn fenced(&self, writes: Vec<Write>) -> Result<(Vec<Write>, BTreeSet<Oid>), StoreError> {
-        let (mut owners, mut claimed) = (BTreeSet::new(), BTreeSet::new());
-        for write in &writes {
-            match write {
-                Write::Claim(claim) => _ = claimed.insert(claim.oid),
-                other => other.owners(&mut owners),
-            }
-        }
+    /// The list with what makes it fail if this owner was deposed, the claims in it, and the organizations that it is about.
+    pub(crate) fn fenced(&self, mut writes: Vec<Write>) -> Result<(Vec<Write>, Vec<Claim>, Vec<Oid>), StoreError> {
+        // Claims come first: what else is in the list is written under them.
+        writes.sort_by_key(|write| !matches!(write, Write::Claim(_)));
+        let claimed = claims_in(&writes);
+        let mut owners = Vec::with_capacity(1);
+        writes.iter().for_each(|write| write.owners(&mut owners));
+        owners.sort_unstable();
+        owners.dedup();
         let claims = self.claims.lock();
         let fence = |oid: &Oid| match claims.get(oid) {
             Some(term) => Ok(Write::Hold(Claim { oid: *oid, term: *term })),
             None => Err(StoreError::Deposed(*oid)),
         };
-        let mut fenced: Vec<Write> = owners.difference(&claimed).map(fence).collect::<Result<_, _>>()?;
-        let (first, then): (Vec<_>, Vec<_>) = writes.into_iter().partition(|write| matches!(write, Write::Claim(_)));
-        fenced.extend(first.into_iter().chain(then));
-        owners.extend(claimed);
-        Ok((fenced, owners))
+        let unclaimed = owners.iter().filter(|oid| claimed.iter().all(|claim| claim.oid != **oid));
+        let fences = unclaimed.map(fence).collect::<Result<Vec<_>, _>>()?;
+        writes.splice(0..0, fences);
+        Ok((writes, claimed, owners))
     }
 
     /// What fails if this organization is someone else's by now; nothing if it is not owned.
@@ -127,17 +126,17 @@ impl Held {
     }
 
     /// Heeds what came of a list: what is lost stays lost, and nothing is written of it any more.
-    pub(crate) fn heed(&self, owners: &BTreeSet<Oid>, claims: Vec<Claim>, error: Option<&StoreError>) {
+    pub(crate) fn heed(&self, owners: &[Oid], claims: Vec<Claim>, error: Option<&StoreError>) {
         match error {
             None => self.keep(claims),
-            Some(StoreError::Deposed(oid)) => self.lose(&BTreeSet::from([*oid]), false),
+            Some(StoreError::Deposed(oid)) => self.lose(&[*oid], false),
             // What memory says of it may be untrue.
             Some(StoreError::Unknown(_)) => self.lose(owners, true),
             Some(_) => {}
         }
     }
 
-    fn lose(&self, owners: &BTreeSet<Oid>, is_unknown: bool) {
+    fn lose(&self, owners: &[Oid], is_unknown: bool) {
         let mut claims = self.claims.lock();
         let lost: Vec<Oid> = owners.iter().filter(|oid| claims.remove(oid).is_some()).copied().collect();
         if !lost.is_empty() {
@@ -251,12 +250,12 @@ impl Store {
         let Some(held) = &self.held else { return };
         let Some(fence) = held.fence(oid) else { return };
         let result = self.raw(vec![fence]).await;
-        held.heed(&BTreeSet::from([oid]), Vec::new(), result.as_ref().err());
+        held.heed(&[oid], Vec::new(), result.as_ref().err());
     }
 }
 
 /// The claims of a list.
-pub(crate) fn claims_in(writes: &[Write]) -> Vec<Claim> {
+fn claims_in(writes: &[Write]) -> Vec<Claim> {
     let claim = |write: &Write| match write {
         Write::Claim(claim) => Some(*claim),
         _ => None,

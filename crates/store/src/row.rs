@@ -3,12 +3,13 @@
 use crate::claim::Claim;
 use crate::run::Run;
 use crate::store::StoreError;
+use bytes::Bytes;
 use muster_model::{Oid, Sid, TaskId, Timestamp};
 pub use muster_tasking::SensorRow;
 use muster_tasking::Target;
 use roaring::RoaringBitmap;
-use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// One change. A list of them is one atomic commit.
@@ -162,11 +163,14 @@ pub enum Write {
 }
 
 impl Write {
-    /// Adds the organizations whose rows it changes.
-    pub(crate) fn owners(&self, owners: &mut BTreeSet<Oid>) {
+    /// Adds the organizations whose rows it changes, each at least once.
+    pub(crate) fn owners(&self, owners: &mut Vec<Oid>) {
         match self {
-            Self::Append(entries) => owners.extend(entries.iter().map(|entry| entry.oid)),
-            Self::PutLive(rows) => owners.extend(rows.iter().map(|row| row.oid)),
+            Self::Append(entries) => owners
+                .extend(entries.chunk_by(|one, next| one.oid == next.oid).filter_map(|same| Some(same.first()?.oid))),
+            Self::PutLive(rows) => {
+                owners.extend(rows.chunk_by(|one, next| one.oid == next.oid).filter_map(|same| Some(same.first()?.oid)))
+            }
             of_one => owners.extend(of_one.owner()),
         }
     }
@@ -389,7 +393,7 @@ pub struct Entry {
     /// Event time.
     pub time: Timestamp,
     /// Event type, detection category, audit type.
-    pub kind: String,
+    pub kind: Arc<str>,
     /// Atom of the object (`routing/this`).
     pub this_atom: Option<[u8; 16]>,
     /// Atom of the responsible process (`routing/parent`).
@@ -397,7 +401,7 @@ pub struct Entry {
     /// `routing/investigation_id`.
     pub investigation_id: Option<String>,
     /// The whole record as JSON text.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 /// Which entries to read. All conditions are ANDed.

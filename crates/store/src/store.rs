@@ -1,6 +1,6 @@
 //! The store's face: how to open it, commit to it, read from it.
 
-use crate::claim::{Held, Standing, claims_in};
+use crate::claim::{Held, Standing};
 use crate::counts::{Counting, Counts};
 use crate::memory::Memory;
 use crate::row::*;
@@ -36,7 +36,7 @@ pub enum StoreError {
     /// The disk is full: nothing was written; try again when there is room.
     #[error("the disk of the data directory is full")]
     Full,
-    /// Too many commits are waiting: nothing was written; try again later.
+    /// Too many commits are waiting, for ten seconds already: nothing was written; try again later.
     #[error("too many writes are waiting")]
     Busy,
     /// An [`Expect`] did not hold, or a number or id is taken.
@@ -286,8 +286,7 @@ impl Store {
     /// As [`Store::commit`].
     pub async fn forget(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
         let Some(held) = &self.held else { return self.raw(writes).await };
-        let (writes, owners) = held.fenced(writes)?;
-        let claims = claims_in(&writes);
+        let (writes, claims, owners) = held.fenced(writes)?;
         let result = self.raw(writes).await;
         held.heed(&owners, claims, result.as_ref().err());
         result
@@ -326,8 +325,7 @@ impl Store {
     /// As [`Store::commit`].
     pub fn forget_blocking(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
         let Some(held) = &self.held else { return self.raw_blocking(writes) };
-        let (writes, owners) = held.fenced(writes)?;
-        let claims = claims_in(&writes);
+        let (writes, claims, owners) = held.fenced(writes)?;
         let result = self.raw_blocking(writes);
         held.heed(&owners, claims, result.as_ref().err());
         result

@@ -441,15 +441,21 @@ impl Queue {
     /// it. Reports that tell nothing new, or of no such target, are passed over.
     #[must_use]
     pub fn receipts(&self, ordinal: u32, reports: &[Report]) -> Vec<(u64, Target)> {
-        let mut changed: BTreeMap<u64, Target> = BTreeMap::new();
+        // Sorted by task; of one task mostly.
+        let mut changed: Vec<(u64, Target)> = Vec::new();
         for report in reports {
             let Some(task) = self.find(report.task_id) else { continue };
-            let known = changed.get(&task.number).cloned().or_else(|| task.known(ordinal));
+            let place = changed.binary_search_by_key(&task.number, |(number, _)| *number);
+            let before = place.ok().and_then(|at| changed.get(at)).map(|(_, target)| target.clone());
+            let known = before.or_else(|| task.known(ordinal));
             if let Some(target) = known.and_then(|known| advance(&known, report)) {
-                changed.insert(task.number, target);
+                match place {
+                    Ok(at) => changed[at].1 = target,
+                    Err(at) => changed.insert(at, (task.number, target)),
+                }
             }
         }
-        changed.into_iter().collect()
+        changed
     }
 
     /// Takes in a stored target. Tells whether the task holds itself back from

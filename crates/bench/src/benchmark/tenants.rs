@@ -261,7 +261,7 @@ fn put_records(store: &Store, oid: Oid, records: u32) -> anyhow::Result<()> {
         this_atom: None,
         parent_atom: None,
         investigation_id: None,
-        body: br#"{"routing":{"event_type":"NEW_PROCESS"},"event":{"FILE_PATH":"C:\\old.exe"}}"#.to_vec(),
+        body: br#"{"routing":{"event_type":"NEW_PROCESS"},"event":{"FILE_PATH":"C:\\old.exe"}}"#[..].into(),
     };
     for first in (0..records).step_by(RECORDS_PER_COMMIT as usize) {
         let numbers = first..records.min(first + RECORDS_PER_COMMIT);

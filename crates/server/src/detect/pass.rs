@@ -229,7 +229,7 @@ fn detection_record(record: &Record, name: &str, detection: &serde_json::Value, 
     let id = detection.get("detect_id").and_then(|id| id.as_str()).and_then(|id| Uuid::parse_str(id).ok());
     Record {
         stream: Stream::Detect,
-        kind: name.to_owned(),
+        kind: name.into(),
         id: id.unwrap_or_else(random::uuid),
         time: now,
         body: serde_json::to_vec(detection).map(Bytes::from).unwrap_or_default(),

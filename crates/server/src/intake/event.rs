@@ -23,6 +23,9 @@ const ARTIFACT_RECORD: &str = "artifact";
 /// Longest event type.
 const TYPE_BYTES_MAX: usize = 128;
 
+/// Most records are not longer, envelope included.
+const BODY_BYTES: usize = 512;
+
 /// An endpoint's clock may be this far off before the server corrects event times.
 /// Source: reference/events.md section 1.
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(60);
@@ -196,13 +199,13 @@ fn record(sensor: &Sensor, stream: Stream, routing: &Routing<'_>, event: impl Se
         stream,
         sid: Some(sensor.sid),
         tags: tags_of(sensor),
-        kind: routing.event_type.to_owned(),
+        kind: routing.event_type.into(),
         id: routing.event_id,
         time,
         this_atom: None,
         parent_atom: None,
         investigation_id: None,
-        body: serde_json::to_vec(&envelope).map(Bytes::from).unwrap_or_default(),
+        body: text_of(&envelope),
     }
 }
 
@@ -310,7 +313,7 @@ pub fn activity(oid: Oid, source: &str, event_type: &str, event: &impl Serialize
         tags: [],
     };
     let body = Envelope { routing, ts: clock::text(now), event };
-    Record { sid: Some(sid), ..plain(oid, Stream::Event, event_type, id, now, body) }
+    Record { sid: Some(sid), ..plain(oid, Stream::Event, event_type, id, now, &body) }
 }
 
 /// Who did what, from where.
@@ -392,21 +395,27 @@ pub fn audit(
         mtd,
     };
     let sid = entity.get("sid").and_then(Value::as_str).and_then(|sid| sid.parse().ok());
-    Record { sid, ..plain(oid, Stream::Audit, etype, fresh_id(), now, body) }
+    Record { sid, ..plain(oid, Stream::Audit, etype, fresh_id(), now, &body) }
 }
 
-fn plain(oid: Oid, stream: Stream, kind: &str, id: Uuid, time: Timestamp, body: impl Serialize) -> Record {
+/// JSON, made in one piece of memory where it is as long as most.
+fn text_of(body: &impl Serialize) -> Bytes {
+    let mut text = Vec::with_capacity(BODY_BYTES);
+    serde_json::to_writer(&mut text, body).map(|()| Bytes::from(text)).unwrap_or_default()
+}
+
+fn plain(oid: Oid, stream: Stream, kind: &str, id: Uuid, time: Timestamp, body: &impl Serialize) -> Record {
     Record {
         oid,
         stream,
         sid: None,
-        tags: Arc::from([]),
-        kind: kind.to_owned(),
+        tags: Arc::default(),
+        kind: kind.into(),
         id,
         time,
         this_atom: None,
         parent_atom: None,
         investigation_id: None,
-        body: serde_json::to_vec(&body).map(Bytes::from).unwrap_or_default(),
+        body: text_of(body),
     }
 }

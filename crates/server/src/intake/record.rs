@@ -18,7 +18,7 @@ pub struct Record {
     /// Tags of the sensor when the record was made.
     pub tags: Arc<[Arc<str>]>,
     /// Event type, detection category, audit type.
-    pub kind: String,
+    pub kind: Arc<str>,
     /// `event_id`, `detect_id` …
     pub id: Uuid,
     /// Event time.
@@ -42,11 +42,11 @@ impl Record {
             sid: self.sid,
             id: self.id,
             time: self.time,
-            kind: self.kind.clone(),
+            kind: Arc::clone(&self.kind),
             this_atom: self.this_atom,
             parent_atom: self.parent_atom,
             investigation_id: self.investigation_id.clone(),
-            body: self.body.to_vec(),
+            body: self.body.clone(),
         }
     }
 

@@ -39,7 +39,7 @@ impl Filter {
         let investigation = self.investigation.as_deref().map(|id| id.split('/').next().unwrap_or(id));
         investigation.is_none_or(|wanted| record.investigation_base() == Some(wanted))
             && self.sid.is_none_or(|wanted| record.sid == Some(wanted))
-            && self.category.as_deref().is_none_or(|wanted| record.kind == wanted)
+            && self.category.as_deref().is_none_or(|wanted| *record.kind == *wanted)
             && self.tag.as_deref().is_none_or(|wanted| record.tags.iter().any(|tag| **tag == *wanted))
     }
 }

@@ -59,13 +59,13 @@ impl Filter {
     }
 
     fn admits_kind(&self, record: &Record) -> bool {
-        (self.event_white.is_empty() || self.event_white.contains(&record.kind))
-            && !self.event_black.contains(&record.kind)
+        let is_it = |kind: &String| **kind == *record.kind;
+        (self.event_white.is_empty() || self.event_white.iter().any(is_it)) && !self.event_black.iter().any(is_it)
     }
 
     fn admits_detection(&self, record: &Record) -> bool {
         let begins = |prefix: &String| record.kind.starts_with(prefix.as_str());
-        self.category.as_deref().is_none_or(|wanted| record.kind == wanted)
+        self.category.as_deref().is_none_or(|wanted| *record.kind == *wanted)
             && (self.category_white.is_empty() || self.category_white.iter().any(begins))
             && !self.category_black.iter().any(begins)
             && self.admits_rule_tags(record)

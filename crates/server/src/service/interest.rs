@@ -96,14 +96,14 @@ impl Interest {
         let has = |etype: Etype| self.callbacks.contains(&etype.to_string());
         let mut messages = Vec::new();
         match record.stream {
-            Stream::Detect if self.detections.contains(&record.kind) => {
+            Stream::Detect if self.detections.contains(&*record.kind) => {
                 messages.push(message(Etype::Detection, record.body.to_vec()));
             }
             Stream::Deployment => {
                 if has(Etype::DeploymentEvent) {
                     messages.push(message(Etype::DeploymentEvent, record.body.to_vec()));
                 }
-                if record.kind == ENROLLMENT && has(Etype::NewSensor) {
+                if *record.kind == *ENROLLMENT && has(Etype::NewSensor) {
                     messages.extend(new_sensor(record).map(|body| message(Etype::NewSensor, body)));
                 }
             }

@@ -26,7 +26,7 @@ async fn keep(world: &World, sid: Sid, numbers: std::ops::Range<i64>) -> i64 {
             this_atom: None,
             parent_atom: None,
             investigation_id: None,
-            body: json!({"routing": routing, "event": {"N": number}}).to_string().into_bytes(),
+            body: json!({"routing": routing, "event": {"N": number}}).to_string().into(),
         }
     };
     world.server.app.store.commit(vec![Write::Append(numbers.map(entry).collect())]).await.unwrap();

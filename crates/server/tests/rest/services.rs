@@ -174,7 +174,7 @@ fn detection(oid: Oid, name: &str) -> Record {
         stream: Stream::Detect,
         sid: None,
         tags: Arc::from([]),
-        kind: name.to_owned(),
+        kind: name.into(),
         id,
         time: clock::now(),
         this_atom: None,

@@ -29,11 +29,11 @@ impl Server {
                 sid: Some(row.sensor.sid),
                 id: Uuid::new_v5(&Uuid::from_bytes(spool_id), &event.seq.to_be_bytes()),
                 time: Timestamp::from_millis(event.time_ms),
-                kind: event.event_type.clone(),
+                kind: event.event_type.as_str().into(),
                 this_atom: None,
                 parent_atom: None,
                 investigation_id: None,
-                body: event.body.clone(),
+                body: event.body.clone().into(),
             });
         }
         if seq == stored {

@@ -20,7 +20,7 @@ pub(super) fn event(owner: u128, id: u128, micros: i64) -> Entry {
         this_atom: Some([1; 16]),
         parent_atom: Some([2; 16]),
         investigation_id: None,
-        body: format!("{owner}:{id}").into_bytes(),
+        body: format!("{owner}:{id}").into(),
     }
 }
 
@@ -238,7 +238,7 @@ pub(super) fn trim_forgets_by_age(store: &Store) {
 pub(super) fn trim_forgets_the_oldest_of_one_sensor(store: &Store) {
     let of = |id, micros, sensor: Option<u128>, bytes| Entry {
         sid: sensor.map(sid),
-        body: vec![b'x'; bytes],
+        body: vec![b'x'; bytes].into(),
         ..event(1, id, micros)
     };
     append(store, [of(1, 10, Some(1), 100), of(2, 20, Some(2), 900), of(3, 5, None, 50), of(4, 30, Some(2), 100)]);
@@ -258,8 +258,8 @@ pub(super) fn trim_forgets_the_oldest_of_one_sensor(store: &Store) {
 /// Counts are kept up to some record; the next ones may get the numbers of those that were forgotten since.
 pub(super) fn records_are_counted_once(store: &Store) {
     for round in 1..=5_u64 {
-        append(store, (0..50).map(|id| Entry { body: vec![b'x'; 10], ..event(1, id, 1) }));
-        append(store, [Entry { sid: None, body: vec![b'x'; 7], ..event(1, 60, 2) }]);
+        append(store, (0..50).map(|id| Entry { body: vec![b'x'; 10].into(), ..event(1, id, 1) }));
+        append(store, [Entry { sid: None, body: vec![b'x'; 7].into(), ..event(1, 60, 2) }]);
         let size = read(store, |view| view.stream_size(oid(1), Stream::Event));
         assert_eq!(size, (round * 51 - (round - 1) * 50, round * 507 - (round - 1) * 500), "round {round}");
         assert_eq!(sizes(store), [(0, round * 7), (1, 500)], "round {round}");

@@ -108,7 +108,7 @@ impl Read for View<'_> {
             let place = Place { time: entry.time, arrival };
             let is_after = cursor.is_none_or(|at| if query.forward { place > at } else { place < at });
             let is_wanted = query.sid.is_none_or(|sid| entry.sid == Some(sid))
-                && query.kind.as_ref().is_none_or(|kind| *kind == entry.kind)
+                && query.kind.as_ref().is_none_or(|kind| **kind == *entry.kind)
                 && query.investigation_id.as_ref().is_none_or(|id| entry.investigation_id.as_ref() == Some(id));
             if !is_after || !is_wanted {
                 continue;
@@ -157,7 +157,7 @@ impl Read for View<'_> {
         let (from, to) = whole_seconds(from, to);
         let mut counts = BTreeMap::<String, u64>::new();
         for (_, entry) in self.events_of(oid, sid, from, to) {
-            *counts.entry(entry.kind.clone()).or_default() += 1;
+            *counts.entry(entry.kind.to_string()).or_default() += 1;
         }
         Ok(counts.into_iter().collect())
     }

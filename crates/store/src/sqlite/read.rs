@@ -90,7 +90,7 @@ fn entry_of(row: &Row<'_>, oid: Oid, stream: Stream) -> rusqlite::Result<Entry> 
         this_atom: row.get(5)?,
         parent_atom: row.get(6)?,
         investigation_id: row.get(7)?,
-        body: row.get(8)?,
+        body: row.get::<_, Vec<u8>>(8)?.into(),
     })
 }
 

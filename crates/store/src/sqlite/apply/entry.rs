@@ -58,11 +58,11 @@ impl Tables<'_> {
                     entry.time.as_micros(),
                     sid,
                     entry.id.as_bytes(),
-                    entry.kind,
+                    &*entry.kind,
                     entry.this_atom,
                     entry.parent_atom,
                     entry.investigation_id,
-                    entry.body,
+                    &*entry.body,
                 ],
             )?;
         }
