@@ -42,6 +42,15 @@ pub(crate) struct Held {
     lost: watch::Sender<Lost>,
 }
 
+/// A list that fails if its owner was deposed.
+pub(crate) struct Fenced {
+    pub(crate) writes: Vec<Write>,
+    /// Those in it.
+    pub(crate) claims: Vec<Claim>,
+    /// The organizations that it is about.
+    pub(crate) owners: Vec<Oid>,
+}
+
 /// What an owner has lost.
 #[derive(Default)]
 struct Lost {
@@ -85,24 +94,24 @@ impl Default for Held {
 }
 
 impl Held {
-    /// The list with what makes it fail if this owner was deposed, the claims in it, and the organizations that it is about.
-    pub(crate) fn fenced(&self, mut writes: Vec<Write>) -> Result<(Vec<Write>, Vec<Claim>, Vec<Oid>), StoreError> {
+    /// The list with what makes it fail if this owner was deposed.
+    pub(crate) fn fenced(&self, mut writes: Vec<Write>) -> Result<Fenced, StoreError> {
         // Claims come first: what else is in the list is written under them.
         writes.sort_by_key(|write| !matches!(write, Write::Claim(_)));
-        let claimed = claims_in(&writes);
+        let claims = claims_in(&writes);
         let mut owners = Vec::with_capacity(1);
         writes.iter().for_each(|write| write.owners(&mut owners));
         owners.sort_unstable();
         owners.dedup();
-        let claims = self.claims.lock();
-        let fence = |oid: &Oid| match claims.get(oid) {
+        let held = self.claims.lock();
+        let fence = |oid: &Oid| match held.get(oid) {
             Some(term) => Ok(Write::Hold(Claim { oid: *oid, term: *term })),
             None => Err(StoreError::Deposed(*oid)),
         };
-        let unclaimed = owners.iter().filter(|oid| claimed.iter().all(|claim| claim.oid != **oid));
+        let unclaimed = owners.iter().filter(|oid| claims.iter().all(|claim| claim.oid != **oid));
         let fences = unclaimed.map(fence).collect::<Result<Vec<_>, _>>()?;
         writes.splice(0..0, fences);
-        Ok((writes, claimed, owners))
+        Ok(Fenced { writes, claims, owners })
     }
 
     /// What fails if this organization is someone else's by now; nothing if it is not owned.

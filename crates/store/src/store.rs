@@ -1,6 +1,6 @@
 //! The store's face: how to open it, commit to it, read from it.
 
-use crate::claim::{Held, Standing};
+use crate::claim::{Fenced, Held, Standing};
 use crate::counts::{Counting, Counts};
 use crate::memory::Memory;
 use crate::row::*;
@@ -286,7 +286,7 @@ impl Store {
     /// As [`Store::commit`].
     pub async fn forget(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
         let Some(held) = &self.held else { return self.raw(writes).await };
-        let (writes, claims, owners) = held.fenced(writes)?;
+        let Fenced { writes, claims, owners } = held.fenced(writes)?;
         let result = self.raw(writes).await;
         held.heed(&owners, claims, result.as_ref().err());
         result
@@ -325,7 +325,7 @@ impl Store {
     /// As [`Store::commit`].
     pub fn forget_blocking(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
         let Some(held) = &self.held else { return self.raw_blocking(writes) };
-        let (writes, claims, owners) = held.fenced(writes)?;
+        let Fenced { writes, claims, owners } = held.fenced(writes)?;
         let result = self.raw_blocking(writes);
         held.heed(&owners, claims, result.as_ref().err());
         result

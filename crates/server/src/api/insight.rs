@@ -257,7 +257,7 @@ async fn detection(call: Call) -> Result<Reply, ApiError> {
     let not_found = || ApiError::not_found("detection not found");
     let id: Uuid = call.path("id").parse().map_err(|_| not_found())?;
     let entry = call.app.store.read(move |read| read.entry(oid, Stream::Detect, id)).await?;
-    Ok(Reply::bytes("application/json", entry.ok_or_else(not_found)?.body.into()))
+    Ok(Reply::bytes("application/json", entry.ok_or_else(not_found)?.body))
 }
 
 /// 32 hex digits.
@@ -279,7 +279,7 @@ async fn event(call: Call) -> Result<Reply, ApiError> {
         Ok(read.entry(oid, Stream::Event, id)?.filter(|entry| entry.sid == Some(sid)))
     });
     let entry = found.await?.ok_or_else(|| ApiError::not_found("event not found"))?;
-    Ok(Reply::bytes("application/json", entry.body.into()))
+    Ok(Reply::bytes("application/json", entry.body))
 }
 
 fn atom(call: &Call) -> Result<[u8; 16], ApiError> {

@@ -51,7 +51,7 @@ async fn stored(host: &Host) -> Vec<(String, i64)> {
     let query = EntryQuery::all(OID, Stream::Event);
     let page = host.app().store.read(move |read| read.entries(&query)).await.unwrap();
     let tests = page.entries.into_iter().filter(|entry| entry.kind.starts_with("TEST_"));
-    let mut tests: Vec<_> = tests.map(|entry| (entry.kind, entry.time.as_millis())).collect();
+    let mut tests: Vec<_> = tests.map(|entry| (entry.kind.to_string(), entry.time.as_millis())).collect();
     tests.sort();
     tests
 }

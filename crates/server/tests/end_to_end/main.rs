@@ -173,7 +173,7 @@ async fn answers_carry_the_context_and_are_kept() {
     let kinds = eventually("the answer is stored", async || {
         let query = query.clone();
         let page = app.store.read(move |read| read.entries(&query)).await.unwrap();
-        let kinds: Vec<String> = page.entries.into_iter().map(|entry| entry.kind).collect();
+        let kinds: Vec<String> = page.entries.into_iter().map(|entry| entry.kind.to_string()).collect();
         (kinds.len() >= 2).then_some(kinds)
     })
     .await;
