@@ -121,12 +121,13 @@ impl Findings {
     }
 
     fn files(&mut self) {
-        match getrlimit(Resource::Nofile).current {
+        // A server takes as many as it is allowed.
+        match getrlimit(Resource::Nofile).maximum {
             Some(limit) if limit < FILES_MIN => self.add(
                 Verdict::Warn,
                 "open files",
                 format!(
-                    "at most {limit}, and each sensor that is online needs one: raise it (ulimit -n, LimitNOFILE=)"
+                    "at most {limit}, and each sensor that is online needs one: raise it (ulimit -Hn, LimitNOFILE=)"
                 ),
             ),
             limit => {

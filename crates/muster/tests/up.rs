@@ -30,7 +30,13 @@ impl Up {
 
     /// Starts it, and waits until it is ready.
     fn start(data_dir: &Path, more: &[&str]) -> Self {
-        let mut child = Self::command(data_dir).args(more).stdout(Stdio::piped()).spawn().unwrap();
+        let mut command = Self::command(data_dir);
+        command.args(more);
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let mut up = Self { child, lines };
         up.read_until(READY);
@@ -208,6 +214,20 @@ async fn the_first_start_tells_its_story_and_later_ones_are_quiet() {
     wait_until_online(&data_dir).await;
     up.signal(Signal::KILL);
     wait_for_the_end_of_the_sensor(&data_dir);
+}
+
+/// Goal: each sensor that is online is an open file, and a shell lets programs have 1,024 until they ask for more.
+#[test]
+fn a_server_has_as_many_open_files_as_it_is_allowed() {
+    let folder = tempfile::tempdir().unwrap();
+    let up = Up::command(folder.path());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -S -n 512 && exec \"$0\" \"$@\" --no-sensor"]).arg(up.get_program()).args(up.get_args());
+    let up = Up::run(shell);
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", up.child.id())).unwrap();
+    let of_files = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let [soft, hard] = std::array::from_fn(|at| of_files.split_whitespace().nth(at).unwrap());
+    assert!(soft == hard && hard != "512", "{of_files}");
 }
 
 #[test]

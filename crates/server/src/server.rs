@@ -226,11 +226,24 @@ const DRAIN_MAX: Duration = Duration::from_secs(10);
 /// Connections that the kernel holds until they are accepted; it may allow fewer.
 const BACKLOG: u32 = 4_096;
 
-/// Files that this process may have open; `None` is no bound.
+/// Files that this process may have open, from now on as many as it is allowed; `None` is no bound. What a shell begins
+/// may have 1,024 until it asks for more, which is for programs of which each sensor is not a file.
+#[cfg(unix)]
 fn files_max() -> Option<u64> {
-    #[cfg(unix)]
-    return rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    #[cfg(not(unix))]
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, ..limit };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(error) => {
+            tracing::warn!(%error, "the limit of open files stays as it is");
+            limit.current
+        }
+    }
+}
+
+#[cfg(not(unix))]
+fn files_max() -> Option<u64> {
     None
 }
 
