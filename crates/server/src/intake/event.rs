@@ -23,7 +23,7 @@ const ARTIFACT_RECORD: &str = "artifact";
 /// Longest event type.
 const TYPE_BYTES_MAX: usize = 128;
 
-/// Most records are not longer, envelope included.
+/// Many records are not longer, envelope included.
 const BODY_BYTES: usize = 512;
 
 /// An endpoint's clock may be this far off before the server corrects event times.
@@ -398,7 +398,7 @@ pub fn audit(
     Record { sid, ..plain(oid, Stream::Audit, etype, fresh_id(), now, &body) }
 }
 
-/// JSON, made in one piece of memory where it is as long as most.
+/// JSON, made in one piece of memory where it is no longer than many are.
 fn text_of(body: &impl Serialize) -> Bytes {
     let mut text = Vec::with_capacity(BODY_BYTES);
     serde_json::to_writer(&mut text, body).map(|()| Bytes::from(text)).unwrap_or_default()
