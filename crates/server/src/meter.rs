@@ -56,6 +56,7 @@ impl Meter {
         if windows.len() >= NAMES_MAX && !windows.contains_key(name) {
             windows.clear();
         }
+        // A name is copied only when it is new: a sensor's comes with each of its events.
         let (started, calls) = match windows.get_mut(name) {
             Some(window) => window,
             None => windows.entry(name.to_owned()).or_insert((now, 0)),

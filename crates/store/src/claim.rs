@@ -42,10 +42,11 @@ pub(crate) struct Held {
     lost: watch::Sender<Lost>,
 }
 
-/// A list that fails if its owner was deposed.
+/// A list that fails if its owner was deposed, and what [`Held::heed`] has to know of it once it is committed.
 pub(crate) struct Fenced {
+    /// The list.
     pub(crate) writes: Vec<Write>,
-    /// Those in it.
+    /// The claims in it.
     pub(crate) claims: Vec<Claim>,
     /// The organizations that it is about.
     pub(crate) owners: Vec<Oid>,
@@ -96,10 +97,10 @@ impl Default for Held {
 impl Held {
     /// The list with what makes it fail if this owner was deposed.
     pub(crate) fn fenced(&self, mut writes: Vec<Write>) -> Result<Fenced, StoreError> {
-        // Claims come first: what else is in the list is written under them.
+        // The claims of a list come first: all else in it is written under them.
         writes.sort_by_key(|write| !matches!(write, Write::Claim(_)));
         let claims = claims_in(&writes);
-        let mut owners = Vec::with_capacity(1);
+        let mut owners = Vec::new();
         writes.iter().for_each(|write| write.owners(&mut owners));
         owners.sort_unstable();
         owners.dedup();

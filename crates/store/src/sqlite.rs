@@ -34,7 +34,7 @@ use tokio::time::timeout;
 use writer::{Answer, List, Message};
 
 /// Lists that the writer has or is given; whoever has more waits for room, in the order of arrival.
-const LISTS_MAX: usize = 8_192;
+const ROOM: usize = 8_192;
 
 /// So long at most; then its caller can say so to its own.
 const ROOM_WAIT: Duration = Duration::from_secs(10);
@@ -94,7 +94,7 @@ impl Sqlite {
             path: options.path.clone(),
             seal: options.seal.clone(),
             sender,
-            room: Arc::new(Semaphore::new(LISTS_MAX)),
+            room: Arc::new(Semaphore::new(ROOM)),
             thread: Mutex::new(Some(thread)),
             readers: Readers { state: Mutex::new(ReadersState { idle, is_open: true }), returned: Condvar::new() },
             reading: Semaphore::new(READERS),
@@ -107,6 +107,7 @@ impl Sqlite {
 
     /// Many callers have something to store at the same time, as when ten thousand sensors carry out one order: they wait.
     pub(crate) async fn commit(&self, writes: Vec<Write>) -> Result<usize, StoreError> {
+        // No timer is made while there is room, as nearly always.
         let room = match Arc::clone(&self.room).try_acquire_owned() {
             Ok(room) => room,
             Err(_) => match timeout(ROOM_WAIT, Arc::clone(&self.room).acquire_owned()).await {

@@ -441,21 +441,15 @@ impl Queue {
     /// it. Reports that tell nothing new, or of no such target, are passed over.
     #[must_use]
     pub fn receipts(&self, ordinal: u32, reports: &[Report]) -> Vec<(u64, Target)> {
-        // Sorted by task; of one task mostly.
-        let mut changed: Vec<(u64, Target)> = Vec::new();
+        let mut changed: BTreeMap<u64, Target> = BTreeMap::new();
         for report in reports {
             let Some(task) = self.find(report.task_id) else { continue };
-            let place = changed.binary_search_by_key(&task.number, |(number, _)| *number);
-            let before = place.ok().and_then(|at| changed.get(at)).map(|(_, target)| target.clone());
-            let known = before.or_else(|| task.known(ordinal));
+            let known = changed.get(&task.number).cloned().or_else(|| task.known(ordinal));
             if let Some(target) = known.and_then(|known| advance(&known, report)) {
-                match place {
-                    Ok(at) => changed[at].1 = target,
-                    Err(at) => changed.insert(at, (task.number, target)),
-                }
+                changed.insert(task.number, target);
             }
         }
-        changed
+        changed.into_iter().collect()
     }
 
     /// Takes in a stored target. Tells whether the task holds itself back from

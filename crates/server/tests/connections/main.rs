@@ -27,13 +27,6 @@ async fn limited(edit: impl FnOnce(&mut muster_server::config::Limits)) -> Host 
     Host::start_with(Arc::new(tempfile::tempdir().unwrap()), Store::memory(), |config| edit(&mut config.limits)).await
 }
 
-/// As many files as this process may have at all: both ends of each connection are in it.
-fn raise_files_max() {
-    let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    limit.current = limit.maximum;
-    rustix::process::setrlimit(rustix::process::Resource::Nofile, limit).unwrap();
-}
-
 async fn connect_from(last: u8, to: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 0, last), 0))).unwrap();
@@ -52,7 +45,6 @@ async fn read_all(stream: &mut TcpStream) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn silent_connections_do_not_keep_a_sensor_out() {
-    raise_files_max();
     let host = Host::start().await;
     let address = host.server.bound.tls;
     let mut silent = Vec::new();
