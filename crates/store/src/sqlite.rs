@@ -88,7 +88,12 @@ impl Sqlite {
         let seal = options.seal.clone();
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
-            .spawn(move || writer::run(&conn, checkpointer, seal.as_ref(), &inbox, &counting))
+            .spawn(move || {
+                let file = checkpointer.file();
+                writer::run(&conn, checkpointer, seal.as_ref(), &inbox, &counting);
+                drop(conn);
+                drop(file);
+            })
             .map_err(|error| StoreError::Failed(format!("the writer thread cannot start: {error}")))?;
         Ok(Self {
             path: options.path.clone(),

@@ -3,13 +3,15 @@
 //! SQLite would do it in the commit that makes the log long enough: whoever commits next would wait until some megabytes
 //! are written and synced, be they another organization's. Here a thread with a connection of its own does most of it.
 //! While commits come without a pause it never copies the last page, and only after that the log begins anew: a little
-//! is left, which the writer copies itself.
+//! is left, which the writer copies itself. SQLite syncs the file only then, too, so the thread does it before, each time:
+//! the writer would wait until the disk has taken all that was ever copied.
 
-use super::open::{self, store_error};
+use super::open::{self, file_error, store_error};
 use crate::store::StoreError;
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, DEFAULT_NAME};
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -40,6 +42,8 @@ pub(super) struct Checkpointer {
     bytes: usize,
     /// Held by who copies: SQLite waits for no other who does.
     turn: Arc<Mutex<()>>,
+    /// What is copied into.
+    file: Arc<File>,
     thread: Option<(SyncSender<()>, JoinHandle<()>)>,
 }
 
@@ -56,17 +60,22 @@ impl Checkpointer {
         writer.wal_hook(Some(watch)).map_err(store_error)?;
         let (tell, told) = sync_channel(1);
         let turn = Arc::<Mutex<()>>::default();
-        let (conn, in_turn) = (open::checkpointer(path)?, Arc::clone(&turn));
+        let file = Arc::new(File::open(path).map_err(|error| file_error(path, &error))?);
+        let (conn, in_turn, synced) = (open::checkpointer(path)?, Arc::clone(&turn), Arc::clone(&file));
         let thread = std::thread::Builder::new()
             .name("checkpointer".into())
             .spawn(move || {
                 while told.recv().is_ok() {
                     let _turn = in_turn.lock();
                     copy(&conn);
+                    if let Err(error) = synced.sync_data() {
+                        // SQLite hears of it, too, when it syncs the file itself.
+                        tracing::error!(%error, "the disk does not take what was copied");
+                    }
                 }
             })
             .map_err(|error| StoreError::Failed(format!("the thread that copies the log cannot start: {error}")))?;
-        Ok(Self { pages, told: 0, bytes: 0, turn, thread: Some((tell, thread)) })
+        Ok(Self { pages, told: 0, bytes: 0, turn, file, thread: Some((tell, thread)) })
     }
 
     /// To be called by the writer after each commit, with what it had of bytes in large pieces.
@@ -86,6 +95,12 @@ impl Checkpointer {
             // If it has not come to what it was told before, it copies both at once.
             let _ = tell.try_send(());
         }
+    }
+
+    /// What is copied into. Whoever closes a descriptor of a file gives up the locks that the process has on it, those of
+    /// SQLite, too (POSIX, `fcntl`): this one stays open until the connections are closed.
+    pub(super) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
     }
 
     /// Keeps the thread from copying, while somebody else does.

@@ -9,12 +9,42 @@ use uuid::Uuid;
 /// Lists that the writer looks at. Behind them is the queue that callers put theirs into.
 const LISTS_MAX: usize = 1_024;
 
+/// A list with so many bytes of bodies is large: to write and sync it takes longer than a sync by itself.
+const LARGE_BYTES_MIN: usize = 16 * 1024;
+
+/// Small lists and large ones do not share a commit: whoever stores little does not wait until much is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Size {
+    Small,
+    /// The last one before the first commit, so that small ones are first.
+    #[default]
+    Large,
+}
+
+impl Size {
+    fn of(list: &List) -> Self {
+        let bytes: usize = list.writes.iter().map(Write::bytes).sum();
+        if bytes < LARGE_BYTES_MIN { Self::Small } else { Self::Large }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Small => Self::Large,
+            Self::Large => Self::Small,
+        }
+    }
+}
+
 /// Lists by organization. Those of one are in the order in which they came.
 #[derive(Default)]
 pub(super) struct Waiting {
     lists: HashMap<Oid, VecDeque<List>>,
-    /// Who is next.
-    turns: VecDeque<Oid>,
+    /// Who is next, of those whose first list is small.
+    small: VecDeque<Oid>,
+    /// Who is next, of the others.
+    large: VecDeque<Oid>,
+    /// What the last commit took.
+    size: Size,
     count: usize,
 }
 
@@ -27,26 +57,42 @@ impl Waiting {
     /// A list of several organizations waits with those of the first.
     pub(super) fn put(&mut self, list: List) {
         let owner = list.writes.iter().find_map(Write::owner).unwrap_or(Oid(Uuid::nil()));
-        let lists = self.lists.entry(owner).or_default();
-        if lists.is_empty() {
-            self.turns.push_back(owner);
-        }
+        let (size, lists) = (Size::of(&list), self.lists.entry(owner).or_default());
+        let is_first = lists.is_empty();
         lists.push_back(list);
         self.count += 1;
+        if is_first {
+            self.turns(size).push_back(owner);
+        }
     }
 
-    /// The list whose turn it is.
-    pub(super) fn take(&mut self) -> Option<List> {
-        let owner = self.turns.pop_front()?;
+    /// The first list of a commit: a large one where the commit before took small ones, and the other way round, if both wait.
+    pub(super) fn first(&mut self) -> Option<List> {
+        self.size = self.size.other();
+        if self.turns(self.size).is_empty() {
+            self.size = self.size.other();
+        }
+        self.another()
+    }
+
+    /// One more list for the same commit, of whoever's turn it is.
+    pub(super) fn another(&mut self) -> Option<List> {
+        let owner = self.turns(self.size).pop_front()?;
         let lists = self.lists.get_mut(&owner)?;
         let list = lists.pop_front();
-        if lists.is_empty() {
-            self.lists.remove(&owner);
-        } else {
-            self.turns.push_back(owner);
+        match lists.front().map(Size::of) {
+            Some(next) => self.turns(next).push_back(owner),
+            None => drop(self.lists.remove(&owner)),
         }
         self.count -= 1;
         list
+    }
+
+    fn turns(&mut self, size: Size) -> &mut VecDeque<Oid> {
+        match size {
+            Size::Small => &mut self.small,
+            Size::Large => &mut self.large,
+        }
     }
 }
 
@@ -63,7 +109,11 @@ mod tests {
     }
 
     fn taken(waiting: &mut Waiting) -> Option<(u128, usize)> {
-        match waiting.take()?.writes.first() {
+        waiting.first().and_then(named)
+    }
+
+    fn named(list: List) -> Option<(u128, usize)> {
+        match list.writes.first() {
             Some(Write::DeleteRecord { oid, key, .. }) => Some((oid.0.as_u128(), key.parse().unwrap())),
             _ => None,
         }
@@ -82,6 +132,39 @@ mod tests {
         assert_eq!(first, [(1, 0), (2, 0), (1, 1), (2, 1), (1, 2), (1, 3)]);
         let rest: Vec<_> = std::iter::from_fn(|| taken(&mut waiting)).collect();
         assert_eq!(rest, (4..LISTS_MAX - 2).map(|key| (1, key)).collect::<Vec<_>>());
-        assert!(waiting.take().is_none() && waiting.has_room());
+        assert!(waiting.first().is_none() && waiting.has_room());
+    }
+
+    fn large(owner: u128, key: usize) -> List {
+        let mut list = list(owner, key);
+        let (oid, output) = (Oid(Uuid::from_u128(owner)), "o".to_owned());
+        list.writes.push(Write::Enqueue { oid, output, bodies: vec![vec![0; LARGE_BYTES_MIN]] });
+        list
+    }
+
+    /// Goal: large lists are not written with small ones, nor is either put off by the other, and those of one organization
+    /// stay in order.
+    #[test]
+    fn small_lists_and_large_ones_take_turns() {
+        let mut waiting = Waiting::default();
+        (0..4).for_each(|key| waiting.put(large(1, key)));
+        waiting.put(list(1, 4));
+        (0..3).for_each(|key| waiting.put(list(2, key)));
+        waiting.put(large(2, 3));
+        let mut commits = Vec::new();
+        while let Some(first) = waiting.first() {
+            // A commit takes two lists at most.
+            let lists = [Some(first), waiting.another()];
+            commits.push(lists.into_iter().flatten().filter_map(named).collect::<Vec<_>>());
+        }
+        let expected = [
+            vec![(2, 0), (2, 1)],
+            vec![(1, 0), (1, 1)],
+            vec![(2, 2)],
+            vec![(1, 2), (2, 3)],
+            vec![(1, 3)],
+            vec![(1, 4)],
+        ];
+        assert_eq!(commits, expected);
     }
 }

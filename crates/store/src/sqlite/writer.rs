@@ -92,8 +92,9 @@ pub(super) fn run(
     let mut writer =
         Writer { conn, checkpointer, tables, waiting, is_open: true, is_tidy: true, began: now(), bytes: 0, counting };
     loop {
-        if let Some(first) = writer.waiting.take() {
+        if let Some(first) = writer.waiting.first() {
             writer.commit(first, inbox);
+            writer.look_into(inbox);
             continue;
         }
         if !writer.is_open {
@@ -101,7 +102,7 @@ pub(super) fn run(
         }
         let wait = if writer.is_tidy { Duration::MAX } else { QUIET };
         match inbox.recv_timeout(wait) {
-            Ok(Message::List(first)) => writer.commit(first, inbox),
+            Ok(Message::List(list)) => writer.waiting.put(list),
             Ok(Message::Close) | Err(RecvTimeoutError::Disconnected) => writer.is_open = false,
             Err(RecvTimeoutError::Timeout) => writer.tidy(BEGIN_ANEW),
         }
@@ -154,7 +155,7 @@ impl Writer<'_> {
                 break;
             }
             self.look_into(inbox);
-            next = self.waiting.take();
+            next = self.waiting.another();
         }
         self.finish(lists);
     }

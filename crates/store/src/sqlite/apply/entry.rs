@@ -75,13 +75,15 @@ impl Tables<'_> {
         if self.uncounted < COUNTED_EVERY { Ok(()) } else { self.count() }
     }
 
-    /// Adds the records that came to what is counted of streams and sensors.
+    /// Adds the records that came to what is counted of streams and sensors. Their lengths are taken before they are
+    /// sorted: SQLite would sort them with their bodies, megabytes by way of a file.
     fn count(&mut self) -> Result<(), StoreError> {
         self.execute(
             &format!(
                 "INSERT INTO sensor_size (org, stream, sid, count, bytes)
-                 SELECT org, stream, coalesce(sid, x'') AS of_sensor, count(*), sum(length(body)) FROM {UNCOUNTED}
-                 GROUP BY org, stream, of_sensor
+                 WITH come AS MATERIALIZED
+                     (SELECT org, stream, coalesce(sid, x'') AS sid, length(body) AS bytes FROM {UNCOUNTED})
+                 SELECT org, stream, sid, count(*), sum(bytes) FROM come GROUP BY org, stream, sid
                  ON CONFLICT (org, stream, sid) DO UPDATE SET
                      count = count + excluded.count, bytes = bytes + excluded.bytes"
             ),
@@ -90,8 +92,8 @@ impl Tables<'_> {
         self.execute(
             &format!(
                 "INSERT INTO stream_size (org, stream, count, bytes)
-                 SELECT org, stream, count(*), sum(length(body)) FROM {UNCOUNTED}
-                 GROUP BY org, stream
+                 WITH come AS MATERIALIZED (SELECT org, stream, length(body) AS bytes FROM {UNCOUNTED})
+                 SELECT org, stream, count(*), sum(bytes) FROM come GROUP BY org, stream
                  ON CONFLICT (org, stream) DO UPDATE SET
                      count = count + excluded.count, bytes = bytes + excluded.bytes"
             ),
