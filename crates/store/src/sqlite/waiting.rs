@@ -43,7 +43,7 @@ pub(super) struct Waiting {
     small: VecDeque<Oid>,
     /// Who is next, of the others.
     large: VecDeque<Oid>,
-    /// What the last commit took.
+    /// What this commit takes, or the last one took.
     size: Size,
     count: usize,
 }
@@ -73,6 +73,11 @@ impl Waiting {
             self.size = self.size.other();
         }
         self.another()
+    }
+
+    /// What this commit takes.
+    pub(super) fn size(&self) -> Size {
+        self.size
     }
 
     /// One more list for the same commit, of whoever's turn it is.

@@ -12,7 +12,7 @@ use super::apply::Tables;
 use super::checkpointer::Checkpointer;
 use super::now;
 use super::open::{store_error, wait_for_locks};
-use super::waiting::Waiting;
+use super::waiting::{Size, Waiting};
 use crate::counts::Counting;
 use crate::row::Write;
 use crate::seal::Seal;
@@ -30,6 +30,9 @@ const BATCH_TIME: Duration = Duration::from_millis(2);
 
 /// A batch of so many bytes takes no further list: it is long enough until they are written and synced.
 const BATCH_BYTES_MAX: usize = 256 * 1024;
+
+/// The same of large lists: small ones, which nobody expects to take long, wait for the end of their batch.
+const BATCH_LARGE_BYTES_MAX: usize = 64 * 1024;
 
 /// After this long without a commit, the log is copied back, and begins anew with the next one.
 const QUIET: Duration = Duration::from_secs(1);
@@ -141,6 +144,10 @@ impl Writer<'_> {
         self.tables.begin();
         (self.began, self.bytes) = (now(), 0);
         let mut lists = Vec::with_capacity(BATCH_LISTS_MAX);
+        let bytes_max = match self.waiting.size() {
+            Size::Small => BATCH_BYTES_MAX,
+            Size::Large => BATCH_LARGE_BYTES_MAX,
+        };
         let mut next = Some(first);
         while let Some(list) = next.take() {
             let applied = self.apply(&list.writes);
@@ -151,7 +158,8 @@ impl Writer<'_> {
                 self.each_in_a_savepoint(lists.into_iter().map(|(list, _)| list).collect());
                 return;
             }
-            if lists.len() >= BATCH_LISTS_MAX || self.bytes >= BATCH_BYTES_MAX || self.began.elapsed() >= BATCH_TIME {
+            let is_full = lists.len() >= BATCH_LISTS_MAX || self.bytes >= bytes_max;
+            if is_full || self.began.elapsed() >= BATCH_TIME {
                 break;
             }
             self.look_into(inbox);
