@@ -12,7 +12,9 @@ const LISTS_MAX: usize = 1_024;
 /// A list with so many bytes of bodies is large: to write and sync it takes longer than a sync by itself.
 const LARGE_BYTES_MIN: usize = 16 * 1024;
 
-/// Small lists and large ones do not share a commit: whoever stores little does not wait until much is written.
+/// Small lists and large ones do not share a commit: whoever stores little does not wait until much is written. Small ones
+/// that stand behind a large one of their own organization do: they would wait for it anyway, and where both come in turns
+/// each would be a commit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Size {
     Small,
@@ -45,6 +47,8 @@ pub(super) struct Waiting {
     large: VecDeque<Oid>,
     /// What this commit takes, or the last one took.
     size: Size,
+    /// Whose list was taken last, if more of it wait. It is in neither line meanwhile.
+    served: Option<Oid>,
     count: usize,
 }
 
@@ -68,6 +72,7 @@ impl Waiting {
 
     /// The first list of a commit: a large one where the commit before took small ones, and the other way round, if both wait.
     pub(super) fn first(&mut self) -> Option<List> {
+        self.stand_in_line();
         self.size = self.size.other();
         if self.turns(self.size).is_empty() {
             self.size = self.size.other();
@@ -80,17 +85,37 @@ impl Waiting {
         self.size
     }
 
-    /// One more list for the same commit, of whoever's turn it is.
+    /// One more list for the same commit: one that stands behind a large one, or that of whoever's turn it is.
     pub(super) fn another(&mut self) -> Option<List> {
-        let owner = self.turns(self.size).pop_front()?;
+        let owner = match self.served {
+            Some(served) if self.size == Size::Large && self.next_of(served) == Some(Size::Small) => served,
+            _ => {
+                self.stand_in_line();
+                self.turns(self.size).pop_front()?
+            }
+        };
         let lists = self.lists.get_mut(&owner)?;
         let list = lists.pop_front();
-        match lists.front().map(Size::of) {
-            Some(next) => self.turns(next).push_back(owner),
-            None => drop(self.lists.remove(&owner)),
+        let is_last = lists.is_empty();
+        if is_last {
+            self.lists.remove(&owner);
         }
+        self.served = (!is_last).then_some(owner);
         self.count -= 1;
         list
+    }
+
+    /// Whoever was served last goes to the end of a line.
+    fn stand_in_line(&mut self) {
+        if let Some(served) = self.served.take()
+            && let Some(size) = self.next_of(served)
+        {
+            self.turns(size).push_back(served);
+        }
+    }
+
+    fn next_of(&self, owner: Oid) -> Option<Size> {
+        self.lists.get(&owner)?.front().map(Size::of)
     }
 
     fn turns(&mut self, size: Size) -> &mut VecDeque<Oid> {
@@ -147,8 +172,18 @@ mod tests {
         list
     }
 
-    /// Goal: large lists are not written with small ones, nor is either put off by the other, and those of one organization
-    /// stay in order.
+    /// What each commit takes, if it takes so many lists.
+    fn commits(mut waiting: Waiting, lists_max: usize) -> Vec<Vec<(u128, usize)>> {
+        let mut commits = Vec::new();
+        while let Some(first) = waiting.first() {
+            let more = std::iter::from_fn(|| waiting.another()).take(lists_max - 1);
+            commits.push(std::iter::once(first).chain(more).filter_map(named).collect());
+        }
+        commits
+    }
+
+    /// Goal: large lists are not written with small ones of others, nor is either put off by the other, and those of one
+    /// organization stay in order.
     #[test]
     fn small_lists_and_large_ones_take_turns() {
         let mut waiting = Waiting::default();
@@ -156,20 +191,20 @@ mod tests {
         waiting.put(list(1, 4));
         (0..3).for_each(|key| waiting.put(list(2, key)));
         waiting.put(large(2, 3));
-        let mut commits = Vec::new();
-        while let Some(first) = waiting.first() {
-            // A commit takes two lists at most.
-            let lists = [Some(first), waiting.another()];
-            commits.push(lists.into_iter().flatten().filter_map(named).collect::<Vec<_>>());
+        let expected =
+            [vec![(2, 0), (2, 1)], vec![(1, 0), (1, 1)], vec![(2, 2)], vec![(1, 2), (2, 3)], vec![(1, 3), (1, 4)]];
+        assert_eq!(commits(waiting, 2), expected);
+    }
+
+    /// Goal: an organization that has small lists and large ones in turns does not need a commit for each.
+    #[test]
+    fn small_lists_go_with_a_large_one_of_their_organization() {
+        let mut waiting = Waiting::default();
+        for key in [0, 2, 4] {
+            waiting.put(list(1, key));
+            waiting.put(large(1, key + 1));
         }
-        let expected = [
-            vec![(2, 0), (2, 1)],
-            vec![(1, 0), (1, 1)],
-            vec![(2, 2)],
-            vec![(1, 2), (2, 3)],
-            vec![(1, 3)],
-            vec![(1, 4)],
-        ];
-        assert_eq!(commits, expected);
+        waiting.put(list(2, 0));
+        assert_eq!(commits(waiting, 9), [vec![(1, 0), (2, 0)], vec![(1, 1), (1, 2), (1, 3), (1, 4), (1, 5)]]);
     }
 }
